@@ -1,0 +1,71 @@
+"""Every error rerankit raises on purpose, and the one way their messages are made.
+
+A message names the argument in quotes, the rule it broke, and what was given: ``'k' must be at least 1
+(got 0)``. An unknown name lists the choices and the nearest one.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RerankitError(Exception):
+    """Base class: catching it catches everything rerankit raises on purpose."""
+
+
+class InputError(RerankitError, ValueError):
+    """An argument breaks a rule; nothing was computed."""
+
+
+class UnknownNameError(InputError, LookupError):
+    """A name that is not registered or not known."""
+
+
+class FormatError(InputError):
+    """A file that cannot be read as what it claims to be."""
+
+
+class UnmetNeedError(RerankitError):
+    """A stage needs something the problem does not have; the message says how to provide it."""
+
+
+class NotFittedError(UnmetNeedError):
+    """A trainable stage was asked to re-rank before `fit` or `load`."""
+
+
+class MissingExtraError(RerankitError, ImportError):
+    """An optional package is absent; the message carries the install line."""
+
+
+class PluginError(RerankitError):
+    """A plugin is broken, blocked or takes a name that is already taken."""
+
+
+class StageError(RerankitError):
+    """A stage failed while running or returned an invalid ranking."""
+
+
+class TrainingError(RerankitError):
+    """Training cannot go on; what was good has been kept."""
+
+
+def rule(argument: str, text: str, got: object) -> InputError:
+    """The error for an argument that breaks a rule.
+
+    >>> rule("k", "must be at least 1", 0)
+    InputError("'k' must be at least 1 (got 0)")
+    """
+    return InputError(f"'{argument}' {text} (got {got if isinstance(got, str) else repr(got)})")
+
+
+def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UnknownNameError:
+    """The error for an unknown name, with the sorted choices and the nearest one.
+
+    >>> unknown_name("stage", "fuze", ["fuse", "mutual-rank"])
+    UnknownNameError("unknown stage 'fuze'; did you mean 'fuse'? Known: fuse, mutual-rank")
+    """
+    known = sorted(choices)
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f" did you mean '{near[0]}'?" if near else ""
+    return UnknownNameError(f"unknown {kind} '{name}';{hint} Known: {', '.join(known) or '(none)'}")

@@ -1,0 +1,35 @@
+"""Writing files so that nothing half-written is ever seen."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary path beside `path`, moved onto it when the block ends well and removed when it does not.
+
+    The temporary name keeps the ending, since many writers choose a format or append one by it. The block
+    may create a file or a folder; a folder that already exists at `path` is replaced.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    room = Path(tempfile.mkdtemp(prefix=".rerankit-", dir=target.parent))
+    try:
+        temporary = room / target.name
+        yield temporary
+        _replace(temporary, target, room)
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+
+
+def _replace(temporary: Path, target: Path, room: Path) -> None:
+    # os.replace cannot put a folder over a folder that has something in it: move the old one aside first.
+    if target.is_dir() and not target.is_symlink():
+        os.replace(target, room / ".replaced")
+    os.replace(temporary, target)
