@@ -1,0 +1,32 @@
+"""Fixtures that every test room uses."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def _shared_folder() -> Path | None:
+    """The folder of real data that some tests measure on; it is not part of the project."""
+    given = os.environ.get("RERANKIT_SHARED")
+    places = [Path(given)] if given else [REPOSITORY.parent / "shared", REPOSITORY.parents[1] / "shared"]
+    return next((place.resolve() for place in places if (place / "realdata").is_dir()), None)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Real data kept outside the project: `RERANKIT_SHARED`, else a folder named shared above the checkout."""
+    folder = _shared_folder()
+    if folder is None:
+        pytest.skip("no folder of real data; set RERANKIT_SHARED to one that has realdata/")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """Reference numbers that travel with the tests."""
+    return REPOSITORY / "tests" / "golden"
