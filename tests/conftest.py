@@ -19,7 +19,7 @@ def _shared_folder() -> Path | None:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """Real data kept outside the project: `RERANKIT_SHARED`, else a folder named shared above the checkout."""
+    """Real data kept outside the project: `RERANKIT_SHARED`, else a `shared` folder above the checkout."""
     folder = _shared_folder()
     if folder is None:
         pytest.skip("no folder of real data; set RERANKIT_SHARED to one that has realdata/")
