@@ -1,0 +1,148 @@
+"""The door for arrays: anything array-like becomes a numpy array here, checked, without a needless copy."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rerankit.errors import InputError, rule
+
+FloatArray: TypeAlias = NDArray[np.float32]
+IntArray: TypeAlias = NDArray[np.int64]
+BoolArray: TypeAlias = NDArray[np.bool_]
+AnyArray: TypeAlias = NDArray[Any]
+
+
+def to_numpy(value: Any, argument: str) -> AnyArray:
+    """`value` as a numpy array, sharing its memory where that is possible.
+
+    Takes numpy arrays and memory maps, torch tensors of any device and float type, nested lists, and
+    anything with ``__array__`` or DLPack.
+    """
+    if isinstance(value, np.ndarray):
+        return value
+    if type(value).__module__.partition(".")[0] == "torch":
+        return _tensor_to_numpy(value)
+    if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+        array: AnyArray = np.from_dlpack(value)
+        return array
+    try:
+        return np.asarray(value)
+    except (ValueError, TypeError) as cause:
+        raise rule(argument, "must be a rectangular array", f"{type(value).__name__} with uneven rows") from cause
+
+
+def _tensor_to_numpy(tensor: Any) -> AnyArray:
+    tensor = tensor.detach()
+    if str(tensor.dtype) in {"torch.bfloat16", "torch.float16"}:
+        tensor = tensor.float()  # numpy has no bfloat16, and half precision is raised before any sort
+    array: AnyArray = tensor.cpu().numpy()
+    return array
+
+
+def real_matrix(value: Any, argument: str) -> AnyArray:
+    """A non-empty two-dimensional array of real numbers; integers become float32, the rest is kept as is."""
+    array = to_numpy(value, argument)
+    if array.dtype == np.bool_:
+        raise rule(argument, "must hold numbers, not booleans", f"dtype bool, shape {array.shape}")
+    if array.dtype == object or array.dtype.kind not in "fiu":
+        raise rule(argument, "must hold real numbers", f"dtype {array.dtype}, shape {array.shape}")
+    if array.ndim != 2:
+        raise rule(argument, "must have two dimensions", f"shape {array.shape}")
+    if array.size == 0:
+        raise rule(argument, "must not be empty", f"shape {array.shape}")
+    return array if array.dtype.kind == "f" else array.astype(np.float32)
+
+
+def int_matrix(value: Any, argument: str) -> IntArray:
+    """A non-empty two-dimensional int64 array."""
+    array = to_numpy(value, argument)
+    if array.ndim != 2 or array.size == 0:
+        raise rule(argument, "must have two dimensions and not be empty", f"shape {array.shape}")
+    if array.dtype.kind not in "iu":
+        raise rule(argument, "must hold integers", f"dtype {array.dtype}, shape {array.shape}")
+    return array.astype(np.int64, copy=False)
+
+
+def float32(array: AnyArray, argument: str) -> FloatArray:
+    """The array in float32 (the same memory when it is already), refusing values that do not fit."""
+    if array.dtype == np.float32:
+        return np.asarray(array)
+    with np.errstate(over="ignore"):
+        return np.asarray(array, dtype=np.float32)
+
+
+def check_finite(array: AnyArray, argument: str, offset: int = 0) -> None:
+    """Refuse NaN and infinities; `offset` is the row at which this block starts."""
+    # One reduction decides the usual case: any NaN or infinity makes the sum not finite. A sum that
+    # overflows by itself only costs the slower count below.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(array.sum(dtype=np.float64)):
+            return
+    bad = ~np.isfinite(array)
+    count = int(bad.sum())
+    if count == 0:
+        return
+    row, column = (int(x) for x in np.argwhere(bad)[0])
+    raise InputError(
+        f"'{argument}' must be finite (got {count} bad cell{'s' if count > 1 else ''}, "
+        f"the first {array[row, column]} at row {row + offset}, column {column})"
+    )
+
+
+def is_memory_map(array: AnyArray) -> bool:
+    """Whether the array's memory is a file, so that reading it all is to be avoided."""
+    base: Any = array
+    while base is not None:
+        if isinstance(base, np.memmap | mmap.mmap):
+            return True
+        base = getattr(base, "base", None) if not isinstance(base, memoryview) else base.obj
+    return False
+
+
+def row_numbers(rows: Any, count: int, argument: str) -> IntArray:
+    """Row numbers from a slice, a boolean mask, a list or None (all rows), checked to lie inside `count`."""
+    if rows is None or isinstance(rows, slice):
+        return np.arange(count, dtype=np.int64)[rows if rows is not None else slice(None)]
+    chosen = to_numpy(rows, argument)
+    if chosen.dtype == np.bool_:
+        if chosen.shape != (count,):
+            raise rule(argument, f"as a mask must have {count} entries", f"shape {chosen.shape}")
+        return np.flatnonzero(chosen)
+    if chosen.ndim != 1 or (chosen.size and chosen.dtype.kind not in "iu"):
+        raise rule(argument, "must be one-dimensional and hold integers", f"{chosen.dtype}, shape {chosen.shape}")
+    if chosen.size and (int(chosen.min()) < 0 or int(chosen.max()) >= count):
+        raise rule(argument, f"must lie in 0…{count - 1}", f"{int(chosen.min())}…{int(chosen.max())}")
+    return chosen.astype(np.int64, copy=False)
+
+
+def identifiers(ids: Sequence[Any] | AnyArray | None, count: int, argument: str) -> AnyArray | None:
+    """Ids of one side as a read-only array of int64 or str, checked to be `count` and unique."""
+    if ids is None:
+        return None
+    array = np.array(to_numpy(ids, argument))
+    if array.ndim != 1 or array.dtype.kind not in "iuUSO":
+        raise rule(argument, "must be a list of texts or integers", f"{array.dtype}, shape {array.shape}")
+    if array.dtype.kind in "SO":
+        array = np.array([x.decode() if isinstance(x, bytes) else str(x) for x in array.tolist()])
+    elif array.dtype.kind in "iu":
+        array = array.astype(np.int64)
+    if len(array) != count:
+        raise rule(argument, f"must have one id for each of the {count} rows", f"{len(array)} ids")
+    values, counts = np.unique(array, return_counts=True)
+    if len(values) != count:
+        twice = values[counts > 1][:3].tolist()
+        raise rule(argument, "must be unique", f"{int((counts > 1).sum())} repeated ids, such as {twice}")
+    array.setflags(write=False)
+    return array
+
+
+def frozen(array: AnyArray) -> AnyArray:
+    """A read-only view: the caller's own array stays writeable."""
+    view: AnyArray = array.view()
+    view.setflags(write=False)
+    return view

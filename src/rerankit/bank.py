@@ -1,0 +1,66 @@
+"""Bank: other items of one side's kind, known beforehand and not under test."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rerankit.arrays import IntArray
+from rerankit.errors import InputError, rule
+from rerankit.scores import EmbeddingScores, Scores, as_scores
+
+
+class Bank:
+    """Similarities of `size` known items to a problem's gallery (size, gallery) and queries (size, queries).
+
+    As a *query bank* it holds other queries (training captions, say): stages that would look at the other
+    test queries look at these instead, and the answer for one query no longer depends on the rest.
+
+    >>> Bank(to_gallery=[[0.1, 0.2, 0.3]])
+    Bank(1 items, to_gallery)
+    """
+
+    def __init__(self, *, to_gallery: Any = None, to_queries: Any = None) -> None:
+        if to_gallery is None and to_queries is None:
+            raise InputError("a bank needs 'to_gallery', 'to_queries' or both (got neither)")
+        self.to_gallery: Scores | None = None if to_gallery is None else as_scores(to_gallery, "to_gallery")
+        self.to_queries: Scores | None = None if to_queries is None else as_scores(to_queries, "to_queries")
+        sizes = {given.shape[0] for given in (self.to_gallery, self.to_queries) if given is not None}
+        if len(sizes) > 1:
+            raise rule("to_queries", "must have as many rows as 'to_gallery'", f"{sorted(sizes)} rows")
+        self.size = sizes.pop()
+
+    @classmethod
+    def from_embeddings(cls, vectors: Any, scores: EmbeddingScores) -> Bank:
+        """A bank of vectors (bank, d) beside the embeddings of a problem's scores."""
+        return cls(
+            to_gallery=EmbeddingScores(vectors, scores.gallery, scores.metric),
+            to_queries=EmbeddingScores(vectors, scores.queries, scores.metric),
+        )
+
+    def reversed(self) -> Bank:
+        """The same items for the reversed problem."""
+        return Bank(to_gallery=self.to_queries, to_queries=self.to_gallery)
+
+    def take(self, queries: IntArray | None = None, gallery: IntArray | None = None) -> Bank:
+        """The same items beside some of the queries and some of the gallery."""
+        return Bank(
+            to_gallery=None if self.to_gallery is None else self.to_gallery.take(None, gallery),
+            to_queries=None if self.to_queries is None else self.to_queries.take(None, queries),
+        )
+
+    def check(self, argument: str, shape: tuple[int, int]) -> None:
+        """Refuse a bank that does not belong to a problem of this shape (queries, gallery)."""
+        for name, given, size in (
+            ("to_gallery", self.to_gallery, shape[1]),
+            ("to_queries", self.to_queries, shape[0]),
+        ):
+            if given is not None and given.shape[1] != size:
+                raise rule(
+                    f"{argument}.{name}",
+                    f"must have {size} columns to agree with 'scores'",
+                    f"shape {given.shape}",
+                )
+
+    def __repr__(self) -> str:
+        given = [name for name in ("to_gallery", "to_queries") if getattr(self, name) is not None]
+        return f"Bank({self.size} items, {', '.join(given)})"

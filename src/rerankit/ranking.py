@@ -1,0 +1,221 @@
+"""Ranking: per query the first K gallery items with scores, best first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from rerankit.arrays import (
+    AnyArray,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    frozen,
+    identifiers,
+    int_matrix,
+    real_matrix,
+)
+from rerankit.errors import InputError, rule
+from rerankit.scores.topk import order
+
+
+class Ranking:
+    """The first K gallery items of each query, best first; immutable.
+
+    `indices` (queries, K) int64 and `scores` (queries, K) float32, padded with −1 and −inf where a query has
+    fewer. Scores never increase along a row. `notes` says what happened on the way and takes no part in
+    equality.
+
+    >>> ranking = Ranking([[2, 0], [1, -1]], [[0.9, 0.5], [0.7, -np.inf]], gallery_size=3)
+    >>> ranking
+    Ranking(2 queries × 2 of 3 items)
+      0: 2 (0.9), 0 (0.5)
+      1: 1 (0.7)
+    >>> ranking.to_dict()
+    {0: {2: 0.9, 0: 0.5}, 1: {1: 0.7}}
+    """
+
+    def __init__(
+        self,
+        indices: Any,
+        scores: Any,
+        *,
+        gallery_size: int | None = None,
+        query_ids: Any = None,
+        gallery_ids: Any = None,
+        notes: Mapping[str, Any] | None = None,
+    ) -> None:
+        items = int_matrix(indices, "indices")
+        values = real_matrix(scores, "scores").astype(np.float32, copy=False)
+        if items.shape != values.shape:
+            raise rule("scores", f"must have the shape of 'indices', {items.shape}", f"shape {values.shape}")
+        size = int(items.max()) + 1 if gallery_size is None else int(gallery_size)
+        _check_items(items, size)
+        _check_values(items, values)
+        self.indices: IntArray = frozen(items)
+        self.scores: FloatArray = frozen(values)
+        self.gallery_size = size
+        self.query_ids = identifiers(query_ids, len(items), "query_ids")
+        self.gallery_ids = identifiers(gallery_ids, size, "gallery_ids")
+        self.notes: Mapping[str, Any] = MappingProxyType(dict(notes or {}))
+
+    @classmethod
+    def ordered(cls, indices: IntArray, scores: FloatArray, **rest: Any) -> Ranking:
+        """A ranking from items and scores in any order, put in the order of the tie rule."""
+        return cls(*order(np.asarray(scores, np.float32), indices), **rest)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(queries, K)."""
+        return self.indices.shape[0], self.indices.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @property
+    def mask(self) -> BoolArray:
+        """Which places (queries, K) hold an item rather than padding."""
+        return self.indices >= 0
+
+    def top(self, k: int) -> Ranking:
+        """The first k places."""
+        if k < 1:
+            raise rule("k", "must be at least 1", k)
+        return self._like(self.indices[:, :k], self.scores[:, :k])
+
+    def take(self, queries: Any) -> Ranking:
+        """The rows of some queries, in the given order."""
+        ids = None if self.query_ids is None else self.query_ids[queries]
+        return self._like(self.indices[queries], self.scores[queries], query_ids=ids)
+
+    def with_scores(self, scores: Any) -> Ranking:
+        """The same candidates under new scores (queries, K), re-ordered by the tie rule."""
+        values = real_matrix(scores, "scores").astype(np.float32, copy=False)
+        if values.shape != self.shape:
+            raise rule("scores", f"must have the ranking's shape {self.shape}", f"shape {values.shape}")
+        return self._like(*order(values, self.indices))
+
+    def with_notes(self, **notes: Any) -> Ranking:
+        """The same ranking with more notes."""
+        return self._like(self.indices, self.scores, notes={**self.notes, **notes})
+
+    def to_dict(self) -> dict[Any, dict[Any, float]]:
+        """``{query: {item: score}}`` with ids where there are any; scores rounded to float32's own digits."""
+        queries = range(len(self)) if self.query_ids is None else self.query_ids.tolist()
+        result: dict[Any, dict[Any, float]] = {}
+        for row, query in enumerate(queries):
+            items = self.indices[row][self.indices[row] >= 0]
+            names = items if self.gallery_ids is None else self.gallery_ids[items]
+            values = (float(str(value)) for value in self.scores[row][: len(items)])
+            result[query] = dict(zip(names.tolist(), values, strict=True))
+        return result
+
+    def to_dense(self, fill: float = -np.inf) -> FloatArray:
+        """A matrix (queries, gallery) with `fill` where an item is not ranked."""
+        dense = np.full((len(self), self.gallery_size), fill, np.float32)
+        rows, places = np.nonzero(self.mask)
+        dense[rows, self.indices[rows, places]] = self.scores[rows, places]
+        return dense
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Ranking):
+            return NotImplemented
+        return (
+            self.gallery_size == other.gallery_size
+            and np.array_equal(self.indices, other.indices)
+            and np.array_equal(self.scores, other.scores)
+            and _same_ids(self.query_ids, other.query_ids)
+            and _same_ids(self.gallery_ids, other.gallery_ids)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.gallery_size, self.indices.tobytes(), self.scores.tobytes()))
+
+    def __repr__(self) -> str:
+        head = f"Ranking({len(self)} queries × {self.shape[1]} of {self.gallery_size} items)"
+        lines = [self._line(row) for row in range(min(3, len(self)))]
+        more = ["  …"] if len(self) > 3 else []
+        return "\n".join([head, *lines, *more])
+
+    def _line(self, row: int) -> str:
+        query = row if self.query_ids is None else self.query_ids[row]
+        items = self.indices[row][self.indices[row] >= 0]
+        shown = [
+            f"{item if self.gallery_ids is None else self.gallery_ids[item]} ({score:.4g})"
+            for item, score in zip(items[:5], self.scores[row], strict=False)
+        ]
+        return f"  {query}: {', '.join(shown)}{', …' if len(items) > 5 else ''}"
+
+    def _like(self, indices: IntArray, scores: FloatArray, **changes: Any) -> Ranking:
+        rest = {
+            "gallery_size": self.gallery_size,
+            "query_ids": self.query_ids,
+            "gallery_ids": self.gallery_ids,
+            "notes": self.notes,
+        }
+        return Ranking(indices, scores, **{**rest, **changes})
+
+
+def splice(head: Ranking, tail: Ranking) -> Ranking:
+    """`head` (the first places, re-ordered) in front of the rest of `tail`, which keeps its order.
+
+    The seam rule: the head keeps its scores; when a tail score is not below the head's last, the whole row of
+    the tail is shifted down to lie just below it, so that scores never increase and gaps inside the tail stay.
+
+    >>> head = Ranking([[1, 0]], [[5.0, 4.0]], gallery_size=3)
+    >>> splice(head, Ranking([[0, 1, 2]], [[9.0, 8.0, 7.0]], gallery_size=3)).scores
+    array([[5.      , 4.      , 3.999999...]], dtype=float32)
+    """
+    depth = head.shape[1]
+    rest, scores = tail.indices[:, depth:], tail.scores[:, depth:]
+    if rest.shape[1] == 0:
+        return head
+    last = head.scores[:, -1:]
+    first = scores[:, :1]
+    below = np.nextafter(last, np.float32(-np.inf), dtype=np.float32)
+    with np.errstate(invalid="ignore"):
+        shift = np.where((first >= last) & (rest[:, :1] >= 0), first - below, np.float32(0))
+    lowered = np.where(rest >= 0, np.minimum(scores - shift, np.where(shift > 0, below, np.inf)), -np.inf)
+    return tail._like(
+        np.concatenate([head.indices, rest], axis=1),
+        np.concatenate([head.scores, np.asarray(lowered, np.float32)], axis=1),
+        notes={**tail.notes, **head.notes},
+    )
+
+
+def _check_items(items: IntArray, size: int) -> None:
+    if size < 1:
+        raise rule("gallery_size", "must be at least 1", size)
+    if int(items.max()) >= size or int(items.min()) < -1:
+        raise rule("indices", f"must lie in 0…{size - 1}, or be −1 for padding", f"{items.min()}…{items.max()}")
+    if np.any((items[:, :-1] < 0) & (items[:, 1:] >= 0)):
+        raise InputError("'indices' must have their padding (−1) at the end of a row")
+    ascending = np.sort(items, axis=1)
+    twice = (ascending[:, 1:] == ascending[:, :-1]) & (ascending[:, 1:] >= 0)
+    if twice.any():
+        row, place = (int(x) for x in np.argwhere(twice)[0])
+        raise InputError(f"'indices' must not list an item twice (got item {ascending[row, place]} twice in row {row})")
+
+
+def _check_values(items: IntArray, values: FloatArray) -> None:
+    real = items >= 0
+    if not np.isfinite(values[real]).all():
+        raise rule("scores", "must be finite", f"{int((~np.isfinite(values[real])).sum())} bad cells")
+    if not np.isneginf(values[~real]).all():
+        raise InputError("'scores' must be −inf where 'indices' are −1")
+    rising = values[:, 1:] > values[:, :-1]
+    if rising.any():
+        row, place = (int(x) for x in np.argwhere(rising)[0])
+        raise InputError(
+            f"'scores' must not increase along a row (got {values[row, place]} before {values[row, place + 1]} "
+            f"in row {row}); Ranking.ordered puts them in order"
+        )
+
+
+def _same_ids(one: AnyArray | None, other: AnyArray | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return np.array_equal(one, other)

@@ -1,0 +1,277 @@
+"""Relevance: which gallery items are right for a query; stages never see it, except in `fit`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rerankit.arrays import FloatArray, IntArray, check_finite, frozen, real_matrix, row_numbers, to_numpy
+from rerankit.errors import InputError, rule
+
+_SHOWN = 3
+
+
+class Relevant(NamedTuple):
+    """What is right for one query: items, their grades, and the items left out of its gallery."""
+
+    items: IntArray
+    grades: FloatArray
+    excluded: IntArray
+
+
+class Relevance:
+    """Relevant items per query with grades, and items to leave out; compressed by row, immutable.
+
+    `indptr` (queries + 1), `indices` and `grades` (grades are above zero); the items left out (the reference image in
+    composed retrieval, same-camera junk in re-identification) are `excluded_indptr`, `excluded_indices`.
+
+    >>> relevance = Relevance.from_lists([[0], [2, 1]], gallery_size=3)
+    >>> relevance
+    Relevance(2 queries × 3 items, 3 relevant, 0 excluded)
+    >>> relevance.reversed().of(2).items
+    array([1])
+    """
+
+    def __init__(
+        self,
+        rows: Any,
+        columns: Any,
+        shape: tuple[int, int],
+        grades: Any = None,
+        *,
+        excluded: tuple[Any, Any] | None = None,
+    ) -> None:
+        self.shape = int(shape[0]), int(shape[1])
+        if min(self.shape) < 1:
+            raise rule("shape", "must be positive", self.shape)
+        row = row_numbers(rows, self.shape[0], "rows")
+        column = row_numbers(columns, self.shape[1], "columns")
+        grade = np.ones(len(row), np.float32) if grades is None else np.asarray(grades, np.float32)
+        if not len(row) == len(column) == len(grade):
+            raise rule("grades", f"must be one for each of the {len(row)} pairs", f"{len(grade)}")
+        _check_grades(grade)
+        positive = grade > 0  # a judged but irrelevant pair (grade 0) says nothing a missing one does not
+        self.indptr, self.indices, self.grades = _by_row(row[positive], column[positive], grade[positive], self.shape)
+        out = (np.empty(0, np.int64),) * 2 if excluded is None else excluded
+        out_rows = row_numbers(out[0], self.shape[0], "excluded rows")
+        out_columns = row_numbers(out[1], self.shape[1], "excluded columns")
+        self.excluded_indptr, self.excluded_indices, _ = _by_row(
+            out_rows, out_columns, np.ones(len(out_rows), np.float32), self.shape
+        )
+        _check_disjoint(self)
+
+    @classmethod
+    def from_lists(
+        cls,
+        items: Sequence[Iterable[int]],
+        gallery_size: int,
+        *,
+        grades: Sequence[Iterable[float]] | None = None,
+        excluded: Sequence[Iterable[int]] | None = None,
+    ) -> Relevance:
+        """From one list of relevant gallery items per query."""
+        rows, columns = _flat(items, "items")
+        _check_lists(grades, len(items), "grades")
+        _check_lists(excluded, len(items), "excluded")
+        grade = None if grades is None else np.array([g for row in grades for g in row], np.float32)
+        out = None if excluded is None else _flat(excluded, "excluded")
+        return cls(rows, columns, (len(items), gallery_size), grade, excluded=out)
+
+    @classmethod
+    def from_dict(
+        cls, qrels: Mapping[Any, Mapping[Any, float]], query_ids: Sequence[Any], gallery_ids: Sequence[Any]
+    ) -> Relevance:
+        """From ``{query id: {item id: grade}}``; every id must be known.
+
+        >>> Relevance.from_dict({"q": {"b": 2}}, ["q"], ["a", "b"]).of(0).grades
+        array([2.], dtype=float32)
+        """
+        query_row = {query: row for row, query in enumerate(np.asarray(query_ids).tolist())}
+        item_row = {item: row for row, item in enumerate(np.asarray(gallery_ids).tolist())}
+        _check_known(qrels, query_row, "queries")
+        _check_known((item for items in qrels.values() for item in items), item_row, "gallery items")
+        cells = [
+            (query_row[query], item_row[item], grade) for query, items in qrels.items() for item, grade in items.items()
+        ]
+        table = np.array(cells, np.float64).reshape(-1, 3)
+        pairs = table[:, :2].astype(np.int64)
+        return cls(pairs[:, 0], pairs[:, 1], (len(query_row), len(item_row)), table[:, 2])
+
+    @classmethod
+    def from_sparse(cls, matrix: Any) -> Relevance:
+        """From a scipy sparse matrix or array of grades (queries, gallery)."""
+        cells = matrix.tocoo()
+        return cls(cells.row.astype(np.int64), cells.col.astype(np.int64), cells.shape, cells.data)
+
+    @classmethod
+    def from_dense(cls, grades: Any) -> Relevance:
+        """From a matrix of grades, or of booleans, (queries, gallery)."""
+        given = to_numpy(grades, "grades")
+        matrix = real_matrix(given.astype(np.float32) if given.dtype == np.bool_ else given, "grades")
+        check_finite(matrix, "grades")
+        rows, columns = np.nonzero(matrix)
+        return cls(rows, columns, matrix.shape, matrix[rows, columns])
+
+    @classmethod
+    def from_labels(
+        cls, query_labels: Any, gallery_labels: Any, *, excluded: tuple[Any, Any] | None = None
+    ) -> Relevance:
+        """Items with the query's label are right.
+
+        >>> Relevance.from_labels(["cat", "dog"], ["dog", "cat", "cat"]).of(0).items
+        array([1, 2])
+        """
+        queries, items = to_numpy(query_labels, "query_labels"), to_numpy(gallery_labels, "gallery_labels")
+        for labels, argument in ((queries, "query_labels"), (items, "gallery_labels")):
+            if labels.ndim != 1 or not labels.size:
+                raise rule(argument, "must be a list of labels", f"shape {labels.shape}")
+        by_label = np.argsort(items, kind="stable")
+        sorted_items = items[by_label]
+        first = np.searchsorted(sorted_items, queries, "left")
+        counts = np.searchsorted(sorted_items, queries, "right") - first
+        rows = np.repeat(np.arange(len(queries)), counts)
+        inside = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return cls(rows, by_label[first[rows] + inside], (len(queries), len(items)), excluded=excluded)
+
+    @property
+    def counts(self) -> IntArray:
+        """Relevant items of every query."""
+        return np.diff(self.indptr)
+
+    @property
+    def rows(self) -> IntArray:
+        """The query of every relevant pair, in the order of `indices` and `grades`."""
+        return np.repeat(np.arange(self.shape[0]), self.counts)
+
+    @property
+    def excluded_rows(self) -> IntArray:
+        """The query of every excluded pair, in the order of `excluded_indices`."""
+        return np.repeat(np.arange(self.shape[0]), np.diff(self.excluded_indptr))
+
+    def of(self, query: int) -> Relevant:
+        """Items, grades and excluded items of one query."""
+        here = slice(self.indptr[query], self.indptr[query + 1])
+        out = slice(self.excluded_indptr[query], self.excluded_indptr[query + 1])
+        return Relevant(self.indices[here], self.grades[here], self.excluded_indices[out])
+
+    def reversed(self) -> Relevance:
+        """The same judgements from the gallery's side."""
+        return Relevance(
+            self.indices,
+            self.rows,
+            self.shape[::-1],
+            self.grades,
+            excluded=(self.excluded_indices, self.excluded_rows),
+        )
+
+    def subset(self, queries: Any = None, gallery: Any = None) -> Relevance:
+        """The judgements among some queries and some items, renumbered in the given order."""
+        query = row_numbers(queries, self.shape[0], "queries")
+        item = row_numbers(gallery, self.shape[1], "gallery")
+        rows, columns, grades = _renumbered(self.rows, self.indices, self.grades, query, item, self.shape)
+        out = _renumbered(
+            self.excluded_rows,
+            self.excluded_indices,
+            np.ones(len(self.excluded_indices), np.float32),
+            query,
+            item,
+            self.shape,
+        )
+        return Relevance(rows, columns, (len(query), len(item)), grades, excluded=out[:2])
+
+    def to_dense(self) -> FloatArray:
+        """A matrix of grades (queries, gallery)."""
+        dense = np.zeros(self.shape, np.float32)
+        dense[self.rows, self.indices] = self.grades
+        return dense
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Relevance):
+            return NotImplemented
+        mine, theirs = ((x.indptr, x.indices, x.grades, x.excluded_indptr, x.excluded_indices) for x in (self, other))
+        return self.shape == other.shape and all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True))
+
+    def __hash__(self) -> int:
+        return hash((self.shape, self.indptr.tobytes(), self.indices.tobytes(), self.grades.tobytes()))
+
+    def __repr__(self) -> str:
+        queries, items = self.shape
+        return (
+            f"Relevance({queries} queries × {items} items, {len(self.indices)} relevant, "
+            f"{len(self.excluded_indices)} excluded)"
+        )
+
+
+def _by_row(
+    rows: IntArray, columns: IntArray, grades: FloatArray, shape: tuple[int, int]
+) -> tuple[IntArray, IntArray, FloatArray]:
+    keys = rows * shape[1] + columns
+    by_key = np.argsort(keys, kind="stable")
+    keys = keys[by_key]
+    if np.any(keys[1:] == keys[:-1]):
+        key = int(keys[1:][keys[1:] == keys[:-1]][0])
+        raise InputError(
+            f"'columns' must name an item once for a query (got item {key % shape[1]} twice for {key // shape[1]})"
+        )
+    starts = np.searchsorted(keys, np.arange(shape[0] + 1) * shape[1])
+    return frozen(starts), frozen(columns[by_key]), frozen(grades[by_key])
+
+
+def _renumbered(
+    rows: IntArray,
+    columns: IntArray,
+    grades: FloatArray,
+    queries: IntArray,
+    items: IntArray,
+    shape: tuple[int, int],
+) -> tuple[IntArray, IntArray, FloatArray]:
+    place = np.full(shape[1], -1)
+    place[items] = np.arange(len(items))
+    starts = np.searchsorted(rows, np.arange(shape[0] + 1))
+    counts = np.diff(starts)[queries]
+    owner = np.repeat(np.arange(len(queries)), counts)
+    inside = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+    cells = starts[queries][owner] + inside
+    kept = place[columns[cells]] >= 0
+    return owner[kept], place[columns[cells]][kept], grades[cells][kept]
+
+
+def _flat(lists: Sequence[Iterable[int]], argument: str) -> tuple[IntArray, IntArray]:
+    rows = [row for row, items in enumerate(lists) for _ in items]
+    values = to_numpy([item for items in lists for item in items], argument)
+    if values.size and values.dtype.kind not in "iu":
+        raise rule(argument, "must list gallery row numbers", f"dtype {values.dtype}")
+    return np.array(rows, np.int64), values.astype(np.int64)
+
+
+def _check_lists(lists: Sequence[Any] | None, count: int, argument: str) -> None:
+    if lists is not None and len(lists) != count:
+        raise rule(argument, f"must have one list for each of the {count} queries", f"{len(lists)} lists")
+
+
+def _check_grades(grades: FloatArray) -> None:
+    if grades.size and not (np.isfinite(grades).all() and grades.min() >= 0):
+        raise rule("grades", "must be finite and not negative", f"{grades[~(grades >= 0)][:_SHOWN].tolist()}")
+
+
+def _check_known(names: Iterable[Any], known: Mapping[Any, int], what: str) -> None:
+    unknown = list(dict.fromkeys(name for name in names if name not in known))
+    if unknown:
+        raise InputError(
+            f"'qrels' must name only known {what} (got {len(unknown)} unknown, such as {unknown[:_SHOWN]})"
+        )
+
+
+def _check_disjoint(relevance: Relevance) -> None:
+    width = relevance.shape[1]
+    both = np.intersect1d(
+        relevance.rows * width + relevance.indices,
+        relevance.excluded_rows * width + relevance.excluded_indices,
+    )
+    if len(both):
+        raise InputError(
+            f"'excluded' must not hold relevant items (got {len(both)}, "
+            f"such as item {both[0] % width} of query {both[0] // width})"
+        )

@@ -1,0 +1,82 @@
+"""Scores that are a matrix: an array, a memory map, a tensor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rerankit.arrays import (
+    AnyArray,
+    FloatArray,
+    IntArray,
+    check_finite,
+    float32,
+    frozen,
+    is_memory_map,
+    real_matrix,
+)
+from rerankit.scores.blocks import blocks
+from rerankit.scores.topk import topk_dense
+
+
+class DenseScores:
+    """A matrix of scores (rows, columns), kept as given and turned to float32 block by block.
+
+    A matrix in memory is checked for NaN and infinities here; a memory map is checked where it is read.
+
+    >>> DenseScores([[1, 2], [3, 4]]).T.rows()
+    array([[1., 3.],
+           [2., 4.]], dtype=float32)
+    """
+
+    complete = True
+
+    def __init__(self, array: Any, argument: str = "scores") -> None:
+        self._array: AnyArray = frozen(real_matrix(array, argument))
+        self._argument = argument
+        self._checked = not is_memory_map(self._array)
+        if self._checked:
+            for block in blocks(self.shape[0], self.shape[1] * 8, share=0.25):
+                check_finite(float32(self._array[block], argument), argument, block.start)
+
+    def __repr__(self) -> str:
+        rows, columns = self.shape
+        return f"DenseScores({rows} × {columns}, {self._array.dtype}{'' if self._checked else ', memory map'})"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self._array.shape[0], self._array.shape[1]
+
+    @property
+    def T(self) -> DenseScores:  # noqa: N802
+        return self._view(self._array.T)
+
+    def rows(self, rows: slice | IntArray | None = None) -> FloatArray:
+        given = self._array if rows is None else self._array[rows]
+        block = float32(given, self._argument)
+        if not self._checked:
+            check_finite(block, self._argument, rows.start or 0 if isinstance(rows, slice) else 0)
+        return block
+
+    def pairs(self, rows: IntArray, columns: IntArray) -> FloatArray:
+        cells = float32(self._array[rows, columns], self._argument)
+        if not self._checked:
+            check_finite(cells.reshape(1, -1), self._argument)
+        return cells
+
+    def topk(self, k: int) -> tuple[IntArray, FloatArray]:
+        # A transposed matrix is read down its columns; a block turned to rows once is faster to scan.
+        parts = [
+            topk_dense(np.ascontiguousarray(self.rows(block)), k) for block in blocks(self.shape[0], self.shape[1] * 8)
+        ]
+        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+
+    def take(self, rows: IntArray | None = None, columns: IntArray | None = None) -> DenseScores:
+        array = self._array if rows is None else self._array[rows]
+        return self._view(array if columns is None else array[:, columns])
+
+    def _view(self, array: AnyArray) -> DenseScores:
+        view = object.__new__(DenseScores)
+        view._array, view._argument, view._checked = frozen(array), self._argument, self._checked
+        return view

@@ -1,0 +1,156 @@
+"""Scores that are computed from embeddings, block by block, when they are asked for."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from rerankit import settings
+from rerankit.arrays import (
+    AnyArray,
+    FloatArray,
+    IntArray,
+    check_finite,
+    float32,
+    frozen,
+    is_memory_map,
+    real_matrix,
+)
+from rerankit.errors import rule, unknown_name
+from rerankit.scores.blocks import blocks
+from rerankit.scores.topk import merge, topk_dense
+
+Metric = Literal["cosine", "dot", "euclidean"]
+_ROWS = 64  # products run over whole groups of rows, so that a row's scores do not depend on its neighbours
+_COLUMNS = 131_072  # the widest block of gallery items that is scored at once
+
+
+class EmbeddingScores:
+    """Similarities of two sets of vectors, (rows, d) and (columns, d); nothing N × N is ever kept.
+
+    `euclidean` gives minus the distance, so that higher is better as everywhere.
+
+    >>> EmbeddingScores([[1.0, 0.0]], [[0.0, 2.0], [3.0, 0.0]], "cosine").topk(1)
+    (array([[1]]), array([[1.]], dtype=float32))
+    """
+
+    complete = True
+
+    def __init__(self, queries: Any, gallery: Any, metric: Metric = "cosine") -> None:
+        if metric not in get_args(Metric):
+            raise unknown_name("metric", metric, get_args(Metric))
+        self.metric: Metric = metric
+        self.queries = _checked(queries, "queries")
+        self.gallery = _checked(gallery, "gallery")
+        if self.queries.shape[1] != self.gallery.shape[1]:
+            raise rule(
+                "gallery",
+                f"must have the queries' width, {self.queries.shape[1]}",
+                f"shape {self.gallery.shape}",
+            )
+
+    def __repr__(self) -> str:
+        rows, columns = self.shape
+        return f"EmbeddingScores({rows} × {columns}, {self.metric}, width {self.queries.shape[1]})"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.queries), len(self.gallery)
+
+    @property
+    def T(self) -> EmbeddingScores:  # noqa: N802
+        return self._view(self.gallery, self.queries)
+
+    def rows(self, rows: slice | IntArray | None = None) -> FloatArray:
+        queries = self._prepared(self.queries if rows is None else self.queries[rows])
+        block = np.empty((len(queries), len(self.gallery)), np.float32)
+        for columns in _column_blocks(len(self.gallery)):
+            block[:, columns] = self._product(queries, self._prepared(self.gallery[columns]))
+        return block
+
+    def pairs(self, rows: IntArray, columns: IntArray) -> FloatArray:
+        rows, columns = np.broadcast_arrays(rows, columns)
+        cells = np.empty(rows.size, np.float32)
+        width = self.queries.shape[1]
+        for block in blocks(rows.size, width * 16):
+            queries = self._prepared(self.queries[rows.reshape(-1)[block]])
+            gallery = self._prepared(self.gallery[columns.reshape(-1)[block]])
+            if self.metric == "euclidean":
+                cells[block] = -np.sqrt(np.square(queries - gallery).sum(axis=1))
+            else:
+                cells[block] = np.einsum("ij,ij->i", queries, gallery)
+        return cells.reshape(rows.shape)
+
+    def topk(self, k: int) -> tuple[IntArray, FloatArray]:
+        k = min(k, len(self.gallery))
+        # Eight bytes a cell: the product and the mask or maxima beside it.
+        width = min(len(self.gallery), _COLUMNS, max(1, settings.memory_budget() // (8 * _ROWS)))
+        parts = [
+            self._topk_of(self._prepared(self.queries[block]), k, width)
+            for block in blocks(len(self.queries), width * 8, least=_ROWS)
+        ]
+        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+
+    def _topk_of(self, queries: FloatArray, k: int, width: int) -> tuple[IntArray, FloatArray]:
+        best: list[tuple[IntArray, FloatArray]] = []
+        for columns in _column_blocks(len(self.gallery), width):
+            product = self._product(queries, self._prepared(self.gallery[columns]))
+            best.append(topk_dense(product, k, columns.start))
+            if len(best) > 1:
+                best = [merge(best, k)]
+        return best[0]
+
+    def take(self, rows: IntArray | None = None, columns: IntArray | None = None) -> EmbeddingScores:
+        return self._view(
+            self.queries if rows is None else self.queries[rows],
+            self.gallery if columns is None else self.gallery[columns],
+        )
+
+    def _view(self, queries: AnyArray, gallery: AnyArray) -> EmbeddingScores:
+        view = object.__new__(EmbeddingScores)
+        view.metric, view.queries, view.gallery = self.metric, frozen(queries), frozen(gallery)
+        return view
+
+    def _prepared(self, vectors: AnyArray) -> FloatArray:
+        vectors = float32(vectors, "embeddings")
+        if is_memory_map(vectors):
+            check_finite(vectors, "embeddings")
+        return normalised(vectors) if self.metric == "cosine" else vectors
+
+    def _product(self, queries: FloatArray, gallery: FloatArray) -> FloatArray:
+        short = -len(queries) % _ROWS
+        padded = np.concatenate([queries, np.zeros((short, queries.shape[1]), np.float32)]) if short else queries
+        product: FloatArray = (padded @ gallery.T)[: len(queries)]
+        if self.metric == "euclidean":
+            product *= -2
+            product += np.square(queries).sum(axis=1)[:, None]
+            product += np.square(gallery).sum(axis=1)
+            np.maximum(product, 0, out=product)
+            np.sqrt(product, out=product)
+            np.negative(product, out=product)
+        return product
+
+
+def normalised(vectors: FloatArray) -> FloatArray:
+    """Vectors (n, d) at length 1; a vector of zeros stays zeros.
+
+    >>> normalised(np.float32([[3, 4], [0, 0]]))
+    array([[0.6, 0.8],
+           [0. , 0. ]], dtype=float32)
+    """
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    result: FloatArray = vectors / np.where(lengths > 0, lengths, np.float32(1))[:, None]
+    return result
+
+
+def _checked(vectors: Any, argument: str) -> AnyArray:
+    array = frozen(real_matrix(vectors, argument))
+    if not is_memory_map(array):
+        for block in blocks(len(array), array.shape[1] * 8, share=0.25):
+            check_finite(float32(array[block], argument), argument, block.start)
+    return array
+
+
+def _column_blocks(count: int, width: int = _COLUMNS) -> list[slice]:
+    return [slice(at, min(at + width, count)) for at in range(0, count, width)]

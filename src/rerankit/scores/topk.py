@@ -1,0 +1,130 @@
+"""The one tie rule and the one top-k kernel.
+
+Score descending, then index ascending. Both are folded into one unsigned 64-bit key (the score's bits,
+turned so that a higher score is a smaller number, above the index), so any sort or partition of the keys, stable or
+not, on any number of threads, gives the same answer.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rerankit.arrays import FloatArray, IntArray
+
+Keys = NDArray[np.uint64]
+_LAST = np.uint64(0xFFFF_FFFF_FFFF_FFFF)  # sorts behind every real item: stands for padding
+_SIGN = np.uint32(0x8000_0000)
+_LOW = np.uint64(0xFFFF_FFFF)
+_PIECE_BYTES = 8_000_000  # a thread's share of a block: about what stays in the cache between two passes
+
+
+def keys_of(scores: FloatArray, indices: IntArray) -> Keys:
+    """Sort keys for items (indices below 2³²−1; −1 is padding and sorts last), shape as given."""
+    bits = (scores + np.float32(0)).view(np.uint32)  # + 0 turns −0.0 into 0.0, which must tie with it
+    ascending = np.where(bits & _SIGN, ~bits, bits | _SIGN)
+    keys: Keys = ((~ascending).astype(np.uint64) << np.uint64(32)) | (indices.astype(np.uint64) & _LOW)
+    keys[np.broadcast_to(indices < 0, keys.shape)] = _LAST
+    return keys
+
+
+def indices_of(keys: Keys) -> IntArray:
+    """The item numbers inside keys, −1 where padding."""
+    indices: IntArray = np.where(keys == _LAST, np.int64(-1), (keys & _LOW).astype(np.int64))
+    return indices
+
+
+def scores_of(keys: Keys) -> FloatArray:
+    """The scores inside keys, −inf where padding."""
+    ascending = ~(keys >> np.uint64(32)).astype(np.uint32)
+    bits = np.where(ascending & _SIGN, ascending ^ _SIGN, ~ascending)
+    scores: FloatArray = np.where(keys == _LAST, np.float32(-np.inf), bits.view(np.float32))
+    return scores
+
+
+def order(scores: FloatArray, indices: IntArray) -> tuple[IntArray, FloatArray]:
+    """Rows of items (Q, K) in the order of the tie rule, padding (index −1) last.
+
+    >>> order(np.float32([[1, 2, 2]]), np.array([[7, 9, 3]]))
+    (array([[3, 9, 7]]), array([[2., 2., 1.]], dtype=float32))
+    """
+    keys = np.sort(keys_of(scores, indices), axis=1)
+    return indices_of(keys), scores_of(keys)
+
+
+def topk_dense(block: FloatArray, k: int, first_column: int = 0) -> tuple[IntArray, FloatArray]:
+    """The first k columns of each row of a dense block by the tie rule: indices and scores (rows, k).
+
+    Cells of −inf are absent: they come out as padding. `first_column` is added to the indices.
+    """
+    k = min(k, block.shape[1])
+    piece = max(1, _PIECE_BYTES // max(1, block.itemsize * block.shape[1]))
+    pieces = [block[at : at + piece] for at in range(0, len(block), piece)]
+    keys = np.concatenate(_in_threads(lambda part: _smallest_keys(part, k, first_column), pieces))
+    return indices_of(keys), scores_of(keys)
+
+
+def _in_threads(work: Callable[[FloatArray], Keys], pieces: list[FloatArray]) -> list[Keys]:
+    workers = min(len(pieces), os.cpu_count() or 1, 16)
+    if workers < 2:
+        return [work(piece) for piece in pieces]
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(work, pieces))
+
+
+def _smallest_keys(block: FloatArray, k: int, first_column: int) -> Keys:
+    """The k smallest keys of each row, ascending: first find a bound below which nothing can be in the top k."""
+    width = block.shape[1]
+    groups = 4 * k
+    if width < 4 * groups:
+        return _select(_all_keys(block, first_column), k)
+    # The k-th largest of the groups' maxima cannot exceed the k-th largest item, and only about 1.15 k
+    # items reach it when no item order is special.
+    members = width // groups
+    maxima = block[:, : members * groups].reshape(len(block), members, groups).max(axis=1)
+    bound = np.partition(maxima, groups - k, axis=1)[:, groups - k]
+    rows, columns = _nonzero(block >= bound[:, None])
+    counts = np.bincount(rows, minlength=len(block))
+    if counts.max() > 8 * groups:  # many ties at the bound: the plain way needs no more memory than this
+        return np.concatenate([_select(_all_keys(block[i : i + 1], first_column), k) for i in range(len(block))])
+    keys = np.full((len(block), int(counts.max())), _LAST)
+    place = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    keys[rows, place] = _present_keys(block[rows, columns], columns + first_column)
+    return _select(keys, k)
+
+
+def _all_keys(block: FloatArray, first_column: int) -> Keys:
+    columns = np.arange(first_column, first_column + block.shape[1], dtype=np.int64)
+    return _present_keys(block, np.broadcast_to(columns, block.shape))
+
+
+def _present_keys(scores: FloatArray, indices: IntArray) -> Keys:
+    return keys_of(scores, np.where(np.isneginf(scores), np.int64(-1), indices))
+
+
+def _select(keys: Keys, k: int) -> Keys:
+    if keys.shape[1] > 2 * k:
+        keys = np.partition(keys, k - 1, axis=1)[:, :k]
+    return np.sort(keys, axis=1)[:, :k]
+
+
+def _nonzero(mask: NDArray[np.bool_]) -> tuple[IntArray, IntArray]:
+    """`np.nonzero` for a sparse mask: eight cells at a time, since nearly all words are zero."""
+    flat = mask.reshape(-1)
+    whole = len(flat) // 8 * 8
+    words = np.flatnonzero(flat[:whole].view(np.uint64))
+    inside = flat[:whole].reshape(-1, 8)[words]
+    hits = (words[:, None] * 8 + np.arange(8))[inside]
+    hits = np.concatenate([hits, whole + np.flatnonzero(flat[whole:])])
+    return hits // mask.shape[1], hits % mask.shape[1]
+
+
+def merge(keys: list[tuple[IntArray, FloatArray]], k: int) -> tuple[IntArray, FloatArray]:
+    """The first k of several top lists of the same rows."""
+    joined = np.concatenate([keys_of(scores, indices) for indices, scores in keys], axis=1)
+    best = _select(joined, min(k, joined.shape[1]))
+    return indices_of(best), scores_of(best)
