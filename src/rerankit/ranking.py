@@ -166,8 +166,8 @@ def splice(head: Ranking, tail: Ranking) -> Ranking:
     the tail is shifted down to lie just below it, so that scores never increase and gaps inside the tail stay.
 
     >>> head = Ranking([[1, 0]], [[5.0, 4.0]], gallery_size=3)
-    >>> splice(head, Ranking([[0, 1, 2]], [[9.0, 8.0, 7.0]], gallery_size=3)).scores
-    array([[5.      , 4.      , 3.999999...]], dtype=float32)
+    >>> splice(head, Ranking([[0, 1, 2]], [[9.0, 8.0, 7.0]], gallery_size=3)).indices
+    array([[1, 0, 2]])
     """
     depth = head.shape[1]
     rest, scores = tail.indices[:, depth:], tail.scores[:, depth:]

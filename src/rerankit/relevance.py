@@ -190,8 +190,10 @@ class Relevance:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Relevance):
             return NotImplemented
-        mine, theirs = ((x.indptr, x.indices, x.grades, x.excluded_indptr, x.excluded_indices) for x in (self, other))
-        return self.shape == other.shape and all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True))
+        parts = ("indptr", "indices", "grades", "excluded_indptr", "excluded_indices")
+        return self.shape == other.shape and all(
+            np.array_equal(getattr(self, part), getattr(other, part)) for part in parts
+        )
 
     def __hash__(self) -> int:
         return hash((self.shape, self.indptr.tobytes(), self.indices.tobytes(), self.grades.tobytes()))
