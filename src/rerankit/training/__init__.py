@@ -1,0 +1,26 @@
+"""The one training loop that every trainable stage shares.
+
+`TrainingSettings` needs no torch; everything else imports it on first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from rerankit.training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from rerankit.training.history import History
+    from rerankit.training.loop import train
+    from rerankit.training.task import TrainingTask
+
+__all__ = ["History", "TrainingSettings", "TrainingTask", "train"]
+
+_HOMES = {"History": "history", "TrainingTask": "task", "train": "loop"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,315 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.multiprocessing.spawn import ProcessRaisedException
+
+from rerankit.errors import InputError, TrainingError, rule
+from rerankit.extras import absent
+from rerankit.training import processes, state
+from rerankit.training.devices import autocast, pick
+from rerankit.training.history import History
+from rerankit.training.optimizer import build
+from rerankit.training.schedule import factor
+from rerankit.training.settings import TrainingSettings
+from rerankit.training.task import TrainingTask
+
+
+def train(
+    task: TrainingTask,
+    settings: TrainingSettings | None = None,
+    out: str | Path | None = None,
+    *,
+    resume: bool = True,
+) -> History:
+    """Train `task.model`; afterwards it holds the best weights (without validation: the last).
+
+    With `out`, the folder gets a checkpoint at every validation (and every `save_every` steps), history.csv
+    and, at the end, curves.png. A run that was killed continues from its checkpoint as if nothing had
+    happened: on the CPU with the same number of threads the weights are the same to the bit. A loss or
+    gradient that is not finite raises `TrainingError` with the step; the model then holds the best weights.
+    """
+    settings = settings or TrainingSettings()
+    if task.length < 1:
+        raise rule("task", "must have at least one example", task.length)
+    if settings.devices > 1 and not processes.launched():
+        return _train_in_processes(task, settings, out, resume)
+    device = _own_device(settings)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        return _Run(task, settings, Path(out) if out is not None else None, device).go(resume)
+
+
+def _train_in_processes(
+    task: TrainingTask, settings: TrainingSettings, out: str | Path | None, resume: bool
+) -> History:
+    with tempfile.TemporaryDirectory() as spare:
+        folder = Path(out if out is not None else spare)
+        if not resume:
+            (folder / state.CHECKPOINT).unlink(missing_ok=True)
+        try:
+            processes.launch(train, (task, settings, folder), settings.devices)
+        except ProcessRaisedException as failure:
+            raise _failure(str(failure), task, folder) from failure
+        return _Run(task, settings, folder, _own_device(settings)).go(resume=True)
+
+
+def _failure(text: str, task: TrainingTask, folder: Path) -> Exception:
+    """The error of a child process, as this process would have raised it; the model gets what was good."""
+    found = [line for line in text.splitlines() if "TrainingError: " in line]
+    if not found:
+        return InputError(f"training on several devices failed: {text.strip()}")
+    payload = state.load(folder / state.CHECKPOINT)
+    state.restore(task.model, payload["best"] or payload["weights"])
+    return TrainingError(found[-1].partition("TrainingError: ")[2])
+
+
+def _own_device(settings: TrainingSettings) -> torch.device:
+    device = pick(settings.device)
+    if processes.launched() and device.type == "cuda":
+        return pick(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
+    return device
+
+
+def seed_for(*parts: int) -> int:
+    """A well-mixed seed from whole numbers: the same randomness for the same place in a run.
+
+    >>> seed_for(0, 1) == seed_for(0, 1) != seed_for(1, 0)
+    True
+    """
+    digest = hashlib.blake2b(",".join(map(str, parts)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+class _Run:
+    """One run: the mutable things, and the steps in the order in which they happen."""
+
+    def __init__(
+        self, task: TrainingTask, settings: TrainingSettings, out: Path | None, device: torch.device
+    ) -> None:
+        autocast(device, settings.precision)  # refuse an impossible precision before anything moves
+        self.task, self.settings, self.out, self.device = task, settings, out, device
+        self.processes = processes.join(device)
+        task.model.to(device)
+        self.optimizer = build(task, settings)
+        self.rates = [float(group["lr"]) for group in self.optimizer.param_groups]
+        self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
+        self.progress = state.Progress()
+        self.best = state.snapshot(task.model)
+        self._drawn: tuple[int, list[tuple[Tensor, ...]]] = (-1, [])
+        per_epoch = math.ceil(task.length / settings.batch_size)
+        self.total = settings.epochs * math.ceil(per_epoch / settings.accumulate)
+
+    # -- the course of a run ---------------------------------------------------------------------------
+
+    def go(self, resume: bool) -> History:
+        self._open(resume)
+        if not self.progress.finished:
+            self._loop()
+        if self.progress.best is not None:
+            state.restore(self.task.model, self.best)
+        self.task.model.eval()
+        return self.history
+
+    def _loop(self) -> None:
+        self.task.model.train()
+        while not self.progress.finished:
+            groups = self._groups(self.progress.epoch)
+            self._step(groups[self.progress.group])
+            self.progress.step += 1
+            self.progress.group += 1
+            self._after_step(self.progress.group == len(groups))
+
+    def _after_step(self, epoch_ends: bool) -> None:
+        settings, progress = self.settings, self.progress
+        last = epoch_ends and progress.epoch + 1 == settings.epochs
+        every = settings.validate_every
+        due = epoch_ends if every is None else (progress.step % every == 0 or last)
+        if due:
+            self._validate()
+        if epoch_ends:
+            progress.epoch, progress.group = progress.epoch + 1, 0
+        if last and not progress.finished:
+            progress.finished = "all epochs done"
+        if due or progress.finished or (settings.save_every and progress.step % settings.save_every == 0):
+            self._save()
+
+    def _groups(self, epoch: int) -> list[tuple[Tensor, ...]]:
+        """The batches of an epoch, in groups of `accumulate`: each group is one optimiser step."""
+        if self._drawn[0] == epoch:
+            return self._drawn[1]
+        generator = torch.Generator().manual_seed(seed_for(self.settings.seed, epoch))
+        order = torch.randperm(self.task.length, generator=generator)
+        batches = torch.split(order, self.settings.batch_size)
+        size = self.settings.accumulate
+        self._drawn = epoch, [batches[start : start + size] for start in range(0, len(batches), size)]
+        return self._drawn[1]
+
+    # -- one optimiser step ----------------------------------------------------------------------------
+
+    def _step(self, group: tuple[Tensor, ...]) -> None:
+        self._set_rates()
+        self.optimizer.zero_grad(set_to_none=True)
+        self._record(dict(self._backward(group)))
+        parameters = [p for g in self.optimizer.param_groups for p in g["params"] if p.grad is not None]
+        self.processes.average([p.grad for p in parameters if p.grad is not None])
+        self.scaler.unscale_(self.optimizer)
+        limit = self.settings.clip_norm or math.inf
+        norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
+        # The scaler of half precision skips steps that overflow; elsewhere such a gradient is the end.
+        if self.settings.precision != "fp16" and not bool(torch.isfinite(norm)):
+            self._fail("the gradient")
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+    def _backward(self, group: tuple[Tensor, ...]) -> Iterator[tuple[str, Tensor]]:
+        """Add up the gradients of a group; returns the means of the loss terms over its examples."""
+        count = sum(len(batch) for batch in group)
+        means: dict[str, Tensor] = {}
+        for number, batch in enumerate(group):
+            place = (self.settings.seed, self.progress.step, number, self.processes.rank)
+            torch.manual_seed(seed_for(1, *place))
+            generator = torch.Generator().manual_seed(seed_for(2, *place))
+            with autocast(self.device, self.settings.precision):
+                terms = self.task.loss(self.processes.share(batch), generator)
+            weight = self.processes.weight(batch) * len(batch) / count
+            total = torch.stack([term.float() for term in terms.values()]).sum() * weight
+            self.scaler.scale(total).backward()  # type: ignore[no-untyped-call]
+            for name, term in terms.items():
+                means[name] = means.get(name, term.new_zeros(())) + term.detach() * weight
+        yield from means.items()
+
+    def _record(self, means: dict[str, Tensor]) -> None:
+        vector = self.processes.mean(torch.stack([mean.float() for mean in means.values()]))
+        sums = self.progress.sums
+        values = dict(zip(means, vector.tolist(), strict=True))
+        broken = [name for name, value in values.items() if not math.isfinite(value)]
+        if broken:
+            self._fail(f"the loss ({', '.join(f'{name} = {values[name]}' for name in broken)})")
+        self.progress.counted += 1
+        for name, value in values.items():
+            sums[name] = sums.get(name, 0.0) + value
+
+    def _set_rates(self) -> None:
+        progress = self.progress
+        scale = factor(self.settings, progress.step, self.total, progress.epoch)
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * scale
+
+    def _fail(self, what: str) -> None:
+        step, best = self.progress.step + 1, self.progress.best_step
+        kept = f"the best weights, of step {best}," if best is not None else f"the weights of step {step - 1}"
+        if self.out is not None and self.processes.main:
+            self._write(self.out)
+        if best is not None:
+            state.restore(self.task.model, self.best)
+        self.task.model.eval()
+        raise TrainingError(
+            f"training stopped at step {step}: {what} is not finite; {kept} are kept. A lower learning_rate, "
+            "a warm-up or clip_norm usually helps"
+        )
+
+    # -- validation and files --------------------------------------------------------------------------
+
+    def _validate(self) -> None:
+        self.processes.average(processes.trained_buffers(self.task.model))
+        figures: dict[str, float] = {}
+        if self.processes.main:
+            self.task.model.eval()
+            with torch.no_grad():
+                figures = {name: float(value) for name, value in self.task.validate().items()}
+            self.task.model.train()
+        figures = self.processes.broadcast(figures)
+        self._add_row(figures)
+        self._judge(figures)
+
+    def _add_row(self, figures: dict[str, float]) -> None:
+        progress = self.progress
+        means = {name: total / max(1, progress.counted) for name, total in progress.sums.items()}
+        row = {
+            "step": progress.step,
+            "epoch": progress.epoch + 1,
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "loss": sum(means.values()),
+        }
+        row |= {f"loss/{name}": mean for name, mean in means.items()} if len(means) > 1 else {}
+        progress.rows.append(row | {f"validation/{name}": value for name, value in figures.items()})
+        progress.sums, progress.counted = {}, 0
+
+    def _judge(self, figures: dict[str, float]) -> None:
+        progress = self.progress
+        if not figures:
+            return
+        name, value = next(iter(figures.items()))
+        if math.isnan(value):
+            self._fail(f"the validation figure {name}")
+        if progress.best is None or value > progress.best:
+            progress.best, progress.best_step, progress.waited = value, progress.step, 0
+            self.best = state.snapshot(self.task.model)
+            return
+        progress.waited += 1
+        if self.settings.patience is not None and progress.waited >= self.settings.patience:
+            progress.finished = f"no better {name} in {progress.waited} validations"
+
+    @property
+    def history(self) -> History:
+        return History(list(self.progress.rows), self.progress.best_step, self.progress.finished)
+
+    def _open(self, resume: bool) -> None:
+        if self.out is None:
+            return
+        if self.processes.main:
+            self.out.mkdir(parents=True, exist_ok=True)
+            state.clear_leftovers(self.out)
+        path = self.out / state.CHECKPOINT
+        if resume and path.exists():
+            payload = state.load(path)
+            wanted = state.identity(self.settings, self.task.length, self.task.model)
+            state.check_identity(path, payload, wanted)
+            self._resume(payload)
+        elif path.exists() and path.is_dir():
+            raise InputError(f"'{path}' is a folder; a checkpoint file goes there")
+
+    def _resume(self, payload: dict[str, Any]) -> None:
+        state.restore(self.task.model, payload["weights"])
+        self.best = payload["best"] or payload["weights"]
+        self.optimizer.load_state_dict(payload["optimizer"])
+        self.scaler.load_state_dict(payload["scaler"])
+        self.progress = state.Progress(**payload["progress"])
+
+    def _save(self) -> None:
+        if self.out is None:
+            return
+        if self.processes.main:
+            self._write(self.out)
+        self.processes.wait()
+
+    def _write(self, out: Path) -> None:
+        payload = state.identity(self.settings, self.task.length, self.task.model) | {
+            "weights": state.snapshot(self.task.model),
+            "best": self.best if self.progress.best is not None else {},
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "progress": vars(self.progress),
+        }
+        state.save(out / state.CHECKPOINT, payload)
+        self.history.to_csv(out / "history.csv")
+        if self.progress.finished and self.progress.rows:
+            _plot(self.history, out / "curves.png")
+
+
+def _plot(history: History, path: Path) -> None:
+    if "matplotlib" in absent("report"):
+        warnings.warn(f"{path.name} is not drawn: pip install 'rerankit[report]'", stacklevel=2)
+        return
+    history.plot(path)

@@ -1,0 +1,96 @@
+"""The state of a run and its file: everything an exact continuation needs, and nothing that is code."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rerankit.errors import FormatError, InputError
+from rerankit.files import atomic
+from rerankit.training.settings import TrainingSettings
+
+FORMAT = 1
+CHECKPOINT = "checkpoint.pt"
+Weights = dict[str, Tensor]
+
+
+@dataclass
+class Progress:
+    """Where a run stands. Randomness needs no state: it is seeded for each step."""
+
+    step: int = 0
+    epoch: int = 0
+    group: int = 0
+    best: float | None = None
+    best_step: int | None = None
+    waited: int = 0
+    finished: str = ""
+    counted: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    rows: list[dict[str, float]] = field(default_factory=list)
+
+
+def snapshot(model: nn.Module) -> Weights:
+    """A copy on the CPU of everything training changes: trained parameters and buffers, not frozen parts."""
+    frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    state = model.state_dict()
+    return {name: t.detach().to("cpu", copy=True) for name, t in state.items() if name not in frozen}
+
+
+def restore(model: nn.Module, weights: Weights) -> None:
+    """Put a snapshot back."""
+    model.load_state_dict(weights, strict=False)
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove what a killed process left half-written."""
+    for leftover in folder.glob(".rerankit-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def save(path: Path, payload: dict[str, Any]) -> None:
+    """Write a checkpoint so that a kill at any moment leaves the old or the new one."""
+    with atomic(path) as temporary:
+        torch.save({"format": FORMAT, **payload}, temporary)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a checkpoint; only tensors and plain values are accepted."""
+    try:
+        payload = torch.load(path, map_location="cpu", weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError, OSError) as cause:
+        raise FormatError(f"'{path}' is not a training checkpoint: {cause}") from cause
+    if not isinstance(payload, dict) or payload.get("format") != FORMAT:
+        raise FormatError(f"'{path}' is not a training checkpoint of format {FORMAT}")
+    return payload
+
+
+def identity(settings: TrainingSettings, length: int, model: nn.Module) -> dict[str, Any]:
+    """What must be the same for a run to be continued."""
+    told = {name: value for name, value in asdict(settings).items() if name != "device"}
+    shapes = {name: list(t.shape) for name, t in model.state_dict().items()}
+    return {"settings": {**told, "milestones": list(settings.milestones)}, "length": length, "shapes": shapes}
+
+
+def check_identity(path: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Refuse to continue another run."""
+    changed = [
+        f"{name} {found['settings'].get(name)!r} there, {value!r} here"
+        for name, value in wanted["settings"].items()
+        if found["settings"].get(name) != value
+    ]
+    changed += [
+        f"{what} differ{'s' * (what == 'length')}"
+        for what in ("length", "shapes")
+        if found[what] != wanted[what]
+    ]
+    if changed:
+        raise InputError(
+            f"'{path}' belongs to another run ({'; '.join(changed)}); choose another folder or resume=False"
+        )

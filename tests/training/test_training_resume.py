@@ -1,0 +1,93 @@
+"""A killed run continues to the same weights; several processes give what one gives."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from toy_run import SETTINGS, ToyTask, weights
+
+from rerankit.errors import TrainingError
+from rerankit.training import train
+from rerankit.training.processes import Processes
+
+SCRIPT = Path(__file__).parent / "toy_run.py"
+
+
+def run_script(folder: Path, kill_at: int) -> int:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), str(folder), str(kill_at)], env=environment
+    ).returncode
+
+
+def test_killed_runs_end_with_the_same_weights(tmp_path):
+    assert run_script(tmp_path / "whole", 0) == 0
+    # Killed between two checkpoints, and again in the continued run.
+    for kill_at in (10, 4):
+        assert run_script(tmp_path / "killed", kill_at) == -signal.SIGKILL
+    assert run_script(tmp_path / "killed", 0) == 0
+    for name in ("weights.pt", "history.csv"):
+        whole, killed = ((tmp_path / folder / name).read_bytes() for folder in ("whole", "killed"))
+        assert whole == killed
+
+
+@pytest.mark.parametrize("stop", range(1, 25, 5))
+def test_stopping_anywhere_changes_nothing(tmp_path, stop):
+    whole, stopped, continued = ToyTask(), ToyTask(), ToyTask()
+    expected = train(whole, SETTINGS)
+
+    def interrupted(batch, generator, loss=stopped.loss):
+        if stopped.calls == stop:
+            raise KeyboardInterrupt
+        return loss(batch, generator)
+
+    stopped.loss = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        train(stopped, SETTINGS, tmp_path)
+    found = train(continued, SETTINGS, tmp_path)
+    assert found.rows == expected.rows
+    assert torch.equal(weights(continued), weights(whole))
+
+
+def test_leftovers_of_a_killed_write_are_removed(tmp_path):
+    (tmp_path / ".rerankit-x").mkdir()
+    train(ToyTask(), SETTINGS, tmp_path)
+    assert not (tmp_path / ".rerankit-x").exists()
+
+
+def test_two_processes_equal_one(tmp_path):
+    # Without noise and dropout the only difference is the order of additions; 22 = 5 × 4 + 2 is uneven.
+    one, two = ToyTask(noise=0.0, dropout=0.0), ToyTask(noise=0.0, dropout=0.0)
+    settings = replace(SETTINGS, batch_size=3)
+    first = train(one, settings)
+    second = train(two, replace(settings, devices=2), tmp_path)
+    assert [row["step"] for row in first.rows] == [row["step"] for row in second.rows]
+    assert first.last("loss") == pytest.approx(second.last("loss"), rel=1e-4)
+    torch.testing.assert_close(weights(one), weights(two), atol=1e-5, rtol=1e-4)
+    assert (tmp_path / "history.csv").exists()
+
+
+def test_nan_in_two_processes_is_the_same_error():
+    task = ToyTask()
+    task.nan_at = 7
+    with pytest.raises(TrainingError, match=r"step 7: the loss \(square = nan\)"):
+        train(task, replace(SETTINGS, devices=2))
+    assert weights(task).isfinite().all()
+
+
+def test_shares_add_up_to_the_batch():
+    batch = torch.arange(3)
+    crowd = [Processes() for _ in range(4)]
+    for rank, process in enumerate(crowd):
+        process.rank, process.world = rank, 4
+    parts = [process.share(batch) for process in crowd]
+    assert [len(part) for part in parts] == [1, 1, 1, 1]  # the fourth repeats the first and weighs nothing
+    mean = sum(p.weight(batch) * part.float().mean() for p, part in zip(crowd, parts, strict=True)) / 4
+    assert float(mean) == 1.0
