@@ -1,0 +1,81 @@
+"""Everything that the command line prints."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON in place of a table.")]
+
+_WIDE = 240  # columns when nobody's terminal says how wide it is: nothing is cut
+
+
+def show(rows: Sequence[Mapping[str, Any]], *, title: str = "", as_json: bool = False) -> None:
+    """Print rows as a table or, with `as_json`, as a JSON list; the first row names the columns."""
+    if as_json:
+        show_json(list(rows))
+        return
+    from rich.table import Table
+
+    names = list(rows[0]) if rows else []
+    table = Table(
+        *(str(name) for name in names), title=title or None, title_justify="left", header_style="bold"
+    )
+    for column, name in zip(table.columns, names, strict=True):
+        if all(type(row[name]) in (int, float, type(None)) for row in rows):
+            column.justify = "right"
+    for row in rows:
+        table.add_row(*(text_of(row[name]) for name in names))
+    _console().print(table)
+
+
+def show_json(value: Any) -> None:
+    """Print one JSON value."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+
+
+def say(text: str) -> None:
+    """A line for people; on stderr, so that what is printed on stdout stays clean."""
+    typer.echo(text, err=True)
+
+
+def complain(text: str) -> None:
+    """The one line of an error."""
+    typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
+    typer.echo(" ".join(text.splitlines()), err=True)
+
+
+def text_of(value: Any) -> str:
+    """A cell of a table.
+
+    >>> text_of(0.123456), text_of(None), text_of(["a", "b"])
+    ('0.1235', '', 'a, b')
+    """
+    from rich.markup import escape
+
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(text_of(part) for part in value)
+    return escape(str(value))
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else _WIDE)
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers and arrays, and paths, as JSON."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return str(value)

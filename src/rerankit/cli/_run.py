@@ -1,0 +1,91 @@
+"""What every command shares: `--plugin`, `--debug`, exit codes, errors in one line, progress bars."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import sys
+import typing
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rerankit import errors
+from rerankit.cli._output import complain
+from rerankit.cli._progress import bars
+
+EXIT_CODES: dict[type[BaseException], int] = {
+    errors.MissingExtraError: 3,
+    errors.PluginError: 4,
+    errors.InputError: 2,
+    errors.UnmetNeedError: 2,
+    errors.RerankitError: 1,
+}
+"""The first class that fits decides; the order matters."""
+
+FAILED = 1
+INTERRUPTED = 130
+
+PluginOption = Annotated[
+    list[Path] | None,
+    typer.Option("--plugin", metavar="FILE", help="Load a one-file plugin first; may be repeated."),
+]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show the whole traceback of an error.")]
+
+
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """The function as a command: with the common options, and errors turned into exit codes."""
+
+    @wraps(function)
+    def run(*args: Any, plugin: list[Path] | None = None, debug: bool = False, **kwargs: Any) -> None:
+        try:
+            _load_plugins(plugin or [])
+            with bars():
+                function(*args, **kwargs)
+        except (typer.Exit, typer.Abort):
+            raise
+        except Exception as error:
+            if debug:
+                raise
+            raise typer.Exit(_explain(error)) from error
+        except KeyboardInterrupt:
+            complain("interrupted")
+            raise typer.Exit(INTERRUPTED) from None
+
+    hints = typing.get_type_hints(function, include_extras=True)
+    signature = inspect.signature(function)
+    own = [p.replace(annotation=hints.get(p.name, p.annotation)) for p in signature.parameters.values()]
+    common = [
+        inspect.Parameter("plugin", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=PluginOption),
+        inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=DebugOption),
+    ]
+    whole = signature.replace(parameters=[*own, *common], return_annotation=None)
+    run.__signature__ = whole  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in whole.parameters.values()}
+    return run
+
+
+def _explain(error: Exception) -> int:
+    """Print one line about an error and return the exit code."""
+    code = next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), None)
+    if code is not None:
+        complain(str(error))
+        return code
+    if isinstance(error, BrokenPipeError):
+        # The reader of our output has gone, for instance `head`; a flush at exit must not fail again.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        return FAILED
+    complain(f"unexpected {type(error).__name__}: {error} (--debug shows where)")
+    return FAILED
+
+
+def _load_plugins(paths: list[Path]) -> None:
+    if not paths:
+        return
+    load_plugin = importlib.import_module("rerankit").load_plugin
+    for path in paths:
+        load_plugin(path)

@@ -1,0 +1,78 @@
+"""What a file can hold, before it becomes a problem, a ranking or relevance.
+
+A format only turns a file into one of three plain things and back; what they mean is decided in one place
+for all formats (`rerankit.formats.layout`):
+
+- one array;
+- `Tables`: named arrays. A text is an array of one string without dimensions;
+- `Triples`: lines of query, item and value, which is how runs and judgements are exchanged.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rerankit.errors import FormatError
+
+AnyArray: TypeAlias = NDArray[Any]
+
+
+class Tables(dict[str, AnyArray]):
+    """Named arrays."""
+
+
+@dataclass(frozen=True)
+class Triples:
+    """Lines of query, item and value; `what` says whether the values are scores or grades."""
+
+    queries: list[str]
+    items: list[str]
+    values: NDArray[np.float64]
+    what: Literal["scores", "grades"]
+
+
+Content: TypeAlias = "AnyArray | Tables | Triples"
+"""What a format reads and writes."""
+
+CONTENT_NAMES: dict[type, str] = {
+    np.ndarray: "one array",
+    Tables: "named arrays",
+    Triples: "a run or judgements",
+}
+
+
+class Format(ABC):
+    """One kind of file: which endings it has, what it can hold, how it is read and written.
+
+    `read` may raise `ValueError`, `OSError` or `EOFError` freely: the door adds the path and keeps it to
+    one line. `write` gets a temporary path, which the door moves into place.
+    """
+
+    name: ClassVar[str]
+    suffixes: ClassVar[tuple[str, ...]]
+    holds: ClassVar[tuple[type, ...]]
+    description: ClassVar[str] = ""
+
+    @abstractmethod
+    def read(self, path: Path) -> Content:
+        """The content of the file at `path`."""
+
+    @abstractmethod
+    def write(self, path: Path, content: Any) -> None:
+        """Write `content`, which is of one of the types in `holds`."""
+
+
+def plain(array: AnyArray, path: Path, name: str) -> AnyArray:
+    """The array itself, refused when its elements are not numbers or texts."""
+    if array.dtype.kind not in "biufUS":
+        reason = (
+            "object arrays are pickles and never read" if array.dtype.hasobject else "it must be real numbers"
+        )
+        raise FormatError(f"{path}: '{name}' has dtype {array.dtype}: {reason}")
+    return array

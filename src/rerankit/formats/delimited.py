@@ -1,0 +1,111 @@
+"""CSV and TSV: a matrix of scores, a matrix with ids, a run, or judgements.
+
+The first line decides. Numbers only: a matrix. An empty first cell: the header has gallery ids and the first
+column query ids. The columns `query`, `item` and `score` (or `grade`): a run (or judgements).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from rerankit.errors import FormatError
+from rerankit.formats.content import AnyArray, Content, Format, Tables, Triples
+from rerankit.formats.text import numbers, read_text, shortest, write_text
+
+ITEM_COLUMNS = ("query", "item")
+VALUE_COLUMNS: dict[str, Literal["scores", "grades"]] = {"score": "scores", "grade": "grades"}
+
+
+class CsvFormat(Format):
+    """A matrix, or lines of query, item and score or grade."""
+
+    name: ClassVar[str] = "csv"
+    suffixes: ClassVar[tuple[str, ...]] = (".csv", ".csv.gz")
+    holds: ClassVar[tuple[type, ...]] = (np.ndarray, Triples)
+    description: ClassVar[str] = "a matrix, or columns query,item,score (or grade)"
+    delimiter: ClassVar[str] = ","
+
+    def read(self, path: Path) -> Content:
+        """An array, named arrays (a matrix with ids) or lines, by the first line."""
+        rows = [row for row in csv.reader(io.StringIO(read_text(path)), delimiter=self.delimiter) if row]
+        if not rows:
+            raise FormatError(f"{path}: the file is empty")
+        header = [cell.strip() for cell in rows[0]]
+        if set(ITEM_COLUMNS) <= set(header):
+            return _lines(path, header, rows[1:])
+        if header[0] == "":
+            ids = [row[0].strip() for row in rows[1:]]
+            scores = _matrix(path, [row[1:] for row in rows[1:]], len(header) - 1, first_line=2)
+            return Tables(scores=scores, query_ids=np.array(ids), gallery_ids=np.array(header[1:]))
+        return _matrix(path, rows, len(header), first_line=1)
+
+    def write(self, path: Path, content: AnyArray | Triples) -> None:
+        """Write a matrix without a header, or lines with one."""
+        rows = _line_rows(content) if isinstance(content, Triples) else _matrix_rows(path, content)
+        write_text(path, (self._join(row) for row in rows))
+
+    def _join(self, cells: list[str]) -> str:
+        line = io.StringIO()
+        csv.writer(line, delimiter=self.delimiter, lineterminator="\n").writerow(cells)
+        return line.getvalue()
+
+
+class TsvFormat(CsvFormat):
+    """The same with tabulators."""
+
+    name: ClassVar[str] = "tsv"
+    suffixes: ClassVar[tuple[str, ...]] = (".tsv", ".tsv.gz")
+    description: ClassVar[str] = "as csv, separated by tabulators"
+    delimiter: ClassVar[str] = "\t"
+
+
+def _lines(path: Path, header: list[str], rows: list[list[str]]) -> Triples:
+    values = [name for name in header if name in VALUE_COLUMNS]
+    if len(values) != 1 or len(set(header)) < len(header):
+        raise FormatError(
+            f"{path}: the header must have query, item and one of score, grade (got {', '.join(header)})"
+        )
+    _check_width(path, rows, len(header), first_line=2)
+    query, item, value = (header.index(name) for name in (*ITEM_COLUMNS, values[0]))
+    found = numbers(path, [row[value] for row in rows], first_line=2)
+    return Triples(
+        [r[query].strip() for r in rows], [r[item].strip() for r in rows], found, VALUE_COLUMNS[values[0]]
+    )
+
+
+def _matrix(path: Path, rows: list[list[str]], width: int, first_line: int) -> AnyArray:
+    _check_width(path, rows, width, first_line)
+    matrix = np.empty((len(rows), width))
+    for number, row in enumerate(rows):
+        try:
+            matrix[number] = row
+        except ValueError as cause:
+            raise FormatError(f"{path}: line {first_line + number}: {cause}") from cause
+    return matrix
+
+
+def _check_width(path: Path, rows: list[list[str]], width: int, first_line: int) -> None:
+    bad = next((number for number, row in enumerate(rows) if len(row) != width), None)
+    if bad is not None:
+        raise FormatError(f"{path}: line {first_line + bad} must have {width} columns (got {len(rows[bad])})")
+
+
+def _line_rows(content: Triples) -> Iterator[list[str]]:
+    yield [*ITEM_COLUMNS, next(name for name, what in VALUE_COLUMNS.items() if what == content.what)]
+    for query, item, value in zip(content.queries, content.items, content.values.tolist(), strict=True):
+        yield [query, item, shortest(value)]
+
+
+def _matrix_rows(path: Path, matrix: AnyArray) -> Iterator[list[str]]:
+    if matrix.ndim != 2 or matrix.dtype.kind not in "biuf":
+        raise FormatError(
+            f"{path}: CSV holds a matrix of numbers (got shape {matrix.shape}, dtype {matrix.dtype})"
+        )
+    for row in matrix:
+        yield [str(value) for value in row]

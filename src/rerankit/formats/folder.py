@@ -1,0 +1,54 @@
+"""A folder as named arrays: one `.npy` each, texts and ids as `.txt` with one a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from rerankit.errors import FormatError
+from rerankit.formats.content import AnyArray, Format, Tables
+from rerankit.formats.npy import map_array
+from rerankit.formats.text import read_text, write_text
+
+
+class FolderFormat(Format):
+    """Named arrays, a file each; `features/NAME.npy` is the array `features/NAME`."""
+
+    name: ClassVar[str] = "folder"
+    suffixes: ClassVar[tuple[str, ...]] = ("",)
+    holds: ClassVar[tuple[type, ...]] = (Tables,)
+    description: ClassVar[str] = "a folder with one .npy for each array, ids as .npy or .txt"
+
+    def read(self, path: Path) -> Tables:
+        """Every `.npy` and `.txt` of the folder and its folders; other files are left alone."""
+        tables = Tables()
+        for file in sorted(path.rglob("*")):
+            relative = file.relative_to(path)
+            if file.suffix not in (".npy", ".txt") or any(part.startswith(".") for part in relative.parts):
+                continue
+            name = relative.with_suffix("").as_posix()
+            if name in tables:
+                raise FormatError(f"{path}: '{name}' is there twice, as .npy and as .txt")
+            tables[name] = map_array(file, name) if file.suffix == ".npy" else _read_lines(file)
+        if not tables:
+            raise FormatError(f"{path}: the folder has no .npy file")
+        return tables
+
+    def write(self, path: Path, content: Tables) -> None:
+        """Write a file for each array."""
+        path.mkdir()
+        for name, array in content.items():
+            file = path / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            if array.dtype.kind == "U" and not any("\n" in text for text in array.ravel().tolist()):
+                write_text(
+                    file.with_name(f"{file.name}.txt"), (f"{text}\n" for text in array.ravel().tolist())
+                )
+            else:
+                np.save(file.with_name(f"{file.name}.npy"), array, allow_pickle=False)
+
+
+def _read_lines(file: Path) -> AnyArray:
+    return np.array(read_text(file).splitlines())

@@ -1,0 +1,90 @@
+"""JSON runs and judgements: `{"query": {"item": value}}`, plain or gzipped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from rerankit.errors import FormatError
+from rerankit.formats.content import Format, Triples
+from rerankit.formats.text import read_text, shortest, write_text
+
+
+class JsonRunFormat(Format):
+    """A run as an object of objects: the scores of each query's items."""
+
+    name: ClassVar[str] = "json-run"
+    suffixes: ClassVar[tuple[str, ...]] = (".json", ".json.gz")
+    holds: ClassVar[tuple[type, ...]] = (Triples,)
+    description: ClassVar[str] = 'a run: {"query": {"item": score}}'
+    what: ClassVar[Literal["scores", "grades"]] = "scores"
+
+    def read(self, path: Path) -> Triples:
+        """All pairs of the file, in its order."""
+        queries: list[str] = []
+        items: list[str] = []
+        values: list[float] = []
+        for query, entries in _load(path).items():
+            if not isinstance(entries, dict):
+                raise FormatError(
+                    f"{path}: query '{query}' must map items to numbers (got {type(entries).__name__})"
+                )
+            for item, value in entries.items():
+                if type(value) not in (int, float):
+                    raise FormatError(
+                        f"{path}: query '{query}', item '{item}' must be a number (got {value!r})"
+                    )
+                queries.append(query)
+                items.append(item)
+                values.append(value)
+        scores = np.array(values, dtype=np.float64)
+        if not np.isfinite(scores).all():
+            bad = int(np.argmin(np.isfinite(scores)))
+            raise FormatError(
+                f"{path}: query '{queries[bad]}', item '{items[bad]}' must be finite (got {values[bad]})"
+            )
+        return Triples(queries, items, scores, self.what)
+
+    def write(self, path: Path, content: Triples) -> None:
+        """Write an object of objects."""
+        if content.what != self.what:
+            raise FormatError(f"{path}: a file with this ending holds {self.what} (got {content.what})")
+        grouped: dict[str, list[str]] = {}
+        for query, item, value in zip(content.queries, content.items, content.values.tolist(), strict=True):
+            grouped.setdefault(query, []).append(f"{json.dumps(item)}: {shortest(value)}")
+        lines = (f"{json.dumps(query)}: {{{', '.join(entries)}}}" for query, entries in grouped.items())
+        write_text(path, ["{\n", ",\n".join(lines), "\n}\n"])
+
+
+class JsonQrelsFormat(JsonRunFormat):
+    """Judgements as an object of objects."""
+
+    name: ClassVar[str] = "json-qrels"
+    suffixes: ClassVar[tuple[str, ...]] = (".qrels.json", ".qrels.json.gz")
+    description: ClassVar[str] = 'judgements: {"query": {"item": grade}}'
+    what: ClassVar[Literal["scores", "grades"]] = "grades"
+
+
+def _load(path: Path) -> dict[str, object]:
+    text = read_text(path)
+    try:
+        loaded = json.loads(text, object_pairs_hook=_no_repeats)
+    except json.JSONDecodeError as cause:
+        raise FormatError(f"{path}: line {cause.lineno}: truncated or not JSON: {cause.msg}") from cause
+    if not isinstance(loaded, dict) or not loaded:
+        raise FormatError(
+            f'{path}: must be an object {{"query": {{"item": number}}}} with at least one query'
+        )
+    return loaded
+
+
+def _no_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"'{twice}' appears twice in one object")
+    return found

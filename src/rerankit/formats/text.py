@@ -1,0 +1,72 @@
+"""Text files, plain or gzipped, and numbers written so that float32 comes back exactly."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rerankit.errors import FormatError
+
+
+def read_text(path: Path) -> str:
+    """The whole text of a file; a cut gzip stream and bytes that are not UTF-8 are refused."""
+    try:
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as cause:
+        raise FormatError(f"{path}: must be UTF-8 text (byte {cause.start} is not)") from cause
+    except (EOFError, gzip.BadGzipFile) as cause:
+        raise FormatError(f"{path}: truncated or not a gzip file: {cause}") from cause
+
+
+def write_text(path: Path, pieces: Iterable[str]) -> None:
+    """Write pieces of text one after the other."""
+    with open(path, "wb") as raw:
+        if path.suffix == ".gz":
+            # No name and no date inside, so the same content gives the same bytes.
+            with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed:
+                _pour(packed, pieces)
+        else:
+            _pour(raw, pieces)
+
+
+def _pour(file: BinaryIO | gzip.GzipFile, pieces: Iterable[str]) -> None:
+    with io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
+        text.writelines(pieces)
+
+
+def numbers(path: Path, texts: list[str], first_line: int = 1) -> NDArray[np.float64]:
+    """Texts as finite numbers; the error names the line of the first that is none."""
+    try:
+        values = np.array(texts, dtype=np.float64) if texts else np.empty(0)
+    except ValueError:
+        bad = next(i for i, text in enumerate(texts) if not _is_number(text))
+        raise FormatError(f"{path}: line {first_line + bad}: '{texts[bad]}' is not a number") from None
+    if not np.isfinite(values).all():
+        bad = int(np.argmin(np.isfinite(values)))
+        raise FormatError(f"{path}: line {first_line + bad}: '{texts[bad]}' must be finite")
+    return values
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def shortest(value: float) -> str:
+    """The shortest text that reads back as the same float32, whole numbers without a point.
+
+    >>> shortest(0.1), shortest(2.0)
+    ('0.1', '2')
+    """
+    single = np.float32(value)
+    return str(int(single)) if single.is_integer() and abs(single) < 2**24 else str(single)

@@ -1,0 +1,105 @@
+"""TREC runs (`query Q0 item rank score tag`) and judgements (`query 0 item grade`), plain or gzipped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from rerankit.errors import FormatError
+from rerankit.formats.content import Format, Triples
+from rerankit.formats.text import numbers, read_text, shortest, write_text
+
+TAG = "rerankit"
+
+
+class TrecRunFormat(Format):
+    """A run: one line for each retrieved item. The order comes from the scores, as in trec_eval."""
+
+    name: ClassVar[str] = "trec-run"
+    suffixes: ClassVar[tuple[str, ...]] = (".run", ".trec", ".run.gz", ".trec.gz")
+    holds: ClassVar[tuple[type, ...]] = (Triples,)
+    description: ClassVar[str] = "a run: query Q0 item rank score tag"
+
+    def read(self, path: Path) -> Triples:
+        """All lines of a run."""
+        columns = read_columns(path, 6, "query Q0 item rank score tag")
+        return Triples(columns[0], columns[2], numbers(path, columns[4]), "scores")
+
+    def write(self, path: Path, content: Triples) -> None:
+        """Write a run; ranks count from 1 in the order of the lines."""
+        _refuse(path, content, "scores", "a run")
+        write_text(path, _run_lines(path, content))
+
+
+class TrecQrelsFormat(Format):
+    """Judgements: one line for each judged item."""
+
+    name: ClassVar[str] = "trec-qrels"
+    suffixes: ClassVar[tuple[str, ...]] = (".qrels", ".qrel", ".qrels.gz", ".qrel.gz")
+    holds: ClassVar[tuple[type, ...]] = (Triples,)
+    description: ClassVar[str] = "judgements: query 0 item grade"
+
+    def read(self, path: Path) -> Triples:
+        """All lines of a file of judgements."""
+        columns = read_columns(path, 4, "query 0 item grade")
+        return Triples(columns[0], columns[2], numbers(path, columns[3]), "grades")
+
+    def write(self, path: Path, content: Triples) -> None:
+        """Write judgements."""
+        _refuse(path, content, "grades", "judgements")
+        rows = zip(content.queries, content.items, content.values.tolist(), strict=True)
+        write_text(path, (f"{_word(path, q)} 0 {_word(path, i)} {shortest(v)}\n" for q, i, v in rows))
+
+
+class TrecTextFormat(Format):
+    """A `.txt` that is a run or judgements, told apart by the number of columns."""
+
+    name: ClassVar[str] = "trec-text"
+    suffixes: ClassVar[tuple[str, ...]] = (".txt", ".txt.gz")
+    holds: ClassVar[tuple[type, ...]] = (Triples,)
+    description: ClassVar[str] = "a run (six columns) or judgements (four columns)"
+
+    def read(self, path: Path) -> Triples:
+        """A run or judgements."""
+        first = next((line for line in read_text(path).splitlines() if line.strip()), "")
+        chosen: Format = TrecQrelsFormat() if len(first.split()) == 4 else TrecRunFormat()
+        content = chosen.read(path)
+        assert isinstance(content, Triples)
+        return content
+
+    def write(self, path: Path, content: Triples) -> None:
+        """Write a run for scores, judgements for grades."""
+        (TrecRunFormat() if content.what == "scores" else TrecQrelsFormat()).write(path, content)
+
+
+def read_columns(path: Path, count: int, layout: str) -> list[list[str]]:
+    """The columns of a file of words separated by blanks; every line must have `count` of them."""
+    rows = [line.split() for line in read_text(path).splitlines()]
+    while rows and not rows[-1]:
+        rows.pop()
+    if not rows:
+        raise FormatError(f"{path}: the file is empty; it must have lines '{layout}'")
+    bad = next((number for number, row in enumerate(rows, 1) if len(row) != count), None)
+    if bad is not None:
+        found = len(rows[bad - 1])
+        raise FormatError(f"{path}: line {bad} must have {count} columns, '{layout}' (got {found})")
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _run_lines(path: Path, content: Triples) -> Iterator[str]:
+    ranks: dict[str, int] = {}
+    for query, item, score in zip(content.queries, content.items, content.values.tolist(), strict=True):
+        ranks[query] = rank = ranks.get(query, 0) + 1
+        yield f"{_word(path, query)} Q0 {_word(path, item)} {rank} {shortest(score)} {TAG}\n"
+
+
+def _refuse(path: Path, content: Triples, wanted: str, kind: str) -> None:
+    if content.what != wanted:
+        raise FormatError(f"{path}: this format holds {kind}, with {wanted} (got {content.what})")
+
+
+def _word(path: Path, text: str) -> str:
+    if not text or text.split() != [text]:
+        raise FormatError(f"{path}: ids in TREC files must be single words without blanks (got {text!r})")
+    return text

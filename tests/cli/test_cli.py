@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from rerankit import errors
+from rerankit.cli import build
+from rerankit.cli._run import command
+
+RUNNER = CliRunner()
+
+
+def single(function: object) -> typer.Typer:
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(command(function))  # type: ignore[arg-type]
+    return app
+
+
+def test_help_lists_the_commands() -> None:
+    shown = RUNNER.invoke(build(), ["--help"])
+    assert shown.exit_code == 0
+    assert "doctor" in shown.output
+
+
+def test_every_command_takes_plugin_and_debug() -> None:
+    for found in build().registered_commands:
+        shown = RUNNER.invoke(build(), [str(found.name), "--help"])
+        assert "--plugin" in shown.output, found.name
+        assert "--debug" in shown.output, found.name
+
+
+def test_version() -> None:
+    assert RUNNER.invoke(build(), ["--version"]).output.startswith("rerankit ")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.InputError("'k' must be at least 1 (got 0)"), 2),
+        (errors.FormatError("x.npy: truncated"), 2),
+        (errors.UnmetNeedError("needs query_scores"), 2),
+        (errors.MissingExtraError("needs torch"), 3),
+        (errors.PluginError("broken"), 4),
+        (errors.StageError("failed"), 1),
+        (ZeroDivisionError("surprise"), 1),
+    ],
+)
+def test_errors_become_exit_codes_and_one_line(error: Exception, code: int) -> None:
+    def fail() -> None:
+        raise error
+
+    result = RUNNER.invoke(single(fail), [])
+    assert result.exit_code == code
+    assert "Traceback" not in result.output
+    assert len(result.stderr.splitlines()) == 1
+    assert str(error) in result.stderr
+
+
+def test_debug_keeps_the_traceback() -> None:
+    def fail() -> None:
+        raise errors.InputError("no")
+
+    assert isinstance(RUNNER.invoke(single(fail), ["--debug"]).exception, errors.InputError)
+
+
+def test_doctor_as_json() -> None:
+    result = RUNNER.invoke(build(), ["doctor", "--json"])
+    assert result.exit_code == 0
+    report = json.loads(result.stdout)
+    assert {row["extra"] for row in report["extras"]} >= {"torch", "learn"}
+    assert all(
+        row["present"] or row["install"].startswith("pip install 'rerankit[") for row in report["extras"]
+    )
+
+
+def test_building_the_program_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, rerankit.cli; rerankit.cli.build();"
+        "print([m for m in ('torch', 'sklearn', 'scipy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
