@@ -48,9 +48,7 @@ def test_accumulation_equals_one_large_batch():
 def test_clipping_bounds_the_step():
     task = ToyTask()
     before = weights(task)
-    plain = TrainingSettings(
-        1, 22, 1.0, "sgd", momentum=0.0, schedule="constant", clip_norm=0.01, device="cpu"
-    )
+    plain = TrainingSettings(1, 22, 1.0, "sgd", momentum=0.0, schedule="constant", clip_norm=0.01, device="cpu")
     train(task, plain)
     assert float((weights(task) - before).norm()) == pytest.approx(0.01, rel=1e-3)
 

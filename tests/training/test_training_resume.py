@@ -22,9 +22,7 @@ SCRIPT = Path(__file__).parent / "toy_run.py"
 
 def run_script(folder: Path, kill_at: int) -> int:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, str(SCRIPT), str(folder), str(kill_at)], env=environment
-    ).returncode
+    return subprocess.run([sys.executable, str(SCRIPT), str(folder), str(kill_at)], env=environment).returncode
 
 
 def test_killed_runs_end_with_the_same_weights(tmp_path):

@@ -94,9 +94,7 @@ def seed_for(*parts: int) -> int:
 class _Run:
     """One run: the mutable things, and the steps in the order in which they happen."""
 
-    def __init__(
-        self, task: TrainingTask, settings: TrainingSettings, out: Path | None, device: torch.device
-    ) -> None:
+    def __init__(self, task: TrainingTask, settings: TrainingSettings, out: Path | None, device: torch.device) -> None:
         autocast(device, settings.precision)  # refuse an impossible precision before anything moves
         self.task, self.settings, self.out, self.device = task, settings, out, device
         self.processes = processes.join(device)

@@ -86,9 +86,7 @@ def check_identity(path: Path, found: dict[str, Any], wanted: dict[str, Any]) ->
         if found["settings"].get(name) != value
     ]
     changed += [
-        f"{what} differ{'s' * (what == 'length')}"
-        for what in ("length", "shapes")
-        if found[what] != wanted[what]
+        f"{what} differ{'s' * (what == 'length')}" for what in ("length", "shapes") if found[what] != wanted[what]
     ]
     if changed:
         raise InputError(
