@@ -14,21 +14,39 @@ from rerankit._version import __version__
 if TYPE_CHECKING:
     from rerankit import errors, settings
     from rerankit.bank import Bank
+    from rerankit.events import Event, track
+    from rerankit.fusion import fuse
+    from rerankit.pipeline import Pipeline, rerank
+    from rerankit.plugins import hookimpl
+    from rerankit.plugins.manager import load_plugin
     from rerankit.problem import Feature, Problem
     from rerankit.ranking import Ranking
     from rerankit.relevance import Relevance
     from rerankit.scores import DenseScores, EmbeddingScores, ListScores, Scores
+    from rerankit.stages.base import Stage, stage, stages_available
+    from rerankit.storage import load
 
 _HOME = {
     "Bank": "rerankit.bank",
     "DenseScores": "rerankit.scores",
     "EmbeddingScores": "rerankit.scores",
+    "Event": "rerankit.events",
     "Feature": "rerankit.problem",
     "ListScores": "rerankit.scores",
+    "Pipeline": "rerankit.pipeline",
     "Problem": "rerankit.problem",
     "Ranking": "rerankit.ranking",
     "Relevance": "rerankit.relevance",
     "Scores": "rerankit.scores",
+    "Stage": "rerankit.stages.base",
+    "fuse": "rerankit.fusion",
+    "hookimpl": "rerankit.plugins",
+    "load": "rerankit.storage",
+    "load_plugin": "rerankit.plugins.manager",
+    "rerank": "rerankit.pipeline",
+    "stage": "rerankit.stages.base",
+    "stages_available": "rerankit.stages.base",
+    "track": "rerankit.events",
 }
 _MODULES = ("errors", "settings")
 
@@ -36,15 +54,26 @@ __all__ = [
     "Bank",
     "DenseScores",
     "EmbeddingScores",
+    "Event",
     "Feature",
     "ListScores",
+    "Pipeline",
     "Problem",
     "Ranking",
     "Relevance",
     "Scores",
+    "Stage",
     "__version__",
     "errors",
+    "fuse",
+    "hookimpl",
+    "load",
+    "load_plugin",
+    "rerank",
     "settings",
+    "stage",
+    "stages_available",
+    "track",
 ]
 
 

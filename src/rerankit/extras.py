@@ -9,14 +9,14 @@ from types import ModuleType
 from rerankit.errors import MissingExtraError
 
 EXTRAS: dict[str, tuple[str, ...]] = {
-    "torch": ("torch", "safetensors"),
-    "pillar": ("torch", "safetensors", "torch_geometric"),
-    "hmrn": ("torch", "safetensors"),
-    "triplet": ("torch", "safetensors", "transformers", "PIL"),
-    "learn": ("sklearn", "safetensors"),
+    "torch": ("torch",),
+    "pillar": ("torch", "torch_geometric"),
+    "hmrn": ("torch",),
+    "triplet": ("torch", "transformers", "PIL"),
+    "learn": ("sklearn",),
     "parquet": ("pyarrow",),
     "report": ("matplotlib", "PIL"),
-    "demo": ("sklearn", "safetensors", "matplotlib", "PIL"),
+    "demo": ("sklearn", "matplotlib", "PIL"),
     "distributed": ("torch", "accelerate"),
 }
 """Every extra of the distribution and the modules it brings."""

@@ -64,8 +64,8 @@ class Problem:
         self.query_ids: AnyArray | None = identifiers(query_ids, queries, "query_ids")
         self.gallery_ids: AnyArray | None = identifiers(gallery_ids, items, "gallery_ids")
         self._features = {name: _sided(name, value, self.shape) for name, value in (features or {}).items()}
-        self.query_bank = _fitting(query_bank, "query_bank", self.shape)
-        self.gallery_bank = _fitting(gallery_bank, "gallery_bank", self.shape)
+        self.query_bank: Bank | None = _fitting(query_bank, "query_bank", self.shape)
+        self.gallery_bank: Bank | None = _fitting(gallery_bank, "gallery_bank", self.shape)
 
     @classmethod
     def from_embeddings(

@@ -1,0 +1,196 @@
+"""Fusing several opinions on the same items: normalisations and rules, as pure functions.
+
+Values are (sources, queries, K); NaN stands where a source has no opinion on an item.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from rerankit import checks
+from rerankit.arrays import FloatArray, IntArray
+from rerankit.errors import InputError, rule
+from rerankit.problem import as_problem
+from rerankit.ranking import Ranking
+
+
+def ranks(values: FloatArray) -> FloatArray:
+    """Places from 1 along the last axis, best first; tied ones share, NaN stays NaN.
+
+    >>> ranks(np.float32([[5, np.nan, 7, 5]]))
+    array([[2.5, nan, 1. , 2.5]], dtype=float32)
+    """
+    size = values.shape[-1]
+    flat = values.reshape(-1, size)
+    by_score = np.argsort(-flat, axis=1, kind="stable")  # NaN sorts last
+    ordered = np.take_along_axis(flat, by_score, axis=1)
+    place = np.arange(size)
+    starts = np.ones(flat.shape, bool)
+    starts[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    ends = np.ones(flat.shape, bool)
+    ends[:, :-1] = starts[:, 1:]
+    first = np.maximum.accumulate(np.where(starts, place, 0), axis=1)
+    last = np.minimum.accumulate(np.where(ends, place, size - 1)[:, ::-1], axis=1)[:, ::-1]
+    shared = np.empty(flat.shape, np.float32)
+    np.put_along_axis(shared, by_score, ((first + last) / 2 + 1).astype(np.float32), axis=1)
+    result: FloatArray = np.where(np.isnan(flat), np.float32(np.nan), shared).reshape(values.shape)
+    return result
+
+
+def min_max(values: FloatArray) -> FloatArray:
+    """Scores from 0 to 1 within each query; a constant row becomes 1."""
+    low = np.nanmin(values, axis=-1, keepdims=True)
+    span = np.nanmax(values, axis=-1, keepdims=True) - low
+    result: FloatArray = np.where(span > 0, (values - low) / np.where(span > 0, span, 1), values * 0 + 1)
+    return result
+
+
+def z_score(values: FloatArray) -> FloatArray:
+    """Scores at mean 0 and deviation 1 within each query; a constant row becomes 0."""
+    centred = values - np.nanmean(values, axis=-1, keepdims=True)
+    deviation = np.nanstd(values, axis=-1, keepdims=True)
+    result: FloatArray = np.where(deviation > 0, centred / np.where(deviation > 0, deviation, 1), values * 0)
+    return result
+
+
+def softmax(values: FloatArray) -> FloatArray:
+    """Shares of the softmax within each query."""
+    powers = np.exp(values - np.nanmax(values, axis=-1, keepdims=True))
+    result: FloatArray = powers / np.nansum(powers, axis=-1, keepdims=True)
+    return result
+
+
+def rank_score(values: FloatArray) -> FloatArray:
+    """1 for the best of n items, down to 1/n for the worst."""
+    count = np.sum(~np.isnan(values), axis=-1, keepdims=True)
+    result: FloatArray = ((count - ranks(values) + 1) / count).astype(np.float32)
+    return result
+
+
+NORMALISATIONS: dict[str, Callable[[FloatArray], FloatArray]] = {
+    "none": lambda values: values,
+    "min-max": min_max,
+    "z-score": z_score,
+    "rank": rank_score,
+    "softmax": softmax,
+}
+METHODS = ("sum", "rrf", "combmnz", "borda")
+
+
+def combine(
+    values: FloatArray, method: str = "sum", normalise: str = "min-max", weights: Any = None, rrf_k: float = 60
+) -> FloatArray:
+    """One score per item (queries, K) from several sources' values (sources, queries, K).
+
+    ``sum`` adds weighted normalised scores, ``combmnz`` multiplies that sum by how many sources know the item,
+    ``rrf`` adds weight / (rrf_k + place), ``borda`` adds weighted points (items ranked behind, absent items sharing
+    what is left). Absent (NaN) values add nothing otherwise.
+
+    >>> combine(np.float32([[[3, 1]], [[2, 4]]]), method="rrf", weights=[1, 2]).argmax().item()
+    1
+    """
+    share = np.asarray(weights, np.float32)[:, None, None]
+    if method == "rrf":
+        points = 1 / (np.float32(rrf_k) + ranks(values))
+    elif method == "borda":
+        points = _borda(values)
+    else:
+        points = NORMALISATIONS[normalise](values)
+    total: FloatArray = np.nansum(points * share, axis=0)
+    if method == "combmnz":
+        total = total * np.sum(~np.isnan(values), axis=0)
+    return total
+
+
+def _borda(values: FloatArray) -> FloatArray:
+    size = values.shape[-1]
+    known = np.sum(~np.isnan(values), axis=-1, keepdims=True)
+    left_over = (size - known - 1) / 2  # absent items share the places behind the known ones
+    points: FloatArray = np.where(np.isnan(values), left_over, size - ranks(values)).astype(np.float32)
+    return points
+
+
+def check_weights(weights: Any, sources: int) -> list[float]:
+    """One finite weight per source, all 1 by default."""
+    if weights is None:
+        return [1.0] * sources
+    given = list(weights)
+    if len(given) != sources:
+        raise rule("weights", f"must be one for each of the {sources} sources", f"{len(given)} weights")
+    return [checks.number("weights", weight) for weight in given]
+
+
+def check_rules(method: str, normalise: str, rrf_k: float) -> None:
+    """Refuse an unknown method or normalisation, or an RRF constant below zero."""
+    checks.choice("method", method, METHODS)
+    checks.choice("normalise", normalise, NORMALISATIONS)
+    checks.number("rrf_k", rrf_k, least=0)
+
+
+def fuse(
+    sources: Sequence[Any],
+    *,
+    method: str = "sum",
+    normalise: str = "min-max",
+    weights: Sequence[float] | None = None,
+    rrf_k: float = 60,
+    k: int | None = 100,
+) -> Ranking:
+    """Fuse rankings, problems or matrices over the same queries and gallery into one ranking.
+
+    Of a matrix or problem the first k items count; an item is a candidate when any source has it.
+
+    >>> fuse([[[0.9, 0.1, 0.5]], [[0.2, 0.1, 0.8]]], weights=[1, 2], k=2).indices
+    array([[2, 0]])
+    """
+    check_rules(method, normalise, rrf_k)
+    rankings = [given if isinstance(given, Ranking) else as_problem(given).ranking(k) for given in sources]
+    _check_alike(rankings)
+    shares = check_weights(weights, len(rankings))
+    pool = _pool(rankings)
+    values = np.stack([_opinion(ranking, pool) for ranking in rankings])
+    with np.errstate(invalid="ignore"):
+        scores = combine(values, method, normalise, shares, rrf_k)
+    first = rankings[0]
+    fused = Ranking.ordered(
+        pool,
+        np.where(pool >= 0, scores, -np.inf),
+        gallery_size=first.gallery_size,
+        query_ids=first.query_ids,
+        gallery_ids=first.gallery_ids,
+    )
+    return fused if k is None else fused.top(k)
+
+
+def _check_alike(rankings: Sequence[Ranking]) -> None:
+    if not rankings:
+        raise InputError("'sources' must hold at least one ranking (got none)")
+    shapes = [(len(ranking), ranking.gallery_size) for ranking in rankings]
+    if len(set(shapes)) > 1:
+        raise rule("sources", "must have the same queries and gallery", f"{shapes} queries and items")
+
+
+def _pool(rankings: Sequence[Ranking]) -> IntArray:
+    """All items any ranking names, per query (queries, union), ascending, padded with −1 at the end."""
+    named = np.sort(np.concatenate([ranking.indices for ranking in rankings], axis=1), axis=1)
+    repeated = np.zeros(named.shape, bool)
+    repeated[:, 1:] = named[:, 1:] == named[:, :-1]
+    last = np.iinfo(np.int64).max
+    unique = np.sort(np.where(repeated | (named < 0), last, named), axis=1)
+    width = max(1, int((unique != last).sum(axis=1).max()))
+    return np.where(unique == last, -1, unique)[:, :width]
+
+
+def _opinion(ranking: Ranking, pool: IntArray) -> FloatArray:
+    """The ranking's scores of the pooled items, NaN where it does not have them."""
+    from rerankit.scores import ListScores
+
+    rows, places = np.nonzero(ranking.mask)
+    listed = ListScores.from_cells(
+        rows, ranking.indices[rows, places], ranking.scores[rows, places], (len(ranking), ranking.gallery_size)
+    )
+    found = listed.pairs(np.arange(len(ranking))[:, None], np.where(pool >= 0, pool, 0))
+    return np.where((pool >= 0) & np.isfinite(found), found, np.float32(np.nan))

@@ -1,0 +1,65 @@
+"""The words in which a stage says what it needs, and the check of a problem against them.
+
+=========================  =====================================================================
+``query_scores``           similarities among the queries
+``gallery_scores``         similarities among the gallery items
+``complete_scores``        a score for every pair, not top-k lists
+``query_bank``             other queries, known beforehand (`Problem.with_banks`)
+``gallery_bank``           other gallery items, known beforehand
+``query_features:NAME``    a feature with one entry per query
+``gallery_features:NAME``  a feature with one entry per gallery item
+``weights``                a fitted stage (`fit`, or `rerankit.load`)
+=========================  =====================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from rerankit.errors import unknown_name
+
+if TYPE_CHECKING:
+    from rerankit.problem import Problem
+    from rerankit.stages.base import Stage
+
+_HOW = {
+    "query_scores": "give Problem(…, query_scores=…), a (queries, queries) matrix, or use Problem.from_embeddings",
+    "gallery_scores": "give Problem(…, gallery_scores=…), a (gallery, gallery) matrix, or use Problem.from_embeddings",
+    "complete_scores": "give a matrix or embeddings; top-k lists leave most pairs without a score",
+    "query_bank": "give Problem(…, query_bank=rerankit.Bank(…)), other queries that are not under test",
+    "gallery_bank": "give Problem(…, gallery_bank=rerankit.Bank(…)), other gallery items that are not under test",
+    "weights": "call its fit(…), or load a fitted one with rerankit.load(folder)",
+}
+_MET: dict[str, Callable[[Stage, Problem], bool]] = {
+    "query_scores": lambda stage, problem: problem.query_scores is not None,
+    "gallery_scores": lambda stage, problem: problem.gallery_scores is not None,
+    "complete_scores": lambda stage, problem: problem.scores.complete,
+    "query_bank": lambda stage, problem: problem.query_bank is not None,
+    "gallery_bank": lambda stage, problem: problem.gallery_bank is not None,
+    "weights": lambda stage, problem: stage.fitted,
+}
+
+
+def unmet(stage: Stage, problem: Problem) -> list[str]:
+    """One line for each need the problem does not meet, saying how to provide it."""
+    return [
+        f"stage '{stage.name}' needs {need}: {_how(need)}" for need in stage.needs if not _is_met(need, stage, problem)
+    ]
+
+
+def _is_met(need: str, stage: Stage, problem: Problem) -> bool:
+    kind, _, name = need.partition(":")
+    if kind in ("query_features", "gallery_features") and name:
+        return problem.feature_sides.get(name) == kind.partition("_")[0]
+    if need not in _MET:
+        raise unknown_name("need", need, [*_MET, "query_features:NAME", "gallery_features:NAME"])
+    return _MET[need](stage, problem)
+
+
+def _how(need: str) -> str:
+    kind, _, name = need.partition(":")
+    if not name:
+        return _HOW[need]
+    side = kind.partition("_")[0]
+    return f"give Problem(…, features={{'{name}': rerankit.Feature(values, side='{side}')}})"

@@ -1,0 +1,159 @@
+"""Pipeline: an immutable tuple of stages, checked as a whole before anything runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rerankit.errors import InputError, RerankitError, StageError, UnmetNeedError
+from rerankit.events import Event, emit
+from rerankit.plugins import manager
+from rerankit.problem import Problem, as_problem
+from rerankit.ranking import Ranking
+from rerankit.stages.base import Stage, stage
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one stage of a run made."""
+
+    stage: Stage
+    ranking: Ranking
+    seconds: float
+
+
+class Pipeline:
+    """Stages that run one after the other; `>>` joins stages and pipelines.
+
+    >>> Pipeline(["mutual-rank"]) >> stage("fuse", method="rrf").top(10)
+    Pipeline([stage('mutual-rank'), stage('fuse', method='rrf').top(10)])
+    """
+
+    def __init__(self, stages: Iterable[Stage | str | Pipeline]) -> None:
+        if isinstance(stages, str | Stage):
+            raise InputError(f"'stages' must be a list of stages (got {stages!r})")
+        self.stages: tuple[Stage, ...] = tuple(one for given in stages for one in _flat(given))
+
+    def __rshift__(self, other: Stage | str | Pipeline) -> Pipeline:
+        return Pipeline([*self.stages, other])
+
+    def unmet(self, problem: Problem) -> list[str]:
+        """Every need of every stage that the problem does not meet."""
+        return [line for one in self.stages for line in one.unmet(problem)]
+
+    def check(self, problem: Problem) -> None:
+        """Raise with all faults in one message."""
+        faults = self.unmet(problem)
+        if faults:
+            raise UnmetNeedError("\n".join(faults))
+
+    def is_transductive(self, problem: Problem) -> bool:
+        """Whether other test queries change a query's answer on this problem."""
+        return any(one.is_transductive(problem) for one in self.stages)
+
+    def steps(self, problem: Problem, ranking: Ranking) -> Iterator[Step]:
+        """Run stage after stage and hand out what each made."""
+        self.check(problem)
+        for position, one in enumerate(self.stages):
+            emit(Event("stage_started", repr(one), position=position, total=len(self.stages)))
+            start = time.perf_counter()
+            result = _run(one, problem, ranking)
+            seconds = time.perf_counter() - start
+            emit(Event("stage_finished", repr(one), position=position, seconds=seconds, ranking=result))
+            ranking = result
+            yield Step(one, result, seconds)
+
+    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+        """Run all stages on a first ranking; its notes say what was done."""
+        emit(Event("run_started", repr(self), total=len(self.stages)))
+        start = time.perf_counter()
+        steps = list(self.steps(problem, ranking))
+        result = (steps[-1].ranking if steps else ranking).with_notes(
+            stages=[repr(step.stage) for step in steps],
+            seconds=[step.seconds for step in steps],
+            transductive=self.is_transductive(problem),
+        )
+        emit(Event("run_finished", repr(self), seconds=time.perf_counter() - start, ranking=result))
+        return result
+
+    def to_yaml(self) -> str:
+        """The pipeline as YAML text."""
+        from rerankit.storage import to_yaml
+
+        return to_yaml(self)
+
+    @classmethod
+    def from_yaml(cls, source: Any) -> Pipeline:
+        """A pipeline from YAML text or from a file's path."""
+        from rerankit.storage import from_yaml
+
+        return from_yaml(source)
+
+    def save(self, folder: Any) -> None:
+        """Write every stage with its weights into one folder; all or nothing."""
+        from rerankit.storage import save
+
+        save(self, folder)
+
+    def __iter__(self) -> Iterator[Stage]:
+        return iter(self.stages)
+
+    def __len__(self) -> int:
+        return len(self.stages)
+
+    def __eq__(self, other: object) -> bool:
+        return self.stages == other.stages if isinstance(other, Pipeline) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.stages)
+
+    def __repr__(self) -> str:
+        return f"Pipeline([{', '.join(map(repr, self.stages))}])"
+
+
+def rerank(problem: Any, how: str | Stage | Pipeline, k: int | None = 100, **params: Any) -> Ranking:
+    """Re-rank the first k candidates of every query (None: the whole gallery).
+
+    `problem` is a `Problem` or anything that is a matrix of scores (queries, gallery), higher is better; `how` a
+    stage's name with its parameters, a stage, or a pipeline.
+
+    >>> rerank([[0.9, 0.8], [0.7, 0.1]], "mutual-rank", k=2).indices
+    array([[0, 1],
+           [0, 1]])
+    """
+    if params and not isinstance(how, str):
+        raise InputError(f"parameters go with a stage's name (got {sorted(params)} beside {how!r})")
+    pipeline = Pipeline([stage(how, **params) if isinstance(how, str) else how])
+    given = as_problem(problem)
+    pipeline.check(given)
+    return pipeline.rerank(given, given.ranking(k))
+
+
+def _flat(given: Stage | str | Pipeline) -> tuple[Stage, ...]:
+    if isinstance(given, Pipeline):
+        return given.stages
+    made = stage(given) if isinstance(given, str) else given
+    if not isinstance(made, Stage):
+        raise InputError(f"'stages' must hold stages, names or pipelines (got {given!r})")
+    return (made,)
+
+
+def _run(one: Stage, problem: Problem, ranking: Ranking) -> Ranking:
+    where = f"stage {one!r} of {manager().owner(one.name)}, given {problem!r} and a ranking of shape {ranking.shape}"
+    try:
+        result = one.rerank(problem, ranking)
+    except RerankitError:
+        raise
+    except Exception as cause:
+        raise StageError(f"{where}, failed: {type(cause).__name__}: {cause}") from cause
+    if not isinstance(result, Ranking):
+        raise StageError(f"{where}, must return a Ranking (got {type(result).__name__})")
+    if result.shape != ranking.shape or not np.array_equal(
+        np.sort(result.indices, axis=1), np.sort(ranking.indices, axis=1)
+    ):
+        raise StageError(f"{where}, must return every candidate it was given once (got a ranking of {result.shape})")
+    return result

@@ -1,0 +1,20 @@
+"""Plugins: markers and specifications, the manager that loads them, and one-file plugins."""
+
+from __future__ import annotations
+
+from rerankit.plugins.manager import Fault, Manager, PluginInfo, load_plugin, manager, reset
+from rerankit.plugins.markers import hookimpl, hookspec
+from rerankit.plugins.registry import Entry, Registry
+
+__all__ = [
+    "Entry",
+    "Fault",
+    "Manager",
+    "PluginInfo",
+    "Registry",
+    "hookimpl",
+    "hookspec",
+    "load_plugin",
+    "manager",
+    "reset",
+]

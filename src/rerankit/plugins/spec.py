@@ -1,0 +1,65 @@
+"""Every hook, typed and documented; the functions are empty.
+
+Registering hooks are called once, when the plugin is loaded. Observers are called while a run goes on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from rerankit.plugins.markers import hookspec
+
+if TYPE_CHECKING:
+    from rerankit.events import Event
+
+
+class Register(Protocol):
+    """What registering hooks are handed."""
+
+    def __call__(self, name: str, factory: Any, /) -> None:
+        """Register `factory` under `name`: a class, a callable, or ``"module.path:Name"`` to import it when used."""
+
+
+@hookspec
+def rerankit_register_stages(register: Register) -> None:
+    """Register stages: ``register("my-stage", MyStage)``; the factory takes the stage's parameters."""
+
+
+@hookspec
+def rerankit_register_metrics(register: Register) -> None:
+    """Register metrics: ``register("my-metric", function)``; see docs/metrics.md for the function's arguments."""
+
+
+@hookspec
+def rerankit_register_tasks(register: Register) -> None:
+    """Register benchmark tasks: ``register("my-task", MyTask)``."""
+
+
+@hookspec
+def rerankit_register_formats(register: Register) -> None:
+    """Register file formats: ``register(".ending", MyFormat)``."""
+
+
+@hookspec
+def rerankit_run_started(event: Event) -> None:
+    """A pipeline starts; `event.total` is its number of stages."""
+
+
+@hookspec
+def rerankit_stage_started(event: Event) -> None:
+    """A stage starts; `event.position` is its place in the pipeline."""
+
+
+@hookspec
+def rerankit_progress(event: Event) -> None:
+    """Long work has come to `event.completed` of `event.total`."""
+
+
+@hookspec
+def rerankit_stage_finished(event: Event) -> None:
+    """A stage has finished: `event.seconds`, `event.ranking`."""
+
+
+@hookspec
+def rerankit_run_finished(event: Event) -> None:
+    """The pipeline has finished: `event.seconds`, `event.ranking`."""

@@ -1,0 +1,70 @@
+"""What stages with a `bank` parameter share: which other queries a stage looks at."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from rerankit.bank import Bank
+from rerankit.errors import InputError, rule
+from rerankit.problem import Problem
+from rerankit.scores import Scores, as_scores
+from rerankit.stages.base import Stage
+
+TEST_QUERIES = "queries"
+
+
+class BankStage(Stage):
+    """A stage that compares a query with other queries: those of a bank, or else the other test queries.
+
+    `bank` is None (the problem's `query_bank` when it has one, the test queries otherwise), ``"queries"``
+    (always the test queries), or the bank itself: a `Bank`, a matrix (bank, gallery), or a file of one.
+    """
+
+    bank: Any
+
+    @property
+    def transductive(self) -> bool:
+        return self.bank is None or self._is_test_queries()
+
+    def is_transductive(self, problem: Problem) -> bool:
+        return self._is_test_queries() or (self.bank is None and problem.query_bank is None)
+
+    def unmet(self, problem: Problem) -> list[str]:
+        faults = super().unmet(problem)
+        has_gallery = self.bank is not None or problem.query_bank is None or problem.query_bank.to_gallery is not None
+        if not has_gallery:
+            faults.append(f"stage '{self.name}' needs the bank's similarities to the gallery: give Bank(to_gallery=…)")
+        return faults
+
+    def other_queries(self, problem: Problem) -> Scores:
+        """Scores (others, gallery) of the queries this stage looks at."""
+        if self._is_test_queries():
+            return problem.scores
+        bank = problem.query_bank if self.bank is None else _bank(self.bank)
+        if bank is None:
+            return problem.scores
+        bank.check("bank", problem.shape)
+        if bank.to_gallery is None:
+            raise InputError("'bank' must hold similarities to the gallery: give Bank(to_gallery=…)")
+        return bank.to_gallery
+
+    def _is_test_queries(self) -> bool:
+        return isinstance(self.bank, str) and self.bank == TEST_QUERIES
+
+
+def check_bank(bank: Any) -> Any:
+    """The `bank` parameter as given, refused when it can be no bank."""
+    if isinstance(bank, bool | int | float):
+        raise rule("bank", "must be None, 'queries', a Bank, a matrix (bank, gallery) or a file", bank)
+    return bank
+
+
+def _bank(given: Any) -> Bank:
+    if isinstance(given, Bank):
+        return given
+    if isinstance(given, str | os.PathLike):
+        from rerankit import read
+
+        return Bank(to_gallery=read(given))
+    return Bank(to_gallery=as_scores(given, "bank"))

@@ -1,0 +1,233 @@
+"""Stage: one re-ranking step with parameters, declared needs and flags."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import numpy as np
+
+from rerankit import checks
+from rerankit.arrays import AnyArray, FloatArray
+from rerankit.errors import InputError, NotFittedError
+from rerankit.needs import unmet
+from rerankit.plugins import manager
+from rerankit.ranking import Ranking, splice
+
+if TYPE_CHECKING:
+    from rerankit.pipeline import Pipeline
+    from rerankit.problem import Problem
+
+S = TypeVar("S", bound="Stage")
+
+
+class Stage:
+    """Base class of every re-ranker. A subclass names itself, stores its constructor arguments under their own
+    names, says what it needs, and implements `rescore` (new scores for the candidates) or `rerank`.
+
+    >>> import numpy as np
+    >>> class Reverse(Stage):
+    ...     name = "reverse"
+    ...     def rescore(self, problem, ranking):
+    ...         return -ranking.scores
+    >>> from rerankit import Problem
+    >>> problem = Problem([[0.1, 0.9]])
+    >>> Reverse().rerank(problem, problem.ranking()).indices
+    array([[0, 1]])
+    """
+
+    name: ClassVar[str] = ""
+    citation: ClassVar[str] = ""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What the problem or the stage must have, in the words of `rerankit.needs`."""
+        return ()
+
+    @property
+    def transductive(self) -> bool:
+        """Whether other test queries change a query's answer (when the problem brings no bank)."""
+        return False
+
+    def is_transductive(self, problem: Problem) -> bool:
+        """Whether other test queries change a query's answer on this problem."""
+        return self.transductive
+
+    def rescore(self, problem: Problem, ranking: Ranking) -> AnyArray:
+        """New scores (queries, K) for the candidates `ranking.indices`; what stands at padding is ignored."""
+        raise NotImplementedError(f"{type(self).__name__} implements neither 'rescore' nor 'rerank'")
+
+    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+        """The same candidates of every query in a new order."""
+        return ranking.with_scores(self._padded(self.rescore(problem, ranking), ranking))
+
+    def unmet(self, problem: Problem) -> list[str]:
+        """One line for each need the problem does not meet, saying how to provide it."""
+        return unmet(self, problem)
+
+    def top(self, k: int) -> Top:
+        """This stage for the first k candidates only; the rest keep their order behind them."""
+        return Top(self, k)
+
+    def __rshift__(self, other: Stage | Pipeline) -> Pipeline:
+        from rerankit.pipeline import Pipeline
+
+        return Pipeline([self]) >> other
+
+    # -- parameters ------------------------------------------------------------------------------------------
+
+    @classmethod
+    def parameters(cls) -> dict[str, inspect.Parameter]:
+        """The constructor's parameters by name."""
+        found = dict(inspect.signature(cls).parameters)
+        wild = [p.name for p in found.values() if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+        if wild:
+            raise InputError(f"{cls.__name__}.__init__ must name its parameters (got {', '.join(wild)})")
+        return found
+
+    def get_params(self) -> dict[str, Any]:
+        """The constructor arguments as given."""
+        return {name: getattr(self, name) for name in self.parameters()}
+
+    def clone(self: S, **changes: Any) -> S:
+        """A new stage with the same parameters but for `changes`, and the same weights."""
+        unknown = sorted(set(changes) - set(self.parameters()))
+        if unknown:
+            raise InputError(
+                f"stage '{self.name}' has no parameter {', '.join(unknown)} (it has {', '.join(self.parameters())})"
+            )
+        copy = type(self)(**{**self.get_params(), **changes})
+        weights = self.get_weights()
+        if weights:
+            copy.set_weights(weights)
+        return copy
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Stage) or type(self) is not type(other):
+            return NotImplemented
+        return _same(self.get_params(), other.get_params()) and _same(self.get_weights(), other.get_weights())
+
+    def __hash__(self) -> int:
+        return hash((type(self), tuple(sorted(self.get_params()))))
+
+    def __repr__(self) -> str:
+        shown = [
+            f"{name}={value!r}"
+            for name, value in self.get_params().items()
+            if not _same(value, self.parameters()[name].default)
+        ]
+        return f"stage({', '.join([repr(self.name or type(self).__name__), *shown])})"
+
+    # -- weights (trainable stages) --------------------------------------------------------------------------
+
+    def get_weights(self) -> dict[str, AnyArray]:
+        """Fitted arrays by name; empty for a stage without weights and before `fit`."""
+        return {}
+
+    def set_weights(self, weights: dict[str, AnyArray]) -> None:
+        """Take fitted arrays back."""
+        raise NotFittedError(f"stage '{self.name}' has no weights to set")
+
+    @property
+    def fitted(self) -> bool:
+        """Whether there are weights."""
+        return bool(self.get_weights())
+
+    def save(self, folder: Any) -> None:
+        """Write config.json and, when there are weights, weights.safetensors; all or nothing."""
+        from rerankit.storage import save
+
+        save(self, folder)
+
+    @classmethod
+    def load(cls: type[S], folder: Any) -> S:
+        """The stage a folder holds, which must be of this class."""
+        from rerankit.storage import load
+
+        loaded = load(folder)
+        if not isinstance(loaded, cls):
+            raise InputError(f"'{folder}' holds {loaded!r}, not a {cls.__name__}")
+        return loaded
+
+    def _padded(self, scores: Any, ranking: Ranking) -> FloatArray:
+        values = np.asarray(scores)
+        if values.shape != ranking.shape or values.dtype.kind not in "fiu":
+            raise InputError(
+                f"stage '{self.name}' must return numbers of shape {ranking.shape} "
+                f"(got {values.dtype} of shape {values.shape})"
+            )
+        return np.where(ranking.mask, values, -np.inf).astype(np.float32)
+
+
+class Top(Stage):
+    """Another stage for the first k candidates only; the rest keep their order behind them.
+
+    >>> Stage().top(20)
+    stage('Stage').top(20)
+    """
+
+    name = "top"
+
+    def __init__(self, stage: Stage, k: int) -> None:
+        if not isinstance(stage, Stage):
+            raise InputError(f"'stage' must be a stage (got {stage!r})")
+        self.stage = stage
+        self.k = checks.integer("k", k, least=1)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return self.stage.needs
+
+    @property
+    def transductive(self) -> bool:
+        return self.stage.transductive
+
+    def is_transductive(self, problem: Problem) -> bool:
+        return self.stage.is_transductive(problem)
+
+    def unmet(self, problem: Problem) -> list[str]:
+        return self.stage.unmet(problem)
+
+    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+        return splice(self.stage.rerank(problem, ranking.top(self.k)), ranking)
+
+    @property
+    def fitted(self) -> bool:
+        return self.stage.fitted
+
+    def __repr__(self) -> str:
+        return f"{self.stage!r}.top({self.k})"
+
+
+def stage(name: str, **params: Any) -> Stage:
+    """A registered stage by name.
+
+    >>> stage("mutual-rank", weight=0.5)
+    stage('mutual-rank', weight=0.5)
+    """
+    factory = manager().stages[name]
+    try:
+        inspect.signature(factory).bind(**params)
+    except TypeError as cause:
+        known = ", ".join(inspect.signature(factory).parameters) or "none"
+        raise InputError(f"stage '{name}': {cause} (its parameters: {known})") from cause
+    made = factory(**params)
+    if not isinstance(made, Stage):
+        raise InputError(f"stage '{name}' of {manager().owner(name)} is not a rerankit.Stage (got {type(made)})")
+    return made
+
+
+def stages_available() -> list[str]:
+    """Names of all registered stages, sorted."""
+    return list(manager().stages)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equality that looks inside containers and arrays."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return isinstance(one, np.ndarray) and isinstance(other, np.ndarray) and np.array_equal(one, other)
+    return bool(one is other or one == other)
