@@ -73,9 +73,7 @@ def test_doctor_as_json() -> None:
     assert result.exit_code == 0
     report = json.loads(result.stdout)
     assert {row["extra"] for row in report["extras"]} >= {"torch", "learn"}
-    assert all(
-        row["present"] or row["install"].startswith("pip install 'rerankit[") for row in report["extras"]
-    )
+    assert all(row["present"] or row["install"].startswith("pip install 'rerankit[") for row in report["extras"])
 
 
 def test_building_the_program_imports_nothing_heavy() -> None:

@@ -22,9 +22,7 @@ def show(rows: Sequence[Mapping[str, Any]], *, title: str = "", as_json: bool = 
     from rich.table import Table
 
     names = list(rows[0]) if rows else []
-    table = Table(
-        *(str(name) for name in names), title=title or None, title_justify="left", header_style="bold"
-    )
+    table = Table(*(str(name) for name in names), title=title or None, title_justify="left", header_style="bold")
     for column, name in zip(table.columns, names, strict=True):
         if all(type(row[name]) in (int, float, type(None)) for row in rows):
             column.justify = "right"

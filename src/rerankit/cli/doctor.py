@@ -54,9 +54,7 @@ def _devices() -> list[dict[str, Any]]:
         return [*rows, {"device": "cuda", "what": "unknown: torch is not installed"}]
     for index in range(torch.cuda.device_count()):
         memory = torch.cuda.get_device_properties(index).total_memory / 2**30
-        rows.append(
-            {"device": f"cuda:{index}", "what": f"{torch.cuda.get_device_name(index)}, {memory:.0f} GiB"}
-        )
+        rows.append({"device": f"cuda:{index}", "what": f"{torch.cuda.get_device_name(index)}, {memory:.0f} GiB"})
     return rows if len(rows) > 1 else [*rows, {"device": "cuda", "what": "none found"}]
 
 

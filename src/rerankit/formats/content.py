@@ -71,8 +71,6 @@ class Format(ABC):
 def plain(array: AnyArray, path: Path, name: str) -> AnyArray:
     """The array itself, refused when its elements are not numbers or texts."""
     if array.dtype.kind not in "biufUS":
-        reason = (
-            "object arrays are pickles and never read" if array.dtype.hasobject else "it must be real numbers"
-        )
+        reason = "object arrays are pickles and never read" if array.dtype.hasobject else "it must be real numbers"
         raise FormatError(f"{path}: '{name}' has dtype {array.dtype}: {reason}")
     return array

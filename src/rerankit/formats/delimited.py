@@ -68,15 +68,11 @@ class TsvFormat(CsvFormat):
 def _lines(path: Path, header: list[str], rows: list[list[str]]) -> Triples:
     values = [name for name in header if name in VALUE_COLUMNS]
     if len(values) != 1 or len(set(header)) < len(header):
-        raise FormatError(
-            f"{path}: the header must have query, item and one of score, grade (got {', '.join(header)})"
-        )
+        raise FormatError(f"{path}: the header must have query, item and one of score, grade (got {', '.join(header)})")
     _check_width(path, rows, len(header), first_line=2)
     query, item, value = (header.index(name) for name in (*ITEM_COLUMNS, values[0]))
     found = numbers(path, [row[value] for row in rows], first_line=2)
-    return Triples(
-        [r[query].strip() for r in rows], [r[item].strip() for r in rows], found, VALUE_COLUMNS[values[0]]
-    )
+    return Triples([r[query].strip() for r in rows], [r[item].strip() for r in rows], found, VALUE_COLUMNS[values[0]])
 
 
 def _matrix(path: Path, rows: list[list[str]], width: int, first_line: int) -> AnyArray:
@@ -104,8 +100,6 @@ def _line_rows(content: Triples) -> Iterator[list[str]]:
 
 def _matrix_rows(path: Path, matrix: AnyArray) -> Iterator[list[str]]:
     if matrix.ndim != 2 or matrix.dtype.kind not in "biuf":
-        raise FormatError(
-            f"{path}: CSV holds a matrix of numbers (got shape {matrix.shape}, dtype {matrix.dtype})"
-        )
+        raise FormatError(f"{path}: CSV holds a matrix of numbers (got shape {matrix.shape}, dtype {matrix.dtype})")
     for row in matrix:
         yield [str(value) for value in row]

@@ -43,9 +43,7 @@ class FolderFormat(Format):
             file = path / name
             file.parent.mkdir(parents=True, exist_ok=True)
             if array.dtype.kind == "U" and not any("\n" in text for text in array.ravel().tolist()):
-                write_text(
-                    file.with_name(f"{file.name}.txt"), (f"{text}\n" for text in array.ravel().tolist())
-                )
+                write_text(file.with_name(f"{file.name}.txt"), (f"{text}\n" for text in array.ravel().tolist()))
             else:
                 np.save(file.with_name(f"{file.name}.npy"), array, allow_pickle=False)
 

@@ -29,23 +29,17 @@ class JsonRunFormat(Format):
         values: list[float] = []
         for query, entries in _load(path).items():
             if not isinstance(entries, dict):
-                raise FormatError(
-                    f"{path}: query '{query}' must map items to numbers (got {type(entries).__name__})"
-                )
+                raise FormatError(f"{path}: query '{query}' must map items to numbers (got {type(entries).__name__})")
             for item, value in entries.items():
                 if type(value) not in (int, float):
-                    raise FormatError(
-                        f"{path}: query '{query}', item '{item}' must be a number (got {value!r})"
-                    )
+                    raise FormatError(f"{path}: query '{query}', item '{item}' must be a number (got {value!r})")
                 queries.append(query)
                 items.append(item)
                 values.append(value)
         scores = np.array(values, dtype=np.float64)
         if not np.isfinite(scores).all():
             bad = int(np.argmin(np.isfinite(scores)))
-            raise FormatError(
-                f"{path}: query '{queries[bad]}', item '{items[bad]}' must be finite (got {values[bad]})"
-            )
+            raise FormatError(f"{path}: query '{queries[bad]}', item '{items[bad]}' must be finite (got {values[bad]})")
         return Triples(queries, items, scores, self.what)
 
     def write(self, path: Path, content: Triples) -> None:
@@ -75,9 +69,7 @@ def _load(path: Path) -> dict[str, object]:
     except json.JSONDecodeError as cause:
         raise FormatError(f"{path}: line {cause.lineno}: truncated or not JSON: {cause.msg}") from cause
     if not isinstance(loaded, dict) or not loaded:
-        raise FormatError(
-            f'{path}: must be an object {{"query": {{"item": number}}}} with at least one query'
-        )
+        raise FormatError(f'{path}: must be an object {{"query": {{"item": number}}}} with at least one query')
     return loaded
 
 

@@ -28,9 +28,7 @@ def map_array(path: Path, name: str, start: int = 0, room: int | None = None) ->
     end = start + room if room is not None else path.stat().st_size
     size = math.prod(shape) * dtype.itemsize
     if offset + size > end:
-        raise FormatError(
-            f"{path}: '{name}' is truncated: {shape} {dtype} takes {size} bytes, {end - offset} remain"
-        )
+        raise FormatError(f"{path}: '{name}' is truncated: {shape} {dtype} takes {size} bytes, {end - offset} remain")
     if size == 0:
         return np.empty(shape, dtype)
     return np.memmap(path, dtype, mode="r", offset=offset, shape=shape, order="F" if fortran else "C")
@@ -38,9 +36,7 @@ def map_array(path: Path, name: str, start: int = 0, room: int | None = None) ->
 
 def _header(file: BinaryIO, path: Path, name: str) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
     if file.read(2) == b"\x80\x04":
-        raise FormatError(
-            f"{path}: this is a pickle, which can run code and is never read; save it with numpy.save"
-        )
+        raise FormatError(f"{path}: this is a pickle, which can run code and is never read; save it with numpy.save")
     file.seek(-2, 1)
     version = npy_format.read_magic(file)
     if version not in _HEADERS:

@@ -32,13 +32,9 @@ class NpzFormat(Format):
         except zipfile.BadZipFile as cause:
             raise FormatError(f"{path}: truncated or not an npz file: {cause}") from cause
 
-    def _member(
-        self, path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo
-    ) -> np.ndarray[tuple[int, ...]]:
+    def _member(self, path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray[tuple[int, ...]]:
         if not info.filename.endswith(".npy"):
-            raise FormatError(
-                f"{path}: '{info.filename}' is not an array; an npz file holds only .npy members"
-            )
+            raise FormatError(f"{path}: '{info.filename}' is not an array; an npz file holds only .npy members")
         if info.compress_type == zipfile.ZIP_STORED:
             return map_array(path, _name(info), _data_start(path, info), info.file_size)
         with archive.open(info) as member:

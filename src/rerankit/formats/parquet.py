@@ -27,9 +27,7 @@ class ParquetFormat(Format):
         names = parquet.read_schema(path).names
         values = [name for name in VALUE_COLUMNS if name in names]
         if len(values) != 1 or not set(ITEM_COLUMNS) <= set(names):
-            raise FormatError(
-                f"{path}: must have the columns query, item and one of score, grade (got {names})"
-            )
+            raise FormatError(f"{path}: must have the columns query, item and one of score, grade (got {names})")
         table = parquet.read_table(path, columns=[*ITEM_COLUMNS, values[0]])
         queries, items = (_texts(path, table, name) for name in ITEM_COLUMNS)
         return Triples(queries, items, _numbers(path, table, values[0]), VALUE_COLUMNS[values[0]])

@@ -60,15 +60,11 @@ def _array(path: Path, name: str, value: Any) -> AnyArray:
     torch = require("torch", extra="torch")
     if isinstance(value, torch.Tensor):
         if value.is_sparse or value.layout is not torch.strided or value.is_complex():
-            raise FormatError(
-                f"{path}: '{name}' must be a dense real tensor (got {value.layout}, {value.dtype})"
-            )
+            raise FormatError(f"{path}: '{name}' must be a dense real tensor (got {value.layout}, {value.dtype})")
         value = value.detach()
         array: AnyArray = (value.float() if value.dtype is torch.bfloat16 else value).numpy()
         return array
-    if isinstance(value, (str, int, float)) or (
-        isinstance(value, list) and all(type(v) is str for v in value)
-    ):
+    if isinstance(value, (str, int, float)) or (isinstance(value, list) and all(type(v) is str for v in value)):
         return np.array(value)
     raise FormatError(
         f"{path}: '{name}' must be a tensor, a number, a text or a list of texts (got {type(value).__name__})"

@@ -60,9 +60,7 @@ def read_header(path: Path) -> tuple[dict[str, Any], int]:
         first = file.read(8)
         length = struct.unpack("<Q", first)[0] if len(first) == 8 else -1
         if not 2 <= length <= min(_LONGEST_HEADER, size - 8):
-            raise FormatError(
-                f"{path}: truncated or not a safetensors file (header length {length}, file {size})"
-            )
+            raise FormatError(f"{path}: truncated or not a safetensors file (header length {length}, file {size})")
         header = json.loads(file.read(length))
     if not isinstance(header, dict):
         raise FormatError(f"{path}: not a safetensors file: its header must be a JSON object")
@@ -80,13 +78,9 @@ def _map(path: Path, name: str, entry: dict[str, Any], start: int) -> AnyArray:
     stored = np.dtype("<u2" if dtype == "BF16" else _DTYPES[dtype])
     size = math.prod(shape) * stored.itemsize
     if min(shape, default=0) < 0 or begin < 0 or end - begin != size:
-        raise FormatError(
-            f"{path}: '{name}' is damaged: {shape} {dtype} takes {size} bytes, not {end - begin}"
-        )
+        raise FormatError(f"{path}: '{name}' is damaged: {shape} {dtype} takes {size} bytes, not {end - begin}")
     if start + end > path.stat().st_size:
-        raise FormatError(
-            f"{path}: '{name}' is truncated: it ends at byte {start + end} of {path.stat().st_size}"
-        )
+        raise FormatError(f"{path}: '{name}' is truncated: it ends at byte {start + end} of {path.stat().st_size}")
     if size == 0:
         return np.empty(shape, np.float32 if dtype == "BF16" else stored)
     mapped = np.memmap(path, stored, mode="r", offset=start + begin, shape=shape)
