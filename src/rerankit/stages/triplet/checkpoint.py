@@ -1,0 +1,254 @@
+"""Reading and writing checkpoints in the published files' own format, and starting from plain BLIP.
+
+Files are read with pickle's code execution switched off. Sizes are read off the weights; only the number of
+attention heads leaves no trace in them and has to be given where it is not one per 64 channels.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from rerankit.errors import FormatError, rule
+from rerankit.files import atomic
+from rerankit.stages.triplet.config import TripletConfig
+from rerankit.stages.triplet.filter import Filter
+from rerankit.stages.triplet.network import DualEncoder
+
+Weights = dict[str, Tensor]
+Network = TypeVar("Network", bound=nn.Module)
+FILTER_KEY, DUAL_KEY = "BLIP_Retrieval", "BLIP_NLVR"
+_IGNORED = re.compile(r"(.*\.)?position_ids$|text_decoder\..*|.*_(m|queue)(\.|$).*|.*queue.*|itm_head\..*")
+
+# The published image encoder and transformers' own names, as (pattern, replacement) each way.
+_VISION_IN = (
+    (r"^cls_token$", "embeddings.class_embedding"),
+    (r"^pos_embed$", "embeddings.position_embedding"),
+    (r"^patch_embed\.proj\.", "embeddings.patch_embedding."),
+    (r"^blocks\.(\d+)\.norm1\.", r"encoder.layers.\1.layer_norm1."),
+    (r"^blocks\.(\d+)\.norm2\.", r"encoder.layers.\1.layer_norm2."),
+    (r"^blocks\.(\d+)\.attn\.qkv\.", r"encoder.layers.\1.self_attn.qkv."),
+    (r"^blocks\.(\d+)\.attn\.proj\.", r"encoder.layers.\1.self_attn.projection."),
+    (r"^blocks\.(\d+)\.mlp\.", r"encoder.layers.\1.mlp."),
+    (r"^norm\.", "post_layernorm."),
+)
+_VISION_OUT = (
+    (r"^embeddings\.class_embedding$", "cls_token"),
+    (r"^embeddings\.position_embedding$", "pos_embed"),
+    (r"^embeddings\.patch_embedding\.", "patch_embed.proj."),
+    (r"^encoder\.layers\.(\d+)\.layer_norm1\.", r"blocks.\1.norm1."),
+    (r"^encoder\.layers\.(\d+)\.layer_norm2\.", r"blocks.\1.norm2."),
+    (r"^encoder\.layers\.(\d+)\.self_attn\.qkv\.", r"blocks.\1.attn.qkv."),
+    (r"^encoder\.layers\.(\d+)\.self_attn\.projection\.", r"blocks.\1.attn.proj."),
+    (r"^encoder\.layers\.(\d+)\.mlp\.", r"blocks.\1.mlp."),
+    (r"^post_layernorm\.", "norm."),
+)
+
+
+def read_weights(path: str | os.PathLike[str], key: str | None = None) -> Weights:
+    """The tensors of a checkpoint file: under `key`, under 'model' or 'state_dict', or at its top."""
+    file = Path(path)
+    if not file.is_file():
+        raise FormatError(f"no checkpoint at '{file}'")
+    if file.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return cast(Weights, load_file(file))
+    try:
+        content: Any = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as cause:
+        raise FormatError(f"'{file}' is not a checkpoint of tensors alone: {cause}") from cause
+    return _tensors(content, key, file)
+
+
+def _tensors(content: Any, key: str | None, file: Path) -> Weights:
+    if not isinstance(content, dict):
+        raise FormatError(f"'{file}' holds a {type(content).__name__}, not a state dict")
+    if key is not None and not any(isinstance(value, Tensor) for value in content.values()):
+        inside = next((content[k] for k in (key, "model", "state_dict") if k in content), None)
+        if not isinstance(inside, dict):
+            raise FormatError(f"'{file}' has no '{key}'; it holds {', '.join(map(str, content))}")
+        content = inside
+    return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+
+
+def load_filter(path: str | os.PathLike[str], *, heads: int | None = None) -> Filter:
+    """Stage I from a published file {'BLIP_Retrieval': weights}, or from plain BLIP retrieval weights."""
+    return filter_from_weights(read_weights(path, FILTER_KEY), heads=heads)
+
+
+def load_dual(path: str | os.PathLike[str], *, heads: int | None = None) -> DualEncoder:
+    """Stage II from a published file {'BLIP_NLVR': weights}; its image encoder, if any, is left out."""
+    weights = read_weights(path, DUAL_KEY)
+    network = DualEncoder(dual_config(weights, heads))
+    return _fill(network, {k: v for k, v in weights.items() if not k.startswith("visual_encoder.")})
+
+
+def filter_from_weights(weights: Mapping[str, Tensor], *, heads: int | None = None) -> Filter:
+    """Stage I from a state dict in the published or in transformers' names."""
+    weights = _plain_names(weights)
+    config = filter_config(weights, heads)
+    network = Filter(config, images=any(k.startswith("visual_encoder.") for k in weights))
+    if "temp" not in weights:
+        weights["temp"] = network.temp.detach()
+    return _fill(network, weights)
+
+
+def dual_from_filter(network: Filter) -> DualEncoder:
+    """Stage II started from stage I's (or plain BLIP's) text weights, copied into both streams.
+
+    A merge layer starts as the mean, which is what the layers before it do.
+    """
+    dual = DualEncoder(network.config)
+    source = network.text_encoder.state_dict()
+    target = dual.state_dict()
+    for name in target:
+        if ".merge_layer." in name:
+            target[name] = _mean_layer(target[name])
+        elif name.startswith("text_encoder."):
+            target[name] = source[_single_stream(name.removeprefix("text_encoder."))]
+    dual.load_state_dict(target)
+    return dual
+
+
+def _single_stream(name: str) -> str:
+    """The BLIP name of one of the two streams' weights.
+
+    >>> _single_stream("encoder.layer.0.attention.output.LayerNormB.bias")
+    'encoder.layer.0.attention.output.LayerNorm.bias'
+    """
+    return re.sub(r"\.(self|dense|LayerNorm)[01AB]\.", r".\1.", name)
+
+
+def _mean_layer(like: Tensor) -> Tensor:
+    if like.ndim == 1:
+        return torch.zeros_like(like)
+    half = torch.eye(like.shape[0]) / 2
+    return torch.cat([half, half], dim=1).to(like)
+
+
+def _fill(network: Network, weights: Mapping[str, Tensor]) -> Network:
+    given = {name: value.float() for name, value in weights.items() if not _IGNORED.fullmatch(name)}
+    wanted = dict(network.state_dict())
+    missing, unknown = sorted(set(wanted) - set(given)), sorted(set(given) - set(wanted))
+    if missing or unknown:
+        raise FormatError(
+            f"the weights do not fit: {len(missing)} missing {missing[:3]}, {len(unknown)} unknown {unknown[:3]}"
+        )
+    wrong = [name for name in wanted if wanted[name].shape != given[name].shape]
+    if wrong:
+        name = wrong[0]
+        raise FormatError(f"'{name}' must have shape {tuple(wanted[name].shape)} (got {tuple(given[name].shape)})")
+    network.load_state_dict(given)
+    return network
+
+
+def _plain_names(weights: Mapping[str, Tensor]) -> Weights:
+    """Names as `Filter` has them, from the published or transformers' checkpoints."""
+    out = {}
+    for name, value in weights.items():
+        new = re.sub(r"^vision_model\.", "visual_encoder.", name)
+        if new.startswith("visual_encoder."):
+            new = "visual_encoder." + _rename(new.removeprefix("visual_encoder."), _VISION_IN)
+        if not _IGNORED.fullmatch(new):
+            out[new] = value
+    return out
+
+
+def _rename(name: str, rules: tuple[tuple[str, str], ...]) -> str:
+    for pattern, replacement in rules:
+        name, changed = re.subn(pattern, replacement, name)
+        if changed:
+            break
+    return name
+
+
+def _text_sizes(weights: Mapping[str, Tensor], heads: int | None, key: str) -> dict[str, Any]:
+    try:
+        words = weights["text_encoder.embeddings.word_embeddings.weight"]
+        positions = weights["text_encoder.embeddings.position_embeddings.weight"]
+        up = weights["text_encoder.encoder.layer.0.intermediate.dense.weight"]
+        source = weights[f"text_encoder.encoder.layer.0.crossattention.{key}.key.weight"]
+    except KeyError as absent:
+        raise FormatError(f"the weights have no {absent}; is this the right stage's checkpoint?") from None
+    hidden = words.shape[1]
+    count = heads or hidden // 64
+    if count < 1 or hidden % count:
+        raise rule("heads", f"must divide {hidden}, and must be given for such a width", heads)
+    width = source.shape[1]
+    return {
+        "vocabulary": words.shape[0],
+        "hidden": hidden,
+        "layers": _count(weights, r"text_encoder\.encoder\.layer\.(\d+)\."),
+        "heads": count,
+        "intermediate": up.shape[0],
+        "positions": positions.shape[0],
+        "width": width,
+        "vision_heads": count if width % count == 0 and width != 768 else max(1, width // 64),
+    }
+
+
+def _count(weights: Mapping[str, Tensor], pattern: str) -> int:
+    found = {int(m[1]) for name in weights if (m := re.match(pattern, name))}
+    return len(found)
+
+
+def filter_config(weights: Mapping[str, Tensor], heads: int | None = None) -> TripletConfig:
+    """Sizes of stage I, read off its weights (in `Filter`'s names)."""
+    sizes = _text_sizes(weights, heads, "self")
+    if "text_proj.weight" not in weights:
+        raise FormatError("the weights have no 'text_proj.weight'; is this the right stage's checkpoint?")
+    sizes["projection"] = weights["text_proj.weight"].shape[0]
+    patch = weights.get("visual_encoder.embeddings.patch_embedding.weight")
+    if patch is not None:
+        places = weights["visual_encoder.embeddings.position_embedding"].shape[1] - 1
+        sizes["patch_size"] = patch.shape[-1]
+        sizes["image_size"] = round(places**0.5) * patch.shape[-1]
+        sizes["vision_layers"] = _count(weights, r"visual_encoder\.encoder\.layers\.(\d+)\.")
+        up = weights["visual_encoder.encoder.layers.0.mlp.fc1.weight"]
+        sizes["vision_intermediate"] = up.shape[0]
+    return TripletConfig(**sizes)
+
+
+def dual_config(weights: Mapping[str, Tensor], heads: int | None = None) -> TripletConfig:
+    """Sizes of stage II, read off its weights."""
+    sizes = _text_sizes(weights, heads, "self0")
+    merging = [int(m[1]) for name in weights if (m := re.search(r"layer\.(\d+)\..*merge_layer\.weight", name))]
+    return TripletConfig(**sizes, merge_from=min(merging, default=sizes["layers"]))
+
+
+def filter_weights(network: Filter) -> Weights:
+    """Stage I's weights in the published names."""
+    out: Weights = {}
+    for name, value in network.state_dict().items():
+        inner = name.removeprefix("visual_encoder.")
+        out["visual_encoder." + _rename(inner, _VISION_OUT) if inner != name else name] = value.detach().cpu()
+    return _with_position_ids(out, network.config)
+
+
+def _with_position_ids(weights: Weights, config: TripletConfig) -> Weights:
+    # The published loaders expect this buffer among the weights.
+    weights["text_encoder.embeddings.position_ids"] = torch.arange(config.positions)[None]
+    return weights
+
+
+def export_filter(network: Filter, path: str | os.PathLike[str], *, epoch: int = 0) -> None:
+    """Write stage I as a published file."""
+    _export({FILTER_KEY: filter_weights(network)}, path, epoch)
+
+
+def export_dual(network: DualEncoder, path: str | os.PathLike[str], *, epoch: int = 0) -> None:
+    """Write stage II as a published file."""
+    weights = {name: value.detach().cpu() for name, value in network.state_dict().items()}
+    _export({DUAL_KEY: _with_position_ids(weights, network.config)}, path, epoch)
+
+
+def _export(content: dict[str, Any], path: str | os.PathLike[str], epoch: int) -> None:
+    with atomic(path) as temporary:
+        torch.save({"epoch": epoch, **content, "optimizer_state_dict": {}}, temporary)

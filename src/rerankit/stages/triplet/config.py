@@ -1,0 +1,62 @@
+"""Sizes of the two networks; the defaults are the published ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from rerankit.errors import rule
+
+
+@dataclass(frozen=True)
+class TripletConfig:
+    """Sizes shared by the filter (stage I), the dual encoder (stage II) and their image encoder.
+
+    >>> TripletConfig(hidden=64, heads=4, layers=4).merge_from
+    6
+    """
+
+    vocabulary: int = 30524
+    hidden: int = 768
+    layers: int = 12
+    heads: int = 12
+    intermediate: int = 3072
+    positions: int = 512
+    width: int = 768
+    """Width of an image token."""
+    projection: int = 256
+    merge_from: int = 6
+    """First dual-encoder layer that merges its two cross-attentions by a learned layer, not by their mean."""
+    dropout: float = 0.1
+    norm_eps: float = 1e-12
+    image_size: int = 384
+    patch_size: int = 16
+    vision_layers: int = 12
+    vision_heads: int = 12
+    vision_intermediate: int = 3072
+    vision_norm_eps: float = 1e-6
+
+    def __post_init__(self) -> None:
+        for width, heads in (("hidden", "heads"), ("width", "vision_heads")):
+            if getattr(self, width) % getattr(self, heads):
+                raise rule(width, f"must be a multiple of '{heads}'", (getattr(self, width), getattr(self, heads)))
+        if self.image_size % self.patch_size:
+            raise rule("image_size", "must be a multiple of 'patch_size'", (self.image_size, self.patch_size))
+
+    @property
+    def image_tokens(self) -> int:
+        """Tokens of one picture: its patches and the class token."""
+        return (self.image_size // self.patch_size) ** 2 + 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """The sizes as plain values, for a configuration file."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TripletConfig:
+        """The inverse of `to_dict`; an unknown name is an error."""
+        unknown = set(values) - {field.name for field in fields(cls)}
+        if unknown:
+            raise rule("config", "must hold only known sizes", sorted(unknown))
+        return cls(**values)

@@ -1,0 +1,88 @@
+"""Stage I, the filter: BLIP's image-grounded text encoder reading the text beside the reference image.
+
+Built on transformers' BLIP. Its hidden states z_t are what stage II starts from; its first token, projected
+and normalised, is compared with the projected class token of every gallery image.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rerankit.extras import require
+from rerankit.stages.triplet.config import TripletConfig
+
+
+def text_model(config: TripletConfig) -> nn.Module:
+    """A randomly initialised `BlipTextModel` of these sizes, without pooling."""
+    blip = require("transformers", extra="triplet", purpose="stage 'triplet'")
+    sizes = blip.BlipTextConfig(
+        vocab_size=config.vocabulary,
+        hidden_size=config.hidden,
+        encoder_hidden_size=config.width,
+        intermediate_size=config.intermediate,
+        num_hidden_layers=config.layers,
+        num_attention_heads=config.heads,
+        max_position_embeddings=config.positions,
+        layer_norm_eps=config.norm_eps,
+        hidden_dropout_prob=config.dropout,
+        attention_probs_dropout_prob=config.dropout,
+        # Only generation reads these; out of range they would be warned about for a small vocabulary.
+        bos_token_id=config.vocabulary - 2,
+        sep_token_id=min(102, config.vocabulary - 1),
+    )
+    return cast(nn.Module, blip.BlipTextModel(sizes, add_pooling_layer=False))
+
+
+def vision_model(config: TripletConfig) -> nn.Module:
+    """A randomly initialised `BlipVisionModel` of these sizes."""
+    blip = require("transformers", extra="triplet", purpose="stage 'triplet'")
+    sizes = blip.BlipVisionConfig(
+        hidden_size=config.width,
+        intermediate_size=config.vision_intermediate,
+        num_hidden_layers=config.vision_layers,
+        num_attention_heads=config.vision_heads,
+        image_size=config.image_size,
+        patch_size=config.patch_size,
+        layer_norm_eps=config.vision_norm_eps,
+        initializer_range=0.02,
+    )
+    return cast(nn.Module, blip.BlipVisionModel(sizes))
+
+
+class Filter(nn.Module):
+    """Stage I of the triplet system; `images=False` leaves the image encoder out (tokens are then given)."""
+
+    def __init__(self, config: TripletConfig, *, images: bool = True) -> None:
+        super().__init__()
+        self.config = config
+        self.visual_encoder = vision_model(config) if images else None
+        self.text_encoder = text_model(config)
+        self.text_proj = nn.Linear(config.hidden, config.projection)
+        self.vision_proj = nn.Linear(config.width, config.projection)
+        self.temp = nn.Parameter(torch.tensor(0.07))
+
+    def encode_images(self, pixels: Tensor) -> Tensor:
+        """Image tokens (B, P, width) of `pixels` (B, 3, size, size)."""
+        if self.visual_encoder is None:
+            raise RuntimeError("this network has no image encoder")
+        out: Any = self.visual_encoder(pixel_values=pixels)
+        return cast(Tensor, out.last_hidden_state)
+
+    def encode_queries(self, ids: Tensor, mask: Tensor, reference: Tensor) -> Tensor:
+        """z_t (B, T, hidden) of token `ids` and `mask` (B, T) beside `reference` tokens (B, P, width)."""
+        out: Any = self.text_encoder(
+            input_ids=ids, attention_mask=mask, encoder_hidden_states=reference, is_decoder=False
+        )
+        return cast(Tensor, out.last_hidden_state)
+
+    def query_vectors(self, states: Tensor) -> Tensor:
+        """Unit vectors (B, projection) of z_t."""
+        return F.normalize(self.text_proj(states[:, 0]), dim=-1)
+
+    def gallery_vectors(self, tokens: Tensor) -> Tensor:
+        """Unit vectors (B, projection) of image tokens (B, P, width)."""
+        return F.normalize(self.vision_proj(tokens[:, 0]), dim=-1)
