@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rerankit import errors, settings
     from rerankit.bank import Bank
     from rerankit.events import Event, track
+    from rerankit.formats import read, write
     from rerankit.fusion import fuse
     from rerankit.pipeline import Pipeline, rerank
     from rerankit.plugins import hookimpl
@@ -43,10 +44,12 @@ _HOME = {
     "hookimpl": "rerankit.plugins",
     "load": "rerankit.storage",
     "load_plugin": "rerankit.plugins.manager",
+    "read": "rerankit.formats",
     "rerank": "rerankit.pipeline",
     "stage": "rerankit.stages.base",
     "stages_available": "rerankit.stages.base",
     "track": "rerankit.events",
+    "write": "rerankit.formats",
 }
 _MODULES = ("errors", "settings")
 
@@ -69,11 +72,13 @@ __all__ = [
     "hookimpl",
     "load",
     "load_plugin",
+    "read",
     "rerank",
     "settings",
     "stage",
     "stages_available",
     "track",
+    "write",
 ]
 
 

@@ -22,13 +22,14 @@ class FolderFormat(Format):
     description: ClassVar[str] = "a folder with one .npy for each array, ids as .npy or .txt"
 
     def read(self, path: Path) -> Tables:
-        """Every `.npy` and `.txt` of the folder and its folders; other files are left alone."""
+        """Every `.npy`, and `.txt` of ids, labels and texts, in the folder and below; other files are left alone."""
         tables = Tables()
         for file in sorted(path.rglob("*")):
             relative = file.relative_to(path)
-            if file.suffix not in (".npy", ".txt") or any(part.startswith(".") for part in relative.parts):
-                continue
             name = relative.with_suffix("").as_posix()
+            wanted = file.suffix == ".npy" or (file.suffix == ".txt" and _is_text(name))
+            if not wanted or any(part.startswith(".") for part in relative.parts):
+                continue
             if name in tables:
                 raise FormatError(f"{path}: '{name}' is there twice, as .npy and as .txt")
             tables[name] = map_array(file, name) if file.suffix == ".npy" else _read_lines(file)
@@ -46,6 +47,11 @@ class FolderFormat(Format):
                 write_text(file.with_name(f"{file.name}.txt"), (f"{text}\n" for text in array.ravel().tolist()))
             else:
                 np.save(file.with_name(f"{file.name}.npy"), array, allow_pickle=False)
+
+
+def _is_text(name: str) -> bool:
+    # Only these can be texts; a folder may well have a README.txt too.
+    return name in ("kind", "metric") or name.endswith(("_ids", "_labels")) or "_features/" in name
 
 
 def _read_lines(file: Path) -> AnyArray:

@@ -35,12 +35,14 @@ def map_array(path: Path, name: str, start: int = 0, room: int | None = None) ->
 
 
 def _header(file: BinaryIO, path: Path, name: str) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
-    if file.read(2) == b"\x80\x04":
+    start = file.read(len(npy_format.MAGIC_PREFIX) + 2)
+    if start[:1] == b"\x80":
         raise FormatError(f"{path}: this is a pickle, which can run code and is never read; save it with numpy.save")
-    file.seek(-2, 1)
-    version = npy_format.read_magic(file)
+    if not start.startswith(npy_format.MAGIC_PREFIX):
+        raise FormatError(f"{path}: truncated or not an npy file ('{name}' begins with {start!r})")
+    version = (start[-2], start[-1])
     if version not in _HEADERS:
-        raise FormatError(f"{path}: '{name}' has npy version {version}; known: 1.0 and 2.0")
+        raise FormatError(f"{path}: '{name}' has npy version {version}; known: (1, 0), (2, 0)")
     return _HEADERS[version](file)
 
 

@@ -1,0 +1,193 @@
+"""The one door for files: `read` and `write`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import numpy as np
+
+from rerankit.arrays import AnyArray, to_numpy
+from rerankit.errors import FormatError, InputError, MissingExtraError, unknown_name
+from rerankit.files import atomic
+from rerankit.formats import lists, tables
+from rerankit.formats.content import CONTENT_NAMES, Content, Format, Tables, Triples, plain
+from rerankit.formats.registry import format_of
+from rerankit.problem import Problem
+from rerankit.ranking import Ranking
+from rerankit.relevance import Relevance
+
+Kind = Literal["array", "tables", "problem", "ranking", "relevance"]
+KINDS = ("array", "problem", "ranking", "relevance", "tables")
+AnyPath = str | os.PathLike[str]
+
+
+@overload
+def read(path: AnyPath, kind: Literal["problem"], *, query_ids: Any = None, gallery_ids: Any = None) -> Problem: ...
+@overload
+def read(path: AnyPath, kind: Literal["ranking"], *, query_ids: Any = None, gallery_ids: Any = None) -> Ranking: ...
+@overload
+def read(path: AnyPath, kind: Literal["relevance"], *, query_ids: Any = None, gallery_ids: Any = None) -> Relevance: ...
+@overload
+def read(path: AnyPath, kind: Literal["array"], *, query_ids: Any = None, gallery_ids: Any = None) -> AnyArray: ...
+@overload
+def read(path: AnyPath, kind: str | None = None, *, query_ids: Any = None, gallery_ids: Any = None) -> Any: ...
+
+
+def read(path: AnyPath, kind: str | None = None, *, query_ids: Any = None, gallery_ids: Any = None) -> Any:
+    """What a file or folder holds; its ending says the format.
+
+    Without `kind` the answer is what the file is: an array, a `Problem`, a `Ranking`, a `Relevance`, for lists
+    of judgements `{query: {item: grade}}`, and named arrays that are none of these as a dictionary. With
+    `kind` ("array", "problem", "ranking", "relevance") it is that, or an error that says why not. Large arrays
+    stay on disk. `query_ids` and `gallery_ids` give the order of rows and items where a file only has names.
+
+    >>> import rerankit, tempfile, pathlib
+    >>> run = pathlib.Path(tempfile.mkdtemp()) / "first.run"
+    >>> _ = run.write_text("cat Q0 17 1 0.9 x\\ncat Q0 4 2 0.5 x\\n")
+    >>> rerankit.read(run)
+    Ranking(1 queries × 2 of 2 items)
+      cat: 17 (0.9), 4 (0.5)
+    """
+    place = Path(path)
+    if kind is not None and kind not in KINDS:
+        raise unknown_name("kind", kind, KINDS)
+    if not place.exists():
+        raise FormatError(f"{place}: no such file or folder")
+    content = _read_content(place, format_of(place))
+    try:
+        return _object(content, kind, query_ids, gallery_ids)
+    except FormatError:
+        raise
+    except InputError as error:
+        raise FormatError(f"{place}: {error}") from error
+
+
+def write(
+    path: AnyPath, value: Any, *, relevance: Relevance | None = None, query_ids: Any = None, gallery_ids: Any = None
+) -> Path:
+    """Write a problem (with its relevance, if given), a ranking, relevance or an array; return the path.
+
+    The ending of `path` says the format; no ending means a folder. The file appears whole or not at all.
+    `query_ids` and `gallery_ids` name the rows and items of relevance in a list of judgements.
+    """
+    place = Path(path)
+    format = format_of(place, writing=True)
+    try:
+        content = _content(format, value, relevance, query_ids, gallery_ids)
+        with atomic(place) as temporary:
+            _write_content(temporary, place, format, content)
+    except FormatError:
+        raise
+    except (InputError, ValueError) as error:
+        raise FormatError(f"{place}: {error}") from error
+    return place
+
+
+def _write_content(temporary: Path, path: Path, format: Format, content: Content) -> None:
+    try:
+        format.write(temporary, content)
+    except FormatError as error:  # its message has a path that the user never gave
+        raise FormatError(str(error).replace(str(temporary), str(path))) from error
+
+
+def _read_content(path: Path, format: Format) -> Content:
+    try:
+        content = format.read(path)
+    except (FormatError, MissingExtraError):
+        raise
+    except (ValueError, EOFError, OSError, OverflowError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise FormatError(f"{path}: damaged or not a {format.name} file: {first}") from error
+    if isinstance(content, Tables):
+        for name, array in content.items():
+            plain(array, path, name)
+    elif not isinstance(content, Triples):
+        plain(content, path, path.stem)
+    return content
+
+
+def _object(content: Content, kind: str | None, query_ids: Any, gallery_ids: Any) -> Any:
+    if isinstance(content, Triples):
+        return _from_triples(content, kind, query_ids, gallery_ids)
+    if isinstance(content, Tables):
+        return _from_tables(content, kind or tables.natural_kind(content))
+    if kind == "problem":
+        return Problem(content, query_ids=query_ids, gallery_ids=gallery_ids)
+    if kind == "relevance":
+        return Relevance.from_dense(content)
+    if kind in (None, "array"):
+        return content
+    raise InputError(f"one array is not a {kind} (got shape {content.shape})")
+
+
+def _from_triples(content: Triples, kind: str | None, query_ids: Any, gallery_ids: Any) -> Any:
+    if kind == "relevance" or (kind is None and content.what == "grades" and gallery_ids is not None):
+        return lists.to_relevance(content, query_ids, gallery_ids)
+    if kind is None and content.what == "grades":
+        return lists.to_judgements(content)
+    if kind in (None, "ranking", "problem"):
+        ranking = lists.to_ranking(content, query_ids, gallery_ids)
+        return ranking if kind != "problem" else _problem_of(ranking)
+    raise InputError(f"lines of query, item and {content.what[:-1]} are no {kind}")
+
+
+def _from_tables(content: Tables, kind: str) -> Any:
+    if kind == "problem":
+        return tables.to_problem(content)
+    if kind == "ranking":
+        return tables.to_ranking(content)
+    if kind == "relevance":
+        return tables.to_relevance(content)
+    if kind == "array":
+        if len(content) == 1:
+            return next(iter(content.values()))
+        raise InputError(f"must hold exactly one array (got {', '.join(sorted(content))})")
+    return content
+
+
+def _problem_of(ranking: Ranking) -> Problem:
+    return Problem.from_rankings(
+        ranking.indices,
+        ranking.scores,
+        ranking.gallery_size,
+        query_ids=ranking.query_ids,
+        gallery_ids=ranking.gallery_ids,
+    )
+
+
+def _content(format: Format, value: Any, relevance: Relevance | None, query_ids: Any, gallery_ids: Any) -> Content:
+    """`value` in one of the forms that the format holds."""
+    if relevance is not None and not (isinstance(value, Problem) and Tables in format.holds):
+        raise InputError("'relevance' goes beside a problem in a folder, .npz, .safetensors or .pt")
+    found: Content | None
+    if isinstance(value, Problem):
+        found = tables.from_problem(value, relevance) if Tables in format.holds else _plain_scores(value)
+    elif isinstance(value, Ranking):
+        found = lists.from_ranking(value) if Triples in format.holds else tables.from_ranking(value)
+    elif isinstance(value, Relevance):
+        by_list = Triples in format.holds
+        found = lists.from_relevance(value, query_ids, gallery_ids) if by_list else tables.from_relevance(value)
+    elif isinstance(value, Mapping):
+        found = _mapping(format, value)
+    else:
+        found = plain(to_numpy(value, "value"), Path("value"), type(value).__name__)
+    if found is None or not isinstance(found, format.holds):
+        holds = " or ".join(CONTENT_NAMES[form] for form in format.holds)
+        raise InputError(f"{format.name} holds {holds}, which this {type(value).__name__} is not")
+    return found
+
+
+def _plain_scores(problem: Problem) -> AnyArray | None:
+    """The matrix of a problem that is nothing but a matrix."""
+    only = set(tables.from_problem(problem)) <= {"kind", "scores"}
+    return problem.scores.rows() if only else None
+
+
+def _mapping(format: Format, value: Mapping[Any, Any]) -> Content:
+    if value and all(isinstance(inner, Mapping) for inner in value.values()):
+        what = "grades" if "qrels" in format.name else "scores"
+        return lists.from_judgements(value, what)
+    return Tables((str(name), plain(np.asarray(array), Path("value"), str(name))) for name, array in value.items())

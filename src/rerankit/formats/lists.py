@@ -1,0 +1,130 @@
+"""Lines of query, item and value (TREC, JSON, Parquet, CSV) as rankings and judgements, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from rerankit.arrays import AnyArray, IntArray
+from rerankit.errors import InputError
+from rerankit.formats.content import Triples
+from rerankit.ranking import Ranking
+from rerankit.relevance import Relevance
+
+Judgements = dict[str, dict[str, float]]
+
+
+def natural(ids: Iterable[str]) -> list[str]:
+    """Ids without repeats in a fixed order: whole numbers by value, anything else as text.
+
+    >>> natural(["10", "9", "10"]), natural(["b", "a10", "a9"])
+    (['9', '10'], ['a10', 'a9', 'b'])
+    """
+    unique = set(ids)
+    if all(name.isdecimal() and str(int(name)) == name for name in unique):
+        return sorted(unique, key=int)
+    return sorted(unique)
+
+
+def to_ranking(triples: Triples, query_ids: Any = None, gallery_ids: Any = None) -> Ranking:
+    """A ranking; without ids, queries come in the order of the lines and items in natural order."""
+    if triples.what != "scores":
+        raise InputError("a ranking needs scores (got grades)")
+    queries = list(dict.fromkeys(triples.queries)) if query_ids is None else query_ids
+    items = natural(triples.items) if gallery_ids is None else gallery_ids
+    rows = _numbers(triples.queries, queries, "query_ids")
+    columns = _numbers(triples.items, items, "gallery_ids")
+    _refuse_repeats(triples, rows, columns, len(items))
+    indices, scores = _padded(rows, columns, triples.values, len(queries))
+    return Ranking.ordered(indices, scores, gallery_size=len(items), query_ids=queries, gallery_ids=items)
+
+
+def from_ranking(ranking: Ranking) -> Triples:
+    """The lines of a ranking, best first; row numbers stand for ids that it does not have."""
+    rows, places = np.nonzero(ranking.mask)
+    queries = _names(ranking.query_ids, len(ranking))[rows]
+    items = _names(ranking.gallery_ids, ranking.gallery_size)[ranking.indices[rows, places]]
+    return Triples(queries.tolist(), items.tolist(), ranking.scores[rows, places].astype(np.float64), "scores")
+
+
+def to_judgements(triples: Triples) -> Judgements:
+    """`{query: {item: grade}}`."""
+    judged: Judgements = {}
+    for query, item, grade in zip(triples.queries, triples.items, triples.values.tolist(), strict=True):
+        if item in judged.setdefault(query, {}):
+            raise InputError(f"query '{query}' judges item '{item}' twice")
+        judged[query][item] = grade
+    return judged
+
+
+def from_judgements(judged: Mapping[Any, Mapping[Any, float]], what: Any = "grades") -> Triples:
+    """The lines of `{query: {item: value}}`."""
+    cells = [(str(query), str(item), float(v)) for query, items in judged.items() for item, v in items.items()]
+    values = np.array([value for _, _, value in cells], np.float64)
+    if not np.isfinite(values).all():
+        bad = int(np.argmin(np.isfinite(values)))
+        raise InputError(f"query '{cells[bad][0]}', item '{cells[bad][1]}' must be finite (got {values[bad]})")
+    return Triples([query for query, _, _ in cells], [item for _, item, _ in cells], values, what)
+
+
+def to_relevance(triples: Triples, query_ids: Any = None, gallery_ids: Any = None) -> Relevance:
+    """Relevance for these ids, or without them for those of the lines, in natural order."""
+    if triples.what != "grades":
+        raise InputError("relevance needs grades (got scores)")
+    judged = to_judgements(triples)
+    queries = natural(triples.queries) if query_ids is None else [str(q) for q in np.asarray(query_ids).tolist()]
+    items = natural(triples.items) if gallery_ids is None else [str(i) for i in np.asarray(gallery_ids).tolist()]
+    # Many collections mark "judged, and wrong" by a negative grade; it says what a grade of zero says.
+    kept = {query: {item: max(grade, 0.0) for item, grade in found.items()} for query, found in judged.items()}
+    return Relevance.from_dict(kept, queries, items)
+
+
+def from_relevance(relevance: Relevance, query_ids: Any = None, gallery_ids: Any = None) -> Triples:
+    """The lines of relevance; row numbers stand for ids that are not given."""
+    if len(relevance.excluded_indices):
+        raise InputError(
+            f"lists of judgements cannot hold items to leave out (got {len(relevance.excluded_indices)}); "
+            "write a folder, .npz or .safetensors"
+        )
+    queries = _names(query_ids, relevance.shape[0])[relevance.rows]
+    items = _names(gallery_ids, relevance.shape[1])[relevance.indices]
+    return Triples(queries.tolist(), items.tolist(), relevance.grades.astype(np.float64), "grades")
+
+
+def _names(ids: Any, count: int) -> AnyArray:
+    names = np.arange(count) if ids is None else np.asarray(ids)
+    if len(names) != count:
+        raise InputError(f"ids must be one for each of {count} rows (got {len(names)})")
+    return names.astype(str)
+
+
+def _numbers(names: list[str], ids: Any, argument: str) -> IntArray:
+    number = {str(name): row for row, name in enumerate(np.asarray(ids).tolist())}
+    try:
+        return np.array([number[name] for name in names], np.int64)
+    except KeyError:
+        unknown = sorted(set(names) - set(number))
+        raise InputError(
+            f"'{argument}' must have every id of the file (got {len(unknown)} unknown, such as {unknown[:3]})"
+        ) from None
+
+
+def _refuse_repeats(triples: Triples, rows: IntArray, columns: IntArray, width: int) -> None:
+    keys = rows * width + columns
+    unique, first = np.unique(keys, return_index=True)
+    if len(unique) < len(keys):
+        again = int(np.setdiff1d(np.arange(len(keys)), first)[0])
+        raise InputError(f"query '{triples.queries[again]}' lists item '{triples.items[again]}' twice")
+
+
+def _padded(rows: IntArray, columns: IntArray, values: AnyArray, queries: int) -> tuple[IntArray, AnyArray]:
+    by_row = np.argsort(rows, kind="stable")
+    counts = np.bincount(rows, minlength=queries)
+    place = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    indices = np.full((queries, int(counts.max())), -1, np.int64)
+    scores = np.full(indices.shape, -np.inf, np.float32)
+    indices[rows[by_row], place] = columns[by_row]
+    scores[rows[by_row], place] = values[by_row]
+    return indices, scores

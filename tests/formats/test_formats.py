@@ -1,0 +1,453 @@
+from __future__ import annotations
+
+import gzip
+import json
+import pickle
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rerankit
+from rerankit import Bank, Feature, ListScores, Problem, Ranking, Relevance
+from rerankit.errors import FormatError, UnknownNameError
+from rerankit.formats import read, read_judged, write
+from rerankit.formats.registry import formats
+
+BUNDLES = ["folder", "a.npz", "a.safetensors", "a.pt"]
+LISTS = ["a.run", "a.run.gz", "a.txt", "a.csv", "a.csv.gz", "a.tsv", "a.json", "a.json.gz", "a.parquet"]
+JUDGED = ["a.qrels", "a.qrels.gz", "a.txt", "a.csv", "a.tsv", "a.qrels.json", "a.parquet"]
+
+
+def a_problem() -> Problem:
+    return Problem(
+        np.float32([[0.25, 0.5, 0.75], [1, 2, 3]]),
+        query_scores=np.eye(2, dtype=np.float32),
+        gallery_scores=np.eye(3, dtype=np.float32),
+        query_ids=["cat", "dog"],
+        gallery_ids=[7, 8, 9],
+        features={"words": Feature(["a b", "c"], "query"), "text": Feature(np.arange(6).reshape(3, 2), "gallery")},
+        query_bank=Bank(to_gallery=np.float32([[1, 2, 3]]), to_queries=np.float32([[4, 5]])),
+    )
+
+
+def a_ranking() -> Ranking:
+    scores = np.float32([[0.1, 0.1, -3.5], [1e-8, -np.inf, -np.inf]])
+    return Ranking([[0, 2, 1], [1, -1, -1]], scores, gallery_size=4, query_ids=["q2", "q1"], gallery_ids=list("abcd"))
+
+
+def a_relevance() -> Relevance:
+    return Relevance.from_lists([[0, 2], [1]], 3, grades=[[1, 2], [1]], excluded=[[1], []])
+
+
+def same_problem(one: Problem, other: Problem) -> None:
+    assert repr(one) == repr(other)
+    for name in ("scores", "query_scores", "gallery_scores"):
+        left, right = getattr(one, name), getattr(other, name)
+        assert (left is None) == (right is None)
+        if left is not None:
+            np.testing.assert_array_equal(left.rows(), right.rows())
+    for name in ("query_ids", "gallery_ids"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    assert dict(one.feature_sides) == dict(other.feature_sides)
+    for name, values in one.features.items():
+        np.testing.assert_array_equal(values, other.features[name])
+    for name in ("query_bank", "gallery_bank"):
+        assert repr(getattr(one, name)) == repr(getattr(other, name))
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_a_problem_comes_back(tmp_path: Path, name: str) -> None:
+    write(tmp_path / name, a_problem(), relevance=a_relevance())
+    if name == "folder":
+        (tmp_path / name / "README.txt").write_text("notes may lie beside the arrays")
+    same_problem(a_problem(), read(tmp_path / name))
+    assert read(tmp_path / name, "relevance") == a_relevance()
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+@pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])
+def test_embeddings_stay_embeddings(tmp_path: Path, name: str, metric: Any) -> None:
+    vectors = np.random.default_rng(0).normal(size=(7, 4)).astype(np.float16)
+    problem = Problem.from_embeddings(vectors[:3], vectors[3:], metric, query_bank=vectors[:2])
+    write(tmp_path / name, problem)
+    back = read(tmp_path / name, "problem")
+    assert back.scores.metric == metric
+    same_problem(problem, back)
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_list_scores_stay_lists(tmp_path: Path, name: str) -> None:
+    problem = Problem.from_rankings([[2, 0], [1, -1]], [[0.9, 0.5], [0.7, -np.inf]], gallery_size=5)
+    write(tmp_path / name, problem)
+    back = read(tmp_path / name)
+    assert isinstance(back.scores, ListScores)
+    np.testing.assert_array_equal(back.scores.rows(), problem.scores.rows())
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_a_ranking_comes_back_from_bundles(tmp_path: Path, name: str) -> None:
+    write(tmp_path / name, a_ranking())
+    assert read(tmp_path / name) == a_ranking()
+    assert read(tmp_path / name, "ranking") == a_ranking()
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_ranking_comes_back_from_lists(tmp_path: Path, name: str) -> None:
+    write(tmp_path / name, a_ranking())
+    assert read(tmp_path / name, "ranking", query_ids=["q2", "q1"], gallery_ids=list("abcd")) == a_ranking()
+    without_ids = read(tmp_path / name)
+    assert without_ids.to_dict() == a_ranking().to_dict()
+
+
+@pytest.mark.parametrize("name", JUDGED)
+def test_judgements_come_back(tmp_path: Path, name: str) -> None:
+    relevance = Relevance.from_lists([[0, 2], [1]], 3, grades=[[1, 2], [0.5]])
+    write(tmp_path / name, relevance, query_ids=["x", "y"], gallery_ids=[10, 11, 12])
+    assert read(tmp_path / name) == {"x": {"10": 1, "12": 2}, "y": {"11": 0.5}}
+    assert read(tmp_path / name, "relevance", query_ids=["x", "y"], gallery_ids=[10, 11, 12]) == relevance
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.csv", "a.csv.gz", "a.tsv", "a.pt"])
+def test_an_array_comes_back(tmp_path: Path, name: str) -> None:
+    matrix = np.float32([[0.1, -2], [1e-30, 4]])
+    write(tmp_path / name, matrix)
+    np.testing.assert_array_equal(np.float32(read(tmp_path / name)), matrix)
+    assert read(tmp_path / name, "problem").shape == (2, 2)
+
+
+def test_large_arrays_stay_on_disk(tmp_path: Path) -> None:
+    matrix = np.arange(12, dtype=np.float32).reshape(3, 4)
+    for name in ("a.npy", "a.npz", "a.safetensors", "folder"):
+        write(tmp_path / name, matrix if name == "a.npy" else {"scores": matrix})
+        array = read(tmp_path / name, "array")
+        assert isinstance(array, np.memmap), name
+        assert not array.flags.writeable
+        np.testing.assert_array_equal(array, matrix)
+
+
+def test_fortran_order_and_big_endian_arrays(tmp_path: Path) -> None:
+    matrix = np.asfortranarray(np.arange(6.0).reshape(2, 3).astype(">f8"))
+    np.save(tmp_path / "a.npy", matrix)
+    np.testing.assert_array_equal(read(tmp_path / "a.npy"), matrix)
+    write(tmp_path / "a.safetensors", {"scores": matrix})
+    np.testing.assert_array_equal(read(tmp_path / "a.safetensors", "array"), matrix)
+
+
+def test_numpy_reads_our_npz_and_we_read_its(tmp_path: Path) -> None:
+    matrix = np.arange(6.0).reshape(2, 3)
+    write(tmp_path / "ours.npz", {"scores": matrix})
+    np.testing.assert_array_equal(np.load(tmp_path / "ours.npz")["scores"], matrix)
+    for save, name in ((np.savez, "plain.npz"), (np.savez_compressed, "packed.npz")):
+        save(tmp_path / name, scores=matrix, query_ids=np.array(["a", "b"]))
+        problem = read(tmp_path / name)
+        np.testing.assert_array_equal(problem.scores.rows(), matrix)
+        assert problem.query_ids.tolist() == ["a", "b"]
+
+
+def test_the_safetensors_package_agrees(tmp_path: Path) -> None:
+    package = pytest.importorskip("safetensors.numpy", reason="safetensors is not installed")
+    arrays = {
+        dtype: np.arange(6).reshape(2, 3).astype(dtype) for dtype in ("f8", "f4", "f2", "i8", "i4", "i2", "u1", "?")
+    }
+    arrays["empty"] = np.empty((0, 3), np.float32)
+    write(tmp_path / "ours.safetensors", {**arrays, "metric": np.array("dot")})
+    theirs = package.load_file(tmp_path / "ours.safetensors")
+    package.save_file(arrays, tmp_path / "theirs.safetensors")
+    ours = read(tmp_path / "theirs.safetensors")
+    assert set(ours) == set(theirs) == set(arrays)
+    for name, array in arrays.items():
+        assert ours[name].dtype == theirs[name].dtype == array.dtype
+        np.testing.assert_array_equal(ours[name], array)
+        np.testing.assert_array_equal(theirs[name], array)
+
+
+def test_bfloat16_is_read_as_float32(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    from safetensors.torch import save_file
+
+    tensor = torch.tensor([[1.5, -2.25]], dtype=torch.bfloat16)
+    save_file({"scores": tensor}, tmp_path / "a.safetensors")
+    torch.save(tensor, tmp_path / "a.pt")
+    for name in ("a.safetensors", "a.pt"):
+        array = read(tmp_path / name, "array")
+        assert array.dtype == np.float32
+        np.testing.assert_array_equal(array, [[1.5, -2.25]])
+
+
+def test_a_matrix_with_ids_in_csv(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(",x,y\nq1,0.5,1\nq2,2,3\n")
+    problem = read(tmp_path / "a.csv")
+    assert (problem.query_ids.tolist(), problem.gallery_ids.tolist()) == (["q1", "q2"], ["x", "y"])
+    np.testing.assert_array_equal(problem.scores.rows(), [[0.5, 1], [2, 3]])
+
+
+def test_distances_must_be_said_and_can_be(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", distances=[[0.5, 0.25]], gallery_distances=[[0, 0.5], [0.5, 0]])
+    problem = read(tmp_path / "a.npz")
+    np.testing.assert_array_equal(problem.scores.rows(), [[-0.5, -0.25]])
+    np.testing.assert_array_equal(problem.gallery_scores.rows(), [[0, -0.5], [-0.5, 0]])
+
+
+def test_labels_and_grade_matrices_are_relevance(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", scores=np.eye(2), query_labels=["a", "b"], gallery_labels=["b", "a"])
+    assert read(tmp_path / "a.npz", "relevance") == Relevance.from_lists([[1], [0]], 2)
+    np.save(tmp_path / "a.npy", np.array([[0, 1], [1, 0]]))
+    assert read(tmp_path / "a.npy", "relevance") == Relevance.from_lists([[1], [0]], 2)
+
+
+def test_arrays_of_another_kind_come_as_they_are(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", image=np.eye(2), text=np.eye(2))
+    assert set(read(tmp_path / "a.npz")) == {"image", "text"}
+    with pytest.raises(FormatError, match=r"a\.npz: unknown array 'image'.*Known: distances"):
+        read(tmp_path / "a.npz", "problem")
+
+
+def test_a_run_is_a_problem_of_lists(tmp_path: Path) -> None:
+    write(tmp_path / "a.run", a_ranking())
+    problem = read(tmp_path / "a.run", "problem")
+    assert not problem.scores.complete
+    assert problem.ranking(2).to_dict() == a_ranking().top(2).to_dict()
+
+
+def test_run_and_judgements_are_aligned_by_name(tmp_path: Path) -> None:
+    (tmp_path / "a.run").write_text("q1 Q0 d2 1 0.9 x\nq1 Q0 d1 2 0.5 x\nq2 Q0 d1 1 0.1 x\n")
+    (tmp_path / "a.qrels").write_text("q1 0 d1 1\nq3 0 d9 2\nq2 0 d1 -1\n")
+    ranking, relevance = read_judged(tmp_path / "a.run", tmp_path / "a.qrels")
+    assert ranking.query_ids.tolist() == ["q1", "q2", "q3"]
+    assert ranking.gallery_ids.tolist() == ["d1", "d2", "d9"]
+    assert ranking.indices.tolist() == [[1, 0], [0, -1], [-1, -1]]
+    assert relevance == Relevance.from_lists([[0], [], [2]], 3, grades=[[1], [], [2]])
+
+
+def test_run_and_relevance_by_number_must_fit(tmp_path: Path) -> None:
+    write(tmp_path / "a.npz", a_ranking())
+    write(tmp_path / "b.npz", Relevance.from_lists([[0], [1]], 4))
+    write(tmp_path / "c.npz", Relevance.from_lists([[0], [1]], 5))
+    assert read_judged(tmp_path / "a.npz", tmp_path / "b.npz")[1].shape == (2, 4)
+    with pytest.raises(FormatError, match=r"c\.npz: relevance of 2 queries × 5 items does not fit"):
+        read_judged(tmp_path / "a.npz", tmp_path / "c.npz")
+
+
+def test_natural_order_keeps_ties_of_whole_number_ids(tmp_path: Path) -> None:
+    tied = Ranking([[2, 10, 11]], [[1, 1, 1]], gallery_size=12)
+    write(tmp_path / "a.run", tied)
+    back = read(tmp_path / "a.run")
+    assert back.gallery_ids[back.indices[0]].tolist() == ["2", "10", "11"]
+
+
+# ---- what is wrong with a file is said in one line, with the path and the rule
+
+
+def damaged(path: Path, what: str) -> Path:
+    """A file with one fault."""
+    matrix = np.arange(600, dtype=np.float32).reshape(20, 30)
+    made = {
+        "objects.npy": lambda: np.save(path, np.array([[None]]), allow_pickle=True),
+        "objects.npz": lambda: np.savez(path, scores=np.array([[None]]), allow_pickle=True),
+        "packed-objects.npz": lambda: np.savez_compressed(path, scores=np.array([[None]]), allow_pickle=True),
+        "pickle.npy": lambda: path.write_bytes(pickle.dumps([1, 2])),
+        "complex.npy": lambda: np.save(path, matrix.astype(complex)),
+        "cut.npy": lambda: (np.save(path, matrix), path.write_bytes(path.read_bytes()[:-9])),
+        "cut-header.npy": lambda: (np.save(path, matrix), path.write_bytes(path.read_bytes()[:40])),
+        "empty.npy": lambda: path.write_bytes(b""),
+        "cut.npz": lambda: (np.savez(path, scores=matrix), path.write_bytes(path.read_bytes()[:-30])),
+        "text.npz": lambda: path.write_text("hello"),
+        "cut.safetensors": lambda: (write(path, {"scores": matrix}), path.write_bytes(path.read_bytes()[:-9])),
+        "text.safetensors": lambda: path.write_text("hello, this is not one of them"),
+        "short.safetensors": lambda: path.write_bytes(b"abc"),
+        "shape.safetensors": lambda: path.write_bytes(
+            _safetensors({"scores": {"dtype": "F32", "shape": [9, 9], "data_offsets": [0, 4]}}, b"1234")
+        ),
+        "dtype.safetensors": lambda: path.write_bytes(
+            _safetensors({"scores": {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}}, b"1234")
+        ),
+        "list.safetensors": lambda: path.write_bytes(_safetensors([1, 2], b"")),
+        "words.csv": lambda: path.write_text("1,2\n3,four\n"),
+        "ragged.csv": lambda: path.write_text("1,2\n3\n"),
+        "empty.csv": lambda: path.write_text(""),
+        "header.csv": lambda: path.write_text("query,item,points\na,b,1\n"),
+        "columns.run": lambda: path.write_text("q Q0 d 1 0.5 x\nq Q0 d 1 0.5\n"),
+        "score.run": lambda: path.write_text("q Q0 d 1 0.5 x\nq Q0 e 2 high x\n"),
+        "nan.run": lambda: path.write_text("q Q0 d 1 0.5 x\nq Q0 e 2 nan x\n"),
+        "twice.run": lambda: path.write_text("q Q0 d 1 0.5 x\nq Q0 d 2 0.4 x\n"),
+        "twice.qrels": lambda: path.write_text("q 0 d 1\nq 0 d 0\n"),
+        "empty.qrels": lambda: path.write_text("\n"),
+        "latin.run": lambda: path.write_bytes("q Q0 \xe9 1 0.5 x\n".encode("latin-1")),
+        "cut.run.gz": lambda: path.write_bytes(gzip.compress(b"q Q0 d 1 0.5 x\n" * 99)[:-12]),
+        "text.run.gz": lambda: path.write_text("q Q0 d 1 0.5 x\n"),
+        "cut.json": lambda: path.write_text('{"q": {"d": 0.5'),
+        "flat.json": lambda: path.write_text('{"q": 1}'),
+        "list.json": lambda: path.write_text("[1]"),
+        "words.json": lambda: path.write_text('{"q": {"d": "high"}}'),
+        "nan.json": lambda: path.write_text('{"q": {"d": NaN}}'),
+        "twice.json": lambda: path.write_text('{"q": {"d": 1, "d": 2}}'),
+        "text.parquet": lambda: path.write_text("hello"),
+    }
+    made[what]()
+    return path
+
+
+def _safetensors(header: Any, data: bytes) -> bytes:
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("objects.npy", "object arrays are pickles"),
+        ("objects.npz", "object arrays are pickles"),
+        ("packed-objects.npz", "Object arrays cannot be loaded"),
+        ("pickle.npy", "this is a pickle"),
+        ("complex.npy", "must be real numbers"),
+        ("cut.npy", r"truncated: \(20, 30\) float32 takes 2400 bytes, 2391 remain"),
+        ("cut-header.npy", "damaged or not a npy file"),
+        ("empty.npy", "truncated or not an npy file"),
+        ("cut.npz", "truncated or not an npz file"),
+        ("text.npz", "truncated or not an npz file"),
+        ("cut.safetensors", "'scores' is truncated"),
+        ("text.safetensors", "truncated or not a safetensors file"),
+        ("short.safetensors", "truncated or not a safetensors file"),
+        ("shape.safetensors", r"'scores' is damaged: \(9, 9\) F32 takes 324 bytes, not 4"),
+        ("dtype.safetensors", "dtype F8_E4M3; known: BF16, BOOL, F16"),
+        ("list.safetensors", "header must be a JSON object"),
+        ("words.csv", "line 2: could not convert string to float: 'four'"),
+        ("ragged.csv", r"line 2 must have 2 columns \(got 1\)"),
+        ("empty.csv", "the file is empty"),
+        ("header.csv", "must have query, item and one of score, grade"),
+        ("columns.run", r"line 2 must have 6 columns, 'query Q0 item rank score tag' \(got 5\)"),
+        ("score.run", "line 2: 'high' is not a number"),
+        ("nan.run", "line 2: 'nan' must be finite"),
+        ("twice.run", "query 'q' lists item 'd' twice"),
+        ("twice.qrels", "query 'q' judges item 'd' twice"),
+        ("empty.qrels", "the file is empty"),
+        ("latin.run", "must be UTF-8 text"),
+        ("cut.run.gz", "truncated or not a gzip file"),
+        ("text.run.gz", "truncated or not a gzip file"),
+        ("cut.json", "line 1: truncated or not JSON"),
+        ("flat.json", "query 'q' must map items to numbers"),
+        ("list.json", "must be an object"),
+        ("words.json", "query 'q', item 'd' must be a number"),
+        ("nan.json", "query 'q', item 'd' must be finite"),
+        ("twice.json", "'d' appears twice"),
+        ("text.parquet", "damaged or not a parquet file"),
+    ],
+)
+def test_damaged_files(tmp_path: Path, name: str, rule: str) -> None:
+    path = damaged(tmp_path / name, name)
+    with pytest.raises(FormatError, match=rule) as caught:
+        read(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "rule"),
+    [
+        ({"scores": np.zeros((2, 3, 4))}, "'scores' must have two dimensions"),
+        ({"scores": np.zeros((0, 3))}, "'scores' must not be empty"),
+        ({"scores": np.ones((2, 2), bool)}, "'scores' must hold numbers, not booleans"),
+        ({"scores": np.array([[np.nan, 1]])}, "'scores' must be finite"),
+        ({"scores": np.eye(2), "query_scores": np.eye(3)}, "'query_scores' must have shape"),
+        ({"scores": np.eye(2), "gallery_ids": np.array(["a"])}, "'gallery_ids' must have one id for each of the 2"),
+        ({"scores": np.eye(2), "query_ids": np.array(["a", "a"])}, "'query_ids' must be unique"),
+        ({"scores": np.eye(2), "distances": np.eye(2)}, "exactly one of scores, distances"),
+        ({"queries": np.eye(2)}, "'queries' needs 'gallery'"),
+        ({"queries": np.eye(2), "gallery": np.eye(3)}, "'gallery' must have the queries' width"),
+        ({"queries": np.eye(2), "gallery": np.eye(2), "metric": np.array("cosin")}, "did you mean 'cosine'"),
+        ({"scores": np.eye(2), "query_bank": np.eye(2)}, "'query_bank' as vectors needs"),
+        ({"scores": np.eye(2), "gallery_score": np.eye(2)}, "did you mean 'gallery_scores'"),
+        ({"indices": np.array([[0]]), "scores": np.array([[1.0]]), "kind": np.array("problem")}, "'gallery_size'"),
+    ],
+)
+def test_problems_that_break_a_rule(tmp_path: Path, arrays: dict[str, Any], rule: str) -> None:
+    np.savez_compressed(tmp_path / "a.npz", **arrays)
+    with pytest.raises(FormatError, match=rule) as caught:
+        read(tmp_path / "a.npz", "problem")
+    assert str(caught.value).startswith(str(tmp_path / "a.npz"))
+
+
+def test_code_in_a_pt_file_is_refused_and_does_not_run(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+
+    class Bomb:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (tmp_path / "ran",))
+
+    torch.save({"scores": Bomb()}, tmp_path / "bomb.pt")
+    with pytest.raises(FormatError, match="could run code"):
+        read(tmp_path / "bomb.pt")
+    assert not (tmp_path / "ran").exists()
+    torch.save(torch.eye(3), tmp_path / "a.pt")
+    (tmp_path / "cut.pt").write_bytes((tmp_path / "a.pt").read_bytes()[:-99])
+    with pytest.raises(FormatError, match=r"cut\.pt: "):
+        read(tmp_path / "cut.pt")
+    torch.save({"deep": {"er": torch.eye(2)}}, tmp_path / "deep.pt")
+    with pytest.raises(FormatError, match="'deep' must be a tensor, a number, a text"):
+        read(tmp_path / "deep.pt")
+
+
+def test_unknown_endings_pickles_and_absent_files(tmp_path: Path) -> None:
+    (tmp_path / "a.pkl").touch()
+    (tmp_path / "a.xyz").touch()
+    with pytest.raises(FormatError, match="pickles can run code"):
+        read(tmp_path / "a.pkl")
+    with pytest.raises(FormatError, match=r"unknown ending '\.xyz'; known: \.csv"):
+        read(tmp_path / "a.xyz")
+    with pytest.raises(FormatError, match="no such file or folder"):
+        read(tmp_path / "absent.npy")
+    with pytest.raises(UnknownNameError, match="did you mean 'problem'"):
+        read(tmp_path / "a.xyz", "problm")
+
+
+def test_what_a_format_cannot_hold_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    faults: list[tuple[str, Any, str]] = [
+        ("a.npy", a_ranking(), "npy holds one array, which this Ranking is not"),
+        ("a.npy", a_problem(), "npy holds one array"),
+        ("a.run", a_problem(), "trec-run holds a run or judgements"),
+        ("a.run", np.eye(2), "trec-run holds a run or judgements"),
+        ("a.run", Relevance.from_lists([[0]], 1), "this format holds a run"),
+        ("a.qrels", a_relevance(), "cannot hold items to leave out"),
+        ("a.npz", np.eye(2), "npz holds named arrays"),
+        ("a.npz", {"scores": np.array([None])}, "object arrays are pickles"),
+        ("a.run", {"a query": {"d": 1.0}}, "single words"),
+        ("a.safetensors", {"scores": np.ones(2, np.longdouble)}, "safetensors cannot hold"),
+    ]
+    for name, value, rule in faults:
+        with pytest.raises(FormatError, match=rule) as caught:
+            write(tmp_path / name, value)
+        assert "\n" not in str(caught.value)
+        assert ".rerankit-" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
+    write(tmp_path / "a.run", a_ranking())
+    before = (tmp_path / "a.run").read_bytes()
+    with pytest.raises(FormatError):
+        write(tmp_path / "a.run", {"q": {"ok": 1.0}, "two words": {"d": 1.0}})
+    assert (tmp_path / "a.run").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["a.run"]
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.run.gz", "a.safetensors", "a.json"])
+def test_the_same_content_gives_the_same_bytes(tmp_path: Path, name: str) -> None:
+    write(tmp_path / name, a_ranking())
+    first = (tmp_path / name).read_bytes()
+    write(tmp_path / name, a_ranking())
+    assert (tmp_path / name).read_bytes() == first
+
+
+def test_every_format_says_what_it_is() -> None:
+    for name, form in formats().items():
+        assert form.name == name
+        assert form.description
+        assert form.holds
+
+
+def test_the_door_is_a_public_name() -> None:
+    assert rerankit.read is read
+    assert rerankit.write is write
