@@ -22,8 +22,11 @@ from rerankit.scores.blocks import blocks
 from rerankit.scores.topk import merge, topk_dense
 
 Metric = Literal["cosine", "dot", "euclidean"]
-_ROWS = 64  # products run over whole groups of rows, so that a row's scores do not depend on its neighbours
-_COLUMNS = 131_072  # the widest block of gallery items that is scored at once
+# Products run over whole groups of rows and of columns: matrix libraries sum the edges of a product in another
+# order, so without this a score's last bit would depend on the block it was computed in.
+_ROWS = 64
+_COLUMNS = 1024
+_WIDEST = 128 * _COLUMNS  # the most gallery items that are scored at once
 
 
 class EmbeddingScores:
@@ -85,7 +88,8 @@ class EmbeddingScores:
     def topk(self, k: int) -> tuple[IntArray, FloatArray]:
         k = min(k, len(self.gallery))
         # Eight bytes a cell: the product and the mask or maxima beside it.
-        width = min(len(self.gallery), _COLUMNS, max(1, settings.memory_budget() // (8 * _ROWS)))
+        groups = max(1, settings.memory_budget() // (8 * _ROWS * _COLUMNS))
+        width = min(len(self.gallery), _WIDEST, groups * _COLUMNS)
         parts = [
             self._topk_of(self._prepared(self.queries[block]), k, width)
             for block in blocks(len(self.queries), width * 8, least=_ROWS)
@@ -152,5 +156,5 @@ def _checked(vectors: Any, argument: str) -> AnyArray:
     return array
 
 
-def _column_blocks(count: int, width: int = _COLUMNS) -> list[slice]:
+def _column_blocks(count: int, width: int = _WIDEST) -> list[slice]:
     return [slice(at, min(at + width, count)) for at in range(0, count, width)]

@@ -1,0 +1,51 @@
+# Two commands do everything: `make demo` and `make test`. Both make a virtual environment in this checkout.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+INPUTS := pyproject.toml constraints.txt
+
+.PHONY: demo test test-slow lint format docs serve-docs clean
+
+demo: $(VENV)/.demo ## re-rank real handwritten digits, print a table, draw a picture (offline, under a minute)
+	$(BIN)/rerankit demo
+
+test: lint ## lint, types, and all tests but the slow ones
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/.dev ## the tests that take longer than ten seconds each
+	$(BIN)/python -m pytest -m slow --timeout 900
+
+lint: $(VENV)/.dev ## ruff, format check, mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.docs ## build the documentation into site/, warnings are errors
+	$(BIN)/mkdocs build --strict
+
+serve-docs: $(VENV)/.docs
+	$(BIN)/mkdocs serve
+
+clean:
+	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: $(INPUTS) | $(BIN)/python
+	$(PIP) install --constraint constraints.txt --editable '.[demo]'
+	touch $@
+
+$(VENV)/.dev: $(INPUTS) plugins/rerankit-example/pyproject.toml | $(BIN)/python
+	$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	$(PIP) install --constraint constraints.txt --editable plugins/rerankit-example
+	touch $@ $(VENV)/.demo
+
+$(VENV)/.docs: $(VENV)/.dev
+	$(PIP) install --constraint constraints.txt --editable '.[docs]'
+	touch $@

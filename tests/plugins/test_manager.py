@@ -1,0 +1,231 @@
+"""Plugins that work, and every way in which one can be broken without taking the rest down."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+import rerankit
+from rerankit import plugins
+from rerankit.errors import PluginError, UnknownNameError
+from rerankit.plugins import hookimpl, manager
+
+STAGE = """
+import rerankit
+from rerankit import Stage, hookimpl
+
+class Backwards(Stage):
+    name = "backwards"
+    def rescore(self, problem, ranking):
+        return -ranking.scores
+
+@hookimpl
+def rerankit_register_stages(register):
+    register("backwards", Backwards)
+"""
+
+
+@pytest.fixture(autouse=True)
+def fresh_manager():
+    plugins.reset()
+    yield
+    plugins.reset()
+
+
+def install(folder, monkeypatch, code: str, name: str = "sample", requires: str = "") -> None:
+    """Lay out an installed distribution with an entry point, as pip leaves it."""
+    (folder / f"{name}_module.py").write_text(code)
+    info = folder / f"dist_{name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: dist-{name}\nVersion: 1.0\n{requires}")
+    (info / "entry_points.txt").write_text(f"[rerankit]\n{name} = {name}_module\n")
+    monkeypatch.syspath_prepend(folder)
+    sys.modules.pop(f"{name}_module", None)  # another test's module of the same name
+    plugins.reset()
+
+
+def fault_of(name: str) -> str:
+    info = manager().plugins[name]
+    assert rerankit.stage("mutual-rank")  # everything else still works
+    return str(info.faults[0])
+
+
+def test_builtins_come_through_the_same_door():
+    assert manager().plugins["rerankit"].status == "loaded"
+    assert manager().stages.entry("fuse").owner == "rerankit"
+    assert manager().owner("fuse").startswith("rerankit (rerankit ")
+
+
+def test_every_hook_is_documented_and_typed():
+    from rerankit.plugins import spec
+
+    hooks = [value for name, value in vars(spec).items() if name.startswith("rerankit_")]
+    assert len(hooks) >= 9
+    assert all(hook.__doc__ and "return" in hook.__annotations__ for hook in hooks)
+
+
+def test_an_installed_plugin_is_found(tmp_path, monkeypatch):
+    install(tmp_path, monkeypatch, STAGE)
+    assert rerankit.rerank([[1, 2]], "backwards").indices.tolist() == [[0, 1]]
+    assert manager().owner("backwards") == "sample (dist-sample 1.0)"
+
+
+def test_an_import_that_fails(tmp_path, monkeypatch):
+    install(tmp_path, monkeypatch, "import nothing_like_this")
+    assert fault_of("sample") == (
+        "plugin 'sample' (dist-sample 1.0): ModuleNotFoundError: No module named 'nothing_like_this'"
+    )
+
+
+def test_one_that_raises_while_registering_leaves_nothing_behind(tmp_path, monkeypatch):
+    install(tmp_path, monkeypatch, STAGE + "    raise RuntimeError('half way')\n")
+    assert fault_of("sample") == "plugin 'sample' (dist-sample 1.0): RuntimeError: half way"
+    assert "backwards" not in manager().stages
+
+
+def test_an_unknown_hook(tmp_path, monkeypatch):
+    install(tmp_path, monkeypatch, STAGE.replace("rerankit_register_stages", "rerankit_register_stage"))
+    assert "unknown hook 'rerankit_register_stage'; did you mean 'rerankit_register_stages'" in fault_of("sample")
+    assert manager().plugins["sample"].status == "failed"
+
+
+def test_a_name_that_is_taken(tmp_path, monkeypatch):
+    install(tmp_path, monkeypatch, STAGE + "    register('fuse', Backwards)\n")
+    assert "stage 'fuse' is already registered by 'rerankit', which keeps it ('sample' registers it too)" in fault_of(
+        "sample"
+    )
+    assert manager().stages.entry("fuse").owner == "rerankit"
+    assert "backwards" in manager().stages  # its other names are still good
+
+
+def test_one_built_for_another_version(tmp_path, monkeypatch):
+    install(tmp_path, monkeypatch, STAGE, requires="Requires-Dist: rerankit (<0.0.5)\n")
+    assert f"PluginError: built for rerankit <0.0.5, and this is rerankit {rerankit.__version__}" in fault_of("sample")
+    assert "backwards" not in manager().stages
+
+
+def test_one_built_for_this_version(tmp_path, monkeypatch):
+    install(tmp_path, monkeypatch, STAGE, requires=f"Requires-Dist: rerankit (>={rerankit.__version__})\n")
+    assert not manager().faults
+
+
+@pytest.mark.parametrize("bad", ["register(3, Backwards)", "register('x', 3)", "register('x', 'no-colon')"])
+def test_registering_nonsense(tmp_path, monkeypatch, bad):
+    install(tmp_path, monkeypatch, STAGE + f"    {bad}\n")
+    assert "must be" in fault_of("sample")
+
+
+def test_disabling_and_allowing(tmp_path, monkeypatch):
+    install(tmp_path, monkeypatch, STAGE)
+    monkeypatch.setenv("RERANKIT_DISABLE_PLUGINS", "other, sample")
+    assert manager().plugins["sample"].status == "disabled"
+    plugins.reset()
+    monkeypatch.setenv("RERANKIT_DISABLE_PLUGINS", "")
+    monkeypatch.setenv("RERANKIT_ALLOW_PLUGINS", "other")
+    assert manager().plugins["sample"].status == "disabled"
+    plugins.reset()
+    monkeypatch.setenv("RERANKIT_ALLOW_PLUGINS", "sample")
+    assert manager().plugins["sample"].status == "loaded"
+
+
+def test_one_file_plugins(tmp_path, monkeypatch):
+    path = tmp_path / "mine.py"
+    path.write_text(STAGE)
+    assert rerankit.load_plugin(path).status == "loaded"
+    assert "backwards" in manager().stages
+    with pytest.raises(PluginError, match="is already loaded"):
+        rerankit.load_plugin(path)
+    monkeypatch.setenv("RERANKIT_PLUGINS", str(path))
+    plugins.reset()
+    assert "backwards" in manager().stages
+
+
+def test_broken_files(tmp_path, monkeypatch):
+    path = tmp_path / "broken.py"
+    path.write_text("1 / 0")
+    with pytest.raises(ZeroDivisionError):
+        rerankit.load_plugin(path)
+    with pytest.raises(PluginError, match="does not exist"):
+        rerankit.load_plugin(tmp_path / "absent.py")
+    monkeypatch.setenv("RERANKIT_PLUGINS", f"{path}:{tmp_path / 'absent.py'}")
+    plugins.reset()
+    assert "ZeroDivisionError" in fault_of(str(path))
+    assert "does not exist" in fault_of(str(tmp_path / "absent.py"))
+
+
+def test_a_stage_that_raises_is_named_with_its_plugin(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(STAGE.replace("return -ranking.scores", "return 1 / 0"))
+    rerankit.load_plugin(path)
+    with pytest.raises(rerankit.errors.StageError, match=r"of .*mine.py \(file\), given Problem\("):
+        rerankit.rerank([[1, 2]], "backwards")
+
+
+class Observer:
+    def __init__(self):
+        self.seen = []
+
+    @hookimpl
+    def rerankit_run_started(self, event):
+        self.seen.append(event.kind)
+
+    @hookimpl
+    def rerankit_stage_started(self, event):
+        self.seen.append((event.kind, event.description, event.position, event.total))
+
+    @hookimpl
+    def rerankit_stage_finished(self, event):
+        self.seen.append((event.kind, event.ranking.shape))
+
+    @hookimpl
+    def rerankit_run_finished(self, event):
+        self.seen.append(event.kind)
+
+
+def test_observers_see_the_run():
+    observer = Observer()
+    manager().register(observer, "observer")
+    rerankit.rerank([[1, 2]], "fuse")
+    assert observer.seen == [
+        "run_started",
+        ("stage_started", "stage('fuse')", 0, 1),
+        ("stage_finished", (1, 2)),
+        "run_finished",
+    ]
+    manager().unregister("observer")
+    rerankit.rerank([[1, 2]], "fuse")
+    assert len(observer.seen) == 4
+
+
+def test_progress_reaches_observers():
+    seen = []
+
+    class Listener:
+        @hookimpl
+        def rerankit_progress(self, event):
+            seen.append((event.description, event.completed, event.total))
+
+    manager().register(Listener(), "progress")
+    assert list(rerankit.track([7, 8], "work")) == [7, 8]
+    assert seen == [("work", 0, 2), ("work", 1, 2), ("work", 2, 2)]
+
+
+def test_an_observer_that_raises_is_reported_once_and_the_run_goes_on():
+    class Broken:
+        @hookimpl
+        def rerankit_run_started(self, event):
+            raise RuntimeError("cannot look")
+
+    manager().register(Broken(), "broken")
+    with pytest.warns(RuntimeWarning, match="plugin 'broken' .* observing run_started: RuntimeError: cannot look"):
+        rerankit.rerank([[1, 2]], "fuse")
+    rerankit.rerank([[1, 2]], "fuse")  # warnings are errors here: it is not called again
+    assert "cannot look" in fault_of("broken")
+
+
+def test_registries_name_the_nearest():
+    with pytest.raises(UnknownNameError, match="unknown stage 'fusse'; did you mean 'fuse'"):
+        manager().stages["fusse"]
+    assert "fuse" in manager().stages
+    assert len(manager().stages) == len(list(manager().stages))

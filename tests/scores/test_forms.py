@@ -1,0 +1,189 @@
+"""The three forms of scores answer alike."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+import rerankit
+from rerankit.errors import InputError, UnknownNameError
+from rerankit.scores import DenseScores, EmbeddingScores, ListScores, as_scores, blocks
+from strategies import matrices, naive_topk
+
+DENSE = np.float32([[1, 5, 3], [2, 2, 0]])
+
+
+def test_repr():
+    assert repr(DenseScores(DENSE)) == "DenseScores(2 × 3, float32)"
+    assert repr(EmbeddingScores(DENSE, DENSE)) == "EmbeddingScores(2 × 2, cosine, width 3)"
+    assert repr(ListScores([[1, 0], [2, -1]], [[1, 0], [2, 0]], 4)) == "ListScores(2 × 4, 3 cells)"
+
+
+@given(matrices())
+def test_dense(scores):
+    made = DenseScores(scores)
+    assert np.array_equal(made.rows(), scores)
+    assert np.array_equal(made.T.rows(), scores.T)
+    assert np.array_equal(made.topk(3)[0], naive_topk(scores, 3)[0])
+    assert np.array_equal(made.T.topk(3)[0], naive_topk(scores.T, 3)[0])
+    assert np.array_equal(made.pairs(np.array([[0]]), np.arange(scores.shape[1])[None]), scores[:1])
+    assert np.array_equal(made.take(np.array([0]), np.array([0])).rows(), scores[:1, :1])
+
+
+@given(matrices(rows=5, columns=6))
+def test_lists_equal_the_dense_matrix_with_absent_cells(scores):
+    dense = np.where(scores > 0, scores, np.float32(-np.inf))
+    indices, values = naive_topk(dense, dense.shape[1])
+    made = ListScores(indices, values, dense.shape[1])
+    assert np.array_equal(made.rows(), dense)
+    assert np.array_equal(made.T.rows(), dense.T)
+    assert np.array_equal(made.rows(slice(1, 3)), dense[1:3])
+    rows, columns = np.meshgrid(np.arange(dense.shape[0]), np.arange(dense.shape[1]), indexing="ij")
+    assert np.array_equal(made.pairs(rows, columns), dense)
+    for k in (1, 3, 9):
+        for got, expected in zip(made.topk(k), naive_topk(dense, k), strict=True):
+            assert np.array_equal(got, expected)
+    backwards = np.arange(dense.shape[1])[::-1]
+    assert np.array_equal(made.take(np.array([0]), backwards).rows(), dense[:1, ::-1])
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])
+def test_embeddings_equal_a_float64_computation(metric):
+    generator = np.random.default_rng(0)
+    queries, gallery = generator.normal(size=(70, 8)), generator.normal(size=(33, 8))
+    if metric == "cosine":
+        expected = (queries / np.linalg.norm(queries, axis=1)[:, None]) @ (
+            gallery / np.linalg.norm(gallery, axis=1)[:, None]
+        ).T
+    elif metric == "dot":
+        expected = queries @ gallery.T
+    else:
+        expected = -np.linalg.norm(queries[:, None] - gallery[None], axis=2)
+    made = EmbeddingScores(queries, gallery, metric)
+    np.testing.assert_allclose(made.rows(), expected, atol=1e-5)
+    np.testing.assert_allclose(made.T.rows(), expected.T, atol=1e-5)
+    np.testing.assert_allclose(made.pairs(np.arange(70)[:, None], np.arange(33)), expected, atol=1e-5)
+    assert np.array_equal(made.topk(5)[0], np.argsort(-expected, axis=1)[:, :5])
+
+
+@pytest.mark.parametrize("budget", ["1KB", "100KB", "1GB"])
+def test_a_memory_budget_never_changes_top_k_of_embeddings(budget):
+    generator = np.random.default_rng(0)
+    queries, gallery = generator.normal(size=(300, 16)), generator.normal(size=(5000, 16))
+    made = EmbeddingScores(queries, gallery)
+    whole = made.topk(20)
+    with rerankit.settings.using(memory_budget=budget):
+        indices, scores = made.topk(20)
+    assert np.array_equal(indices, whole[0])
+    assert np.array_equal(scores, whole[1])
+
+
+def test_zero_vectors_have_cosine_zero():
+    assert EmbeddingScores([[0.0, 0.0]], [[1.0, 0.0]]).rows().tolist() == [[0.0]]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64, np.int32])
+def test_number_types(dtype):
+    assert np.array_equal(as_scores(DENSE.astype(dtype)).rows(), DENSE)
+
+
+def test_the_given_array_is_shared_and_stays_writeable():
+    given_array = DENSE.copy()
+    made = as_scores(given_array)
+    assert np.shares_memory(made.rows(), given_array)
+    given_array[0, 0] = 9
+    assert made.rows()[0, 0] == 9
+    with pytest.raises(ValueError, match="read-only"):
+        made.rows()[0, 0] = 1
+
+
+def test_scores_are_returned_as_they_are():
+    made = as_scores(DENSE)
+    assert as_scores(made) is made
+
+
+def test_torch_tensors():
+    torch = pytest.importorskip("torch")
+    for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        tensor = torch.tensor(DENSE, requires_grad=True).to(dtype)
+        assert np.array_equal(as_scores(tensor).rows(), DENSE)
+
+
+class _Wrapped:
+    def __array__(self, dtype=None, copy=None):
+        return DENSE
+
+
+class _Exchanged:
+    def __dlpack__(self, **options):
+        return DENSE.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return DENSE.__dlpack_device__()
+
+
+@pytest.mark.parametrize("given_scores", [DENSE.tolist(), _Wrapped(), _Exchanged()], ids=["list", "array", "dlpack"])
+def test_anything_array_like(given_scores):
+    assert np.array_equal(as_scores(given_scores).rows(), DENSE)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ([1, 2], r"'scores' must have two dimensions \(got shape \(2,\)\)"),
+        (np.zeros((0, 3)), r"'scores' must not be empty \(got shape \(0, 3\)\)"),
+        ([[True, False]], r"'scores' must hold numbers, not booleans"),
+        ([["a", "b"]], r"'scores' must hold real numbers \(got dtype <U1"),
+        ([[1, 2], [3]], r"'scores' must be a rectangular array \(got list with uneven rows\)"),
+        ([[1j, 2]], r"'scores' must hold real numbers"),
+        (
+            [[1, np.nan], [np.inf, np.nan]],
+            r"'scores' must be finite \(got 3 bad cells, the first nan at row 0, column 1\)",
+        ),
+        ([[1, 1e300]], r"'scores' must be finite \(got 1 bad cell, the first inf at row 0, column 1\)"),
+    ],
+)
+def test_bad_matrices(bad, message):
+    with pytest.raises(InputError, match=message):
+        as_scores(bad)
+
+
+def test_bad_embeddings():
+    with pytest.raises(InputError, match="'gallery' must have the queries' width, 2"):
+        EmbeddingScores([[1.0, 2.0]], [[1.0]])
+    with pytest.raises(UnknownNameError, match="did you mean 'cosine'"):
+        EmbeddingScores([[1.0]], [[1.0]], "cosin")
+
+
+@pytest.mark.parametrize(
+    ("indices", "scores", "message"),
+    [
+        ([[0, 4]], [[1, 1]], r"'indices' must lie in 0…3, or be −1 for padding \(got 1 outside, the first 4"),
+        ([[0, 0]], [[1, 1]], r"'indices' must not list an item twice for one row \(got item 0 twice in row 0\)"),
+        ([[0, 1]], [[1]], r"'scores' must have the shape of 'indices'"),
+        ([[0, 1]], [[1, np.nan]], r"'scores' must be finite"),
+        ([[0.5, 1]], [[1, 2]], r"'indices' must hold integers"),
+    ],
+)
+def test_bad_lists(indices, scores, message):
+    with pytest.raises(InputError, match=message):
+        ListScores(indices, scores, 4)
+
+
+def test_a_memory_map_is_not_read_until_its_rows_are_used(tmp_path):
+    array = np.lib.format.open_memmap(tmp_path / "scores.npy", mode="w+", dtype=np.float32, shape=(4, 3))
+    array[2, 1] = np.nan
+    array.flush()
+    mapped = np.load(tmp_path / "scores.npy", mmap_mode="r")
+    made = as_scores(mapped)  # a matrix in memory would be refused here
+    assert made.rows(slice(0, 2)).tolist() == [[0, 0, 0]] * 2
+    with pytest.raises(InputError, match="1 bad cell, the first nan at row 2, column 1"):
+        made.rows(slice(1, 4))
+
+
+def test_blocks_cover_all_rows_once():
+    with rerankit.settings.using(memory_budget=1000):
+        found = list(blocks(10, row_bytes=300))
+    assert [row for block in found for row in range(10)[block]] == list(range(10))
+    assert max(block.stop - block.start for block in found) == 3

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+import rerankit
+from rerankit import Bank, Problem, stage
+from rerankit.errors import InputError
+from rerankit.stages.mutual_rank import ranks_among, shared_ranks
+from strategies import distinct, matrices
+
+
+def naive(scores: np.ndarray, others: np.ndarray, weight: float) -> np.ndarray:
+    """−(log r + weight · log r') for every pair, written as counting."""
+    result = np.empty(scores.shape)
+    for query, row in enumerate(scores):
+        for item, score in enumerate(row):
+            forward = 1 + sum(row > score) + (sum(row == score) - 1) / 2
+            above, equal = sum(others[:, item] > score), sum(others[:, item] == score)
+            result[query, item] = -np.log(forward) - weight * np.log(1 + above + max(equal - 1, 0) / 2)
+    return result
+
+
+def test_repr():
+    assert repr(stage("mutual-rank")) == "stage('mutual-rank')"
+
+
+@given(matrices())
+def test_equals_counting_with_ties(scores):
+    problem = Problem(scores)
+    ranking = problem.ranking()
+    found = stage("mutual-rank", weight=0.7).rescore(problem, ranking)
+    expected = np.take_along_axis(naive(scores, scores, 0.7), ranking.indices, axis=1)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@given(matrices(), matrices())
+def test_a_bank_takes_the_place_of_the_test_queries(scores, other):
+    bank = np.resize(other, (len(other), scores.shape[1]))
+    problem = Problem(scores, query_bank=Bank(to_gallery=bank))
+    ranking = problem.ranking()
+    expected = np.take_along_axis(naive(scores, bank, 1.0), ranking.indices, axis=1)
+    np.testing.assert_allclose(stage("mutual-rank").rescore(problem, ranking), expected, atol=1e-5)
+    np.testing.assert_allclose(stage("mutual-rank", bank=bank).rescore(Problem(scores), ranking), expected, atol=1e-5)
+
+
+def test_flags():
+    with_bank = Problem([[1, 2]], query_bank=Bank(to_gallery=[[1, 2]]))
+    assert stage("mutual-rank").transductive
+    assert not stage("mutual-rank").is_transductive(with_bank)
+    assert stage("mutual-rank", bank="queries").is_transductive(with_bank)
+    assert not stage("mutual-rank", bank=[[1, 2]]).transductive
+
+
+def test_a_bank_in_a_file(tmp_path):
+    bank = distinct(4, 2)
+    np.save(tmp_path / "bank.npy", bank)
+    problem = Problem([[0.1, 0.2]])
+    assert rerankit.rerank(problem, "mutual-rank", bank=str(tmp_path / "bank.npy")) == rerankit.rerank(
+        problem, "mutual-rank", bank=bank
+    )
+
+
+def test_a_bank_without_the_gallery_is_an_unmet_need():
+    problem = Problem([[1, 2]], query_bank=Bank(to_queries=[[1]]))
+    assert "needs the bank's similarities to the gallery" in stage("mutual-rank").unmet(problem)[0]
+
+
+def test_bad_parameters():
+    with pytest.raises(InputError, match="'weight' must be at least 0"):
+        stage("mutual-rank", weight=-1)
+    with pytest.raises(InputError, match="'bank' must be None, 'queries', a Bank"):
+        stage("mutual-rank", bank=True)
+    with pytest.raises(InputError, match=r"'bank.to_gallery' must have 2 columns"):
+        rerankit.rerank([[1, 2]], "mutual-rank", bank=[[1, 2, 3]])
+
+
+def test_top_k_lists_equal_the_matrix_when_they_hold_all_of_it():
+    scores = distinct(5, 6)
+    whole = Problem(scores)
+    listed = Problem.from_rankings(whole.ranking().indices, whole.ranking().scores, 6)
+    assert rerankit.rerank(listed, "mutual-rank") == rerankit.rerank(whole, "mutual-rank")
+
+
+def test_ranks_in_blocks_are_the_same():
+    scores = distinct(20, 30)
+    items = np.argsort(-scores, axis=1)[:, :5]
+    own = np.take_along_axis(scores, items, axis=1)
+    whole = ranks_among(Problem(scores).scores, items, own)
+    with rerankit.settings.using(memory_budget=500):
+        assert np.array_equal(ranks_among(Problem(scores).scores, items, own), whole)
+
+
+def test_shared_ranks():
+    assert shared_ranks(np.float32([[1, 1, 1]])).tolist() == [[2, 2, 2]]

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+import rerankit
+from rerankit import Feature, Problem, fuse, fusion, rerank, stage
+from rerankit.errors import InputError, UnknownNameError
+from strategies import matrices
+
+NAN = np.nan
+VALUES = np.float32([[[4, 2, NAN, 3]], [[1, 5, 3, NAN]]])
+
+
+def naive_rank(row: np.ndarray) -> np.ndarray:
+    return np.array([NAN if np.isnan(x) else 1 + sum(row > x) + (sum(row == x) - 1) / 2 for x in row])
+
+
+@given(matrices())
+def test_ranks_are_counting(values):
+    values = np.where(values < 0, np.float32(NAN), values)
+    expected = np.array([naive_rank(row) for row in values])
+    np.testing.assert_allclose(fusion.ranks(values), expected)
+
+
+@pytest.mark.parametrize(
+    ("normalise", "expected"),
+    [
+        ("none", [4, 2, NAN, 3]),
+        ("min-max", [1, 0, NAN, 0.5]),
+        ("z-score", [1.2247, -1.2247, NAN, 0]),
+        ("rank", [1, 1 / 3, NAN, 2 / 3]),
+        ("softmax", [0.6652, 0.0900, NAN, 0.2447]),
+    ],
+)
+def test_normalisations(normalise, expected):
+    np.testing.assert_allclose(fusion.NORMALISATIONS[normalise](VALUES[0])[0], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("normalise", fusion.NORMALISATIONS)
+def test_constant_scores_are_finite(normalise):
+    assert np.isfinite(fusion.NORMALISATIONS[normalise](np.ones((2, 3), np.float32))).all()
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        ("sum", [1, 2, 0.5, 0.5]),  # weights 1 and 2 on min-max
+        ("combmnz", [2, 4, 0.5, 0.5]),
+        ("rrf", [1 / 61 + 2 / 63, 1 / 63 + 2 / 61, 2 / 62, 1 / 62]),
+        ("borda", [3 + 2 * 1, 1 + 2 * 3, 0 + 2 * 2, 2 + 2 * 0]),
+    ],
+)
+def test_methods(method, expected):
+    found = fusion.combine(VALUES, method, "min-max", [1, 2])
+    if method in ("sum", "combmnz"):
+        second = np.float32([0, 1, 0.5, NAN]) * 2
+        first = np.float32([1, 0, NAN, 0.5])
+        expected = np.nansum([first, second], axis=0) * ([2, 2, 1, 1] if method == "combmnz" else 1)
+    np.testing.assert_allclose(found[0], expected, rtol=1e-5)
+
+
+def test_fusing_rankings_pools_their_items():
+    one = Problem([[9, 8, 0, 0]]).ranking(2)
+    two = Problem([[0, 8, 0, 9]]).ranking(2)
+    fused = fuse([one, two], method="rrf")
+    assert fused.indices.tolist() == [[0, 3, 1]] or fused.indices.tolist() == [[1, 0, 3]]
+    assert fused.indices[0, 0] == 1
+    assert fuse([one, two], method="rrf", k=1).indices.tolist() == [[1]]
+
+
+def test_fusing_ragged_rankings_pads():
+    one = Problem.from_rankings([[0, -1], [1, 2]], [[1, 0], [2, 1]], 4).ranking(2)
+    assert fuse([one, one]).indices.tolist() == [[0, -1], [1, 2]]
+
+
+@given(matrices())
+def test_a_single_source_keeps_its_order(scores):
+    ranking = Problem(scores).ranking()
+    for method in fusion.METHODS:
+        found = fuse([ranking], method=method, k=None)
+        places = np.take_along_axis(scores, found.indices, axis=1)
+        assert (np.diff(places) <= 0).all()
+
+
+def test_the_stage_reads_rankings_scores_features_and_stages():
+    scores = np.float32([[3, 2, 1], [1, 2, 3]])
+    other = np.float32([[0, 0, 9], [0, 9, 0]])
+    problem = Problem(scores, features={"other": Feature(other, "query")})
+    assert rerank(problem, "fuse", sources=["other"]).indices[:, 0].tolist() == [2, 1]
+    mutual = stage("mutual-rank")
+    assert np.array_equal(
+        rerank(problem, "fuse", sources=[mutual], normalise="none").indices, rerank(problem, mutual).indices
+    )
+    both = rerank(problem, "fuse", sources=["scores", "other", mutual], weights=[1, 10, 0])
+    assert both.indices[:, 0].tolist() == [2, 1]
+    assert rerank(problem, "fuse", sources=["ranking"]).indices.tolist() == problem.ranking().indices.tolist()
+
+
+def test_the_stage_says_what_it_misses():
+    with pytest.raises(rerankit.errors.UnmetNeedError, match=r"needs query_features:clip: give Problem"):
+        rerank([[1, 2]], "fuse", sources=["clip"])
+
+
+def test_flags_follow_the_sources():
+    assert not stage("fuse").transductive
+    assert stage("fuse", sources=["scores", stage("mutual-rank")]).transductive
+
+
+def test_bad_input():
+    with pytest.raises(UnknownNameError, match="unknown method 'rff'; did you mean 'rrf'"):
+        stage("fuse", method="rff")
+    with pytest.raises(InputError, match=r"'weights' must be one for each of the 2 sources \(got 1 weights\)"):
+        stage("fuse", weights=[1])
+    with pytest.raises(InputError, match="'sources' must be a list"):
+        stage("fuse", sources="scores")
+    with pytest.raises(InputError, match="'sources' must hold at least one"):
+        fuse([])
+    with pytest.raises(InputError, match="'sources' must have the same queries and gallery"):
+        fuse([[[1, 2]], [[1, 2, 3]]])

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rerankit import Bank, Feature, Problem
+from rerankit.errors import InputError, UnknownNameError
+from strategies import distinct, full_problem
+
+
+def test_repr():
+    assert repr(Problem([[1, 2]])) == "Problem(1 queries × 2 items)"
+    problem = full_problem(3, 4).with_features(words=Feature(["a", "b", "c"], "query"))
+    assert repr(problem) == ("Problem(3 queries × 4 items, with query_scores, gallery_scores, words (query))")
+    assert repr(Problem.from_rankings([[1]], [[0.5]], 4)) == "Problem(1 queries × 4 items, ListScores)"
+
+
+def test_ranking_follows_the_tie_rule():
+    ranking = Problem([[1, 2, 2], [0, 0, 0]]).ranking()
+    assert ranking.indices.tolist() == [[1, 2, 0], [0, 1, 2]]
+    assert Problem([[1, 2, 2]]).ranking(99).shape == (1, 3)
+    with pytest.raises(InputError, match="'k' must be at least 1"):
+        Problem([[1]]).ranking(0)
+
+
+def test_nothing_given_is_modified():
+    scores = distinct(4, 5)
+    before = scores.copy()
+    problem = Problem(scores, query_scores=np.eye(4), gallery_scores=np.eye(5))
+    problem.ranking(2)
+    problem.reversed().ranking(2)
+    assert np.array_equal(scores, before)
+    assert scores.flags.writeable
+    assert np.shares_memory(problem.scores.rows(), scores)
+
+
+def test_reversed_swaps_every_side():
+    problem = Problem(
+        distinct(2, 3),
+        query_scores=np.eye(2),
+        gallery_scores=np.eye(3),
+        query_ids=["a", "b"],
+        gallery_ids=[7, 8, 9],
+        features={"words": Feature(["x", "y"], "query")},
+        query_bank=Bank(to_gallery=np.ones((5, 3)), to_queries=np.ones((5, 2))),
+    )
+    turned = problem.reversed()
+    assert turned.shape == (3, 2)
+    assert turned.query_scores.shape == (3, 3)
+    assert turned.gallery_scores.shape == (2, 2)
+    assert turned.query_ids.tolist() == [7, 8, 9]
+    assert turned.feature_sides == {"words": "gallery"}
+    assert turned.query_bank is None
+    assert turned.gallery_bank.to_queries.shape == (5, 3)
+    assert turned.gallery_bank.to_gallery.shape == (5, 2)
+    assert np.array_equal(turned.reversed().scores.rows(), problem.scores.rows())
+
+
+def test_embeddings_know_all_four_relations():
+    problem = Problem.from_embeddings(np.eye(3), np.eye(3)[:2], query_bank=np.eye(3))
+    assert problem.query_scores.rows().tolist() == np.eye(3).tolist()
+    assert problem.gallery_scores.shape == (2, 2)
+    assert problem.reversed().gallery_scores.shape == (3, 3)
+    assert problem.query_bank.to_gallery.shape == (3, 2)
+    assert problem.query_bank.to_queries.shape == (3, 3)
+
+
+def test_distances_are_turned():
+    problem = Problem.from_distances([[3, 1]], query_distances=[[0]], gallery_distances=[[0, 1], [1, 0]])
+    assert problem.ranking(1).indices.tolist() == [[1]]
+    assert problem.gallery_scores.rows().tolist() == [[0, -1], [-1, 0]]
+
+
+def test_subset():
+    problem = full_problem(4, 5).with_features(words=Feature(list("abcd"), "query"))
+    part = problem.subset(queries=[2, 0], gallery=[4, 1, 0])
+    assert np.array_equal(part.scores.rows(), problem.scores.rows()[[2, 0]][:, [4, 1, 0]])
+    assert np.array_equal(part.gallery_scores.rows(), problem.gallery_scores.rows()[np.ix_([4, 1, 0], [4, 1, 0])])
+    assert part.features["words"] == ["c", "a"]
+    assert problem.subset(gallery=np.array([True, False, False, False, True])).shape == (4, 2)
+
+
+def test_features_find_their_side_by_length():
+    problem = Problem(distinct(2, 3), features={"a": np.zeros((2, 9)), "b": np.zeros((3, 9))})
+    assert problem.feature_sides == {"a": "query", "b": "gallery"}
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Problem([[1, 2]], query_scores=[[1, 2]]), r"'query_scores' must have shape \(1, 1\)"),
+        (lambda: Problem([[1, 2]], gallery_scores=np.eye(3)), r"'gallery_scores' must have shape \(2, 2\)"),
+        (lambda: Problem([[1, 2]], gallery_ids=["a", "a"]), r"'gallery_ids' must be unique \(got 1 repeated ids"),
+        (lambda: Problem([[1, 2]], gallery_ids=["a"]), r"'gallery_ids' must have one id for each of the 2 rows"),
+        (lambda: Problem([[1, 2]], query_ids=[0.5]), r"'query_ids' must be a list of texts or integers"),
+        (lambda: Problem([[1, 2]], features={"a": [1, 2, 3]}), r"one entry for each of the 2 gallery items \(got 3"),
+        (lambda: Problem(np.eye(2), features={"a": [1, 2]}), r"fits both sides, which have 2 items each"),
+        (lambda: Problem([[1, 2]], query_bank=np.ones((3, 2))), r"'query_bank' must be a rerankit.Bank"),
+        (
+            lambda: Problem([[1, 2]], query_bank=Bank(to_gallery=np.ones((3, 5)))),
+            r"'query_bank.to_gallery' must have 2 columns to agree with 'scores' \(got shape \(3, 5\)\)",
+        ),
+        (lambda: Problem([[1, 2]]).subset(queries=[4]), r"'queries' must lie in 0…0 \(got 4…4\)"),
+        (lambda: Bank(), r"a bank needs 'to_gallery', 'to_queries' or both"),
+        (lambda: Bank(to_gallery=[[1]], to_queries=[[1], [2]]), r"'to_queries' must have as many rows"),
+    ],
+)
+def test_bad_problems(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
+
+
+def test_an_unknown_side_is_refused():
+    with pytest.raises(UnknownNameError, match="did you mean 'gallery'"):
+        Feature([1], "galery")

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from rerankit import DenseScores, Ranking
+from rerankit.errors import InputError
+from rerankit.ranking import splice
+from strategies import matrices
+
+
+def example() -> Ranking:
+    return Ranking([[2, 0], [1, -1]], [[0.9, 0.5], [0.7, -np.inf]], query_ids=["a", "b"], gallery_ids=["x", "y", "z"])
+
+
+def test_repr():
+    assert repr(example()) == "Ranking(2 queries × 2 of 3 items)\n  a: z (0.9), x (0.5)\n  b: y (0.7)"
+    long = Ranking(np.arange(9)[None].repeat(5, 0), -np.arange(9.0)[None].repeat(5, 0))
+    assert repr(long).splitlines()[1] == "  0: 0 (-0), 1 (-1), 2 (-2), 3 (-3), 4 (-4), …"
+    assert repr(long).splitlines()[-1] == "  …"
+
+
+def test_forms():
+    ranking = example()
+    assert ranking.to_dict() == {"a": {"z": 0.9, "x": 0.5}, "b": {"y": 0.7}}
+    assert ranking.to_dense(fill=0).tolist() == np.float32([[0.5, 0, 0.9], [0, 0.7, 0]]).tolist()
+    assert ranking.top(1).indices.tolist() == [[2], [1]]
+    assert ranking.take([1]).to_dict() == {"b": {"y": 0.7}}
+    assert ranking.mask.tolist() == [[True, True], [True, False]]
+
+
+def test_equality_looks_at_items_scores_and_ids_but_not_at_notes():
+    assert example() == example().with_notes(seconds=3)
+    assert hash(example()) == hash(example())
+    assert example() != example().top(1)
+    assert example() != Ranking(example().indices, example().scores)
+    assert example() != "something else"
+
+
+def test_it_cannot_be_changed():
+    with pytest.raises(ValueError, match="read-only"):
+        example().indices[0, 0] = 1
+
+
+def test_with_scores_reorders_and_keeps_padding_last():
+    changed = example().with_scores([[1, 2], [3, 99]])
+    assert changed.indices.tolist() == [[0, 2], [1, -1]]
+    assert changed.scores.tolist() == [[2, 1], [3, -np.inf]]
+
+
+@pytest.mark.parametrize(
+    ("indices", "scores", "message"),
+    [
+        ([[0, 0]], [[2, 1]], r"must not list an item twice \(got item 0 twice in row 0\)"),
+        ([[0, 1]], [[1, 2]], r"'scores' must not increase along a row \(got 1.0 before 2.0 in row 0\)"),
+        ([[-1, 0]], [[-np.inf, 0]], r"'indices' must have their padding \(−1\) at the end"),
+        ([[0, -1]], [[1, 0]], r"'scores' must be −inf where 'indices' are −1"),
+        ([[0, 1]], [[np.nan, 1]], r"'scores' must be finite"),
+        ([[0, 9]], [[2, 1]], r"'indices' must lie in 0…4"),
+        ([[0, 1]], [[2]], r"'scores' must have the shape of 'indices'"),
+    ],
+)
+def test_bad_rankings(indices, scores, message):
+    with pytest.raises(InputError, match=message):
+        Ranking(indices, scores, gallery_size=5)
+
+
+@given(matrices(rows=3, columns=8), matrices(rows=3, columns=8))
+def test_the_seam_loses_nothing_and_never_rises(first, second):
+    whole = Ranking(*DenseScores(first).topk(first.shape[1]), gallery_size=first.shape[1])
+    depth = min(second.shape[1], first.shape[1])
+    new = np.resize(second, (len(first), depth))
+    joined = splice(whole.top(depth).with_scores(new), whole)
+    assert np.array_equal(np.sort(joined.indices), np.sort(whole.indices))
+    assert np.array_equal(joined.indices[:, depth:], whole.indices[:, depth:])
+    assert (np.diff(joined.scores) <= 0).all()
+
+
+def test_the_seam_shifts_the_tail_only_when_it_must():
+    whole = Ranking([[0, 1, 2]], [[9, 8, 7]])
+    assert splice(Ranking([[1, 0]], [[20, 10]], gallery_size=3), whole).scores.tolist() == [[20, 10, 7]]
+    shifted = splice(Ranking([[1, 0]], [[1, 0.5]], gallery_size=3), whole).scores[0]
+    assert shifted[2] < 0.5
+    assert shifted[2] == pytest.approx(0.5)
+
+
+def test_the_seam_keeps_padding():
+    whole = Ranking([[0, 1, -1]], [[9, 8, -np.inf]], gallery_size=3)
+    joined = splice(Ranking([[0]], [[0.1]], gallery_size=3), whole)
+    assert joined.indices.tolist() == [[0, 1, -1]]
+    assert np.isneginf(joined.scores[0, 2])
