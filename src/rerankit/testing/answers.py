@@ -1,0 +1,199 @@
+"""Checks of a stage's answers: they are valid, and depend on nothing they must not depend on."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rerankit import settings
+from rerankit.problem import Feature, Problem
+from rerankit.ranking import Ranking
+from rerankit.stages.base import Stage
+from rerankit.testing.problems import ProblemMaker, as_lists, bare, forms, make_problem, rebuilt, with_banks
+from rerankit.testing.run import CheckFailed, StageFactory, close, expect, expect_close, expect_equal, run, run_on
+
+SHAPES = {
+    "a tiny problem": (2, 3, 2),
+    "a wide problem": (3, 40, 10),
+    "a tall problem": (40, 4, 4),
+    "one query and one item": (1, 1, 1),
+    "one candidate": (5, 8, 1),
+    "k larger than the gallery": (4, 6, 100),
+}
+_QUERIES, _GALLERY, _K = 9, 14, 6
+_HIDDEN = ("relevance", "labels", "qrels", "targets")
+
+
+def check_shapes(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:
+    """A valid answer for problems of every shape, and for lists that are padded."""
+    for name, (queries, gallery, k) in SHAPES.items():
+        run(factory(), problem(queries, gallery, 0), k, name)
+    made = problem(_QUERIES, _GALLERY, 0)
+    first = made.ranking(_K)
+    indices, scores = first.indices.copy(), first.scores.copy()
+    indices[::2, 3:], scores[::2, 3:] = -1, -np.inf
+    run_on(factory(), made, Ranking(indices, scores, gallery_size=_GALLERY), "a ranking with padding")
+
+
+def check_ties(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:
+    """A valid answer, the same each time, when scores tie and when all are equal."""
+    made = problem(_QUERIES, _GALLERY, 1)
+    for name, change in (("tied scores", np.round), ("constant scores", np.zeros_like)):
+        parts = {part: getattr(made, part) for part in ("scores", "query_scores", "gallery_scores")}
+        flat: dict[str, Any] = {n: None if given is None else change(given.rows() * 2) for n, given in parts.items()}
+        tied = rebuilt(made, **flat)
+        expect_equal(run(factory(), tied, _K, name), run(factory(), tied, _K, name), f"{name} give two answers")
+
+
+def check_forms(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:
+    """The same answer from float16 and float64, memory maps, tensors and embeddings as from the same matrix."""
+    made = problem(_QUERIES, _GALLERY, 2)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, form, plain in forms(made, Path(folder)):
+            stage = factory()
+            if stage.unmet(form):
+                continue
+            answer = run(stage, form, _K, name)
+            expect_close(answer, run(factory(), plain, _K, name), f"{name} give another answer than float32 matrices")
+        del form  # a memory map must be closed before its folder goes
+
+
+def check_lists(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:
+    """A valid answer from top-k lists, unless the stage says that it needs complete scores."""
+    made = problem(_QUERIES, _GALLERY, 3)
+    listed = rebuilt(made, scores=as_lists(made.scores.rows()))
+    stage = factory()
+    if not stage.unmet(listed):
+        run(stage, listed, _K, "top-k lists")
+
+
+def check_permutations(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:
+    """Another order of queries or gallery gives the same scores to the same pairs."""
+    made = problem(_QUERIES, _GALLERY, 4)
+    random = np.random.default_rng(0)
+    answer = run(factory(), made, _K).to_dense()
+    for side, count in (("queries", _QUERIES), ("gallery", _GALLERY)):
+        places = random.permutation(count)
+        permuted = made.subset(**{side: places})
+        expected = answer[places] if side == "queries" else answer[:, places]
+        found = run(factory(), permuted, _K, f"permuted {side}")
+        expect_close(found, _ranking_of(expected, _K), f"permuting the {side} changes the answer")
+
+
+def check_blocks(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:
+    """The same answer under a small memory budget and for any `batch_size` the stage may have."""
+    made = problem(_QUERIES, _GALLERY, 5)
+    answer = run(factory(), made, _K)
+    for budget in (1, 500, 5_000):
+        with settings.using(memory_budget=budget):
+            expect_close(run(factory(), made, _K), answer, f"a memory budget of {budget} bytes changes the answer")
+    if "batch_size" in factory().get_params():
+        for size in (1, 4):
+            found = run(factory().clone(batch_size=size), made, _K)
+            expect_close(found, answer, f"batch_size={size} changes the answer")
+
+
+def check_deterministic(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:
+    """The same answer each time, from the same stage and from a new one."""
+    made = problem(_QUERIES, _GALLERY, 6)
+    stage = factory()
+    answer = run(stage, made, _K)
+    run(stage, problem(4, 5, 60), 3)  # what a stage keeps from one problem must not reach the next
+    expect_equal(run(stage, made, _K), answer, "the second run of one stage gives another answer")
+    expect_equal(run(factory(), made, _K), answer, "a second stage with the same parameters gives another answer")
+
+
+def check_inputs(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:
+    """Nothing that is handed to the stage is changed."""
+    made = problem(_QUERIES, _GALLERY, 7)
+    given = {name: getattr(made, name) for name in ("scores", "query_scores", "gallery_scores")}
+    arrays = {name: np.array(scores.rows()) for name, scores in given.items() if scores is not None}
+    open_to_writing = rebuilt(made, **arrays)
+    first = open_to_writing.ranking(_K)
+    arrays |= {"ranking.indices": first.indices, "ranking.scores": first.scores}
+    arrays |= {f"features[{n!r}]": value for n, value in made.features.items() if isinstance(value, np.ndarray)}
+    before = {name: array.tobytes() for name, array in arrays.items()}
+    run_on(factory(), open_to_writing, first)
+    changed = sorted(name for name, array in arrays.items() if array.tobytes() != before[name])
+    expect(not changed, f"the stage changed its input: {', '.join(changed)}")
+
+
+def check_relevance(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:
+    """Answers do not depend on ids or on anything that tells what is right."""
+    made = problem(_QUERIES, _GALLERY, 8)
+    answer = run(factory(), made, _K)
+    same = np.arange(max(made.shape))[::-1]
+    named = rebuilt(made, query_ids=same[-_QUERIES:], gallery_ids=same[:_GALLERY])
+    found = run(factory(), named, _K, "a problem with ids")
+    without = Ranking(found.indices, found.scores, gallery_size=_GALLERY)
+    plain = Ranking(answer.indices, answer.scores, gallery_size=_GALLERY)
+    expect_close(without, plain, "ids, which may tell what is right, change the answer")
+    secret = {name: Feature(_Secret([None] * _QUERIES), "query") for name in _HIDDEN if name not in made.features}
+    run(factory(), made.with_features(**secret), _K, "a problem with hidden labels")
+
+
+def check_transductive(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:
+    """`is_transductive` is true exactly when other test queries change a query's answer."""
+    for banks in (False, True):
+        _check_transductive(factory, problem, banks)
+
+
+def _check_transductive(factory: StageFactory, problem: ProblemMaker, banks: bool) -> None:
+    changed, said = False, False
+    where = "with banks" if banks else "without banks"
+    for seed in range(4):
+        made = problem(16, _GALLERY, 20 + seed)
+        made = with_banks(made, seed) if banks else made
+        said = factory().is_transductive(made)
+        few = np.arange(5)
+        alone = run(factory(), made.subset(queries=few), _K, f"some of the queries, {where}")
+        together = run(factory(), made, _K, where).take(few)
+        changed = changed or not close(alone, together)
+    if said:
+        expect(changed, f"{where}, is_transductive is true, but other queries never changed an answer")
+    else:
+        expect(not changed, f"{where}, is_transductive is false, but other queries change the answer")
+
+
+def check_needs(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:
+    """What is declared is enough, and each need that is not met gives an error that names it."""
+    stage = factory()
+    made = with_banks(problem(_QUERIES, _GALLERY, 9))
+    run(stage, bare(made, stage), _K, f"a problem with only what it needs ({', '.join(stage.needs) or 'scores'})")
+    for need in stage.needs:
+        lacking = type(stage)(**stage.get_params()) if need == "weights" else stage
+        _expect_refusal(lacking, bare(made, stage, without=need), need)
+
+
+def _expect_refusal(stage: Stage, problem: Problem, need: str) -> None:
+    from rerankit.errors import UnmetNeedError
+    from rerankit.pipeline import rerank
+
+    try:
+        rerank(problem, stage, k=_K)
+    except UnmetNeedError as error:
+        expect(need in str(error), f"the error for the missing need '{need}' does not name it: {error}")
+    except Exception as error:
+        raise CheckFailed(f"the missing need '{need}' raises {type(error).__name__}: {error}") from error
+    else:
+        raise CheckFailed(f"it declares the need '{need}' but runs without it")
+
+
+class _Secret(list[Any]):
+    """Labels that nobody may read."""
+
+    def _refuse(self, *_: Any) -> Any:
+        raise CheckFailed("the stage reads labels, which no stage may see")
+
+    __getitem__ = __iter__ = _refuse
+
+
+def _ranking_of(dense: Any, k: int) -> Ranking:
+    """The ranking of a matrix in which −inf stands for what is not ranked."""
+    indices = np.argsort(-dense, axis=1, kind="stable")[:, :k]
+    scores = np.take_along_axis(dense, indices, axis=1)
+    indices[np.isneginf(scores)] = -1
+    return Ranking(indices, scores, gallery_size=dense.shape[1])

@@ -1,0 +1,126 @@
+"""Problems for the checks: one maker, and the forms that one problem can take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from rerankit.arrays import FloatArray
+from rerankit.bank import Bank
+from rerankit.problem import Feature, Problem
+from rerankit.scores import DenseScores, ListScores
+from rerankit.stages.base import Stage
+
+ProblemMaker: TypeAlias = Callable[[int, int, int], Problem]
+"""`(queries, gallery, seed) -> Problem` of that shape, with everything the stage needs."""
+
+_WIDTH = 6  # of the vectors behind the made scores
+RELATIONS = ("query_scores", "gallery_scores")
+
+
+def make_problem(queries: int, gallery: int, seed: int = 0) -> Problem:
+    """A small random problem (queries, gallery) with all three matrices and both banks absent.
+
+    >>> make_problem(3, 5)
+    Problem(3 queries × 5 items, with query_scores, gallery_scores)
+    """
+    random = np.random.default_rng(seed)
+    left, right = (_unit(random.normal(size=(count, _WIDTH))) for count in (queries, gallery))
+    return Problem(left @ right.T, query_scores=left @ left.T, gallery_scores=right @ right.T)
+
+
+def with_banks(problem: Problem, seed: int = 0, size: int = 20) -> Problem:
+    """The problem with a bank of other items on each side, unless it has one."""
+    random = np.random.default_rng(seed + 1000)
+    queries, items = problem.shape
+    made = {}
+    for side in ("query_bank", "gallery_bank"):
+        vectors = random.uniform(-1, 1, size=(size, queries + items)).astype(np.float32)
+        made[side] = getattr(problem, side) or Bank(to_gallery=vectors[:, :items], to_queries=vectors[:, items:])
+    return problem.with_banks(**made)
+
+
+def rebuilt(problem: Problem, **changes: Any) -> Problem:
+    """The problem with some of its parts exchanged; None takes a relation away."""
+    parts: dict[str, Any] = {
+        "scores": problem.scores,
+        "query_scores": problem.query_scores,
+        "gallery_scores": problem.gallery_scores,
+        "query_ids": problem.query_ids,
+        "gallery_ids": problem.gallery_ids,
+        "features": {name: Feature(values, problem.feature_sides[name]) for name, values in problem.features.items()},
+        "query_bank": problem.query_bank,
+        "gallery_bank": problem.gallery_bank,
+    }
+    parts |= changes
+    return Problem(parts.pop("scores"), **parts)
+
+
+def bare(problem: Problem, stage: Stage, without: str = "") -> Problem:
+    """The problem with nothing but what the stage says it needs, less the need `without`."""
+    kept = [need for need in stage.needs if need != without]
+    names = {need.partition(":")[2] for need in kept if ":" in need}
+    features = {name: Feature(problem.features[name], problem.feature_sides[name]) for name in sorted(names)}
+    changes: dict[str, Any] = {"features": features, "query_ids": None, "gallery_ids": None}
+    for part in (*RELATIONS, "query_bank", "gallery_bank"):
+        changes[part] = getattr(problem, part) if part in kept else None
+    if without == "complete_scores":
+        changes["scores"] = as_lists(problem.scores.rows())
+    else:
+        changes["scores"] = problem.scores.rows()  # embeddings would bring the relations along
+    return rebuilt(problem, **changes)
+
+
+def as_lists(matrix: FloatArray) -> ListScores:
+    """The better half of every row, as top-k lists; odd rows are one shorter, so that there is padding."""
+    k = (matrix.shape[1] + 1) // 2
+    indices, scores = DenseScores(matrix).topk(k)
+    if k > 1:
+        indices, scores = indices.copy(), scores.copy()
+        indices[1::2, -1], scores[1::2, -1] = -1, -np.inf
+    return ListScores(indices, scores, matrix.shape[1])
+
+
+def forms(problem: Problem, folder: Path) -> Iterator[tuple[str, Problem, Problem]]:
+    """Name, the problem in another form, and the same numbers as plain float32 matrices."""
+    for dtype in (np.float16, np.float64):
+        form = _matrices(problem, lambda matrix, dtype=dtype: matrix.astype(dtype))  # type: ignore[misc]
+        yield f"{np.dtype(dtype)} matrices", form, _matrices(form, np.float32)
+    count = iter(range(9))
+
+    def mapped(matrix: FloatArray) -> Any:
+        path = folder / f"{next(count)}.npy"
+        np.save(path, matrix)
+        return np.load(path, mmap_mode="r")
+
+    yield "memory maps", _matrices(problem, mapped), problem
+    yield "Fortran-ordered matrices", _matrices(problem, np.asfortranarray), problem
+    if find_spec("torch") is not None:
+        import torch
+
+        yield "tensors", _matrices(problem, lambda matrix: torch.tensor(matrix)), problem
+    yield from _embeddings(problem)
+
+
+def _embeddings(problem: Problem) -> Iterator[tuple[str, Problem, Problem]]:
+    # Small whole numbers: their products are exact in float32, so computing them late cannot change a bit.
+    random = np.random.default_rng(7)
+    left, right = (random.integers(-9, 10, size=(count, 8)).astype(np.float32) for count in problem.shape)
+    made = Problem.from_embeddings(left, right, "dot")
+    late = rebuilt(problem, scores=made.scores, query_scores=None, gallery_scores=None)
+    yield "embeddings", late, _matrices(late, np.float32)
+
+
+def _matrices(problem: Problem, change: Callable[[FloatArray], Any]) -> Problem:
+    relations = {name: getattr(problem, name) for name in RELATIONS}
+    changed = {name: None if given is None else change(given.rows()) for name, given in relations.items()}
+    return rebuilt(problem, scores=change(problem.scores.rows()), **changed)
+
+
+def _unit(vectors: Any) -> FloatArray:
+    found: FloatArray = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return found

@@ -1,0 +1,261 @@
+"""Every check passes a good stage and fails one that is broken in exactly the way it looks for."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rerankit import Problem, Ranking, Stage
+from rerankit.errors import UnknownNameError
+from rerankit.testing import STAGE_CHECKS, CheckFailed, check_stage, make_problem
+
+
+class Good(Stage):
+    """Looks at the other test queries: a score counts less where the item is liked by all."""
+
+    name = "good"
+
+    def __init__(self, weight: float = 0.5, batch_size: int = 8) -> None:
+        self.weight = weight
+        self.batch_size = batch_size
+
+    @property
+    def transductive(self) -> bool:
+        return True
+
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        liked = problem.scores.rows()
+        mean = np.where(np.isfinite(liked), liked, 0).mean(axis=0)
+        return ranking.scores - self.weight * mean[ranking.indices]
+
+
+class Plain(Stage):
+    """The base of the broken ones: the scores as they are."""
+
+    name = "plain"
+
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        return ranking.scores.copy()
+
+
+class FailsOnOneCandidate(Plain):
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        spread = ranking.scores[:, 0] - ranking.scores[:, 1]
+        return ranking.scores + spread[:, None]
+
+
+class LosesACandidate(Plain):
+    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+        return ranking.top(max(1, ranking.shape[1] - 1))
+
+
+class NanOnConstantScores(Plain):
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        real = np.where(ranking.mask, ranking.scores, 0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return (real - real.min()) / (real.max() - real.min()) * (1 if real.size > 1 and np.ptp(real) else np.nan)
+
+
+class DiffersForHalfPrecision(Plain):
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        return ranking.scores * (2 if "float16" in repr(problem.scores) else 1)
+
+
+class FailsOnLists(Plain):
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        if not problem.scores.complete:
+            raise TypeError("needs a matrix, and does not say so")
+        return ranking.scores.copy()
+
+
+class PrefersLowNumbers(Plain):
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        return ranking.scores - 0.1 * ranking.indices
+
+
+class DependsOnTheBudget(Plain):
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        from rerankit import settings
+
+        return ranking.scores + (np.arange(ranking.shape[1]) if settings.memory_budget() < 1000 else 0)
+
+
+class DependsOnTheBatchSize(Plain):
+    def __init__(self, batch_size: int = 64) -> None:
+        self.batch_size = batch_size
+
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        at = range(0, len(ranking), self.batch_size)
+        return np.concatenate([-ranking.scores[i : i + self.batch_size] * (i + 1) for i in at])
+
+
+class IsRandom(Plain):
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        return np.random.default_rng().normal(size=ranking.shape)
+
+
+class RemembersTheLastProblem(Plain):
+    calls = itertools.count()
+
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        return ranking.scores * (next(self.calls) + 1)
+
+
+class WritesIntoItsInput(Plain):
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        array = problem.scores.rows().base
+        while isinstance(array, np.ndarray) and not array.flags.writeable:
+            array = array.base
+        if array is not None:
+            array[0, 0] += 1
+        return ranking.scores.copy()
+
+
+class ReadsIds(Plain):
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        if problem.query_ids is None or problem.gallery_ids is None:
+            return ranking.scores.copy()
+        right = problem.query_ids[:, None] == problem.gallery_ids[ranking.indices]
+        return ranking.scores + right
+
+
+class ReadsLabels(Plain):
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        labels = problem.features.get("labels")
+        return ranking.scores + (0 if labels is None else np.array([labels[row] for row in range(len(ranking))]))
+
+
+class HidesThatItIsTransductive(Good):
+    @property
+    def transductive(self) -> bool:
+        return False
+
+
+class SaysTransductiveForNothing(Plain):
+    @property
+    def transductive(self) -> bool:
+        return True
+
+
+class HidesANeed(Plain):
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        assert problem.gallery_scores is not None, "no gallery_scores"
+        return problem.gallery_scores.pairs(ranking.indices, ranking.indices)
+
+
+class SaysANeedForNothing(Plain):
+    needs = ("query_scores",)  # type: ignore[assignment]
+
+    def unmet(self, problem: Problem) -> list[str]:
+        return []
+
+
+class ChangesItsParameters(Plain):
+    def __init__(self, scale: float = 1.0) -> None:
+        self.scale = scale * 2
+
+
+class ForgetsAParameter(Plain):
+    def __init__(self, scale: float = 1.0) -> None:
+        self._scale = scale
+
+
+class LosesItsWeights(Plain):
+    def __init__(self) -> None:
+        self.shift: Any = None
+
+    def get_weights(self) -> Any:
+        return {} if self.shift is None else {"shift": self.shift}
+
+    def set_weights(self, weights: Any) -> None:
+        self.shift = np.zeros_like(weights["shift"])
+
+
+class CannotBeSaved(Plain):
+    def __init__(self, how: Any = np.negative) -> None:
+        self.how = how
+
+
+class DoesNotPickle(Plain):
+    def __init__(self) -> None:
+        self._how = lambda scores: scores
+
+
+def weighted() -> Stage:
+    stage = LosesItsWeights()
+    stage.shift = np.ones(3, np.float32)
+    return stage
+
+
+BROKEN: list[tuple[str, Any, str]] = [
+    ("check_shapes", FailsOnOneCandidate, "one query and one item: StageError.*IndexError"),
+    ("check_shapes", LosesACandidate, "must return every candidate"),
+    ("check_ties", NanOnConstantScores, "constant scores: .*finite"),
+    ("check_forms", DiffersForHalfPrecision, "float16 matrices give another answer"),
+    ("check_lists", FailsOnLists, "top-k lists: StageError.*needs a matrix"),
+    ("check_permutations", PrefersLowNumbers, "permuting the gallery changes the answer"),
+    ("check_blocks", DependsOnTheBudget, "a memory budget of 1 bytes changes the answer"),
+    ("check_blocks", DependsOnTheBatchSize, "batch_size=1 changes the answer"),
+    ("check_deterministic", IsRandom, "gives another answer"),
+    ("check_deterministic", RemembersTheLastProblem, "the second run of one stage gives another answer"),
+    ("check_inputs", WritesIntoItsInput, "changed its input: scores"),
+    ("check_relevance", ReadsIds, "ids, which may tell what is right, change the answer"),
+    ("check_relevance", ReadsLabels, "reads labels, which no stage may see"),
+    ("check_transductive", HidesThatItIsTransductive, "is false, but other queries change the answer"),
+    ("check_transductive", SaysTransductiveForNothing, "is true, but other queries never changed an answer"),
+    ("check_needs", HidesANeed, "a problem with only what it needs .*no gallery_scores"),
+    ("check_needs", SaysANeedForNothing, "declares the need 'query_scores' but runs without it"),
+    ("check_params", ChangesItsParameters, "parameter 'scale' came back as 4.0 .given 2.0."),
+    ("check_params", ForgetsAParameter, "its own parameters do not make it again: AttributeError"),
+    ("check_save", weighted, "the loaded stage is not equal"),
+    ("check_save", CannotBeSaved, "saving and loading: InputError: parameter 'how' cannot be saved"),
+    ("check_pickle", DoesNotPickle, "pickling: "),
+]
+
+
+def check_named(name: str) -> Any:
+    return next(check for check in STAGE_CHECKS if check.__name__ == name)
+
+
+@pytest.mark.parametrize("stage", [Good, Plain])
+@pytest.mark.parametrize("check", STAGE_CHECKS, ids=lambda check: check.__name__)
+def test_good_stages_pass(check: Any, stage: type[Stage]) -> None:
+    check(stage)
+
+
+@pytest.mark.parametrize(("name", "factory", "message"), BROKEN)
+def test_each_check_can_fail(name: str, factory: Any, message: str) -> None:
+    with pytest.raises(CheckFailed, match=message):
+        check_named(name)(factory)
+
+
+def test_every_check_has_a_broken_stage() -> None:
+    assert {name for name, _, _ in BROKEN} == {check.__name__ for check in STAGE_CHECKS}
+
+
+def test_check_stage_tells_all_failures_at_once() -> None:
+    with pytest.raises(CheckFailed) as caught:
+        check_stage(IsRandom)
+    message = str(caught.value)
+    assert "of 14 checks failed\n" in message
+    assert "check_deterministic: " in message
+    assert "check_params: " in message
+    with pytest.raises(CheckFailed) as fewer:
+        check_stage(IsRandom, skip={"check_deterministic": "it is random on purpose"})
+    assert "check_deterministic" not in str(fewer.value)
+    check_stage(Good)
+
+
+def test_skipping_an_unknown_check_is_refused() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'check_shapes'"):
+        check_stage(Good, skip={"check_shape": "why"})
+
+
+def test_made_problems_repeat_and_fit() -> None:
+    one, other = make_problem(3, 5, 1), make_problem(3, 5, 1)
+    assert repr(one) == "Problem(3 queries × 5 items, with query_scores, gallery_scores)"
+    np.testing.assert_array_equal(one.scores.rows(), other.scores.rows())
+    assert not np.array_equal(one.scores.rows(), make_problem(3, 5, 2).scores.rows())
