@@ -13,6 +13,7 @@ STAGES = {
     "fuse": "rerankit.stages.fuse:Fuse",
     "mutual-rank": "rerankit.stages.mutual_rank:MutualRank",
     "top": "rerankit.stages.base:Top",
+    "triplet": "rerankit.stages.triplet.stage:Triplet",
 }
 
 

@@ -10,10 +10,11 @@ import torch
 
 from rerankit import settings
 from rerankit.errors import InputError
+from rerankit.stages.triplet.budget import Budget, shares
 from rerankit.stages.triplet.linear import make_linear
 from rerankit.stages.triplet.network import DualEncoder
 from rerankit.stages.triplet.packed import PackedScorer, places
-from rerankit.stages.triplet.scoring import Budget, PairScorer, QueryStates, plan, score_within, shares
+from rerankit.stages.triplet.scoring import PairScorer, QueryStates, plan, score_within
 
 
 class Tokens:

@@ -84,28 +84,29 @@ def load_filter(path: str | os.PathLike[str], *, heads: int | None = None) -> Fi
 
 
 def load_dual(path: str | os.PathLike[str], *, heads: int | None = None) -> DualEncoder:
-    """Stage II from a published file {'BLIP_NLVR': weights}; its image encoder, if any, is left out."""
-    weights = read_weights(path, DUAL_KEY)
-    network = DualEncoder(dual_config(weights, heads))
-    return _fill(network, {k: v for k, v in weights.items() if not k.startswith("visual_encoder.")})
+    """Stage II from a published file {'BLIP_NLVR': weights}, with its own image encoder where it has one."""
+    weights = _plain_names(read_weights(path, DUAL_KEY))
+    network = DualEncoder(dual_config(weights, heads), images=_has_images(weights))
+    return _fill(network, weights)
 
 
 def filter_from_weights(weights: Mapping[str, Tensor], *, heads: int | None = None) -> Filter:
     """Stage I from a state dict in the published or in transformers' names."""
     weights = _plain_names(weights)
     config = filter_config(weights, heads)
-    network = Filter(config, images=any(k.startswith("visual_encoder.") for k in weights))
+    network = Filter(config, images=_has_images(weights))
     if "temp" not in weights:
         weights["temp"] = network.temp.detach()
     return _fill(network, weights)
 
 
-def dual_from_filter(network: Filter) -> DualEncoder:
+def dual_from_filter(network: Filter, *, images: bool = False) -> DualEncoder:
     """Stage II started from stage I's (or plain BLIP's) text weights, copied into both streams.
 
-    A merge layer starts as the mean, which is what the layers before it do.
+    A merge layer starts as the mean, which is what the layers before it do. With `images` it gets a copy of
+    the image encoder, to be trained with it.
     """
-    dual = DualEncoder(network.config)
+    dual = DualEncoder(network.config, images=images)
     source = network.text_encoder.state_dict()
     target = dual.state_dict()
     for name in target:
@@ -113,6 +114,9 @@ def dual_from_filter(network: Filter) -> DualEncoder:
             target[name] = _mean_layer(target[name])
         elif name.startswith("text_encoder."):
             target[name] = source[_single_stream(name.removeprefix("text_encoder."))]
+    if images and network.visual_encoder is not None:
+        vision = network.visual_encoder.state_dict()
+        target.update({f"visual_encoder.{name}": value for name, value in vision.items()})
     dual.load_state_dict(target)
     return dual
 
@@ -205,6 +209,15 @@ def filter_config(weights: Mapping[str, Tensor], heads: int | None = None) -> Tr
     if "text_proj.weight" not in weights:
         raise FormatError("the weights have no 'text_proj.weight'; is this the right stage's checkpoint?")
     sizes["projection"] = weights["text_proj.weight"].shape[0]
+    return TripletConfig(**sizes, **_vision_sizes(weights))
+
+
+def _has_images(weights: Mapping[str, Tensor]) -> bool:
+    return any(name.startswith("visual_encoder.") for name in weights)
+
+
+def _vision_sizes(weights: Mapping[str, Tensor]) -> dict[str, Any]:
+    sizes: dict[str, Any] = {}
     patch = weights.get("visual_encoder.embeddings.patch_embedding.weight")
     if patch is not None:
         places = weights["visual_encoder.embeddings.position_embedding"].shape[1] - 1
@@ -213,40 +226,36 @@ def filter_config(weights: Mapping[str, Tensor], heads: int | None = None) -> Tr
         sizes["vision_layers"] = _count(weights, r"visual_encoder\.encoder\.layers\.(\d+)\.")
         up = weights["visual_encoder.encoder.layers.0.mlp.fc1.weight"]
         sizes["vision_intermediate"] = up.shape[0]
-    return TripletConfig(**sizes)
+    return sizes
 
 
 def dual_config(weights: Mapping[str, Tensor], heads: int | None = None) -> TripletConfig:
     """Sizes of stage II, read off its weights."""
     sizes = _text_sizes(weights, heads, "self0")
     merging = [int(m[1]) for name in weights if (m := re.search(r"layer\.(\d+)\..*merge_layer\.weight", name))]
-    return TripletConfig(**sizes, merge_from=min(merging, default=sizes["layers"]))
+    sizes["merge_from"] = min(merging, default=sizes["layers"])
+    return TripletConfig(**sizes, **_vision_sizes(weights))
 
 
-def filter_weights(network: Filter) -> Weights:
-    """Stage I's weights in the published names."""
+def published_weights(network: Filter | DualEncoder) -> Weights:
+    """A stage's weights in the published names."""
     out: Weights = {}
     for name, value in network.state_dict().items():
         inner = name.removeprefix("visual_encoder.")
         out["visual_encoder." + _rename(inner, _VISION_OUT) if inner != name else name] = value.detach().cpu()
-    return _with_position_ids(out, network.config)
-
-
-def _with_position_ids(weights: Weights, config: TripletConfig) -> Weights:
     # The published loaders expect this buffer among the weights.
-    weights["text_encoder.embeddings.position_ids"] = torch.arange(config.positions)[None]
-    return weights
+    out["text_encoder.embeddings.position_ids"] = torch.arange(network.config.positions)[None]
+    return out
 
 
 def export_filter(network: Filter, path: str | os.PathLike[str], *, epoch: int = 0) -> None:
     """Write stage I as a published file."""
-    _export({FILTER_KEY: filter_weights(network)}, path, epoch)
+    _export({FILTER_KEY: published_weights(network)}, path, epoch)
 
 
 def export_dual(network: DualEncoder, path: str | os.PathLike[str], *, epoch: int = 0) -> None:
     """Write stage II as a published file."""
-    weights = {name: value.detach().cpu() for name, value in network.state_dict().items()}
-    _export({DUAL_KEY: _with_position_ids(weights, network.config)}, path, epoch)
+    _export({DUAL_KEY: published_weights(network)}, path, epoch)
 
 
 def _export(content: dict[str, Any], path: str | os.PathLike[str], epoch: int) -> None:

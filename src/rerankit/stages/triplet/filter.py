@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from rerankit.extras import require
 from rerankit.stages.triplet.config import TripletConfig
+from rerankit.stages.triplet.vision import vision_model
 
 
 def text_model(config: TripletConfig) -> nn.Module:
@@ -35,22 +36,6 @@ def text_model(config: TripletConfig) -> nn.Module:
         sep_token_id=min(102, config.vocabulary - 1),
     )
     return cast(nn.Module, blip.BlipTextModel(sizes, add_pooling_layer=False))
-
-
-def vision_model(config: TripletConfig) -> nn.Module:
-    """A randomly initialised `BlipVisionModel` of these sizes."""
-    blip = require("transformers", extra="triplet", purpose="stage 'triplet'")
-    sizes = blip.BlipVisionConfig(
-        hidden_size=config.width,
-        intermediate_size=config.vision_intermediate,
-        num_hidden_layers=config.vision_layers,
-        num_attention_heads=config.vision_heads,
-        image_size=config.image_size,
-        patch_size=config.patch_size,
-        layer_norm_eps=config.vision_norm_eps,
-        initializer_range=0.02,
-    )
-    return cast(nn.Module, blip.BlipVisionModel(sizes))
 
 
 class Filter(nn.Module):

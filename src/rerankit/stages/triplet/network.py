@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rerankit.stages.triplet.config import TripletConfig
+from rerankit.stages.triplet.vision import vision_model
 
 Streams = tuple[Tensor, Tensor]
 
@@ -179,7 +180,7 @@ class DualEncoder(nn.Module):
     torch.Size([1, 6])
     """
 
-    def __init__(self, config: TripletConfig) -> None:
+    def __init__(self, config: TripletConfig, *, images: bool = False) -> None:
         super().__init__()
         self.config = config
         self.text_encoder = DualTextEncoder(config)
@@ -187,6 +188,8 @@ class DualEncoder(nn.Module):
             nn.Linear(2 * config.hidden, config.hidden), nn.ReLU(), nn.Linear(config.hidden, 2)
         )
         self.apply(_initialise)
+        # Only where stage II was trained together with an image encoder of its own.
+        self.visual_encoder = vision_model(config) if images else None
 
     def fuse(self, states: Tensor, ids: Tensor, mask: Tensor, tokens: Tensor) -> Tensor:
         """The two first tokens of every query beside every candidate, (C, B, 2d).
@@ -199,9 +202,18 @@ class DualEncoder(nn.Module):
         own = self.text_encoder.embeddings(ids)
         zero, one = (x.repeat(candidates, 1, 1) for x in (states, own))
         visible = mask.bool().repeat(candidates, 1).view(candidates * count, 1, 1, length)
+        return self._layers(zero, one, visible, tokens).view(candidates, count, -1)
+
+    def _layers(self, zero: Tensor, one: Tensor, visible: Tensor, tokens: Tensor) -> Tensor:
         for layer in self.text_encoder.encoder.layer:
             zero, one = layer((zero, one), tokens, visible)
-        return torch.cat([zero[:, 0], one[:, 0]], dim=-1).view(candidates, count, -1)
+        return torch.cat([zero[:, 0], one[:, 0]], dim=-1)
+
+    def pairs(self, states: Tensor, ids: Tensor, mask: Tensor, tokens: Tensor) -> Tensor:
+        """Scores (B,) of each query beside the one candidate of its own row of `tokens` (B, P, width)."""
+        own = self.text_encoder.embeddings(ids)
+        fused = self._layers(states, own, mask.bool()[:, None, None, :], tokens)
+        return cast(Tensor, self.cls_head(fused)[:, 0])
 
     def forward(self, states: Tensor, ids: Tensor, mask: Tensor, tokens: Tensor) -> Tensor:
         """Scores (B, C) of every query beside every candidate; see `fuse`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rerankit import settings
-from rerankit.errors import StageError, rule
+from rerankit.errors import StageError
+from rerankit.stages.triplet.budget import Budget, shares
 from rerankit.stages.triplet.packed import Keys, Pack, PackedScorer
 
 IntArray = NDArray[np.int64]
@@ -161,53 +161,6 @@ class PairScorer:
         own = self.scorer.embed(self.ids[index], torch.from_numpy(positions).to(device))
         streams = torch.stack([self.states[index].float(), own])
         return Pack(streams, torch.from_numpy(lengths).to(device), torch.from_numpy(counts).to(device))
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How much may be scored: a number of pairs, or of seconds.
-
-    >>> Budget.parse("2000 pairs"), Budget.parse("1.5s")
-    (Budget(pairs=2000, seconds=None), Budget(pairs=None, seconds=1.5))
-    """
-
-    pairs: int | None = None
-    seconds: float | None = None
-
-    @classmethod
-    def parse(cls, given: str | int | None) -> Budget:
-        """From '500 pairs' or '30 s'; an int is a number of pairs."""
-        if given is None:
-            return cls()
-        found = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*(pairs|s)?", str(given).strip())
-        unit = found and (found[2] or ("pairs" if type(given) is int else None))
-        if not found or not unit:
-            raise rule("budget", "must be such as '500 pairs' or '30 s'", given)
-        number = float(found[1])
-        return cls(pairs=int(number)) if unit == "pairs" else cls(seconds=number)
-
-
-def shares(depths: IntArray, pairs: int) -> IntArray:
-    """How many candidates each query may score, given its `depths` and a shared number of pairs.
-
-    All queries get the same number, what a short query leaves goes to the others, and what cannot be
-    divided goes to the first ones.
-
-    >>> shares(np.array([5, 1, 5]), 8)
-    array([4, 1, 3])
-    """
-    out = np.zeros_like(depths)
-    left = min(pairs, int(depths.sum()))
-    while left:
-        hungry = np.flatnonzero(out < depths)
-        step = left // len(hungry)
-        if step == 0:
-            out[hungry[:left]] += 1
-            break
-        grant = np.minimum(step, (depths - out)[hungry])
-        out[hungry] += grant
-        left -= int(grant.sum())
-    return out
 
 
 def score_within(

@@ -1,0 +1,219 @@
+"""Image tokens: from arrays, or from pictures through a cache on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import warnings
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from rerankit.errors import FormatError, InputError, rule
+from rerankit.files import atomic
+from rerankit.settings import parse_bytes
+from rerankit.stages.triplet.images import ImageTransform, checksum, unreadable
+
+IntArray = NDArray[np.int64]
+
+
+def fingerprint(network: nn.Module, *rest: object) -> str:
+    """What encodes the pictures, as a short text: a hash of the weights and of `rest`."""
+    digest = hashlib.sha256(repr(rest).encode())
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(value.detach().cpu().numpy()).data)
+    return digest.hexdigest()[:16]
+
+
+class TokenCache:
+    """Image tokens on disk in half precision, one safetensors file per model and picture.
+
+    A file is written whole or not at all, so work that was stopped goes on where it stopped. What was read
+    longest ago goes first once the files of all models exceed `max_bytes`. A file whose checksum is wrong is
+    reported, removed and made again.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], model: str, *, max_bytes: int | str = "20GB") -> None:
+        self.folder, self.model = Path(folder), model
+        self.max_bytes = parse_bytes(max_bytes, "cache_bytes")
+        self._size: int | None = None
+
+    def __repr__(self) -> str:
+        return f"TokenCache({str(self.folder)!r}, {self.model!r}, max_bytes={self.max_bytes})"
+
+    def _path(self, key: str) -> Path:
+        return self.folder / self.model / key[:2] / f"{key}.safetensors"
+
+    def get(self, key: str) -> NDArray[np.float16] | None:
+        """The tokens (P, width) of a picture, or None."""
+        path = self._path(key)
+        try:
+            tokens = _read(path)
+        except FileNotFoundError:
+            return None
+        except FormatError as broken:
+            warnings.warn(f"{broken}; it is made again", stacklevel=2)
+            path.unlink(missing_ok=True)
+            return None
+        os.utime(path)
+        return tokens
+
+    def put(self, key: str, tokens: NDArray[np.float16]) -> None:
+        """Keep the tokens (P, width) of a picture, and make room for them."""
+        from safetensors.numpy import save_file
+
+        path = self._path(key)
+        with atomic(path) as temporary:
+            save_file({"tokens": np.ascontiguousarray(tokens)}, temporary, {"crc32": str(_crc(tokens))})
+        self._size = None if self._size is None else self._size + path.stat().st_size
+        if self._size is None or self._size > self.max_bytes:
+            self._shrink()
+
+    def _shrink(self) -> None:
+        """Remove what was read longest ago until nine tenths of the bound are left."""
+        entries = [(path, path.stat()) for path in self.folder.glob("*/??/*.safetensors")]
+        self._size = sum(stat.st_size for _, stat in entries)
+        if self._size <= self.max_bytes:
+            return
+        for path, stat in sorted(entries, key=lambda entry: entry[1].st_mtime_ns):
+            path.unlink(missing_ok=True)
+            self._size -= stat.st_size
+            if self._size <= 0.9 * self.max_bytes:
+                return
+
+
+def _crc(tokens: NDArray[np.float16]) -> int:
+    return zlib.crc32(np.ascontiguousarray(tokens).tobytes())
+
+
+def _read(path: Path) -> NDArray[np.float16]:
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    try:
+        with safe_open(path, framework="np") as file:
+            tokens = np.asarray(file.get_tensor("tokens"))
+            expected = (file.metadata() or {}).get("crc32")
+    except (SafetensorError, OSError, ValueError) as cause:
+        raise FormatError(f"cached tokens '{path}' are broken ({cause})") from cause
+    if str(_crc(tokens)) != expected:
+        raise FormatError(f"cached tokens '{path}' do not match their checksum")
+    return tokens
+
+
+class ArrayTokens:
+    """Tokens (items, P, width) from an array, a memory map or a tensor; or one array (P, width) or None each.
+
+    An item without tokens is one that is None, or all NaN.
+    """
+
+    def __init__(self, array: Any, width: int, argument: str) -> None:
+        self.array, self.argument = array, argument
+        self.ragged = isinstance(array, (list, tuple))
+        shapes = {np.shape(one) for one in array if one is not None} if self.ragged else {tuple(array.shape[1:])}
+        wrong = next((s for s in shapes if len(s) != 2 or s[1] != width), None)
+        if wrong is not None:
+            raise rule(argument, f"must hold tokens (P, {width}) for each item, as wide as the network's", wrong)
+        if len(shapes) > 1:
+            raise rule(argument, "must hold as many tokens for each item", sorted(shapes))
+        self._missing: dict[int, bool] = {}
+
+    def missing(self, rows: IntArray) -> NDArray[np.bool_]:
+        """Which rows have no tokens."""
+        for row in np.unique(rows).tolist():
+            if row not in self._missing:
+                one = self.array[row]
+                # The first number tells: a half-precision map is not read through for this.
+                self._missing[row] = one is None or bool(np.isnan(float(one[0][0])))
+        return np.array([self._missing[row] for row in rows.tolist()], bool)
+
+    def tokens(self, rows: IntArray) -> Tensor:
+        """(len(rows), P, width) float32."""
+        if isinstance(self.array, Tensor):
+            return self.array[torch.from_numpy(rows).to(self.array.device)].float()
+        picked = np.stack([np.asarray(self.array[row], np.float32) for row in rows.tolist()])
+        return torch.from_numpy(picked)
+
+
+class ImageTokens:
+    """Tokens of pictures, encoded when asked for and kept in a cache where there is one."""
+
+    def __init__(
+        self,
+        images: Sequence[Any],
+        encode: Callable[[Tensor], Tensor],
+        transform: ImageTransform,
+        *,
+        kind: str,
+        cache: TokenCache | None = None,
+        batch: int = 8,
+        on_error: str = "raise",
+    ) -> None:
+        self.images, self.encode, self.transform = images, encode, transform
+        self.kind, self.cache, self.batch, self.on_error = kind, cache, batch, on_error
+        self._readable: dict[int, bool] = {}
+        self.errors: list[str] = []
+
+    def missing(self, rows: IntArray) -> NDArray[np.bool_]:
+        """Which rows cannot be read; unless `on_error` is "skip", one that cannot is an error."""
+        new = [row for row in np.unique(rows).tolist() if row not in self._readable]
+        self._readable.update(dict.fromkeys(new, True))
+        for row, error in unreadable(self.images, new, self.kind):
+            if self.on_error != "skip":
+                self._readable.clear()
+                raise error
+            self._readable[row] = False
+            self.errors.append(str(error))
+        return np.array([not self._readable[row] for row in rows.tolist()], bool)
+
+    def tokens(self, rows: IntArray) -> Tensor:
+        """(len(rows), P, width) float32."""
+        return torch.cat([self._some(rows[at : at + self.batch]) for at in range(0, len(rows), self.batch)])
+
+    def _some(self, rows: IntArray) -> Tensor:
+        keys = [checksum(self.images[row]) if self.cache else "" for row in rows.tolist()]
+        kept: list[Any] = [self.cache.get(key) if self.cache else None for key in keys]
+        new = [place for place, tokens in enumerate(kept) if tokens is None]
+        if new:
+            pixels = [self.transform(self.images[rows[place]], f"{self.kind} {rows[place]}") for place in new]
+            encoded = self.encode(torch.stack(pixels)).float().cpu()
+            for place, tokens in zip(new, encoded, strict=True):
+                # The same rounding with and without a cache, so that a cache never changes a score.
+                kept[place] = tokens.numpy().astype(np.float16)
+                if self.cache:
+                    self.cache.put(keys[place], kept[place])
+        return torch.from_numpy(np.stack(kept).astype(np.float32))
+
+
+class Rows:
+    """A view of some rows of an array, taken when asked for: references out of a gallery's tokens, say.
+
+    >>> import numpy as np
+    >>> view = Rows(np.arange(6).reshape(3, 2), [2, 0, 2])
+    >>> len(view), view[1].tolist(), view.shape
+    (3, [0, 1], (3, 2))
+    """
+
+    def __init__(self, array: Any, rows: Any) -> None:
+        self.array, self.rows = array, np.asarray(rows, np.int64)
+        if self.rows.size and (self.rows.min() < 0 or self.rows.max() >= len(array)):
+            raise InputError(f"'rows' must lie in 0…{len(array) - 1} (got {self.rows.min()}…{self.rows.max()})")
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.rows), *self.array.shape[1:])
+
+    def __getitem__(self, row: Any) -> Any:
+        chosen = self.rows[row]
+        return Rows(self.array, chosen) if isinstance(chosen, np.ndarray) else self.array[chosen]

@@ -1,0 +1,197 @@
+"""A problem's features to what the networks read: reference tokens, token ids, candidate tokens.
+
+=====================  ========  =================================================================
+feature                side      what
+=====================  ========  =================================================================
+``text``               query     the modifying text; a list of two captions is joined
+``text_ids``           query     token ids (queries, T) padded with 0, instead of ``text``
+``reference_images``   query     paths, PIL pictures or arrays
+``reference_tokens``   query     image tokens (queries, P, width), instead of pictures
+``candidate_images``   gallery   paths, PIL pictures or arrays
+``candidate_tokens``   gallery   image tokens (gallery, P, width), instead of pictures
+=====================  ========  =================================================================
+
+Where both tokens and pictures are given, tokens are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from rerankit.errors import InputError, UnmetNeedError, rule
+from rerankit.events import track
+from rerankit.problem import Problem
+from rerankit.stages.triplet.bundle import Bundle
+from rerankit.stages.triplet.features import ArrayTokens, ImageTokens, TokenCache, fingerprint
+from rerankit.stages.triplet.filter import Filter
+from rerankit.stages.triplet.images import ImageTransform
+from rerankit.stages.triplet.scoring import QueryStates, TokenSource
+from rerankit.stages.triplet.text import TextTokenizer, join_captions
+
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How features are read: the parameters of the stage that concern input."""
+
+    on_error: str = "raise"
+    cache: str | None = None
+    cache_bytes: int | str = "20GB"
+    image_pad: str = "target"
+    image_batch: int = 8
+    max_tokens: int = 40
+
+
+def image_source(problem: Problem, side: str, bundle: Bundle, reading: Reading) -> TokenSource:
+    """Tokens of "reference" or "candidate" pictures."""
+    features = problem.features
+    encoder = bundle.reference_encoder if side == "reference" else bundle.candidate_encoder
+    width = bundle.filter.config.width
+    if f"{side}_tokens" in features:
+        return ArrayTokens(features[f"{side}_tokens"], width, f"{side}_tokens")
+    if f"{side}_images" not in features:
+        raise UnmetNeedError(f"stage 'triplet' needs the feature '{side}_images' or '{side}_tokens'")
+    if encoder is None:
+        raise UnmetNeedError(
+            f"these weights have no image encoder, so '{side}_images' cannot be read: give '{side}_tokens'"
+        )
+    transform = ImageTransform(bundle.filter.config.image_size, reading.image_pad)
+    cache = None
+    if reading.cache is not None:
+        cache = TokenCache(reading.cache, fingerprint(encoder, transform), max_bytes=reading.cache_bytes)
+    return ImageTokens(
+        features[f"{side}_images"],
+        encode_with(encoder),
+        transform,
+        kind=f"{side} image",
+        cache=cache,
+        batch=reading.image_batch,
+        on_error=reading.on_error,
+    )
+
+
+def encode_with(encoder: nn.Module) -> Callable[[Tensor], Tensor]:
+    """Pixels (B, 3, size, size) to tokens (B, P, width), without gradients."""
+    device = next(encoder.parameters()).device
+
+    def encode(pixels: Tensor) -> Tensor:
+        with torch.inference_mode():
+            return cast(Tensor, encoder(pixel_values=pixels.to(device)).last_hidden_state)
+
+    return encode
+
+
+def texts_of(features: Mapping[str, Any]) -> list[str]:
+    """The modifying texts, with two captions of a query joined into one."""
+    return [text if isinstance(text, str) else join_captions(text) for text in features["text"]]
+
+
+def token_ids(problem: Problem, bundle: Bundle, reading: Reading, rows: IntArray) -> tuple[Tensor, Tensor]:
+    """Ids and mask (len(rows), T) of some queries' texts."""
+    sizes = bundle.filter.config
+    if "text_ids" in problem.features:
+        ids = torch.as_tensor(np.asarray(problem.features["text_ids"], np.int64)[rows])
+        if ids.numel() and (int(ids.max()) >= sizes.vocabulary or ids.shape[1] > sizes.positions):
+            bounds = f"{sizes.vocabulary} entries and {sizes.positions} places"
+            raise rule("text_ids", f"must fit the text encoder's {bounds}", f"{int(ids.max())}, {ids.shape[1]}")
+        return ids, (ids != 0).long()
+    if bundle.words is None:
+        raise UnmetNeedError("these weights came without a vocabulary: give one, or the feature 'text_ids'")
+    tokenizer = TextTokenizer(bundle.words, max_tokens=min(reading.max_tokens, sizes.positions))
+    texts = texts_of(problem.features)
+    return cast(
+        "tuple[Tensor, Tensor]", tuple(torch.from_numpy(part) for part in tokenizer([texts[row] for row in rows]))
+    )
+
+
+@dataclass
+class Queries:
+    """What is known of the queries: `rows` (n,) that can be read, their states, and why others cannot."""
+
+    rows: IntArray
+    states: QueryStates
+    skipped: dict[int, str] = field(default_factory=dict)
+
+
+def read_queries(problem: Problem, bundle: Bundle, reading: Reading) -> Queries:
+    """Every query's z_t, computed once."""
+    source = image_source(problem, "reference", bundle, reading)
+    everyone = np.arange(problem.shape[0])
+    skipped = _skipped_references(source, everyone, reading)
+    if reading.on_error == "skip" and "text" in problem.features:
+        empty = [row for row, text in enumerate(texts_of(problem.features)) if not text.strip()]
+        skipped |= {row: f"the text of query {row} is empty" for row in empty}
+    rows = np.array([row for row in everyone.tolist() if row not in skipped], np.int64)
+    if not len(rows):
+        nothing = torch.zeros(0, bundle.filter.config.hidden), torch.zeros(0, dtype=torch.long)
+        return Queries(rows, QueryStates(*nothing, rows), skipped)
+    ids, mask = token_ids(problem, bundle, reading, rows)
+    states = [
+        query_states(bundle.filter, ids[at], mask[at], source.tokens(rows[at]))
+        for at in track(_batches(len(rows), reading.image_batch), "reading queries beside their references")
+    ]
+    exists = mask.bool()
+    return Queries(rows, QueryStates(torch.cat(states), ids[exists], exists.sum(1).numpy()), skipped)
+
+
+def query_states(network: Filter, ids: Tensor, mask: Tensor, reference: Tensor) -> Tensor:
+    """z_t of every word that exists, (words, hidden)."""
+    device = network.text_proj.weight.device
+    length = int(mask.sum(1).max())
+    ids, mask = ids[:, :length].to(device), mask[:, :length].to(device)
+    with torch.inference_mode():
+        states = network.encode_queries(ids, mask, reference.to(device).float())
+    return states[mask.bool()]
+
+
+def _batches(count: int, size: int) -> list[slice]:
+    return [slice(at, min(at + size, count)) for at in range(0, count, size)]
+
+
+def _skipped_references(source: TokenSource, rows: IntArray, reading: Reading) -> dict[int, str]:
+    gone = rows[source.missing(rows)]
+    if len(gone) and reading.on_error != "skip":
+        raise InputError(f"'reference_tokens' are missing for {_listed('query', gone)}")
+    return {row: f"the reference of query {row} cannot be read" for row in gone.tolist()}
+
+
+def check_candidates(source: TokenSource, columns: IntArray, reading: Reading) -> IntArray:
+    """Which of these candidates cannot be read; an error unless the stage skips them."""
+    columns = np.unique(columns)
+    gone = columns[source.missing(columns)]
+    if len(gone) and reading.on_error != "skip":
+        raise InputError(f"'candidate_tokens' are missing for {_listed('candidate', gone)}")
+    return gone
+
+
+def _listed(kind: str, rows: IntArray) -> str:
+    more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
+    return f"{kind} {', '.join(map(str, rows[:5].tolist()))}{more}"
+
+
+def vectors(problem: Problem, bundle: Bundle, reading: Reading) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Stage I's unit vectors of the queries (queries, d) and of the gallery (gallery, d)."""
+    queries = read_queries(problem, bundle, reading)
+    if queries.skipped:
+        raise InputError(f"stage I needs every query ({next(iter(queries.skipped.values()))})")
+    network = bundle.filter
+    device = network.text_proj.weight.device
+    # Stage I compares with its own view of the gallery, whatever encoder stage II has.
+    source = image_source(problem, "candidate", Bundle(network, None, bundle.words), reading)
+    items = np.arange(problem.shape[1])
+    check_candidates(source, items, reading)
+    with torch.inference_mode():
+        first = queries.states.states[torch.from_numpy(queries.states.starts)].to(device)
+        asked = network.query_vectors(first[:, None])
+        batches = track(_batches(len(items), max(8, reading.image_batch)), "encoding the gallery")
+        offered = [network.gallery_vectors(source.tokens(items[at]).to(device)).cpu() for at in batches]
+    return asked.cpu().numpy(), torch.cat(offered).numpy()

@@ -1,0 +1,218 @@
+"""The triplet cross-encoder as a stage. Torch is imported when networks are made, not before."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from rerankit import checks
+from rerankit.arrays import AnyArray, FloatArray
+from rerankit.errors import NotFittedError
+from rerankit.problem import Problem
+from rerankit.ranking import Ranking
+from rerankit.settings import parse_bytes
+from rerankit.stages.base import Stage
+
+if TYPE_CHECKING:
+    from rerankit.stages.triplet.bundle import Bundle
+    from rerankit.stages.triplet.packed import PackedScorer
+    from rerankit.stages.triplet.representation import Reading
+
+PRECISIONS = ("float32", "bf16", "fp16", "int8")
+
+
+class Triplet(Stage):
+    """Re-ranks the candidates of composed queries by reading reference, text and candidate together.
+
+    `budget` bounds the work, as "500 pairs" or "30 s": every query's most promising candidates come first, and
+    those not scored stay behind in their order. `precision` is float32, bf16, fp16 or int8. `cache` is a
+    folder for image tokens, of at most `cache_bytes`. `on_error` "skip" leaves a query or candidate that
+    cannot be read where it was; what was done stands in the ranking's notes under "triplet". See
+    `rerankit.stages.triplet.representation` for the features it reads.
+
+    >>> Triplet(budget="500 pairs", precision="bf16")
+    stage('triplet', budget='500 pairs', precision='bf16')
+    """
+
+    name: ClassVar[str] = "triplet"
+    citation: ClassVar[str] = (
+        "Liu, Sun, Hong, Teney, Gould: Candidate Set Re-ranking for Composed Image Retrieval with Dual "
+        "Multi-modal Encoder. TMLR 2024."
+    )
+
+    def __init__(
+        self,
+        *,
+        budget: str | int | None = None,
+        precision: str = "float32",
+        device: str = "auto",
+        on_error: str = "raise",
+        cache: str | os.PathLike[str] | None = None,
+        cache_bytes: int | str = "20GB",
+        image_pad: str = "target",
+        image_batch: int = 8,
+        max_tokens: int = 40,
+    ) -> None:
+        self.budget = _checked_budget(budget)
+        self.precision = checks.choice("precision", precision, PRECISIONS)
+        self.device = device
+        self.on_error = checks.choice("on_error", on_error, ("raise", "skip"))
+        self.cache = cache
+        parse_bytes(cache_bytes, "cache_bytes")
+        self.cache_bytes = cache_bytes
+        self.image_pad = checks.choice("image_pad", image_pad, ("target", "none"))
+        self.image_batch = checks.integer("image_batch", image_batch, least=1)
+        self.max_tokens = checks.integer("max_tokens", max_tokens, least=3)
+        self._bundle: Bundle | None = None
+        self._scorer: PackedScorer | None = None
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return ("weights",)
+
+    def unmet(self, problem: Problem) -> list[str]:
+        faults = super().unmet(problem)
+        for side, names in (
+            ("query", ("text", "text_ids")),
+            ("query", ("reference_images", "reference_tokens")),
+            ("gallery", ("candidate_images", "candidate_tokens")),
+        ):
+            if not any(problem.feature_sides.get(name) == side for name in names):
+                faults.append(
+                    f"stage 'triplet' needs the {side} feature '{names[0]}' or '{names[1]}': "
+                    f"give Problem(…, features={{'{names[0]}': rerankit.Feature(values, side='{side}')}})"
+                )
+        return faults
+
+    # -- weights ---------------------------------------------------------------------------------------------
+
+    @property
+    def bundle(self) -> Bundle:
+        """Both networks and the vocabulary."""
+        if self._bundle is None:
+            raise NotFittedError(
+                "stage 'triplet' has no weights: fit it, load a saved one, or import a checkpoint with "
+                "rerankit.stages.triplet.published"
+            )
+        return self._bundle
+
+    def with_bundle(self, bundle: Bundle) -> Triplet:
+        """This stage with other networks."""
+        copy = type(self)(**self.get_params())
+        copy._bundle = bundle
+        return copy
+
+    @property
+    def fitted(self) -> bool:
+        return self._bundle is not None
+
+    def get_weights(self) -> dict[str, AnyArray]:
+        return {} if self._bundle is None else self._bundle.to_arrays()
+
+    def set_weights(self, weights: dict[str, AnyArray]) -> None:
+        from rerankit.stages.triplet.bundle import Bundle
+
+        self._bundle, self._scorer = Bundle.from_arrays(weights), None
+
+    # -- ranking ---------------------------------------------------------------------------------------------
+
+    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+        from rerankit.stages.triplet.budget import Budget
+        from rerankit.stages.triplet.representation import check_candidates, image_source, read_queries
+        from rerankit.stages.triplet.scoring import PairScorer, score_within
+
+        started = time.monotonic()
+        bundle, reading, scorer = self._ready()
+        source = image_source(problem, "candidate", bundle, reading)
+        gone = check_candidates(source, ranking.indices[ranking.mask], reading)
+        queries = read_queries(problem, bundle, reading)
+        within = ranking.indices[queries.rows]
+        fresh, report = score_within(
+            PairScorer(scorer, queries.states, source), within, Budget.parse(self.budget), started
+        )
+        scores = np.full(ranking.shape, np.nan, np.float32)
+        scores[queries.rows] = fresh
+        report["candidate_pairs"] = int(ranking.mask.sum())
+        report["seconds"] = round(time.monotonic() - started, 3)
+        report["skipped_queries"] = queries.skipped
+        report["skipped_candidates"] = gone.tolist()
+        return promote(ranking, scores).with_notes(triplet=report)
+
+    def first_stage(self, features: Mapping[str, Any], **rest: Any) -> Problem:
+        """A problem whose scores are stage I's, from query and gallery features; `rest` goes to `Problem`."""
+        from rerankit.stages.triplet.first import first_stage
+
+        return first_stage(self, features, **rest)
+
+    def _ready(self) -> tuple[Bundle, Reading, PackedScorer]:
+        from rerankit.stages.triplet.packed import PackedScorer
+        from rerankit.training.devices import pick
+
+        bundle = self.bundle.to(pick(self.device))
+        if bundle.dual is None:
+            raise NotFittedError("stage 'triplet' has a trained filter but no dual encoder yet: fit stage II")
+        if self._scorer is None:
+            self._scorer = PackedScorer(bundle.dual, self.precision)
+        return bundle, self.reading(), self._scorer
+
+    def reading(self) -> Reading:
+        """The parameters that concern input."""
+        from rerankit.stages.triplet.representation import Reading
+
+        return Reading(
+            on_error=self.on_error,
+            cache=None if self.cache is None else os.fspath(self.cache),
+            cache_bytes=self.cache_bytes,
+            image_pad=self.image_pad,
+            image_batch=self.image_batch,
+            max_tokens=self.max_tokens,
+        )
+
+
+def promote(ranking: Ranking, scores: FloatArray) -> Ranking:
+    """Scored candidates first, by the tie rule; the others (NaN in `scores`) behind, in their order.
+
+    >>> ranking = Ranking([[3, 1, 2]], [[0.9, 0.5, 0.4]], gallery_size=4)
+    >>> promote(ranking, np.array([[0.1, 0.7, np.nan]], np.float32))
+    Ranking(1 queries × 3 of 4 items)
+      0: 1 (0.7), 3 (0.1), 2 (0.09999)
+    """
+    scored = np.isfinite(scores) & ranking.mask
+    places = np.broadcast_to(np.arange(scores.shape[1]), scores.shape)
+    # Keys from the last to the first: old place, index among equals, score, and scored before unscored.
+    keys = (
+        places,
+        np.where(scored, ranking.indices, 0),
+        np.where(scored, -np.nan_to_num(scores), 0),
+        ~scored,
+    )
+    order = np.lexsort(keys, axis=1)
+    old = np.take_along_axis(np.where(scored, -np.inf, ranking.scores), order, axis=1)
+    new = np.take_along_axis(np.where(scored, scores, np.inf), order, axis=1)
+    least = np.where(scored, scores, np.inf).min(axis=1, keepdims=True)
+    first = old.max(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        gap = np.maximum(np.abs(least) * np.float32(1e-4), np.float32(1e-6))
+        shift = np.where((first >= least) & np.isfinite(least), first - (least - gap), 0)
+        lowered = np.where(np.isfinite(old), old - np.nan_to_num(shift), -np.inf)
+    merged = np.minimum.accumulate(np.where(np.isfinite(new), new, lowered), axis=1)
+    kept = np.take_along_axis(ranking.indices, order, axis=1)
+    return Ranking(
+        kept,
+        merged.astype(np.float32),
+        gallery_size=ranking.gallery_size,
+        query_ids=ranking.query_ids,
+        gallery_ids=ranking.gallery_ids,
+        notes=ranking.notes,
+    )
+
+
+def _checked_budget(budget: str | int | None) -> str | int | None:
+    from rerankit.stages.triplet.budget import Budget
+
+    Budget.parse(budget)
+    return budget
