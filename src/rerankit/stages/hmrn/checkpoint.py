@@ -1,0 +1,173 @@
+"""Checkpoints of the published implementation: reading them safely, and writing them.
+
+A published checkpoint is a pickle of ``{'epoch', 'model': [image, text, similarity state dicts],
+'best_rsum', 'opt': argparse.Namespace, 'Eiters'}``. A pickle can run code, so the reader admits tensors,
+plain containers and `argparse.Namespace`, and refuses a file that names anything else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pickle
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.serialization import safe_globals
+
+from rerankit.errors import FormatError
+from rerankit.files import atomic
+from rerankit.stages.hmrn.config import VARIANTS, HmrnConfig
+from rerankit.stages.hmrn.encoders import GruEncoder
+from rerankit.stages.hmrn.network import Hmrn
+
+PARTS = ("image", "text", "similarity")
+_SETTINGS = {
+    "temperature_lambda_i2t": "region_temperature",
+    "temperature_lambda_t2i": "query_temperature",
+    "tau": "scale",
+    "max_turns": "full_rounds",
+}
+
+
+def import_checkpoint(path: str | os.PathLike[str], *, full_rounds: int = 10) -> Hmrn:
+    """The network of a published checkpoint, in evaluation mode.
+
+    `full_rounds` is the number of rounds at which the reasoning level counts fully; the published joint score
+    has 10 whatever the checkpoint's own number of rounds.
+    """
+    content = read_pickle(path)
+    states, options = _content(content, path)
+    config = _config(states, options, path, full_rounds)
+    network = Hmrn(config)
+    for name, state in zip(PARTS, states, strict=True):
+        _load(getattr(network, name), state, f"{path}, {name} encoder")
+    return network.eval()
+
+
+def export_checkpoint(network: Hmrn, path: str | os.PathLike[str], *, epoch: int = 0, best: float = 0.0) -> None:
+    """Write `network` as the published implementation reads it; only its own text encoder can be written."""
+    if not isinstance(network.text, GruEncoder):
+        raise FormatError("a published checkpoint has no place for a text encoder other than the GRU")
+    states = [{k: v.detach().cpu() for k, v in getattr(network, part).state_dict().items()} for part in PARTS]
+    content = {
+        "epoch": epoch,
+        "model": states,
+        "best_rsum": best,
+        "opt": argparse.Namespace(**_options(network.config)),
+        "Eiters": 0,
+    }
+    with atomic(path) as temporary:
+        torch.save(content, temporary)
+
+
+def read_pickle(path: str | os.PathLike[str]) -> Any:
+    """The content of a torch pickle that holds tensors, plain containers and `argparse.Namespace` only."""
+    file = Path(path)
+    if not file.is_file():
+        raise FormatError(f"'{file}' is not a file")
+    try:
+        with safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            # Torch warns about other pickle protocols before it refuses what they bring.
+            warnings.simplefilter("ignore", UserWarning)
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as cause:
+        raise FormatError(f"'{file}' is refused as a checkpoint: {_reason(cause)}") from cause
+
+
+def _reason(cause: BaseException) -> str:
+    """Torch's several paragraphs down to the line that says which type or which damage."""
+    text = str(cause)
+    for sentence in text.replace("\n", " ").split(". "):
+        if "GLOBAL" in sentence or "Unsupported" in sentence:
+            return f"it names something other than tensors and argparse.Namespace ({sentence.strip()[-160:]})"
+    return text.splitlines()[0][:200] if text else type(cause).__name__
+
+
+def _content(content: Any, path: Any) -> tuple[list[dict[str, Tensor]], dict[str, Any]]:
+    if not isinstance(content, dict) or not {"model", "opt"} <= set(content):
+        got = sorted(map(str, content)) if isinstance(content, dict) else type(content).__name__
+        raise FormatError(f"'{path}' must be a dict with 'model' and 'opt' (got {got})")
+    states, options = content["model"], content["opt"]
+    if not isinstance(options, argparse.Namespace):
+        raise FormatError(f"'{path}': 'opt' must be an argparse.Namespace (got {type(options).__name__})")
+    if not isinstance(states, list | tuple) or len(states) != len(PARTS):
+        raise FormatError(f"'{path}': 'model' must list three state dicts, image, text and similarity encoder")
+    return [_plain(state, path) for state in states], vars(options)
+
+
+def _plain(state: Any, path: Any) -> dict[str, Tensor]:
+    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise FormatError(f"'{path}': a state dict must map names to tensors")
+    # Training on several devices puts 'module.' in front of every name.
+    return {str(name).removeprefix("module."): value for name, value in state.items()}
+
+
+def _config(states: list[dict[str, Tensor]], options: dict[str, Any], path: Any, full_rounds: int) -> HmrnConfig:
+    image, text, similarity = states
+    variant = str(options.get("cross_attention_direction", VARIANTS[0]))
+    try:
+        dim, region_dim = image["fc.weight"].shape
+        vocabulary, word_dim = text["embed.weight"].shape
+        values: dict[str, Any] = {
+            "variant": variant,
+            "dim": dim,
+            "region_dim": region_dim,
+            "vocabulary_size": vocabulary,
+            "word_dim": word_dim,
+            "reasoning_dim": similarity["sim_tranloc_w.weight"].shape[0],
+            "region_slots": len(similarity["v_global_w.embedding_local.1.weight"]),
+        }
+    except (KeyError, ValueError) as cause:
+        raise FormatError(f"'{path}' lacks the parameter {cause} of a hierarchical scorer") from cause
+    values["steps"] = 1 + max((int(n.split(".")[1]) for n in similarity if n.startswith("ICR_module.")), default=-1)
+    values["bidirectional"] = "cap_rnn.weight_ih_l0_reverse" in text
+    values["text_layers"] = sum(name.startswith("cap_rnn.weight_ih") and "reverse" not in name for name in text)
+    alpha, beta = float(options.get("alpha", 0.6)), float(options.get("beta", 0.3))
+    values |= {"local_weight": alpha, "reasoning_weight": beta, "global_weight": round(1 - alpha - beta, 12)}
+    values |= {ours: float(options[theirs]) for theirs, ours in _SETTINGS.items() if theirs in options}
+    values |= {
+        "full_rounds": full_rounds,
+        "normalise_regions": not options.get("no_imgnorm", False),
+        "normalise_queries": not options.get("no_txtnorm", False),
+    }
+    return HmrnConfig.from_dict(values)
+
+
+def _options(config: HmrnConfig) -> dict[str, Any]:
+    return {
+        "cross_attention_direction": config.variant,
+        "temperature_lambda_i2t": config.region_temperature,
+        "temperature_lambda_t2i": config.query_temperature,
+        "alpha": config.local_weight,
+        "beta": config.reasoning_weight,
+        "tau": config.scale,
+        "img_dim": config.region_dim,
+        "embed_size": config.dim,
+        "sim_dim": config.reasoning_dim,
+        "icr_step": config.steps,
+        "vocab_size": config.vocabulary_size,
+        "word_dim": config.word_dim,
+        "num_layers": config.text_layers,
+        "bi_gru": config.bidirectional,
+        "no_imgnorm": not config.normalise_regions,
+        "no_txtnorm": not config.normalise_queries,
+        "max_turns": config.full_rounds,
+        "EOS_idx": 2,
+    }
+
+
+def _load(module: torch.nn.Module, state: dict[str, Tensor], where: str) -> None:
+    wanted = module.state_dict()
+    absent, extra = sorted(set(wanted) - set(state)), sorted(set(state) - set(wanted))
+    wrong = [n for n in wanted if n in state and wanted[n].shape != state[n].shape]
+    if absent or extra or wrong:
+        parts = [f"{label} {names[:3]}" for label, names in
+                 (("lacks", absent), ("has unknown", extra), ("has other shapes for", wrong)) if names]  # fmt: skip
+        raise FormatError(f"{where} {'; '.join(parts)}")
+    module.load_state_dict(state)

@@ -1,0 +1,96 @@
+"""The sizes and temperatures of one hierarchical scorer, checked where they enter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from rerankit.errors import rule, unknown_name
+
+VARIANTS = ("I-T", "T-I")
+"""Which side the local level attends with: each region over the queries, or each query over the regions."""
+
+# exp(temperature) must stay far inside float32, since the fast path does not subtract a maximum first.
+HOTTEST = 60.0
+
+
+@dataclass(frozen=True)
+class HmrnConfig:
+    """Everything that decides the shapes and the arithmetic of one network; the defaults are the published ones.
+
+    >>> HmrnConfig().level_weights
+    (0.6, 0.1, 0.3)
+    >>> HmrnConfig(variant="I-T", dim=32).round_weight(10)
+    1.0
+    """
+
+    variant: str = "I-T"
+    region_dim: int = 2048
+    dim: int = 256
+    reasoning_dim: int = 256
+    steps: int = 3
+    region_slots: int = 36
+    vocabulary_size: int = 14284
+    word_dim: int = 300
+    text_layers: int = 1
+    bidirectional: bool = True
+    text_model: str | None = None
+    text_dim: int | None = None
+    region_temperature: float = 5.0
+    query_temperature: float = 15.0
+    local_weight: float = 0.6
+    global_weight: float = 0.1
+    reasoning_weight: float = 0.3
+    full_rounds: int = 10
+    scale: float = 40.0
+    dropout: float = 0.4
+    normalise_regions: bool = True
+    normalise_queries: bool = True
+
+    def __post_init__(self) -> None:
+        if self.variant not in VARIANTS:
+            raise unknown_name("variant", str(self.variant), VARIANTS)
+        self._check_counts()
+        for name in ("region_temperature", "query_temperature"):
+            if not 0 < getattr(self, name) <= HOTTEST:
+                raise rule(name, f"must be above 0 and at most {HOTTEST:g}", getattr(self, name))
+        for name in ("local_weight", "global_weight", "reasoning_weight"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise rule(name, "must be a finite number of at least 0", getattr(self, name))
+        if not 0 <= self.dropout < 1:
+            raise rule("dropout", "must be in [0, 1)", self.dropout)
+
+    def _check_counts(self) -> None:
+        for name in ("region_dim", "dim", "reasoning_dim", "steps", "region_slots", "vocabulary_size",
+                     "word_dim", "text_layers", "full_rounds"):  # fmt: skip
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise rule(name, "must be an integer of at least 1", value)
+
+    @property
+    def level_weights(self) -> tuple[float, float, float]:
+        """Weights of the local, global and reasoning level in the joint score."""
+        return self.local_weight, self.global_weight, self.reasoning_weight
+
+    def round_weight(self, rounds: int) -> float:
+        """How much of the reasoning level counts after `rounds` rounds: little at first, all of it at `full_rounds`.
+
+        >>> [HmrnConfig().round_weight(t) for t in (1, 2, 5, 12)]
+        [0.02, 0.05, 0.27, 1.0]
+        """
+        full = self.full_rounds * (self.full_rounds + 1) // 2
+        return min(1.0, round(rounds * (rounds + 1) / 2 / full, 2))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> HmrnConfig:
+        """The inverse of `to_dict`; an unknown name is refused."""
+        known = {field.name for field in fields(cls)}
+        for name in values:
+            if name not in known:
+                raise unknown_name("setting", name, known)
+        return cls(**values)
