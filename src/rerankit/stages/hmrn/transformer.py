@@ -29,7 +29,7 @@ class TransformerEncoder(nn.Module):
         except (OSError, ValueError) as cause:
             raise rule("text_model", "must be a model transformers can load", config.text_model) from cause
         if hasattr(self.model, "text_model"):  # CLIP and its kin bring an image tower as well
-            self.model = self.model.text_model  # type: ignore[assignment]
+            self.model = self.model.text_model
         width = int(self.model.config.hidden_size)  # type: ignore[union-attr, arg-type]
         self.normalise = config.normalise_queries
         self.projection = nn.Linear(width, config.dim)
