@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rerankit.events import Event, track
     from rerankit.formats import read, write
     from rerankit.fusion import fuse
+    from rerankit.metrics import Evaluation, evaluate, evaluate_both
     from rerankit.pipeline import Pipeline, rerank
     from rerankit.plugins import hookimpl
     from rerankit.plugins.manager import load_plugin
@@ -31,6 +32,7 @@ _HOME = {
     "Bank": "rerankit.bank",
     "DenseScores": "rerankit.scores",
     "EmbeddingScores": "rerankit.scores",
+    "Evaluation": "rerankit.metrics",
     "Event": "rerankit.events",
     "Feature": "rerankit.problem",
     "ListScores": "rerankit.scores",
@@ -40,6 +42,8 @@ _HOME = {
     "Relevance": "rerankit.relevance",
     "Scores": "rerankit.scores",
     "Stage": "rerankit.stages.base",
+    "evaluate": "rerankit.metrics",
+    "evaluate_both": "rerankit.metrics",
     "fuse": "rerankit.fusion",
     "hookimpl": "rerankit.plugins",
     "load": "rerankit.storage",
@@ -57,6 +61,7 @@ __all__ = [
     "Bank",
     "DenseScores",
     "EmbeddingScores",
+    "Evaluation",
     "Event",
     "Feature",
     "ListScores",
@@ -68,6 +73,8 @@ __all__ = [
     "Stage",
     "__version__",
     "errors",
+    "evaluate",
+    "evaluate_both",
     "fuse",
     "hookimpl",
     "load",

@@ -16,8 +16,31 @@ STAGES = {
     "triplet": "rerankit.stages.triplet.stage:Triplet",
 }
 
+METRICS = {
+    "map": "rerankit.metrics.average_precision:average_precision",
+    "map_all": "rerankit.metrics.average_precision:average_precision_all",
+    "map_at_r": "rerankit.metrics.average_precision:average_precision_at_r",
+    "map_trapezoid": "rerankit.metrics.average_precision:average_precision_trapezoid",
+    "mean_rank": "rerankit.metrics.rank:mean_rank",
+    "median_rank": "rerankit.metrics.rank:median_rank",
+    "mrr": "rerankit.metrics.reciprocal_rank:reciprocal_rank",
+    "ndcg": "rerankit.metrics.gain:ndcg",
+    "precision": "rerankit.metrics.recall:precision",
+    "r_precision": "rerankit.metrics.recall:r_precision",
+    "recall": "rerankit.metrics.recall:recall",
+    "rsum": "rerankit.metrics.rsum:rsum",
+    "subset_success": "rerankit.metrics.success:subset_success",
+    "success": "rerankit.metrics.success:success",
+}
+
 
 @hookimpl
 def rerankit_register_stages(register: Register) -> None:
     for name, path in STAGES.items():
+        register(name, path)
+
+
+@hookimpl
+def rerankit_register_metrics(register: Register) -> None:
+    for name, path in METRICS.items():
         register(name, path)

@@ -1,0 +1,135 @@
+"""`evaluate` and `evaluate_both`: figures of anything ranked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rerankit.errors import InputError
+from rerankit.metrics.dictionaries import run_places
+from rerankit.metrics.evaluation import Empty, Evaluation, check_empty, evaluation
+from rerankit.metrics.lists import Truth, lists_of, truth_of
+from rerankit.metrics.places import Places, Ties, check_ties
+from rerankit.metrics.registry import Measure, measures
+from rerankit.metrics.sources import both_places, check_shapes, opened, places_of, size_of, subset_places
+from rerankit.relevance import Relevance
+
+DEFAULT_METRICS = ("success@1", "success@5", "success@10", "median_rank", "mean_rank")
+
+
+def evaluate(
+    ranked: Any,
+    relevance: Any,
+    metrics: str | Sequence[str] = DEFAULT_METRICS,
+    *,
+    ties: Ties = "expected",
+    empty: Empty = "error",
+    tail: Any = None,
+    subset: Sequence[Iterable[int]] | None = None,
+) -> Evaluation:
+    """Figures of a ranking, of scores, of a problem's scores or of a run, against what is relevant.
+
+    ranked: a `Ranking`, a `Problem`, `Scores`, a matrix (queries, gallery; higher is better; a memory map is
+    read once and never copied), or a run ``{query: {item: score}}`` with qrels ``{query: {item: grade}}``.
+    relevance: a `Relevance`, one list of gallery rows per query, qrels, or a matrix of grades.
+    ties: equal scores are taken in random order and the expected value is given ("expected"), in the order of
+    the gallery ("index"), or for and against the system ("optimistic", "pessimistic").
+    empty: queries with no relevant item are refused ("error"), left out ("skip") or count as 0 ("zero").
+    tail: scores for the items behind a ranking's end, which keep their order there.
+    subset: for ``subset_success@k``, the gallery rows among which each query chooses.
+
+    >>> result = evaluate([[0.9, 0.1, 0.5], [0.2, 0.7, 0.7]], [[0], [1]], ["success@1", "mean_rank"])
+    >>> result["success@1"], result.per_query["mean_rank"]
+    (0.75, array([1. , 1.5]))
+    """
+    asked, ties, empty = measures(metrics), check_ties(ties), check_empty(empty)
+    if isinstance(ranked, Mapping):
+        if not isinstance(relevance, Mapping) or tail is not None or subset is not None:
+            raise InputError("'relevance' must be qrels {query: {item: grade}} for a run, without 'tail' or 'subset'")
+        found, ids = run_places(ranked, relevance, ties)
+        return _evaluation({"gallery": found}, asked, ties, empty, np.array(ids, dtype=object))
+    source = opened(ranked)
+    truth = truth_of(as_relevance(relevance, ranked, source))
+    check_shapes(source, truth)
+    behind = None if tail is None else opened(tail)
+    found = places_of(source, truth, ties, behind)
+    by_scope = {"gallery": found}
+    if subset is not None:
+        by_scope["subset"] = subset_places(source, truth, lists_of(subset), ties, behind)
+    return _evaluation(by_scope, asked, ties, empty, getattr(ranked, "query_ids", None))
+
+
+@dataclass(frozen=True)
+class BothWays:
+    """Figures of both directions of one matrix: its rows as queries, and its columns."""
+
+    forward: Evaluation
+    reverse: Evaluation
+
+    @property
+    def rsum(self) -> float:
+        """rSum: success at 1, 5 and 10 of both directions, in percent, added up."""
+        return self.forward["rsum"] + self.reverse["rsum"]
+
+
+def evaluate_both(
+    scores: Any,
+    relevance: Any,
+    metrics: str | Sequence[str] = (*DEFAULT_METRICS, "rsum"),
+    *,
+    reverse: Relevance | None = None,
+    ties: Ties = "expected",
+    empty: Empty = "error",
+) -> BothWays:
+    """Figures of both directions of one matrix, read once: rows look for columns, columns for rows.
+
+    `reverse` is the relevance of the columns' direction, (gallery, queries), when it is not the same
+    judgements seen from the other side.
+
+    >>> both = evaluate_both([[0.9, 0.1], [0.8, 0.7]], [[0], [1]], ["success@1", "rsum"])
+    >>> both.forward["success@1"], both.reverse["success@1"], both.rsum
+    (0.5, 1.0, 550.0)
+    """
+    asked, ties, empty = measures(metrics), check_ties(ties), check_empty(empty)
+    source = opened(scores)
+    if not isinstance(source, np.ndarray) and not hasattr(source, "T"):
+        raise InputError("'scores' must be a matrix or complete scores for both directions (got a ranking)")
+    known = as_relevance(relevance, scores, source)
+    forward, backward = truth_of(known), truth_of(known.reversed() if reverse is None else reverse)
+    check_shapes(source, forward)
+    check_shapes(source.T, backward, "reverse")
+    rows, columns = both_places(source, forward, backward, ties)
+    ids = getattr(scores, "query_ids", None), getattr(scores, "gallery_ids", None)
+    return BothWays(
+        _evaluation({"gallery": rows}, asked, ties, empty, ids[0]),
+        _evaluation({"gallery": columns}, asked, ties, empty, ids[1]),
+    )
+
+
+def _evaluation(
+    places: Mapping[str, Places], asked: Sequence[Measure], ties: Ties, empty: Empty, ids: Any
+) -> Evaluation:
+    return evaluation(places, asked, ties=ties, empty=empty, query_ids=ids)
+
+
+def as_relevance(given: Any, ranked: Any, source: Any) -> Relevance:
+    """`Relevance` from qrels, lists of gallery rows, a sparse or a dense matrix of grades."""
+    queries, gallery = size_of(source)
+    if isinstance(given, Relevance):
+        return given
+    if isinstance(given, Mapping):
+        ids = getattr(ranked, "query_ids", None), getattr(ranked, "gallery_ids", None)
+        rows = range(queries) if ids[0] is None else ids[0]
+        return Relevance.from_dict(given, rows, range(gallery) if ids[1] is None else ids[1])
+    if hasattr(given, "tocoo"):
+        return Relevance.from_sparse(given)
+    if isinstance(given, np.ndarray) and given.ndim == 2:
+        return Relevance.from_dense(given)
+    lists = [np.atleast_1d(np.asarray(row, dtype=np.int64)).tolist() for row in given]
+    return Relevance.from_lists(lists, gallery)
+
+
+__all__ = ["DEFAULT_METRICS", "BothWays", "Truth", "as_relevance", "evaluate", "evaluate_both"]
