@@ -10,8 +10,14 @@ from rerankit.plugins.markers import hookimpl
 from rerankit.plugins.spec import Register
 
 STAGES = {
+    "csls": "rerankit.stages.csls:CSLS",
+    "dual-is": "rerankit.stages.dual_is:DualIS",
+    "dual-softmax": "rerankit.stages.dual_softmax:DualSoftmax",
     "fuse": "rerankit.stages.fuse:Fuse",
+    "inverted-softmax": "rerankit.stages.inverted_softmax:InvertedSoftmax",
     "mutual-rank": "rerankit.stages.mutual_rank:MutualRank",
+    "nnn": "rerankit.stages.nnn:NNN",
+    "qb-norm": "rerankit.stages.qb_norm:QBNorm",
     "top": "rerankit.stages.base:Top",
     "triplet": "rerankit.stages.triplet.stage:Triplet",
 }

@@ -1,0 +1,40 @@
+"""What stages share about candidates: their own scores, and columns' statistics turned to their shape."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rerankit.arrays import AnyArray, FloatArray, IntArray
+from rerankit.ranking import Ranking
+from rerankit.scores import Scores
+
+
+def items_of(ranking: Ranking) -> IntArray:
+    """The candidates (queries, K), with item 0 where padding stands."""
+    return np.where(ranking.mask, ranking.indices, 0)
+
+
+def rows_of(ranking: Ranking) -> IntArray:
+    """Query numbers (queries, 1) that broadcast against candidates."""
+    return np.arange(len(ranking))[:, None]
+
+
+def own_scores(scores: Scores, ranking: Ranking) -> FloatArray:
+    """The scores (queries, K) of every query's candidates; a pair that lists leave out gets the query's lowest.
+
+    >>> from rerankit import ListScores, Ranking
+    >>> own_scores(ListScores([[0, 1]], [[0.9, 0.2]], 3), Ranking([[2, 0, 1]], [[3, 2, 1]]))
+    array([[0.2, 0.9, 0.2]], dtype=float32)
+    """
+    return filled(scores.pairs(rows_of(ranking), items_of(ranking)), ranking.mask)
+
+
+def filled(values: FloatArray, mask: AnyArray | None = None) -> FloatArray:
+    """Absent values (−inf) replaced by the row's lowest present one (0 in a row that has none)."""
+    known = np.isfinite(values) if mask is None else np.isfinite(values) & mask
+    if known.all():
+        return values
+    axes = tuple(range(1, values.ndim))
+    lowest = np.where(known, values, np.inf).min(axis=axes, keepdims=True)
+    result: FloatArray = np.where(known, values, np.where(np.isfinite(lowest), lowest, np.float32(0)))
+    return result

@@ -1,0 +1,135 @@
+"""One pass over scores in blocks: column statistics without a second matrix.
+
+Blocks are cut into pieces that stay in the cache. A piece's rows depend on the width alone and pieces are
+joined in their order, so that neither the memory budget nor the number of threads changes a result.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+
+from rerankit.arrays import AnyArray, FloatArray
+from rerankit.events import track
+from rerankit.scores import ListScores, Scores, blocks
+
+R = TypeVar("R")
+_PIECE_BYTES = 1_000_000
+_VANISHING = 1e-20
+_GROUP = 64  # embeddings are multiplied in groups of this many rows
+
+
+def column_softmax_level(scores: Scores, beta: float) -> FloatArray:
+    """(1/β) log mean exp(β s) down every column: between the column's mean (β → 0) and its highest (β → ∞).
+
+    A column that no list names gets the lowest level any other has.
+
+    >>> from rerankit import DenseScores
+    >>> column_softmax_level(DenseScores([[1.0, 0.0], [1.0, 1.0]]), 1.0).round(3)
+    array([1.  , 0.62], dtype=float32)
+    """
+    highest, total = _listed(scores, beta) if isinstance(scores, ListScores) else _passed(scores, beta)
+    with np.errstate(divide="ignore"):
+        level = highest + (np.log(total) - np.log(scores.shape[0])) / beta
+    return with_floor(level.astype(np.float32))
+
+
+def column_top_mean(scores: Scores, k: int) -> FloatArray:
+    """Mean of the k highest scores of every column; of fewer where lists hold fewer.
+
+    >>> from rerankit import DenseScores
+    >>> column_top_mean(DenseScores([[1, 0], [3, 1], [2, 4]]), 2)
+    array([2.5, 2.5], dtype=float32)
+    """
+    return row_top_mean(scores.T, k)
+
+
+def row_top_mean(scores: Scores, k: int) -> FloatArray:
+    """Mean of the k highest scores of every row."""
+    best = scores.topk(k)[1]
+    known = np.isfinite(best)
+    total = np.where(known, best, 0).sum(axis=1, dtype=np.float64)
+    count = known.sum(axis=1)
+    return with_floor(np.where(count, total / np.maximum(count, 1), -np.inf).astype(np.float32))
+
+
+def with_floor(level: FloatArray) -> FloatArray:
+    """−inf (nothing known) replaced by the lowest finite level."""
+    known = np.isfinite(level)
+    if known.all():
+        return level
+    return np.where(known, level, level[known].min() if known.any() else np.float32(0))
+
+
+def over_pieces(scores: Scores, work: Callable[[FloatArray, int], R], description: str) -> Iterator[R]:
+    """What `work(piece, first row)` returns for every piece, in order; pieces run in threads."""
+    rows, columns = scores.shape
+    piece = max(8, _PIECE_BYTES // (4 * columns) // 8 * 8)
+    group = max(piece, -(-_GROUP // piece) * piece)
+    # Twelve bytes a cell: a block computed from embeddings, and a thread's own arrays.
+    for block in track(list(blocks_of(rows, columns * 12, group)), description):
+        values = scores.rows(block)
+        starts = range(0, len(values), piece)
+        yield from in_threads(lambda at, v=values, b=block: work(v[at : at + piece], b.start + at), starts)
+
+
+def blocks_of(count: int, row_bytes: int, group: int) -> Iterator[slice]:
+    """Blocks within the memory budget whose borders are multiples of `group`."""
+    for block in blocks(-(-count // group), row_bytes * group):
+        yield slice(block.start * group, min(block.stop * group, count))
+
+
+def in_threads(work: Callable[[int], R], items: range) -> list[R]:
+    """`work` of every item, in order, on all cores; numpy leaves them free while it computes."""
+    workers = min(len(items), os.cpu_count() or 1, 16)
+    if workers < 2:
+        return [work(item) for item in items]
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(work, items))
+
+
+def _passed(scores: Scores, beta: float) -> tuple[AnyArray, AnyArray]:
+    """Per column a level and Σ exp(β (s − level)), joined piece by piece."""
+    highest = np.full(scores.shape[1], -np.inf, np.float32)
+    total = np.zeros(scores.shape[1])
+
+    def one(piece: FloatArray, _: int) -> tuple[FloatArray, FloatArray]:
+        # One level for the whole piece saves a pass; columns that vanish under it are done again by themselves.
+        level = np.full(piece.shape[1], piece.max(), np.float32)
+        sums = _sum_of_powers(piece, level[0], beta)
+        far = np.flatnonzero(sums < _VANISHING)
+        if len(far):
+            top = piece[:, far].max(axis=0)
+            level[far] = np.where(np.isfinite(top), top, level[far])
+            sums[far] = _sum_of_powers(piece[:, far], level[far], beta)
+        return level, sums
+
+    for level, sums in over_pieces(scores, one, "column levels"):
+        both = np.maximum(highest, level)
+        total = total * np.exp(beta * (highest - both)) + sums * np.exp(beta * (level - both))
+        highest = both
+    return highest, total
+
+
+def _sum_of_powers(piece: FloatArray, level: AnyArray, beta: float) -> FloatArray:
+    powers = piece - level
+    powers *= np.float32(beta)
+    total: FloatArray = np.exp(powers, out=powers).sum(axis=0)
+    return total
+
+
+def _listed(scores: ListScores, beta: float) -> tuple[AnyArray, AnyArray]:
+    by_column = scores.T
+    highest = np.full(scores.shape[1], -np.inf, np.float32)
+    total = np.zeros(scores.shape[1])
+    named = np.flatnonzero(np.diff(by_column.starts))
+    if len(named):
+        starts = by_column.starts[named]
+        highest[named] = np.maximum.reduceat(by_column.values, starts)
+        powers = np.exp(beta * (by_column.values.astype(np.float64) - highest[by_column.row_of_cell]))
+        total[named] = np.add.reduceat(powers, starts)
+    return highest, total

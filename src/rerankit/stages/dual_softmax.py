@@ -1,0 +1,62 @@
+"""dual-softmax: the product of both directions' softmax probabilities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rerankit import checks
+from rerankit.arrays import FloatArray
+from rerankit.problem import Problem
+from rerankit.ranking import Ranking
+from rerankit.scores import Scores
+from rerankit.stages._banks import BankStage, check_bank
+from rerankit.stages._candidates import items_of, own_scores
+from rerankit.stages._passes import column_softmax_level, over_pieces, with_floor
+
+
+class DualSoftmax(BankStage):
+    """Multiply the probability of the item given the query by that of the query given the item.
+
+    Both are softmaxes of β s, one over the gallery, one over the queries. The score is the logarithm of the product,
+    divided by 2 β and with means in the place of sums, so that it stays on the scale of s. For the order
+    within a query it is an inverted softmax of half strength, and loses where that loses.
+
+    >>> from rerankit import rerank
+    >>> rerank([[0.9, 0.8], [0.9, 0.1], [0.9, 0.2]], "dual-softmax", k=2).indices[0]
+    array([1, 0])
+    """
+
+    name = "dual-softmax"
+    citation = "Cheng et al., Improving video-text retrieval by multi-stream corpus alignment and dual softmax loss (2021)"
+
+    def __init__(self, beta: float = 20.0, bank: Any = None) -> None:
+        self.beta = checks.number("beta", beta, above=0)
+        self.bank = check_bank(bank)
+
+    def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
+        columns = column_softmax_level(self.other_queries(problem), self.beta)
+        rows = row_softmax_level(problem.scores, self.beta)
+        scores: FloatArray = own_scores(problem.scores, ranking) - (columns[items_of(ranking)] + rows[:, None]) / 2
+        return scores
+
+
+def row_softmax_level(scores: Scores, beta: float) -> FloatArray:
+    """(1/β) log mean exp(β s) along every row.
+
+    >>> from rerankit import DenseScores
+    >>> row_softmax_level(DenseScores([[1.0, 1.0]]), 5.0)
+    array([1.], dtype=float32)
+    """
+
+    def one(piece: FloatArray, _: int) -> FloatArray:
+        top = piece.max(axis=1, keepdims=True)
+        level = np.where(np.isfinite(top), top, np.float32(0))
+        powers = piece - level
+        powers *= np.float32(beta)
+        with np.errstate(divide="ignore"):
+            mean = np.log(np.exp(powers, out=powers).mean(axis=1, dtype=np.float64))
+        return (level[:, 0] + mean / beta).astype(np.float32)
+
+    return with_floor(np.concatenate(list(over_pieces(scores, one, "row levels"))))
