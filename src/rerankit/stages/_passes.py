@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -73,8 +74,11 @@ def over_pieces(scores: Scores, work: Callable[[FloatArray, int], R], descriptio
     # Twelve bytes a cell: a block computed from embeddings, and a thread's own arrays.
     for block in track(list(blocks_of(rows, columns * 12, group)), description):
         values = scores.rows(block)
-        starts = range(0, len(values), piece)
-        yield from in_threads(lambda at, v=values, b=block: work(v[at : at + piece], b.start + at), starts)
+        yield from in_threads(partial(_at, work, values, block.start, piece), range(0, len(values), piece))
+
+
+def _at(work: Callable[[FloatArray, int], R], values: FloatArray, start: int, piece: int, at: int) -> R:
+    return work(values[at : at + piece], start + at)
 
 
 def blocks_of(count: int, row_bytes: int, group: int) -> Iterator[slice]:

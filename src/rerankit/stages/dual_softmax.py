@@ -24,12 +24,12 @@ class DualSoftmax(BankStage):
     within a query it is an inverted softmax of half strength, and loses where that loses.
 
     >>> from rerankit import rerank
-    >>> rerank([[0.9, 0.8], [0.9, 0.1], [0.9, 0.2]], "dual-softmax", k=2).indices[0]
+    >>> rerank([[0.9, 0.85], [0.9, 0.1], [0.9, 0.2]], "dual-softmax", k=2).indices[0]
     array([1, 0])
     """
 
     name = "dual-softmax"
-    citation = "Cheng et al., Improving video-text retrieval by multi-stream corpus alignment and dual softmax loss (2021)"
+    citation = "Cheng et al., Video-text retrieval by multi-stream corpus alignment and dual softmax loss (2021)"
 
     def __init__(self, beta: float = 20.0, bank: Any = None) -> None:
         self.beta = checks.number("beta", beta, above=0)
@@ -38,7 +38,9 @@ class DualSoftmax(BankStage):
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         columns = column_softmax_level(self.other_queries(problem), self.beta)
         rows = row_softmax_level(problem.scores, self.beta)
-        scores: FloatArray = own_scores(problem.scores, ranking) - (columns[items_of(ranking)] + rows[:, None]) / 2
+        scores: FloatArray = own_scores(problem.scores, ranking) - (
+            columns[items_of(ranking)] + rows[:, None]
+        ) / np.float32(2)
         return scores
 
 
@@ -57,6 +59,7 @@ def row_softmax_level(scores: Scores, beta: float) -> FloatArray:
         powers *= np.float32(beta)
         with np.errstate(divide="ignore"):
             mean = np.log(np.exp(powers, out=powers).mean(axis=1, dtype=np.float64))
-        return (level[:, 0] + mean / beta).astype(np.float32)
+        found: FloatArray = (level[:, 0] + mean / beta).astype(np.float32)
+        return found
 
     return with_floor(np.concatenate(list(over_pieces(scores, one, "row levels"))))

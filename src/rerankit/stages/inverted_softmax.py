@@ -29,7 +29,7 @@ class InvertedSoftmax(BankStage):
     """
 
     name = "inverted-softmax"
-    citation = "Smith et al., Offline bilingual word vectors, orthogonal transformations and the inverted softmax (2017)"
+    citation = "Smith et al., Offline bilingual word vectors and the inverted softmax (ICLR 2017)"
 
     def __init__(self, beta: float = 20.0, bank: Any = None) -> None:
         self.beta = checks.number("beta", beta, above=0)

@@ -1,0 +1,145 @@
+"""The hubness family against formulas written cell by cell: inverted-softmax, qb-norm, dual-softmax, dual-is, csls,
+nnn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+import rerankit
+from rerankit import Bank, DenseScores, ListScores, Problem, settings, stage
+from rerankit.errors import InputError, UnmetNeedError
+from rerankit.stages._passes import column_softmax_level, column_top_mean
+from strategies import VALUES, distinct, full_problem, matrices
+
+BETA = 3.0
+
+
+def level(column: np.ndarray, beta: float = BETA) -> float:
+    return float(np.log(np.mean(np.exp(beta * column.astype(np.float64)))) / beta)
+
+
+def nearest(values: np.ndarray, k: int) -> float:
+    return float(np.mean(sorted(values.tolist(), reverse=True)[:k]))
+
+
+def inverted(scores, others):
+    return [[s - level(others[:, j]) for j, s in enumerate(row)] for row in scores]
+
+
+def dual(scores, others):
+    return [[s - level(others[:, j]) / 2 - level(row) / 2 for j, s in enumerate(row)] for row in scores]
+
+
+def csls(scores, others):
+    return [[2 * s - nearest(others[:, j], 2) - nearest(row, 2) for j, s in enumerate(row)] for row in scores]
+
+
+def nnn(scores, others):
+    return [[s - 0.5 * nearest(others[:, j], 2) for j, s in enumerate(row)] for row in scores]
+
+
+def qb_norm(scores, others):
+    favourites = {int(np.argmax(row)) for row in others}
+    corrected = inverted(scores, others)
+    return [corrected[i] if int(np.argmax(row)) in favourites else row.tolist() for i, row in enumerate(scores)]
+
+
+FAMILY = [
+    (stage("inverted-softmax", beta=BETA), inverted),
+    (stage("qb-norm", beta=BETA), qb_norm),
+    (stage("dual-softmax", beta=BETA), dual),
+    (stage("csls", k=2), csls),
+    (stage("nnn", neighbours=2, alpha=0.5), nnn),
+]
+NAMES = [one.name for one, _ in FAMILY]
+
+
+def test_repr():
+    assert repr(stage("nnn", alpha=1)) == "stage('nnn', alpha=1.0)"
+
+
+@pytest.mark.parametrize(("one", "naive"), FAMILY, ids=NAMES)
+@given(scores=matrices(elements=VALUES))
+def test_equals_the_formula_among_the_test_queries(one, naive, scores):
+    ranking = Problem(scores).ranking()
+    expected = np.take_along_axis(np.float64(naive(scores, scores)), ranking.indices, axis=1)
+    np.testing.assert_allclose(one.rescore(Problem(scores), ranking), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize(("one", "naive"), FAMILY, ids=NAMES)
+def test_equals_the_formula_with_a_bank(one, naive):
+    scores, bank = distinct(5, 6), distinct(7, 6, seed=1)
+    problem = Problem(scores, query_bank=Bank(to_gallery=bank))
+    ranking = problem.ranking(4)
+    expected = np.take_along_axis(np.float64(naive(scores, bank)), ranking.indices, axis=1)
+    np.testing.assert_allclose(one.rescore(problem, ranking), expected, atol=2e-5)
+    assert not one.is_transductive(problem)
+    assert one.clone(bank="queries").is_transductive(problem)
+    alone = rerankit.rerank(problem.subset(queries=[3]), one, k=4)
+    np.testing.assert_array_equal(alone.indices[0], rerankit.rerank(problem, one, k=4).indices[3])
+
+
+@pytest.mark.parametrize("one", [one for one, _ in FAMILY], ids=NAMES)
+def test_full_lists_equal_the_matrix_and_short_lists_work(one):
+    whole = Problem(distinct(6, 7))
+    first = whole.ranking()
+    listed = Problem.from_rankings(first.indices, first.scores, 7)
+    found, expected = rerankit.rerank(listed, one), rerankit.rerank(whole, one)
+    np.testing.assert_array_equal(found.indices, expected.indices)
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
+    short = Problem.from_rankings(first.indices[:, :2], first.scores[:, :2], 7)
+    assert np.isfinite(rerankit.rerank(short, one, k=2).scores).all()
+
+
+def test_qb_norm_leaves_queries_alone_that_do_not_reach_a_hub():
+    bank = Bank(to_gallery=[[0.9, 0.1, 0.0]])
+    problem = Problem([[0.1, 0.5, 0.4]], query_bank=bank)
+    ranking = problem.ranking()
+    np.testing.assert_array_equal(stage("qb-norm").rescore(problem, ranking), ranking.scores)
+
+
+@pytest.mark.parametrize("gallery", ["gallery", "bank"])
+def test_dual_is_equals_the_formula(gallery):
+    problem = full_problem().with_banks(gallery_bank=Bank(to_gallery=distinct(4, 9)))
+    scores, ranking = problem.scores.rows(), problem.ranking()
+    items = problem.gallery_scores.rows() if gallery == "gallery" else distinct(4, 9)
+    naive = [
+        [s - level(scores[:, j], 2.0) / 2 - level(items[:, j], 1.0) / 2 for j, s in enumerate(row)] for row in scores
+    ]
+    found = stage("dual-is", beta=2, gallery_beta=1, gallery=gallery).rescore(problem, ranking)
+    np.testing.assert_allclose(found, np.take_along_axis(np.float64(naive), ranking.indices, axis=1), atol=2e-5)
+
+
+def test_dual_is_says_what_it_lacks():
+    with pytest.raises(UnmetNeedError, match="gallery_scores"):
+        rerankit.rerank([[1, 2]], "dual-is")
+    only_queries = Problem([[1, 2]], gallery_bank=Bank(to_queries=[[1]]))
+    with pytest.raises(UnmetNeedError, match="gallery bank's similarities"):
+        rerankit.rerank(only_queries, "dual-is", gallery="bank")
+
+
+@pytest.mark.parametrize("spread", [1, 1000])
+def test_levels_are_exact_for_any_range_and_do_not_depend_on_blocks(spread):
+    values = np.float32(np.random.default_rng(0).normal(size=(50, 2003)) * spread)
+    values[:, :3] -= 40 * spread  # columns far below all others
+    found = column_softmax_level(DenseScores(values), 2.0)
+    wide = values.astype(np.float64)
+    top = wide.max(axis=0)
+    np.testing.assert_allclose(found, top + np.log(np.mean(np.exp(2 * (wide - top)), axis=0)) / 2, rtol=1e-5)
+    with settings.using(memory_budget=1):
+        np.testing.assert_array_equal(column_softmax_level(DenseScores(values), 2.0), found)
+
+
+def test_items_that_no_list_names_get_the_lowest_level():
+    lists = ListScores([[0, 1], [0, 2]], [[0.9, 0.5], [0.8, 0.1]], columns=4)
+    levels = column_softmax_level(lists, 2.0)
+    assert levels[3] == levels[:3].min()
+    assert column_top_mean(lists, 5)[3] == np.float32(0.1)
+
+
+@pytest.mark.parametrize("name", ["inverted-softmax", "qb-norm", "dual-softmax", "dual-is"])
+def test_beta_must_be_positive(name):
+    with pytest.raises(InputError, match="'beta' must be above 0"):
+        stage(name, beta=0)
