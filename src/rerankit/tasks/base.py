@@ -1,0 +1,201 @@
+"""What a benchmark task is: data. Its files, its protocol, and where each comes from."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from rerankit.errors import FormatError, InputError
+from rerankit.metrics import Evaluation
+from rerankit.relevance import Relevance
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A file of the dataset, relative to the data folder; `{}`-free and exactly as the dataset names it."""
+
+    path: str
+    what: str
+    optional: bool = False
+    counted: bool = True
+    """Whether it is part of the data's checksum (annotations are, large features are not)."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """Where a task comes from and how it is scored."""
+
+    name: str
+    title: str
+    citation: str
+    licence: str
+    revision: str
+    split: str
+    direction: str
+    metrics: tuple[str, ...]
+    main: str
+    """The summary figure that decides, such as ``"text-to-image/success@1"``."""
+    url: str = ""
+    notes: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Matrix:
+    """Scores that a task expects: one row per query id, one column per gallery id.
+
+    `features` are inputs beside the scores for stages that read more (a mapping, read when asked).
+    """
+
+    query_ids: Sequence[Any]
+    gallery_ids: Sequence[Any]
+    features: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(queries, gallery)."""
+        return len(self.query_ids), len(self.gallery_ids)
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One evaluation: some queries of one matrix against some of its gallery.
+
+    `relevance` is (queries, gallery) of the part itself, after `reverse` (the matrix is read transposed) and
+    after `queries` and `gallery` (rows and columns of the matrix as it is then read; None: all of them).
+    Parts of one `group` are averaged in the summary, such as the folds of a cross-validation.
+    """
+
+    name: str
+    relevance: Relevance
+    matrix: str = "scores"
+    reverse: bool = False
+    queries: np.ndarray[Any, np.dtype[np.int64]] | None = None
+    gallery: np.ndarray[Any, np.dtype[np.int64]] | None = None
+    subset: Sequence[Sequence[int]] | None = None
+    metrics: tuple[str, ...] | None = None
+    group: str | None = None
+
+    @property
+    def title(self) -> str:
+        """The name under which the summary shows it."""
+        return self.group or self.name
+
+
+@dataclass(frozen=True, eq=False)
+class Benchmark:
+    """A task's data as loaded: the matrices it wants scored and the parts that are evaluated."""
+
+    task: Task
+    matrices: Mapping[str, Matrix]
+    parts: tuple[Part, ...]
+    checksum: str = ""
+    empty: str = "error"
+    extras: Mapping[str, Any] = field(default_factory=dict)
+    """Anything else a task wants to keep with its data (captions, image names)."""
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name} {m.shape[0]} × {m.shape[1]}" for name, m in self.matrices.items())
+        return f"Benchmark({self.task.card.name}: {shapes}; {len(self.parts)} parts)"
+
+
+class Task(ABC):
+    """A benchmark: subclass it with a `card`, the `files` it reads, and `read`.
+
+    Constructor arguments choose variants of the protocol and are stored under their own names.
+    """
+
+    card: ClassVar[Card]
+
+    @property
+    @abstractmethod
+    def files(self) -> tuple[DataFile, ...]:
+        """The dataset's own files this task reads, relative to the data folder."""
+
+    @abstractmethod
+    def read(self, data: Path) -> Benchmark:
+        """Read the files, all of which are there."""
+
+    @abstractmethod
+    def write_miniature(self, data: Path, seed: int = 0) -> None:
+        """Write a small made-up dataset in the same layout, for tests; figures on it mean nothing."""
+
+    def load(self, data: str | Path) -> Benchmark:
+        """Read the data from a folder; absent files are listed together with all that are expected."""
+        folder = Path(data)
+        check_files(self, folder)
+        return self.read(folder)
+
+    def summary(self, results: Mapping[str, Evaluation], parts: Sequence[Part]) -> dict[str, float]:
+        """The task's figures from its parts' evaluations: ``"<part or group>/<metric>"``, groups averaged."""
+        return grouped(results, parts)
+
+    def get_params(self) -> dict[str, Any]:
+        """The constructor arguments."""
+        return dict(vars(self))
+
+    def __repr__(self) -> str:
+        params = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
+        return f"{type(self).__name__}({params})"
+
+    def checksum(self, data: Path) -> str:
+        """SHA-256 over the counted files that are there, by name and content."""
+        total = hashlib.sha256()
+        for each in self.files:
+            path = data / each.path
+            if each.counted and path.is_file():
+                total.update(each.path.encode())
+                with path.open("rb") as file:
+                    for block in iter(lambda: file.read(1 << 20), b""):
+                        total.update(block)
+        return total.hexdigest()
+
+
+def check_files(task: Task, data: Path) -> None:
+    """All files that are not optional must be there; the error lists every expected file."""
+    missing = [each for each in task.files if not each.optional and not (data / each.path).is_file()]
+    if not missing:
+        return
+    lines = [
+        f"  {'missing' if each in missing else 'present' if (data / each.path).is_file() else 'absent '} "
+        f"{each.path}: {each.what}{' (optional)' if each.optional else ''}"
+        for each in task.files
+    ]
+    where = f" (from {task.card.url})" if task.card.url else ""
+    raise InputError(
+        f"task '{task.card.name}' needs {len(missing)} more of {len(task.files)} files in '{data}'{where}:\n"
+        + "\n".join(lines)
+    )
+
+
+def grouped(results: Mapping[str, Evaluation], parts: Sequence[Part]) -> dict[str, float]:
+    """Figures by ``"<part or group>/<metric>"``, each group the mean of its parts."""
+    found: dict[str, list[float]] = {}
+    for part in parts:
+        for name, value in results[part.name].items():
+            found.setdefault(f"{part.title}/{name}", []).append(value)
+    return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+def fault(path: str | Path, rule: str, bad: Iterable[Any], total: int | None = None) -> FormatError:
+    """The error for entries of a file that break a rule: how many they are, and the first few.
+
+    >>> fault("cap.json", "must name known images", ["a", "b"], 9)
+    FormatError("cap.json: must name known images (got 2 of 9 that do not, such as ['a', 'b'])")
+    """
+    broken = list(dict.fromkeys(bad))
+    of = f" of {total}" if total is not None else ""
+    return FormatError(f"{path}: {rule} (got {len(broken)}{of} that do not, such as {broken[:_SHOWN]})")
+
+
+def counted(path: str | Path, what: str, wanted: int, got: int) -> None:
+    """A count that the protocol fixes."""
+    if wanted != got:
+        raise FormatError(f"{path}: must hold {wanted} {what} (got {got})")
