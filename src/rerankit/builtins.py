@@ -39,6 +39,12 @@ METRICS = {
     "success": "rerankit.metrics.success:success",
 }
 
+TASKS = {
+    "coco-1k": "rerankit.tasks.coco:Coco1K",
+    "coco-5k": "rerankit.tasks.coco:Coco5K",
+    "flickr30k": "rerankit.tasks.flickr30k:Flickr30K",
+}
+
 
 @hookimpl
 def rerankit_register_stages(register: Register) -> None:
@@ -49,4 +55,10 @@ def rerankit_register_stages(register: Register) -> None:
 @hookimpl
 def rerankit_register_metrics(register: Register) -> None:
     for name, path in METRICS.items():
+        register(name, path)
+
+
+@hookimpl
+def rerankit_register_tasks(register: Register) -> None:
+    for name, path in TASKS.items():
         register(name, path)

@@ -12,7 +12,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rerankit.errors import FormatError, InputError
-from rerankit.metrics import Evaluation
+from rerankit.metrics import Evaluation, evaluate
+from rerankit.metrics.evaluation import Empty
+from rerankit.problem import Problem
 from rerankit.relevance import Relevance
 
 _SHOWN = 3
@@ -97,9 +99,21 @@ class Benchmark:
     matrices: Mapping[str, Matrix]
     parts: tuple[Part, ...]
     checksum: str = ""
-    empty: str = "error"
+    empty: Empty = "error"
     extras: Mapping[str, Any] = field(default_factory=dict)
     """Anything else a task wants to keep with its data (captions, image names)."""
+
+    def problem(self, part: Part, matrix: Problem) -> Problem:
+        """The part's own problem out of the problem of its whole matrix."""
+        turned = matrix.reversed() if part.reverse else matrix
+        if part.queries is None and part.gallery is None:
+            return turned
+        return turned.subset(part.queries, part.gallery)
+
+    def evaluate(self, part: Part, ranked: Any, tail: Any = None) -> Evaluation:
+        """A part's figures from its scores or ranking (and the scores behind the ranking's end)."""
+        metrics = part.metrics or self.task.card.metrics
+        return evaluate(ranked, part.relevance, metrics, empty=self.empty, tail=tail, subset=part.subset)
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{name} {m.shape[0]} × {m.shape[1]}" for name, m in self.matrices.items())
@@ -124,8 +138,11 @@ class Task(ABC):
         """Read the files, all of which are there."""
 
     @abstractmethod
-    def write_miniature(self, data: Path, seed: int = 0) -> None:
-        """Write a small made-up dataset in the same layout, for tests; figures on it mean nothing."""
+    def write_miniature(self, data: Path, seed: int = 0) -> Task:
+        """Write a small made-up dataset in the same layout, and give the task that reads it.
+
+        The layout is the dataset's, the content is not: figures on it mean nothing.
+        """
 
     def load(self, data: str | Path) -> Benchmark:
         """Read the data from a folder; absent files are listed together with all that are expected."""
