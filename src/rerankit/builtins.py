@@ -17,6 +17,8 @@ STAGES = {
     "inverted-softmax": "rerankit.stages.inverted_softmax:InvertedSoftmax",
     "mutual-rank": "rerankit.stages.mutual_rank:MutualRank",
     "nnn": "rerankit.stages.nnn:NNN",
+    "pillar": "rerankit.stages.pillar.stage:Pillar",
+    "pillar-small": "rerankit.stages.pillar.stage:PillarSmall",
     "qb-norm": "rerankit.stages.qb_norm:QBNorm",
     "top": "rerankit.stages.base:Top",
     "triplet": "rerankit.stages.triplet.stage:Triplet",

@@ -1,0 +1,261 @@
+"""The stage `pillar`; importable without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import numpy as np
+
+from rerankit import checks
+from rerankit.arrays import AnyArray, FloatArray
+from rerankit.bank import Bank
+from rerankit.errors import InputError, NotFittedError, rule
+from rerankit.extras import require
+from rerankit.problem import Problem
+from rerankit.ranking import Ranking, splice
+from rerankit.stages.base import Stage
+from rerankit.stages.pillar.relations import Relations
+from rerankit.stages.pillar.representation import PillarSpace
+
+if TYPE_CHECKING:
+    import torch
+
+Direction = Literal["i2t", "t2i"]
+DIRECTIONS: tuple[Direction, ...] = ("i2t", "t2i")
+P = TypeVar("P", bound="Pillar")
+
+
+class Pillar(Stage):
+    """Reason over a query's neighbourhood: nodes described by pillars, attention steered by shared neighbours.
+
+    The query and its first candidates are re-described by their similarities to the query's nearest items of both
+    sides, exchange information, and a candidate's score is the cosine of its node with the query's node. Nothing
+    but similarities is read, so a fitted reasoner applies to other backbones.
+
+    One object holds the networks of both directions; `direction` says which one this problem's rows are ("i2t": rows
+    are images), `reversed()` gives the stage for the other. `candidates` and `threshold` are one number, or one for
+    each direction (i2t, t2i). Needs query_scores (or a bank of other queries, see `bank`) and gallery_scores.
+
+    `bank` is None (the problem's `query_bank` when it has one, the test queries otherwise), "queries" (always the test
+    queries), or a `Bank` with both relations. `form` is "dense" or "graph" (message passing): the same numbers.
+
+    >>> Pillar(direction="t2i", candidates=15).candidates
+    15
+    """
+
+    name = "pillar"
+    citation = "Qu et al., Learnable Pillar-based Re-ranking for Image-Text Retrieval (SIGIR 2023)"
+
+    def __init__(
+        self,
+        direction: Direction = "i2t",
+        candidates: int | Sequence[int] = (31, 7),
+        pillars: int = 64,
+        neighbours: int = 10,
+        threshold: float | Sequence[float] = (0.8 / 32, 0.8 / 8),
+        width: int = 768,
+        depth: int = 2,
+        heads: int = 24,
+        expansion: int = 4,
+        bias: bool = True,
+        form: str = "dense",
+        device: str = "auto",
+        precision: str = "float32",
+        compile: bool = False,
+        bank: Any = None,
+    ) -> None:
+        self.direction: Direction = checks.choice("direction", direction, DIRECTIONS)
+        self.candidates = candidates
+        self.pillars = checks.integer("pillars", pillars, least=1)
+        self.neighbours = checks.integer("neighbours", neighbours, least=1, most=100)
+        self.threshold = threshold
+        self.width = checks.integer("width", width, least=1)
+        self.depth = checks.integer("depth", depth, least=0)
+        self.heads = checks.integer("heads", heads, least=1)
+        self.expansion = checks.integer("expansion", expansion, least=1)
+        self.bias = bias
+        self.form = checks.choice("form", form, ("dense", "graph"))
+        self.device = device
+        self.precision = checks.choice("precision", precision, ("bf16", "float32", "fp16"))
+        self.compile = compile
+        self.bank = _checked_bank(bank)
+        for direction in DIRECTIONS:
+            checks.integer("candidates", _of(candidates, direction, "candidates"), least=1)
+            checks.number("threshold", _of(threshold, direction, "threshold"), least=0, most=1)
+        if width % heads:
+            raise rule("heads", f"must divide the width, {width}", heads)
+        self._weights: dict[str, AnyArray] = {}
+        self._network: Any = None
+
+    # -- what it needs -----------------------------------------------------------------------------------
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        others = () if isinstance(self.bank, Bank) else ("query_scores",)
+        return (*others, "gallery_scores", "weights")
+
+    @property
+    def transductive(self) -> bool:
+        return not isinstance(self.bank, Bank)
+
+    def is_transductive(self, problem: Problem) -> bool:
+        return self._bank_for(problem) is None
+
+    def unmet(self, problem: Problem) -> list[str]:
+        faults = super().unmet(problem)
+        bank = self._bank_for(problem)
+        if bank is not None:  # a bank in the problem stands in for the other queries
+            faults = [line for line in faults if " needs query_scores: " not in line]
+        if bank is not None and (bank.to_gallery is None or bank.to_queries is None):
+            faults.append(
+                f"stage '{self.name}' needs both relations of its bank: give Bank(to_gallery=…, to_queries=…)"
+            )
+        if self.fitted and self.direction not in self.directions:
+            faults.append(f"stage '{self.name}' was fitted for {self.directions[0]} alone, not for {self.direction}")
+        return faults
+
+    def _bank_for(self, problem: Problem) -> Bank | None:
+        if isinstance(self.bank, str):
+            return None
+        return problem.query_bank if self.bank is None else self.bank
+
+    # -- re-ranking --------------------------------------------------------------------------------------
+
+    def reversed(self: P) -> P:
+        """The stage for the other direction, with the same weights."""
+        return self.clone(direction=_other(self.direction))
+
+    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+        """The first `candidates` in a new order, the others behind them in theirs."""
+        count = _of(self.candidates, self.direction)
+        if ranking.shape[1] <= count:
+            return super().rerank(problem, ranking)
+        return splice(super().rerank(problem, ranking.top(count)), ranking)
+
+    def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
+        """The reasoner's cosines (queries, K)."""
+        relations = Relations.of(problem, self._bank_for(problem))
+        space = PillarSpace.of(relations, self.pillars, self.neighbours, ranking.indices)
+        return self._score(space, ranking)
+
+    def rerank_both(self, problem: Problem, k: int | None = 100) -> tuple[Ranking, Ranking]:
+        """Both directions of a problem, as (this direction, the other): each relation is scanned only once."""
+        there, back = PillarSpace.both(Relations.of(problem), self.pillars, self.neighbours)
+        other, turned = self.reversed(), problem.reversed()
+        first, second = problem.ranking(k), turned.ranking(k)
+        return self._spliced(there, first), other._spliced(back, second)
+
+    def _spliced(self, space: PillarSpace, ranking: Ranking) -> Ranking:
+        head = ranking.top(_of(self.candidates, self.direction))
+        head = head.with_scores(self._padded(self._score(space, head), head))
+        return splice(head, ranking)
+
+    def _score(self, space: PillarSpace, ranking: Ranking) -> FloatArray:
+        from rerankit.stages.pillar.inference import score
+
+        threshold = _of(self.threshold, self.direction)
+        return score(self._ready(), space, ranking.indices, threshold, precision=self.precision)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_network": None}
+
+    # -- weights -----------------------------------------------------------------------------------------
+
+    @property
+    def directions(self) -> tuple[Direction, ...]:
+        """The directions there are weights for."""
+        return tuple(d for d in DIRECTIONS if any(name.startswith(f"model_{d}.") for name in self._weights))
+
+    def get_weights(self) -> dict[str, AnyArray]:
+        return dict(self._weights)
+
+    def set_weights(self, weights: dict[str, AnyArray]) -> None:
+        """Take weights named as in the published checkpoints (model_i2t.…, model_t2i.…)."""
+        self._weights = {name: np.asarray(array) for name, array in weights.items()}
+        self._network = None
+        wrong = [name for name in weights if not name.startswith(("model_i2t.", "model_t2i."))]
+        if wrong:
+            self._weights = {}
+            raise rule("weights", "must be named model_i2t.… or model_t2i.…", f"{wrong[:3]}")
+
+    def build(self, directions: Sequence[Direction] = DIRECTIONS) -> torch.nn.Module:
+        """New networks with this stage's sizes, for some directions."""
+        require("torch", extra="pillar", purpose=f"stage '{self.name}'")
+        from rerankit.stages.pillar.network import PillarNetwork, PillarPair
+
+        sizes = (self.pillars, self.width, self.depth, self.heads)
+        rest = {"expansion": self.expansion, "bias": self.bias, "form": self.form}
+        return PillarPair({d: PillarNetwork(*sizes, **rest) for d in directions})  # type: ignore[arg-type]
+
+    def _ready(self) -> Any:
+        """This direction's network with the weights, on its device."""
+        if self._network is None:
+            if self.direction not in self.directions:
+                raise NotFittedError(f"stage '{self.name}' has no weights for {self.direction}")
+            self._network = self._loaded()
+        return self._network
+
+    def _loaded(self) -> Any:
+        torch = require("torch", extra="pillar", purpose=f"stage '{self.name}'")
+        from rerankit.training.devices import pick
+
+        pair = self.build(self.directions)
+        try:
+            pair.load_state_dict({name: torch.tensor(array) for name, array in self._weights.items()})
+        except RuntimeError as cause:
+            raise InputError(f"the weights do not fit the sizes of {self!r}: {cause}") from cause
+        network = pair.get_submodule(f"model_{self.direction}").to(pick(self.device)).eval()
+        return torch.compile(network) if self.compile else network
+
+
+class PillarSmall(Pillar):
+    """`pillar` at a size that trains on a laptop in minutes.
+
+    >>> PillarSmall().width
+    128
+    """
+
+    name = "pillar-small"
+
+    def __init__(
+        self,
+        direction: Direction = "i2t",
+        candidates: int | Sequence[int] = (31, 15),
+        pillars: int = 32,
+        neighbours: int = 10,
+        threshold: float | Sequence[float] = (0.8 / 32, 0.8 / 16),
+        width: int = 128,
+        depth: int = 2,
+        heads: int = 4,
+        expansion: int = 2,
+        bias: bool = True,
+        form: str = "dense",
+        device: str = "auto",
+        precision: str = "float32",
+        compile: bool = False,
+        bank: Any = None,
+    ) -> None:
+        super().__init__(
+            direction, candidates, pillars, neighbours, threshold, width, depth, heads, expansion, bias, form,
+            device, precision, compile, bank,
+        )  # fmt: skip
+
+
+def _other(direction: Direction) -> Direction:
+    return "t2i" if direction == "i2t" else "i2t"
+
+
+def _of(value: Any, direction: Direction, argument: str = "value") -> Any:
+    """A direction's value of a parameter that is one number or a pair (i2t, t2i)."""
+    if not isinstance(value, Sequence):
+        return value
+    if len(value) != len(DIRECTIONS):
+        raise rule(argument, "must be one number, or two (i2t, t2i)", value)
+    return value[DIRECTIONS.index(direction)]
+
+
+def _checked_bank(bank: Any) -> Any:
+    if bank is None or isinstance(bank, Bank) or bank == "queries":
+        return bank
+    raise rule("bank", "must be None, 'queries' or a rerankit.Bank with both relations", type(bank).__name__)
