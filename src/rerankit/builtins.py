@@ -47,6 +47,22 @@ TASKS = {
     "flickr30k": "rerankit.tasks.flickr30k:Flickr30K",
 }
 
+FORMATS = {
+    "npy": "rerankit.formats.npy:NpyFormat",
+    "npz": "rerankit.formats.npz:NpzFormat",
+    "safetensors": "rerankit.formats.safetensors:SafetensorsFormat",
+    "pt": "rerankit.formats.pt:PtFormat",
+    "csv": "rerankit.formats.delimited:CsvFormat",
+    "tsv": "rerankit.formats.delimited:TsvFormat",
+    "trec-run": "rerankit.formats.trec:TrecRunFormat",
+    "trec-qrels": "rerankit.formats.trec:TrecQrelsFormat",
+    "trec-text": "rerankit.formats.trec:TrecTextFormat",
+    "json-run": "rerankit.formats.json_lists:JsonRunFormat",
+    "json-qrels": "rerankit.formats.json_lists:JsonQrelsFormat",
+    "parquet": "rerankit.formats.parquet:ParquetFormat",
+    "folder": "rerankit.formats.folder:FolderFormat",
+}
+
 
 @hookimpl
 def rerankit_register_stages(register: Register) -> None:
@@ -63,4 +79,10 @@ def rerankit_register_metrics(register: Register) -> None:
 @hookimpl
 def rerankit_register_tasks(register: Register) -> None:
     for name, path in TASKS.items():
+        register(name, path)
+
+
+@hookimpl
+def rerankit_register_formats(register: Register) -> None:
+    for name, path in FORMATS.items():
         register(name, path)

@@ -36,6 +36,11 @@ def show_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
 
 
+def line(text: str) -> None:
+    """A line of a command's result, on stdout."""
+    typer.echo(text)
+
+
 def say(text: str) -> None:
     """A line for people; on stderr, so that what is printed on stdout stays clean."""
     typer.echo(text, err=True)

@@ -5,6 +5,45 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rerankit.plugins.markers import hookimpl
+
+if TYPE_CHECKING:
+    from rerankit.events import Event
+
+_NAME = "progress bars of the command line"
+
+
+class Bars:
+    """An observer that draws one bar for each tracked loop that is running."""
+
+    def __init__(self, progress: Any) -> None:
+        self._progress = progress
+        self._rows: dict[str, Any] = {}
+
+    @hookimpl
+    def rerankit_progress(self, event: Event) -> None:
+        """Move a bar, and take it away at its end."""
+        row = self._rows.get(event.description)
+        if row is None:
+            row = self._rows[event.description] = self._progress.add_task(event.description, total=event.total)
+        self._progress.update(row, completed=event.completed)
+        if event.total is not None and event.completed >= event.total:
+            self._progress.remove_task(self._rows.pop(event.description))
+
+    @hookimpl
+    def rerankit_stage_started(self, event: Event) -> None:
+        """Show which stage is running."""
+        if event.total is not None:
+            self._rows[event.kind] = self._progress.add_task(f"{event.position + 1}/{event.total} {event.description}")
+
+    @hookimpl
+    def rerankit_stage_finished(self) -> None:
+        """Take the stage's line away, with bars that its loops left unfinished."""
+        for row in self._rows.values():
+            self._progress.remove_task(row)
+        self._rows.clear()
 
 
 @contextmanager
@@ -13,4 +52,14 @@ def bars() -> Iterator[None]:
     if not sys.stderr.isatty():
         yield
         return
-    yield
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from rerankit.plugins import manager
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        manager().register(Bars(progress), _NAME, "rerankit")
+        try:
+            yield
+        finally:
+            manager().unregister(_NAME)

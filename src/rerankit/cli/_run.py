@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import os
 import sys
@@ -86,6 +85,7 @@ def _explain(error: Exception) -> int:
 def _load_plugins(paths: list[Path]) -> None:
     if not paths:
         return
-    load_plugin = importlib.import_module("rerankit").load_plugin
+    from rerankit.plugins import load_plugin
+
     for path in paths:
         load_plugin(path)

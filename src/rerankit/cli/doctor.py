@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import typer
+
 from rerankit.cli._output import JsonOption, say, show, show_json
 
 
 def doctor(as_json: JsonOption = False) -> None:
-    """Show versions, devices, optional packages with the line that installs them, and faults of plugins."""
+    """Show versions, devices, optional packages with the line that installs them, and faults of plugins.
+
+    The exit code is 4 when a plugin has a fault.
+    """
     report = {"versions": _versions(), "devices": _devices(), "extras": _extras(), "plugin_faults": _faults()}
     if as_json:
         show_json(report)
@@ -18,9 +23,12 @@ def doctor(as_json: JsonOption = False) -> None:
         show(report["extras"], title="extras")
         if report["plugin_faults"]:
             show(report["plugin_faults"], title="plugin faults")
-        say("plugins: no faults" if not report["plugin_faults"] else "plugins: see the faults above")
+    if report["plugin_faults"]:
+        raise typer.Exit(PLUGIN_FAULT)
+    say("plugins: no faults")
 
 
+PLUGIN_FAULT = 4
 _PACKAGES = ("numpy", "scipy", "pluggy", "typer", "rich", "torch", "safetensors", "torch-geometric",
              "transformers", "scikit-learn", "pyarrow", "matplotlib", "accelerate")  # fmt: skip
 
@@ -70,4 +78,17 @@ def _extras() -> list[dict[str, Any]]:
 
 
 def _faults() -> list[dict[str, Any]]:
-    return []
+    from rerankit.plugins import manager
+
+    found = manager()
+    rows = [{"plugin": each.plugin, "distribution": each.distribution, "fault": each.text} for each in found.faults]
+    for registry in (found.stages, found.metrics, found.tasks, found.formats):
+        for name in registry:
+            entry = registry.entry(name)
+            try:
+                entry.load()
+            except Exception as error:
+                fault = f"{registry.kind} '{name}' does not load: {type(error).__name__}: {error}"
+                distribution = found.plugins[entry.owner].distribution
+                rows.append({"plugin": entry.owner, "distribution": distribution, "fault": fault})
+    return rows

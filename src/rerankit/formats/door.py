@@ -86,6 +86,13 @@ def write(
     return place
 
 
+def relevance_beside(path: AnyPath) -> Relevance | None:
+    """The relevance that a file or folder holds beside its problem, or None."""
+    place = Path(path)
+    content = _read_content(place, format_of(place))
+    return read(place, "relevance") if isinstance(content, Tables) and tables.has_relevance(content) else None
+
+
 def _write_content(temporary: Path, path: Path, format: Format, content: Content) -> None:
     try:
         format.write(temporary, content)

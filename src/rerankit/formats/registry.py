@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-from functools import cache
-from importlib import import_module
+import warnings
 from pathlib import Path
 
 from rerankit.errors import FormatError
 from rerankit.formats.content import Format
-
-BUILTIN = {
-    "npy": "rerankit.formats.npy:NpyFormat",
-    "npz": "rerankit.formats.npz:NpzFormat",
-    "safetensors": "rerankit.formats.safetensors:SafetensorsFormat",
-    "pt": "rerankit.formats.pt:PtFormat",
-    "csv": "rerankit.formats.delimited:CsvFormat",
-    "tsv": "rerankit.formats.delimited:TsvFormat",
-    "trec-run": "rerankit.formats.trec:TrecRunFormat",
-    "trec-qrels": "rerankit.formats.trec:TrecQrelsFormat",
-    "trec-text": "rerankit.formats.trec:TrecTextFormat",
-    "json-run": "rerankit.formats.json_lists:JsonRunFormat",
-    "json-qrels": "rerankit.formats.json_lists:JsonQrelsFormat",
-    "parquet": "rerankit.formats.parquet:ParquetFormat",
-    "folder": "rerankit.formats.folder:FolderFormat",
-}
+from rerankit.plugins import manager
+from rerankit.plugins.manager import BUILTIN
 
 _PICKLES = (".pkl", ".pickle", ".joblib")
 
 
-@cache
 def formats() -> dict[str, Format]:
     """Every format by name."""
-    found: dict[str, Format] = {}
-    for name, target in BUILTIN.items():
-        module, _, attribute = target.partition(":")
-        found[name] = getattr(import_module(module), attribute)()
+    registry = manager().formats
+    found = {}
+    for name in registry:
+        try:
+            found[name] = registry[name]()
+        except Exception as error:
+            if registry.entry(name).owner == BUILTIN:
+                raise
+            # One broken plugin must not keep every other file from being read; `rerankit doctor` tells the same.
+            warnings.warn(f"format '{name}' of {registry.entry(name).owner} is broken: {error}", stacklevel=2)
     return found
 
 

@@ -56,6 +56,11 @@ def natural_kind(tables: Tables) -> str:
     return "tables"
 
 
+def has_relevance(tables: Tables) -> bool:
+    """Whether there is relevance, alone or beside a problem."""
+    return any(name in RELEVANCE_NAMES - {"kind"} for name in tables)
+
+
 def text(tables: Tables, name: str) -> str:
     """A named array that is one text."""
     if tables[name].size != 1 or tables[name].dtype.kind not in "US":

@@ -37,7 +37,7 @@ def rerankit_register_tasks(register: Register) -> None:
 
 @hookspec
 def rerankit_register_formats(register: Register) -> None:
-    """Register file formats: ``register(".ending", MyFormat)``."""
+    """Register file formats: ``register("my-format", MyFormat)``, a `rerankit.formats.Format` with its endings."""
 
 
 @hookspec

@@ -1,0 +1,85 @@
+"""`rerankit rerank`: a problem in, a run out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rerankit.cli._output import JsonOption, say, show
+
+
+def rerank(
+    problem: Annotated[Path, typer.Argument(help="A folder, .npz, .safetensors, .npy, a run …: docs/formats.md.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where the run goes; the ending says the format.")],
+    stage: Annotated[str | None, typer.Option("--stage", "-s", help="A stage's name: rerankit stages.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the stage; repeat it.")
+    ] = None,
+    pipeline: Annotated[Path | None, typer.Option("--pipeline", "-p", help="A YAML file, or a saved stage.")] = None,
+    k: Annotated[int, typer.Option("-k", help="Candidates of each query to re-rank; 0 means all.")] = 100,
+    reverse: Annotated[bool, typer.Option("--reverse", help="Let the gallery look for queries.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Re-rank the first K candidates of every query and write the run."""
+    from rerankit import errors, read, write
+    from rerankit.formats.registry import format_of
+
+    if k < 0:
+        raise errors.rule("k", "must be at least 1, or 0 for the whole gallery", k)
+    steps = _pipeline(stage, settings or [], pipeline)
+    format_of(out, writing=True)  # an impossible ending must not be found out after the work
+    given = read(problem, "problem")
+    given = given.reversed() if reverse else given
+    steps.check(given)
+    first = given.ranking(k or None)
+    result = steps.rerank(given, first)
+    write(out, result)
+    _report(result, steps, given, out, as_json)
+
+
+def _pipeline(name: str | None, settings: list[str], path: Path | None) -> Any:
+    from rerankit import Pipeline, errors, load, stage
+
+    if (name is None) == (path is None):
+        raise errors.InputError("give either --stage NAME or --pipeline FILE (got both or neither)")
+    if path is None:
+        assert name is not None
+        return Pipeline([stage(name, **parameters(settings))])
+    if settings:
+        raise errors.InputError("--set goes with --stage; a pipeline file holds its own parameters")
+    return Pipeline([load(path)]) if path.is_dir() else Pipeline.from_yaml(path)
+
+
+def parameters(settings: list[str]) -> dict[str, Any]:
+    """Parameters from texts `NAME=VALUE`; values are read as YAML, so 3, 0.5, true and [1, 2] are what they seem.
+
+    >>> parameters(["k1=20", "method=rrf", "weights=[0.5, 2]"])
+    {'k1': 20, 'method': 'rrf', 'weights': [0.5, 2]}
+    """
+    import yaml
+
+    from rerankit.errors import InputError
+
+    found: dict[str, Any] = {}
+    for text in settings:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise InputError(f"'--set' must be NAME=VALUE (got {text!r})")
+        if name in found:
+            raise InputError(f"'--set' names parameter '{name}' twice")
+        try:
+            found[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            found[name] = value
+    return found
+
+
+def _report(result: Any, steps: Any, problem: Any, out: Path, as_json: bool) -> None:
+    seconds = result.notes["seconds"]
+    rows = [{"stage": repr(each), "seconds": time} for each, time in zip(steps, seconds, strict=True)]
+    show(rows, title=f"{problem.shape[0]} queries × {result.shape[1]} of {problem.shape[1]} items", as_json=as_json)
+    if result.notes["transductive"]:
+        say("note: transductive, an answer depends on the other queries of this problem")
+    say(f"wrote {out}")

@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+import rerankit
+from rerankit import Problem, Ranking, Relevance, plugins
+from rerankit.cli import build
+from rerankit.testing import make_problem
+
+PLUGIN = """
+from rerankit import Stage, hookimpl
+
+class Upside(Stage):
+    "Turn every list round."
+    name = "upside"
+    def rescore(self, problem, ranking):
+        return -ranking.scores
+
+@hookimpl
+def rerankit_register_stages(register):
+    register("upside", Upside)
+"""
+
+
+def run(*arguments: object) -> Result:
+    result = CliRunner().invoke(build(), [str(argument) for argument in arguments])
+    assert "Traceback" not in result.output
+    return result
+
+
+@pytest.fixture
+def problem(tmp_path: Path) -> Path:
+    truth = Relevance.from_lists([[row] for row in range(6)], 8)
+    return rerankit.write(tmp_path / "problem.npz", make_problem(6, 8), relevance=truth)
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> Path:
+    path = tmp_path / "upside.py"
+    path.write_text(PLUGIN)
+    plugins.reset()
+    yield path
+    plugins.reset()
+
+
+def test_rerank_writes_what_the_library_gives(problem: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run.npz"
+    result = run("rerank", problem, "--stage", "mutual-rank", "--set", "weight=0.3", "-k", 5, "--out", out, "--json")
+    assert result.exit_code == 0, result.output
+    expected = rerankit.rerank(rerankit.read(problem), "mutual-rank", k=5, weight=0.3)
+    assert rerankit.read(out) == expected
+    assert json.loads(result.stdout)[0]["stage"] == "stage('mutual-rank', weight=0.3)"
+    assert "transductive" in result.stderr
+
+
+def test_rerank_with_a_pipeline_file_and_reversed(problem: Path, tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text("stages: [{stage: mutual-rank, top: 3}]")
+    result = run("rerank", problem, "-p", tmp_path / "p.yaml", "-k", 0, "--reverse", "-o", tmp_path / "run.run")
+    assert result.exit_code == 0, result.output
+    ranking = rerankit.read(tmp_path / "run.run")
+    assert ranking.shape == (8, 6)
+
+
+def test_rerank_with_a_saved_stage(problem: Path, tmp_path: Path) -> None:
+    rerankit.stage("mutual-rank", weight=0.5).save(tmp_path / "saved")
+    assert run("rerank", problem, "-p", tmp_path / "saved", "-o", tmp_path / "run.npz").exit_code == 0
+    assert rerankit.read(tmp_path / "run.npz") == rerankit.rerank(rerankit.read(problem), "mutual-rank", weight=0.5)
+
+
+def test_rerank_reads_a_run(tmp_path: Path) -> None:
+    rerankit.write(tmp_path / "a.run", make_problem(4, 6).ranking(3))
+    assert run("rerank", tmp_path / "a.run", "-s", "mutual-rank", "-o", tmp_path / "b.run").exit_code == 0
+    assert rerankit.read(tmp_path / "b.run").shape == (4, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-s", "mutual-rnk"], "did you mean 'mutual-rank'"),
+        (["-s", "mutual-rank", "--set", "wight=1"], "wight"),
+        (["-s", "mutual-rank", "--set", "weight"], "'--set' must be NAME=VALUE"),
+        (["-s", "mutual-rank", "--set", "weight=1", "--set", "weight=2"], "names parameter 'weight' twice"),
+        (["-s", "mutual-rank", "-k", "-3"], "'k' must be at least 1"),
+        ([], "give either --stage NAME or --pipeline FILE"),
+        (["-s", "mutual-rank", "-p", "x.yaml"], "give either --stage NAME or --pipeline FILE"),
+        (["-p", "absent.yaml"], "does not exist"),
+        (["-s", "mutual-rank", "-o", "run.xyz"], "unknown ending '.xyz'"),
+    ],
+)
+def test_bad_calls_are_explained_and_write_nothing(
+    problem: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    result = run("rerank", problem, "-o", "run.npz", *arguments)
+    assert result.exit_code == 2, result.output
+    assert message in result.stderr
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_unmet_need_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "needy.py").write_text(PLUGIN.replace('name = "upside"', 'name = "upside"; needs = ("query_scores",)'))
+    rerankit.write(tmp_path / "a.npy", np.eye(3))
+    result = run(
+        "rerank", tmp_path / "a.npy", "-s", "upside", "-o", tmp_path / "b.npz", "--plugin", tmp_path / "needy.py"
+    )
+    plugins.reset()
+    assert result.exit_code == 2
+    assert "stage 'upside' needs query_scores: give Problem(" in result.stderr
+
+
+def test_a_one_file_plugin_is_everywhere(problem: Path, plugin: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run.npz"
+    assert run("rerank", problem, "-s", "upside", "-o", out, "--plugin", plugin).exit_code == 0
+    flipped = rerankit.read(out)
+    np.testing.assert_array_equal(flipped.scores, -rerankit.read(problem).ranking().scores[:, ::-1])
+    plugins.reset()
+    assert any(row["stage"] == "upside" for row in json.loads(run("stages", "--json", "--plugin", plugin).stdout))
+    plugins.reset()
+    rows = json.loads(run("plugins", "--json", "--plugin", plugin).stdout)
+    assert next(row for row in rows if row["plugin"] == str(plugin))["stages"] == ["upside"]
+
+
+def test_a_broken_one_file_plugin_is_named(tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text("import nonsense_that_is_absent\n")
+    result = run("stages", "--plugin", tmp_path / "bad.py")
+    assert result.exit_code in (1, 4)
+    assert "nonsense_that_is_absent" in result.stderr
+    assert run("stages", "--plugin", tmp_path / "absent.py").exit_code == 4
+
+
+def test_plugins_and_doctor_show_the_faults_of_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text("raise RuntimeError('broken on purpose')\n")
+    monkeypatch.setenv("RERANKIT_PLUGINS", str(tmp_path / "bad.py"))
+    plugins.reset()
+    try:
+        listed, told = run("plugins"), run("doctor", "--json")
+    finally:
+        plugins.reset()
+    assert listed.exit_code == 0
+    assert "broken on purpose" in listed.stderr
+    assert told.exit_code == 4
+    assert "broken on purpose" in json.loads(told.stdout)["plugin_faults"][0]["fault"]
+
+
+def test_doctor_finds_names_that_do_not_load(tmp_path: Path) -> None:
+    (tmp_path / "late.py").write_text(PLUGIN.replace('"upside", Upside', '"upside", "no_such_module:Upside"'))
+    plugins.reset()
+    told = run("doctor", "--json", "--plugin", tmp_path / "late.py")
+    plugins.reset()
+    assert told.exit_code == 4
+    assert "stage 'upside' does not load" in json.loads(told.stdout)["plugin_faults"][0]["fault"]
+
+
+def test_stages_lists_and_describes() -> None:
+    rows = {row["stage"]: row for row in json.loads(run("stages", "--json").stdout)}
+    assert rows["mutual-rank"]["transductive"] is True
+    one = json.loads(run("stages", "fuse", "--json").stdout)
+    assert {row["parameter"] for row in one["parameters"]} >= {"method", "normalise"}
+    shown = run("stages", "mutual-rank").stdout
+    assert "weight" in shown
+    assert "citation:" in shown
+    assert run("stages", "fuze").exit_code == 2
+
+
+def test_convert_keeps_everything(problem: Path, tmp_path: Path) -> None:
+    assert run("convert", problem, tmp_path / "folder").exit_code == 0
+    assert run("convert", tmp_path / "folder", tmp_path / "b.safetensors").exit_code == 0
+    one, other = rerankit.read(problem), rerankit.read(tmp_path / "b.safetensors")
+    assert isinstance(other, Problem)
+    assert repr(one) == repr(other)
+    np.testing.assert_array_equal(one.scores.rows(), other.scores.rows())
+    assert rerankit.read(problem, "relevance") == rerankit.read(tmp_path / "b.safetensors", "relevance")
+    assert run("convert", problem, tmp_path / "a.run", "-k", 2).exit_code == 0
+    run_of_two = rerankit.read(tmp_path / "a.run")
+    assert isinstance(run_of_two, Ranking)
+    assert run_of_two.shape == (6, 2)
+    assert run("convert", problem, tmp_path / "a.qrels", "--as", "relevance").exit_code == 0
+    assert rerankit.read(tmp_path / "a.qrels")["3"] == {"3": 1.0}
+
+
+def test_convert_replaces_nothing_unasked(problem: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.run").write_text("mine")
+    refused = run("convert", problem, tmp_path / "a.run", "-k", 2)
+    assert (refused.exit_code, (tmp_path / "a.run").read_text()) == (2, "mine")
+    assert run("convert", problem, tmp_path / "a.run", "-k", 2, "--force").exit_code == 0
+
+
+def test_a_new_plugin_passes_its_tests_at_once(tmp_path: Path) -> None:
+    made = run("plugin", "new", "my-idea", "--into", tmp_path)
+    assert made.exit_code == 0, made.output
+    folder = Path(made.stdout.strip())
+    assert folder == tmp_path / "rerankit-my-idea"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "18 passed" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["My-Idea", "1st", "a b", "a--b", "../up", ""])
+def test_names_that_make_no_package_are_refused(tmp_path: Path, name: str) -> None:
+    result = run("plugin", "new", name, "--into", tmp_path)
+    assert result.exit_code == 2
+    assert "'name' must be lower-case words" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_new_plugin_overwrites_nothing(tmp_path: Path) -> None:
+    (tmp_path / "rerankit-my-idea").mkdir()
+    assert run("plugin", "new", "my-idea", "--into", tmp_path).exit_code == 2
+    assert list((tmp_path / "rerankit-my-idea").iterdir()) == []
+
+
+def test_bars_appear_on_a_terminal_only(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(
+        PLUGIN.replace(
+            "return -ranking.scores", "list(track(range(50), 'counting sheep')); return -ranking.scores"
+        ).replace("import Stage", "import track, Stage")
+    )
+    rerankit.write(tmp_path / "a.npy", np.eye(3))
+    command = [
+        sys.executable,
+        "-m",
+        "rerankit",
+        "rerank",
+        "a.npy",
+        "-s",
+        "upside",
+        "-o",
+        "b.npz",
+        "--plugin",
+        "slow.py",
+    ]
+    quiet = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert quiet.stderr == "wrote b.npz\n", quiet.stderr
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
+    subprocess.run(command, cwd=tmp_path, stderr=theirs, stdout=subprocess.DEVNULL, env=environment, check=True)
+    os.close(theirs)
+    assert "counting sheep" in _everything(ours)
+
+
+def _everything(terminal: int) -> str:
+    pieces = []
+    while True:
+        try:
+            piece = os.read(terminal, 1 << 16)
+        except OSError:  # how Linux says that the other side is closed
+            break
+        if not piece:
+            break
+        pieces.append(piece)
+    os.close(terminal)
+    return b"".join(pieces).decode()
