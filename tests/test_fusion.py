@@ -13,17 +13,6 @@ NAN = np.nan
 VALUES = np.float32([[[4, 2, NAN, 3]], [[1, 5, 3, NAN]]])
 
 
-def naive_rank(row: np.ndarray) -> np.ndarray:
-    return np.array([NAN if np.isnan(x) else 1 + sum(row > x) + (sum(row == x) - 1) / 2 for x in row])
-
-
-@given(matrices())
-def test_ranks_are_counting(values):
-    values = np.where(values < 0, np.float32(NAN), values)
-    expected = np.array([naive_rank(row) for row in values])
-    np.testing.assert_allclose(fusion.ranks(values), expected)
-
-
 @pytest.mark.parametrize(
     ("normalise", "expected"),
     [

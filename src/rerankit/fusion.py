@@ -15,29 +15,7 @@ from rerankit.arrays import FloatArray, IntArray
 from rerankit.errors import InputError, rule
 from rerankit.problem import as_problem
 from rerankit.ranking import Ranking
-
-
-def ranks(values: FloatArray) -> FloatArray:
-    """Places from 1 along the last axis, best first; tied ones share, NaN stays NaN.
-
-    >>> ranks(np.float32([[5, np.nan, 7, 5]]))
-    array([[2.5, nan, 1. , 2.5]], dtype=float32)
-    """
-    size = values.shape[-1]
-    flat = values.reshape(-1, size)
-    by_score = np.argsort(-flat, axis=1, kind="stable")  # NaN sorts last
-    ordered = np.take_along_axis(flat, by_score, axis=1)
-    place = np.arange(size)
-    starts = np.ones(flat.shape, bool)
-    starts[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-    ends = np.ones(flat.shape, bool)
-    ends[:, :-1] = starts[:, 1:]
-    first = np.maximum.accumulate(np.where(starts, place, 0), axis=1)
-    last = np.minimum.accumulate(np.where(ends, place, size - 1)[:, ::-1], axis=1)[:, ::-1]
-    shared = np.empty(flat.shape, np.float32)
-    np.put_along_axis(shared, by_score, ((first + last) / 2 + 1).astype(np.float32), axis=1)
-    result: FloatArray = np.where(np.isnan(flat), np.float32(np.nan), shared).reshape(values.shape)
-    return result
+from rerankit.ranks import shared_ranks
 
 
 def min_max(values: FloatArray) -> FloatArray:
@@ -66,7 +44,7 @@ def softmax(values: FloatArray) -> FloatArray:
 def rank_score(values: FloatArray) -> FloatArray:
     """1 for the best of n items, down to 1/n for the worst."""
     count = np.sum(~np.isnan(values), axis=-1, keepdims=True)
-    result: FloatArray = ((count - ranks(values) + 1) / count).astype(np.float32)
+    result: FloatArray = ((count - shared_ranks(values) + 1) / count).astype(np.float32)
     return result
 
 
@@ -94,7 +72,7 @@ def combine(
     """
     share = np.asarray(weights, np.float32)[:, None, None]
     if method == "rrf":
-        points = 1 / (np.float32(rrf_k) + ranks(values))
+        points = 1 / (np.float32(rrf_k) + shared_ranks(values))
     elif method == "borda":
         points = _borda(values)
     else:
@@ -109,7 +87,7 @@ def _borda(values: FloatArray) -> FloatArray:
     size = values.shape[-1]
     known = np.sum(~np.isnan(values), axis=-1, keepdims=True)
     left_over = (size - known - 1) / 2  # absent items share the places behind the known ones
-    points: FloatArray = np.where(np.isnan(values), left_over, size - ranks(values)).astype(np.float32)
+    points: FloatArray = np.where(np.isnan(values), left_over, size - shared_ranks(values)).astype(np.float32)
     return points
 
 

@@ -7,7 +7,6 @@ from hypothesis import given
 import rerankit
 from rerankit import Bank, Problem, stage
 from rerankit.errors import InputError
-from rerankit.stages.mutual_rank import ranks_among, shared_ranks
 from strategies import distinct, matrices
 
 
@@ -81,16 +80,3 @@ def test_top_k_lists_equal_the_matrix_when_they_hold_all_of_it():
     whole = Problem(scores)
     listed = Problem.from_rankings(whole.ranking().indices, whole.ranking().scores, 6)
     assert rerankit.rerank(listed, "mutual-rank") == rerankit.rerank(whole, "mutual-rank")
-
-
-def test_ranks_in_blocks_are_the_same():
-    scores = distinct(20, 30)
-    items = np.argsort(-scores, axis=1)[:, :5]
-    own = np.take_along_axis(scores, items, axis=1)
-    whole = ranks_among(Problem(scores).scores, items, own)
-    with rerankit.settings.using(memory_budget=500):
-        assert np.array_equal(ranks_among(Problem(scores).scores, items, own), whole)
-
-
-def test_shared_ranks():
-    assert shared_ranks(np.float32([[1, 1, 1]])).tolist() == [[2, 2, 2]]

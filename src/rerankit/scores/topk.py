@@ -25,11 +25,15 @@ _PIECE_BYTES = 8_000_000  # a thread's share of a block: about what stays in the
 
 def keys_of(scores: FloatArray, indices: IntArray) -> Keys:
     """Sort keys for items (indices below 2³²−1; −1 is padding and sorts last), shape as given."""
-    bits = (scores + np.float32(0)).view(np.uint32)  # + 0 turns −0.0 into 0.0, which must tie with it
-    ascending = np.where(bits & _SIGN, ~bits, bits | _SIGN)
-    keys: Keys = ((~ascending).astype(np.uint64) << np.uint64(32)) | (indices.astype(np.uint64) & _LOW)
+    keys: Keys = ((~ascending_bits(scores)).astype(np.uint64) << np.uint64(32)) | (indices.astype(np.uint64) & _LOW)
     keys[np.broadcast_to(indices < 0, keys.shape)] = _LAST
     return keys
+
+
+def ascending_bits(scores: FloatArray) -> NDArray[np.uint32]:
+    """The scores' bits as numbers that rise with them."""
+    bits = (scores + np.float32(0)).view(np.uint32)  # + 0 turns −0.0 into 0.0, which must tie with it
+    return np.where(bits & _SIGN, ~bits, bits | _SIGN)
 
 
 def indices_of(keys: Keys) -> IntArray:

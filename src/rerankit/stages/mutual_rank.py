@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 from rerankit import checks
-from rerankit.arrays import FloatArray, IntArray
-from rerankit.events import track
+from rerankit.arrays import FloatArray
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
-from rerankit.scores import Scores, blocks
+from rerankit.ranks import ranks_among, shared_ranks
 from rerankit.stages._banks import BankStage, check_bank
 
 
@@ -39,49 +38,9 @@ class MutualRank(BankStage):
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         indices = np.where(ranking.mask, ranking.indices, 0)
         own = problem.scores.pairs(np.arange(len(ranking))[:, None], indices)
-        forward = shared_ranks(np.where(ranking.mask, own, -np.inf))
-        others = self.other_queries(problem)
-        backward = ranks_among(others, indices, own)
+        forward = shared_ranks(np.where(ranking.mask & np.isfinite(own), own, np.float32(np.nan)))
+        backward = ranks_among(self.other_queries(problem), indices, own)
+        # A candidate the problem has no score for (top-k lists after another stage) goes behind the others.
+        forward = np.where(np.isnan(forward), ranking.shape[1] + 1, forward)
         scores: FloatArray = -(np.log(forward) + np.float32(self.weight) * np.log(backward))
         return scores
-
-
-def shared_ranks(scores: FloatArray) -> FloatArray:
-    """Ranks (rows, K) from 1 of each row's scores, tied ones sharing the mean of their places.
-
-    >>> shared_ranks(np.float32([[3, 1, 3]]))
-    array([[1.5, 3. , 1.5]], dtype=float32)
-    """
-    ascending = np.sort(scores, axis=1)
-    ranks = np.empty(scores.shape, np.float32)
-    for row, (levels, values) in enumerate(zip(ascending, scores, strict=True)):
-        ranks[row] = _ranks_below(levels, values)
-    return ranks
-
-
-def ranks_among(others: Scores, items: IntArray, scores: FloatArray) -> FloatArray:
-    """For each candidate (queries, K): the rank, from 1, its score would have among the item's `others`.
-
-    `scores` are those of the pairs (query, item). Column after column of `others` is sorted once, in blocks.
-    """
-    flat_items, flat_scores = items.reshape(-1), scores.reshape(-1)
-    by_item = np.argsort(flat_items, kind="stable")
-    starts = np.searchsorted(flat_items[by_item], np.arange(others.shape[1] + 1))
-    ranks = np.empty(len(flat_items), np.float32)
-    columns = others.T
-    wanted = np.flatnonzero(np.diff(starts))
-    work = list(blocks(len(wanted), others.shape[0] * 8, share=0.5))
-    for block in track(work, "ranks among the queries"):
-        ascending = np.sort(columns.rows(wanted[block]), axis=1)
-        for levels, item in zip(ascending, wanted[block], strict=True):
-            cells = by_item[starts[item] : starts[item + 1]]
-            ranks[cells] = _ranks_below(levels, flat_scores[cells])
-    return ranks.reshape(items.shape)
-
-
-def _ranks_below(ascending: FloatArray, values: FloatArray) -> FloatArray:
-    """Ranks of values among ascending levels; equal levels share their places."""
-    above = len(ascending) - np.searchsorted(ascending, values, "right")
-    equal = np.searchsorted(ascending, values, "right") - np.searchsorted(ascending, values, "left")
-    ranks: FloatArray = (1 + above + np.maximum(equal - 1, 0) / 2).astype(np.float32)
-    return ranks

@@ -1,0 +1,73 @@
+"""Ranks: the places of scores among other scores, from 1, tied ones sharing the mean of their places."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rerankit.arrays import FloatArray, IntArray
+from rerankit.events import track
+from rerankit.scores import Scores, blocks
+from rerankit.scores.topk import ascending_bits
+
+
+def shared_ranks(values: FloatArray) -> FloatArray:
+    """Places along the last axis, best first; NaN has none and stays NaN.
+
+    >>> shared_ranks(np.float32([[5, np.nan, 7, 5]]))
+    array([[2.5, nan, 1. , 2.5]], dtype=float32)
+    """
+    size = values.shape[-1]
+    flat = values.reshape(-1, size)
+    by_score = np.argsort(-flat, axis=1, kind="stable")  # NaN sorts last
+    ordered = np.take_along_axis(flat, by_score, axis=1)
+    place = np.arange(size)
+    starts = np.ones(flat.shape, bool)
+    starts[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    ends = np.ones(flat.shape, bool)
+    ends[:, :-1] = starts[:, 1:]
+    first = np.maximum.accumulate(np.where(starts, place, 0), axis=1)
+    last = np.minimum.accumulate(np.where(ends, place, size - 1)[:, ::-1], axis=1)[:, ::-1]
+    shared = np.empty(flat.shape, np.float32)
+    np.put_along_axis(shared, by_score, ((first + last) / 2 + 1).astype(np.float32), axis=1)
+    result: FloatArray = np.where(np.isnan(flat), np.float32(np.nan), shared).reshape(values.shape)
+    return result
+
+
+def ranks_among(others: Scores, items: IntArray, scores: FloatArray) -> FloatArray:
+    """For each candidate (queries, K): the rank its score would have among the item's scores in `others`.
+
+    `scores` belong to the pairs (query, item); `others` (rows, gallery) is read column by column, in blocks,
+    and each column is sorted once. A score that is itself among the others counts once.
+    """
+    flat_items, flat_scores = items.reshape(-1), scores.reshape(-1)
+    by_item = np.argsort(flat_items, kind="stable")
+    counts = np.bincount(flat_items, minlength=others.shape[1])
+    wanted = np.flatnonzero(counts)
+    starts = np.concatenate([[0], np.cumsum(counts[wanted])])
+    columns = others.T
+    ranks = np.empty(len(flat_items), np.float32)
+    # A cell costs 4 bytes as read, 4 sorted and 8 as a key.
+    for block in track(list(blocks(len(wanted), others.shape[0] * 16)), "ranks among the queries"):
+        ascending = np.sort(columns.rows(wanted[block]), axis=1)
+        cells = by_item[starts[block.start] : starts[block.stop]]
+        rows = np.repeat(np.arange(len(ascending)), counts[wanted[block]])
+        ranks[cells] = _ranks_in_rows(ascending, rows, flat_scores[cells])
+    return ranks.reshape(items.shape)
+
+
+def _ranks_in_rows(ascending: FloatArray, rows: IntArray, values: FloatArray) -> FloatArray:
+    """The rank of each value among one row of ascending levels."""
+    # One search for all rows: a row's number in front of a score's bits makes the whole table ascend.
+    table = _row_keys(np.arange(len(ascending))[:, None], ascending).reshape(-1)
+    sought = _row_keys(rows, values)
+    after = np.searchsorted(table, sought, "right")
+    above = (rows + 1) * ascending.shape[1] - after
+    equal = after - np.searchsorted(table, sought, "left")
+    ranks: FloatArray = (1 + above + np.maximum(equal - 1, 0) / 2).astype(np.float32)
+    return ranks
+
+
+def _row_keys(rows: IntArray, values: FloatArray) -> NDArray[np.uint64]:
+    keys: NDArray[np.uint64] = (rows.astype(np.uint64) << np.uint64(32)) | ascending_bits(values)
+    return keys
