@@ -33,7 +33,8 @@ def keys_of(scores: FloatArray, indices: IntArray) -> Keys:
 def ascending_bits(scores: FloatArray) -> NDArray[np.uint32]:
     """The scores' bits as numbers that rise with them."""
     bits = (scores + np.float32(0)).view(np.uint32)  # + 0 turns −0.0 into 0.0, which must tie with it
-    return np.where(bits & _SIGN, ~bits, bits | _SIGN)
+    ascending: NDArray[np.uint32] = np.where(bits & _SIGN, ~bits, bits | _SIGN)
+    return ascending
 
 
 def indices_of(keys: Keys) -> IntArray:
