@@ -19,6 +19,8 @@ from rerankit.arrays import (
 from rerankit.scores.blocks import blocks
 from rerankit.scores.topk import topk_dense
 
+_TILE = 64
+
 
 class DenseScores:
     """A matrix of scores (rows, columns), kept as given and turned to float32 block by block.
@@ -53,7 +55,7 @@ class DenseScores:
         return self._view(self._array.T)
 
     def rows(self, rows: slice | IntArray | None = None) -> FloatArray:
-        given = self._array if rows is None else self._array[rows]
+        given = _rows_of(self._array, slice(None) if rows is None else rows)
         block = float32(given, self._argument)
         if not self._checked:
             check_finite(block, self._argument, rows.start or 0 if isinstance(rows, slice) else 0)
@@ -66,10 +68,7 @@ class DenseScores:
         return cells
 
     def topk(self, k: int) -> tuple[IntArray, FloatArray]:
-        # A transposed matrix is read down its columns; a block turned to rows once is faster to scan.
-        parts = [
-            topk_dense(np.ascontiguousarray(self.rows(block)), k) for block in blocks(self.shape[0], self.shape[1] * 8)
-        ]
+        parts = [topk_dense(self.rows(block), k) for block in blocks(self.shape[0], self.shape[1] * 8)]
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
     def take(self, rows: IntArray | None = None, columns: IntArray | None = None) -> DenseScores:
@@ -80,3 +79,14 @@ class DenseScores:
         view = object.__new__(DenseScores)
         view._array, view._argument, view._checked = frozen(array), self._argument, self._checked
         return view
+
+
+def _rows_of(array: AnyArray, rows: slice | IntArray) -> AnyArray:
+    """Some rows; those of a transposed matrix are turned in tiles, since reading down columns misses the cache."""
+    if array.flags.c_contiguous or not array.T.flags.c_contiguous:
+        return array[rows]
+    columns = array.T[:, rows]
+    turned = np.empty(columns.shape[::-1], array.dtype)
+    for at in range(0, len(columns), _TILE):
+        turned[:, at : at + _TILE] = columns[at : at + _TILE].T
+    return turned

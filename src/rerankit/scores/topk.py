@@ -7,14 +7,11 @@ not, on any number of threads, gives the same answer.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 from numpy.typing import NDArray
 
 from rerankit.arrays import FloatArray, IntArray
+from rerankit.threads import in_threads
 
 Keys = NDArray[np.uint64]
 _LAST = np.uint64(0xFFFF_FFFF_FFFF_FFFF)  # sorts behind every real item: stands for padding
@@ -69,16 +66,8 @@ def topk_dense(block: FloatArray, k: int, first_column: int = 0) -> tuple[IntArr
     k = min(k, block.shape[1])
     piece = max(1, _PIECE_BYTES // max(1, block.itemsize * block.shape[1]))
     pieces = [block[at : at + piece] for at in range(0, len(block), piece)]
-    keys = np.concatenate(_in_threads(lambda part: _smallest_keys(part, k, first_column), pieces))
+    keys = np.concatenate(in_threads(lambda part: _smallest_keys(part, k, first_column), pieces))
     return indices_of(keys), scores_of(keys)
-
-
-def _in_threads(work: Callable[[FloatArray], Keys], pieces: list[FloatArray]) -> list[Keys]:
-    workers = min(len(pieces), os.cpu_count() or 1, 16)
-    if workers < 2:
-        return [work(piece) for piece in pieces]
-    with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(work, pieces))
 
 
 def _smallest_keys(block: FloatArray, k: int, first_column: int) -> Keys:
