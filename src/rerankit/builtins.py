@@ -34,6 +34,7 @@ METRICS = {
     "mrr": "rerankit.metrics.reciprocal_rank:reciprocal_rank",
     "ndcg": "rerankit.metrics.gain:ndcg",
     "precision": "rerankit.metrics.recall:precision",
+    "precision_found": "rerankit.metrics.recall:precision_found",
     "r_precision": "rerankit.metrics.recall:r_precision",
     "recall": "rerankit.metrics.recall:recall",
     "rsum": "rerankit.metrics.rsum:rsum",
@@ -42,9 +43,17 @@ METRICS = {
 }
 
 TASKS = {
+    "circo": "rerankit.tasks.circo:CIRCO",
+    "cirr": "rerankit.tasks.cirr:CIRR",
     "coco-1k": "rerankit.tasks.coco:Coco1K",
     "coco-5k": "rerankit.tasks.coco:Coco5K",
+    "eccv-caption": "rerankit.tasks.eccv_caption:EccvCaption",
+    "fashion-iq": "rerankit.tasks.fashion_iq:FashionIQ",
     "flickr30k": "rerankit.tasks.flickr30k:Flickr30K",
+    "generic": "rerankit.tasks.generic:Generic",
+    "market1501": "rerankit.tasks.market1501:Market1501",
+    "roxford5k": "rerankit.tasks.revisited:ROxford",
+    "rparis6k": "rerankit.tasks.revisited:RParis",
 }
 
 FORMATS = {

@@ -17,6 +17,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "parquet": ("pyarrow",),
     "report": ("matplotlib", "PIL"),
     "demo": ("sklearn", "matplotlib", "PIL"),
+    "eccv": ("eccv_caption",),
     "distributed": ("torch", "accelerate"),
 }
 """Every extra of the distribution and the modules it brings."""

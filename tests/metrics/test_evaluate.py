@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from metrics_naive import ORACLES, expected
 
+from metrics.naive import ORACLES, expected
 from rerankit import ListScores, Problem, Ranking, Relevance
 from rerankit.errors import InputError
 from rerankit.metrics import evaluate, evaluate_both

@@ -120,3 +120,10 @@ def _assemble(
     totals = truth.relevant.counts
     earlier = seen - base[query]
     return Places(query, above, size, relevant, gain, earlier, indptr, totals, ideal, truth.relevant.indptr)
+
+
+def first_at(size: int, relevant: int) -> FloatArray:
+    """Chance that the first of `relevant` in a random order of `size` items is at place 1, 2, … ."""
+    steps = np.arange(size - relevant)
+    later = (size - relevant - steps) / (size - 1.0 - steps)
+    return relevant / size * np.concatenate([[1.0], np.cumprod(later)])

@@ -6,7 +6,7 @@ import numpy as np
 
 from rerankit.metrics.average_precision import harmonic_between
 from rerankit.metrics.lists import FloatArray
-from rerankit.metrics.places import Places
+from rerankit.metrics.places import Places, first_at
 
 
 def reciprocal_rank(places: Places, k: int | None = None) -> FloatArray:
@@ -20,14 +20,7 @@ def reciprocal_rank(places: Places, k: int | None = None) -> FloatArray:
     if one.any():
         found[one] = harmonic_between(above[one], above[one] + within[one]) / size[one]
     for group in np.flatnonzero((relevant > 1) & (size > 1)):
-        chance = _first_at(int(size[group]), int(relevant[group]))[: within[group]]
+        chance = first_at(int(size[group]), int(relevant[group]))[: within[group]]
         found[group] = (chance / (above[group] + 1.0 + np.arange(len(chance)))).sum()
     values[places.query[first]] = found
     return values
-
-
-def _first_at(size: int, relevant: int) -> FloatArray:
-    """Chance that the first of `relevant` in a random order of `size` items is at place 1, 2, … ."""
-    steps = np.arange(size - relevant)
-    later = (size - relevant - steps) / (size - 1.0 - steps)
-    return relevant / size * np.concatenate([[1.0], np.cumprod(later)])

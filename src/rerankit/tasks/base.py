@@ -22,7 +22,7 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class DataFile:
-    """A file of the dataset, relative to the data folder; `{}`-free and exactly as the dataset names it."""
+    """A file (or folder) of the dataset, relative to the data folder, named as the dataset names it."""
 
     path: str
     what: str
@@ -163,25 +163,36 @@ class Task(ABC):
         return f"{type(self).__name__}({params})"
 
     def checksum(self, data: Path) -> str:
-        """SHA-256 over the counted files that are there, by name and content."""
+        """SHA-256 over the counted files that are there, by name and content; of a folder, over its file names."""
         total = hashlib.sha256()
         for each in self.files:
-            path = data / each.path
-            if each.counted and path.is_file():
-                total.update(each.path.encode())
-                with path.open("rb") as file:
-                    for block in iter(lambda: file.read(1 << 20), b""):
-                        total.update(block)
+            path = located(data, each.path)
+            if not each.counted or not path.exists():
+                continue
+            total.update(each.path.encode())
+            if path.is_dir():
+                total.update("\n".join(sorted(inner.name for inner in path.iterdir())).encode())
+                continue
+            with path.open("rb") as file:
+                for block in iter(lambda: file.read(1 << 20), b""):
+                    total.update(block)
         return total.hexdigest()
+
+
+def located(data: Path, path: str) -> Path:
+    """A file of the dataset: where its layout has it, else by its name alone in the data folder."""
+    exact = data / path
+    flat = data / exact.name
+    return flat if not exact.exists() and flat.exists() else exact
 
 
 def check_files(task: Task, data: Path) -> None:
     """All files that are not optional must be there; the error lists every expected file."""
-    missing = [each for each in task.files if not each.optional and not (data / each.path).is_file()]
+    missing = [each for each in task.files if not each.optional and not located(data, each.path).exists()]
     if not missing:
         return
     lines = [
-        f"  {'missing' if each in missing else 'present' if (data / each.path).is_file() else 'absent '} "
+        f"  {'missing' if each in missing else 'present' if located(data, each.path).exists() else 'absent '} "
         f"{each.path}: {each.what}{' (optional)' if each.optional else ''}"
         for each in task.files
     ]

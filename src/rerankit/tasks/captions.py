@@ -15,7 +15,7 @@ from rerankit.errors import FormatError, rule
 from rerankit.metrics import Evaluation
 from rerankit.metrics.lists import IntArray
 from rerankit.relevance import Relevance
-from rerankit.tasks.base import Benchmark, DataFile, Matrix, Part, Task, counted, fault, grouped
+from rerankit.tasks.base import Benchmark, DataFile, Matrix, Part, Task, counted, fault, grouped, located
 from rerankit.tasks.files import field, read_json, read_lines, write_json
 
 METRICS = ("success@1", "success@5", "success@10", "median_rank", "mean_rank", "rsum")
@@ -80,7 +80,7 @@ class CaptionTask(Task):
     def captioned(self, data: Path) -> Captioned:
         """Pictures and captions of the split."""
         json, caps, ids = (
-            data / path
+            located(data, path)
             for path in (
                 self.json_name,
                 f"{self.folder}/{self.plain_split}_caps.txt",

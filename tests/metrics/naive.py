@@ -35,6 +35,14 @@ def precision(k: int) -> Callable[[list[float], list[float]], float]:
     return lambda ranked, every: sum(grade > 0 for grade in ranked[:k]) / k
 
 
+def precision_found(k: int) -> Callable[[list[float], list[float]], float]:
+    def metric(ranked: list[float], every: list[float]) -> float:
+        last = max(place + 1 for place, grade in enumerate(ranked) if grade > 0)
+        return precision(min(k, last))(ranked, every)
+
+    return metric
+
+
 def r_precision(ranked: list[float], every: list[float]) -> float:
     return sum(grade > 0 for grade in ranked[: len(every)]) / len(every)
 
@@ -98,6 +106,8 @@ ORACLES = {
     "recall@2": recall(2),
     "recall@9": recall(9),
     "precision@2": precision(2),
+    "precision_found@2": precision_found(2),
+    "precision_found@4": precision_found(4),
     "r_precision": r_precision,
     "map": average_precision(),
     "map@2": average_precision(2),

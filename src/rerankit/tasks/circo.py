@@ -1,0 +1,132 @@
+"""CIRCO: composed retrieval on real pictures with several targets per query."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from rerankit.metrics import Evaluation
+from rerankit.ranking import Ranking
+from rerankit.relevance import Relevance
+from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, counted, fault, grouped, located
+from rerankit.tasks.files import field, read_json, write_json
+from rerankit.tasks.submission import names_of, read_lists, write_lists
+
+_IMAGES = "COCO2017_unlabeled/annotations/image_info_unlabeled2017.json"
+
+
+class CIRCO(Task):
+    """Queries of a picture and a remark against all 123,403 unlabelled pictures of COCO 2017.
+
+    gallery: how many pictures there must be (None: any number). The test split has no targets: its benchmark
+    has no parts, and `write_server_file` makes the file that the server scores.
+    """
+
+    card: ClassVar[Card] = Card(
+        name="circo",
+        title="CIRCO, validation",
+        citation="Baldrati et al., Zero-shot composed image retrieval with textual inversion, ICCV 2023",
+        licence="CC BY-NC 4.0 (annotations); pictures under Flickr's terms",
+        revision="1.0 (2023)",
+        split="val",
+        direction="picture and remark to picture",
+        metrics=("map@5", "map@10", "map@25", "map@50"),
+        main="map@5",
+        url="https://github.com/miccunifi/CIRCO",
+        notes="average precision cut at k is divided by min(k, targets); the reference picture stays in the gallery",
+    )
+
+    def __init__(self, split: str = "val", gallery: int | None = 123_403) -> None:
+        self.split, self.gallery = split, gallery
+
+    @property
+    def files(self) -> tuple[DataFile, ...]:
+        """Queries, and the list of all pictures."""
+        return (
+            DataFile(f"annotations/{self.split}.json", "queries and targets"),
+            DataFile(_IMAGES, "every picture of the gallery"),
+        )
+
+    def read(self, data: Path) -> Benchmark:
+        """One matrix, one part; on a split without targets no part."""
+        annotations, info = (located(data, each.path) for each in self.files)
+        queries = read_queries(annotations)
+        records = field(read_json(info, dict), "images", info, 0)
+        gallery = [int(field(record, "id", info, row)) for row, record in enumerate(records)]
+        if self.gallery is not None:
+            counted(info, "pictures, the full gallery", self.gallery, len(gallery))
+        place = {image: column for column, image in enumerate(gallery)}
+        _check_known(annotations, info, "references", [query["reference_img_id"] for query in queries], place)
+        parts: tuple[Part, ...] = ()
+        if all("gt_img_ids" in query for query in queries):
+            targets = [query["gt_img_ids"] for query in queries]
+            _check_known(annotations, info, "targets", [image for images in targets for image in images], place)
+            items = [[place[image] for image in images] for images in targets]
+            parts = (Part("circo", Relevance.from_lists(items, len(gallery))),)
+        features = {
+            "reference": [query["reference_img_id"] for query in queries],
+            "captions": [query["relative_caption"] for query in queries],
+        }
+        matrix = Matrix([query["id"] for query in queries], gallery, features)
+        return Benchmark(self, {"scores": matrix}, parts, self.checksum(data))
+
+    def summary(self, results: Mapping[str, Evaluation], parts: Sequence[Part]) -> dict[str, float]:
+        """The figures under their plain names."""
+        return {name.partition("/")[2]: value for name, value in grouped(results, parts).items()}
+
+    def write_server_file(self, benchmark: Benchmark, ranking: Ranking, path: Path) -> None:
+        """The file of the test server: 50 picture ids per query."""
+        matrix = benchmark.matrices["scores"]
+        write_lists(Path(path), names_of(ranking, matrix.query_ids, matrix.gallery_ids, 50), {})
+
+    def read_server_file(self, benchmark: Benchmark, path: Path) -> Ranking:
+        """A file written for the server, as a ranking."""
+        matrix = benchmark.matrices["scores"]
+        return read_lists(Path(path), {}, matrix.query_ids, matrix.gallery_ids, 50)
+
+    def write_miniature(self, data: Path, seed: int = 0) -> CIRCO:
+        """Made-up ids: seven queries with one to four targets among sixty pictures."""
+        rng = np.random.default_rng(seed)
+        gallery = rng.choice(np.arange(1000, 9999), 60, replace=False).tolist()
+        queries = []
+        for row in range(7):
+            reference, *targets = rng.choice(gallery, 2 + row % 4, replace=False).tolist()
+            queries.append(
+                {
+                    "reference_img_id": reference,
+                    "target_img_id": targets[0],
+                    "relative_caption": f"has {row} of them",
+                    "shared_concept": "things",
+                    "gt_img_ids": targets,
+                    "id": row,
+                }
+            )
+        write_json(data / f"annotations/{self.split}.json", queries)
+        images = [{"id": image, "file_name": f"{image:012d}.jpg"} for image in gallery]
+        write_json(data / _IMAGES, {"images": images})
+        return CIRCO(self.split, len(gallery))
+
+
+def read_queries(path: Path) -> list[dict[str, Any]]:
+    """The queries of an annotation file, their targets each once."""
+    queries: list[dict[str, Any]] = []
+    for row, entry in enumerate(read_json(path, list)):
+        query = {name: field(entry, name, path, row) for name in ("reference_img_id", "relative_caption", "id")}
+        if "gt_img_ids" in entry:
+            query["gt_img_ids"] = list(entry["gt_img_ids"])
+        queries.append(query)
+    twice = [
+        query["id"] for query in queries if len(set(query.get("gt_img_ids", ()))) < len(query.get("gt_img_ids", ()))
+    ]
+    if twice:
+        raise fault(path, "must name a target once", twice, len(queries))
+    return queries
+
+
+def _check_known(path: Path, info: Path, what: str, images: Sequence[int], known: Mapping[int, int]) -> None:
+    lost = [image for image in images if image not in known]
+    if lost:
+        raise fault(path, f"must have {what} that are in the gallery {info.name}", lost, len(images))

@@ -1,0 +1,176 @@
+"""CIRR: a picture, a remark on how the wanted one differs, and a small set of look-alikes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from rerankit.errors import InputError
+from rerankit.metrics import Evaluation
+from rerankit.ranking import Ranking
+from rerankit.relevance import Relevance
+from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, counted, fault, grouped, located
+from rerankit.tasks.files import field, read_json, write_json
+from rerankit.tasks.submission import names_of, read_lists, write_lists
+
+GALLERY = {"val": 2297, "test1": 2316}
+_SUBSET = "subset_success@1"
+
+
+class CIRR(Task):
+    """Queries of a picture and a remark; the reference picture is left out of its own gallery.
+
+    gallery: how many pictures the split has, asserted (None: any number). The test split has no targets: its
+    benchmark has no parts, and `write_server_files` makes the two files that the server scores.
+    """
+
+    card: ClassVar[Card] = Card(
+        name="cirr",
+        title="CIRR, validation",
+        citation="Liu et al., Image retrieval on real-life images with pre-trained vision-and-language models, "
+        "ICCV 2021",
+        licence="MIT (annotations)",
+        revision="rc2",
+        split="val",
+        direction="picture and remark to picture",
+        metrics=("success@1", "success@5", "success@10", "success@50", _SUBSET, "subset_success@2", "subset_success@3"),
+        main="mean of success@5 and subset_success@1",
+        url="https://github.com/Cuberick-Orion/CIRR",
+        notes="rows follow the caption file, columns the names of the split file in their order",
+    )
+
+    def __init__(self, split: str = "val", gallery: int | str | None = "published") -> None:
+        self.split, self.gallery = split, gallery
+
+    @property
+    def files(self) -> tuple[DataFile, ...]:
+        """Captions and gallery of the split."""
+        return (
+            DataFile(f"captions/cap.rc2.{self.split}.json", "queries"),
+            DataFile(f"image_splits/split.rc2.{self.split}.json", "gallery"),
+        )
+
+    def read(self, data: Path) -> Benchmark:
+        """One matrix, one part; on a split without targets no part."""
+        captions, split = (located(data, each.path) for each in self.files)
+        queries, pictures = read_json(captions, list), read_json(split, dict)
+        wanted = GALLERY.get(self.split) if self.gallery == "published" else self.gallery
+        if isinstance(wanted, int):
+            counted(split, "pictures, the full gallery", wanted, len(pictures))
+        place = {name: column for column, name in enumerate(pictures)}
+        references = _names(queries, "reference", captions)
+        members = [field(field(q, "img_set", captions, row), "members", captions, row) for row, q in enumerate(queries)]
+        _check_known(captions, split, "references", references, place)
+        _check_known(captions, split, "subset members", [name for names in members for name in names], place)
+        features = {
+            "reference": references,
+            "captions": [str(field(query, "caption", captions, row)) for row, query in enumerate(queries)],
+        }
+        ids = [field(query, "pairid", captions, row) for row, query in enumerate(queries)]
+        if len(set(ids)) != len(ids):
+            raise fault(captions, "must name a query once", [x for x in ids if ids.count(x) > 1], len(ids))
+        parts: tuple[Part, ...] = ()
+        if all("target_hard" in query for query in queries):
+            targets = _names(queries, "target_hard", captions)
+            _check_known(captions, split, "targets", targets, place)
+            parts = (_part(place, references, targets, members),)
+        extras = {"members": members}
+        return Benchmark(
+            self, {"scores": Matrix(ids, list(pictures), features)}, parts, self.checksum(data), extras=extras
+        )
+
+    def summary(self, results: Mapping[str, Evaluation], parts: Sequence[Part]) -> dict[str, float]:
+        """The figures, and the mean by which the field compares."""
+        figures = grouped(results, parts)
+        own = {name.partition("/")[2]: value for name, value in figures.items()}
+        return {**own, self.card.main: (own["success@5"] + own[_SUBSET]) / 2}
+
+    def write_server_files(
+        self, benchmark: Benchmark, ranking: Ranking, recall: Path, subset: Path | None = None
+    ) -> None:
+        """The two files of the test server: 50 names per query, and 3 names of each query's own set.
+
+        The reference picture is taken out. For the second file the ranking must hold the set's members.
+        """
+        names = {str(name): row for row, name in enumerate(benchmark.matrices["scores"].gallery_ids)}
+        ranked = _without_references(benchmark, ranking)
+        matrix = benchmark.matrices["scores"]
+        head = {"version": "rc2", "metric": "recall"}
+        write_lists(recall, names_of(ranked, matrix.query_ids, matrix.gallery_ids, 50), head)
+        if subset is not None:
+            inside = [[names[str(name)] for name in members] for members in benchmark.extras["members"]]
+            lists = names_of(_only(ranked, inside), matrix.query_ids, matrix.gallery_ids, 3)
+            write_lists(subset, lists, {**head, "metric": "recall_subset"})
+
+    def read_server_file(self, benchmark: Benchmark, path: Path, metric: str = "recall") -> Ranking:
+        """A file written for the server, as a ranking."""
+        matrix = benchmark.matrices["scores"]
+        length = {"recall": 50, "recall_subset": 3}.get(metric)
+        if length is None:
+            raise InputError(f"'metric' must be 'recall' or 'recall_subset' (got {metric!r})")
+        header = {"version": "rc2", "metric": metric}
+        return read_lists(Path(path), header, matrix.query_ids, matrix.gallery_ids, length)
+
+    def write_miniature(self, data: Path, seed: int = 0) -> CIRR:
+        """A dozen made-up names in sets of six."""
+        rng = np.random.default_rng(seed)
+        names = [f"dev-{n}-{n % 2}-img{n % 3}" for n in range(60)]
+        queries: list[dict[str, Any]] = []
+        for row in range(8):
+            members = rng.choice(names, 6, replace=False).tolist()
+            made = {
+                "pairid": 100 + row,
+                "reference": members[0],
+                "target_hard": members[1 + row % 5],
+                "target_soft": {members[1 + row % 5]: 1.0},
+                "caption": f"the same with {row} more of them",
+                "img_set": {"id": row, "members": rng.permutation(members).tolist()},
+            }
+            queries.append(made)
+        write_json(data / f"captions/cap.rc2.{self.split}.json", queries)
+        write_json(data / f"image_splits/split.rc2.{self.split}.json", {name: f"./dev/{name}.png" for name in names})
+        return CIRR(self.split, len(names))
+
+
+def _names(queries: Sequence[Any], name: str, path: Path) -> list[str]:
+    return [str(field(query, name, path, row)) for row, query in enumerate(queries)]
+
+
+def _check_known(path: Path, split: Path, what: str, names: Sequence[str], known: Mapping[str, int]) -> None:
+    lost = [name for name in names if name not in known]
+    if lost:
+        raise fault(path, f"must have {what} that are in the gallery {split.name}", lost, len(names))
+
+
+def _part(
+    place: Mapping[str, int], references: Sequence[str], targets: Sequence[str], members: Sequence[Sequence[str]]
+) -> Part:
+    relevance = Relevance.from_lists(
+        [[place[name]] for name in targets], len(place), excluded=[[place[name]] for name in references]
+    )
+    return Part("cirr", relevance, subset=[[place[name] for name in names] for names in members])
+
+
+def _without_references(benchmark: Benchmark, ranking: Ranking) -> Ranking:
+    matrix = benchmark.matrices["scores"]
+    place = {name: column for column, name in enumerate(matrix.gallery_ids)}
+    out = np.array([place[name] for name in matrix.features["reference"]])
+    return _kept(ranking, ranking.indices != out[:, None])
+
+
+def _only(ranking: Ranking, inside: Sequence[Sequence[int]]) -> Ranking:
+    kept = np.array([np.isin(row, allowed) for row, allowed in zip(ranking.indices, inside, strict=True)])
+    return _kept(ranking, kept)
+
+
+def _kept(ranking: Ranking, kept: np.ndarray[Any, np.dtype[np.bool_]]) -> Ranking:
+    """The ranking with only some places, in their order."""
+    kept = kept & ranking.mask
+    order = np.argsort(~kept, axis=1, kind="stable")
+    there = np.take_along_axis(kept, order, axis=1)
+    indices = np.where(there, np.take_along_axis(ranking.indices, order, axis=1), -1)
+    scores = np.where(there, np.take_along_axis(ranking.scores, order, axis=1), -np.inf)
+    return Ranking(indices, scores, gallery_size=ranking.gallery_size)

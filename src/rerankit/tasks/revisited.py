@@ -1,0 +1,152 @@
+"""Revisited Oxford and Paris: buildings, in an easy, a medium and a hard setting."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from rerankit.errors import FormatError
+from rerankit.relevance import Relevance
+from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, counted, located
+from rerankit.tasks.files import field, read_json
+
+METRICS = ("map_trapezoid", "precision_found@1", "precision_found@5", "precision_found@10")
+# What is right and what is left out in each setting.
+SETTINGS = {
+    "easy": (("easy",), ("junk", "hard")),
+    "medium": (("easy", "hard"), ("junk",)),
+    "hard": (("hard",), ("junk", "easy")),
+}
+
+
+def _card(name: str, title: str) -> Card:
+    return Card(
+        name=name,
+        title=title,
+        citation="Radenović et al., Revisiting Oxford and Paris: large-scale image retrieval benchmarking, CVPR 2018",
+        licence="annotations: no licence stated; pictures under Flickr's terms",
+        revision="2018",
+        split="test",
+        direction="query picture to gallery pictures",
+        metrics=METRICS,
+        main="medium/map_trapezoid",
+        url="http://cmp.felk.cvut.cz/revisitop/",
+        notes="queries without a right picture in a setting are left out of it; rows follow qimlist, columns imlist",
+    )
+
+
+class ROxford(Task):
+    """One matrix, three parts. queries, gallery: how many pictures there must be (None: any number)."""
+
+    card: ClassVar[Card] = _card("roxford5k", "Revisited Oxford")
+    stem: ClassVar[str] = "gnd_roxford5k"
+
+    def __init__(self, queries: int | None = 70, gallery: int | None = 4993) -> None:
+        self.queries, self.gallery = queries, gallery
+
+    @property
+    def files(self) -> tuple[DataFile, ...]:
+        """The ground truth, a pickle (only lists, texts, numbers and arrays are unpickled)."""
+        return (DataFile(f"{self.stem}.pkl", "ground truth (or the same as .json)"),)
+
+    def load(self, data: str | Path) -> Benchmark:
+        """Read the ground truth, from JSON when there is one."""
+        as_json = Path(data) / f"{self.stem}.json"
+        return self.read(Path(data)) if as_json.is_file() else super().load(data)
+
+    def read(self, data: Path) -> Benchmark:
+        """The three settings."""
+        as_json = data / f"{self.stem}.json"
+        path = as_json if as_json.is_file() else located(data, self.files[0].path)
+        content = read_json(path, dict) if path.suffix == ".json" else read_pickle(path)
+        queries, gallery, truth = (field(content, name, path, 0) for name in ("qimlist", "imlist", "gnd"))
+        for wanted, found, what in ((self.queries, queries, "queries"), (self.gallery, gallery, "gallery pictures")):
+            if wanted is not None:
+                counted(path, what, wanted, len(found))
+        counted(path, "entries in gnd, one per query", len(queries), len(truth))
+        parts = tuple(Part(name, _relevance(truth, name, len(gallery), path)) for name in SETTINGS)
+        matrix = Matrix([str(name) for name in queries], [str(name) for name in gallery])
+        return Benchmark(self, {"scores": matrix}, parts, self.checksum(data), empty="skip")
+
+    def checksum(self, data: Path) -> str:
+        """Over the ground truth as JSON when there is one."""
+        if (data / f"{self.stem}.json").is_file() and not (data / f"{self.stem}.pkl").is_file():
+            return super().checksum(data) + "-json"
+        return super().checksum(data)
+
+    def write_miniature(self, data: Path, seed: int = 0) -> ROxford:
+        """Made-up names: five queries against twenty pictures; the last query has nothing hard."""
+        rng = np.random.default_rng(seed)
+        truth = []
+        for row in range(5):
+            items = rng.permutation(20).tolist()
+            truth.append(
+                {
+                    "bbx": [0.0, 0.0, 10.0, 10.0],
+                    "easy": items[:3],
+                    "hard": items[3:5] if row < 4 else [],
+                    "junk": items[5:7],
+                }
+            )
+        content = {
+            "gnd": truth,
+            "imlist": [f"made_{n:06d}" for n in range(20)],
+            "qimlist": [f"query_{n}" for n in range(5)],
+        }
+        data.mkdir(parents=True, exist_ok=True)
+        (data / f"{self.stem}.pkl").write_bytes(pickle.dumps(content, protocol=2))
+        return type(self)(5, 20)
+
+
+class RParis(ROxford):
+    """The same for Paris."""
+
+    card: ClassVar[Card] = _card("rparis6k", "Revisited Paris")
+    stem: ClassVar[str] = "gnd_rparis6k"
+
+    def __init__(self, queries: int | None = 70, gallery: int | None = 6322) -> None:
+        super().__init__(queries, gallery)
+
+
+def _relevance(truth: Any, setting: str, gallery: int, path: Path) -> Relevance:
+    right, left_out = SETTINGS[setting]
+    items, excluded = [], []
+    for row, entry in enumerate(truth):
+        items.append(_joined(entry, right, path, row))
+        excluded.append(_joined(entry, left_out, path, row))
+    return Relevance.from_lists(items, gallery, excluded=excluded)
+
+
+def _joined(entry: Any, names: tuple[str, ...], path: Path, row: int) -> list[int]:
+    return sorted({int(item) for name in names for item in np.asarray(field(entry, name, path, row)).ravel()})
+
+
+# A pickle runs what it names; these are all that ground truth needs.
+_ALLOWED = {
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy.core.multiarray", "scalar"),
+    ("numpy._core.multiarray", "scalar"),
+    ("_codecs", "encode"),
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it names '{module}.{name}', which is not data")
+        return super().find_class(module, name)
+
+
+def read_pickle(path: Path) -> Any:
+    """Lists, dictionaries, texts, numbers and arrays in a pickle; anything else is refused and not run."""
+    try:
+        with path.open("rb") as file:
+            return _Unpickler(file, encoding="latin1").load()
+    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, ImportError) as cause:
+        raise FormatError(f"{path}: not a pickle of plain data ({cause})") from cause

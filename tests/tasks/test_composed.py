@@ -1,0 +1,188 @@
+"""Fashion-IQ, CIRR and CIRCO: protocol, server files, and files that are wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rerankit import Problem, Ranking
+from rerankit.errors import InputError
+from rerankit.tasks import Benchmark, task
+
+
+def edit(path: Path, change) -> None:  # type: ignore[no-untyped-def]
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def random_scores(benchmark: Benchmark, name: str = "scores") -> np.ndarray:
+    return np.random.default_rng(1).random(benchmark.matrices[name].shape, dtype=np.float32)
+
+
+def test_fashion_iq_galleries_and_means(tmp_path: Path) -> None:
+    original = task("fashion-iq").write_miniature(tmp_path).load(tmp_path)
+    small = task("fashion-iq", gallery="val").load(tmp_path)
+    assert list(original.matrices) == ["dress", "shirt", "toptee"]
+    for name, matrix in original.matrices.items():
+        used = {*matrix.features["reference"]} | {
+            matrix.gallery_ids[i] for part in original.parts if part.name == name for i in part.relevance.indices
+        }
+        assert small.matrices[name].gallery_ids == [name for name in matrix.gallery_ids if name in used]
+    results = {part.name: original.evaluate(part, random_scores(original, part.matrix)) for part in original.parts}
+    summary = original.task.summary(results, original.parts)
+    ten = [summary[f"{name}/success@10"] for name in original.matrices]
+    fifty = [summary[f"{name}/success@50"] for name in original.matrices]
+    assert summary["mean"] == pytest.approx((np.mean(ten) + np.mean(fifty)) / 2)
+    with pytest.raises(InputError, match="'gallery' must be 'original' or 'val'"):
+        task("fashion-iq", gallery="all")
+
+
+def test_fashion_iq_files_may_lie_flat(tmp_path: Path) -> None:
+    small = task("fashion-iq").write_miniature(tmp_path / "deep")
+    (tmp_path / "flat").mkdir()
+    for path in (tmp_path / "deep").rglob("*.json"):
+        (tmp_path / "flat" / path.name).write_bytes(path.read_bytes())
+    assert small.load(tmp_path / "flat").checksum == small.load(tmp_path / "deep").checksum
+
+
+def test_a_missing_target_is_named(tmp_path: Path) -> None:
+    small = task("fashion-iq").write_miniature(tmp_path)
+    edit(tmp_path / "captions/cap.shirt.val.json", lambda queries: queries[1].update(target="B00GONE"))
+    with pytest.raises(InputError, match=r"must have targets that are in the gallery .*\(got 1 of 6 .*B00GONE"):
+        small.load(tmp_path)
+
+
+def test_cirr_leaves_the_reference_out(tmp_path: Path) -> None:
+    benchmark = task("cirr").write_miniature(tmp_path).load(tmp_path)
+    (part,) = benchmark.parts
+    scores = np.zeros(benchmark.matrices["scores"].shape, np.float32)
+    place = {name: column for column, name in enumerate(benchmark.matrices["scores"].gallery_ids)}
+    for row, name in enumerate(benchmark.matrices["scores"].features["reference"]):
+        scores[row, place[name]] = 9
+        scores[row, part.relevance.of(row).items] = 5
+    result = benchmark.evaluate(part, scores)
+    assert result["success@1"] == result["subset_success@1"] == 1.0
+    chance = benchmark.evaluate(part, np.zeros_like(scores))
+    assert chance["subset_success@1"] == pytest.approx(1 / 5)
+    assert chance["success@1"] == pytest.approx(1 / 59)
+    summary = benchmark.task.summary({"cirr": chance}, benchmark.parts)
+    assert summary["mean of success@5 and subset_success@1"] == pytest.approx((5 / 59 + 1 / 5) / 2)
+
+
+def test_cirr_asserts_the_full_gallery(tmp_path: Path) -> None:
+    task("cirr").write_miniature(tmp_path)
+    with pytest.raises(InputError, match=r"must hold 2297 pictures, the full gallery \(got 60\)"):
+        task("cirr").load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda q: q[0].update(target_hard="dev-x"), "must have targets that are in the gallery"),
+        (lambda q: q[0].update(reference="dev-x"), "must have references that are in the gallery"),
+        (lambda q: q[0]["img_set"].update(members=["dev-x"]), "must have subset members that are in the gallery"),
+        (lambda q: q[0].pop("img_set"), "entry 0 must have 'img_set'"),
+        (lambda q: q[0].pop("caption"), "entry 0 must have 'caption'"),
+        (lambda q: q[0].update(pairid=q[1]["pairid"]), "must name a query once"),
+    ],
+)
+def test_broken_cirr_files(change, message: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    small = task("cirr").write_miniature(tmp_path)
+    edit(tmp_path / "captions/cap.rc2.val.json", change)
+    with pytest.raises(InputError, match=message):
+        small.load(tmp_path)
+
+
+def test_cirr_server_files(tmp_path: Path) -> None:
+    small = task("cirr").write_miniature(tmp_path)
+    benchmark = small.load(tmp_path)
+    scores = random_scores(benchmark)
+    ranking = Problem(scores).ranking()
+    recall, subset = tmp_path / "recall.json", tmp_path / "subset.json"
+    small.write_server_files(benchmark, ranking, recall, subset)
+    content = json.loads(recall.read_text())
+    assert (content["version"], content["metric"]) == ("rc2", "recall")
+    assert len(content["100"]) == 50
+    assert json.loads(subset.read_text())["metric"] == "recall_subset"
+    # What was written evaluates to what was ranked.
+    (part,) = benchmark.parts
+    wanted = benchmark.evaluate(part, scores)
+    again = benchmark.evaluate(part, small.read_server_file(benchmark, recall))
+    assert again["success@50"] == wanted["success@50"]
+    three = small.read_server_file(benchmark, subset, "recall_subset")
+    assert benchmark.evaluate(part, three)["subset_success@3"] == wanted["subset_success@3"]
+
+
+def test_the_test_split_has_no_targets(tmp_path: Path) -> None:
+    small = task("cirr", split="test1").write_miniature(tmp_path)
+
+    def blind(queries: list[dict]) -> None:
+        for query in queries:
+            del query["target_hard"], query["target_soft"]
+
+    edit(tmp_path / "captions/cap.rc2.test1.json", blind)
+    assert small.load(tmp_path).parts == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c.pop("103"), r"must have a list for every query \(got 1 of 8 that do not, such as \['103'\]\)"),
+        (lambda c: c["103"].pop(), r"must list 50 items for every query \(got 1 of 8 .*'103'"),
+        (lambda c: c["103"].__setitem__(0, c["103"][1]), "must list an item once"),
+        (lambda c: c["103"].__setitem__(0, "dev-x"), "must list only items of the gallery .*dev-x"),
+        (lambda c: c.update({"999": c["103"]}), "must name only queries of this task .*'999'"),
+        (lambda c: c.update(version="rc1"), 'must have "version": "rc2"'),
+        (lambda c: c.update(metric="recall_subset"), 'must have "metric": "recall"'),
+    ],
+)
+def test_broken_server_files(change, message: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    small = task("cirr").write_miniature(tmp_path)
+    benchmark = small.load(tmp_path)
+    path = tmp_path / "recall.json"
+    small.write_server_files(benchmark, Problem(random_scores(benchmark)).ranking(), path)
+    edit(path, change)
+    with pytest.raises(InputError, match=message):
+        small.read_server_file(benchmark, path)
+
+
+def test_a_ranking_too_short_for_the_server_is_refused(tmp_path: Path) -> None:
+    small = task("cirr").write_miniature(tmp_path)
+    benchmark = small.load(tmp_path)
+    with pytest.raises(InputError, match=r"must list at least 50 items .* \(got 8 of 8 queries with fewer"):
+        small.write_server_files(benchmark, Problem(random_scores(benchmark)).ranking(20), tmp_path / "r.json")
+    with pytest.raises(InputError, match="'metric' must be 'recall' or 'recall_subset'"):
+        small.read_server_file(benchmark, tmp_path / "r.json", "precision")
+
+
+def test_circo_divides_by_what_can_be_found(tmp_path: Path) -> None:
+    small = task("circo").write_miniature(tmp_path)
+    benchmark = small.load(tmp_path)
+    (part,) = benchmark.parts
+    assert benchmark.evaluate(part, part.relevance.to_dense())["map@5"] == 1.0
+    path = tmp_path / "server.json"
+    ranking = Problem(random_scores(benchmark)).ranking(50)
+    small.write_server_file(benchmark, ranking, path)
+    again = small.read_server_file(benchmark, path)
+    assert isinstance(again, Ranking)
+    np.testing.assert_array_equal(again.indices, ranking.indices)
+    edit(path, lambda content: content["2"].pop())
+    with pytest.raises(InputError, match="must list 50 items for every query"):
+        small.read_server_file(benchmark, path)
+
+
+def test_broken_circo_files(tmp_path: Path) -> None:
+    small = task("circo").write_miniature(tmp_path)
+    path = tmp_path / "annotations/val.json"
+    with pytest.raises(InputError, match=r"must hold 123403 pictures, the full gallery \(got 60\)"):
+        task("circo").load(tmp_path)
+    edit(path, lambda queries: queries[2]["gt_img_ids"].append(queries[2]["gt_img_ids"][0]))
+    with pytest.raises(InputError, match=r"must name a target once \(got 1 of 7 that do not, such as \[2\]\)"):
+        small.load(tmp_path)
+    edit(path, lambda queries: queries[2].update(gt_img_ids=[5]))
+    with pytest.raises(InputError, match=r"must have targets that are in the gallery .* such as \[5\]\)"):
+        small.load(tmp_path)
