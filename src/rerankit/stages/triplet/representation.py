@@ -11,7 +11,9 @@ feature                side      what
 ``candidate_tokens``   gallery   image tokens (gallery, P, width), instead of pictures
 =====================  ========  =================================================================
 
-Where both tokens and pictures are given, tokens are used.
+Where both tokens and pictures are given, tokens are used. The features that the tasks for composed retrieval
+bring are understood too: ``captions`` for ``text``; and with a path pattern for pictures ("data/{id}.png"),
+``reference`` (ids) for ``reference_images``, and the problem's gallery ids for ``candidate_images``.
 """
 
 from __future__ import annotations
@@ -32,23 +34,12 @@ from rerankit.stages.triplet.bundle import Bundle
 from rerankit.stages.triplet.features import ArrayTokens, ImageTokens, TokenCache, fingerprint
 from rerankit.stages.triplet.filter import Filter
 from rerankit.stages.triplet.images import ImageTransform
+from rerankit.stages.triplet.reading import Reading
 from rerankit.stages.triplet.scoring import QueryStates, TokenSource
 from rerankit.stages.triplet.text import TextTokenizer, join_captions
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How features are read: the parameters of the stage that concern input."""
-
-    on_error: str = "raise"
-    cache: str | None = None
-    cache_bytes: int | str = "20GB"
-    image_pad: str = "target"
-    image_batch: int = 8
-    max_tokens: int = 40
 
 
 def image_source(problem: Problem, side: str, bundle: Bundle, reading: Reading) -> TokenSource:

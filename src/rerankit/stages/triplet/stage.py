@@ -11,16 +11,18 @@ import numpy as np
 
 from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray
-from rerankit.errors import NotFittedError
+from rerankit.errors import NotFittedError, rule
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.settings import parse_bytes
 from rerankit.stages.base import Stage
+from rerankit.stages.triplet.reading import Reading, completed
 
 if TYPE_CHECKING:
+    from rerankit.relevance import Relevance
     from rerankit.stages.triplet.bundle import Bundle
+    from rerankit.stages.triplet.fit import Plan
     from rerankit.stages.triplet.packed import PackedScorer
-    from rerankit.stages.triplet.representation import Reading
 
 PRECISIONS = ("float32", "bf16", "fp16", "int8")
 
@@ -29,8 +31,9 @@ class Triplet(Stage):
     """Re-ranks the candidates of composed queries by reading reference, text and candidate together.
 
     `budget` bounds the work, as "500 pairs" or "30 s": every query's most promising candidates come first, and
-    those not scored stay behind in their order. `precision` is float32, bf16, fp16 or int8. `cache` is a
-    folder for image tokens, of at most `cache_bytes`. `on_error` "skip" leaves a query or candidate that
+    those not scored stay behind in their order. `precision` is float32, bf16, fp16 or int8. `images` is where the
+    picture of an item lies, such as "data/{id}.png", for problems that know only ids. `cache` is a folder for
+    image tokens, of at most `cache_bytes`. `on_error` "skip" leaves a query or candidate that
     cannot be read where it was; what was done stands in the ranking's notes under "triplet". See
     `rerankit.stages.triplet.representation` for the features it reads.
 
@@ -51,6 +54,7 @@ class Triplet(Stage):
         precision: str = "float32",
         device: str = "auto",
         on_error: str = "raise",
+        images: str | None = None,
         cache: str | os.PathLike[str] | None = None,
         cache_bytes: int | str = "20GB",
         image_pad: str = "target",
@@ -61,6 +65,7 @@ class Triplet(Stage):
         self.precision = checks.choice("precision", precision, PRECISIONS)
         self.device = device
         self.on_error = checks.choice("on_error", on_error, ("raise", "skip"))
+        self.images = _checked_pattern(images)
         self.cache = cache
         parse_bytes(cache_bytes, "cache_bytes")
         self.cache_bytes = cache_bytes
@@ -76,6 +81,7 @@ class Triplet(Stage):
 
     def unmet(self, problem: Problem) -> list[str]:
         faults = super().unmet(problem)
+        problem = completed(problem, self.reading())
         for side, names in (
             ("query", ("text", "text_ids")),
             ("query", ("reference_images", "reference_tokens")),
@@ -118,6 +124,36 @@ class Triplet(Stage):
 
         self._bundle, self._scorer = Bundle.from_arrays(weights), None
 
+    def fit(
+        self,
+        problem: Problem,
+        relevance: Relevance,
+        *,
+        validation: tuple[Problem, Relevance] | None = None,
+        sizes: Mapping[str, Any] | None = None,
+        plan: Plan | None = None,
+        out: str | os.PathLike[str] | None = None,
+    ) -> Triplet:
+        """Train stage I, stage II or both; see `rerankit.stages.triplet.fit.Plan`.
+
+        A stage without weights starts from random ones of these `sizes`, with the vocabulary of the training
+        texts. Hard negatives come from the problem's scores. Afterwards `histories` holds what happened.
+        """
+        from pathlib import Path
+
+        from rerankit.stages.triplet.fit import Plan, fit, new_bundle
+
+        plan = plan or Plan()
+        problem = completed(problem, self.reading())
+        if validation is not None:
+            validation = completed(validation[0], self.reading()), validation[1]
+        if self._bundle is None:
+            self._bundle = new_bundle(sizes or {}, [problem], plan.filter_settings.seed)
+        self._scorer = None
+        folder = None if out is None else Path(out)
+        self.histories = fit(self, problem, relevance, validation=validation, plan=plan, out=folder)
+        return self
+
     # -- ranking ---------------------------------------------------------------------------------------------
 
     def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
@@ -127,6 +163,7 @@ class Triplet(Stage):
 
         started = time.monotonic()
         bundle, reading, scorer = self._ready()
+        problem = completed(problem, reading)
         source = image_source(problem, "candidate", bundle, reading)
         gone = check_candidates(source, ranking.indices[ranking.mask], reading)
         queries = read_queries(problem, bundle, reading)
@@ -161,8 +198,6 @@ class Triplet(Stage):
 
     def reading(self) -> Reading:
         """The parameters that concern input."""
-        from rerankit.stages.triplet.representation import Reading
-
         return Reading(
             on_error=self.on_error,
             cache=None if self.cache is None else os.fspath(self.cache),
@@ -170,6 +205,7 @@ class Triplet(Stage):
             image_pad=self.image_pad,
             image_batch=self.image_batch,
             max_tokens=self.max_tokens,
+            images=self.images,
         )
 
 
@@ -209,6 +245,12 @@ def promote(ranking: Ranking, scores: FloatArray) -> Ranking:
         gallery_ids=ranking.gallery_ids,
         notes=ranking.notes,
     )
+
+
+def _checked_pattern(images: str | None) -> str | None:
+    if images is not None and "{id}" not in images:
+        raise rule("images", "must be a path with {id} in place of an item's id", images)
+    return images
 
 
 def _checked_budget(budget: str | int | None) -> str | int | None:

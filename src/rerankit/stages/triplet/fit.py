@@ -1,0 +1,128 @@
+"""Training both stages in turn through the shared loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from rerankit.errors import InputError, rule
+from rerankit.problem import Problem
+from rerankit.relevance import Relevance
+from rerankit.stages.triplet.bundle import Bundle
+from rerankit.stages.triplet.checkpoint import dual_from_filter
+from rerankit.stages.triplet.config import TripletConfig
+from rerankit.stages.triplet.examples import vocabulary_of
+from rerankit.stages.triplet.filter import Filter
+from rerankit.stages.triplet.learning import DualTask, FilterTask, Validation
+from rerankit.training import History, TrainingSettings, train
+from rerankit.training.devices import pick
+
+if TYPE_CHECKING:
+    from rerankit.stages.triplet.stage import Triplet
+
+PUBLISHED = TrainingSettings(
+    epochs=20, batch_size=16, learning_rate=2e-5, optimizer="adamw", weight_decay=0.05, schedule="cosine"
+)
+"""Stage II's published settings (stage I's are alike)."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train: which stages, with which settings, and what learns."""
+
+    stages: tuple[str, ...] = ("filter", "dual")
+    filter_settings: TrainingSettings = PUBLISHED
+    dual_settings: TrainingSettings = PUBLISHED
+    tune_images: tuple[str, ...] = ()
+    hard_negatives: int = 0
+    depth: int = 50
+    checkpointing: bool = False
+
+    def __post_init__(self) -> None:
+        choices: tuple[tuple[str, Any], ...] = (("stages", self.stages), ("tune_images", self.tune_images))
+        for name, given in choices:
+            wrong = sorted(set(given) - {"filter", "dual"})
+            if wrong or isinstance(given, str):
+                raise rule(name, "must be a tuple of 'filter' and 'dual'", given)
+        if self.hard_negatives < 0 or self.depth < 1:
+            raise rule("hard_negatives", "must not be negative, and 'depth' at least 1", self.hard_negatives)
+
+
+def new_bundle(sizes: TripletConfig | Mapping[str, Any], problems: Sequence[Problem], seed: int) -> Bundle:
+    """A filter with random weights; its vocabulary is that of the problems' texts."""
+    config = sizes if isinstance(sizes, TripletConfig) else TripletConfig.from_dict(sizes)
+    words = None
+    if "text" in problems[0].features:
+        words = vocabulary_of(problems)
+        config = replace(config, vocabulary=len(words))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = Filter(config, images="reference_images" in problems[0].features)
+    return Bundle(network, None, words)
+
+
+def fit(
+    stage: Triplet,
+    problem: Problem,
+    relevance: Relevance,
+    *,
+    validation: tuple[Problem, Relevance] | None,
+    plan: Plan,
+    out: Path | None,
+) -> dict[str, History]:
+    """Train the stages of `plan` into the stage's networks; the histories by stage."""
+    bundle = stage.bundle.to(pick(plan.dual_settings.device))
+    held = None if validation is None else Validation(*validation)
+    histories: dict[str, History] = {}
+    if "filter" in plan.stages:
+        tune = "filter" in plan.tune_images
+        task = FilterTask(
+            bundle,
+            problem,
+            relevance,
+            stage.reading(),
+            tune_images=tune,
+            checkpointing=plan.checkpointing,
+            validation=held,
+        )
+        histories["filter"] = train(task, plan.filter_settings, None if out is None else out / "filter")
+    if "dual" in plan.stages:
+        histories["dual"] = _fit_dual(stage, bundle, problem, relevance, held, plan, out)
+    bundle.filter.requires_grad_(True)
+    return histories
+
+
+def _fit_dual(
+    stage: Triplet,
+    bundle: Bundle,
+    problem: Problem,
+    relevance: Relevance,
+    held: Validation | None,
+    plan: Plan,
+    out: Path | None,
+) -> History:
+    tune = "dual" in plan.tune_images
+    if bundle.dual is None or (tune and bundle.dual.visual_encoder is None):
+        if tune and bundle.filter.visual_encoder is None:
+            raise InputError("'tune_images' needs an image encoder, and these weights have none")
+        bundle.dual = dual_from_filter(bundle.filter, images=tune)
+        bundle.dual.to(next(bundle.filter.parameters()).device)
+    listed = problem.ranking(plan.depth) if plan.hard_negatives else None
+    if held is not None and held.candidates is None:
+        held = replace(held, candidates=held.problem.ranking(plan.depth))
+    task = DualTask(
+        bundle,
+        problem,
+        relevance,
+        stage.reading(),
+        tune_images=tune,
+        hard_negatives=plan.hard_negatives,
+        candidates=listed,
+        checkpointing=plan.checkpointing,
+        validation=held,
+    )
+    return train(task, plan.dual_settings, None if out is None else out / "dual")

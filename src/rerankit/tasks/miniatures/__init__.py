@@ -1,0 +1,1 @@
+"""Made-up datasets with content, in the layouts of real ones, for training and demonstration."""

@@ -1,0 +1,142 @@
+"""Drawn scenes in the file layouts of CIRR and Fashion-IQ: pictures, captions, splits.
+
+The layout is the datasets' own; the content is coloured shapes. Queries change one thing about a reference
+scene (CIRR) or two (Fashion-IQ). The gallery holds every scene, so that for each query there are pictures
+that match the reference in all but what the text asks, and pictures that do what it asks but match the
+reference in nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rerankit.errors import rule
+from rerankit.events import track
+from rerankit.files import atomic
+from rerankit.tasks.miniatures.scenes import PARTS, Scene, all_scenes, draw, instruction, values
+
+CATEGORIES = ("dress", "shirt", "toptee")
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A reference, the texts that change it, and the scene they ask for."""
+
+    reference: int
+    texts: tuple[str, ...]
+    target: Scene
+
+
+def edits(scenes: Sequence[Scene], count: int, changes: int, rng: np.random.Generator) -> Iterator[Edit]:
+    """Queries over a gallery of scenes, each with some changes to different parts."""
+    for _ in range(count):
+        reference = int(rng.integers(len(scenes)))
+        target, texts = scenes[reference], []
+        for part in rng.permutation(PARTS)[:changes].tolist():
+            others = [value for value in values(part) if value != getattr(target, part)]
+            value = others[int(rng.integers(len(others)))]
+            target = target.change(part, value)
+            texts.append(instruction(part, value, rng))
+        yield Edit(reference, tuple(texts), target)
+
+
+def write_cirr(
+    folder: Path, *, split: str = "val", queries: int = 300, renderings: int = 1, size: int = 48, seed: int = 0
+) -> Path:
+    """Write a CIRR-shaped miniature: captions/, image_splits/ and img_raw/; the folder is returned.
+
+    On the split "test1" the targets are left out, as in the dataset.
+    """
+    rng = _generator(queries, renderings, seed, split)
+    scenes = all_scenes() * renderings
+    folder_of = {"train": "train/0", "val": "dev", "test1": "test1"}.get(split, split)
+    names = [f"{split.replace('val', 'dev')}-{n}-{n % 2}-img{n % 3}" for n in range(len(scenes))]
+    where = {name: f"./{folder_of}/{name}.png" for name in names}
+    _draw_all(scenes, [folder / "img_raw" / where[name] for name in names], rng, size)
+    rows = []
+    for row, edit in enumerate(edits(scenes, queries, 1, rng)):
+        entry = _cirr_entry(row, edit, scenes, names, rng)
+        if split == "test1":
+            del entry["target_hard"], entry["target_soft"], entry["img_set"]["target_rank"]
+        rows.append(entry)
+    _write(folder / f"captions/cap.rc2.{split}.json", rows)
+    _write(folder / f"image_splits/split.rc2.{split}.json", where)
+    return folder
+
+
+def _cirr_entry(
+    row: int, edit: Edit, scenes: Sequence[Scene], names: Sequence[str], rng: np.random.Generator
+) -> dict[str, Any]:
+    target = int(rng.choice([n for n, scene in enumerate(scenes) if scene == edit.target]))
+    reference = scenes[edit.reference]
+    # Look-alikes: the reference with other changes, and other scenes that the text's change leads to.
+    near = [n for n, s in enumerate(scenes) if _differences(s, reference) == 1 and s != edit.target]
+    done = [n for n, s in enumerate(scenes) if 0 < _differences(s, edit.target) <= 2 and n not in near]
+    done = [n for n in done if scenes[n] != reference]
+    others = [*rng.choice(near, 2, replace=False).tolist(), *rng.choice(done, 2, replace=False).tolist()]
+    members = [names[n] for n in rng.permutation([edit.reference, target, *others]).tolist()]
+    return {
+        "pairid": 1000 + row,
+        "reference": names[edit.reference],
+        "target_hard": names[target],
+        "target_soft": {names[target]: 1.0},
+        "caption": edit.texts[0],
+        "img_set": {
+            "id": row,
+            "members": members,
+            "reference_rank": members.index(names[edit.reference]),
+            "target_rank": members.index(names[target]),
+        },
+    }
+
+
+def _differences(one: Scene, other: Scene) -> int:
+    return sum(getattr(one, part) != getattr(other, part) for part in PARTS)
+
+
+def write_fashion_iq(
+    folder: Path, *, split: str = "val", queries: int = 100, renderings: int = 1, size: int = 48, seed: int = 0
+) -> Path:
+    """Write a Fashion-IQ-shaped miniature of three categories, two captions a query; the folder is returned."""
+    for place, category in enumerate(CATEGORIES):
+        rng = _generator(queries, renderings, seed + 1000 * (place + 1), split)
+        scenes = all_scenes() * renderings
+        names = [f"B{place}{split[:2].upper()}{n:06d}" for n in range(len(scenes))]
+        _draw_all(scenes, [folder / "images" / f"{name}.png" for name in names], rng, size)
+        rows = [
+            {
+                "target": names[int(rng.choice([n for n, scene in enumerate(scenes) if scene == edit.target]))],
+                "candidate": names[edit.reference],
+                "captions": list(edit.texts),
+            }
+            for edit in edits(scenes, queries, 2, rng)
+        ]
+        _write(folder / f"captions/cap.{category}.{split}.json", rows)
+        _write(folder / f"image_splits/split.{category}.{split}.json", names)
+    return folder
+
+
+def _generator(queries: int, renderings: int, seed: int, split: str) -> np.random.Generator:
+    if min(queries, renderings) < 1:
+        raise rule("queries", "and 'renderings' must be at least 1", (queries, renderings))
+    # Splits differ even under one seed: no picture of one is in another.
+    return np.random.default_rng([seed, *split.encode()])
+
+
+def _draw_all(scenes: Sequence[Scene], paths: Sequence[Path], rng: np.random.Generator, size: int) -> None:
+    for folder in {path.parent for path in paths}:
+        folder.mkdir(parents=True, exist_ok=True)
+    pairs = list(zip(scenes, paths, strict=True))
+    for scene, path in track(pairs, "drawing scenes"):
+        draw(scene, rng, size).save(path)
+
+
+def _write(path: Path, content: Any) -> None:
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(content), encoding="utf-8")
