@@ -1,0 +1,143 @@
+"""Measuring a piece of work: seconds, peak memory above where it started, and what the machine can do."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+_SAMPLE_SECONDS = 0.005
+
+
+@dataclass
+class Cost:
+    """What a piece of work cost; filled when its block ends."""
+
+    seconds: float = 0.0
+    peak_bytes: int = 0
+    """Most memory held at once, above what was held before."""
+    gpu_peak_bytes: int = 0
+    """The same on the CUDA device, 0 without one."""
+
+    def __str__(self) -> str:
+        gpu = f", GPU {self.gpu_peak_bytes / 1e6:,.0f} MB" if self.gpu_peak_bytes else ""
+        return f"{self.seconds:.3g} s, {self.peak_bytes / 1e6:,.0f} MB{gpu}"
+
+
+@contextmanager
+def measure() -> Iterator[Cost]:
+    """Seconds and peak memory of the block.
+
+    >>> with measure() as cost:
+    ...     _ = np.ones(1_000_000)
+    >>> cost.seconds > 0
+    True
+    """
+    cost = Cost()
+    torch = sys.modules.get("torch")  # only when the work uses it already: measuring must not import it
+    cuda = torch is not None and torch.cuda.is_available()
+    if torch is not None and cuda:
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        gpu_before = torch.cuda.memory_allocated()
+    with _peak_memory(cost):
+        start = time.perf_counter()
+        try:
+            yield cost
+        finally:
+            if torch is not None and cuda:
+                torch.cuda.synchronize()
+                cost.gpu_peak_bytes = torch.cuda.max_memory_allocated() - gpu_before
+            cost.seconds = time.perf_counter() - start
+
+
+@contextmanager
+def _peak_memory(cost: Cost) -> Iterator[None]:
+    before = _resident("VmRSS")
+    if _reset_high_water():
+        try:
+            yield
+        finally:
+            cost.peak_bytes = max(0, _resident("VmHWM") - before)
+        return
+    stop = threading.Event()
+    sampler = threading.Thread(target=_sample, args=(cost, before, stop), daemon=True)
+    sampler.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        sampler.join()
+
+
+def _reset_high_water() -> bool:
+    """Linux can forget the highest memory use so far; elsewhere memory is sampled instead."""
+    try:
+        _CLEAR.write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def _sample(cost: Cost, before: int, stop: threading.Event) -> None:
+    while not stop.wait(_SAMPLE_SECONDS):
+        cost.peak_bytes = max(cost.peak_bytes, _resident("VmRSS") - before)
+
+
+def _resident(field: str) -> int:
+    if not _STATUS.exists():
+        import resource
+
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(field))
+    return int(line.split()[1]) * 1024
+
+
+def machine() -> dict[str, str]:
+    """The machine and the versions that shape a measurement, as texts."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {
+        "cpu": _processor(),
+        "cores": str(os.cpu_count()),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+    for package in ("rerankit", "numpy", "scipy", "torch", "torch-geometric", "transformers", "scikit-learn"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        found["gpu"] = torch.cuda.get_device_name()
+    return found
+
+
+def matrix_speed(size: int = 2048, repeats: int = 3) -> float:
+    """FLOP/s of a float32 matrix product on this machine's CPU, the best of a few runs."""
+    matrix = np.random.default_rng(0).standard_normal((size, size), dtype=np.float32)
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        matrix @ matrix
+        seconds.append(time.perf_counter() - start)
+    return 2 * size**3 / min(seconds)
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if not info.exists():
+        return platform.processor() or "unknown"
+    names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+    return names[0] if names else platform.processor() or "unknown"
