@@ -1,0 +1,122 @@
+"""A comparison as text, Markdown, LaTeX or CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rerankit.errors import rule
+
+if TYPE_CHECKING:
+    from rerankit.statistics.compare import Cell, Comparison
+
+STYLES = ("text", "markdown", "latex", "csv")
+_CSV = (
+    *("system", "metric", "value", "low", "high", "difference", "difference_low", "difference_high"),
+    *("p", "p_holm", "wins", "ties", "losses", "effect", "mark"),
+)
+_HEAD = ("system", "metric", "value", "interval", "difference", "interval of it", "p", "better/same/worse", "")
+
+
+def render(table: Comparison, style: str = "text") -> str:
+    """The table in one of the styles."""
+    if style not in STYLES:
+        raise rule("style", f"must be one of {', '.join(STYLES)}", style)
+    if style == "csv":
+        return _csv(table)
+    rows = [_row(cell) for cell in table.cells]
+    if style == "latex":
+        return latex(_HEAD, rows)
+    lines = markdown(_HEAD, rows) if style == "markdown" else plain(_HEAD, rows)
+    return lines + "\n" + caption(table)
+
+
+def caption(table: Comparison) -> str:
+    """What the columns are."""
+    percent = f"{100 * table.level:g}"
+    return (
+        f"{table.queries} queries; intervals: {percent} %, bootstrap; p: {table.test} test against "
+        f"'{table.baseline}', Holm over {sum(c.p is not None for c in table.cells)} tests; + better, − worse "
+        f"at {1 - table.level:.3g}."
+    )
+
+
+def scale(metric: str) -> tuple[float, int]:
+    """How a metric is shown: its factor and decimals; fractions in percent."""
+    stem = metric.rpartition("/")[2].partition("@")[0]
+    return (1.0, 2) if stem in ("median_rank", "mean_rank", "rsum") else (100.0, 2)
+
+
+def _row(cell: Cell) -> tuple[str, ...]:
+    factor, digits = scale(cell.metric)
+
+    def figure(value: float, sign: bool = False) -> str:
+        return f"{factor * value:{'+' if sign else ''}.{digits}f}".replace("-", "−")
+
+    low, high = cell.interval
+    row = [cell.system, cell.metric, figure(cell.value), f"{figure(low)} … {figure(high)}"]
+    if cell.difference is None or cell.difference_interval is None or cell.effect is None:
+        return (*row, "", "", "", "", "")
+    low, high = cell.difference_interval
+    effect = f"{cell.effect.wins}/{cell.effect.ties}/{cell.effect.losses}"
+    row += [figure(cell.difference, True), f"{figure(low, True)} … {figure(high, True)}", p_value(cell.adjusted)]
+    return (*row, effect, cell.mark)
+
+
+def p_value(p: float | None) -> str:
+    """A p-value with two significant digits."""
+    if p is None:
+        return ""
+    return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def plain(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns of text: the first two to the left, the rest to the right."""
+    widths = [max(len(row[at]) for row in (head, *rows)) for at in range(len(head))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if at < 2 else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in (head, ["-" * width for width in widths], *rows)
+    ]
+    return "\n".join(lines)
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    line = ["---" if at < 2 else "---:" for at in range(len(head))]
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in (head, line, *rows)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+
+
+def latex(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A LaTeX tabular with the rules of booktabs."""
+    columns = "ll" + "r" * (len(head) - 2)
+    body = [" & ".join(_escaped(cell) for cell in row) + r" \\" for row in rows]
+    top = " & ".join(_escaped(cell) for cell in head) + r" \\"
+    lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", top, r"\midrule", *body, r"\bottomrule", r"\end{tabular}"]
+    return "\n".join(lines)
+
+
+def _escaped(text: str) -> str:
+    for char in ("\\", "&", "%", "_", "#", "$", "{", "}"):
+        text = text.replace(char, r"\textbackslash{}" if char == "\\" else f"\\{char}")
+    return text.replace("−", "$-$").replace("…", r"\dots").replace("<", "$<$")
+
+
+def _csv(table: Comparison) -> str:
+    """Every number unrounded, fractions as fractions."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(_CSV)
+    for cell in table.cells:
+        between = cell.difference_interval or ("", "")
+        effect = cell.effect
+        counts = ("", "", "", "") if effect is None else (effect.wins, effect.ties, effect.losses, effect.size)
+        rest = ("" if value is None else value for value in (cell.difference, *between, cell.p, cell.adjusted))
+        mark = {"−": "-"}.get(cell.mark, cell.mark)
+        writer.writerow([cell.system, cell.metric, cell.value, *cell.interval, *rest, *counts, mark])
+    return out.getvalue()

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import csv
+import io
+import time
+
+import numpy as np
+import pytest
+
+from rerankit import evaluate
+from rerankit.errors import InputError
+from rerankit.statistics import compare
+
+
+def systems(queries: int = 80, gallery: int = 20):
+    rng = np.random.default_rng(0)
+    right = rng.integers(0, gallery, queries)
+    noise = rng.random((queries, gallery))
+    made = {}
+    for name, strength in (("base", 0.3), ("better", 0.7), ("worse", 0.0)):
+        scores = noise.copy()
+        scores[np.arange(queries), right] += strength
+        made[name] = evaluate(scores, right, ["success@1", "mean_rank", "median_rank"])
+    return made
+
+
+def test_table() -> None:
+    made = systems()
+    table = compare(made, samples=1000)
+    assert [cell.system for cell in table.cells[::3]] == ["base", "better", "worse"]
+    assert table.cell("base", "success@1").p is None
+    better, worse = table.cell("better", "success@1"), table.cell("worse", "success@1")
+    assert (better.mark, worse.mark) == ("+", "−")
+    assert table.cell("better", "mean_rank").mark == "+"  # lower is better
+    assert (table.cell("better", "mean_rank").difference or 0) < 0
+    assert better.value == made["better"]["success@1"]
+    assert better.interval[0] <= better.value <= better.interval[1]
+    assert (better.difference_interval or (0, 0))[0] <= (better.difference or 0)
+    assert (better.adjusted or 0) >= (better.p or 0)
+    effect = better.effect
+    assert effect is not None
+    assert effect.wins + effect.ties + effect.losses == 80
+    assert effect.size > 0
+
+
+@pytest.mark.parametrize("test", ["randomisation", "bootstrap", "student-t"])
+def test_tests(test: str) -> None:
+    table = compare(systems(), metrics=["success@1"], test=test, samples=500)  # type: ignore[arg-type]
+    assert (table.cell("better", "success@1").p or 1) < 0.05
+    assert test in repr(table)
+
+
+def test_renderings() -> None:
+    table = compare(systems(), baseline="worse", metrics=["success@1", "mean_rank"], samples=300)
+    text = table.render()
+    assert text == repr(table)
+    assert "against 'worse'" in text
+    assert "Holm over 4 tests" in text
+    markdown = table.render("markdown").splitlines()
+    assert markdown[0].startswith("| system | metric | value |")
+    assert markdown[1].startswith("| --- | --- | ---: |")
+    latex = table.render("latex")
+    assert latex.startswith(r"\begin{tabular}{llrrrrrrr}")
+    assert r"mean\_rank" in latex
+    rows = list(csv.DictReader(io.StringIO(table.render("csv"))))
+    assert len(rows) == 6
+    assert float(rows[0]["value"]) == table.cell("base", "success@1").value
+    assert rows[4]["p"] == ""
+    with pytest.raises(InputError, match="'style' must be one of text, markdown, latex, csv"):
+        table.render("html")
+
+
+def test_one_system_is_a_table_too() -> None:
+    table = compare({"only": systems()["base"]}, samples=200)
+    assert [cell.mark for cell in table.cells] == ["", "", ""]
+
+
+def test_what_cannot_be_compared() -> None:
+    made = systems()
+    other = evaluate(np.eye(3), range(3), ["success@1"])
+    with pytest.raises(InputError, match="'other' must be about the 80 queries of 'base' \\(got 3\\)"):
+        compare({**made, "other": other})
+    with pytest.raises(InputError, match="unknown baseline 'bas'; did you mean 'base'"):
+        compare(made, baseline="bas")
+    with pytest.raises(InputError, match="'test' must be one of"):
+        compare(made, test="wilcoxon")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="system 'base' was not evaluated on 'map'"):
+        compare(made, metrics=["map"])
+    optimist = evaluate(np.eye(80), range(80), ["success@1", "mean_rank", "median_rank"], ties="optimistic")
+    with pytest.raises(InputError, match="must be evaluated alike"):
+        compare({**made, "optimist": optimist})
+    with pytest.raises(InputError, match="'systems' must hold"):
+        compare({})
+
+
+def test_other_queries_are_noticed() -> None:
+    runs = [{f"{prefix}{i}": {"a": 1.0} for i in range(4)} for prefix in ("q", "x")]
+    one, two = (evaluate(run, {query: {"a": 1} for query in run}, ["success@1"]) for run in runs)
+    with pytest.raises(InputError, match=r"must have the queries of 'one' in their order \(got 4 others"):
+        compare({"one": one, "two": two})
+
+
+def test_skipped_queries_do_not_count() -> None:
+    one = evaluate(np.eye(3), [[0], [], [2]], ["success@1"], empty="skip")
+    table = compare({"one": one}, samples=200)
+    assert table.cells[0].value == 1.0
+
+
+def test_speed_on_coco_sized_results() -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.random((25_000, 10), dtype=np.float32)
+    one = evaluate(scores, np.zeros(25_000, int), ["success@1", "mean_rank"])
+    two = evaluate(scores + np.eye(1, 10) * 0.1, np.zeros(25_000, int), ["success@1", "mean_rank"])
+    started = time.perf_counter()
+    compare({"one": one, "two": two})
+    assert time.perf_counter() - started < 10
