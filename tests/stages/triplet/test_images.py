@@ -1,0 +1,144 @@
+"""Pictures to pixels, and tokens kept on disk."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from rerankit.errors import InputError
+from rerankit.stages.triplet.features import ArrayTokens, ImageTokens, Rows, TokenCache, fingerprint
+from rerankit.stages.triplet.images import DEVIATION, MEAN, ImageTransform, checksum, open_image
+
+
+def test_all_forms_of_a_picture_are_one(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, (6, 9, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    tensor = torch.from_numpy(pixels).permute(2, 0, 1) / 255
+    for given in (tmp_path / "a.png", str(tmp_path / "a.png"), Image.fromarray(pixels), pixels, tensor):
+        np.testing.assert_array_equal(np.asarray(open_image(given, "x")), pixels)
+
+
+def test_grey_and_transparent_pictures_become_rgb(tmp_path):
+    for mode in ("L", "RGBA", "P", "1"):
+        Image.new(mode, (4, 3)).save(tmp_path / "a.png")
+        assert open_image(tmp_path / "a.png", "x").mode == "RGB"
+
+
+def test_target_pad_widens_the_short_side():
+    white = Image.new("RGB", (40, 10), "white")
+    pixels = ImageTransform(20, "target", 1.25)(white)
+    shown = pixels * torch.tensor(DEVIATION)[:, None, None] + torch.tensor(MEAN)[:, None, None]
+    # 40 × 10 becomes 40 × 32 with 11 black rows above and below, then 25 × 20, then its middle 20 × 20.
+    assert shown[0, 10, 10] > 0.95
+    assert shown[0, 2].abs().max() < 0.05
+    assert shown[0, -3].abs().max() < 0.05
+    squeezed = ImageTransform(20, "none")(white)
+    assert float(squeezed.std()) < 0.2
+    with pytest.raises(InputError, match="'pad' must be"):
+        ImageTransform(20, "stretch")
+
+
+def test_unreadable_pictures_say_which(tmp_path):
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"row 3: image file '.*b.png' cannot be read"):
+        open_image(tmp_path / "b.png", "row 3")
+    with pytest.raises(InputError, match=r"row 4 is no picture \(got ndarray of shape \(2, 2\)\)"):
+        open_image(np.zeros((2, 2)), "row 4")
+    with pytest.raises(InputError, match="must lie in 0…1"):
+        open_image(np.full((2, 2, 3), 7.0), "row 5")
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return TokenCache(tmp_path / "cache", "model", max_bytes="10KB")
+
+
+def tokens(seed):
+    return np.random.default_rng(seed).random((8, 16)).astype(np.float16)
+
+
+def test_cache_keeps_tokens(cache):
+    assert cache.get("ab12") is None
+    cache.put("ab12", tokens(0))
+    np.testing.assert_array_equal(cache.get("ab12"), tokens(0))
+    assert TokenCache(cache.folder, "another").get("ab12") is None
+
+
+def test_cache_finds_corruption(cache):
+    cache.put("ab12", tokens(0))
+    path = next(cache.folder.glob("*/??/*.safetensors"))
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+    with pytest.warns(UserWarning, match="do not match their checksum; it is made again"):
+        assert cache.get("ab12") is None
+    cache.put("ab12", tokens(0))
+    path.write_bytes(b"short")
+    with pytest.warns(UserWarning, match="are broken"):
+        assert cache.get("ab12") is None
+
+
+def test_cache_is_bounded_and_forgets_what_was_read_longest_ago(cache):
+    for number in range(60):
+        cache.put(f"{number:04d}", tokens(number))
+        for age, path in enumerate(sorted(cache.folder.glob("*/??/*.safetensors"))):
+            os.utime(path, (age, age))
+        cache.get("0000")
+    size = sum(path.stat().st_size for path in cache.folder.glob("*/??/*.safetensors"))
+    assert size <= 10_000
+    assert cache.get("0000") is not None
+    assert cache.get("0001") is None
+    assert cache.get("0059") is not None
+
+
+def test_pictures_are_encoded_once(cache, tmp_path):
+    calls = []
+
+    def encode(pixels):
+        calls.append(len(pixels))
+        return pixels.flatten(2).transpose(1, 2)
+
+    pictures = [np.full((4, 4, 3), shade, np.uint8) for shade in (0, 50, 50)]
+    source = ImageTokens(pictures, encode, ImageTransform(2), kind="candidate image", cache=cache)
+    first = source.tokens(np.array([0, 1, 2]))
+    again = source.tokens(np.array([2, 0]))
+    assert calls == [3]
+    torch.testing.assert_close(again, first[[2, 0]], rtol=0, atol=0)
+    uncached = ImageTokens(pictures, encode, ImageTransform(2), kind="candidate image")
+    torch.testing.assert_close(uncached.tokens(np.array([0, 1, 2])), first, rtol=0, atol=0)
+
+
+def test_checksum_is_of_the_content(tmp_path):
+    pixels = np.zeros((2, 3, 3), np.uint8)
+    assert checksum(pixels) == checksum(Image.fromarray(pixels))
+    assert checksum(pixels) != checksum(pixels.transpose(1, 0, 2))
+    (tmp_path / "a").write_bytes(b"x")
+    assert len(checksum(tmp_path / "a")) == 64
+
+
+def test_fingerprint_follows_the_weights():
+    layer = torch.nn.Linear(2, 2)
+    before = fingerprint(layer, "transform")
+    assert before == fingerprint(layer, "transform") != fingerprint(layer, "other")
+    with torch.no_grad():
+        layer.bias += 1
+    assert fingerprint(layer, "transform") != before
+
+
+def test_array_tokens(tmp_path):
+    array = np.random.default_rng(0).random((3, 4, 5)).astype(np.float16)
+    np.save(tmp_path / "t.npy", array)
+    mapped = ArrayTokens(np.load(tmp_path / "t.npy", mmap_mode="r"), 5, "candidate_tokens")
+    listed = ArrayTokens([array[0], None, array[2]], 5, "candidate_tokens")
+    view = ArrayTokens(Rows(array, [2, 0]), 5, "reference_tokens")
+    torch.testing.assert_close(mapped.tokens(np.array([2, 0])), listed.tokens(np.array([2, 0])))
+    torch.testing.assert_close(view.tokens(np.array([0, 1])), mapped.tokens(np.array([2, 0])))
+    assert listed.missing(np.array([2, 1, 1])).tolist() == [False, True, True]
+    with pytest.raises(InputError, match=r"as wide as the network's \(got \(4, 5\)\)"):
+        ArrayTokens(array, 6, "candidate_tokens")
+    with pytest.raises(InputError, match="'rows' must lie in 0…2"):
+        Rows(array, [3])

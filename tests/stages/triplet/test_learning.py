@@ -1,0 +1,202 @@
+"""Training: losses by hand, what is frozen, what accumulates, and that a tiny network learns its examples."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import rerankit
+from rerankit import Feature, Problem, Relevance
+from rerankit.errors import InputError
+from rerankit.stages.triplet.checkpoint import dual_from_filter
+from rerankit.stages.triplet.config import TripletConfig
+from rerankit.stages.triplet.examples import Examples, Texts, recall_at_1
+from rerankit.stages.triplet.fit import Plan, new_bundle
+from rerankit.stages.triplet.learning import DualTask, FilterTask
+from rerankit.stages.triplet.loss import contrastive, in_batch
+from rerankit.stages.triplet.reading import Reading
+from rerankit.stages.triplet.stage import Triplet
+from rerankit.training import TrainingSettings, train
+
+SIZES = TripletConfig(
+    hidden=16,
+    layers=2,
+    heads=2,
+    intermediate=32,
+    positions=12,
+    width=16,
+    projection=8,
+    merge_from=1,
+    image_size=16,
+    patch_size=8,
+    vision_layers=1,
+    vision_heads=2,
+    vision_intermediate=32,
+    dropout=0.0,
+)
+READING = Reading(image_pad="none")
+COLOURS = ("red", "green", "blue")
+
+
+def coloured(captions=False):
+    """Pictures of three colours; texts name the one wanted; the reference says nothing."""
+    pictures = [np.full((16, 16, 3), colour, np.uint8) for colour in 200 * np.eye(3, dtype=np.uint8)]
+    texts = [[f"is {colour}", f"looks {colour}"] if captions else f"make it {colour}" for colour in COLOURS] * 4
+    features = {
+        "text": Feature(texts, "query"),
+        "reference_images": Feature([pictures[n % 3] for n in range(12)], "query"),
+        "candidate_images": Feature(pictures, "gallery"),
+    }
+    problem = Problem(np.zeros((12, 3), np.float32), features=features)
+    return problem, Relevance.from_lists([[n % 3] for n in range(12)], 3)
+
+
+def test_loss_by_hand():
+    scores = torch.tensor([[1.0, 2.0, 0.5], [0.0, 3.0, 1.0]])
+    everything = torch.ones(2, 3, dtype=torch.bool)
+    rows = [np.log(np.exp([1, 2, 0.5]).sum()) - 1, np.log(np.exp([0, 3, 1]).sum()) - 3]
+    assert in_batch(scores, everything).item() == pytest.approx(np.mean(rows), abs=1e-6)
+    known = torch.tensor([[False, False, True], [True, False, True]])
+    rows[0] = np.log(np.exp([1, 0.5]).sum()) - 1
+    assert in_batch(scores, known).item() == pytest.approx(np.mean(rows), abs=1e-6)
+    unit = torch.eye(2)
+    hot = contrastive(unit, unit, torch.tensor(100.0), ~unit.bool())
+    assert hot.item() == pytest.approx(np.log(1 + np.exp(-2)), abs=1e-5)
+
+
+def test_examples_know_other_right_answers():
+    problem, _ = coloured()
+    relevance = Relevance.from_lists([[0, 1], *[[n % 3] for n in range(1, 12)]], 3)
+    examples = Examples(problem, relevance)
+    assert len(examples) == 13
+    assert examples.wrong(np.array([0, 1]), np.array([0, 1, 2])).tolist() == [[False, False, True], [True, False, True]]
+    with pytest.raises(InputError, match="must have the problem's shape"):
+        Examples(problem, relevance.reversed())
+
+
+def test_hard_negatives_come_from_the_candidates_and_are_wrong():
+    problem, relevance = coloured()
+    drawn = Examples(problem, relevance).hard(problem.ranking(3), np.arange(12), 5, torch.Generator().manual_seed(0))
+    assert drawn.shape == (12, 5)
+    assert all(item != row % 3 for row, items in enumerate(drawn) for item in items)
+    with pytest.raises(InputError, match="query 0 has no wrong candidate"):
+        Examples(problem, relevance).hard(problem.ranking(1), np.arange(12), 1, torch.Generator())
+
+
+def test_two_captions_are_drawn_in_four_forms():
+    problem, _ = coloured(captions=True)
+    bundle = new_bundle(SIZES, [problem], 0)
+    texts = Texts(problem, bundle, READING)
+    assert [len(forms) for forms in texts.forms] == [4] * 12
+    generator = torch.Generator().manual_seed(0)
+    lengths = {int(texts.batch(np.array([0]), generator)[1].sum()) for _ in range(40)}
+    assert lengths == {4, 7}
+
+
+def test_stage_one_is_frozen_and_in_eval_mode_while_stage_two_learns():
+    problem, relevance = coloured()
+    bundle = new_bundle(SIZES, [problem], 0)
+    bundle.filter.train()
+    bundle.dual = dual_from_filter(bundle.filter)
+    task = DualTask(bundle, problem, relevance, READING, hard_negatives=2, candidates=problem.ranking(3))
+    task.loss(torch.arange(6), torch.Generator())["cross-entropy"].backward()
+    assert not bundle.filter.training
+    assert all(p.grad is None for p in bundle.filter.parameters())
+    assert bundle.dual.cls_head[0].weight.grad.abs().sum() > 0
+    assert bundle.dual.text_encoder.encoder.layer[1].crossattention.output.merge_layer.weight.grad.abs().sum() > 0
+
+
+def test_hard_negatives_are_scored_as_in_the_grid():
+    problem, _ = coloured()
+    bundle = new_bundle(SIZES, [problem], 0)
+    bundle.dual = dual_from_filter(bundle.filter).eval()
+    states, ids, mask = torch.randn(3, 5, 16), torch.randint(1, 9, (3, 5)), torch.ones(3, 5)
+    tokens = torch.randn(3, 5, 16)
+    with torch.no_grad():
+        grid = bundle.dual(states, ids, mask, tokens)
+        torch.testing.assert_close(bundle.dual.pairs(states, ids, mask, tokens), grid.diag())
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_image_encoder_is_tuned_only_when_asked(checkpointing):
+    problem, relevance = coloured()
+    for tune in (False, True):
+        bundle = new_bundle(SIZES, [problem], 0)
+        task = FilterTask(bundle, problem, relevance, READING, tune_images=tune, checkpointing=checkpointing)
+        task.model.train()
+        task.loss(torch.arange(6), torch.Generator())["contrastive"].backward()
+        grads = [p.grad for p in bundle.filter.visual_encoder.parameters()]
+        assert any(g is not None and g.abs().sum() > 0 for g in grads) == tune
+
+
+def test_tuning_needs_pictures():
+    problem, relevance = coloured()
+    bundle = new_bundle(SIZES, [problem], 0)
+    features = {
+        "text": problem.features["text"],
+        "reference_tokens": Feature(np.zeros((12, 5, 16)), "query"),
+        "candidate_tokens": Feature(np.zeros((3, 5, 16)), "gallery"),
+    }
+    tokens_only = Problem(np.zeros((12, 3)), features=features)
+    with pytest.raises(InputError, match="tuning the image encoder needs 'reference_images'"):
+        FilterTask(bundle, tokens_only, relevance, READING, tune_images=True)
+
+
+def test_accumulated_batches_move_the_weights_by_their_mean_gradient():
+    problem, relevance = coloured()
+    bundle = new_bundle(SIZES, [problem], 0)
+    gradients = []
+
+    class Recording(FilterTask):
+        def loss(self, batch, generator):
+            terms = super().loss(batch, generator)
+            weight = self.model.text_proj.weight
+            gradients.append(torch.autograd.grad(terms["contrastive"], weight, retain_graph=True)[0])
+            return terms
+
+    before = bundle.filter.text_proj.weight.detach().clone()
+    settings = TrainingSettings(
+        epochs=1,
+        batch_size=6,
+        accumulate=2,
+        learning_rate=0.1,
+        optimizer="sgd",
+        momentum=0.0,
+        schedule="constant",
+        device="cpu",
+    )
+    history = train(Recording(bundle, problem, relevance, READING), settings)
+    assert len(gradients) == 2
+    assert history.rows[-1]["step"] == 1
+    moved = before - bundle.filter.text_proj.weight
+    torch.testing.assert_close(moved, 0.1 * (gradients[0] + gradients[1]) / 2, rtol=1e-4, atol=1e-7)
+
+
+def test_both_stages_learn_and_are_saved(tmp_path):
+    problem, relevance = coloured()
+    settings = TrainingSettings(epochs=40, batch_size=6, learning_rate=3e-3, device="cpu")
+    plan = Plan(filter_settings=settings, dual_settings=settings, tune_images=("filter",), depth=3)
+    stage = Triplet(device="cpu", image_pad="none")
+    assert stage.fit(problem, relevance, validation=(problem, relevance), sizes=SIZES.to_dict(), plan=plan) is stage
+    assert set(stage.histories) == {"filter", "dual"}
+    first = stage.first_stage({name: problem.features[name] for name in problem.features})
+    assert recall_at_1(first.ranking(1), relevance) == 1
+    after = stage.rerank(problem, problem.ranking())
+    assert recall_at_1(after, relevance) == 1
+    stage.save(tmp_path / "stage")
+    again = rerankit.load(tmp_path / "stage")
+    np.testing.assert_array_equal(again.rerank(problem, problem.ranking()).scores, after.scores)
+
+
+def test_recall_leaves_out_what_is_excluded():
+    relevance = Relevance.from_lists([[1], [0]], 3, excluded=[[2], []])
+    ranking = Problem([[0.1, 0.5, 0.9], [0.1, 0.5, 0.9]]).ranking()
+    assert recall_at_1(ranking, relevance) == 0.5
+
+
+def test_bad_plans():
+    with pytest.raises(InputError, match="'stages' must be a tuple of 'filter' and 'dual'"):
+        Plan(stages=("first",))
+    with pytest.raises(InputError, match="'hard_negatives' must not be negative"):
+        Plan(hard_negatives=-1)
