@@ -175,8 +175,12 @@ def test_accumulated_batches_move_the_weights_by_their_mean_gradient():
 
 def test_both_stages_learn_and_are_saved(tmp_path):
     problem, relevance = coloured()
-    settings = TrainingSettings(epochs=40, batch_size=6, learning_rate=3e-3, device="cpu")
-    plan = Plan(filter_settings=settings, dual_settings=settings, tune_images=("filter",), depth=3)
+    plan = Plan(
+        filter_settings=TrainingSettings(epochs=40, batch_size=12, learning_rate=1e-2, device="cpu"),
+        dual_settings=TrainingSettings(epochs=30, batch_size=12, learning_rate=3e-3, device="cpu"),
+        tune_images=("filter",),
+        depth=3,
+    )
     stage = Triplet(device="cpu", image_pad="none")
     assert stage.fit(problem, relevance, validation=(problem, relevance), sizes=SIZES.to_dict(), plan=plan) is stage
     assert set(stage.histories) == {"filter", "dual"}

@@ -56,7 +56,7 @@ def compose(
         (label, tuple(_candidate(problem, item, place, right) for place, item in _first(ranking, query, k)))
         for label, ranking in (("before", before), ("after", after))
     )
-    name = query if problem.query_ids is None else problem.query_ids[query]
+    name = str(query if problem.query_ids is None else problem.query_ids[query])
     reference = open_image(problem.features["reference_images"][query], f"reference image {query}")
     return Shown(f"query {name}", said if isinstance(said, str) else " and ".join(said), reference, rows)
 
@@ -67,7 +67,7 @@ def _first(ranking: Ranking, query: int, k: int) -> list[tuple[int, int]]:
 
 
 def _candidate(problem: Problem, item: int, place: int, right: Collection[int]) -> tuple[str, Any, bool]:
-    name = item if problem.gallery_ids is None else problem.gallery_ids[item]
+    name = str(item if problem.gallery_ids is None else problem.gallery_ids[item])
     picture = open_image(problem.features["candidate_images"][item], f"candidate image {item}")
     return f"{place}. {name}", picture, item in right
 
