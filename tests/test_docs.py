@@ -1,0 +1,126 @@
+"""The documentation is true: its code runs, its commands work, its menu is whole, and so are the docstrings.
+
+The python blocks of a page run one after the other in one empty folder; those with `>>>` are compared with
+the output they show. Lines `$ rerankit …` of console blocks run too and must succeed. A page can say
+`<!-- test: slow -->`, or `<!-- test: needs torch -->` for packages without which it is skipped.
+"""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import inspect
+import re
+import shlex
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from rerankit import Pipeline, plugins
+from rerankit.cli import build
+from rerankit.errors import MissingExtraError
+from rerankit.plugins import spec
+
+REPOSITORY = Path(__file__).parents[1]
+PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+MODULES = sorted(
+    ".".join(path.relative_to(REPOSITORY / "src").with_suffix("").parts).removesuffix(".__init__")
+    for path in (REPOSITORY / "src" / "rerankit").rglob("*.py")
+    if path.name != "__main__.py"
+)
+_BLOCK = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+def _marks(page: Path) -> list[pytest.MarkDecorator]:
+    said = re.findall(r"<!-- test: (.*?) -->", page.read_text(encoding="utf-8"))
+    absent = [name for text in said if text.startswith("needs ") for name in text.split()[1:] if not find_spec(name)]
+    marks = [pytest.mark.skipif(bool(absent), reason=f"not installed: {', '.join(absent)}")] if absent else []
+    return [*marks, pytest.mark.slow] if "slow" in said else marks
+
+
+def _params() -> list[Any]:
+    return [pytest.param(page, marks=_marks(page), id=str(page.relative_to(REPOSITORY))) for page in PAGES]
+
+
+def _run_python(page: Path, code: str, line: int, names: dict[str, Any]) -> None:
+    if ">>>" not in code:
+        # Padding keeps the page's own line numbers in a traceback.
+        exec(compile("\n" * line + code, str(page), "exec"), names)
+        return
+    test = doctest.DocTestParser().get_doctest(code, names, page.name, str(page), line)
+    runner = doctest.DocTestRunner(optionflags=_FLAGS)
+    told: list[str] = []
+    runner.run(test, out=told.append, clear_globs=False)
+    names.update(test.globs)
+    assert runner.summarize(verbose=False).failed == 0, "".join(told)
+
+
+def _run_commands(page: Path, text: str, line: int) -> None:
+    for command in re.findall(r"^\$ rerankit (.*)$", text.replace("\\\n", " "), re.MULTILINE):
+        arguments = shlex.split(command, comments=True)
+        result = CliRunner().invoke(build(), arguments)
+        assert result.exit_code == 0, f"{page.name}, block at line {line}: rerankit {command}\n{result.output}"
+
+
+@pytest.mark.parametrize("page", _params())
+def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "__docs__"}
+    text = page.read_text(encoding="utf-8")
+    for block in _BLOCK.finditer(text):
+        language, code = block.groups()
+        line = text[: block.start()].count("\n") + 1
+        if language == "python":
+            _run_python(page, code, line, names)
+        elif language == "console":
+            _run_commands(page, code, line)
+        elif language == "yaml" and code.startswith("stages:"):
+            Pipeline.from_yaml(code)
+    plugins.reset()
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstrings(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    try:
+        module = importlib.import_module(name)
+    except MissingExtraError as missing:
+        pytest.skip(str(missing))
+    found = doctest.testmod(module, optionflags=_FLAGS)
+    assert found.failed == 0
+
+
+def test_every_page_is_in_the_menu() -> None:
+    class Loader(yaml.SafeLoader):
+        """One that does not mind the tags of mkdocs extensions."""
+
+    Loader.add_multi_constructor("tag:yaml.org,2002:python/name:", lambda *_: None)
+    menu = str(yaml.load((REPOSITORY / "mkdocs.yml").read_text(), Loader)["nav"])
+    missing = [page.name for page in PAGES[1:] if f"'{page.relative_to(REPOSITORY / 'docs').as_posix()}'" not in menu]
+    assert not missing, f"pages that mkdocs.yml does not list: {missing}"
+
+
+def test_every_hook_has_a_heading_with_its_arguments() -> None:
+    text = (REPOSITORY / "docs" / "plugins.md").read_text(encoding="utf-8")
+    for name, hook in vars(spec).items():
+        if name.startswith("rerankit_"):
+            arguments = ", ".join(inspect.signature(hook).parameters)
+            assert f"### `{name}({arguments})`" in text, name
+
+
+def test_every_command_is_on_the_page_of_commands() -> None:
+    text = (REPOSITORY / "docs" / "cli.md").read_text(encoding="utf-8")
+    app = build()
+    names = [str(found.name) for found in app.registered_commands]
+    names += [
+        f"{group.name} {found.name or found.callback.__name__}"
+        for group in app.registered_groups
+        for found in group.typer_instance.registered_commands
+    ]
+    missing = [name for name in names if f"## `rerankit {name}" not in text]
+    assert not missing

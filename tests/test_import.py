@@ -1,0 +1,80 @@
+"""What `import rerankit` costs, and what works without any optional package."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+HEAVY = ("torch", "scipy.sparse", "sklearn", "transformers", "matplotlib", "pyarrow", "safetensors", "pluggy", "numpy")
+
+BASE_INSTALL = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Absent(MetaPathFinder):
+    names = {"torch", "torch_geometric", "sklearn", "transformers", "matplotlib", "pyarrow", "safetensors", "PIL",
+             "accelerate", "faiss", "ranx", "ir_measures", "sentence_transformers", "tokenizers"}
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in self.names:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
+"""
+
+
+def python(code: str, folder: Path) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_import_is_fast_and_light(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; start = time.perf_counter(); import rerankit; took = time.perf_counter() - start;"
+        f"print(took, *[name for name in {HEAVY} if name in sys.modules])"
+    )
+    fastest = min(float(python(code, tmp_path).split()[0]) for _ in range(3))
+    assert fastest < 0.3
+    assert python(code, tmp_path).split()[1:] == []
+
+
+def test_using_the_base_imports_nothing_optional(tmp_path: Path) -> None:
+    code = (
+        "import sys, rerankit; rerankit.rerank([[0.2, 0.9]], 'mutual-rank'); rerankit.stages_available();"
+        "print(*[name for name in ('torch', 'sklearn', 'transformers', 'pyarrow') if name in sys.modules])"
+    )
+    assert python(code, tmp_path).split() == []
+
+
+def test_the_base_install_works_without_any_optional_package(tmp_path: Path) -> None:
+    code = f"""{BASE_INSTALL}
+import numpy as np, rerankit
+from rerankit.testing import make_problem
+problem = make_problem(5, 7)
+ranking = rerankit.rerank(problem, rerankit.stage("mutual-rank") >> "fuse", k=4)
+for name in ("a.npz", "a.safetensors", "folder"):
+    rerankit.write(name, problem)
+    assert rerankit.rerank(rerankit.read(name), "mutual-rank", k=4).shape == (5, 4)
+for name in ("r.run", "r.json", "r.csv", "r.npz"):
+    rerankit.write(name, ranking)
+    assert rerankit.read(name, "ranking").shape == (5, 4)
+rerankit.stage("mutual-rank").save("saved")
+assert rerankit.load("saved") == rerankit.stage("mutual-rank")
+for path, extra in (("a.pt", "torch"), ("a.parquet", "parquet")):
+    try:
+        rerankit.write(path, ranking)
+    except rerankit.errors.MissingExtraError as error:
+        assert f"pip install 'rerankit[{{extra}}]'" in str(error), error
+    else:
+        raise AssertionError(path)
+from rerankit.cli import build
+from typer.testing import CliRunner
+result = CliRunner().invoke(build(), ["doctor", "--json"])
+import json
+assert result.exit_code == 0, result.output
+absent = {{row["extra"] for row in json.loads(result.stdout)["extras"] if not row["present"]}}
+assert absent >= {{"torch", "learn", "parquet"}}, absent
+print("done")
+"""
+    assert python(code, tmp_path).strip() == "done"
