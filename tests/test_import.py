@@ -10,16 +10,19 @@ HEAVY = ("torch", "scipy.sparse", "sklearn", "transformers", "matplotlib", "pyar
 
 BASE_INSTALL = """
 import sys
-from importlib.abc import MetaPathFinder
 
-class Absent(MetaPathFinder):
-    names = {"torch", "torch_geometric", "sklearn", "transformers", "matplotlib", "pyarrow", "safetensors", "PIL",
-             "accelerate", "faiss", "ranx", "ir_measures", "sentence_transformers", "tokenizers"}
+ABSENT = {"torch", "torch_geometric", "sklearn", "transformers", "matplotlib", "pyarrow", "safetensors", "PIL",
+          "accelerate", "faiss", "ranx", "ir_measures", "sentence_transformers", "tokenizers"}
+
+class Finder:
+    def __init__(self, real):
+        self.real = real
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in self.names:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return None if name.partition(".")[0] in ABSENT else self.real.find_spec(name, path, target)
+    def __getattr__(self, name):
+        return getattr(self.real, name)
 
-sys.meta_path.insert(0, Absent())
+sys.meta_path[:] = map(Finder, sys.meta_path)
 """
 
 
