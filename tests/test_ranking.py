@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -90,3 +92,12 @@ def test_the_seam_keeps_padding():
     joined = splice(Ranking([[0]], [[0.1]], gallery_size=3), whole)
     assert joined.indices.tolist() == [[0, 1, -1]]
     assert np.isneginf(joined.scores[0, 2])
+
+
+def test_pickling_gives_an_equal_immutable_ranking():
+    ranking = Ranking([[2, 0]], [[0.9, 0.5]], gallery_size=3, notes={"a": 1})
+    again = pickle.loads(pickle.dumps(ranking))
+    assert again == ranking
+    assert again.notes == {"a": 1}
+    with pytest.raises(ValueError, match="read-only"):
+        again.scores[0, 0] = 1.0

@@ -131,6 +131,14 @@ class Ranking:
             and _same_ids(self.gallery_ids, other.gallery_ids)
         )
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "notes": dict(self.notes)}  # a read-only mapping cannot be pickled
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, notes=MappingProxyType(state["notes"]))
+        for name in ("indices", "scores"):
+            setattr(self, name, frozen(state[name]))
+
     def __hash__(self) -> int:
         return hash((self.gallery_size, self.indices.tobytes(), self.scores.tobytes()))
 

@@ -29,7 +29,7 @@ from rerankit.training.task import TrainingTask
 def train(
     task: TrainingTask,
     settings: TrainingSettings | None = None,
-    out: str | Path | None = None,
+    out: str | os.PathLike[str] | None = None,
     *,
     resume: bool = True,
 ) -> History:
@@ -51,7 +51,7 @@ def train(
 
 
 def _train_in_processes(
-    task: TrainingTask, settings: TrainingSettings, out: str | Path | None, resume: bool
+    task: TrainingTask, settings: TrainingSettings, out: str | os.PathLike[str] | None, resume: bool
 ) -> History:
     with tempfile.TemporaryDirectory() as spare:
         folder = Path(out if out is not None else spare)
@@ -159,8 +159,8 @@ class _Run:
         self._set_rates()
         self.optimizer.zero_grad(set_to_none=True)
         self._record(dict(self._backward(group)))
-        parameters = [p for g in self.optimizer.param_groups for p in g["params"] if p.grad is not None]
-        self.processes.average([p.grad for p in parameters if p.grad is not None])
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self.processes.average_gradients(parameters)
         self.scaler.unscale_(self.optimizer)
         limit = self.settings.clip_norm or math.inf
         norm = torch.nn.utils.clip_grad_norm_(parameters, limit)

@@ -49,6 +49,9 @@ class Processes:
     def average(self, tensors: Sequence[Tensor]) -> None:
         """Replace tensors by their means over processes, in one exchange for each data type."""
 
+    def average_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Replace gradients by their means; a parameter that no process has used keeps none."""
+
 
 class Joined(Processes):
     """One of several processes; `accelerate` owns the group and the backend (nccl, or gloo on CPU)."""
@@ -79,6 +82,15 @@ class Joined(Processes):
             flat = self.mean(torch.cat([t.reshape(-1) for t in same]))
             for tensor, part in zip(same, torch.split(flat, [t.numel() for t in same]), strict=True):
                 tensor.copy_(part.view_as(tensor))
+
+    def average_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Replace gradients by their means; a parameter that no process has used keeps none."""
+        used = torch.tensor([float(p.grad is not None) for p in parameters], device=parameters[0].device)
+        shared = [p for p, share in zip(parameters, self.mean(used).tolist(), strict=True) if share > 0]
+        for parameter in shared:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        self.average([p.grad for p in shared if p.grad is not None])
 
 
 def trained_buffers(model: nn.Module) -> list[Tensor]:

@@ -17,28 +17,30 @@ def neighbour_graph(lists: tuple[Tensor, Tensor], threshold: float) -> Tensor:
     >>> neighbour_graph((near, near), threshold=0.0)[0].tolist()[1]
     [0.3333333432674408, 0.6666666865348816, 0.0]
     """
-    weights = (overlaps(lists[0]) + overlaps(lists[1])).float()
-    weights = _rows_divided(weights)
+    # Items of the two sides get numbers of their own, so that one count serves both.
+    shifted = torch.where(lists[1] < 0, -1, lists[1] + lists[0].max() + 1)
+    weights = _rows_divided(overlaps(torch.cat([lists[0], shifted], dim=-1)))
     # The bound in float32, like the weights: a weight equal to it is a fraction like 1/40, rounded once.
     bound = torch.tensor(threshold, dtype=torch.float32, device=weights.device)
     return _rows_divided(weights.masked_fill_(weights <= bound, 0.0))
 
 
 def overlaps(lists: Tensor) -> Tensor:
-    """Common items (queries, nodes, nodes) of all pairs of lists (queries, nodes, n); −1 is no item."""
-    count = lists.shape[-1]
-    left = lists.to(torch.int32)
-    right = left.masked_fill(left < 0, -2)  # padding on one side never equals padding on the other
-    places = [left[:, :, None, a] for a in range(count)], [right[:, None, :, b] for b in range(count)]
-    # Comparing place a with place b gives the transpose of comparing b with a: half the comparisons do.
-    shape = (*lists.shape[:2], lists.shape[1])
-    above = torch.zeros(shape, dtype=torch.uint8, device=lists.device)
-    same = torch.zeros_like(above)
-    for a in range(count):
-        same += places[0][a] == places[1][a]
-        for b in range(a + 1, count):
-            above += places[0][a] == places[1][b]
-    return same + above + above.transpose(1, 2)
+    """Common items (queries, nodes, nodes), as floats, of all pairs of lists (queries, nodes, n); −1 is no item.
+
+    A query's items are numbered from 0, its lists written as rows of zeros and ones, and multiplied.
+
+    >>> overlaps(torch.tensor([[[5, 9], [9, 7], [7, -1]]])).tolist()
+    [[[2.0, 1.0, 0.0], [1.0, 2.0, 1.0], [0.0, 1.0, 1.0]]]
+    """
+    queries, nodes, count = lists.shape
+    items, places = lists.reshape(queries, nodes * count).to(torch.int32).sort(dim=1)
+    fresh = torch.zeros_like(places)
+    fresh[:, 1:] = items[:, 1:] != items[:, :-1]
+    numbers = torch.empty_like(places).scatter_(1, places, fresh.cumsum(dim=1)).reshape(lists.shape)
+    member = torch.zeros(queries, nodes, nodes * count, device=lists.device)
+    member.scatter_(2, numbers, (lists >= 0).float())
+    return member @ member.transpose(1, 2)
 
 
 def _rows_divided(weights: Tensor) -> Tensor:

@@ -112,7 +112,7 @@ def _without(lists: IntArray, items: IntArray) -> IntArray:
     """Lists (rows, n) with one item taken out of each, or the last entry where it is not there: (rows, n − 1)."""
     found = lists == items[:, None]
     found[~found.any(axis=1), -1] = True
-    rest: IntArray = lists[~found].reshape(len(lists), -1)
+    rest: IntArray = lists[~found].reshape(len(lists), lists.shape[1] - 1)
     return rest
 
 

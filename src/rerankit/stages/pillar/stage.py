@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -20,6 +21,11 @@ from rerankit.stages.pillar.representation import PillarSpace
 
 if TYPE_CHECKING:
     import torch
+
+    from rerankit.relevance import Relevance
+    from rerankit.stages.pillar.fitting import LossWeights
+    from rerankit.stages.pillar.sides import Side
+    from rerankit.training import History, TrainingSettings
 
 Direction = Literal["i2t", "t2i"]
 DIRECTIONS: tuple[Direction, ...] = ("i2t", "t2i")
@@ -87,6 +93,7 @@ class Pillar(Stage):
             raise rule("heads", f"must divide the width, {width}", heads)
         self._weights: dict[str, AnyArray] = {}
         self._network: Any = None
+        self.history: History | None = None
 
     # -- what it needs -----------------------------------------------------------------------------------
 
@@ -156,6 +163,60 @@ class Pillar(Stage):
 
         threshold = _of(self.threshold, self.direction)
         return score(self._ready(), space, ranking.indices, threshold, precision=self.precision)
+
+    # -- training ----------------------------------------------------------------------------------------
+
+    def training_settings(self) -> TrainingSettings:
+        """How this stage is trained when nothing else is said: here as published."""
+        from rerankit.training import TrainingSettings
+
+        return TrainingSettings(30, 512, 0.02, "sgd", momentum=0.9, schedule="cosine", validate_every=200)
+
+    def fit(
+        self: P,
+        problem: Problem,
+        relevance: Relevance,
+        *,
+        validation: tuple[Problem, Relevance] | None = None,
+        settings: TrainingSettings | None = None,
+        losses: LossWeights | None = None,
+        out: str | os.PathLike[str] | None = None,
+        resume: bool = True,
+    ) -> P:
+        """Train the networks of both directions on a problem whose rows are of this stage's `direction`.
+
+        The best weights by the sum of R@1, R@5, R@10 in both directions on `validation` are kept (without it, the
+        last); what happened is in `history`. `out` is a folder for checkpoints and curves, from which a run that
+        was interrupted goes on. A stage that has weights already is trained further. When training breaks down,
+        the best weights so far are in the stage and `TrainingError` is raised.
+        """
+        torch = require("torch", extra="pillar", purpose=f"training '{self.name}'")
+        from rerankit.stages.pillar.fitting import LossWeights, PillarTask
+        from rerankit.training import train
+
+        settings = settings or self.training_settings()
+        sides = self._sides(problem, relevance)
+        held_out = None if validation is None else self._sides(*validation)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            model = self.build()
+        if self.fitted:
+            model.load_state_dict({name: torch.tensor(array) for name, array in self._weights.items()}, strict=False)
+        try:
+            task = PillarTask(model, sides, losses or LossWeights(), held_out)
+            self.history = train(task, settings, out, resume=resume)
+        finally:
+            self.set_weights({name: tensor.cpu().numpy().copy() for name, tensor in model.state_dict().items()})
+        return self
+
+    def _sides(self, problem: Problem, relevance: Relevance) -> dict[str, Side]:
+        from rerankit.stages.pillar.sides import Side
+
+        directions = self.direction, _other(self.direction)
+        sizes = _of(self.candidates, directions[0]), _of(self.candidates, directions[1])
+        thresholds = _of(self.threshold, directions[0]), _of(self.threshold, directions[1])
+        both = Side.both(problem, relevance, sizes, thresholds, self.pillars, self.neighbours)
+        return dict(zip(directions, both, strict=True))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_network": None}
@@ -240,6 +301,12 @@ class PillarSmall(Pillar):
             direction, candidates, pillars, neighbours, threshold, width, depth, heads, expansion, bias, form,
             device, precision, compile, bank,
         )  # fmt: skip
+
+    def training_settings(self) -> TrainingSettings:
+        """A few epochs, warmed up and cooled down."""
+        from rerankit.training import TrainingSettings
+
+        return TrainingSettings(6, 256, 1e-3, schedule="one-cycle", weight_decay=0.01, clip_norm=1.0)
 
 
 def _other(direction: Direction) -> Direction:

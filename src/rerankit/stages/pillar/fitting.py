@@ -1,0 +1,132 @@
+"""Training of the pillar networks: both directions together, with structure alignment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rerankit import checks
+from rerankit.arrays import FloatArray, IntArray
+from rerankit.stages.pillar import losses
+from rerankit.stages.pillar.inference import batch_of, score
+from rerankit.stages.pillar.network import PillarNetwork, node_scores
+from rerankit.training import TrainingTask
+
+if TYPE_CHECKING:
+    from rerankit.stages.pillar.sides import Side
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the losses (see `losses`); a term of weight 0 is not computed.
+
+    `aligned` weighs contrastive and hinge on the aligned pass, in which every query and candidate is replaced by a
+    counterpart of the other side; `alignment` the divergence between the two passes.
+
+    >>> LossWeights(reconstruction=0.1).contrastive
+    1.0
+    """
+
+    contrastive: float = 1.0
+    hinge: float = 1.0
+    triplet: float = 1.0
+    reconstruction: float = 0.0
+    alignment: float = 1.0
+    aligned: float = 1.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            checks.number(field.name, getattr(self, field.name), least=0)
+
+
+class PillarTask(TrainingTask):
+    """Queries of both directions as one list of examples: first the rows of the problem, then its columns."""
+
+    def __init__(
+        self,
+        model: Any,
+        sides: dict[str, Side],
+        weights: LossWeights,
+        validation: dict[str, Side] | None = None,
+    ) -> None:
+        self.model = model
+        self.sides, self.validation = sides, validation
+        self.weights = weights
+        self.rows = {direction: side.rows for direction, side in sides.items()}
+        self.length = sum(len(rows) for rows in self.rows.values())
+
+    def loss(self, batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        total: dict[str, Tensor] = {}
+        for direction, rows in self._by_direction(batch.numpy()):
+            # Every direction counts the same, however many queries it has: its mean over all, not over this batch.
+            share = self.length / len(self.rows[direction]) / len(batch)
+            for name, values in self._terms(direction, rows, generator):
+                total[name] = total.get(name, values.new_zeros(())) + values.sum() * share
+        return total
+
+    def _by_direction(self, batch: IntArray) -> Iterator[tuple[str, IntArray]]:
+        start = 0
+        for direction, rows in self.rows.items():
+            inside = batch[(batch >= start) & (batch < start + len(rows))] - start
+            start += len(rows)
+            if len(inside):
+                yield direction, rows[inside]
+
+    def _terms(self, direction: str, rows: IntArray, generator: torch.Generator) -> Iterator[tuple[str, Tensor]]:
+        side, weights = self.sides[direction], self.weights
+        x, graph, mask = batch_of(side.space, rows, side.candidates[rows], side.threshold, self.device)
+        targets = torch.from_numpy(side.targets[rows]).to(self.device)
+        network = self._network(direction)
+        nodes = network(x, graph, mask)
+        scores = node_scores(nodes.float())
+        if weights.contrastive:
+            yield "contrastive", weights.contrastive * losses.contrastive(scores, targets, mask)
+        if weights.hinge:
+            yield "hinge", weights.hinge * losses.hinge(scores, x[:, :, 0], mask)
+        if weights.triplet:
+            yield "triplet", weights.triplet * losses.triplet(scores, targets, mask)
+        if weights.reconstruction:
+            guessed = network.reconstruct(nodes).float()
+            yield "reconstruction", weights.reconstruction * losses.reconstruction(x, guessed, mask)
+        if (weights.alignment or weights.aligned) and len(self.sides) > 1:
+            yield from self._aligned(direction, rows, (scores, targets, graph), generator)
+
+    def _aligned(
+        self, direction: str, rows: IntArray, here: tuple[Tensor, Tensor, Tensor], generator: torch.Generator
+    ) -> Iterator[tuple[str, Tensor]]:
+        """The same neighbourhood from the other side: counterparts, through the other direction's network."""
+        scores, targets, graph = here
+        side = self.sides[direction]
+        other = next(name for name in self.sides if name != direction)
+        queries = side.counterparts(rows, generator)
+        candidates = self.sides[other].counterparts(side.candidates[rows], generator)
+        x = torch.from_numpy(self.sides[other].space.describe(queries, candidates)).to(self.device)
+        mask = torch.from_numpy(np.concatenate([np.ones((len(rows), 1), bool), candidates >= 0], axis=1))
+        mask = mask.to(self.device)
+        counterpart = node_scores(self._network(other)(x, graph, mask).float())
+        if self.weights.alignment:
+            yield "alignment", self.weights.alignment * losses.alignment(scores, counterpart, mask)
+        if self.weights.aligned:
+            yield "aligned_contrastive", self.weights.aligned * losses.contrastive(counterpart, targets, mask)
+            yield "aligned_hinge", self.weights.aligned * losses.hinge(counterpart, x[:, :, 0], mask)
+
+    def validate(self) -> dict[str, float]:
+        if not self.validation:
+            return {}
+        figures = {
+            f"{direction}_r{k}": value
+            for direction, side in self.validation.items()
+            for k, value in side.success(self._scores(direction, side)).items()
+        }
+        return {"rsum": sum(figures.values()), **figures}
+
+    def _scores(self, direction: str, side: Side) -> FloatArray:
+        return score(self._network(direction), side.space, side.candidates, side.threshold)
+
+    def _network(self, direction: str) -> PillarNetwork:
+        return self.model[direction]  # type: ignore[index, no-any-return]
