@@ -14,6 +14,7 @@ STAGES = {
     "dual-is": "rerankit.stages.dual_is:DualIS",
     "dual-softmax": "rerankit.stages.dual_softmax:DualSoftmax",
     "fuse": "rerankit.stages.fuse:Fuse",
+    "hmrn": "rerankit.stages.hmrn.stage:HmrnStage",
     "inverted-softmax": "rerankit.stages.inverted_softmax:InvertedSoftmax",
     "mutual-rank": "rerankit.stages.mutual_rank:MutualRank",
     "nnn": "rerankit.stages.nnn:NNN",

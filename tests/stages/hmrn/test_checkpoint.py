@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 import torch
 
-from rerankit.errors import FormatError
+from rerankit.errors import FormatError, InputError
 from rerankit.stages.hmrn.checkpoint import export_checkpoint, import_checkpoint
+from rerankit.stages.hmrn.published import load_published, save_published
+from rerankit.stages.hmrn.tokens import SPECIAL, Vocabulary
 
 
 class Harmful:
@@ -78,3 +80,24 @@ def test_missing_parameters_and_damaged_files_are_refused(golden: Path, tmp_path
         import_checkpoint(tmp_path / "cut.pth.tar")
     with pytest.raises(FormatError, match="is not a file"):
         import_checkpoint(tmp_path / "none.pth.tar")
+
+
+def test_published_checkpoints_become_stages(golden: Path, tmp_path: Path) -> None:
+    paths = [golden / f"hmrn_{name}_checkpoint.pth.tar" for name in ("ti", "it")]
+    stage = load_published(paths, cascade=50)
+    assert repr(stage) == ("stage('hmrn', variant='ensemble', cascade=50, dim=32, reasoning_dim=24, word_dim=12)")
+    save_published(stage, [tmp_path / "it.pth.tar", tmp_path / "ti.pth.tar"])
+    assert load_published([tmp_path / "it.pth.tar", tmp_path / "ti.pth.tar"], cascade=50) == stage
+    words = Vocabulary([*SPECIAL, *(f"word{n}" for n in range(46))])
+    words.save(tmp_path / "words.json")
+    assert load_published(paths[0], tmp_path / "words.json").vocabulary == words
+
+
+def test_checkpoints_that_do_not_fit_together_are_refused(golden: Path) -> None:
+    path = golden / "hmrn_it_checkpoint.pth.tar"
+    with pytest.raises(InputError, match="one checkpoint, or one of each variant"):
+        load_published([path, path])
+    with pytest.raises(InputError, match=r"must have the checkpoint's 50 words \(got 4\)"):
+        load_published(path, Vocabulary(SPECIAL))
+    with pytest.raises(InputError, match="'paths' must be 1, for I-T"):
+        save_published(load_published(path), [path, path])

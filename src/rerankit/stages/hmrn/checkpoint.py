@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.serialization import safe_globals
@@ -171,3 +172,15 @@ def _load(module: torch.nn.Module, state: dict[str, Tensor], where: str) -> None
                  (("lacks", absent), ("has unknown", extra), ("has other shapes for", wrong)) if names]  # fmt: skip
         raise FormatError(f"{where} {'; '.join(parts)}")
     module.load_state_dict(state)
+
+
+def network_from_arrays(config: HmrnConfig, arrays: Mapping[str, Any]) -> Hmrn:
+    """A network of these sizes with these parameters, by the names of `Hmrn.state_dict`."""
+    network = Hmrn(config)
+    shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    state = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+    for name, value in state.items():  # a file may have made a list of one number out of a number
+        if shapes.get(name) == () and value.numel() == 1:
+            state[name] = value.reshape(())
+    _load(network, state, "the saved network")
+    return network.eval()

@@ -71,3 +71,25 @@ def text_encoder(config: HmrnConfig) -> nn.Module:
     from rerankit.stages.hmrn.transformer import TransformerEncoder
 
     return TransformerEncoder(config)
+
+
+def encode_rounds(text: nn.Module, ids: Tensor, lengths: Tensor, dim: int, words: int = 1 << 62) -> Tensor:
+    """Vectors of token ids (c, T, L) with lengths (c, T): (c, T, D), zero where there is no description.
+
+    Descriptions are encoded in order of length, at most `words` padded words at a time, so that little is
+    padded; ids and lengths are on the CPU, the result is where the encoder is.
+    """
+    searches, rounds, size = ids.shape
+    device = next(text.parameters()).device
+    flat, long = ids.reshape(-1, size), lengths.reshape(-1)
+    given = torch.argsort(long, stable=True)
+    given = given[long[given] > 0]
+    parts, start = [], 0
+    while start < len(given):
+        longest = int(long[given[min(start + max(1, words // size), len(given)) - 1]])
+        rows = given[start : start + max(1, words // longest)]
+        longest = int(long[rows].max())
+        parts.append(text(flat[rows, :longest].to(device), long[rows]))
+        start += len(rows)
+    out = torch.zeros(searches * rounds, dim, device=device)
+    return out.index_put((given.to(device),), torch.cat(parts).to(out.dtype)).view(searches, rounds, dim)

@@ -32,17 +32,22 @@ class Images:
     regions: Tensor
     counts: Tensor
     pooled: Tensor
+    keeper: object = None
+    """Whatever must live as long as the tensors, such as the folder of a memory map."""
 
     def __len__(self) -> int:
         return len(self.regions)
 
     def __getitem__(self, rows: slice | Tensor) -> Images:
-        return Images(self.regions[rows], self.counts[rows], self.pooled[rows])
+        return Images(self.regions[rows], self.counts[rows], self.pooled[rows], self.keeper)
 
 
 @dataclass(frozen=True)
 class Searches:
-    """Encoded searches: descriptions (c, T, D), zero where padded, counts (c,), pooled per round (c, T, D)."""
+    """Encoded searches: descriptions (c, T, D), zero where padded, pooled per round (c, T, D), and counts (c,).
+
+    The counts stay on the CPU, where the loop over searches reads them.
+    """
 
     queries: Tensor
     counts: Tensor

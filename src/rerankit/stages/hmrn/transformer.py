@@ -42,3 +42,20 @@ class TransformerEncoder(nn.Module):
         weight = mask[..., None].to(states.dtype)
         encoded: Tensor = self.projection((states * weight).sum(dim=1) / weight.sum(dim=1))
         return unit(encoded) if self.normalise else encoded
+
+
+class ModelTokens:
+    """The tokenizer of a transformers model, in the place of a vocabulary."""
+
+    def __init__(self, name: str) -> None:
+        transformers: Any = extras.require("transformers", extra="triplet", purpose="a transformers text encoder")
+        self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(name)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text with the model's own marks at its ends."""
+        return [int(number) for number in self.tokenizer(text, truncation=True)["input_ids"]]
+
+    def says_nothing(self, text: str) -> bool:
+        """Whether a text has no token beside those marks, or unknown ones only."""
+        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return all(number == self.tokenizer.unk_token_id for number in ids)

@@ -1,0 +1,187 @@
+"""Training through the shared loop: pairs of a search and its image, InfoNCE on the three levels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rerankit.arrays import IntArray
+from rerankit.errors import InputError, rule
+from rerankit.problem import Problem
+from rerankit.relevance import Relevance
+from rerankit.stages.hmrn.cascade import CascadeCurve, cascade_curve
+from rerankit.stages.hmrn.config import HmrnConfig
+from rerankit.stages.hmrn.encoders import encode_rounds, mask_of
+from rerankit.stages.hmrn.loss import level_losses
+from rerankit.stages.hmrn.network import Hmrn
+from rerankit.stages.hmrn.representation import Descriptions, Regions
+from rerankit.stages.hmrn.scoring import Scorer
+from rerankit.stages.hmrn.tokens import Vocabulary
+from rerankit.training import TrainingSettings, TrainingTask, train
+
+if TYPE_CHECKING:
+    from rerankit.stages.hmrn.stage import HmrnStage
+
+PUBLISHED = TrainingSettings(
+    epochs=150, batch_size=128, learning_rate=4e-4, optimizer="adam", schedule="step", milestones=(75,), clip_norm=2.0
+)
+"""The published training: Adam 4e-4, a tenth of it after half of 150 epochs, batch 128, gradient norm 2."""
+
+
+class Pairs:
+    """Training or validation data: regions, descriptions, and for every image the searches it answers."""
+
+    def __init__(self, regions: Regions, queries: Descriptions, relevance: Relevance) -> None:
+        if relevance.shape != (len(queries), len(regions)):
+            raise rule("relevance", f"must be of shape {(len(queries), len(regions))}", relevance.shape)
+        self.regions, self.queries, self.relevance = regions, queries, relevance
+        by_image = relevance.reversed()
+        self.images: IntArray = np.flatnonzero([len(by_image.of(image).items) for image in range(len(regions))])
+        self.answers = [by_image.of(int(image)).items for image in self.images]
+        if len(self.images) < 2:
+            raise InputError("'relevance' must name at least two images that answer a search")
+
+
+class HmrnTask(TrainingTask):
+    """One network for the training loop: an example is an image with one of the searches it answers."""
+
+    def __init__(self, network: Hmrn, pairs: Pairs, validation: Pairs | None = None) -> None:
+        self.model = network
+        self.pairs, self.validation = pairs, validation
+        self.length = len(pairs.images)
+        if self.length < 2:
+            raise rule("relevance", "must pair at least two images", self.length)
+
+    def loss(self, batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        if len(batch) < 2:
+            # A pair alone has nothing to be told from, and batch norm nothing to average.
+            return {"local": sum(p.sum() for p in self.model.parameters() if p.requires_grad) * 0.0}  # type: ignore[dict-item]
+        network: Any = self.model
+        places = batch.tolist()
+        searches = [self._one_of(self.pairs.answers[place], generator) for place in places]
+        regions, region_counts = self._regions(self.pairs.images[places])
+        queries, query_counts = self._queries(np.array(searches), generator)
+        counts = None if bool((region_counts == regions.shape[1]).all()) else region_counts.to(self.device)
+        spoken = None if bool((query_counts == queries.shape[1]).all()) else query_counts.to(self.device)
+        encoded = network.image(regions.to(self.device), counts)
+        levels = network.similarity(encoded, queries, counts, spoken)
+        return level_losses(levels, network.config)
+
+    def validate(self) -> dict[str, float]:
+        if self.validation is None:
+            return {}
+        return {"R@1": first_hits(Scorer([self.model], self.device), self.validation)}  # type: ignore[list-item]
+
+    @staticmethod
+    def _one_of(answers: IntArray, generator: torch.Generator) -> int:
+        return int(answers[int(torch.randint(len(answers), (), generator=generator))])
+
+    def _regions(self, images: IntArray) -> tuple[Tensor, Tensor]:
+        values, counts = self.pairs.regions[images].block(slice(0, len(images)))
+        return torch.from_numpy(np.ascontiguousarray(values)), torch.from_numpy(np.asarray(counts))
+
+    def _queries(self, searches: IntArray, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Encoded descriptions (b, T, D) and their counts: each search's shuffled, the first `full_rounds` kept."""
+        network: Any = self.model
+        given, limit = self.pairs.queries, network.config.full_rounds
+        rounds = given.shape[1]
+        counts = torch.from_numpy(np.full(len(given), rounds) if given.counts is None else given.counts)[searches]
+        drawn = torch.rand(len(searches), rounds, generator=generator).masked_fill(~mask_of(counts, rounds), 2.0)
+        order = drawn.argsort(dim=1)[:, :limit].numpy()
+        counts = counts.clamp_max(limit)
+        values = given.values[searches[:, None], order]
+        if given.lengths is None:
+            vectors = torch.from_numpy(np.asarray(values, np.float32)).to(self.device)
+        else:
+            lengths = torch.from_numpy(given.lengths[searches[:, None], order])
+            vectors = encode_rounds(network.text, torch.from_numpy(values), lengths, network.config.dim)
+        return vectors * mask_of(counts, vectors.shape[1]).to(self.device)[..., None], counts
+
+
+@torch.no_grad()
+def first_hits(scorer: Scorer, pairs: Pairs) -> float:
+    """R@1 of the last round with all levels for all pairs."""
+    images, searches = scorer.images(pairs.regions), scorer.searches(pairs.queries)
+    rounds = scorer.rounds("last", pairs.queries.shape[1])
+    found = np.concatenate([block.joint[0].argmax(axis=1) for block in scorer.score(images, searches, rounds)])
+    return float(np.mean([item in pairs.relevance.of(row).items for row, item in enumerate(found)]))
+
+
+def fit(
+    stage: HmrnStage,
+    problem: Problem,
+    relevance: Relevance,
+    *,
+    validation: tuple[Problem, Relevance] | None,
+    settings: TrainingSettings | None,
+    out: Any,
+    resume: bool,
+) -> HmrnStage:
+    """See `HmrnStage.fit`."""
+    if stage.cascade == "auto" and validation is None:
+        raise InputError("'cascade' is 'auto', which is chosen on validation: give validation=(problem, relevance)")
+    for one in (problem, *(validation[:1] if validation else ())):
+        faults = [line for line in stage.unmet(one) if "weights" not in line]
+        if faults:
+            raise InputError("\n".join(faults))
+    vocabulary = _vocabulary(stage, problem.features["queries"])
+    stage._vocabulary = vocabulary
+    pairs = Pairs(*stage.read(problem.features), relevance)
+    checked = None if validation is None else Pairs(*stage.read(validation[0].features), validation[1])
+    networks = []
+    for variant in stage.variants:
+        config = stage.config_for(variant, **_sizes(pairs, vocabulary))
+        folder = None if out is None else Path(out) / variant
+        networks.append(_trained(config, pairs, checked, settings or PUBLISHED, folder, resume))
+    stage._networks, stage._scorer, stage._chosen = networks, None, None
+    if checked is not None and stage.cascade == "auto":
+        stage._chosen = curve_of(stage.scorer, checked).smallest(stage.loss_bound)
+    return stage
+
+
+def curve_of(scorer: Scorer, pairs: Pairs) -> CascadeCurve:
+    """R@1 of every depth of the cascade on some data, from one pass with all levels for all pairs."""
+    images, searches = scorer.images(pairs.regions), scorer.searches(pairs.queries)
+    rounds = scorer.rounds("last", pairs.queries.shape[1])
+    cheap, joint = [], []
+    config = scorer.config
+    for block in scorer.score(images, searches, rounds):
+        cheap.append(config.local_weight * block.local[0] + config.global_weight * block.overall[0])
+        joint.append(block.joint[0])
+    return cascade_curve(np.concatenate(cheap), np.concatenate(joint), pairs.relevance)
+
+
+def _trained(
+    config: HmrnConfig,
+    pairs: Pairs,
+    validation: Pairs | None,
+    settings: TrainingSettings,
+    out: Path | None,
+    resume: bool,
+) -> Hmrn:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        network = Hmrn(config)
+    train(HmrnTask(network, pairs, validation), settings, out, resume=resume)
+    return network
+
+
+def _vocabulary(stage: HmrnStage, queries: Any) -> Vocabulary | None:
+    """Words of the training texts; None when the descriptions are not texts or a model has its own tokenizer."""
+    if stage.text_model is not None or isinstance(queries, Descriptions) or hasattr(queries, "shape"):
+        return stage.vocabulary
+    texts = (text for search in queries for text in ([search] if isinstance(search, str) else search))
+    return Vocabulary.build(texts, least=stage.least_count)
+
+
+def _sizes(pairs: Pairs, vocabulary: Vocabulary | None) -> dict[str, int]:
+    sizes = {"region_dim": pairs.regions.shape[2]}
+    if vocabulary is not None:
+        sizes["vocabulary_size"] = len(vocabulary)
+    elif pairs.queries.tokens:
+        sizes["vocabulary_size"] = int(pairs.queries.values.max()) + 1
+    return sizes

@@ -1,0 +1,270 @@
+"""From features to scores: encoding both sides, then blocks of searches against images within the memory budget.
+
+One scorer holds one network, or several whose scores are averaged (the published ensemble: one of each
+variant). Rows are searches and columns are images everywhere.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rerankit import settings
+from rerankit.arrays import FloatArray, IntArray
+from rerankit.errors import rule
+from rerankit.events import track
+from rerankit.scores import blocks
+from rerankit.stages.hmrn.encoders import encode_rounds, mask_of
+from rerankit.stages.hmrn.fast import Images, Local, Reasoning, Searches, overall
+from rerankit.stages.hmrn.network import Hmrn, hold
+from rerankit.stages.hmrn.representation import Descriptions, Regions
+
+T = TypeVar("T")
+CACHE_BYTES = 4_000_000
+"""Size of the similarity table of a block on the CPU: what its cores' caches hold."""
+
+
+@dataclass(frozen=True)
+class RoundScores:
+    """Similarities after some rounds: each level and the joint score, (rounds, searches, images) float32."""
+
+    rounds: tuple[int, ...]
+    local: FloatArray
+    overall: FloatArray
+    reasoning: FloatArray
+    joint: FloatArray
+
+
+class Scorer:
+    """Scores searches against images with one or several networks on a device."""
+
+    def __init__(self, networks: Sequence[Hmrn], device: str | torch.device = "auto") -> None:
+        from rerankit.training.devices import pick
+
+        self.device = pick(device)
+        self.networks = [network.to(self.device).eval() for network in networks]
+        if not self.networks:
+            raise rule("networks", "must be at least one", "none")
+        with torch.no_grad():
+            self.levels = [Local(network.similarity) for network in self.networks]
+            self.reasoners = [Reasoning(network.similarity) for network in self.networks]
+        self.config = self.networks[0].config
+
+    # -- encoding --------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def images(self, regions: Regions) -> list[Images]:
+        """Encoded images, one entry for each network; in a temporary file when they exceed the memory budget."""
+        self._check_regions(regions)
+        size, (count, slots, dim) = self.config.dim, regions.shape
+        made = [_Room(count, slots, size, self.device) for _ in self.networks]
+        work = list(blocks(count, slots * (dim * 6 + size * 16), least=1))
+        for rows in track(work, "encode images"):
+            values, counts = regions.block(rows)
+            given = torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
+            lengths = torch.from_numpy(np.asarray(counts)).to(self.device)
+            padded = None if bool((lengths == slots).all()) else lengths
+            for network, room in zip(self.networks, made, strict=True):
+                encoded = network.image(given, padded)
+                room.put(rows, encoded, lengths, network.similarity.v_global_w(encoded, padded))
+        return [room.images() for room in made]
+
+    @torch.no_grad()
+    def searches(self, queries: Descriptions) -> list[Searches]:
+        """Encoded searches, one entry for each network."""
+        counts = queries.counts if queries.counts is not None else np.full(len(queries), queries.shape[1])
+        lengths = torch.from_numpy(np.asarray(counts))
+        made = []
+        for network in self.networks:
+            vectors = self._vectors(network, queries)
+            vectors = vectors * mask_of(lengths, vectors.shape[1]).to(self.device)[..., None]
+            pool = network.similarity.t_global_w.rounds
+            parts = [pool(vectors[rows]) for rows in blocks(len(vectors), vectors[0].numel() * 24)]
+            made.append(Searches(vectors, lengths, hold(torch.cat(parts), lengths.to(self.device))))
+        return made
+
+    def _check_regions(self, regions: Regions) -> None:
+        wanted = self.config.region_dim, self.config.region_slots
+        if regions.shape[2] != wanted[0]:
+            raise rule("regions", f"must have vectors of width {wanted[0]}", f"width {regions.shape[2]}")
+        if regions.shape[1] > wanted[1]:
+            raise rule("regions", f"must have at most {wanted[1]} regions an image", regions.shape[1])
+
+    def _vectors(self, network: Hmrn, queries: Descriptions) -> Tensor:
+        """Description vectors (c, T, D): encoded from tokens, or checked and normalised as given."""
+        config = network.config
+        if queries.lengths is None:
+            if queries.shape[2] != config.dim:
+                raise rule("queries", f"must have vectors of width {config.dim}, or be token ids", queries.shape[2])
+            return torch.from_numpy(np.array(queries.values, np.float32)).to(self.device)
+        limit = config.vocabulary_size
+        if config.text_model is None and int(queries.values.max()) >= limit:
+            raise rule("queries", f"must have token ids below {limit}", int(queries.values.max()))
+        ids = torch.from_numpy(np.ascontiguousarray(queries.values, np.int64))
+        words = settings.memory_budget() // (64 * config.dim)
+        return encode_rounds(network.text, ids, torch.from_numpy(queries.lengths), config.dim, words)
+
+    # -- scores ----------------------------------------------------------------------------------------------
+
+    def rounds(self, wanted: Any, last: int) -> list[int]:
+        """The rounds meant by "last", "all" or a number, when there are `last` of them."""
+        if wanted == "all":
+            return list(range(1, last + 1))
+        if wanted == "last":
+            return [last]
+        if isinstance(wanted, bool) or not isinstance(wanted, int | np.integer) or wanted < 1:
+            raise rule("rounds", "must be 'last', 'all' or a round's number from 1", wanted)
+        if wanted > last:
+            raise rule("rounds", f"must be at most {last}, the rounds the searches have", int(wanted))
+        return [int(wanted)]
+
+    @torch.no_grad()
+    def score(self, images: list[Images], searches: list[Searches], rounds: list[int]) -> Iterator[RoundScores]:
+        """All levels for all pairs, as blocks of searches in their order."""
+        cells = len(images[0]) * (len(rounds) * 4 + searches[0].queries.shape[1]) * 4
+        for rows in track(list(blocks(len(searches[0]), cells, share=0.5)), "score searches"):
+            part = [side[rows] for side in searches]
+            tables = [self._levels(number, images[number], part[number], rounds) for number in range(len(part))]
+            local, globe, reasoning = (torch.stack(level).mean(dim=0) for level in zip(*tables, strict=True))
+            joint = self.joint(local, globe, part[0].counts, rounds, reasoning)
+            arrays = (level.cpu().numpy() for level in (local, globe, reasoning, joint))
+            yield RoundScores(tuple(rounds), *arrays)
+
+    def joint(
+        self, local: Tensor, globe: Tensor, counts: Tensor, rounds: list[int], reasoning: Tensor | None = None
+    ) -> Tensor:
+        """The joint score, or without `reasoning` the share of it that is cheap: (rounds, searches, images)."""
+        config = self.config
+        joint = config.local_weight * local + config.global_weight * globe
+        if reasoning is None:
+            return joint
+        spoken = torch.minimum(torch.tensor(rounds)[:, None], counts)  # (rounds, searches)
+        table = torch.tensor([config.round_weight(t) for t in range(1, int(spoken.max()) + 1)])
+        weight = (config.reasoning_weight * table[spoken - 1][..., None]).to(joint.device)
+        return joint.add_(weight * reasoning)
+
+    @torch.no_grad()
+    def cheap(self, images: list[Images], searches: list[Searches], rounds: list[int]) -> Tensor:
+        """Local and global share of the joint score of all pairs: (rounds, searches, images)."""
+        total: Tensor | None = None
+        for image, search, level in zip(images, searches, self.levels, strict=True):
+            local, globe = self._cheap_levels(level, image, search, rounds)
+            share = self.joint(local, globe, search.counts, rounds)
+            total = share if total is None else total.add_(share)
+        assert total is not None
+        return total.div_(len(images))
+
+    @torch.no_grad()
+    def reason(
+        self, images: list[Images], searches: list[Searches], row: int, items: IntArray, rounds: list[int]
+    ) -> Tensor:
+        """The reasoning level of one search against some images: (rounds, items)."""
+        chosen = torch.tensor(items, device=self.device)
+        parts = []
+        for number, (image, search) in enumerate(zip(images, searches, strict=True)):
+            single, own = search[row : row + 1], []
+            for part in torch.split(chosen, self._images_at_once(rounds)):
+                some = image[part]
+                table = self.levels[number].table(some, single)
+                own.append(self._reason_row(number, table, some, single, 0, rounds))
+            parts.append(torch.cat(own, dim=1))
+        return torch.stack(parts).mean(dim=0)
+
+    def _levels(
+        self, number: int, images: Images, searches: Searches, rounds: list[int]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        level = self.levels[number]
+        local, globe = self._cheap_levels(level, images, searches, rounds)
+        reasoning = local.new_empty(local.shape)
+        for columns, some in _pieces(images, self._images_at_once(rounds)):
+            for rows, few in _pieces(searches, self._searches_at_once(some, searches)):
+                table = level.table(some, few)
+                for row in range(len(few)):
+                    reasoning[:, (rows.start or 0) + row, columns] = self._reason_row(
+                        number, table, some, few, row, rounds
+                    )
+        return local, globe, reasoning
+
+    def _reason_row(
+        self, number: int, table: Tensor, images: Images, searches: Searches, row: int, rounds: list[int]
+    ) -> Tensor:
+        """One search of a block after each of `rounds`; rounds it does not have are its last one."""
+        count = int(searches.counts[row])
+        spoken = [min(t, count) for t in rounds]
+        once = sorted(set(spoken))
+        found = self.reasoners[number](
+            table[:, row], images.regions, images.pooled, searches.queries[row], searches.pooled[row], once
+        )
+        return found if len(once) == len(rounds) else found[[once.index(t) for t in spoken]]
+
+    def _cheap_levels(
+        self, level: Local, images: Images, searches: Searches, rounds: list[int]
+    ) -> tuple[Tensor, Tensor]:
+        """The local and the global level of a block of searches against all images, (rounds, c, n) each."""
+        last = searches.queries.shape[1]
+        local = images.pooled.new_empty(last, len(searches), len(images))
+        for columns, some in _pieces(images, 32 if self.device.type == "cpu" else 1024):
+            for rows, few in _pieces(searches, self._searches_at_once(some, searches)):
+                local[:, rows, columns] = level(level.table(some, few), some.counts)
+        if bool((searches.counts < last).any()):
+            local = hold(local.transpose(0, 1), searches.counts.to(self.device)).transpose(0, 1)
+        chosen = [t - 1 for t in rounds]
+        return local[chosen], overall(images, searches)[chosen]
+
+    def _searches_at_once(self, images: Images, searches: Searches) -> int:
+        """Searches of a block whose similarity table stays in the cache, or within the budget on a GPU."""
+        row = 4 * searches.queries.shape[1] * images.regions[..., 0].numel()
+        return max(1, (CACHE_BYTES if self.device.type == "cpu" else settings.memory_budget()) // row)
+
+    def _images_at_once(self, rounds: list[int]) -> int:
+        """Images of a block of the reasoning level: its buffers hold a row for each node of each round."""
+        nodes = sum(t + 1 for t in rounds)
+        row = 4 * nodes * 4 * max(self.config.dim, self.config.reasoning_dim)
+        fitting = max(1, settings.memory_budget() // (2 * row))
+        return min(fitting, max(16, 8000 // nodes)) if self.device.type == "cpu" else fitting
+
+
+class _Folder:
+    """A temporary folder that goes when nothing holds this object any more."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="rerankit-regions-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+
+class _Room:
+    """Where encoded images are put: memory, or a temporary file beyond four times the memory budget."""
+
+    def __init__(self, count: int, slots: int, dim: int, device: torch.device) -> None:
+        shape = (count, slots, dim)
+        self.folder: _Folder | None = None
+        if device.type == "cpu" and 4 * math.prod(shape) > 4 * settings.memory_budget():
+            self.folder = _Folder()
+            kept = np.lib.format.open_memmap(self.folder.path / "regions.npy", "w+", np.float32, shape)
+            self.regions = torch.from_numpy(kept)
+        else:
+            self.regions = torch.empty(shape, device=device)
+        self.counts = torch.empty(count, dtype=torch.int64, device=device)
+        self.pooled = torch.empty(count, dim, device=device)
+
+    def put(self, rows: slice, regions: Tensor, counts: Tensor, pooled: Tensor) -> None:
+        self.regions[rows], self.counts[rows], self.pooled[rows] = regions, counts, pooled
+
+    def images(self) -> Images:
+        return Images(self.regions, self.counts, self.pooled, self.folder)
+
+
+def _pieces(side: T, size: int) -> Iterator[tuple[slice, T]]:
+    for start in range(0, len(side), size):  # type: ignore[arg-type]
+        rows = slice(start, min(start + size, len(side)))  # type: ignore[arg-type]
+        yield rows, side[rows]  # type: ignore[index]

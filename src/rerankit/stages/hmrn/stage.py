@@ -1,0 +1,277 @@
+"""The hierarchical scorer as a stage. Torch is imported when networks are made, not before."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from rerankit import checks
+from rerankit.arrays import AnyArray, FloatArray, IntArray
+from rerankit.errors import InputError, NotFittedError, rule
+from rerankit.problem import Problem
+from rerankit.ranking import Ranking, splice
+from rerankit.relevance import Relevance
+from rerankit.stages.base import Stage
+from rerankit.stages.hmrn.config import VARIANTS, HmrnConfig
+from rerankit.stages.hmrn.representation import Descriptions, Regions, as_descriptions, as_regions
+from rerankit.stages.hmrn.tokens import Vocabulary
+
+if TYPE_CHECKING:
+    from rerankit.stages.hmrn.network import Hmrn
+    from rerankit.stages.hmrn.scoring import Scorer
+    from rerankit.training import TrainingSettings
+
+CONFIG, VOCABULARY, CASCADE = "config", "vocabulary", "cascade"
+
+
+class HmrnStage(Stage):
+    """Re-ranks images by several short descriptions of their regions, given round by round.
+
+    Features: `regions` of the gallery, (images, R, D_in) or `Regions` when R varies, and `queries` of the
+    searches: texts, token ids (searches, T, L), or vectors (searches, T, dim). `variant` is "I-T", "T-I" or
+    "ensemble". `rounds` is "last" or the number of rounds to use.
+
+    `cascade`: the reasoning level runs for that many candidates only, the best by the cheap levels; None
+    runs it for all; "auto" is chosen in `fit`, as the smallest that loses at most `loss_bound` of R@1 on validation.
+    `empty` says what becomes of descriptions without a known word: "refuse" or "skip".
+
+    >>> HmrnStage(variant="T-I", dim=64)
+    stage('hmrn', variant='T-I', dim=64)
+    """
+
+    name: ClassVar[str] = "hmrn"
+    citation: ClassVar[str] = (
+        "Ji, Li, Zhang, Wang, Pang, Li: Hierarchical Matching and Reasoning for Multi-Query Image Retrieval. "
+        "Neural Networks 2024."
+    )
+
+    def __init__(
+        self,
+        variant: str = "I-T",
+        *,
+        rounds: str | int = "last",
+        cascade: int | str | None = 100,
+        loss_bound: float = 0.002,
+        dim: int = 256,
+        reasoning_dim: int = 256,
+        steps: int = 3,
+        region_slots: int = 36,
+        word_dim: int = 300,
+        text_model: str | None = None,
+        least_count: int = 1,
+        region_temperature: float = 5.0,
+        query_temperature: float = 15.0,
+        local_weight: float = 0.6,
+        global_weight: float = 0.1,
+        reasoning_weight: float = 0.3,
+        full_rounds: int = 10,
+        scale: float = 40.0,
+        dropout: float = 0.4,
+        empty: str = "refuse",
+        device: str = "auto",
+    ) -> None:
+        self.variant = checks.choice("variant", variant, (*VARIANTS, "ensemble"))
+        self.rounds = _checked_rounds(rounds)
+        self.cascade = _checked_cascade(cascade)
+        self.loss_bound = checks.number("loss_bound", loss_bound, least=0, most=1)
+        self.dim, self.reasoning_dim, self.steps = dim, reasoning_dim, steps
+        self.region_slots, self.word_dim, self.text_model = region_slots, word_dim, text_model
+        self.least_count = checks.integer("least_count", least_count, least=1)
+        self.region_temperature, self.query_temperature = region_temperature, query_temperature
+        self.local_weight, self.global_weight = local_weight, global_weight
+        self.reasoning_weight, self.full_rounds = reasoning_weight, full_rounds
+        self.scale, self.dropout = scale, dropout
+        self.empty = checks.choice("empty", empty, ("refuse", "skip"))
+        self.device = device
+        for one in self.variants:
+            self.config_for(one)
+        self._networks: list[Hmrn] = []
+        self._vocabulary: Vocabulary | None = None
+        self._chosen: int | None = None
+        self._scorer: Scorer | None = None
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """The variants of the networks: one, or both for the ensemble."""
+        return VARIANTS if self.variant == "ensemble" else (self.variant,)
+
+    def config_for(self, variant: str, **sizes: int) -> HmrnConfig:
+        """The network's configuration by this stage's parameters; `sizes` are those read off the data."""
+        own = {name: getattr(self, name) for name in SHARED}
+        return HmrnConfig.from_dict({**own, "variant": variant, **sizes})
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return ("gallery_features:regions", "query_features:queries", "weights")
+
+    # -- weights ---------------------------------------------------------------------------------------------
+
+    @property
+    def fitted(self) -> bool:
+        return bool(self._networks)
+
+    @property
+    def networks(self) -> list[Hmrn]:
+        """The fitted networks, one for each variant."""
+        if not self._networks:
+            raise NotFittedError(
+                "stage 'hmrn' has no weights: fit it, load a saved one, or import a checkpoint with "
+                "rerankit.stages.hmrn.published"
+            )
+        return self._networks
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """The words of the text encoder, when they are known."""
+        return self._vocabulary
+
+    def with_networks(self, networks: list[Hmrn], vocabulary: Vocabulary | None = None) -> HmrnStage:
+        """This stage with these networks, one for each of its variants, and the words of their text encoder."""
+        found = tuple(network.config.variant for network in networks)
+        if found != self.variants:
+            raise rule("networks", f"must be of the variants {', '.join(self.variants)}", ", ".join(found) or "none")
+        copy = type(self)(**self.get_params())
+        copy._networks, copy._vocabulary, copy._chosen = list(networks), vocabulary, self._chosen
+        return copy
+
+    def get_weights(self) -> dict[str, AnyArray]:
+        weights: dict[str, AnyArray] = {}
+        for network in self._networks:
+            variant = network.config.variant
+            weights[f"{variant}/{CONFIG}"] = _to_bytes(json.dumps(network.config.to_dict()))
+            for name, value in network.state_dict().items():
+                weights[f"{variant}/{name}"] = value.detach().cpu().numpy()
+        if weights and self._vocabulary is not None:
+            weights[VOCABULARY] = _to_bytes("\n".join(self._vocabulary.words))
+        if weights and self._chosen is not None:
+            weights[CASCADE] = np.array([self._chosen], np.int64)
+        return weights
+
+    def set_weights(self, weights: dict[str, AnyArray]) -> None:
+        from rerankit.stages.hmrn.checkpoint import network_from_arrays
+
+        networks = []
+        for variant in self.variants:
+            own = {n.partition("/")[2]: a for n, a in weights.items() if n.startswith(f"{variant}/")}
+            if CONFIG not in own:
+                raise InputError(f"these weights have no network of variant {variant}")
+            config = HmrnConfig.from_dict(json.loads(_to_text(own.pop(CONFIG))))
+            networks.append(network_from_arrays(config, own))
+        self._networks, self._scorer = networks, None
+        self._vocabulary = Vocabulary(_to_text(weights[VOCABULARY]).split("\n")) if VOCABULARY in weights else None
+        self._chosen = int(weights[CASCADE][0]) if CASCADE in weights else None
+
+    # -- scoring ---------------------------------------------------------------------------------------------
+
+    @property
+    def scorer(self) -> Scorer:
+        """The networks on their device, ready to score."""
+        if self._scorer is None:
+            from rerankit.stages.hmrn.scoring import Scorer
+
+            self._scorer = Scorer(self.networks, self.device)
+        return self._scorer
+
+    def depth(self, items: int) -> int:
+        """For how many of `items` candidates the reasoning level runs."""
+        if self.cascade == "auto" and self._chosen is None:
+            raise NotFittedError("'cascade' is 'auto': fit the stage with validation, or give a number")
+        chosen = self._chosen if self.cascade == "auto" else self.cascade
+        return items if chosen is None else min(int(chosen), items)
+
+    def read(self, features: Mapping[str, Any]) -> tuple[Regions, Descriptions]:
+        """The regions and the descriptions of a problem, checked."""
+        words = self._words()
+        return as_regions(features["regions"]), as_descriptions(features["queries"], words, empty=self.empty)
+
+    def _words(self) -> Any:
+        if self._vocabulary is None and self._networks and self._networks[0].config.text_model is not None:
+            from rerankit.stages.hmrn.transformer import ModelTokens
+
+            return ModelTokens(self._networks[0].config.text_model)
+        return self._vocabulary
+
+    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+        if self.rounds == "all":
+            raise rule("rounds", "must be 'last' or a number here; rerank_rounds gives a ranking for each round", "all")
+        return self.rerank_rounds(problem, ranking)[-1]
+
+    def rerank_rounds(self, problem: Problem, ranking: Ranking) -> list[Ranking]:
+        """One ranking of the same candidates for each of `rounds`, in their order."""
+        from rerankit.stages.hmrn.candidates import candidate_scores
+
+        regions, queries = self.read(problem.features)
+        scorer = self.scorer
+        rounds = scorer.rounds(self.rounds, queries.shape[1])
+        depth = self.depth(ranking.shape[1])
+        cheap, joint, heads = candidate_scores(scorer, regions, queries, ranking.indices, rounds, depth)
+        notes = {"hmrn": {"reasoned": depth, "candidates": ranking.shape[1], "rounds": queries.shape[1]}}
+        made = []
+        for base, head_scores, head_items in zip(cheap, joint, heads, strict=True):
+            tail = ranking.with_scores(np.where(ranking.mask, base, -np.inf))
+            head = tail.top(depth)._like(*_ordered(head_scores, head_items))
+            made.append(splice(head, tail).with_notes(**notes))
+        return made
+
+    # -- fitting ---------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        problem: Problem,
+        relevance: Relevance,
+        *,
+        validation: tuple[Problem, Relevance] | None = None,
+        settings: TrainingSettings | None = None,
+        out: Any = None,
+        resume: bool = True,
+    ) -> HmrnStage:
+        """Train the networks on the relevant pairs; with `validation`, keep the best and choose the cascade.
+
+        A search may have more descriptions than `full_rounds`: they are shuffled and the first are kept, anew
+        in every epoch. The vocabulary is built from the texts of `problem` when they are texts.
+        """
+        from rerankit.stages.hmrn.fit import fit
+
+        return fit(self, problem, relevance, validation=validation, settings=settings, out=out, resume=resume)
+
+
+# Parameters of the stage that decide a network's shape and arithmetic.
+SHARED = (
+    "dim", "reasoning_dim", "steps", "region_slots", "word_dim", "text_model", "region_temperature",
+    "query_temperature", "local_weight", "global_weight", "reasoning_weight", "full_rounds", "scale", "dropout",
+)  # fmt: skip
+
+
+def _checked_rounds(rounds: Any) -> str | int:
+    if isinstance(rounds, str):
+        return checks.choice("rounds", rounds, ("last", "all"))
+    return checks.integer("rounds", rounds, least=1)
+
+
+def _checked_cascade(cascade: Any) -> int | str | None:
+    if cascade is None:
+        return None
+    if cascade == "auto":
+        return "auto"
+    if isinstance(cascade, str):
+        raise rule("cascade", "must be a number of candidates, None for all, or 'auto'", cascade)
+    return checks.integer("cascade", cascade, least=1)
+
+
+def _ordered(scores: AnyArray, items: IntArray) -> tuple[IntArray, FloatArray]:
+    from rerankit.scores.topk import order
+
+    indices, values = order(np.where(items >= 0, scores, -np.inf).astype(np.float32), items)
+    return indices, values
+
+
+def _to_bytes(text: str) -> AnyArray:
+    data: AnyArray = np.frombuffer(text.encode(), np.uint8).copy()
+    return data
+
+
+def _to_text(data: AnyArray) -> str:
+    return bytes(np.asarray(data, np.uint8)).decode()

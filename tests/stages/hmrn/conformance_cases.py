@@ -1,0 +1,48 @@
+"""The hierarchical scorer under the conformance kit: a small random network of each kind, and what it reads."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from rerankit import Feature, Problem
+from rerankit.testing import StageCase
+
+SIZES = {"dim": 8, "reasoning_dim": 6, "region_slots": 5, "steps": 2, "word_dim": 4, "full_rounds": 4, "device": "cpu"}
+
+
+def small(variant: str = "I-T", **params: object) -> object:
+    """A stage with random weights."""
+    import torch
+
+    from rerankit.stages.hmrn.network import Hmrn
+    from rerankit.stages.hmrn.stage import HmrnStage
+
+    stage = HmrnStage(variant, **{**SIZES, **params})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        networks = [Hmrn(stage.config_for(one, region_dim=7, vocabulary_size=30)).eval() for one in stage.variants]
+    return stage.with_networks(networks)
+
+
+def problem(queries: int, gallery: int, seed: int = 0) -> Problem:
+    """Random regions, of different number, and token ids of different length."""
+    from rerankit.stages.hmrn.representation import Descriptions, Regions
+
+    random = np.random.default_rng(seed)
+    counts = random.integers(1, 6, size=gallery)
+    regions = Regions(random.normal(size=(gallery, 5, 7)).astype(np.float32), counts=counts)
+    lengths = random.integers(1, 5, size=(queries, 4))
+    lengths[::2, 3:] = 0
+    ids = random.integers(4, 30, size=(queries, 4, 4)) * (np.arange(4) < lengths[..., None])
+    searches = Descriptions(ids, lengths=lengths)
+    scores = random.normal(size=(queries, gallery))
+    features = {"regions": Feature(regions, side="gallery"), "queries": Feature(searches, side="query")}
+    return Problem(scores, features=features)
+
+
+CASES = {
+    "hmrn": StageCase(small, problem),
+    "hmrn: ensemble, cascade of 2, round 2": StageCase(partial(small, "ensemble", cascade=2, rounds=2), problem),
+}

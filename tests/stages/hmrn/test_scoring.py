@@ -1,0 +1,172 @@
+"""Blocks, rounds and padding against the plain form; the stage's two ends of the cascade."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from rerankit import Feature, Problem, load, rerank, settings
+from rerankit.errors import InputError, NotFittedError, UnmetNeedError
+from rerankit.stages.hmrn.candidates import gallery_rankings
+from rerankit.stages.hmrn.representation import Descriptions, Regions
+from rerankit.stages.hmrn.stage import HmrnStage
+
+
+@pytest.fixture(scope="module")
+def cases() -> ModuleType:
+    """The small random networks of the conformance cases."""
+    spec = importlib.util.spec_from_file_location("hmrn_cases", Path(__file__).with_name("conformance_cases.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def plain_joint(naive: ModuleType, stage: HmrnStage, problem: Problem) -> list[torch.Tensor]:
+    """Joint score of every pair and round, (rounds, searches, images), pair by pair by the definition."""
+    regions, queries = stage.read(problem.features)
+    scorer = stage.scorer
+    tables = []
+    for number, network in enumerate(scorer.networks):
+        images, searches = scorer.images(regions)[number], scorer.searches(queries)[number]
+        table = torch.empty(queries.shape[1], len(queries), len(regions))
+        for c in range(len(queries)):
+            for i in range(len(regions)):
+                own = images.regions[i : i + 1, : int(images.counts[i])]
+                joint = naive.joint_all_rounds(
+                    network.similarity, own, searches.queries[c : c + 1, : searches.counts[c]]
+                )
+                for t in range(queries.shape[1]):
+                    table[t, c, i] = joint[min(t, len(joint) - 1), 0, 0]
+        tables.append(table)
+    return list(torch.stack(tables).mean(dim=0))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("variant", ["I-T", "T-I", "ensemble"])
+def test_all_rounds_equal_the_definition_under_padding(cases: ModuleType, naive: ModuleType, variant: str) -> None:
+    stage, problem = cases.small(variant), cases.problem(3, 5)
+    expected = torch.stack(plain_joint(naive, stage, problem)).numpy()
+    regions, queries = stage.read(problem.features)
+    scorer = stage.scorer
+    images, searches = scorer.images(regions), scorer.searches(queries)
+    for budget in (1, 20_000, 10**8):
+        with settings.using(memory_budget=budget):
+            parts = list(scorer.score(images, searches, scorer.rounds("all", 4)))
+            found = np.concatenate([part.joint for part in parts], axis=1)
+            np.testing.assert_allclose(found, expected, atol=1e-5, rtol=0)
+    one = np.concatenate([part.joint for part in scorer.score(images, searches, [2])], axis=1)
+    np.testing.assert_allclose(one[0], expected[1], atol=1e-5, rtol=0)
+
+
+def test_the_stage_scores_its_candidates_as_the_gallery(cases: ModuleType) -> None:
+    stage, problem = cases.small(cascade=None), cases.problem(4, 9)
+    regions, queries = stage.read(problem.features)
+    images, searches = stage.scorer.images(regions), stage.scorer.searches(queries)
+    full = next(iter(stage.scorer.score(images, searches, [4]))).joint[0]
+    reranked = stage.rerank(problem, problem.ranking(6))
+    rows = np.arange(4)[:, None]
+    np.testing.assert_allclose(reranked.scores, full[rows, reranked.indices], atol=1e-5)
+    by_round = stage.clone(rounds="all").rerank_rounds(problem, problem.ranking(6))
+    assert len(by_round) == 4
+    np.testing.assert_array_equal(by_round[-1].indices, reranked.indices)
+    with pytest.raises(InputError, match="rerank_rounds"):
+        stage.clone(rounds="all").rerank(problem, problem.ranking(6))
+
+
+def test_the_cascade_reasons_for_the_best_and_keeps_the_rest_behind(cases: ModuleType) -> None:
+    full, problem = cases.small(cascade=None, reasoning_weight=5.0), cases.problem(4, 9)
+    short = full.clone(cascade=3)
+    wide, narrow = (stage.rerank(problem, problem.ranking()) for stage in (full, short))
+    assert narrow.notes["hmrn"]["reasoned"] == 3
+    regions, queries = full.read(problem.features)
+    cheap = full.scorer.cheap(full.scorer.images(regions), full.scorer.searches(queries), [4])[0].numpy()
+    for row in range(4):
+        order = np.argsort(-cheap[row], kind="stable")
+        assert set(narrow.indices[row, :3]) == set(order[:3])
+        assert narrow.indices[row, 3:].tolist() == order[3:].tolist()
+        kept = [item for item in wide.indices[row] if item in set(order[:3])]
+        assert narrow.indices[row, :3].tolist() == kept
+    assert (np.diff(narrow.scores, axis=1) <= 0).all()
+    assert np.array_equal(full.clone(cascade=50).rerank(problem, problem.ranking()).indices, wide.indices)
+
+
+def test_rankings_of_the_whole_gallery(cases: ModuleType) -> None:
+    """A gallery smaller than K, and one that is ranked with and without a cascade."""
+    stage, problem = cases.small("ensemble"), cases.problem(3, 7)
+    scorer = stage.scorer
+    regions, queries = stage.read(problem.features)
+    images, searches = scorer.images(regions), scorer.searches(queries)
+    every = gallery_rankings(scorer, images, searches, [1, 4], depth=None, keep=50)
+    deep = gallery_rankings(scorer, images, searches, [1, 4], depth=100, keep=50)
+    assert [ranking.shape for ranking in every] == [(3, 7), (3, 7)]
+    assert all(np.array_equal(one.indices, other.indices) for one, other in zip(every, deep, strict=True))
+    reference = stage.clone(cascade=2).rerank(problem, problem.ranking())
+    short = gallery_rankings(scorer, images, searches, [4], depth=2, keep=5)[0]
+    assert np.array_equal(short.indices, reference.indices[:, :5])
+
+
+def test_weights_travel(cases: ModuleType, tmp_path: Path) -> None:
+    stage, problem = cases.small("ensemble"), cases.problem(3, 5)
+    stage.save(tmp_path / "saved")
+    again = load(tmp_path / "saved")
+    assert again == stage
+    assert again.rerank(problem, problem.ranking()) == stage.rerank(problem, problem.ranking())
+
+
+def test_what_is_refused(cases: ModuleType) -> None:
+    stage, problem = cases.small(), cases.problem(3, 5)
+    with pytest.raises(InputError, match=r"'rounds' must be at most 4, the rounds the searches have \(got 9\)"):
+        stage.clone(rounds=9).rerank(problem, problem.ranking())
+    with pytest.raises(InputError, match="'rounds' must be"):
+        HmrnStage(rounds=0)
+    with pytest.raises(InputError, match="'cascade' must be"):
+        HmrnStage(cascade="some")
+    with pytest.raises(InputError, match="unknown variant 'T-T'"):
+        HmrnStage("T-T")
+    with pytest.raises(InputError, match="'query_temperature' must be above 0 and at most 60"):
+        HmrnStage(query_temperature=100)
+    with pytest.raises(NotFittedError, match=r"rerankit\.stages\.hmrn\.published"):
+        HmrnStage().rerank(problem, problem.ranking())
+    with pytest.raises(NotFittedError, match="'cascade' is 'auto'"):
+        stage.clone(cascade="auto").rerank(problem, problem.ranking())
+    with pytest.raises(UnmetNeedError, match="regions"):
+        rerank(np.ones((2, 2)), stage)
+    for regions, message in ((np.ones((5, 3, 6)), "width 7"), (np.ones((5, 6, 7)), "at most 5 regions")):
+        with pytest.raises(InputError, match=message):
+            stage.scorer.images(Regions(regions))
+    with pytest.raises(InputError, match="token ids below 30"):
+        stage.scorer.searches(Descriptions(np.full((1, 1, 2), 30)))
+    with pytest.raises(InputError, match="width 8, or be token ids"):
+        stage.scorer.searches(Descriptions(np.ones((1, 1, 2))))
+
+
+def test_vectors_in_place_of_tokens(cases: ModuleType) -> None:
+    stage, problem = cases.small(), cases.problem(2, 4)
+    vectors = stage.scorer.searches(stage.read(problem.features)[1])[0]
+    given = Descriptions(vectors.queries.numpy(), counts=vectors.counts.numpy())
+    same = Problem(
+        problem.scores,
+        features={
+            "regions": Feature(problem.features["regions"], side="gallery"),
+            "queries": Feature(given, side="query"),
+        },
+    )
+    one, other = stage.rerank(problem, problem.ranking()), stage.rerank(same, problem.ranking())
+    np.testing.assert_allclose(one.scores, other.scores, atol=1e-6)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_the_same_scores_on_a_gpu(cases: ModuleType) -> None:
+    problem: Any = cases.problem(6, 9)
+    one = cases.small("ensemble", cascade=4).rerank(problem, problem.ranking())
+    other = cases.small("ensemble", cascade=4, device="cuda").rerank(problem, problem.ranking())
+    np.testing.assert_allclose(one.scores, other.scores, atol=1e-4)
