@@ -16,6 +16,7 @@ STAGES = {
     "fuse": "rerankit.stages.fuse:Fuse",
     "hmrn": "rerankit.stages.hmrn.stage:HmrnStage",
     "inverted-softmax": "rerankit.stages.inverted_softmax:InvertedSoftmax",
+    "k-reciprocal": "rerankit.stages.k_reciprocal:KReciprocal",
     "mutual-rank": "rerankit.stages.mutual_rank:MutualRank",
     "nnn": "rerankit.stages.nnn:NNN",
     "pillar": "rerankit.stages.pillar.stage:Pillar",

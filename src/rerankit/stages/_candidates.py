@@ -6,7 +6,9 @@ import numpy as np
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.ranking import Ranking
-from rerankit.scores import Scores
+from rerankit.scores import EmbeddingScores, Scores, blocks
+
+_PAIR_COST = 30  # how many cells of a matrix product take the time of one pair of gathered vectors
 
 
 def items_of(ranking: Ranking) -> IntArray:
@@ -26,7 +28,14 @@ def own_scores(scores: Scores, ranking: Ranking) -> FloatArray:
     >>> own_scores(ListScores([[0, 1]], [[0.9, 0.2]], 3), Ranking([[2, 0, 1]], [[3, 2, 1]]))
     array([[0.2, 0.9, 0.2]], dtype=float32)
     """
-    return filled(scores.pairs(rows_of(ranking), items_of(ranking)), ranking.mask)
+    items = items_of(ranking)
+    if not isinstance(scores, EmbeddingScores) or items.shape[1] * _PAIR_COST < scores.shape[1]:
+        return filled(scores.pairs(rows_of(ranking), items), ranking.mask)
+    # So many candidates that whole rows, which are matrix products, cost less than single pairs.
+    found = np.empty(items.shape, np.float32)
+    for block in blocks(len(items), scores.shape[1] * 8, least=64):
+        found[block] = np.take_along_axis(scores.rows(block), items[block], axis=1)
+    return found
 
 
 def filled(values: FloatArray, mask: AnyArray | None = None) -> FloatArray:

@@ -1,0 +1,188 @@
+"""k-reciprocal: re-ranking by shared reciprocal neighbours, in memory that grows with items × neighbours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from rerankit import checks, settings
+from rerankit.arrays import AnyArray, FloatArray, IntArray
+from rerankit.events import track
+from rerankit.problem import Problem
+from rerankit.ranking import Ranking
+from rerankit.stages._candidates import items_of, own_scores
+from rerankit.stages._joint import Joint, Neighbours, adjacency
+from rerankit.stages._passes import in_threads
+from rerankit.stages.base import Stage
+
+DISTANCES = ("auto", "cosine", "negative")
+
+
+class KReciprocal(Stage):
+    """Items are alike when they have the same k-reciprocal nearest neighbours.
+
+    Queries and gallery form one set. R(i) are the items among the first `k1` + 1 of i (i itself is the first) that have
+    i among their first `k1` + 1; R(i) takes in the half-size set (round(`k1`/2) + 1 places) of each member that lies
+    in it by more than two thirds. Items get weights exp(−d) over that set, averaged over the first `k2` places (the
+    item and `k2` − 1 neighbours), and are compared by the Jaccard distance of the weights. The score is
+    −((1 − `weight`) · Jaccard + `weight` · d), where d is the squared distance over the item's largest.
+
+    `distance` says how scores become squared distances: ``"cosine"`` 2 − 2 s, ``"negative"`` s² (s is minus a distance),
+    ``"auto"`` the second when no score is above zero, otherwise the first (with the highest score for 1 when scores
+    exceed 1). It expects several right items per query; with a single one (captions) it usually loses.
+
+    >>> from rerankit import Problem, rerank
+    >>> problem = Problem.from_embeddings([[1, 0.2]], [[1, -0.1], [0.9, 0.6], [0.8, 0.62]])
+    >>> rerank(problem, "k-reciprocal", k1=2, k2=1).indices
+    array([[1, 0, 2]])
+    """
+
+    name = "k-reciprocal"
+    citation = "Zhong et al., Re-ranking person re-identification with k-reciprocal encoding (CVPR 2017)"
+
+    def __init__(self, k1: int = 20, k2: int = 6, weight: float = 0.3, distance: str = "auto") -> None:
+        self.k1 = checks.integer("k1", k1, least=1)
+        self.k2 = checks.integer("k2", k2, least=1)
+        self.weight = checks.number("weight", weight, least=0, most=1)
+        self.distance = checks.choice("distance", distance, DISTANCES)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return ("query_scores", "gallery_scores")
+
+    @property
+    def transductive(self) -> bool:
+        return True
+
+    def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
+        joint = Joint(problem)
+        near = joint.neighbours(max(self.k1 + 1, self.k2))
+        measure = Measure(near, self.distance)
+        encoded = self._encoded(joint, near, measure)
+        items, queries = items_of(ranking), len(ranking)
+        jaccard = jaccard_distances(encoded[:queries], encoded[queries:], items)
+        own = measure(own_scores(problem.scores, ranking), np.arange(queries)[:, None])
+        scores: FloatArray = -((1 - self.weight) * jaccard + self.weight * own)
+        return scores
+
+    def _encoded(self, joint: Joint, near: Neighbours, measure: Measure) -> Any:
+        """The weights (items, items), sparse."""
+        members = reciprocal_sets(near.indices, self.k1)
+        rows, columns = sparse_rows(members), members.indices.astype(np.int64)
+        distances = measure(known_pairs(joint, near, rows, columns), rows)
+        distances[rows == columns] = 0
+        members.data = np.exp(-distances)
+        members.data /= np.repeat(np.add.reduceat(members.data, members.indptr[:-1]), np.diff(members.indptr))
+        if self.k2 == 1:
+            return members
+        first = adjacency(near.indices[:, : self.k2])
+        counts = np.diff(first.indptr)
+        first.data /= np.repeat(counts, counts).astype(np.float32)
+        return (first @ members).tocsr()
+
+
+class Measure:
+    """Scores to squared distances divided by the largest of their row's item."""
+
+    def __init__(self, near: Neighbours, distance: str) -> None:
+        self.square = distance == "negative" or (distance == "auto" and near.highest <= 0)
+        limit = near.highest if distance == "auto" and near.highest > 1.001 else 1.0
+        self.limit = np.float32(limit)
+        farthest = self._squared(near.lowest)
+        self.scale: FloatArray = np.where(farthest > 0, farthest, np.float32(1))
+
+    def __call__(self, scores: FloatArray, rows: IntArray) -> FloatArray:
+        distances: FloatArray = self._squared(scores) / self.scale[rows]
+        return distances
+
+    def _squared(self, scores: FloatArray) -> FloatArray:
+        squared: FloatArray = np.square(scores) if self.square else 2 * np.maximum(self.limit - scores, 0)
+        return squared
+
+
+def reciprocal_sets(indices: IntArray, k1: int) -> Any:
+    """Expanded k-reciprocal sets (items, items) as a sparse pattern of ones, from neighbour lists."""
+    sets = mutual(indices[:, : k1 + 1])
+    half = mutual(indices[:, : int(np.around(k1 / 2)) + 1])
+    sizes = np.diff(half.indptr)
+    shared = (sets @ half.T).multiply(sets).tocsr()
+    taken = shared.data > 2 / 3 * sizes[shared.indices]
+    chosen = sparse.csr_matrix(
+        (np.ones(int(taken.sum()), np.float32), shared.indices[taken], np.concatenate([[0], np.cumsum(taken)])[shared.indptr]),
+        shape=shared.shape,
+    )
+    expanded = (sets + chosen @ half).tocsr()
+    expanded.sort_indices()
+    expanded.data = np.ones(expanded.nnz, np.float32)
+    return expanded
+
+
+def mutual(indices: IntArray) -> Any:
+    """Which neighbours have the item among theirs: a sparse pattern (items, items) of ones."""
+    listed = adjacency(indices)
+    return listed.multiply(listed.T.tocsr()).tocsr()
+
+
+def sparse_rows(matrix: Any) -> IntArray:
+    """The row of every stored cell."""
+    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+
+
+def known_pairs(joint: Joint, near: Neighbours, rows: IntArray, columns: IntArray) -> FloatArray:
+    """Scores of pairs of items: read from the neighbour lists where they stand, computed otherwise."""
+    listed = adjacency(near.indices, near.scores)
+    listed.sort_indices()
+    keys = sparse_rows(listed) * joint.count + listed.indices
+    wanted = rows * joint.count + columns
+    at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    found: FloatArray = np.where(keys[at] == wanted, listed.data[at], np.float32(np.nan))
+    unknown = np.flatnonzero(np.isnan(found))
+    computed = joint.pairs(rows[unknown], columns[unknown])
+    found[unknown] = np.where(np.isfinite(computed), computed, near.lowest[rows[unknown]])
+    return found
+
+
+def jaccard_distances(queries: Any, gallery: Any, items: IntArray) -> FloatArray:
+    """1 − Σ min / Σ max of sparse weights whose rows sum to 1, for each query's candidates (queries, K)."""
+    holders = gallery.T.tocsr()
+    counts = np.diff(holders.indptr)[queries.indices]
+    reach = np.concatenate([[0], np.cumsum(counts)])[queries.indptr]
+    result = np.empty(items.shape, np.float32)
+    parts = _parts_of(reach, items.shape[1], gallery.shape[0])
+
+    def one(part: int) -> None:
+        rows = slice(*parts[part])
+        shared = _shared_weight(queries[rows], holders, gallery.shape[0])
+        found = np.take_along_axis(shared, items[rows], axis=1)
+        result[rows] = 1 - found / (2 - found)
+
+    for group in track([range(at, min(at + 8, len(parts))) for at in range(0, len(parts), 8)], "shared neighbours"):
+        in_threads(one, group)
+    return result
+
+
+def _parts_of(reach: IntArray, width: int, gallery: int) -> list[tuple[int, int]]:
+    """Runs of queries whose work fits a share of the memory budget, and the cache."""
+    limit = min(settings.memory_budget() // 8, 16_000_000)
+    cost = np.diff(reach) * 32 + gallery * 12 + width * 16
+    parts, start, used = [], 0, 0
+    for row, one in enumerate(cost.tolist()):
+        if row > start and used + one > limit:
+            parts.append((start, row))
+            start, used = row, 0
+        used += one
+    return [*parts, (start, len(cost))]
+
+
+def _shared_weight(queries: Any, holders: Any, gallery: int) -> AnyArray:
+    """Σ min(weights) between rows of queries and all gallery items, dense (queries, gallery)."""
+    counts = np.diff(holders.indptr)[queries.indices]
+    cells = np.repeat(np.arange(queries.nnz), counts)
+    ends = np.cumsum(counts)
+    at = np.arange(len(cells)) + np.repeat(holders.indptr[queries.indices] - (ends - counts), counts)
+    weights = np.minimum(queries.data[cells], holders.data[at])
+    target = (sparse_rows(queries) * gallery)[cells] + holders.indices[at]
+    rows = queries.shape[0]
+    return np.bincount(target, weights, minlength=rows * gallery).reshape(rows, gallery)

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import naive
+import rerankit
+from rerankit import Problem, settings, stage
+from rerankit.errors import InputError, UnmetNeedError
+
+
+def people(queries: int = 20, gallery: int = 60, identities: int = 8, width: int = 16, seed: int = 0):
+    """Unit vectors of noisy identities, on the queries' and the gallery's side."""
+    random = np.random.default_rng(seed)
+    centres = random.normal(size=(identities, width))
+    sides = [centres[random.integers(identities, size=n)] + 0.6 * random.normal(size=(n, width)) for n in (queries, gallery)]
+    return [np.float32(side / np.linalg.norm(side, axis=1, keepdims=True)) for side in sides]
+
+
+def distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.square(one[:, None] - other[None]).sum(axis=2))
+
+
+def test_repr():
+    assert repr(stage("k-reciprocal", k2=1)) == "stage('k-reciprocal', k2=1)"
+
+
+@pytest.mark.parametrize(("k1", "k2", "weight"), [(20, 6, 0.3), (7, 1, 0.0), (5, 3, 1.0), (200, 6, 0.5)])
+@pytest.mark.parametrize("form", ["embeddings", "matrices", "distances"])
+def test_equals_the_published_algorithm(form, k1, k2, weight):
+    queries, gallery = people()
+    parts = [distances(queries, gallery), distances(queries, queries), distances(gallery, gallery)]
+    problem = {
+        "embeddings": Problem.from_embeddings(queries, gallery),
+        "matrices": Problem(queries @ gallery.T, query_scores=queries @ queries.T, gallery_scores=gallery @ gallery.T),
+        "distances": Problem.from_distances(parts[0], query_distances=parts[1], gallery_distances=parts[2]),
+    }[form]
+    found = rerankit.rerank(problem, "k-reciprocal", k=None, k1=k1, k2=k2, weight=weight).to_dense()
+    np.testing.assert_allclose(-found, naive.k_reciprocal(*parts, k1, k2, weight), atol=1e-5)
+
+
+def test_first_candidates_get_the_scores_they_get_among_all():
+    problem = Problem.from_embeddings(*people())
+    whole = rerankit.rerank(problem, "k-reciprocal", k=None).to_dense()
+    few = rerankit.rerank(problem, "k-reciprocal", k=7)
+    np.testing.assert_allclose(few.scores, np.take_along_axis(whole, few.indices, axis=1), atol=1e-6)
+
+
+def test_long_lists_of_all_relations_equal_the_matrices():
+    queries, gallery = people()
+    whole = Problem.from_embeddings(queries, gallery)
+    parts = [
+        rerankit.ListScores(*scores.topk(50), scores.shape[1])
+        for scores in (whole.scores, whole.query_scores, whole.gallery_scores)
+    ]
+    listed = Problem(parts[0], query_scores=parts[1], gallery_scores=parts[2])
+    found = rerankit.rerank(listed, "k-reciprocal", k=10, k1=8, weight=0)
+    expected = rerankit.rerank(whole, "k-reciprocal", k=10, k1=8, weight=0)
+    agreement = np.mean(found.indices == expected.indices)
+    assert agreement > 0.9  # the farthest item is not on the lists, so weights differ a little
+
+
+def test_memory_budget_changes_nothing():
+    problem = Problem.from_embeddings(*people())
+    expected = rerankit.rerank(problem, "k-reciprocal")
+    with settings.using(memory_budget=20_000):
+        found = rerankit.rerank(problem, "k-reciprocal")
+    np.testing.assert_array_equal(found.indices, expected.indices)
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-6)
+
+
+def test_duplicates_and_constant_scores():
+    same = np.ones((3, 3), np.float32)
+    problem = Problem(same, query_scores=same, gallery_scores=same)
+    found = rerankit.rerank(problem, "k-reciprocal")
+    assert np.isfinite(found.scores).all()
+
+
+def test_needs_and_parameters():
+    with pytest.raises(UnmetNeedError, match="gallery_scores"):
+        rerankit.rerank([[1, 2]], "k-reciprocal")
+    with pytest.raises(InputError, match="'weight' must be at most 1"):
+        stage("k-reciprocal", weight=2)
