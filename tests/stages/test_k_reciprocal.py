@@ -13,7 +13,9 @@ def people(queries: int = 20, gallery: int = 60, identities: int = 8, width: int
     """Unit vectors of noisy identities, on the queries' and the gallery's side."""
     random = np.random.default_rng(seed)
     centres = random.normal(size=(identities, width))
-    sides = [centres[random.integers(identities, size=n)] + 0.6 * random.normal(size=(n, width)) for n in (queries, gallery)]
+    sides = [
+        centres[random.integers(identities, size=n)] + 0.6 * random.normal(size=(n, width)) for n in (queries, gallery)
+    ]
     return [np.float32(side / np.linalg.norm(side, axis=1, keepdims=True)) for side in sides]
 
 

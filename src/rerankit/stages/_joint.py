@@ -84,8 +84,8 @@ class Joint:
         lowest, highest = np.empty(self.count, np.float32), -np.inf
         for block in track(self.blocks(), "neighbours"):
             values = self.rows(block)
-            lowest[block] = np.where(np.isfinite(values), values, np.inf).min(axis=1) if not _full(values) else (
-                values.min(axis=1)
+            lowest[block] = (
+                np.where(np.isfinite(values), values, np.inf).min(axis=1) if not _full(values) else (values.min(axis=1))
             )
             own = np.arange(block.start, block.stop)
             highest = max(highest, float(values.max()))

@@ -29,14 +29,14 @@ class KReciprocal(Stage):
     item and `k2` − 1 neighbours), and are compared by the Jaccard distance of the weights. The score is
     −((1 − `weight`) · Jaccard + `weight` · d), where d is the squared distance over the item's largest.
 
-    `distance` says how scores become squared distances: ``"cosine"`` 2 − 2 s, ``"negative"`` s² (s is minus a distance),
-    ``"auto"`` the second when no score is above zero, otherwise the first (with the highest score for 1 when scores
+    `distance` says how scores become squared distances: ``"cosine"`` 2 − 2 s, ``"negative"`` s² (scores are minus
+    distances), ``"auto"`` the second when no score is above zero, otherwise the first (with the highest score for 1 when scores
     exceed 1). It expects several right items per query; with a single one (captions) it usually loses.
 
     >>> from rerankit import Problem, rerank
     >>> problem = Problem.from_embeddings([[1, 0.2]], [[1, -0.1], [0.9, 0.6], [0.8, 0.62]])
     >>> rerank(problem, "k-reciprocal", k1=2, k2=1).indices
-    array([[1, 0, 2]])
+    array([[0, 1, 2]])
     """
 
     name = "k-reciprocal"
@@ -110,7 +110,11 @@ def reciprocal_sets(indices: IntArray, k1: int) -> Any:
     shared = (sets @ half.T).multiply(sets).tocsr()
     taken = shared.data > 2 / 3 * sizes[shared.indices]
     chosen = sparse.csr_matrix(
-        (np.ones(int(taken.sum()), np.float32), shared.indices[taken], np.concatenate([[0], np.cumsum(taken)])[shared.indptr]),
+        (
+            np.ones(int(taken.sum()), np.float32),
+            shared.indices[taken],
+            np.concatenate([[0], np.cumsum(taken)])[shared.indptr],
+        ),
         shape=shared.shape,
     )
     expanded = (sets + chosen @ half).tocsr()
