@@ -31,7 +31,8 @@ class KReciprocal(Stage):
 
     `distance` says how scores become squared distances: ``"cosine"`` 2 − 2 s, ``"negative"`` s² (scores are minus
     distances), ``"auto"`` the second when no score is above zero, otherwise the first (with the highest score
-    for 1 when scores exceed 1). It expects several right items per query; with a single one (captions) it usually loses.
+    for 1 when scores exceed 1). It expects several right items per query; with a single one (captions) it
+    usually loses.
 
     >>> from rerankit import Problem, rerank
     >>> problem = Problem.from_embeddings([[1, 0.2]], [[1, -0.1], [0.9, 0.6], [0.8, 0.62]])
