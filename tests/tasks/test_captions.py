@@ -20,6 +20,14 @@ def test_both_layouts_are_the_same_data(tmp_path: Path) -> None:
     assert [part.relevance for part in json.parts] == [part.relevance for part in plain.parts]
 
 
+def test_the_validation_split_has_its_own_files(tmp_path: Path) -> None:
+    small = task("flickr30k", split="val").write_miniature(tmp_path)
+    assert (tmp_path / "f30k_precomp" / "dev_caps.txt").is_file()
+    assert small.load(tmp_path).matrices["scores"].shape == (7, 21)
+    with pytest.raises(InputError, match="must have pictures of split test"):
+        task("flickr30k").load(tmp_path)
+
+
 def test_captions_need_not_be_five(tmp_path: Path) -> None:
     (tmp_path / "caps.txt").write_text("a\nb\nc\nd\n")
     (tmp_path / "ids.txt").write_text("7\n7\n9\n7\n")

@@ -110,10 +110,14 @@ class Benchmark:
             return turned
         return turned.subset(part.queries, part.gallery)
 
-    def evaluate(self, part: Part, ranked: Any, tail: Any = None) -> Evaluation:
+    def metrics(self, part: Part) -> tuple[str, ...]:
+        """The metrics of a part."""
+        return part.metrics or self.task.card.metrics
+
+    def evaluate(self, part: Part, ranked: Any, tail: Any = None, metrics: Sequence[str] | None = None) -> Evaluation:
         """A part's figures from its scores or ranking (and the scores behind the ranking's end)."""
-        metrics = part.metrics or self.task.card.metrics
-        return evaluate(ranked, part.relevance, metrics, empty=self.empty, tail=tail, subset=part.subset)
+        asked = self.metrics(part) if metrics is None else tuple(metrics)
+        return evaluate(ranked, part.relevance, asked, empty=self.empty, tail=tail, subset=part.subset)
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{name} {m.shape[0]} × {m.shape[1]}" for name, m in self.matrices.items())

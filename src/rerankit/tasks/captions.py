@@ -20,6 +20,8 @@ from rerankit.tasks.files import field, read_json, read_lines, write_json
 
 METRICS = ("success@1", "success@5", "success@10", "median_rank", "mean_rank", "rsum")
 Layout = Literal["auto", "karpathy", "plain"]
+PLAIN_SPLITS = {"val": "dev"}
+"""Names of splits in the plain layout where they differ from Karpathy's."""
 
 
 @dataclass(frozen=True)
@@ -36,17 +38,25 @@ class CaptionTask(Task):
     """A split of captioned pictures, searched in both directions; the matrix is pictures × captions.
 
     images: how many pictures the protocol has (None: any number). captions: how many captions of a picture
-    count, the first ones (None: all). layout: which files are read.
+    count, the first ones (None: all). layout: which files are read. split: "test", or "val" for choosing
+    parameters.
     """
 
     folder: ClassVar[str]
     json_name: ClassVar[str]
-    plain_split: ClassVar[str] = "test"
+    plain_test: ClassVar[str] = "test"
 
-    def __init__(self, images: int | None, captions: int | None = None, layout: Layout = "auto") -> None:
+    def __init__(
+        self, images: int | None, captions: int | None = None, layout: Layout = "auto", split: str = "test"
+    ) -> None:
         if layout not in ("auto", "karpathy", "plain"):
             raise rule("layout", "must be 'auto', 'karpathy' or 'plain'", layout)
-        self.images, self.captions, self.layout = images, captions, layout
+        self.images, self.captions, self.layout, self.split = images, captions, layout, split
+
+    @property
+    def plain_split(self) -> str:
+        """What the plain files of the split are called."""
+        return self.plain_test if self.split == "test" else PLAIN_SPLITS.get(self.split, self.split)
 
     @property
     def files(self) -> tuple[DataFile, ...]:
@@ -88,7 +98,7 @@ class CaptionTask(Task):
             )
         )
         if self.layout != "plain" and json.is_file():
-            return self._cut(read_karpathy(json, "test"), json)
+            return self._cut(read_karpathy(json, self.split), json)
         if not (caps.is_file() and ids.is_file()):
             listed = "".join(f"\n  {each.path}: {each.what}" for each in self.files)
             raise FormatError(f"task '{self.card.name}' found neither of its layouts in '{data}':{listed}")
@@ -135,7 +145,7 @@ class CaptionTask(Task):
                 tokens = rng.choice(words, 5).tolist()
                 own.append({"raw": " ".join(tokens), "tokens": tokens, "sentid": sentence, "imgid": image})
                 sentence += 1
-            split = "test" if image < images - 1 else "train"
+            split = self.split if image < images - 1 else "train"
             name = f"made_{image:04d}.jpg"
             records.append({"filename": name, "imgid": image, "split": split, "sentences": own})
         write_json(data / self.json_name, {"dataset": "made up", "images": records})

@@ -39,10 +39,16 @@ class Coco5K(CaptionTask):
     card: ClassVar[Card] = _card("coco-5k", "MS-COCO, 5K test", "the first five captions of a picture count")
     folder = "coco_precomp"
     json_name = "dataset_coco.json"
-    plain_split = "testall"
+    plain_test = "testall"
 
-    def __init__(self, images: int | None = 5000, captions: int | None = 5, layout: Layout = "auto") -> None:
-        super().__init__(images, captions, layout)
+    def __init__(
+        self,
+        images: int | None = 5000,
+        captions: int | None = 5,
+        layout: Layout = "auto",
+        split: str = "test",
+    ) -> None:
+        super().__init__(images, captions, layout, split)
 
     def parts(self, found: Captioned) -> tuple[Part, ...]:
         """Both directions."""
@@ -51,7 +57,7 @@ class Coco5K(CaptionTask):
     def write_miniature(self, data: Path, seed: int = 0) -> Coco5K:
         """Ten pictures with six captions each, of which five count."""
         self._made(data, images=11, captions=6, seed=seed)
-        return type(self)(10, layout=self.layout)
+        return type(self)(10, layout=self.layout, split=self.split)
 
 
 class Coco1K(Coco5K):

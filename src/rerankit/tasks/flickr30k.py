@@ -32,8 +32,14 @@ class Flickr30K(CaptionTask):
     folder = "f30k_precomp"
     json_name = "dataset_flickr30k.json"
 
-    def __init__(self, images: int | None = 1000, captions: int | None = None, layout: Layout = "auto") -> None:
-        super().__init__(images, captions, layout)
+    def __init__(
+        self,
+        images: int | None = 1000,
+        captions: int | None = None,
+        layout: Layout = "auto",
+        split: str = "test",
+    ) -> None:
+        super().__init__(images, captions, layout, split)
 
     def parts(self, found: Captioned) -> tuple[Part, ...]:
         """Both directions."""
@@ -42,4 +48,4 @@ class Flickr30K(CaptionTask):
     def write_miniature(self, data: Path, seed: int = 0) -> Flickr30K:
         """Seven pictures with three captions each, in both layouts."""
         self._made(data, images=8, captions=3, seed=seed)
-        return Flickr30K(7, layout=self.layout)
+        return Flickr30K(7, layout=self.layout, split=self.split)

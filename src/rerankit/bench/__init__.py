@@ -1,0 +1,24 @@
+"""The harness: run pipelines on tasks, keep results, compare them."""
+
+from rerankit.bench.compare import compare_results
+from rerankit.bench.inputs import Contender, ScoreSet, contender, score_set
+from rerankit.bench.report import rows, table
+from rerankit.bench.result import PartRow, Result, StageRow
+from rerankit.bench.run import bench
+from rerankit.bench.tune import Tuned, tune
+
+__all__ = [
+    "Contender",
+    "PartRow",
+    "Result",
+    "ScoreSet",
+    "StageRow",
+    "Tuned",
+    "bench",
+    "compare_results",
+    "contender",
+    "rows",
+    "score_set",
+    "table",
+    "tune",
+]

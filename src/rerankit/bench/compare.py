@@ -1,0 +1,80 @@
+"""Comparing results: per part of the task, first stage and pipelines in one table with significance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rerankit.bench.result import Result
+from rerankit.errors import InputError
+from rerankit.metrics import Evaluation
+from rerankit.statistics import Comparison, compare
+
+FIRST = "first stage"
+
+
+def compare_results(
+    results: Sequence[Result],
+    *,
+    baseline: str | None = None,
+    metrics: Sequence[str] | None = None,
+    parts: Sequence[str] | None = None,
+    allow_other_candidates: bool = False,
+    **options: Any,
+) -> dict[str, Comparison]:
+    """One table per part: the first stage (the baseline unless one is named) and every pipeline.
+
+    All results must be of one task, on the same data, and with the same scores from the same candidates.
+    Results of several score sets have the set's label in front, each with its own first stage.
+    """
+    if not results:
+        raise InputError("'results' must hold at least one result (got none)")
+    _check_same_task(results)
+    known = [part.name for part in results[0].parts]
+    asked = known if parts is None else list(parts)
+    unknown = [name for name in asked if name not in known]
+    if unknown:
+        raise InputError(f"'parts' must be parts of the task: {', '.join(known)} (got {', '.join(unknown)})")
+    tables = {}
+    for name in asked:
+        if not allow_other_candidates:
+            _check_same_candidates(results, name)
+        systems = _systems(results, name)
+        tables[name] = compare(systems, baseline=baseline or next(iter(systems)), metrics=metrics, **options)
+    return tables
+
+
+def _systems(results: Sequence[Result], part: str) -> dict[str, Evaluation]:
+    several = len({result.scores["label"] for result in results}) > 1
+    systems: dict[str, Evaluation] = {}
+    for result in results:
+        front = f"{result.scores['label']}: " if several else ""
+        systems.setdefault(f"{front}{FIRST}", result.part(part).first)
+        label = f"{front}{result.label}"
+        if label in systems:
+            label = f"{label} ({result.key[:8]})"
+        systems[label] = result.part(part).last
+    return systems
+
+
+def _check_same_task(results: Sequence[Result]) -> None:
+    first = results[0].task
+    for result in results[1:]:
+        for name in ("name", "params", "sha256"):
+            if result.task[name] != first[name]:
+                raise InputError(
+                    f"'results' must be of one task on the same data (got {name} {first[name]!r} and "
+                    f"{result.task[name]!r})"
+                )
+
+
+def _check_same_candidates(results: Sequence[Result], part: str) -> None:
+    pools: dict[str, tuple[str, Result]] = {}
+    for result in results:
+        row = result.part(part)
+        known = pools.setdefault(result.scores["label"], (row.candidates, result))
+        if known[0] != row.candidates:
+            raise InputError(
+                f"'results' must re-rank the same candidates (got '{known[1].label}' with K = {known[1].part(part).k} "
+                f"and '{result.label}' with K = {row.k} on '{result.scores['label']}', part '{part}')"
+            )

@@ -1,0 +1,162 @@
+"""What goes into a run: scores brought to the order of the task's rows and columns, and pipelines by name."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rerankit.errors import InputError
+from rerankit.pipeline import Pipeline
+from rerankit.problem import Feature, Problem, as_problem
+from rerankit.stages.base import Stage
+from rerankit.tasks import Benchmark, Matrix
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreSet:
+    """The scores of one backbone for every matrix of a task."""
+
+    label: str
+    problems: Mapping[str, Problem]
+    checksums: Mapping[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Contender:
+    """A pipeline under a name."""
+
+    label: str
+    pipeline: Pipeline
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 over the stages, their parameters and their weights."""
+        total = hashlib.sha256(repr(self.pipeline).encode())
+        for one in self.pipeline:
+            for name, array in sorted(one.get_weights().items()):
+                total.update(name.encode())
+                total.update(np.ascontiguousarray(array).tobytes())
+        return total.hexdigest()
+
+
+def contender(given: Any, label: str | None = None) -> Contender:
+    """A pipeline from a pipeline, a stage, a stage's name, a YAML file or the folder of a saved one."""
+    if isinstance(given, Contender):
+        return given
+    if isinstance(given, Pipeline):
+        return Contender(label or " >> ".join(one.name for one in given) or "nothing", given)
+    if isinstance(given, Stage):
+        return Contender(label or given.name, Pipeline([given]))
+    path = Path(given)
+    if path.is_dir():
+        from rerankit.storage import load
+
+        return Contender(label or path.name, Pipeline([load(path)]))
+    if path.suffix in (".yaml", ".yml"):
+        return Contender(label or path.stem, Pipeline.from_yaml(path))
+    return Contender(label or str(given), Pipeline([str(given)]))
+
+
+def contenders(given: Any) -> list[Contender]:
+    """Pipelines from one, a list, or a mapping of labels; labels must differ."""
+    if isinstance(given, Mapping):
+        found = [contender(each, str(label)) for label, each in given.items()]
+    else:
+        single = isinstance(given, (Pipeline, Stage, Contender, str, os.PathLike))
+        found = [contender(each) for each in ([given] if single else given)]
+    labels = [each.label for each in found]
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice:
+        raise InputError(f"'pipelines' must have different names (got {twice[:_SHOWN]} twice); give a mapping of names")
+    return found
+
+
+def score_set(benchmark: Benchmark, given: Any, label: str | None = None) -> ScoreSet:
+    """Scores for every matrix: one file, array or problem, or a mapping with one for each matrix."""
+    by_name = dict(given) if isinstance(given, Mapping) else None
+    if by_name is None:
+        if len(benchmark.matrices) > 1:
+            raise InputError(
+                f"task '{benchmark.task.card.name}' needs scores for {', '.join(benchmark.matrices)} (got one)"
+            )
+        by_name = {next(iter(benchmark.matrices)): given}
+    lost, extra = set(benchmark.matrices) - set(by_name), set(by_name) - set(benchmark.matrices)
+    if lost or extra:
+        raise InputError(
+            f"task '{benchmark.task.card.name}' needs scores for {', '.join(benchmark.matrices)} "
+            f"(got {', '.join(map(str, by_name)) or 'none'})"
+        )
+    problems = {name: fitted(by_name[name], matrix, name) for name, matrix in benchmark.matrices.items()}
+    sums = {name: checksum(by_name[name], problems[name]) for name in problems}
+    return ScoreSet(label or _label(by_name), problems, sums)
+
+
+def _label(by_name: Mapping[str, Any]) -> str:
+    paths = [Path(value) for value in by_name.values() if isinstance(value, (str, os.PathLike))]
+    return "+".join(dict.fromkeys(path.stem for path in paths)) or "scores"
+
+
+def fitted(given: Any, matrix: Matrix, name: str) -> Problem:
+    """A problem with the matrix's rows and columns in its order, and its features."""
+    if isinstance(given, (str, os.PathLike)):
+        from rerankit.formats import read
+
+        problem = read(given, "problem")
+    else:
+        problem = as_problem(given)
+    queries = _order(problem.query_ids, matrix.query_ids, f"{name}: query ids")
+    gallery = _order(problem.gallery_ids, matrix.gallery_ids, f"{name}: gallery ids")
+    if queries is not None or gallery is not None:
+        problem = problem.subset(queries, gallery)
+    if problem.shape != matrix.shape:
+        raise InputError(f"scores '{name}' must have shape {matrix.shape}, as the task's data (got {problem.shape})")
+    missing = {key: _feature(value, matrix) for key, value in matrix.features.items() if key not in problem.features}
+    return problem.with_features(**missing) if missing else problem
+
+
+def _order(given: Any, wanted: Sequence[Any], what: str) -> Any:
+    """Where each wanted id stands among the given ones; None when nothing has to move."""
+    if given is None:
+        return None
+    own = [str(each) for each in np.asarray(given).tolist()]
+    names = [str(each) for each in wanted]
+    if own == names:
+        return None
+    place = {each: row for row, each in enumerate(own)}
+    lost = [each for each in names if each not in place]
+    if lost:
+        raise InputError(
+            f"scores '{what}' must hold every id of the task's data (got {len(lost)} of {len(names)} missing, "
+            f"such as {lost[:_SHOWN]})"
+        )
+    return np.array([place[each] for each in names], np.int64)
+
+
+def _feature(value: Any, matrix: Matrix) -> Feature:
+    if isinstance(value, Feature):
+        return value
+    return Feature(value, "query" if len(value) == matrix.shape[0] else "gallery")
+
+
+def checksum(given: Any, problem: Problem) -> str:
+    """SHA-256 of a score file, or of the scores themselves."""
+    total = hashlib.sha256()
+    if isinstance(given, (str, os.PathLike)):
+        path = Path(given)
+        files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+        for each in files:
+            with each.open("rb") as file:
+                for block in iter(lambda: file.read(1 << 20), b""):
+                    total.update(block)
+        return total.hexdigest()
+    for start in range(0, problem.shape[0], 256):
+        total.update(np.ascontiguousarray(problem.scores.rows(slice(start, start + 256))).tobytes())
+    return total.hexdigest()

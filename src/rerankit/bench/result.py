@@ -1,0 +1,154 @@
+"""A result: one task × scores × pipeline as versioned JSON, per query first."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from rerankit.errors import FormatError
+from rerankit.files import atomic
+from rerankit.metrics import Evaluation
+
+VERSION = 1
+"""The version of the files written; `from_dict` reads this one and all before it."""
+
+
+@dataclass(frozen=True)
+class StageRow:
+    """What one stage of the pipeline cost and how good the ranking is after it."""
+
+    stage: str
+    evaluation: Evaluation
+    seconds: float
+    seconds_per_query: float
+    peak_ram: int | None
+    peak_gpu: int | None
+    transductive: bool
+    bank: bool
+    labels: bool
+    """Whether the stage holds weights that were fitted with labels."""
+
+
+@dataclass(frozen=True)
+class PartRow:
+    """One part of the task: the first stage's figures, the ceiling at K, and every stage's row."""
+
+    name: str
+    group: str | None
+    queries: int
+    gallery: int
+    k: int
+    candidates: str
+    """SHA-256 of the candidate lists that the pipeline was given."""
+    first: Evaluation
+    ceiling: Evaluation
+    """Figures of the best possible order of the K candidates."""
+    stages: tuple[StageRow, ...]
+
+    @property
+    def last(self) -> Evaluation:
+        """Figures after the whole pipeline."""
+        return self.stages[-1].evaluation if self.stages else self.first
+
+
+@dataclass(frozen=True)
+class Result:
+    """A whole run."""
+
+    task: Mapping[str, Any]
+    scores: Mapping[str, Any]
+    pipeline: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    parts: tuple[PartRow, ...]
+    summary: Mapping[str, Any]
+    """"first", "ceiling" and "last": figures of the task; "stages": the same after each stage."""
+    environment: Mapping[str, Any]
+    key: str
+    """SHA-256 of everything that decides the outcome; a finished run with the same key is not repeated."""
+    date: str = ""
+    tuning: Mapping[str, Any] | None = None
+    version: int = field(default=VERSION)
+
+    @property
+    def flags(self) -> dict[str, bool]:
+        """What the pipeline looks at beyond a query and its candidates."""
+        rows = [row for part in self.parts for row in part.stages]
+        return {name: any(getattr(row, name) for row in rows) for name in ("transductive", "bank", "labels")}
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that re-ranking took, over all parts."""
+        return sum(row.seconds for part in self.parts for row in part.stages)
+
+    @property
+    def label(self) -> str:
+        """The name by which tables show the pipeline."""
+        return str(self.pipeline["label"])
+
+    def part(self, name: str) -> PartRow:
+        """A part by its name."""
+        return next(part for part in self.parts if part.name == name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        rest = asdict(replace(self, parts=()))
+        return {**rest, "flags": self.flags, "seconds": self.seconds, "parts": [part_to_dict(p) for p in self.parts]}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Result:
+        """What `to_dict` gave, in this or an earlier version."""
+        known = dict(data)
+        known.pop("flags", None)
+        known.pop("seconds", None)
+        known["parts"] = tuple(part_from_dict(part) for part in known["parts"])
+        return cls(**known)
+
+    def write(self, path: str | os.PathLike[str]) -> Path:
+        """Write the JSON file, whole or not at all."""
+        target = Path(path)
+        with atomic(target) as temporary:
+            temporary.write_text(json.dumps(self.to_dict()) + "\n", encoding="utf-8")
+        return target
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Result:
+        """Read a result of this version or an earlier one."""
+        file = Path(path)
+        try:
+            data = json.loads(file.read_text(encoding="utf-8"))
+        except (UnicodeDecodeError, json.JSONDecodeError) as cause:
+            raise FormatError(f"{file}: not a JSON file ({cause})") from cause
+        version = data.get("version") if isinstance(data, dict) else None
+        if not isinstance(version, int) or not 1 <= version <= VERSION:
+            raise FormatError(f"{file}: must be a result of version 1 to {VERSION} (got version {version!r})")
+        try:
+            return cls.from_dict(data)
+        except (KeyError, TypeError, AttributeError) as cause:
+            raise FormatError(f"{file}: not a complete result ({type(cause).__name__}: {cause})") from cause
+
+
+def part_to_dict(part: PartRow) -> dict[str, Any]:
+    """A part as JSON takes it."""
+    plain: dict[str, Any] = {
+        name: getattr(part, name) for name in ("name", "group", "queries", "gallery", "k", "candidates")
+    }
+    stages = [
+        {name: value for name, value in vars(row).items() if name != "evaluation"}
+        | {"evaluation": row.evaluation.to_dict()}
+        for row in part.stages
+    ]
+    return {**plain, "first": part.first.to_dict(), "ceiling": part.ceiling.to_dict(), "stages": stages}
+
+
+def part_from_dict(data: Mapping[str, Any]) -> PartRow:
+    """What `part_to_dict` gave."""
+    known = dict(data)
+    stages = tuple(
+        StageRow(**{**row, "evaluation": Evaluation.from_dict(row["evaluation"])}) for row in known.pop("stages")
+    )
+    first, ceiling = (Evaluation.from_dict(known.pop(name)) for name in ("first", "ceiling"))
+    return PartRow(**known, first=first, ceiling=ceiling, stages=stages)

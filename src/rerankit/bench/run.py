@@ -1,0 +1,229 @@
+"""Running a benchmark: every pipeline on every set of scores, on the same candidates, once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rerankit.bench.inputs import Contender, ScoreSet, contenders, score_set
+from rerankit.bench.machine import Usage, environment, measured
+from rerankit.bench.result import VERSION, PartRow, Result, StageRow, part_from_dict, part_to_dict
+from rerankit.errors import FormatError, rule
+from rerankit.events import track
+from rerankit.files import atomic
+from rerankit.metrics import Evaluation
+from rerankit.pipeline import Pipeline
+from rerankit.problem import Problem
+from rerankit.ranking import Ranking
+from rerankit.relevance import Relevance
+from rerankit.stages.base import Stage
+from rerankit.tasks import Benchmark, Part, Task
+
+
+def bench(
+    task: Task | Benchmark,
+    scores: Any,
+    pipelines: Any,
+    *,
+    data: str | Path | None = None,
+    k: int = 100,
+    out: str | Path | None = None,
+    again: bool = False,
+    tuning: Mapping[str, Any] | None = None,
+) -> list[Result]:
+    """Run every pipeline on every set of scores and give a result for each pair.
+
+    scores: a file, matrix or problem (a mapping by matrix name for tasks with several matrices), or a list of
+    such sets, one for each backbone; `score_set` gives a set another label than its file's name.
+    pipelines: pipelines, stages, names, YAML files or saved folders; a mapping gives them labels.
+    k: how many candidates of each query are re-ranked; all pipelines get the same ones.
+    out: a folder for the JSON files. A finished run there is read, not repeated, unless `again`; an
+    interrupted one goes on after its last finished part.
+    tuning: how a pipeline's parameters were chosen, by label (`Tuned.record`), kept with its results.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from rerankit.tasks import task
+    >>> folder = tempfile.mkdtemp()
+    >>> small = task("generic").write_miniature(Path(folder))
+    >>> (result,) = bench(small, np.eye(6, 9), "mutual-rank", data=folder, k=5)
+    >>> result.parts[0].k, result.flags["transductive"]
+    (5, True)
+    """
+    if k < 1:
+        raise rule("k", "must be at least 1", k)
+    benchmark = _loaded(task, data)
+    sets = [each if isinstance(each, ScoreSet) else score_set(benchmark, each) for each in _sets(scores)]
+    folder = None if out is None else Path(out)
+    return [
+        _run(benchmark, one, each, k, folder, again, (tuning or {}).get(each.label))
+        for one in sets
+        for each in contenders(pipelines)
+    ]
+
+
+def _loaded(task: Task | Benchmark, data: str | Path | None) -> Benchmark:
+    if isinstance(task, Benchmark):
+        return task
+    if data is None:
+        raise rule("data", "must be the folder of the task's files", "none")
+    return task.load(data)
+
+
+def _sets(scores: Any) -> Sequence[Any]:
+    return scores if isinstance(scores, list) else [scores]
+
+
+def _run(
+    benchmark: Benchmark,
+    scores: ScoreSet,
+    each: Contender,
+    k: int,
+    folder: Path | None,
+    again: bool,
+    tuning: Any,
+) -> Result:
+    task = describe(benchmark)
+    pipeline = {"label": each.label, "text": repr(each.pipeline), "checksum": each.checksum}
+    inputs = {"label": scores.label, "sha256": dict(scores.checksums)}
+    settings = {"k": k, "seeds": [seed for one in each.pipeline if (seed := one.get_params().get("seed")) is not None]}
+    key = _key(task, inputs["sha256"], pipeline["checksum"], settings)
+    path = None if folder is None else folder / file_name(benchmark, scores, each, key)
+    if path is not None and path.is_file() and not again:
+        return Result.read(path)
+    for part in benchmark.parts[:1]:
+        each.pipeline.check(benchmark.problem(part, scores.problems[part.matrix]))
+    partial = None if path is None else path.with_name(f".{path.name}.partial")
+    rows = {} if partial is None or again else _resumed(partial, key)
+    for part in track(benchmark.parts, f"{benchmark.task.card.name}: {scores.label}, {each.label}"):
+        if part.name not in rows:
+            problem = benchmark.problem(part, scores.problems[part.matrix])
+            rows[part.name] = run_part(benchmark, part, problem, each.pipeline, k)
+            _keep(partial, key, rows.values())
+    parts = tuple(rows[part.name] for part in benchmark.parts)
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    result = Result(
+        task, inputs, pipeline, settings, parts, summaries(benchmark, parts), environment(), key, now, tuning
+    )
+    if path is not None and partial is not None:
+        result.write(path)
+        partial.unlink(missing_ok=True)
+    return result
+
+
+def run_part(benchmark: Benchmark, part: Part, problem: Problem, pipeline: Pipeline, k: int) -> PartRow:
+    """Figures of a part before, after each stage, and at best."""
+    ranking = problem.ranking(min(k, problem.shape[1]))
+    tail = problem.scores if problem.scores.complete else None
+    metrics = benchmark.metrics(part)
+    if tail is None:  # the ranks of what is not listed are not known
+        metrics = tuple(name for name in metrics if name not in ("median_rank", "mean_rank"))
+    first = benchmark.evaluate(part, problem.scores if tail is not None else ranking, metrics=metrics)
+    best = benchmark.evaluate(part, ideal(ranking, part.relevance), tail, metrics)
+    rows: list[StageRow] = []
+    steps = pipeline.steps(problem, ranking)
+    for one in pipeline:
+        with measured() as usage:
+            step = next(steps)
+        figures = benchmark.evaluate(part, step.ranking, tail, metrics)
+        rows.append(_row(one, problem, figures, usage))
+    digest = hashlib.sha256(np.ascontiguousarray(ranking.indices).tobytes()).hexdigest()
+    shape = problem.shape
+    return PartRow(part.name, part.group, shape[0], shape[1], ranking.shape[1], digest, first, best, tuple(rows))
+
+
+def _row(one: Stage, problem: Problem, figures: Evaluation, usage: Usage) -> StageRow:
+    transductive = one.is_transductive(problem)
+    return StageRow(
+        repr(one),
+        figures,
+        usage.seconds,
+        usage.seconds / problem.shape[0],
+        usage.peak_ram,
+        usage.peak_gpu,
+        transductive,
+        _uses_bank(one, problem),
+        one.fitted,
+    )
+
+
+def _uses_bank(one: Stage, problem: Problem) -> bool:
+    """Whether a stage looks at a bank: its own, or the problem's where it would else look at the test queries."""
+    inner = getattr(one, "stage", one)
+    if any("bank" in need for need in one.needs):
+        return True
+    own = inner.get_params().get("bank", False) if isinstance(inner, Stage) else False
+    if own is False or (isinstance(own, str) and own == "queries"):
+        return False
+    return own is not None or problem.query_bank is not None
+
+
+def ideal(ranking: Ranking, relevance: Relevance) -> Ranking:
+    """The candidates in the best order there is: by grade."""
+    keys = relevance.rows * relevance.shape[1] + relevance.indices
+    wanted = np.arange(len(ranking))[:, None] * relevance.shape[1] + ranking.indices
+    spot = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
+    found = (keys[spot] == wanted) & ranking.mask if len(keys) else np.zeros(ranking.shape, np.bool_)
+    grades = np.where(found, relevance.grades[spot] if len(keys) else 0.0, 0.0)
+    return ranking.with_scores(np.where(ranking.mask, grades, -np.inf))
+
+
+def summaries(benchmark: Benchmark, parts: Sequence[PartRow]) -> dict[str, Any]:
+    """The task's figures before, at best, after each stage and at the end."""
+
+    def figures(by_part: Iterable[Evaluation]) -> dict[str, float]:
+        named = dict(zip((part.name for part in parts), by_part, strict=True))
+        return benchmark.task.summary(named, benchmark.parts)
+
+    depth = min((len(part.stages) for part in parts), default=0)
+    return {
+        "main": benchmark.task.card.main,
+        "first": figures(part.first for part in parts),
+        "ceiling": figures(part.ceiling for part in parts),
+        "stages": [figures(part.stages[at].evaluation for part in parts) for at in range(depth)],
+        "last": figures(part.last for part in parts),
+    }
+
+
+def describe(benchmark: Benchmark) -> dict[str, Any]:
+    """What a result says of its task."""
+    card = benchmark.task.card
+    params = {name: value for name, value in benchmark.task.get_params().items()}
+    named = ("name", "title", "revision", "split", "direction", "licence", "citation", "main")
+    known = {name: getattr(card, name) for name in named}
+    return {**known, "params": params, "sha256": benchmark.checksum}
+
+
+def _key(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps([VERSION, *parts], sort_keys=True, default=str).encode()).hexdigest()
+
+
+def file_name(benchmark: Benchmark, scores: ScoreSet, each: Contender, key: str) -> str:
+    """A readable name; the key's first digits keep variants apart."""
+    words = (benchmark.task.card.name, scores.label, each.label)
+    return "__".join(re.sub(r"[^A-Za-z0-9.+-]+", "-", word).strip("-") for word in words) + f"__{key[:8]}.json"
+
+
+def _keep(partial: Path | None, key: str, rows: Iterable[PartRow]) -> None:
+    if partial is not None:
+        with atomic(partial) as temporary:
+            temporary.write_text(json.dumps({"key": key, "parts": [part_to_dict(row) for row in rows]}))
+
+
+def _resumed(partial: Path, key: str) -> dict[str, PartRow]:
+    """The finished parts of an interrupted run; nothing when the file is of another run or damaged."""
+    if not partial.is_file():
+        return {}
+    try:
+        data = json.loads(partial.read_text())
+        rows = [part_from_dict(part) for part in data["parts"]] if data["key"] == key else []
+    except (json.JSONDecodeError, KeyError, TypeError, FormatError):
+        return {}
+    return {row.name: row for row in rows}

@@ -1,0 +1,106 @@
+"""`rerankit bench`: pipelines on a benchmark task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rerankit.cli._output import JsonOption, line, say, show_json
+
+
+def bench(
+    task: Annotated[str, typer.Argument(help="A task's name: rerankit tasks.")],
+    scores: Annotated[
+        list[str],
+        typer.Option(
+            "--scores",
+            metavar="FILE",
+            help="One backbone's scores; repeat it. A task with several matrices: NAME=FILE,NAME=FILE.",
+        ),
+    ],
+    pipelines: Annotated[
+        list[str],
+        typer.Option("--pipeline", "-p", metavar="FILE", help="A YAML file, a saved folder or a stage; repeat it."),
+    ],
+    data: Annotated[Path, typer.Option("--data", help="The folder of the dataset's own files.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of results; finished ones are kept.")] = None,
+    k: Annotated[int, typer.Option("-k", help="Candidates of each query to re-rank.")] = 100,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the task; repeat it.")
+    ] = None,
+    figures: Annotated[
+        list[str] | None, typer.Option("--figure", help="A figure of the task to show; its main one by default.")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Repeat runs that are finished.")] = False,
+    tune: Annotated[
+        Path | None, typer.Option("--tune", metavar="YAML", help="Choose parameters: {stage.parameter: [values]}.")
+    ] = None,
+    trials: Annotated[int | None, typer.Option("--trials", help="Try so many random combinations, not all.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of the random combinations.")] = 0,
+    validation_scores: Annotated[
+        str | None, typer.Option("--validation-scores", metavar="FILE", help="Scores of the validation split.")
+    ] = None,
+    validation_data: Annotated[
+        Path | None, typer.Option("--validation-data", help="Folder of the validation split; --data by default.")
+    ] = None,
+    validation_settings: Annotated[
+        list[str] | None,
+        typer.Option("--validation-set", metavar="NAME=VALUE", help="Task parameters of the validation split."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run every pipeline on every set of scores, on the same candidates, and keep the results.
+
+    With --tune, parameters are chosen on the validation split only and recorded with the results.
+    """
+    from rerankit import bench as room
+    from rerankit.cli.rerank import parameters
+    from rerankit.errors import InputError
+    from rerankit.tasks import task as find
+
+    if tune is not None and validation_scores is None:
+        raise InputError("'--tune' needs --validation-scores, the scores of a split that is not tested on")
+    benchmark = find(task, **parameters(settings or [])).load(data)
+    sets = [room.score_set(benchmark, _named(text)) for text in scores]
+    contenders = [room.contender(text) for text in pipelines]
+    tuning: dict[str, Any] = {}
+    if tune is not None and validation_scores is not None:
+        validation = find(task, **parameters(validation_settings or [])).load(validation_data or data)
+        plan = {"k": k, "trials": trials, "seed": seed, "against": benchmark}
+        tuned = [_tuned(each, tune, validation, validation_scores, plan) for each in contenders]
+        contenders = [each.contender for each in tuned]
+        tuning = {each.contender.label: each.record for each in tuned}
+        for each in tuned:
+            say(f"chosen on validation for {each.contender.label}: {each.record['chosen']}")
+    results = room.bench(benchmark, sets, contenders, k=k, out=out, again=again, tuning=tuning)
+    if as_json:
+        show_json(room.rows(results, figures))
+    else:
+        line(room.table(results, figures))
+    if any(result.flags["transductive"] for result in results):
+        say("note: transductive, an answer depends on the other queries of the test")
+
+
+def _tuned(each: Any, path: Path, validation: Any, scores: str, plan: dict[str, Any]) -> Any:
+    import yaml
+
+    from rerankit import bench as room
+    from rerankit.errors import FormatError
+
+    space = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(space, dict) or not all(isinstance(values, list) for values in space.values()):
+        raise FormatError(f"{path}: must hold {{stage.parameter: [values]}}")
+    return room.tune(each, space, validation, _named(scores), **plan)
+
+
+def _named(text: str) -> Any:
+    """A file, or files by matrix name.
+
+    >>> _named("dress=a.npy,shirt=b.npy")
+    {'dress': 'a.npy', 'shirt': 'b.npy'}
+    """
+    if "=" not in text:
+        return text
+    return dict(part.split("=", 1) for part in text.split(","))

@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rerankit import Pipeline, Problem, Stage, evaluate, stage
+from rerankit.bench import Result, bench, compare_results, rows, score_set, table
+from rerankit.errors import FormatError, InputError, UnmetNeedError
+from rerankit.tasks import Benchmark, task
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Benchmark:
+    return task("flickr30k").write_miniature(tmp_path / "data").load(tmp_path / "data")
+
+
+@pytest.fixture
+def scores(small: Benchmark) -> np.ndarray:
+    return np.random.default_rng(0).random(small.matrices["scores"].shape, dtype=np.float32)
+
+
+class Counting(Stage):
+    """Turns the list around, and counts how often it was asked."""
+
+    name = "counting"
+    calls = 0
+    broken = False
+
+    def rescore(self, problem, ranking):  # type: ignore[no-untyped-def]
+        type(self).calls += 1
+        if type(self).broken and problem.shape[0] > problem.shape[1]:
+            raise ValueError("killed")
+        return -ranking.scores
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> None:
+    Counting.calls, Counting.broken = 0, False
+
+
+def test_a_row_says_everything(small: Benchmark, scores: np.ndarray) -> None:
+    (result,) = bench(small, scores, Pipeline([Counting(), stage("mutual-rank")]), k=5)
+    assert result.task["name"] == "flickr30k"
+    assert result.task["sha256"] == small.checksum
+    assert result.pipeline["text"] == "Pipeline([stage('counting'), stage('mutual-rank')])"
+    assert set(result.environment) >= {"versions", "platform", "processor", "cores", "device"}
+    assert [part.name for part in result.parts] == ["image-to-text", "text-to-image"]
+    for part, own in zip(result.parts, small.parts, strict=True):
+        problem = small.problem(own, Problem(scores))
+        assert (part.queries, part.gallery, part.k) == (*problem.shape, 5)
+        assert dict(part.first) == dict(small.evaluate(own, problem))
+        turned = Counting().rerank(problem, problem.ranking(5))
+        assert dict(part.stages[0].evaluation) == dict(small.evaluate(own, turned, tail=problem))
+        for name, value in part.first.items():
+            if name.startswith("success"):
+                assert value <= part.ceiling[name]
+        row = part.stages[1]
+        assert row.transductive
+        assert not row.bank
+        assert not row.labels
+        assert row.seconds > 0
+        assert row.seconds_per_query == pytest.approx(row.seconds / part.queries)
+        assert row.peak_ram is None or row.peak_ram > 10**7
+    assert result.flags == {"transductive": True, "bank": False, "labels": False}
+    assert result.summary["last"] == result.summary["stages"][1]
+    assert result.summary["last"]["rsum"] == pytest.approx(sum(part.last["rsum"] for part in result.parts))
+
+
+def test_the_ceiling_is_the_best_order_of_the_candidates(small: Benchmark, scores: np.ndarray) -> None:
+    (result,) = bench(small, scores, "mutual-rank", k=4)
+    own = small.parts[1]
+    problem = small.problem(own, Problem(scores))
+    hit = [own.relevance.of(q).items[0] in problem.ranking(4).indices[q] for q in range(problem.shape[0])]
+    assert result.parts[1].ceiling["success@1"] == pytest.approx(np.mean(hit))
+    deeper = bench(small, scores, "mutual-rank", k=7)[0]
+    assert deeper.parts[1].ceiling["success@1"] == 1.0
+
+
+def test_results_survive_files(small: Benchmark, scores: np.ndarray, tmp_path: Path) -> None:
+    (result,) = bench(small, scores, {"turned": Counting()}, k=5, out=tmp_path / "results")
+    (path,) = (tmp_path / "results").iterdir()
+    assert path.name.startswith("flickr30k__scores__turned__")
+    again = Result.read(path)
+    assert again.to_dict() == result.to_dict()
+    assert json.loads(path.read_text())["version"] == 1
+
+
+def test_a_finished_run_is_not_repeated_unless_asked(small: Benchmark, scores: np.ndarray, tmp_path: Path) -> None:
+    plan = {"k": 5, "out": tmp_path}
+    bench(small, scores, Counting(), **plan)
+    assert Counting.calls == 2
+    bench(small, scores, Counting(), **plan)
+    assert Counting.calls == 2
+    bench(small, scores, Counting(), again=True, **plan)
+    assert Counting.calls == 4
+    bench(small, scores, Counting(), k=6, out=tmp_path)
+    assert Counting.calls == 6
+    bench(small, scores + 1, Counting(), **plan)
+    assert Counting.calls == 8
+
+
+def test_an_interrupted_run_goes_on(small: Benchmark, scores: np.ndarray, tmp_path: Path) -> None:
+    Counting.broken = True
+    with pytest.raises(Exception, match="killed"):
+        bench(small, scores, Counting(), k=5, out=tmp_path)
+    assert [path.suffix for path in tmp_path.iterdir() if path.is_file()] == [".partial"]
+    Counting.broken, Counting.calls = False, 0
+    (result,) = bench(small, scores, Counting(), k=5, out=tmp_path)
+    assert Counting.calls == 1
+    assert len(result.parts) == 2
+    assert not list(tmp_path.glob(".*.partial"))
+    assert (
+        result.to_dict()["parts"][1]["first"] == bench(small, scores, Counting(), k=5)[0].to_dict()["parts"][1]["first"]
+    )
+
+
+def test_a_damaged_partial_file_is_started_anew(small: Benchmark, scores: np.ndarray, tmp_path: Path) -> None:
+    bench(small, scores, Counting(), k=5, out=tmp_path)
+    (path,) = tmp_path.glob("*.json")
+    path.rename(path.with_name(f".{path.name}.partial"))
+    path.with_name(f".{path.name}.partial").write_text("{")
+    Counting.calls = 0
+    bench(small, scores, Counting(), k=5, out=tmp_path)
+    assert Counting.calls == 2
+
+
+def test_old_results_stay_readable() -> None:
+    result = Result.read(Path(__file__).with_name("result_v1.json"))
+    assert result.version == 1
+    assert result.parts[0].last["success@1"] == pytest.approx(result.summary["last"]["image-to-text/success@1"])
+    assert table([result]).splitlines()[0].startswith("scores")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not a JSON file"),
+        ("[]", "must be a result of version 1 to 1 \\(got version None\\)"),
+        ('{"version": 99}', "got version 99"),
+        ('{"version": 1}', "not a complete result"),
+    ],
+)
+def test_files_that_are_no_results(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "r.json").write_text(text)
+    with pytest.raises(FormatError, match=message):
+        Result.read(tmp_path / "r.json")
+
+
+def test_scores_are_brought_to_the_order_of_the_data(small: Benchmark, scores: np.ndarray) -> None:
+    matrix = small.matrices["scores"]
+    rows_, columns = np.random.default_rng(1).permutation(7), np.random.default_rng(2).permutation(21)
+    mixed = Problem(
+        scores[rows_][:, columns],
+        query_ids=np.array(matrix.query_ids)[rows_],
+        gallery_ids=np.array(matrix.gallery_ids)[columns],
+    )
+    wanted = bench(small, scores, "mutual-rank", k=5)[0].summary
+    assert bench(small, mixed, "mutual-rank", k=5)[0].summary == wanted
+
+
+def test_scores_that_do_not_fit(small: Benchmark, scores: np.ndarray, tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"scores 'scores' must have shape \(7, 21\), as the task's data \(got \(7, 20\)"
+    ):
+        bench(small, scores[:, :20], "mutual-rank")
+    ids = [f"x{n}" for n in range(7)]
+    with pytest.raises(
+        InputError, match=r"query ids' must hold every id .* \(got 7 of 7 missing, such as \['made_0000"
+    ):
+        bench(small, Problem(scores, query_ids=ids), "mutual-rank")
+    fashion = task("fashion-iq").write_miniature(tmp_path / "f").load(tmp_path / "f")
+    with pytest.raises(InputError, match="needs scores for dress, shirt, toptee \\(got one\\)"):
+        bench(fashion, scores, "mutual-rank")
+    with pytest.raises(InputError, match="needs scores for dress, shirt, toptee \\(got dress\\)"):
+        bench(fashion, {"dress": scores}, "mutual-rank")
+    with pytest.raises(InputError, match="'data' must be the folder"):
+        bench(task("flickr30k"), scores, "mutual-rank")
+    with pytest.raises(InputError, match="'k' must be at least 1"):
+        bench(small, scores, "mutual-rank", k=0)
+    with pytest.raises(InputError, match="'pipelines' must have different names"):
+        bench(small, scores, ["mutual-rank", "mutual-rank"])
+
+
+def test_needs_are_checked_before_any_work(small: Benchmark, scores: np.ndarray, tmp_path: Path) -> None:
+    class Needy(Counting):
+        @property
+        def needs(self) -> tuple[str, ...]:
+            return ("gallery_scores",)
+
+    with pytest.raises(UnmetNeedError, match="gallery_scores"):
+        bench(small, scores, Needy(), out=tmp_path / "results")
+    assert Counting.calls == 0
+
+
+def test_several_matrices_and_several_backbones(tmp_path: Path) -> None:
+    fashion = task("fashion-iq").write_miniature(tmp_path).load(tmp_path)
+    rng = np.random.default_rng(0)
+    sets = [
+        score_set(fashion, {n: rng.random(m.shape, dtype=np.float32) for n, m in fashion.matrices.items()}, label)
+        for label in ("one", "two")
+    ]
+    results = bench(fashion, sets, ["mutual-rank", Counting()], k=5)
+    assert [(r.scores["label"], r.label) for r in results] == [
+        ("one", "mutual-rank"),
+        ("one", "counting"),
+        ("two", "mutual-rank"),
+        ("two", "counting"),
+    ]
+    tables = compare_results(results, samples=200)
+    assert list(tables) == ["dress", "shirt", "toptee"]
+    assert tables["dress"].systems == (
+        "one: first stage",
+        "one: mutual-rank",
+        "one: counting",
+        "two: first stage",
+        "two: mutual-rank",
+        "two: counting",
+    )
+
+
+def test_lists_are_benched_without_the_ranks_they_do_not_have(small: Benchmark, scores: np.ndarray) -> None:
+    ranking = Problem(scores).ranking(10)
+    lists = Problem.from_rankings(ranking.indices, ranking.scores, 21)
+    (result,) = bench(small, lists, Counting(), k=5)
+    assert "mean_rank" not in result.parts[0].first
+    assert result.parts[0].first["success@5"] == evaluate(ranking, small.parts[0].relevance, ["success@5"])["success@5"]
+
+
+def test_report(small: Benchmark, scores: np.ndarray) -> None:
+    results = bench(small, scores, ["mutual-rank", Pipeline([Counting(), Counting()])], k=5)
+    found = rows(results)
+    assert [row["pipeline"] for row in found] == [
+        "first stage",
+        "mutual-rank",
+        "counting >> counting [1]",
+        "counting >> counting [2]",
+    ]
+    assert found[1]["flags"] == "transductive"
+    assert found[0]["rsum"] == pytest.approx(results[0].summary["first"]["rsum"])
+    shown = rows(results, ["text-to-image/success@1"])
+    assert shown[0]["text-to-image/success@1"] == pytest.approx(
+        100 * results[0].summary["first"]["text-to-image/success@1"]
+    )
+    for style in ("text", "markdown", "latex"):
+        assert "mutual-rank" in table(results, style=style)
+
+
+def test_compare_refuses_what_is_not_alike(small: Benchmark, scores: np.ndarray, tmp_path: Path) -> None:
+    five, six = (bench(small, scores, "mutual-rank", k=k)[0] for k in (5, 6))
+    with pytest.raises(InputError, match=r"must re-rank the same candidates \(got 'mutual-rank' with K = 5"):
+        compare_results([five, six])
+    both = compare_results([five, six], allow_other_candidates=True, samples=200)
+    assert len(both["image-to-text"].systems) == 3
+    other = task("coco-5k").write_miniature(tmp_path / "coco").load(tmp_path / "coco")
+    coco = bench(other, np.random.default_rng(0).random((10, 50)), "mutual-rank", k=5)[0]
+    with pytest.raises(InputError, match="must be of one task on the same data"):
+        compare_results([five, coco])
+    with pytest.raises(InputError, match="'parts' must be parts of the task: image-to-text, text-to-image"):
+        compare_results([five], parts=["fold 1"])
+    with pytest.raises(InputError, match="at least one result"):
+        compare_results([])

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rerankit import Stage, stage
+from rerankit.bench import bench, tune
+from rerankit.errors import InputError
+from rerankit.tasks import task
+
+
+class Push(Stage):
+    """Adds `amount` times the right answer, which the scores hide in their last digit."""
+
+    name = "push"
+
+    def __init__(self, amount: float = 0.0, other: int = 1) -> None:
+        self.amount, self.other = amount, other
+
+    def rescore(self, problem, ranking):  # type: ignore[no-untyped-def]
+        return ranking.scores + self.amount * (ranking.scores * 1000 % 1)
+
+
+@pytest.fixture
+def splits(tmp_path: Path):  # type: ignore[no-untyped-def]
+    made = []
+    for name, seed in (("val", 1), ("test", 2)):
+        benchmark = task("flickr30k", split=name).write_miniature(tmp_path / name, seed=seed).load(tmp_path / name)
+        rng = np.random.default_rng(seed)
+        scores = np.floor(rng.random(benchmark.matrices["scores"].shape) * 1000) / 1000
+        scores += benchmark.parts[0].relevance.to_dense() * 0.0004
+        made.append((benchmark, scores))
+    return made
+
+
+def test_the_best_on_validation_is_chosen_and_recorded(splits) -> None:  # type: ignore[no-untyped-def]
+    (validation, val_scores), (test, test_scores) = splits
+    tuned = tune(Push(), {"amount": [-1.0, 0.0, 5.0]}, validation, val_scores, k=20, against=test)
+    assert tuned.record["chosen"] == {"amount": 5.0}
+    assert [each["values"]["amount"] for each in tuned.record["tried"]] == [-1.0, 0.0, 5.0]
+    assert tuned.record["figure"] == "rsum"
+    assert tuned.record["sha256"] == validation.checksum
+    assert tuned.contender.pipeline.stages[0].get_params()["amount"] == 5.0
+    (result,) = bench(test, test_scores, tuned.contender, k=20, tuning={"push": tuned.record})
+    assert result.tuning == tuned.record
+    assert result.summary["last"]["rsum"] > result.summary["first"]["rsum"]
+
+
+def test_random_trials_and_names(splits) -> None:  # type: ignore[no-untyped-def]
+    (validation, scores), _ = splits
+    pipeline = Push() >> stage("mutual-rank")
+    space = {"push.amount": [0.0, 1.0, 2.0, 3.0], "0.other": [1, 2]}
+    tuned = tune(pipeline, space, validation, scores, k=5, trials=3, seed=4)
+    assert len(tuned.record["tried"]) == 3
+    assert tuned.record["method"] == "random, 3 trials, seed 4"
+    again = tune(pipeline, space, validation, scores, k=5, trials=3, seed=4)
+    assert again.record["tried"] == tuned.record["tried"]
+    assert len(tune(pipeline, space, validation, scores, k=5, trials=99).record["tried"]) == 8
+
+
+def test_lower_is_better_for_ranks(splits) -> None:  # type: ignore[no-untyped-def]
+    (validation, scores), _ = splits
+    tuned = tune(Push(), {"amount": [0.0, 5.0]}, validation, scores, k=20, figure="image-to-text/mean_rank")
+    figures = [each["figure"] for each in tuned.record["tried"]]
+    assert tuned.record["chosen"] == {"amount": [0.0, 5.0][int(np.argmin(figures))]}
+
+
+def test_what_cannot_be_tuned(splits) -> None:  # type: ignore[no-untyped-def]
+    (validation, scores), _ = splits
+    with pytest.raises(InputError, match="'validation' must not be the data that is tested on"):
+        tune(Push(), {"amount": [1]}, validation, scores, against=validation)
+    with pytest.raises(InputError, match="'space' must name parameters with at least one value"):
+        tune(Push(), {}, validation, scores)
+    with pytest.raises(InputError, match="must name one stage before the parameter: 0 or push, 1 or push"):
+        tune(Push() >> Push(), {"amount": [1]}, validation, scores)
+    with pytest.raises(InputError, match="'trials' must be at least 1"):
+        tune(Push(), {"amount": [1]}, validation, scores, trials=0)
+    with pytest.raises(InputError, match="'figure' must be one of the task's figures"):
+        tune(Push(), {"amount": [1]}, validation, scores, figure="map")

@@ -1,0 +1,98 @@
+"""`rerankit bench`, `compare`, `evaluate` and `tasks`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from rerankit import Relevance, write
+from rerankit.cli import build
+from rerankit.tasks import task
+
+
+def run(*arguments: object):  # type: ignore[no-untyped-def]
+    return CliRunner().invoke(build(), [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    task("flickr30k").write_miniature(tmp_path)
+    task("flickr30k", split="val").write_miniature(tmp_path / "val", seed=1)
+    rng = np.random.default_rng(0)
+    for name in ("first", "second", "val"):
+        np.save(tmp_path / f"{name}.npy", rng.random((7, 21), dtype=np.float32))
+    (tmp_path / "pipe.yaml").write_text("stages:\n  - mutual-rank\n")
+    return tmp_path
+
+
+def test_bench_and_compare(data: Path) -> None:
+    plan = ("bench", "flickr30k", "--data", data, "--set", "images=7", "--scores", data / "first.npy", "-k", 5)
+    done = run(*plan, "-p", "mutual-rank", "-p", data / "pipe.yaml", "--out", data / "results")
+    assert done.exit_code == 0, done.output
+    assert "first stage" in done.output
+    assert "transductive" in done.output
+    files = sorted((data / "results").glob("*.json"))
+    assert len(files) == 2
+    shown = run("compare", *files, "-m", "success@1", "--samples", 200)
+    assert shown.exit_code == 0, shown.output
+    assert "# image-to-text" in shown.output
+    for style in ("markdown", "latex", "csv"):
+        assert run("compare", *files, "--format", style, "--samples", 200).exit_code == 0
+    table = json.loads(run("compare", *files, "--json", "--samples", 200, "--part", "text-to-image").output)
+    assert list(table) == ["text-to-image"]
+    figures = json.loads(run(*plan, "-p", "mutual-rank", "--json", "--figure", "text-to-image/success@1").stdout)
+    assert figures[0]["pipeline"] == "first stage"
+
+
+def test_tune(data: Path) -> None:
+    (data / "space.yaml").write_text("beta: [1, 10]\n")
+    plan = ["bench", "flickr30k", "--data", data, "--set", "images=7", "--scores", data / "first.npy", "-k", "5"]
+    plan += ["-p", "dual-softmax", "--tune", data / "space.yaml"]
+    asked = run(*plan)
+    assert asked.exit_code == 2
+    assert "--validation-scores" in asked.output
+    val = ["--validation-data", data / "val", "--validation-set", "images=7", "--validation-set", "split=val"]
+    done = run(*plan, *val, "--validation-scores", data / "val.npy", "--out", data / "tuned")
+    assert done.exit_code == 0, done.output
+    (path,) = (data / "tuned").glob("*.json")
+    assert json.loads(path.read_text())["tuning"]["chosen"]["beta"] in (1, 10)
+
+
+def test_errors_are_one_line(data: Path) -> None:
+    missing = run("bench", "coco-5k", "--data", data / "nothing", "--scores", "x.npy", "-p", "mutual-rank")
+    assert missing.exit_code == 2
+    assert "dataset_coco.json" in missing.output
+    unknown = run("bench", "flickr", "--data", data, "--scores", "x.npy", "-p", "mutual-rank")
+    assert "did you mean 'flickr30k'" in unknown.output
+
+
+def test_evaluate(tmp_path: Path) -> None:
+    np.save(tmp_path / "scores.npy", np.array([[0.9, 0.1], [0.8, 0.2]], np.float32))
+    write(tmp_path / "right.npz", Relevance.from_lists([[0], [1]], 2))
+    files = (tmp_path / "scores.npy", tmp_path / "right.npz")
+    shown = json.loads(run("evaluate", *files, "-m", "success@1", "--json").stdout)
+    assert shown == [{"metric": "success@1", "value": 0.5}]
+    both = run("evaluate", *files, "--both", "-m", "success@1")
+    assert both.exit_code == 0, both.output
+    assert "reverse" in both.output
+
+
+def test_evaluate_runs(tmp_path: Path) -> None:
+    (tmp_path / "a.run").write_text("q1 Q0 d1 1 0.9 x\nq1 Q0 d2 2 0.5 x\nq2 Q0 d2 1 0.5 x\n")
+    (tmp_path / "a.qrels").write_text("q1 0 d2 1\nq2 0 d2 1\n")
+    shown = json.loads(run("evaluate", tmp_path / "a.run", tmp_path / "a.qrels", "-m", "mrr", "--json").stdout)
+    assert shown == [{"metric": "mrr", "value": 0.75}]
+    values = run("evaluate", tmp_path / "a.run", tmp_path / "a.qrels", "-m", "mrr", "--json", "--per-query")
+    assert json.loads(values.stdout)["forward"]["per_query"]["mrr"] == [0.5, 1.0]
+
+
+def test_tasks() -> None:
+    shown = run("tasks")
+    assert shown.exit_code == 0
+    assert "market1501" in shown.output
+    files = json.loads(run("tasks", "cirr", "--json").output)
+    assert files[0]["file"] == "captions/cap.rc2.val.json"
