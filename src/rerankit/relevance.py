@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rerankit.arrays import FloatArray, IntArray, check_finite, frozen, real_matrix, row_numbers, to_numpy
+from rerankit.arrays import FloatArray, IntArray, check_finite, float32, frozen, real_matrix, row_numbers, to_numpy
 from rerankit.errors import InputError, rule
 
 _SHOWN = 3
@@ -48,7 +48,7 @@ class Relevance:
             raise rule("shape", "must be positive", self.shape)
         row = row_numbers(rows, self.shape[0], "rows")
         column = row_numbers(columns, self.shape[1], "columns")
-        grade = np.ones(len(row), np.float32) if grades is None else np.asarray(grades, np.float32)
+        grade = np.ones(len(row), np.float32) if grades is None else float32(np.asarray(grades), "grades")
         if not len(row) == len(column) == len(grade):
             raise rule("grades", f"must be one for each of the {len(row)} pairs", f"{len(grade)}")
         _check_grades(grade)

@@ -93,7 +93,9 @@ def test_rerank_reads_a_run(tmp_path: Path) -> None:
         ([], "give either --stage NAME or --pipeline FILE"),
         (["-s", "mutual-rank", "-p", "x.yaml"], "give either --stage NAME or --pipeline FILE"),
         (["-p", "absent.yaml"], "does not exist"),
-        (["-s", "mutual-rank", "-o", "run.xyz"], "unknown ending '.xyz'"),
+        (["-s", "mutual-rank", "-o", "run.xyz"], "error: run.xyz: unknown ending '.xyz'"),
+        (["-s", "mutual-rank", "-o", "run.npy"], "error: run.npy: npy holds one array, which this Ranking is not"),
+        (["-s", "mutual-rank", "-o", "run.qrels"], "error: run.qrels: this format holds judgements"),
     ],
 )
 def test_bad_calls_are_explained_and_write_nothing(

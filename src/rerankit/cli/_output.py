@@ -26,8 +26,8 @@ def show(rows: Sequence[Mapping[str, Any]], *, title: str = "", as_json: bool = 
     for column, name in zip(table.columns, names, strict=True):
         if all(type(row[name]) in (int, float, type(None)) for row in rows):
             column.justify = "right"
-    for row in rows:
-        table.add_row(*(text_of(row[name]) for name in names))
+    for texts in zip(*(_texts([row[name] for row in rows]) for name in names), strict=True):
+        table.add_row(*texts)
     _console().print(table)
 
 
@@ -69,6 +69,18 @@ def text_of(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(text_of(part) for part in value)
     return escape(str(value))
+
+
+def _texts(values: list[Any]) -> list[str]:
+    """The cells of a column; numbers with a point get the same number of decimals."""
+    texts = [text_of(value) for value in values]
+    floats = [text for text, value in zip(texts, values, strict=True) if isinstance(value, float)]
+    if not floats or any(set(text) & set("en") for text in floats):  # 1e-07, nan, inf
+        return texts
+    decimals = max(len(text.partition(".")[2]) for text in floats)
+    return [
+        f"{value:.{decimals}f}" if isinstance(value, float) else text for text, value in zip(texts, values, strict=True)
+    ]
 
 
 def _console() -> Any:

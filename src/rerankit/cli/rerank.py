@@ -24,12 +24,12 @@ def rerank(
 ) -> None:
     """Re-rank the first K candidates of every query and write the run."""
     from rerankit import errors, read, write
-    from rerankit.formats.registry import format_of
+    from rerankit.formats.door import check_writable
 
     if k < 0:
         raise errors.rule("k", "must be at least 1, or 0 for the whole gallery", k)
     steps = _pipeline(stage, settings or [], pipeline)
-    format_of(out, writing=True)  # an impossible ending must not be found out after the work
+    check_writable(out, "ranking")  # before the work, not after it
     given = read(problem, "problem")
     given = given.reversed() if reverse else given
     steps.check(given)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -10,7 +11,7 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from rerankit.arrays import AnyArray, to_numpy
-from rerankit.errors import FormatError, InputError, MissingExtraError, unknown_name
+from rerankit.errors import FormatError, InputError, MissingExtraError, RerankitError, unknown_name
 from rerankit.files import atomic
 from rerankit.formats import lists, tables
 from rerankit.formats.content import CONTENT_NAMES, Content, Format, Tables, Triples, plain
@@ -100,12 +101,23 @@ def _write_content(temporary: Path, path: Path, format: Format, content: Content
         raise FormatError(str(error).replace(str(temporary), str(path))) from error
 
 
+def check_writable(path: AnyPath, kind: Literal["ranking", "problem"]) -> None:
+    """Raise now what writing a result of this kind would raise after the work: a wrong ending, a missing extra."""
+    place = Path(path)
+    smallest = Ranking([[0]], [[0.0]]) if kind == "ranking" else Problem([[0.0]])
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            write(Path(folder) / place.name, smallest)
+        except RerankitError as error:
+            raise type(error)(str(error).replace(f"{folder}{os.sep}{place.name}", str(place))) from error
+
+
 def _read_content(path: Path, format: Format) -> Content:
     try:
         content = format.read(path)
     except (FormatError, MissingExtraError):
         raise
-    except (ValueError, EOFError, OSError, OverflowError) as error:
+    except Exception as error:  # parsers meet damaged bytes with all kinds of errors, struct.error to KeyError
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise FormatError(f"{path}: damaged or not a {format.name} file: {first}") from error
     if isinstance(content, Tables):

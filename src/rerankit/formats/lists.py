@@ -32,6 +32,7 @@ def to_ranking(triples: Triples, query_ids: Any = None, gallery_ids: Any = None)
     """A ranking; without ids, queries come in the order of the lines and items in natural order."""
     if triples.what != "scores":
         raise InputError("a ranking needs scores (got grades)")
+    _refuse_none(triples)
     queries = list(dict.fromkeys(triples.queries)) if query_ids is None else query_ids
     items = natural(triples.items) if gallery_ids is None else gallery_ids
     rows = _numbers(triples.queries, queries, "query_ids")
@@ -73,6 +74,7 @@ def to_relevance(triples: Triples, query_ids: Any = None, gallery_ids: Any = Non
     """Relevance for these ids, or without them for those of the lines, in natural order."""
     if triples.what != "grades":
         raise InputError("relevance needs grades (got scores)")
+    _refuse_none(triples)
     judged = to_judgements(triples)
     queries = natural(triples.queries) if query_ids is None else [str(q) for q in np.asarray(query_ids).tolist()]
     items = natural(triples.items) if gallery_ids is None else [str(i) for i in np.asarray(gallery_ids).tolist()]
@@ -109,6 +111,11 @@ def _numbers(names: list[str], ids: Any, argument: str) -> IntArray:
         raise InputError(
             f"'{argument}' must have every id of the file (got {len(unknown)} unknown, such as {unknown[:3]})"
         ) from None
+
+
+def _refuse_none(triples: Triples) -> None:
+    if not triples.queries:
+        raise InputError(f"must have at least one line with {triples.what} (got none)")
 
 
 def _refuse_repeats(triples: Triples, rows: IntArray, columns: IntArray, width: int) -> None:
