@@ -172,6 +172,12 @@ class Pillar(Stage):
 
         return TrainingSettings(30, 512, 0.02, "sgd", momentum=0.9, schedule="cosine", validate_every=200)
 
+    def loss_weights(self, **weights: float) -> LossWeights:
+        """The weights of the losses, as published but for those given."""
+        from rerankit.stages.pillar.fitting import LossWeights
+
+        return LossWeights(**weights)
+
     def fit(
         self: P,
         problem: Problem,
@@ -191,7 +197,7 @@ class Pillar(Stage):
         the best weights so far are in the stage and `TrainingError` is raised.
         """
         torch = require("torch", extra="pillar", purpose=f"training '{self.name}'")
-        from rerankit.stages.pillar.fitting import LossWeights, PillarTask
+        from rerankit.stages.pillar.fitting import PillarTask
         from rerankit.training import train
 
         settings = settings or self.training_settings()
@@ -203,7 +209,7 @@ class Pillar(Stage):
         if self.fitted:
             model.load_state_dict({name: torch.tensor(array) for name, array in self._weights.items()}, strict=False)
         try:
-            task = PillarTask(model, sides, losses or LossWeights(), held_out)
+            task = PillarTask(model, sides, losses or self.loss_weights(), held_out)
             self.history = train(task, settings, out, resume=resume)
         finally:
             self.set_weights({name: tensor.cpu().numpy().copy() for name, tensor in model.state_dict().items()})

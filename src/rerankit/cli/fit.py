@@ -1,0 +1,116 @@
+"""`rerankit fit STAGE`: train a stage on a problem with its relevance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rerankit.cli._output import JsonOption, say, show
+
+
+def fit(
+    stage: Annotated[str, typer.Argument(help="A stage that can be trained, such as pillar-small.")],
+    train: Annotated[Path, typer.Option(help="A problem with relevance beside it: docs/formats.md.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="A folder for the fitted stage and its training.")],
+    validation: Annotated[
+        Path | None, typer.Option(help="Another such problem; decides which weights are best.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the stage; repeat it.")
+    ] = None,
+    training: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE", help="A training setting, such as epochs=5 or learning_rate=1e-3; repeat it."
+        ),
+    ] = None,
+    losses: Annotated[
+        list[str] | None, typer.Option("--loss", metavar="NAME=VALUE", help="The weight of a loss; repeat it.")
+    ] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Begin anew where an interrupted run could go on.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a stage; an interrupted run goes on where its last checkpoint was written.
+
+    OUT gets the fitted stage (`rerankit rerank --pipeline OUT`), OUT/training checkpoints, history.csv and curves.png.
+    """
+    from rerankit import stage as make
+    from rerankit.cli.rerank import parameters
+    from rerankit.errors import TrainingError
+
+    made = make(stage, **parameters(settings or []))
+    options = _options(made, parameters(training or []), parameters(losses or []))
+    given = _judged(train)
+    held_out = None if validation is None else _judged(validation)
+    try:
+        made.fit(*given, validation=held_out, out=out / "training", resume=not restart, **options)  # type: ignore[attr-defined]
+    except TrainingError:
+        if made.fitted:
+            _save(made, out)
+            say(f"wrote what was good into {out}")
+        raise
+    _save(made, out)
+    _report(made, as_json)
+    say(f"wrote {out}")
+
+
+def _options(made: Any, training: dict[str, Any], losses: dict[str, Any]) -> dict[str, Any]:
+    """The settings and loss weights that `fit` takes, over the stage's own."""
+    from dataclasses import replace
+    from inspect import signature
+
+    from rerankit.errors import InputError
+    from rerankit.training import TrainingSettings
+
+    if not hasattr(made, "fit"):
+        raise InputError(f"stage '{made.name}' has nothing to train")
+    known = signature(made.fit).parameters
+    usual = made.training_settings() if hasattr(made, "training_settings") else TrainingSettings()
+    options: dict[str, Any] = {}
+    try:
+        if training or hasattr(made, "training_settings"):
+            options["settings"] = replace(usual, **training)
+        if losses:
+            if "losses" not in known:
+                raise InputError(f"stage '{made.name}' has no losses to weigh")
+            options["losses"] = made.loss_weights(**losses)
+    except TypeError as cause:
+        raise InputError(f"'--training' and '--loss' must name known settings: {cause}") from cause
+    return options
+
+
+def _judged(path: Path) -> tuple[Any, Any]:
+    from rerankit import read
+    from rerankit.errors import InputError
+    from rerankit.formats.door import relevance_beside
+
+    relevance = relevance_beside(path)
+    if relevance is None:
+        raise InputError(f"{path}: training needs relevance beside the problem: rerankit.write(…, relevance=…)")
+    return read(path, "problem"), relevance
+
+
+def _save(made: Any, folder: Path) -> None:
+    """Write the stage's files into a folder that has others; the config comes last and makes them a stage."""
+    import os
+    from tempfile import TemporaryDirectory
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder, prefix=".rerankit-") as room:
+        made.save(Path(room) / "stage")
+        written = sorted((Path(room) / "stage").iterdir(), key=lambda file: file.name == "config.json")
+        for file in written:
+            os.replace(file, folder / file.name)
+
+
+def _report(made: Any, as_json: bool) -> None:
+    history = getattr(made, "history", None)
+    if history is not None and history.rows:
+        # A table of every loss term would be too wide to read; history.csv and --json have them all.
+        names = [name for name in history.columns if as_json or not name.startswith("loss/")]
+        rows = [{name: row.get(name) for name in names} for row in history.rows]
+        show(rows, title=f"best step: {history.best_step}", as_json=as_json)

@@ -1,0 +1,46 @@
+"""`rerankit import …`: published checkpoints become stages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rerankit.cli._output import line, say
+from rerankit.cli._run import command
+
+app = typer.Typer(no_args_is_help=True, help="Turn published checkpoints into stages.")
+
+
+@app.callback()
+def import_() -> None:
+    """Turn published checkpoints into stages."""
+
+
+def leaprr(
+    file: Annotated[Path, typer.Argument(help="A checkpoint with 'state_dict'; only tensors are read, never code.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder for the stage.")],
+    heads: Annotated[
+        int | None, typer.Option(help="Attention heads; needed unless the width is the published 768.")
+    ] = None,
+    groups: Annotated[
+        str, typer.Option(help="Order of its input columns: inter-intra or intra-inter.")
+    ] = "inter-intra",
+    query: Annotated[str, typer.Option(help="The query's column in each group: first or last.")] = "first",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the stage; repeat it.")
+    ] = None,
+) -> None:
+    """Import a checkpoint of the pillar reasoner (LeaPRR) as stage 'pillar'."""
+    from rerankit.cli.rerank import parameters
+    from rerankit.stages.pillar.checkpoint import import_leaprr
+
+    params = parameters(settings or [])
+    stage = import_leaprr(file, heads=heads, groups=groups, query=query, **params)
+    stage.save(out)
+    line(repr(stage))
+    say(f"wrote {out}")
+
+
+app.command()(command(leaprr))

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import rerankit
+from rerankit import Problem, Relevance
+from rerankit.cli import build
+
+SIZES = ["--set", "pillars=5", "--set", "neighbours=3", "--set", "width=8", "--set", "heads=2", "--set", "candidates=6"]
+QUICK = ["--training", "epochs=2", "--training", "device=cpu"]
+
+
+def run(*words: object, code: int = 0) -> str:
+    result = CliRunner().invoke(build(), [str(word) for word in words])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+@pytest.fixture
+def problem(tmp_path):
+    generator = np.random.default_rng(0)
+    images = generator.normal(size=(20, 6)).astype(np.float32)
+    owner = np.repeat(np.arange(20), 2)
+    texts = images[owner] + generator.normal(size=(40, 6)).astype(np.float32)
+    relevance = Relevance.from_labels(np.arange(20), owner)
+    rerankit.write(tmp_path / "train.npz", Problem.from_embeddings(images, texts), relevance=relevance)
+    return tmp_path / "train.npz"
+
+
+def test_fit_writes_a_stage_that_reranks(problem, tmp_path):
+    out = tmp_path / "fitted"
+    words = ["fit", "pillar-small", "--train", problem, "--validation", problem, "--out", out, *SIZES, *QUICK]
+    shown = run(*words)
+    assert "validation/rsum" in shown
+    assert sorted(p.name for p in out.iterdir()) == ["config.json", "training", "weights.safetensors"]
+    assert sorted(p.name for p in (out / "training").iterdir()) == ["checkpoint.pt", "curves.png", "history.csv"]
+    first = rerankit.load(out)
+    run(*words)  # finished: nothing is repeated, the same stage is written
+    assert rerankit.load(out) == first
+    run("rerank", problem, "--pipeline", out, "--out", tmp_path / "run.trec")
+    assert (tmp_path / "run.trec").exists()
+
+
+def test_fit_with_other_losses(problem, tmp_path):
+    words = ["fit", "pillar-small", "--train", problem, "--out", tmp_path / "out", *SIZES, *QUICK]
+    shown = run(*words, "--loss", "triplet=0", "--loss", "reconstruction=0.1", "--json")
+    start = shown.index("[")
+    rows = json.JSONDecoder().raw_decode(shown[start:])[0]
+    assert "loss/reconstruction" in rows[0]
+    assert "loss/triplet" not in rows[0]
+
+
+def test_fit_refuses(problem, tmp_path):
+    bare = tmp_path / "bare.npz"
+    rerankit.write(bare, Problem(np.eye(3)))
+    base = ["--out", tmp_path / "out"]
+    assert "training needs relevance" in run("fit", "pillar-small", "--train", bare, *base, code=2)
+    assert "has nothing to train" in run("fit", "mutual-rank", "--train", problem, *base, code=2)
+    assert "must name known settings" in run(
+        "fit", "pillar-small", "--train", problem, *base, "--training", "epoch=2", code=2
+    )
+    assert "unknown stage 'piller'" in run("fit", "piller", "--train", problem, *base, code=2)
+
+
+def test_a_run_that_breaks_down_leaves_what_was_good(problem, tmp_path):
+    out = tmp_path / "out"
+    words = ["fit", "pillar-small", "--train", problem, "--out", out, *SIZES]
+    broken = ["--training", "learning_rate=1.0e+30", "--training", "optimizer=sgd", "--training", "epochs=50"]
+    shown = run(*words, *broken, "--training", "clip_norm=null", "--training", "device=cpu", code=1)
+    assert "training stopped at step" in shown
+    assert all(np.isfinite(array).all() for array in rerankit.load(out).get_weights().values())
+
+
+def test_import_leaprr(golden, tmp_path):
+    shown = run(
+        "import",
+        "leaprr",
+        golden / "leaprr_checkpoint.pth",
+        "--out",
+        tmp_path / "stage",
+        "--heads",
+        4,
+        "--set",
+        "device=cpu",
+    )
+    assert "stage('pillar'" in shown
+    assert rerankit.load(tmp_path / "stage").width == 24
+    torch.save({"model": torch.ones(2)}, tmp_path / "other.pth")
+    assert "is not a pillar checkpoint" in run("import", "leaprr", tmp_path / "other.pth", "--out", "x", code=2)
+    assert "'heads' must be told" in run(
+        "import", "leaprr", golden / "leaprr_checkpoint.pth", "--out", tmp_path / "y", code=2
+    )
