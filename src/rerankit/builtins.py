@@ -56,6 +56,7 @@ TASKS = {
     "market1501": "rerankit.tasks.market1501:Market1501",
     "roxford5k": "rerankit.tasks.revisited:ROxford",
     "rparis6k": "rerankit.tasks.revisited:RParis",
+    "visual-genome": "rerankit.tasks.visual_genome:VisualGenome",
 }
 
 FORMATS = {

@@ -1,0 +1,253 @@
+"""Visual Genome, multi-query: an image is looked for with ten region descriptions, one a round (Drill-down)."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from rerankit import extras
+from rerankit.arrays import AnyArray, FloatArray, IntArray
+from rerankit.errors import FormatError
+from rerankit.files import atomic
+from rerankit.metrics import Evaluation
+from rerankit.problem import Feature
+from rerankit.relevance import Relevance
+from rerankit.stages.hmrn.representation import Regions
+from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, counted, fault, grouped
+from rerankit.tasks.files import field, read_json, read_lines
+from rerankit.tasks.miniatures.drilldown import World, write_drilldown
+
+IMAGES = {"val": 5000, "test": 9896}
+"""Images of the splits as published: those with at least ten different descriptions."""
+_FEATURES = "vg/region_36_final"
+
+
+class VisualGenome(Task):
+    """Searches of ten descriptions, in their order; round t knows the first t. Each image is one search's answer.
+
+    One matrix and one part for each round: all images, every round. images: how many the split has, asserted
+    (None: any number). `regions` is the most regions an image may have.
+    """
+
+    card: ClassVar[Card] = Card(
+        name="visual-genome",
+        title="Visual Genome multi-query, test",
+        citation="Tan et al., Drill-down: Interactive Retrieval of Complex Scenes using Natural Language Queries, "
+        "NeurIPS 2019",
+        licence="CC BY 4.0 (Visual Genome)",
+        revision="Drill-down splits",
+        split="test",
+        direction="descriptions to image",
+        metrics=("success@1", "success@5", "success@10", "mean_rank"),
+        main="round-10/success@1",
+        url="https://github.com/uvavision/DrillDown",
+        notes="rows and columns follow caches/vg_test.txt; matrix 'round-03' holds the scores after three descriptions",
+    )
+
+    def __init__(
+        self, split: str = "test", rounds: int = 10, images: int | str | None = "published", regions: int = 36
+    ) -> None:
+        self.split, self.rounds, self.images, self.regions = split, rounds, images, regions
+
+    @property
+    def files(self) -> tuple[DataFile, ...]:
+        """The split, the descriptions, the features."""
+        return (
+            DataFile(f"caches/vg_{self.split}.txt", "image numbers of the split"),
+            DataFile("vg/rg_jsons", "descriptions, NUMBER.json for each image"),
+            DataFile(_FEATURES, "regions, NUMBER.npz or .npy for each image", optional=True, counted=False),
+        )
+
+    def read(self, data: Path) -> Benchmark:
+        """A matrix and a part for every round."""
+        numbers = read_split(data, self.split)
+        wanted = IMAGES.get(self.split) if self.images == "published" else self.images
+        if isinstance(wanted, int):
+            counted(data / f"caches/vg_{self.split}.txt", "images", wanted, len(numbers))
+        texts = read_descriptions(data, numbers, least=self.rounds)
+        relevance = Relevance.from_lists([[row] for row in range(len(numbers))], gallery_size=len(numbers))
+        matrices, parts = {}, []
+        for number in range(1, self.rounds + 1):
+            name = self.round_name(number)
+            features = _Features(data, numbers, [search[:number] for search in texts], self.regions)
+            matrices[name] = Matrix(numbers, numbers, features)
+            parts.append(Part(name, relevance, matrix=name))
+        return Benchmark(self, matrices, tuple(parts), self.checksum(data), extras={"descriptions": texts})
+
+    @staticmethod
+    def round_name(number: int) -> str:
+        """The name of a round's matrix and part.
+
+        >>> VisualGenome.round_name(3)
+        'round-03'
+        """
+        return f"round-{number:02d}"
+
+    def summary(self, results: Mapping[str, Evaluation], parts: Sequence[Part]) -> dict[str, float]:
+        """The figures of every round; the main one is the last round's."""
+        return grouped(results, parts)
+
+    def write_miniature(self, data: Path, seed: int = 0) -> VisualGenome:
+        """A dozen made-up scenes; `miniatures.drilldown.write_drilldown` makes more of them."""
+        write_drilldown(data, train=12, val=4, test=12, seed=seed, world=World(objects=max(10, self.rounds)))
+        return VisualGenome(self.split, self.rounds, None, self.regions)
+
+
+class _Features(Mapping[str, Any]):
+    """Descriptions of the searches and regions of the images; region files are looked for when asked."""
+
+    def __init__(self, data: Path, numbers: list[int], texts: list[list[str]], regions: int) -> None:
+        self.data, self.numbers, self.texts, self.slots = data, numbers, texts, regions
+
+    def __getitem__(self, name: str) -> Any:
+        if name == "queries":
+            return Feature(self.texts, side="query")
+        if name == "regions" and "regions" in list(self):
+            return Feature(RegionFiles(self.data, self.numbers, self.slots), side="gallery")
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        yield "queries"
+        if (self.data / _FEATURES).is_dir():
+            yield "regions"
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+
+class RegionFiles(Regions):
+    """Region vectors that stay in their files, one for each image, read block by block."""
+
+    def __init__(self, data: Path, numbers: Sequence[int], slots: int = 36) -> None:
+        self.data, self.numbers, self.slots = Path(data), list(numbers), slots
+        missing = [number for number in self.numbers if _region_file(self.data, number) is None]
+        if missing:
+            raise fault(self.data / _FEATURES, "must have a file for each image", missing, len(self.numbers))
+        first = _region_file(self.data, self.numbers[0])
+        assert first is not None
+        self.dim = read_regions(first).shape[1]
+        self.counts = None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(images, most regions, D)."""
+        return len(self.numbers), self.slots, self.dim
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, rows: Any) -> RegionFiles:
+        return RegionFiles(self.data, np.asarray(self.numbers)[rows].tolist(), self.slots)
+
+    def block(self, rows: slice) -> tuple[FloatArray, IntArray]:
+        """Some images' vectors, padded with zeros, and how many each has."""
+        numbers = self.numbers[rows]
+        values = np.zeros((len(numbers), self.slots, self.dim), np.float32)
+        counts = np.zeros(len(numbers), np.int64)
+        for row, number in enumerate(numbers):
+            path = _region_file(self.data, number)
+            assert path is not None
+            found = read_regions(path)
+            if found.shape[1] != self.dim or not 1 <= len(found) <= self.slots:
+                raise FormatError(
+                    f"{path}: must hold 1 to {self.slots} regions of width {self.dim} (got shape {found.shape})"
+                )
+            values[row, : len(found)], counts[row] = found, len(found)
+        if not np.isfinite(values).all():
+            raise fault(self.data / _FEATURES, "must be finite", _not_finite(values, numbers), len(numbers))
+        return values, counts
+
+
+def read_split(data: Path, split: str) -> list[int]:
+    """The image numbers of a split, in the file's order."""
+    path = data / "caches" / f"vg_{split}.txt"
+    lines = read_lines(path)
+    bad = [line for line in lines if not line.strip().isdigit()]
+    if bad or not lines:
+        raise fault(path, "must hold image numbers, one a line", bad, len(lines))
+    numbers = [int(line) for line in lines]
+    if len(set(numbers)) != len(numbers):
+        raise fault(path, "must name an image once", [n for n in numbers if numbers.count(n) > 1], len(numbers))
+    return numbers
+
+
+def read_descriptions(data: Path, numbers: Sequence[int], *, least: int = 10) -> list[list[str]]:
+    """All different descriptions of each image, lower case, in the order of their region numbers."""
+    made, short, absent = [], [], []
+    for number in numbers:
+        path = data / "vg" / "rg_jsons" / f"{number}.json"
+        if not path.is_file():
+            absent.append(number)
+            continue
+        regions = sorted(read_json(path, dict)["regions"], key=lambda region: int(region["region_id"]))
+        phrases = [str(field(region, "phrase", path, row)).lower() for row, region in enumerate(regions)]
+        made.append(list(dict.fromkeys(phrase for phrase in phrases if phrase.strip())))
+        if len(made[-1]) < least:
+            short.append(number)
+    if absent:
+        raise fault(data / "vg/rg_jsons", "must have a file for each image", absent, len(numbers))
+    if short:
+        raise fault(data / "vg/rg_jsons", f"must have {least} different descriptions an image", short, len(numbers))
+    return made
+
+
+def read_regions(path: Path) -> AnyArray:
+    """Region vectors (R, D) of one image: an .npz with `region_feats`, an array, or DrillDown's pickled dict."""
+    head = path.read_bytes()[:6]
+    try:
+        if zipfile.is_zipfile(path):
+            with np.load(path, allow_pickle=False) as content:
+                found: Any = content["region_feats"]
+        elif head == b"\x93NUMPY":
+            found = np.load(path, allow_pickle=False)
+        else:
+            found = _ArrayReader(io.BytesIO(path.read_bytes()), encoding="latin1").load()["region_feats"]
+    except (KeyError, ValueError, TypeError, EOFError, pickle.UnpicklingError) as cause:
+        raise FormatError(f"{path}: is not a file of region features ({cause})") from cause
+    array = np.asarray(found)
+    if array.ndim != 2 or array.dtype.kind not in "fiu":
+        raise FormatError(f"{path}: must hold an array (regions, dim) (got {array.dtype} of shape {array.shape})")
+    return array
+
+
+def plot_rounds(summary: Mapping[str, float], path: str | os.PathLike[str], metric: str = "success@1") -> None:
+    """A picture of one figure over the rounds, from a summary of the task."""
+    extras.require("matplotlib", extra="report", purpose="the plot over rounds")
+    from matplotlib.figure import Figure
+
+    found = {name.partition("/")[0]: value for name, value in summary.items() if name.endswith(f"/{metric}")}
+    figure = Figure(figsize=(5, 3.4), layout="constrained")
+    axes = figure.subplots()
+    rounds = sorted(found)
+    axes.plot([int(name.removeprefix("round-")) for name in rounds], [100 * found[name] for name in rounds], marker="o")
+    axes.set(xlabel="rounds", ylabel=f"{metric}, %", title="Visual Genome multi-query")
+    with atomic(path) as temporary:
+        figure.savefig(temporary, dpi=120)
+
+
+class _ArrayReader(pickle.Unpickler):
+    """Reads pickled numpy arrays and plain containers, and nothing that could run."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in (("numpy", "ndarray"), ("numpy", "dtype")) or (module, name) == ("_codecs", "encode"):
+            return super().find_class(module, name)
+        if name in ("_reconstruct", "scalar") and module in ("numpy.core.multiarray", "numpy._core.multiarray"):
+            return super().find_class("numpy._core.multiarray" if hasattr(np, "_core") else module, name)
+        raise pickle.UnpicklingError(f"it names {module}.{name}, which is not an array")
+
+
+def _region_file(data: Path, number: int) -> Path | None:
+    folder = data / _FEATURES
+    names = (f"{number:012d}.npz", f"{number:012d}.npy", f"{number}.npz", f"{number}.npy")
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def _not_finite(values: FloatArray, numbers: Sequence[int]) -> list[int]:
+    return [number for number, regions in zip(numbers, values, strict=True) if not np.isfinite(regions).all()]
