@@ -10,6 +10,7 @@ from rerankit.plugins.markers import hookimpl
 from rerankit.plugins.spec import Register
 
 STAGES = {
+    "cross-encoder": "rerankit.stages.cross_encoder:CrossEncoder",
     "csls": "rerankit.stages.csls:CSLS",
     "dual-is": "rerankit.stages.dual_is:DualIS",
     "dual-softmax": "rerankit.stages.dual_softmax:DualSoftmax",

@@ -13,6 +13,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "pillar": ("torch", "torch_geometric"),
     "hmrn": ("torch",),
     "triplet": ("torch", "transformers", "PIL"),
+    "cross-encoder": ("torch", "safetensors", "transformers", "PIL", "sentence_transformers"),
     "learn": ("sklearn",),
     "parquet": ("pyarrow",),
     "report": ("matplotlib", "PIL"),

@@ -177,7 +177,7 @@ def test_both_stages_learn_and_are_saved(tmp_path):
     problem, relevance = coloured()
     plan = Plan(
         filter_settings=TrainingSettings(epochs=40, batch_size=12, learning_rate=1e-2, device="cpu"),
-        dual_settings=TrainingSettings(epochs=30, batch_size=12, learning_rate=3e-3, device="cpu"),
+        dual_settings=TrainingSettings(epochs=60, batch_size=12, learning_rate=1e-2, device="cpu"),
         tune_images=("filter",),
         depth=3,
     )

@@ -1,0 +1,140 @@
+"""Any cross-encoder as a stage: sentence-transformers' CrossEncoder, or BLIP image-text matching."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from rerankit import checks
+from rerankit.arrays import AnyArray, FloatArray, IntArray
+from rerankit.errors import InputError, StageError, rule
+from rerankit.events import track
+from rerankit.problem import Problem
+from rerankit.ranking import Ranking
+from rerankit.stages.base import Stage
+
+if TYPE_CHECKING:
+    from rerankit.stages._pair_models import PairModel
+
+PRECISIONS = ("float32", "bf16", "fp16")
+
+
+class CrossEncoder(Stage):
+    """Scores every (query, candidate) pair by a model that reads both together.
+
+    `model` is a folder, a name on the hub, or a loaded model: a sentence-transformers CrossEncoder, or a
+    transformers `BlipForImageTextRetrieval` (its matching head; `processor` then names its tokenizer). The
+    problem's features `query` and `candidate` name what is read of each: texts, or picture paths and PIL
+    pictures. Pairs go through the model sorted by length, `batch_size` at a time; `cache_size` scores of
+    pairs are kept, so that a second run asks only for new pairs.
+
+    >>> CrossEncoder("cross-encoder/ms-marco-MiniLM-L6-v2", batch_size=64)
+    stage('cross-encoder', model='cross-encoder/ms-marco-MiniLM-L6-v2', batch_size=64)
+    """
+
+    name: ClassVar[str] = "cross-encoder"
+    citation: ClassVar[str] = (
+        "Reimers, Gurevych: Sentence-BERT. EMNLP 2019 (CrossEncoder). "
+        "Li, Li, Xiong, Hoi: BLIP. ICML 2022 (image-text matching)."
+    )
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        processor: Any = None,
+        query: str = "text",
+        candidate: str = "candidate_text",
+        batch_size: int = 32,
+        max_tokens: int | None = None,
+        precision: str = "float32",
+        device: str = "auto",
+        cache_size: int = 1_000_000,
+    ) -> None:
+        if isinstance(model, (int, float, bool)) or model is None:
+            raise rule("model", "must be a folder, a name on the hub, or a loaded model", model)
+        self.model, self.processor = model, processor
+        self.query, self.candidate = query, candidate
+        self.batch_size = checks.integer("batch_size", batch_size, least=1)
+        self.max_tokens = max_tokens if max_tokens is None else checks.integer("max_tokens", max_tokens, least=3)
+        self.precision = checks.choice("precision", precision, PRECISIONS)
+        self.device = device
+        self.cache_size = checks.integer("cache_size", cache_size, least=0)
+        self._pairs: PairModel | None = None
+        self._kept: OrderedDict[tuple[str, str], float] = OrderedDict()
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (f"query_features:{self.query}", f"gallery_features:{self.candidate}")
+
+    def rescore(self, problem: Problem, ranking: Ranking) -> AnyArray:
+        queries, candidates = problem.features[self.query], problem.features[self.candidate]
+        rows, places = np.nonzero(ranking.mask)
+        columns = ranking.indices[rows, places]
+        left = {row: _key(queries[row], "query", row) for row in np.unique(rows).tolist()}
+        right = {column: _key(candidates[column], "candidate", column) for column in np.unique(columns).tolist()}
+        keys = [(left[row], right[column]) for row, column in zip(rows.tolist(), columns.tolist(), strict=True)]
+        new = [place for place, key in enumerate(keys) if key not in self._kept]
+        fresh = self._score([(queries[rows[n]], candidates[columns[n]]) for n in new], [keys[n] for n in new])
+        found = np.array([self._kept.get(key, np.nan) for key in keys], np.float32)
+        found[new] = fresh
+        self._forget()
+        scores = np.full(ranking.shape, -np.inf, np.float32)
+        scores[rows, places] = found
+        return scores
+
+    def _score(self, pairs: list[tuple[Any, Any]], keys: list[tuple[str, str]]) -> FloatArray:
+        """Scores of pairs, longest texts first, so that a batch holds pairs of about one length."""
+        out = np.zeros(len(pairs), np.float32)
+        if not pairs:
+            return out
+        if self._pairs is None:
+            from rerankit.stages._pair_models import load_pair_model
+
+            self._pairs = load_pair_model(self.model, self.processor, self.precision, self.device, self.max_tokens)
+        order = self._order(pairs, keys)
+        for at in track(range(0, len(order), self.batch_size), "scoring pairs"):
+            batch = order[at : at + self.batch_size]
+            out[batch] = self._pairs.score([pairs[n] for n in batch.tolist()])
+        if not np.isfinite(out).all():
+            raise StageError("stage 'cross-encoder' gave a score that is not finite; try precision='float32'")
+        for key, score in zip(keys, out.tolist(), strict=True):
+            self._kept[key] = score
+        return out
+
+    def _order(self, pairs: list[tuple[Any, Any]], keys: list[tuple[str, str]]) -> IntArray:
+        lengths = np.array([_length(one) + _length(other) for one, other in pairs])
+        if isinstance(pairs[0][1], str):
+            return np.argsort(-lengths, kind="stable")
+        # Pairs of one picture come together, so that it is encoded once.
+        names = np.unique([key[1] for key in keys], return_inverse=True)[1]
+        return np.lexsort((-lengths, names))
+
+    def _forget(self) -> None:
+        while len(self._kept) > self.cache_size:
+            self._kept.popitem(last=False)
+
+
+def _length(item: Any) -> int:
+    return len(item) if isinstance(item, str) else 0
+
+
+def _key(item: Any, side: str, row: int) -> str:
+    """What an item is: a text itself, a path with its time and size, or a hash of the pixels."""
+    if isinstance(item, str):
+        if not item.strip():
+            raise InputError(f"the text of {side} {row} is empty")
+        return item
+    if isinstance(item, os.PathLike):
+        try:
+            stat = os.stat(item)
+        except OSError as cause:
+            raise InputError(f"{side} {row}: image file '{os.fspath(item)}' cannot be read: {cause}") from cause
+        return f"{os.fspath(item)}|{stat.st_mtime_ns}|{stat.st_size}"
+    if hasattr(item, "tobytes"):
+        return hashlib.sha256(item.tobytes()).hexdigest()
+    raise rule(f"{side} {row}", "must be a text, a picture's path or a picture", type(item).__name__)

@@ -1,0 +1,178 @@
+"""Cross-encoders as stages, with tiny random models."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+import rerankit  # noqa: E402 - after the skips
+from rerankit import Feature, Problem  # noqa: E402
+from rerankit.errors import InputError, MissingExtraError  # noqa: E402
+from rerankit.stages.cross_encoder import CrossEncoder  # noqa: E402
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "blue", "big", "small", "cat", "dog", "[ENC]"]
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tokenizer")
+    (folder / "vocab.txt").write_text("\n".join(WORDS), encoding="utf-8")
+    return transformers.BertTokenizer(str(folder / "vocab.txt"))
+
+
+class Counting:
+    """A stand-in with the interface of a CrossEncoder: scores by shared letters, and counts its calls."""
+
+    def __init__(self):
+        self.seen = []
+
+    def predict(self, pairs, **options):
+        self.seen.append(pairs)
+        return torch.tensor([float(len(set(a) & set(b))) for a, b in pairs])
+
+
+TEXTS = ["red cat", "a big blue dog", "small"]
+CANDIDATES = ["a red cat", "blue", "a very small dog in a big house", "cat"]
+
+
+@pytest.fixture
+def problem():
+    features = {"text": Feature(TEXTS, "query"), "candidate_text": Feature(CANDIDATES, "gallery")}
+    return Problem(np.random.default_rng(0).random((3, 4)), features=features)
+
+
+def test_repr():
+    assert repr(rerankit.stage("cross-encoder", model="x", batch_size=4)) == (
+        "stage('cross-encoder', model='x', batch_size=4)"
+    )
+
+
+def test_scores_are_the_models_whatever_the_batch(problem):
+    ranking = problem.ranking(3)
+    expected = [[len(set(TEXTS[q]) & set(CANDIDATES[c])) for c in row] for q, row in enumerate(ranking.indices)]
+    for size in (1, 2, 100):
+        scores = CrossEncoder(Counting(), batch_size=size).rescore(problem, ranking)
+        assert scores.tolist() == expected
+
+
+def test_pairs_are_sorted_by_length_and_asked_once(problem):
+    model = Counting()
+    stage = CrossEncoder(model, batch_size=4)
+    stage.rerank(problem, problem.ranking(2))
+    lengths = [len(a) + len(b) for batch in model.seen for a, b in batch]
+    assert lengths == sorted(lengths, reverse=True)
+    assert len(lengths) == 6
+    stage.rerank(problem, problem.ranking())
+    assert sum(map(len, model.seen)) == 12
+    stage.rerank(problem, problem.ranking())
+    assert sum(map(len, model.seen)) == 12
+    none = CrossEncoder(Counting(), cache_size=0)
+    for _ in range(2):
+        none.rerank(problem, problem.ranking(2))
+    assert sum(map(len, none.model.seen)) == 12
+
+
+def test_sentence_transformers_cross_encoder(problem, tokenizer, tmp_path):
+    library = pytest.importorskip("sentence_transformers")
+    torch.manual_seed(0)
+    config = transformers.BertConfig(
+        vocab_size=len(WORDS),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=64,
+        num_labels=1,
+    )
+    transformers.BertForSequenceClassification(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    out = CrossEncoder(str(tmp_path), batch_size=5, device="cpu").rerank(problem, problem.ranking(3))
+    model = library.CrossEncoder(str(tmp_path), device="cpu")
+    for query in range(3):
+        pairs = [(TEXTS[query], CANDIDATES[item]) for item in out.indices[query]]
+        alone = [float(model.predict([pair], activation_fn=torch.nn.Identity())[0]) for pair in pairs]
+        np.testing.assert_allclose(out.scores[query], alone, rtol=0, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def blip():
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    text = {**sizes, "vocab_size": 13, "encoder_hidden_size": 16, "max_position_embeddings": 32}
+    vision = {**sizes, "image_size": 16, "patch_size": 8, "initializer_range": 0.5}
+    config = transformers.BlipConfig(text_config={**text, "bos_token_id": 2, "sep_token_id": 3}, vision_config=vision)
+    return transformers.BlipForImageTextRetrieval(config).eval()
+
+
+@pytest.fixture
+def pictured():
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    pictures = [Image.fromarray(rng.integers(0, 255, (20, 20, 3), np.uint8)) for _ in range(4)]
+    features = {"text": Feature(TEXTS, "query"), "pictures": Feature(pictures, "gallery")}
+    return Problem(rng.random((3, 4)), features=features)
+
+
+def test_blip_matching_agrees_with_transformers_own_forward(blip, tokenizer, pictured):
+    stage = CrossEncoder(blip, processor=tokenizer, candidate="pictures", batch_size=5, device="cpu")
+    out = stage.rerank(pictured, pictured.ranking(3))
+    from rerankit.stages.triplet.images import ImageTransform
+
+    transform = ImageTransform(16, "none")
+    for query in range(3):
+        for place, item in enumerate(out.indices[query].tolist()):
+            words = tokenizer([TEXTS[query]], return_tensors="pt")
+            pixels = transform(pictured.features["pictures"][item])[None]
+            with torch.no_grad():
+                logits = blip(
+                    input_ids=words["input_ids"], attention_mask=words["attention_mask"], pixel_values=pixels
+                ).itm_score[0]
+            assert out.scores[query, place] == pytest.approx(float(logits[1] - logits[0]), abs=1e-5)
+    other = CrossEncoder(blip, processor=tokenizer, query="pictures", candidate="text", device="cpu")
+    turned = pictured.reversed()
+    both = stage.rerank(pictured, pictured.ranking()).to_dense()
+    np.testing.assert_allclose(other.rerank(turned, turned.ranking()).to_dense().T, both, atol=1e-5)
+
+
+def test_half_precision_is_near(blip, tokenizer, pictured):
+    kept = {"processor": tokenizer, "candidate": "pictures", "device": "cpu"}
+    exact = CrossEncoder(blip, **kept).rerank(pictured, pictured.ranking()).to_dense()
+    half = CrossEncoder(blip, precision="bf16", **kept).rerank(pictured, pictured.ranking()).to_dense()
+    assert np.abs(half - exact).max() < 0.02
+    assert half.dtype == np.float32
+
+
+def test_blip_from_a_folder(blip, tokenizer, pictured, tmp_path):
+    blip.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    out = CrossEncoder(str(tmp_path), candidate="pictures", device="cpu").rerank(pictured, pictured.ranking())
+    same = CrossEncoder(blip, processor=tokenizer, candidate="pictures", device="cpu")
+    assert out == same.rerank(pictured, pictured.ranking())
+
+
+def test_what_is_refused(problem, pictured, monkeypatch):
+    with pytest.raises(InputError, match="'model' must be a folder"):
+        CrossEncoder(None)
+    with pytest.raises(InputError, match="unknown precision 'int4'"):
+        CrossEncoder("x", precision="int4")
+    faults = CrossEncoder("x", candidate="pictures").unmet(problem)
+    assert len(faults) == 1
+    assert "gallery_features:pictures" in faults[0]
+    with pytest.raises(InputError, match="'model' must be a CrossEncoder or"):
+        CrossEncoder(object()).rerank(problem, problem.ranking())
+    empty = problem.with_features(text=Feature(["red", " ", "cat"], "query"))
+    with pytest.raises(InputError, match="the text of query 1 is empty"):
+        CrossEncoder(Counting()).rerank(empty, problem.ranking())
+    import rerankit.extras
+
+    def missing(name):
+        raise ImportError(name)
+
+    monkeypatch.setattr(rerankit.extras.importlib, "import_module", missing)
+    monkeypatch.setattr(rerankit.extras, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match="sentence_transformers"):
+        CrossEncoder("some/model").rerank(problem, problem.ranking())
