@@ -113,3 +113,11 @@ def test_bad_problems(make, message):
 def test_an_unknown_side_is_refused():
     with pytest.raises(UnknownNameError, match="did you mean 'gallery'"):
         Feature([1], "galery")
+
+
+def test_embeddings_are_all_a_problem_knows_unless_a_matrix_was_given():
+    vectors = [[1.0, 0.0], [0.0, 1.0]]
+    alone = Problem.from_embeddings(vectors, vectors)
+    assert alone.embeddings is alone.scores
+    assert Problem.from_embeddings(vectors, vectors, gallery_scores=np.eye(2)).embeddings is None
+    assert Problem(np.eye(2)).embeddings is None

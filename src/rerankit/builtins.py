@@ -10,19 +10,23 @@ from rerankit.plugins.markers import hookimpl
 from rerankit.plugins.spec import Register
 
 STAGES = {
+    "alpha-qe": "rerankit.stages.alpha_qe:AlphaQE",
     "cross-encoder": "rerankit.stages.cross_encoder:CrossEncoder",
     "csls": "rerankit.stages.csls:CSLS",
+    "dba": "rerankit.stages.dba:DBA",
     "dual-is": "rerankit.stages.dual_is:DualIS",
     "dual-softmax": "rerankit.stages.dual_softmax:DualSoftmax",
     "fuse": "rerankit.stages.fuse:Fuse",
     "hmrn": "rerankit.stages.hmrn.stage:HmrnStage",
     "inverted-softmax": "rerankit.stages.inverted_softmax:InvertedSoftmax",
     "k-reciprocal": "rerankit.stages.k_reciprocal:KReciprocal",
+    "mutual-neighbours": "rerankit.stages.mutual_neighbours:MutualNeighbours",
     "mutual-rank": "rerankit.stages.mutual_rank:MutualRank",
     "nnn": "rerankit.stages.nnn:NNN",
     "pillar": "rerankit.stages.pillar.stage:Pillar",
     "pillar-small": "rerankit.stages.pillar.stage:PillarSmall",
     "qb-norm": "rerankit.stages.qb_norm:QBNorm",
+    "sinkhorn": "rerankit.stages.sinkhorn:Sinkhorn",
     "top": "rerankit.stages.base:Top",
     "triplet": "rerankit.stages.triplet.stage:Triplet",
 }

@@ -138,6 +138,12 @@ class Problem:
         return self._gallery_scores
 
     @property
+    def embeddings(self) -> EmbeddingScores | None:
+        """The scores as embeddings when all relations come from them alone; None when any matrix was given."""
+        given = self._query_scores is not None or self._gallery_scores is not None
+        return None if given or not isinstance(self.scores, EmbeddingScores) else self.scores
+
+    @property
     def features(self) -> Mapping[str, Any]:
         """Feature values by name."""
         return MappingProxyType({name: feature.values for name, feature in self._features.items()})

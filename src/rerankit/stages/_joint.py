@@ -36,11 +36,11 @@ class Joint:
         self.queries, gallery = problem.shape
         self.count = self.queries + gallery
         scores = problem.scores
-        own = problem._query_scores is None and problem._gallery_scores is None
         self._whole: EmbeddingScores | None = None
-        if isinstance(scores, EmbeddingScores) and own:
-            vectors = np.concatenate([scores.queries, scores.gallery])
-            self._whole = EmbeddingScores(vectors, vectors, scores.metric)
+        embeddings = problem.embeddings
+        if embeddings is not None:
+            vectors = np.concatenate([embeddings.queries, embeddings.gallery])
+            self._whole = EmbeddingScores(vectors, vectors, embeddings.metric)
             return
         if problem.query_scores is None or problem.gallery_scores is None:
             raise InputError("a graph over all items needs 'query_scores' and 'gallery_scores'")

@@ -6,9 +6,7 @@ joined in their order, so that neither the memory budget nor the number of threa
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
@@ -17,6 +15,7 @@ import numpy as np
 from rerankit.arrays import AnyArray, FloatArray
 from rerankit.events import track
 from rerankit.scores import ListScores, Scores, blocks
+from rerankit.threads import in_threads
 
 R = TypeVar("R")
 _PIECE_BYTES = 1_000_000
@@ -85,15 +84,6 @@ def blocks_of(count: int, row_bytes: int, group: int) -> Iterator[slice]:
     """Blocks within the memory budget whose borders are multiples of `group`."""
     for block in blocks(-(-count // group), row_bytes * group):
         yield slice(block.start * group, min(block.stop * group, count))
-
-
-def in_threads(work: Callable[[int], R], items: range) -> list[R]:
-    """`work` of every item, in order, on all cores; numpy leaves them free while it computes."""
-    workers = min(len(items), os.cpu_count() or 1, 16)
-    if workers < 2:
-        return [work(item) for item in items]
-    with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(work, items))
 
 
 def _passed(scores: Scores, beta: float) -> tuple[AnyArray, AnyArray]:

@@ -14,8 +14,8 @@ from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.stages._candidates import items_of, own_scores
 from rerankit.stages._joint import Joint, Neighbours, adjacency
-from rerankit.stages._passes import in_threads
 from rerankit.stages.base import Stage
+from rerankit.threads import in_threads
 
 DISTANCES = ("auto", "cosine", "negative")
 

@@ -1,0 +1,93 @@
+"""The cells of a score matrix that matter: each row's and each column's best, kept as a sparse set."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rerankit.arrays import AnyArray, FloatArray, IntArray
+from rerankit.scores import ListScores, Scores
+
+_NOTHING = 1e-300
+
+
+class Cells:
+    """Some cells of a matrix (rows, columns), in the order of their keys row · columns + column.
+
+    `rows`, `columns` and `scores` have one entry for each cell.
+    """
+
+    def __init__(self, scores: Scores, keys: IntArray) -> None:
+        self.shape = scores.shape
+        self.keys = keys
+        self.rows, self.columns = np.divmod(keys, self.shape[1])
+        found = scores.pairs(self.rows, self.columns)
+        known = np.isfinite(found)
+        if not known.all():
+            self.keys, self.rows, self.columns = keys[known], self.rows[known], self.columns[known]
+            found = found[known]
+        self.scores: FloatArray = found
+        self.starts = np.searchsorted(self.rows, np.arange(self.shape[0] + 1))
+
+    @classmethod
+    def best(cls, scores: Scores, depth: int | None, also: IntArray | None = None) -> Cells:
+        """The first `depth` cells of every row and of every column (None: all cells); lists: all they hold.
+
+        `also` names items (rows, k) whose cells are kept in any case.
+        """
+        rows, columns = scores.shape
+        parts = []
+        if isinstance(scores, ListScores):
+            parts.append(scores.keys)
+        elif depth is None or depth >= max(rows, columns):
+            return cls(scores, np.arange(rows * columns))
+        else:
+            down = scores.T.topk(depth)[0]
+            parts += [_keys(scores.topk(depth)[0], columns), (down * columns + np.arange(columns)[:, None]).reshape(-1)]
+        if also is not None:
+            parts.append(_keys(also, columns))
+        return cls(scores, np.unique(np.concatenate(parts)))
+
+    def over_rows(self, values: AnyArray) -> AnyArray:
+        """Sums (rows,) of the cells' values."""
+        return np.bincount(self.rows, values, minlength=self.shape[0])
+
+    def over_columns(self, values: AnyArray) -> AnyArray:
+        """Sums (columns,) of the cells' values."""
+        return np.bincount(self.columns, values, minlength=self.shape[1])
+
+    def row_highest(self, values: AnyArray) -> AnyArray:
+        """The highest value of each row; 0 in a row without cells."""
+        highest = np.zeros(self.shape[0])
+        some = np.flatnonzero(np.diff(self.starts))
+        if len(some):
+            highest[some] = np.maximum.reduceat(values, self.starts[some])
+        return highest
+
+    def at(self, values: AnyArray, rows: IntArray, columns: IntArray, absent: float) -> AnyArray:
+        """The values of cells by row and column (any shape, broadcast); `absent` where a cell is not kept."""
+        wanted = rows * self.shape[1] + columns
+        if not len(self.keys):
+            return np.full(wanted.shape, absent)
+        place = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
+        return np.where(self.keys[place] == wanted, values[place], absent)
+
+    def balanced(self, logits: AnyArray, rounds: int) -> tuple[AnyArray, AnyArray]:
+        """Sinkhorn's potentials (rows,), (columns,): exp(logit + row + column) sums to about 1 in every row, and in
+        every column to rows / columns. Columns come first in each of the `rounds`, rows come last.
+        """
+        level = self.row_highest(logits)
+        share = self.shape[0] / self.shape[1]
+        kernel = np.exp(logits - level[self.rows])
+        left = np.exp(level - level.max())
+        right = np.ones(self.shape[1])
+        for _ in range(rounds):
+            right = share / np.maximum(self.over_columns(kernel * left[self.rows]), _NOTHING)
+            left = 1 / np.maximum(self.over_rows(kernel * right[self.columns]), _NOTHING)
+        return np.log(left) - level, np.log(right)
+
+
+def _keys(indices: IntArray, columns: int) -> IntArray:
+    rows = np.broadcast_to(np.arange(len(indices))[:, None], indices.shape)
+    known = indices >= 0
+    keys: IntArray = (rows * columns + indices)[known]
+    return keys

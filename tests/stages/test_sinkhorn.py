@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+import rerankit
+from rerankit import Bank, Problem, settings, stage
+from rerankit.errors import InputError
+from rerankit.stages._cells import Cells
+from strategies import VALUES, distinct, matrices
+
+
+def naive_gains(scores: np.ndarray, beta: float, rounds: int) -> np.ndarray:
+    """Columns, then rows, divided by their sums, `rounds` times; what the columns were multiplied by in all."""
+    kernel = np.exp(beta * scores.astype(np.float64))
+    rows, columns = kernel.shape
+    gains = np.zeros(columns)
+    for _ in range(rounds):
+        for column in range(columns):
+            factor = rows / columns / sum(kernel[:, column])
+            kernel[:, column] *= factor
+            gains[column] += np.log(factor)
+        for row in range(rows):
+            kernel[row] /= sum(kernel[row])
+    return gains
+
+
+def test_repr():
+    assert repr(stage("sinkhorn", depth=None)) == "stage('sinkhorn', depth=None)"
+
+
+@pytest.mark.parametrize("depth", [None, 64])
+@given(scores=matrices(elements=VALUES))
+def test_equals_dividing_by_sums(depth, scores):
+    problem = Problem(scores)
+    ranking = problem.ranking()
+    found = stage("sinkhorn", beta=2, rounds=4, depth=depth).rescore(problem, ranking)
+    corrected = scores + naive_gains(scores, 2.0, 4) / 2
+    expected = np.take_along_axis(corrected, ranking.indices, axis=1)
+    # What a whole row gains or loses says nothing about its order, and the two forms differ in it.
+    np.testing.assert_allclose(found - found[:, :1], expected - expected[:, :1], atol=1e-4)
+
+
+def test_one_round_is_inverted_softmax():
+    scores = distinct(6, 8)
+    one = rerankit.rerank(scores, "sinkhorn", rounds=1, depth=None)
+    np.testing.assert_array_equal(one.indices, rerankit.rerank(scores, "inverted-softmax").indices)
+
+
+def test_few_cells_equal_the_matrix_with_the_rest_left_out():
+    scores = distinct(8, 9)
+    cells = Cells.best(Problem(scores).scores, 2)
+    expected = np.zeros(scores.shape, bool)
+    expected[np.arange(8)[:, None], np.argsort(-scores, axis=1)[:, :2]] = True
+    expected[np.argsort(-scores, axis=0)[:2], np.arange(9)] = True
+    np.testing.assert_array_equal(cells.keys, np.flatnonzero(expected))
+    left_out = np.where(expected, scores, -200).astype(np.float32)
+    np.testing.assert_allclose(
+        np.diff(cells.balanced(cells.scores.astype(float), 3)[1]), np.diff(naive_gains(left_out, 1.0, 3)), atol=1e-5
+    )
+
+
+def test_a_bank_balances_against_the_gallery_alone():
+    scores, bank = distinct(5, 6), distinct(9, 6, seed=1)
+    problem = Problem(scores, query_bank=Bank(to_gallery=bank))
+    found = rerankit.rerank(problem, "sinkhorn", beta=3, rounds=5)
+    expected = np.argsort(-(scores + naive_gains(bank, 3.0, 5) / 3), axis=1)
+    np.testing.assert_array_equal(found.indices, expected)
+    assert not stage("sinkhorn").is_transductive(problem)
+
+
+def test_lists_and_far_scores():
+    whole = Problem(distinct(6, 7) * 500)
+    first = whole.ranking(3)
+    listed = Problem.from_rankings(first.indices, first.scores, 7)
+    assert np.isfinite(rerankit.rerank(listed, "sinkhorn", k=3).scores).all()
+    for depth in (None, 2):
+        assert np.isfinite(rerankit.rerank(whole, "sinkhorn", depth=depth).scores).all()
+
+
+def test_memory_budget_changes_nothing():
+    scores = distinct(70, 300)
+    expected = rerankit.rerank(scores, "sinkhorn", depth=None)
+    with settings.using(memory_budget=1):
+        assert rerankit.rerank(scores, "sinkhorn", depth=None) == expected
+
+
+def test_bad_parameters():
+    with pytest.raises(InputError, match="'rounds' must be at least 1"):
+        stage("sinkhorn", rounds=0)
+    with pytest.raises(InputError, match="'depth' must be at least 1"):
+        stage("sinkhorn", depth=0)
