@@ -16,6 +16,8 @@ IntArray: TypeAlias = NDArray[np.int64]
 BoolArray: TypeAlias = NDArray[np.bool_]
 AnyArray: TypeAlias = NDArray[Any]
 
+_CHECKED_BYTES = 32_000_000
+
 
 def to_numpy(value: Any, argument: str) -> AnyArray:
     """`value` as a numpy array, sharing its memory where that is possible.
@@ -92,6 +94,13 @@ def check_finite(array: AnyArray, argument: str, offset: int = 0) -> None:
         f"'{argument}' must be finite (got {count} bad cell{'s' if count > 1 else ''}, "
         f"the first {array[row, column]} at row {row + offset}, column {column})"
     )
+
+
+def check_all_finite(array: AnyArray, argument: str) -> None:
+    """`check_finite` over a whole matrix of any float type, a few megabytes at a time."""
+    rows = max(1, _CHECKED_BYTES // max(1, array.shape[1] * 8))
+    for start in range(0, len(array), rows):
+        check_finite(float32(array[start : start + rows], argument), argument, start)
 
 
 def is_memory_map(array: AnyArray) -> bool:

@@ -10,6 +10,7 @@ from rerankit.arrays import (
     AnyArray,
     FloatArray,
     IntArray,
+    check_all_finite,
     check_finite,
     float32,
     frozen,
@@ -39,8 +40,7 @@ class DenseScores:
         self._argument = argument
         self._checked = not is_memory_map(self._array)
         if self._checked:
-            for block in blocks(self.shape[0], self.shape[1] * 8, share=0.25):
-                check_finite(float32(self._array[block], argument), argument, block.start)
+            check_all_finite(self._array, argument)
 
     def __repr__(self) -> str:
         rows, columns = self.shape

@@ -11,6 +11,7 @@ from rerankit.arrays import (
     AnyArray,
     FloatArray,
     IntArray,
+    check_all_finite,
     check_finite,
     float32,
     frozen,
@@ -151,8 +152,7 @@ def normalised(vectors: FloatArray) -> FloatArray:
 def _checked(vectors: Any, argument: str) -> AnyArray:
     array = frozen(real_matrix(vectors, argument))
     if not is_memory_map(array):
-        for block in blocks(len(array), array.shape[1] * 8, share=0.25):
-            check_finite(float32(array[block], argument), argument, block.start)
+        check_all_finite(array, argument)
     return array
 
 
