@@ -47,3 +47,48 @@ def k_reciprocal(
 def _reciprocal(ranks: np.ndarray, item: int, count: int) -> np.ndarray:
     forward = ranks[item, :count]
     return forward[(ranks[forward, :count] == item).any(axis=1)]
+
+
+def gnn(scores: np.ndarray, queries: int, k1: int = 26, k2: int = 7, alpha: float = 2.0, rounds: int = 2) -> np.ndarray:
+    """Scores (queries, gallery) after propagation over joint similarities (items, items) (Zhang et al. 2020)."""
+    ranks = np.argsort(-scores, axis=1, kind="stable")
+    described = np.zeros(scores.shape, np.float32)
+    for item, near in enumerate(ranks):
+        described[item, near[:k1]] = 1
+    for _ in range(rounds):
+        described = described + described.T
+        passed = np.zeros_like(described)
+        for item, near in enumerate(ranks):
+            for other in near[:k2]:
+                passed[item] += max(scores[item, other], 0) ** alpha * described[other]
+        described = passed / np.linalg.norm(passed, axis=1, keepdims=True)
+    return described[:queries] @ described[queries:].T
+
+
+def diffusion(
+    scores: np.ndarray,
+    gallery: np.ndarray,
+    neighbours: int = 50,
+    query_neighbours: int = 10,
+    gamma: float = 3.0,
+    alpha: float = 0.99,
+) -> np.ndarray:
+    """What reaches each item (queries, gallery), by solving the whole system (Iscen et al. 2017)."""
+    graph = mutual_graph(gallery, neighbours, gamma)
+    degree = graph.sum(axis=1)
+    scale = 1 / np.sqrt(np.where(degree > 0, degree, 1))
+    inverse = np.linalg.inv(np.eye(len(graph)) - alpha * scale[:, None] * graph * scale)
+    sources = np.zeros(scores.shape)
+    for query, row in enumerate(scores):
+        near = np.argsort(-row, kind="stable")[:query_neighbours]
+        sources[query, near] = np.maximum(row[near], 0) ** gamma
+    return sources @ inverse.T
+
+
+def mutual_graph(gallery: np.ndarray, neighbours: int, gamma: float) -> np.ndarray:
+    """Similarities (power gamma) between items that are among each other's nearest, 0 elsewhere."""
+    others = np.where(np.eye(len(gallery), dtype=bool), -np.inf, gallery)
+    listed = np.zeros(gallery.shape, bool)
+    for item, row in enumerate(others):
+        listed[item, np.argsort(-row, kind="stable")[: min(neighbours, len(row) - 1)]] = True
+    return np.where(listed & listed.T, np.maximum(gallery, 0) ** gamma, 0)

@@ -40,3 +40,12 @@ def naive_topk(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         for place, column in enumerate(sorted(present, key=lambda c: (-line[c], c))[:k]):
             indices[row, place], values[row, place] = column, line[column]
     return indices, values
+
+
+def people(queries: int = 20, gallery: int = 60, identities: int = 8, width: int = 16, seed: int = 0):
+    """Unit vectors of noisy identities, on the queries' and the gallery's side."""
+    random = np.random.default_rng(seed)
+    centres = random.normal(size=(identities, width))
+    sides = [centres[random.integers(identities, size=n)] for n in (queries, gallery)]
+    sides = [side + 0.6 * random.normal(size=side.shape) for side in sides]
+    return [np.float32(side / np.linalg.norm(side, axis=1, keepdims=True)) for side in sides]

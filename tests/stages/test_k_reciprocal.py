@@ -7,16 +7,7 @@ import naive
 import rerankit
 from rerankit import Problem, settings, stage
 from rerankit.errors import InputError, UnmetNeedError
-
-
-def people(queries: int = 20, gallery: int = 60, identities: int = 8, width: int = 16, seed: int = 0):
-    """Unit vectors of noisy identities, on the queries' and the gallery's side."""
-    random = np.random.default_rng(seed)
-    centres = random.normal(size=(identities, width))
-    sides = [
-        centres[random.integers(identities, size=n)] + 0.6 * random.normal(size=(n, width)) for n in (queries, gallery)
-    ]
-    return [np.float32(side / np.linalg.norm(side, axis=1, keepdims=True)) for side in sides]
+from strategies import people
 
 
 def distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import naive
+import rerankit
+from rerankit import Problem, settings, stage
+from rerankit.errors import InputError, UnmetNeedError
+from strategies import people
+
+
+def joint(queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+    every = np.concatenate([queries, gallery])
+    return every @ every.T
+
+
+def test_repr():
+    assert repr(stage("gnn", k1=10)) == "stage('gnn', k1=10)"
+
+
+@pytest.mark.parametrize("form", ["embeddings", "matrices"])
+@pytest.mark.parametrize(("k1", "k2", "alpha", "rounds"), [(26, 7, 2.0, 2), (5, 3, 1.0, 1), (200, 6, 0.0, 2)])
+def test_equals_the_loops(form, k1, k2, alpha, rounds):
+    queries, gallery = people()
+    problem = (
+        Problem.from_embeddings(queries, gallery)
+        if form == "embeddings"
+        else Problem(queries @ gallery.T, query_scores=queries @ queries.T, gallery_scores=gallery @ gallery.T)
+    )
+    found = rerankit.rerank(problem, "gnn", k=None, k1=k1, k2=k2, alpha=alpha, rounds=rounds)
+    expected = naive.gnn(joint(queries, gallery), len(queries), k1, k2, alpha, rounds)
+    np.testing.assert_allclose(found.to_dense(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_torch_equals_numpy(device):
+    torch = pytest.importorskip("torch")
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    problem = Problem.from_embeddings(*people())
+    found = rerankit.rerank(problem, "gnn", k=10, device=device).to_dense(0)
+    np.testing.assert_allclose(found, rerankit.rerank(problem, "gnn", k=10).to_dense(0), atol=1e-4)
+
+
+def test_distances_and_budget():
+    queries, gallery = people()
+    problem = Problem.from_embeddings(queries, gallery, metric="euclidean")
+    expected = rerankit.rerank(problem, "gnn")
+    assert np.isfinite(expected.scores[expected.mask]).all()
+    with settings.using(memory_budget=20_000):
+        np.testing.assert_allclose(rerankit.rerank(problem, "gnn").scores, expected.scores, atol=1e-6)
+
+
+def test_needs_and_parameters():
+    with pytest.raises(UnmetNeedError, match="query_scores"):
+        rerankit.rerank([[1, 2]], "gnn")
+    with pytest.raises(InputError, match="'rounds' must be at least 1"):
+        stage("gnn", rounds=0)
