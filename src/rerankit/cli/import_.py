@@ -44,3 +44,30 @@ def leaprr(
 
 
 app.command()(command(leaprr))
+
+
+def triplet(
+    first: Annotated[Path, typer.Argument(help="Stage I ('BLIP_Retrieval'), or plain BLIP retrieval weights.")],
+    second: Annotated[
+        Path | None, typer.Argument(help="Stage II ('BLIP_NLVR'); without it stage II starts from stage I, untrained.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder for the stage.")] = Path("triplet"),
+    vocabulary: Annotated[
+        Path | None, typer.Option(help="A BERT vocab.txt or its folder; without it texts are given as token ids.")
+    ] = None,
+    heads: Annotated[int | None, typer.Option(help="Attention heads; needed unless they are 64 wide.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the stage; repeat it.")
+    ] = None,
+) -> None:
+    """Import Candidate Set Re-ranking's checkpoints as stage 'triplet'; only tensors are read, never code."""
+    from rerankit.cli.rerank import parameters
+    from rerankit.stages.triplet.published import import_published
+
+    stage = import_published(first, second, vocabulary=vocabulary, heads=heads, **parameters(settings or []))
+    stage.save(out)
+    line(repr(stage))
+    say(f"wrote {out}")
+
+
+app.command()(command(triplet))

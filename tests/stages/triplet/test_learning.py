@@ -12,9 +12,10 @@ from rerankit.errors import InputError
 from rerankit.stages.triplet.checkpoint import dual_from_filter
 from rerankit.stages.triplet.config import TripletConfig
 from rerankit.stages.triplet.examples import Examples, Texts, recall_at_1
-from rerankit.stages.triplet.fit import Plan, new_bundle
+from rerankit.stages.triplet.fit import new_bundle
 from rerankit.stages.triplet.learning import DualTask, FilterTask
 from rerankit.stages.triplet.loss import contrastive, in_batch
+from rerankit.stages.triplet.plan import Plan
 from rerankit.stages.triplet.reading import Reading
 from rerankit.stages.triplet.stage import Triplet
 from rerankit.training import TrainingSettings, train
@@ -176,13 +177,14 @@ def test_accumulated_batches_move_the_weights_by_their_mean_gradient():
 def test_both_stages_learn_and_are_saved(tmp_path):
     problem, relevance = coloured()
     plan = Plan(
-        filter_settings=TrainingSettings(epochs=40, batch_size=12, learning_rate=1e-2, device="cpu"),
-        dual_settings=TrainingSettings(epochs=60, batch_size=12, learning_rate=1e-2, device="cpu"),
+        settings=TrainingSettings(epochs=60, batch_size=12, learning_rate=1e-2, device="cpu"),
+        filter={"epochs": 40},
+        sizes=SIZES.to_dict(),
         tune_images=("filter",),
         depth=3,
     )
     stage = Triplet(device="cpu", image_pad="none")
-    assert stage.fit(problem, relevance, validation=(problem, relevance), sizes=SIZES.to_dict(), plan=plan) is stage
+    assert stage.fit(problem, relevance, validation=(problem, relevance), plan=plan) is stage
     assert set(stage.histories) == {"filter", "dual"}
     first = stage.first_stage({name: problem.features[name] for name in problem.features})
     assert recall_at_1(first.ranking(1), relevance) == 1
@@ -204,3 +206,7 @@ def test_bad_plans():
         Plan(stages=("first",))
     with pytest.raises(InputError, match="'hard_negatives' must not be negative"):
         Plan(hard_negatives=-1)
+    with pytest.raises(InputError, match="'training' must hold only stages, settings"):
+        Triplet(training={"epochs": 3})
+    with pytest.raises(InputError, match="'filter' must hold training settings"):
+        Triplet(training={"filter": {"speed": 3}})

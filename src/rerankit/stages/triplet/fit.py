@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rerankit.errors import InputError, rule
+from rerankit.errors import InputError
 from rerankit.problem import Problem
 from rerankit.relevance import Relevance
 from rerankit.stages.triplet.bundle import Bundle
@@ -18,38 +18,13 @@ from rerankit.stages.triplet.config import TripletConfig
 from rerankit.stages.triplet.examples import vocabulary_of
 from rerankit.stages.triplet.filter import Filter
 from rerankit.stages.triplet.learning import DualTask, FilterTask, Validation
-from rerankit.training import History, TrainingSettings, train
+from rerankit.stages.triplet.plan import Plan
+from rerankit.training import History, train
 from rerankit.training.devices import pick
+from rerankit.training.task import TrainingTask
 
 if TYPE_CHECKING:
     from rerankit.stages.triplet.stage import Triplet
-
-PUBLISHED = TrainingSettings(
-    epochs=20, batch_size=16, learning_rate=2e-5, optimizer="adamw", weight_decay=0.05, schedule="cosine"
-)
-"""Stage II's published settings (stage I's are alike)."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How to train: which stages, with which settings, and what learns."""
-
-    stages: tuple[str, ...] = ("filter", "dual")
-    filter_settings: TrainingSettings = PUBLISHED
-    dual_settings: TrainingSettings = PUBLISHED
-    tune_images: tuple[str, ...] = ()
-    hard_negatives: int = 0
-    depth: int = 50
-    checkpointing: bool = False
-
-    def __post_init__(self) -> None:
-        choices: tuple[tuple[str, Any], ...] = (("stages", self.stages), ("tune_images", self.tune_images))
-        for name, given in choices:
-            wrong = sorted(set(given) - {"filter", "dual"})
-            if wrong or isinstance(given, str):
-                raise rule(name, "must be a tuple of 'filter' and 'dual'", given)
-        if self.hard_negatives < 0 or self.depth < 1:
-            raise rule("hard_negatives", "must not be negative, and 'depth' at least 1", self.hard_negatives)
 
 
 def new_bundle(sizes: TripletConfig | Mapping[str, Any], problems: Sequence[Problem], seed: int) -> Bundle:
@@ -73,9 +48,10 @@ def fit(
     validation: tuple[Problem, Relevance] | None,
     plan: Plan,
     out: Path | None,
+    resume: bool,
 ) -> dict[str, History]:
     """Train the stages of `plan` into the stage's networks; the histories by stage."""
-    bundle = stage.bundle.to(pick(plan.dual_settings.device))
+    bundle = stage.bundle.to(pick(plan.settings.device))
     held = None if validation is None else Validation(*validation)
     histories: dict[str, History] = {}
     if "filter" in plan.stages:
@@ -89,11 +65,15 @@ def fit(
             checkpointing=plan.checkpointing,
             validation=held,
         )
-        histories["filter"] = train(task, plan.filter_settings, None if out is None else out / "filter")
+        histories["filter"] = _train(task, plan, "filter", out, resume)
     if "dual" in plan.stages:
-        histories["dual"] = _fit_dual(stage, bundle, problem, relevance, held, plan, out)
+        histories["dual"] = _fit_dual(stage, bundle, problem, relevance, held, plan, out, resume)
     bundle.filter.requires_grad_(True)
     return histories
+
+
+def _train(task: TrainingTask, plan: Plan, stage: str, out: Path | None, resume: bool) -> History:
+    return train(task, plan.of(stage), None if out is None else out / stage, resume=resume)
 
 
 def _fit_dual(
@@ -104,6 +84,7 @@ def _fit_dual(
     held: Validation | None,
     plan: Plan,
     out: Path | None,
+    resume: bool,
 ) -> History:
     tune = "dual" in plan.tune_images
     if bundle.dual is None or (tune and bundle.dual.visual_encoder is None):
@@ -125,4 +106,4 @@ def _fit_dual(
         checkpointing=plan.checkpointing,
         validation=held,
     )
-    return train(task, plan.dual_settings, None if out is None else out / "dual")
+    return _train(task, plan, "dual", out, resume)

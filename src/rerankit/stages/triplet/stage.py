@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -16,13 +17,14 @@ from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.settings import parse_bytes
 from rerankit.stages.base import Stage
+from rerankit.stages.triplet.plan import Plan
 from rerankit.stages.triplet.reading import Reading, completed
 
 if TYPE_CHECKING:
     from rerankit.relevance import Relevance
     from rerankit.stages.triplet.bundle import Bundle
-    from rerankit.stages.triplet.fit import Plan
     from rerankit.stages.triplet.packed import PackedScorer
+    from rerankit.training import TrainingSettings
 
 PRECISIONS = ("float32", "bf16", "fp16", "int8")
 
@@ -35,7 +37,8 @@ class Triplet(Stage):
     picture of an item lies, such as "data/{id}.png", for problems that know only ids. `cache` is a folder for
     image tokens, of at most `cache_bytes`. `on_error` "skip" leaves a query or candidate that
     cannot be read where it was; what was done stands in the ranking's notes under "triplet". See
-    `rerankit.stages.triplet.representation` for the features it reads.
+    `rerankit.stages.triplet.representation` for the features it reads, `rerankit.stages.triplet.plan` for what
+    `training` may hold.
 
     >>> Triplet(budget="500 pairs", precision="bf16")
     stage('triplet', budget='500 pairs', precision='bf16')
@@ -60,6 +63,7 @@ class Triplet(Stage):
         image_pad: str = "target",
         image_batch: int = 8,
         max_tokens: int = 40,
+        training: Mapping[str, Any] | None = None,
     ) -> None:
         self.budget = _checked_budget(budget)
         self.precision = checks.choice("precision", precision, PRECISIONS)
@@ -72,6 +76,8 @@ class Triplet(Stage):
         self.image_pad = checks.choice("image_pad", image_pad, ("target", "none"))
         self.image_batch = checks.integer("image_batch", image_batch, least=1)
         self.max_tokens = checks.integer("max_tokens", max_tokens, least=3)
+        self.training = training
+        Plan.from_dict(training)
         self._bundle: Bundle | None = None
         self._scorer: PackedScorer | None = None
 
@@ -130,29 +136,37 @@ class Triplet(Stage):
         relevance: Relevance,
         *,
         validation: tuple[Problem, Relevance] | None = None,
-        sizes: Mapping[str, Any] | None = None,
+        settings: TrainingSettings | None = None,
         plan: Plan | None = None,
         out: str | os.PathLike[str] | None = None,
+        resume: bool = True,
     ) -> Triplet:
-        """Train stage I, stage II or both; see `rerankit.stages.triplet.fit.Plan`.
+        """Train stage I, stage II or both, as `plan` says (by default the parameter `training`).
 
-        A stage without weights starts from random ones of these `sizes`, with the vocabulary of the training
-        texts. Hard negatives come from the problem's scores. Afterwards `histories` holds what happened.
+        A stage without weights starts from random ones, with the vocabulary of the training texts. Hard
+        negatives come from the problem's scores. Afterwards `histories` says what happened, by stage.
         """
         from pathlib import Path
 
-        from rerankit.stages.triplet.fit import Plan, fit, new_bundle
+        from rerankit.stages.triplet.fit import fit, new_bundle
 
-        plan = plan or Plan()
+        plan = plan or Plan.from_dict(self.training)
+        if settings is not None:
+            plan = replace(plan, settings=settings)
         problem = completed(problem, self.reading())
         if validation is not None:
             validation = completed(validation[0], self.reading()), validation[1]
         if self._bundle is None:
-            self._bundle = new_bundle(sizes or {}, [problem], plan.filter_settings.seed)
+            self._bundle = new_bundle(plan.sizes, [problem], plan.settings.seed)
         self._scorer = None
         folder = None if out is None else Path(out)
-        self.histories = fit(self, problem, relevance, validation=validation, plan=plan, out=folder)
+        self.histories = fit(self, problem, relevance, validation=validation, plan=plan, out=folder, resume=resume)
+        self.history = next(reversed(self.histories.values()), None)
         return self
+
+    def training_settings(self) -> TrainingSettings:
+        """What holds for both stages unless `training` says otherwise for one."""
+        return Plan.from_dict(self.training).settings
 
     # -- ranking ---------------------------------------------------------------------------------------------
 

@@ -73,7 +73,8 @@ def write_cirr(
 def _cirr_entry(
     row: int, edit: Edit, scenes: Sequence[Scene], names: Sequence[str], rng: np.random.Generator
 ) -> dict[str, Any]:
-    target = int(rng.choice([n for n, scene in enumerate(scenes) if scene == edit.target]))
+    right = [n for n, scene in enumerate(scenes) if scene == edit.target]
+    target = int(rng.choice(right))
     reference = scenes[edit.reference]
     # Look-alikes: the reference with other changes, and other scenes that the text's change leads to.
     near = [n for n, s in enumerate(scenes) if _differences(s, reference) == 1 and s != edit.target]
@@ -85,7 +86,7 @@ def _cirr_entry(
         "pairid": 1000 + row,
         "reference": names[edit.reference],
         "target_hard": names[target],
-        "target_soft": {names[target]: 1.0},
+        "target_soft": {names[n]: 1.0 for n in right},
         "caption": edit.texts[0],
         "img_set": {
             "id": row,

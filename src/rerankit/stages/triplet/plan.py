@@ -1,0 +1,71 @@
+"""What to train, and how. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from rerankit.errors import rule
+from rerankit.training.settings import TrainingSettings
+
+PUBLISHED = TrainingSettings(
+    epochs=20, batch_size=16, learning_rate=2e-5, optimizer="adamw", weight_decay=0.05, schedule="cosine"
+)
+"""Stage II's published settings (stage I's are alike)."""
+STAGES = ("filter", "dual")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which stages to train, with which settings, and what learns.
+
+    `settings` holds for both stages, `filter` and `dual` change some of it for one. `tune_images` names the
+    stages whose image encoder learns too, with `checkpointing` at less memory and more time. Stage II sees
+    `hard_negatives` wrong candidates of each query beside its batch, out of the first `depth` of the
+    problem's scores. `sizes` are those of a network started from random weights.
+
+    >>> Plan(dual={"epochs": 3}).of("dual").epochs
+    3
+    """
+
+    stages: tuple[str, ...] = STAGES
+    settings: TrainingSettings = PUBLISHED
+    filter: Mapping[str, Any] = field(default_factory=dict)
+    dual: Mapping[str, Any] = field(default_factory=dict)
+    tune_images: tuple[str, ...] = ()
+    hard_negatives: int = 0
+    depth: int = 50
+    checkpointing: bool = False
+    sizes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("stages", "tune_images"):
+            given: Any = getattr(self, name)
+            if isinstance(given, str) or not set(given) <= set(STAGES):
+                raise rule(name, "must be a tuple of 'filter' and 'dual'", given)
+            object.__setattr__(self, name, tuple(given))
+        if self.hard_negatives < 0:
+            raise rule("hard_negatives", "must not be negative", self.hard_negatives)
+        if self.depth < 1:
+            raise rule("depth", "must be at least 1", self.depth)
+        for stage in STAGES:
+            self.of(stage)
+
+    def of(self, stage: str) -> TrainingSettings:
+        """The settings of one stage."""
+        try:
+            return replace(self.settings, **getattr(self, stage))
+        except TypeError as cause:
+            raise rule(stage, "must hold training settings", dict(getattr(self, stage))) from cause
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any] | None) -> Plan:
+        """From plain values, as a stage's parameter `training` holds them."""
+        values = dict(values or {})
+        unknown = sorted(set(values) - {each.name for each in fields(cls)})
+        if unknown:
+            raise rule("training", f"must hold only {', '.join(each.name for each in fields(cls))}", unknown)
+        if isinstance(values.get("settings"), Mapping):
+            values["settings"] = replace(PUBLISHED, **values["settings"])
+        return cls(**values)

@@ -1,0 +1,88 @@
+"""The stage from published files and back, from Python and from the command line."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import rerankit
+from rerankit.cli import build
+from rerankit.errors import InputError, NotFittedError
+from rerankit.stages.triplet.published import export_published, import_published
+from rerankit.stages.triplet.stage import Triplet
+
+
+def words(count):
+    return ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{n}" for n in range(count - 7)), "[DEC]", "[ENC]"]
+
+
+def test_there_and_back(golden, tmp_path):
+    stage = import_published(golden / "cir_stage1.pt", golden / "cir_stage2.pt", heads=4, budget="5 pairs")
+    assert repr(stage) == "stage('triplet', budget='5 pairs')"
+    files = export_published(stage, tmp_path / "out")
+    for file, name, key in zip(files, ("cir_stage1.pt", "cir_stage2.pt"), ("BLIP_Retrieval", "BLIP_NLVR"), strict=True):
+        ours, theirs = (torch.load(path, weights_only=True)[key] for path in (file, golden / name))
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[each], theirs[each]) for each in theirs)
+    with pytest.raises(NotFittedError):
+        export_published(Triplet(), tmp_path)
+
+
+def test_a_vocabulary_must_fit(golden, tmp_path):
+    (tmp_path / "vocab.txt").write_text("\n".join(words(70)), encoding="utf-8")
+    stage = import_published(golden / "cir_stage1.pt", vocabulary=tmp_path, heads=4)
+    assert stage.bundle.words[-1] == "[ENC]"
+    assert stage.bundle.dual is not None
+    (tmp_path / "vocab.txt").write_text("\n".join(words(60)), encoding="utf-8")
+    with pytest.raises(InputError, match=r"must have the 70 entries of the text encoder \(got 60\)"):
+        import_published(golden / "cir_stage1.pt", vocabulary=tmp_path, heads=4)
+
+
+def test_stages_of_different_sizes_do_not_go_together(golden, tmp_path):
+    weights = torch.load(golden / "cir_stage2.pt", weights_only=True)
+    table = "text_encoder.embeddings.word_embeddings.weight"
+    weights["BLIP_NLVR"][table] = weights["BLIP_NLVR"][table][:60]
+    torch.save(weights, tmp_path / "other.pt")
+    with pytest.raises(InputError, match=r"must have the same 'vocabulary' \(got 70 and 60\)"):
+        import_published(golden / "cir_stage1.pt", tmp_path / "other.pt", heads=4)
+
+
+def test_command(golden, tmp_path):
+    files = [str(golden / "cir_stage1.pt"), str(golden / "cir_stage2.pt")]
+    done = CliRunner().invoke(
+        build(), ["import", "triplet", *files, "--heads", "4", "-o", str(tmp_path / "s"), "--set", "budget=9 pairs"]
+    )
+    assert done.exit_code == 0, done.output
+    assert rerankit.load(tmp_path / "s").budget == "9 pairs"
+
+
+def test_fit_command(tmp_path):
+    """A problem of tokens and texts with relevance beside it, trained for an epoch."""
+    rng = np.random.default_rng(0)
+    features = {
+        "text": rerankit.Feature(np.array(["make it red", "make it blue"] * 3), "query"),
+        "reference_tokens": rerankit.Feature(rng.random((6, 5, 8)).astype(np.float32), "query"),
+        "candidate_tokens": rerankit.Feature(rng.random((4, 5, 8)).astype(np.float32), "gallery"),
+    }
+    problem = rerankit.Problem(rng.random((6, 4)), features=features)
+    relevance = rerankit.Relevance.from_lists([[n % 4] for n in range(6)], 4)
+    rerankit.write(tmp_path / "train", problem, relevance=relevance)
+    sizes = "{hidden: 8, layers: 2, heads: 2, intermediate: 8, positions: 8, width: 8, vision_heads: 2, projection: 4}"
+    done = CliRunner().invoke(
+        build(),
+        [
+            *["fit", "triplet", "--set", "device=cpu", "--training", "epochs=1"],
+            "--train",
+            str(tmp_path / "train"),
+            "-o",
+            str(tmp_path / "out"),
+            "--set",
+            f"training={{sizes: {sizes}}}",
+        ],
+    )
+    assert done.exit_code == 0, done.output
+    stage = rerankit.load(tmp_path / "out")
+    assert stage.rerank(problem, problem.ranking()).notes["triplet"]["scored_pairs"] == 24
+    assert (tmp_path / "out/training/dual/history.csv").is_file()
