@@ -121,3 +121,13 @@ def test_embeddings_are_all_a_problem_knows_unless_a_matrix_was_given():
     assert alone.embeddings is alone.scores
     assert Problem.from_embeddings(vectors, vectors, gallery_scores=np.eye(2)).embeddings is None
     assert Problem(np.eye(2)).embeddings is None
+
+
+def test_with_ids_changes_only_the_ids_that_are_given() -> None:
+    problem = Problem([[0.1, 0.9]], query_ids=["a"]).with_ids(gallery_ids=["x", "y"])
+    assert problem.query_ids is not None
+    assert problem.query_ids.tolist() == ["a"]
+    assert problem.gallery_ids is not None
+    assert problem.gallery_ids.tolist() == ["x", "y"]
+    with pytest.raises(InputError):
+        problem.with_ids(gallery_ids=["x", "x"])

@@ -200,6 +200,15 @@ class Problem:
         """The same problem with more features."""
         return self._with(features={**self._features, **features})
 
+    def with_ids(self, query_ids: Any = None, gallery_ids: Any = None) -> Problem:
+        """The same problem with ids for the sides for which they are given.
+
+        >>> Problem([[0.1, 0.9]]).with_ids(gallery_ids=["cat", "dog"]).ranking(1).to_dict()
+        {0: {'dog': 0.9}}
+        """
+        given = {"query_ids": query_ids, "gallery_ids": gallery_ids}
+        return self._with(**{name: ids for name, ids in given.items() if ids is not None})
+
     def with_banks(self, *, query_bank: Bank | None = None, gallery_bank: Bank | None = None) -> Problem:
         """The same problem with other items of the query's, the gallery's kind."""
         return self._with(query_bank=query_bank or self.query_bank, gallery_bank=gallery_bank or self.gallery_bank)

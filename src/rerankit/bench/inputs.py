@@ -118,6 +118,11 @@ def fitted(given: Any, matrix: Matrix, name: str) -> Problem:
         problem = problem.subset(queries, gallery)
     if problem.shape != matrix.shape:
         raise InputError(f"scores '{name}' must have shape {matrix.shape}, as the task's data (got {problem.shape})")
+    # Scores without ids are in the data's order: stages that look items up by id find them too.
+    problem = problem.with_ids(
+        list(matrix.query_ids) if problem.query_ids is None else None,
+        list(matrix.gallery_ids) if problem.gallery_ids is None else None,
+    )
     missing = {key: _feature(value, matrix) for key, value in matrix.features.items() if key not in problem.features}
     return problem.with_features(**missing) if missing else problem
 
