@@ -11,6 +11,7 @@ from rerankit.plugins.spec import Register
 
 STAGES = {
     "alpha-qe": "rerankit.stages.alpha_qe:AlphaQE",
+    "consensus": "rerankit.stages.consensus:Consensus",
     "cross-encoder": "rerankit.stages.cross_encoder:CrossEncoder",
     "csls": "rerankit.stages.csls:CSLS",
     "dba": "rerankit.stages.dba:DBA",

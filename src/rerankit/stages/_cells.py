@@ -63,6 +63,20 @@ class Cells:
             highest[some] = np.maximum.reduceat(values, self.starts[some])
         return highest
 
+    def row_shares(self, logits: AnyArray) -> AnyArray:
+        """Softmax of the cells' logits within each row."""
+        powers = np.exp(logits - self.row_highest(logits)[self.rows])
+        shares: AnyArray = powers / self.over_rows(powers)[self.rows]
+        return shares
+
+    def column_shares(self, logits: AnyArray) -> AnyArray:
+        """Softmax of the cells' logits within each column."""
+        highest = np.full(self.shape[1], -np.inf)
+        np.maximum.at(highest, self.columns, logits)
+        powers = np.exp(logits - highest[self.columns])
+        shares: AnyArray = powers / self.over_columns(powers)[self.columns]
+        return shares
+
     def at(self, values: AnyArray, rows: IntArray, columns: IntArray, absent: float) -> AnyArray:
         """The values of cells by row and column (any shape, broadcast); `absent` where a cell is not kept."""
         wanted = rows * self.shape[1] + columns
