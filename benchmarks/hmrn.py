@@ -1,0 +1,179 @@
+"""The hierarchical scorer against its definition, round after round: time, operations, memory.
+
+    python benchmarks/hmrn.py [--searches 200] [--images 200] [--repeats 5] [--slice 8] [--json FILE]
+
+Both contenders run in one process on the same encoded inputs at the published sizes (36 regions, width 256,
+10 rounds). Wanted: the local table at least 50 times faster, all levels at least 2.5 times faster and within
+1.5 times of their own operations at the machine's matrix speed, at most 8 MFLOP of reasoning a pair and
+round, and 9,896 × 9,896 under 4 GB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch.utils.flop_counter import FlopCounterMode
+
+import hmrn_naive as naive
+from rerankit.measure import machine, measure
+from rerankit.stages.hmrn.config import HmrnConfig
+from rerankit.stages.hmrn.cost import pair_cost, plain_cost, reasoning_cost
+from rerankit.stages.hmrn.fast import Images, Searches
+from rerankit.stages.hmrn.network import Hmrn
+from rerankit.stages.hmrn.representation import Descriptions, Regions
+from rerankit.stages.hmrn.scoring import Scorer
+
+ALL = 9896
+ROUNDS = list(range(1, 11))
+
+
+def timed(run: Callable[[], Any]) -> tuple[float, Any]:
+    """Seconds and result of one call; on a GPU, of the finished work."""
+    started = time.perf_counter()
+    result = run()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - started, result
+
+
+def best(run: Callable[[], Any], repeats: int) -> tuple[float, Any]:
+    """The quickest of some calls."""
+    runs = [timed(run) for _ in range(repeats)]
+    return min(seconds for seconds, _ in runs), runs[0][1]
+
+
+def matrix_speed(device: torch.device) -> float:
+    """FLOP/s of a large float32 product; the best of several, as every other time here."""
+    size = 2048 if device.type == "cpu" else 8192
+    square = torch.randn(size, size, device=device)
+    return 2 * size**3 / best(lambda: square @ square, 8)[0]
+
+
+def inputs(scorer: Scorer, searches: int, images: int) -> tuple[list[Images], list[Searches]]:
+    """Random regions and descriptions, encoded."""
+    rng = np.random.default_rng(0)
+    config = scorer.config
+    regions = Regions(rng.standard_normal((images, 36, config.region_dim), dtype=np.float32))
+    vectors = rng.standard_normal((searches, 10, config.dim), dtype=np.float32)
+    vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
+    return scorer.images(regions), scorer.searches(Descriptions(vectors))
+
+
+def local_level(variant: str, given: argparse.Namespace) -> dict[str, float]:
+    """The local table of all rounds of one variant."""
+    scorer = Scorer([Hmrn(HmrnConfig(variant=variant, region_dim=64, vocabulary_size=9)).eval()])
+    images, searches = inputs(scorer, given.searches, given.images)
+    level, network = scorer.levels[0], scorer.networks[0].similarity
+    fast, found = best(lambda: scorer._cheap_levels(level, images[0], searches[0], ROUNDS)[0], 3 * given.repeats)
+    slow, wanted = best(
+        lambda: naive.local_all_rounds(network, images[0].regions, searches[0].queries), max(1, given.repeats // 2)
+    )
+    gap = float((found - wanted).abs().max())
+    return {"seconds": fast, "definition": slow, "ratio": slow / fast, "difference": gap}
+
+
+def all_levels(given: argparse.Namespace, report: dict[str, Any]) -> None:
+    """All levels, all rounds; time against the definition and against the machine's matrix speed."""
+    scorer = Scorer([Hmrn(HmrnConfig(region_dim=64, vocabulary_size=9)).eval()])
+    images, searches = inputs(scorer, given.searches, given.images)
+
+    def run() -> np.ndarray:
+        return np.concatenate([part.joint for part in scorer.score(images, searches, ROUNDS)], axis=1)
+
+    speed = matrix_speed(scorer.device)
+    fast, found = best(run, given.repeats)
+    speed = max(speed, matrix_speed(scorer.device))
+    network = scorer.networks[0].similarity
+    slow, wanted = timed(lambda: naive.joint_all_rounds(network, images[0].regions, searches[0].queries))
+    with FlopCounterMode(display=False) as counter:
+        next(iter(scorer.score([images[0][:16]], [searches[0][:2]], ROUNDS)))
+    pairs = given.searches * given.images
+    operations = counter.get_total_flops() / 32 * pairs
+    row = {
+        "seconds": fast,
+        "definition": slow,
+        "ratio": slow / fast,
+        "difference": float(np.abs(found - wanted.cpu().numpy()).max()),
+        "GFLOP": operations / 1e9,
+        "matrix GFLOP/s": speed / 1e9,
+        "times own operations": fast / (operations / speed),
+    }
+    report["all levels"] = row
+    show("all levels, all rounds", row)
+
+
+def operations(report: dict[str, Any]) -> None:
+    """MFLOP of the reasoning level of a pair, round by round."""
+    config = HmrnConfig()
+    table = Table("rounds", "MFLOP", "as the definition reads", title="reasoning level, one pair")
+    for t in ROUNDS:
+        own, plain = (cost(config, regions=36, queries=t) / 1e6 for cost in (reasoning_cost, plain_cost))
+        table.add_row(str(t), f"{own:.2f}", f"{plain:.2f}")
+    every = pair_cost(config, regions=36, rounds=ROUNDS)
+    plain = sum(plain_cost(config, regions=36, queries=t) for t in ROUNDS)
+    table.add_row("all ten", f"{every.reasoning / 1e6:.2f}", f"{plain / 1e6:.2f}")
+    Console().print(table)
+    report["reasoning MFLOP, round 10"] = reasoning_cost(config, regions=36, queries=10) / 1e6
+    report["reasoning MFLOP, all rounds"] = every.reasoning / 1e6
+
+
+def whole_test_set(given: argparse.Namespace, report: dict[str, Any]) -> None:
+    """A slice of searches against all 9,896 images, all rounds: peak memory, and time for all searches."""
+    scorer = Scorer([Hmrn(HmrnConfig(region_dim=64, vocabulary_size=9)).eval()])
+    with measure() as cost:
+        images, searches = inputs(scorer, given.slice, ALL)
+        sliced, _ = timed(lambda: [part.joint.mean() for part in scorer.score(images, searches, ROUNDS)])
+    cheap, _ = timed(lambda: scorer.cheap(images, searches, ROUNDS))
+    top = np.arange(100)
+    once, _ = best(lambda: [scorer.reason(images, searches, 0, top, [t]) for t in ROUNDS], 3)
+    row = {
+        "searches run": given.slice,
+        "images": ALL,
+        "peak GB above the start": cost.peak_bytes / 1e9,
+        "seconds for the slice": sliced,
+        "hours for all searches, by proportion": sliced / given.slice * ALL / 3600,
+        "hours with a cascade of 100, by proportion": (cheap / given.slice + once) * ALL / 3600,
+    }
+    report["9,896 images"] = row
+    show("9,896 images, all rounds", row)
+
+
+def show(title: str, row: dict[str, Any]) -> None:
+    """One row, a line for each figure."""
+    table = Table("figure", "value", title=title)
+    for name, value in row.items():
+        table.add_row(name, f"{value:.4g}" if isinstance(value, float) else str(value))
+    Console().print(table)
+
+
+@torch.no_grad()
+def main() -> None:
+    """Run all parts."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    for name, default in (("--searches", 200), ("--images", 200), ("--repeats", 5), ("--slice", 8)):
+        parser.add_argument(name, type=int, default=default)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    torch.manual_seed(0)
+    report: dict[str, Any] = {"machine": machine(), "threads": torch.get_num_threads(), "torch": torch.__version__}
+    for variant in ("I-T", "T-I"):
+        report[f"local {variant}"] = local_level(variant, given)
+        show(f"local level, all rounds, {variant}", report[f"local {variant}"])
+    all_levels(given, report)
+    operations(report)
+    whole_test_set(given, report)
+    if given.json:
+        given.json.write_text(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
