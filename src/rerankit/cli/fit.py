@@ -12,7 +12,9 @@ from rerankit.cli._output import JsonOption, say, show
 
 def fit(
     stage: Annotated[str, typer.Argument(help="A stage that can be trained, such as pillar-small.")],
-    train: Annotated[Path, typer.Option(help="A problem with relevance beside it: docs/formats.md.")],
+    train: Annotated[
+        Path, typer.Option(help="A problem with relevance beside it (docs/formats.md), or the folder of a --task.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="A folder for the fitted stage and its training.")],
     validation: Annotated[
         Path | None, typer.Option(help="Another such problem; decides which weights are best.")
@@ -29,6 +31,9 @@ def fit(
     losses: Annotated[
         list[str] | None, typer.Option("--loss", metavar="NAME=VALUE", help="The weight of a loss; repeat it.")
     ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="A task with a train and a val split: they are read from its own files.")
+    ] = None,
     restart: Annotated[
         bool, typer.Option("--restart", help="Begin anew where an interrupted run could go on.")
     ] = False,
@@ -44,8 +49,8 @@ def fit(
 
     made = make(stage, **parameters(settings or []))
     options = _options(made, parameters(training or []), parameters(losses or []))
-    given = _judged(train)
-    held_out = None if validation is None else _judged(validation)
+    given = _judged(train, task, "train")
+    held_out = None if validation is None else _judged(validation, task, "val")
     try:
         made.fit(*given, validation=held_out, out=out / "training", resume=not restart, **options)  # type: ignore[attr-defined]
     except TrainingError:
@@ -83,11 +88,17 @@ def _options(made: Any, training: dict[str, Any], losses: dict[str, Any]) -> dic
     return options
 
 
-def _judged(path: Path) -> tuple[Any, Any]:
+def _judged(path: Path, task: str | None, split: str) -> tuple[Any, Any]:
     from rerankit import read
     from rerankit.errors import InputError
     from rerankit.formats.door import relevance_beside
+    from rerankit.tasks import task as find
 
+    if task is not None:
+        judged = getattr(find(task), "judged", None)
+        if judged is None:
+            raise InputError(f"task '{task}' has no split to train on; give a problem with relevance beside it")
+        return find(task, split=split).judged(path)  # type: ignore[attr-defined,no-any-return]
     relevance = relevance_beside(path)
     if relevance is None:
         raise InputError(f"{path}: training needs relevance beside the problem: rerankit.write(…, relevance=…)")

@@ -43,7 +43,30 @@ def leaprr(
     say(f"wrote {out}")
 
 
+def hmrn(
+    files: Annotated[
+        list[Path], typer.Argument(help="One checkpoint, or one of each variant for the ensemble; no code is run.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder for the stage.")],
+    vocabulary: Annotated[
+        Path | None, typer.Option(help="Its words: vg_vocab_14284.pkl as published, or a JSON list.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the stage; repeat it.")
+    ] = None,
+) -> None:
+    """Import checkpoints of the hierarchical scorer (HMRN) as stage 'hmrn'."""
+    from rerankit.cli.rerank import parameters
+    from rerankit.stages.hmrn.published import load_published
+
+    stage = load_published(files, vocabulary, **parameters(settings or []))
+    stage.save(out)
+    line(repr(stage))
+    say(f"wrote {out}")
+
+
 app.command()(command(leaprr))
+app.command()(command(hmrn))
 
 
 def triplet(

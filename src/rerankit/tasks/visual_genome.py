@@ -17,10 +17,10 @@ from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.errors import FormatError
 from rerankit.files import atomic
 from rerankit.metrics import Evaluation
-from rerankit.problem import Feature
+from rerankit.problem import Feature, Problem
 from rerankit.relevance import Relevance
 from rerankit.stages.hmrn.representation import Regions
-from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, counted, fault, grouped
+from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, check_files, counted, fault, grouped
 from rerankit.tasks.files import field, read_json, read_lines
 from rerankit.tasks.miniatures.drilldown import World, write_drilldown
 
@@ -80,6 +80,23 @@ class VisualGenome(Task):
             matrices[name] = Matrix(numbers, numbers, features)
             parts.append(Part(name, relevance, matrix=name))
         return Benchmark(self, matrices, tuple(parts), self.checksum(data), extras={"descriptions": texts})
+
+    def judged(self, data: str | Path) -> tuple[Problem, Relevance]:
+        """The split as a problem for training or validation: for training every description, else the first ones.
+
+        The first-stage scores are empty; features are `regions` and `queries`.
+        """
+        folder = Path(data)
+        check_files(self, folder)
+        numbers = read_split(folder, self.split)
+        texts = read_descriptions(folder, numbers, least=self.rounds)
+        kept = texts if self.split == "train" else [search[: self.rounds] for search in texts]
+        features = dict(_Features(folder, numbers, kept, self.regions))
+        rows = np.arange(len(numbers))[:, None]
+        problem = Problem.from_rankings(
+            rows, np.zeros(rows.shape), len(numbers), query_ids=numbers, gallery_ids=numbers, features=features
+        )
+        return problem, Relevance.from_lists(rows.tolist(), gallery_size=len(numbers))
 
     @staticmethod
     def round_name(number: int) -> str:

@@ -100,7 +100,7 @@ def test_empty_and_unknown_descriptions_are_refused_or_left_out() -> None:
         (np.full((1, 1, 2), -1), {}, "at least 0"),
         (np.zeros((1, 2, 2), int), {}, r"1…2 \(got 0"),
         (np.ones((1, 2, 2), int), {"lengths": [[3, 1]]}, "at most 2"),
-        (np.array([["a"]]), {}, "vectors or token ids"),
+        (np.array([[["a"]]]), {}, "vectors or token ids"),
     ],
 )
 def test_bad_descriptions(values: object, more: dict[str, object], message: str) -> None:
@@ -112,3 +112,16 @@ def test_texts_need_a_vocabulary() -> None:
     with pytest.raises(InputError, match="no vocabulary"):
         as_descriptions([["a dog"]])
     assert as_descriptions(["a dog", "red ball"], WORDS).shape == (2, 1, 3)
+
+
+def test_texts_as_files_hold_them() -> None:
+    lists = [["a dog", "red"], ["a ball"]]
+    wanted = as_descriptions(lists, WORDS)
+    for given in (
+        ["a dog\tred", "a ball"],
+        np.array(["a dog\tred", "a ball"]),
+        np.array([["a dog", "red"], ["a ball", ""]]),
+    ):
+        found = as_descriptions(given, WORDS)
+        np.testing.assert_array_equal(found.values, wanted.values)
+        np.testing.assert_array_equal(found.counts, wanted.counts)

@@ -6,10 +6,12 @@ zero vectors, and zero vectors drop out of every sum by themselves; only counts 
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from rerankit.arrays import AnyArray
 from rerankit.stages.hmrn.config import HmrnConfig
 
 
@@ -18,6 +20,12 @@ def unit(vectors: Tensor, dim: int = -1) -> Tensor:
     # A clamped square keeps the gradient of a zero vector finite, which sqrt alone does not.
     norm = vectors.square().sum(dim=dim, keepdim=True).clamp_min(1e-24).sqrt()
     return vectors / (norm + 1e-8)
+
+
+def tensor(array: AnyArray) -> Tensor:
+    """An array as a tensor that shares its memory; a read-only one (of a memory map) is copied."""
+    whole = np.ascontiguousarray(array)
+    return torch.from_numpy(whole if whole.flags.writeable else whole.copy())
 
 
 def mask_of(counts: Tensor, size: int) -> Tensor:

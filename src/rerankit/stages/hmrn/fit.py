@@ -15,10 +15,10 @@ from rerankit.problem import Problem
 from rerankit.relevance import Relevance
 from rerankit.stages.hmrn.cascade import CascadeCurve, cascade_curve
 from rerankit.stages.hmrn.config import HmrnConfig
-from rerankit.stages.hmrn.encoders import encode_rounds, mask_of
+from rerankit.stages.hmrn.encoders import encode_rounds, mask_of, tensor
 from rerankit.stages.hmrn.loss import level_losses
 from rerankit.stages.hmrn.network import Hmrn
-from rerankit.stages.hmrn.representation import Descriptions, Regions
+from rerankit.stages.hmrn.representation import Descriptions, Regions, text_lists
 from rerankit.stages.hmrn.scoring import Scorer
 from rerankit.stages.hmrn.tokens import Vocabulary
 from rerankit.training import TrainingSettings, TrainingTask, train
@@ -81,24 +81,28 @@ class HmrnTask(TrainingTask):
         return int(answers[int(torch.randint(len(answers), (), generator=generator))])
 
     def _regions(self, images: IntArray) -> tuple[Tensor, Tensor]:
-        values, counts = self.pairs.regions[images].block(slice(0, len(images)))
-        return torch.from_numpy(np.ascontiguousarray(values)), torch.from_numpy(np.asarray(counts))
+        network: Any = self.model
+        values, counts = self.pairs.regions[images].within(slice(0, len(images)), network.config.region_slots)
+        values = values[:, : int(counts.max())]
+        return tensor(values), tensor(counts)
 
     def _queries(self, searches: IntArray, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Encoded descriptions (b, T, D) and their counts: each search's shuffled, the first `full_rounds` kept."""
         network: Any = self.model
         given, limit = self.pairs.queries, network.config.full_rounds
         rounds = given.shape[1]
-        counts = torch.from_numpy(np.full(len(given), rounds) if given.counts is None else given.counts)[searches]
+        counts = tensor(np.full(len(given), rounds) if given.counts is None else given.counts)[searches]
         drawn = torch.rand(len(searches), rounds, generator=generator).masked_fill(~mask_of(counts, rounds), 2.0)
         order = drawn.argsort(dim=1)[:, :limit].numpy()
         counts = counts.clamp_max(limit)
         values = given.values[searches[:, None], order]
         if given.lengths is None:
-            vectors = torch.from_numpy(np.asarray(values, np.float32)).to(self.device)
+            vectors = tensor(np.asarray(values, np.float32)).to(self.device)
         else:
-            lengths = torch.from_numpy(given.lengths[searches[:, None], order])
-            vectors = encode_rounds(network.text, torch.from_numpy(values), lengths, network.config.dim)
+            lengths = tensor(given.lengths[searches[:, None], order])
+            vectors = encode_rounds(
+                network.text, tensor(values.astype(np.int64, copy=False)), lengths, network.config.dim
+            )
         return vectors * mask_of(counts, vectors.shape[1]).to(self.device)[..., None], counts
 
 
@@ -172,10 +176,10 @@ def _trained(
 
 def _vocabulary(stage: HmrnStage, queries: Any) -> Vocabulary | None:
     """Words of the training texts; None when the descriptions are not texts or a model has its own tokenizer."""
-    if stage.text_model is not None or isinstance(queries, Descriptions) or hasattr(queries, "shape"):
+    texts = None if isinstance(queries, Descriptions) else text_lists(queries)
+    if stage.text_model is not None or texts is None:
         return stage.vocabulary
-    texts = (text for search in queries for text in ([search] if isinstance(search, str) else search))
-    return Vocabulary.build(texts, least=stage.least_count)
+    return Vocabulary.build((text for search in texts for text in search), least=stage.least_count)
 
 
 def _sizes(pairs: Pairs, vocabulary: Vocabulary | None) -> dict[str, int]:

@@ -70,6 +70,13 @@ class Regions:
             self._refuse_padding(values, rows.start or 0)
         return values, counts
 
+    def within(self, rows: slice, slots: int) -> tuple[FloatArray, IntArray]:
+        """Some images' vectors in at most `slots` places, and their counts; more regions than that are refused."""
+        values, counts = self.block(rows)
+        if int(counts.max()) > slots:
+            raise rule("regions", f"must have at most {slots} regions an image, as the network", int(counts.max()))
+        return values[:, :slots], counts
+
     def _refuse_padding(self, values: FloatArray, first: int) -> None:
         """A zero vector without a mask is padding nobody declared; counted as a region it would bend every mean."""
         zero = (values == 0).all(axis=2)
@@ -113,7 +120,7 @@ class Descriptions:
     def from_texts(
         cls, texts: Sequence[Any], vocabulary: Words, *, rounds: int | None = None, empty: str = "refuse"
     ) -> Descriptions:
-        """From a list of searches, each a list of texts (or one text); the first `rounds` of each are read.
+        """From a list of searches, each a list of texts; the first `rounds` of each are read.
 
         A description that is empty or has only words the vocabulary does not list says nothing: it is
         refused, or left out with ``empty="skip"``.
@@ -157,25 +164,45 @@ def as_regions(value: Any) -> Regions:
     return value if isinstance(value, Regions) else Regions(value)
 
 
-def as_descriptions(value: Any, vocabulary: Words | None = None, *, empty: str = "refuse") -> Descriptions:
-    """`value` as descriptions: an array, or texts when there is a vocabulary for them."""
+def as_descriptions(
+    value: Any, vocabulary: Words | None = None, *, lengths: Any = None, counts: Any = None, empty: str = "refuse"
+) -> Descriptions:
+    """`value` as descriptions: an array of vectors or ids, or texts when there is a vocabulary for them.
+
+    Texts are a list of searches, each a list of texts; or one text a search with tabs between its rounds,
+    which is how files hold them.
+    """
     if isinstance(value, Descriptions):
         return value
-    if isinstance(value, np.ndarray) or not _texts(value):
-        return Descriptions(value)
+    texts = _texts(value)
+    if texts is None:
+        return Descriptions(value, counts=counts, lengths=lengths)
     if vocabulary is None:
         raise InputError("'queries' holds texts, and there is no vocabulary for them: fit the stage, or give token ids")
-    return Descriptions.from_texts(value, vocabulary, empty=empty)
+    return Descriptions.from_texts(texts, vocabulary, empty=empty)
 
 
-def _texts(value: Any) -> bool:
+def text_lists(value: Any) -> list[list[str]] | None:
+    """The descriptions of each search when `value` holds texts, else None."""
+    found = _texts(value)
+    return None if found is None else [[one] if isinstance(one, str) else list(one) for one in found]
+
+
+def _texts(value: Any) -> list[Any] | None:
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind != "U":
+            return None
+        rows = value.tolist() if value.ndim > 1 else [text.split("\t") for text in value.tolist()]
+        # In an array, texts that are empty at the end of a row stand for rounds a search does not have.
+        return [row[: max((n for n, text in enumerate(row, 1) if text), default=1)] for row in rows]
     first = value[0] if isinstance(value, list | tuple) and value else None
-    return isinstance(first, str) or (isinstance(first, list | tuple) and (not first or isinstance(first[0], str)))
+    spoken = isinstance(first, str) or (isinstance(first, list | tuple) and (not first or isinstance(first[0], str)))
+    return [one.split("\t") if isinstance(one, str) else one for one in value] if spoken else None
 
 
 def _spoken(search: Any, row: int, vocabulary: Words, empty: str) -> list[str]:
     """The descriptions of one search that say something."""
-    given = [search] if isinstance(search, str) else list(search)
+    given = list(search)
     if not given:
         raise InputError(f"'queries' must have at least one description each (search {row} has none)")
     nothing = [number for number, text in enumerate(given) if vocabulary.says_nothing(text)]

@@ -24,7 +24,7 @@ from rerankit.arrays import FloatArray, IntArray
 from rerankit.errors import rule
 from rerankit.events import track
 from rerankit.scores import blocks
-from rerankit.stages.hmrn.encoders import encode_rounds, mask_of
+from rerankit.stages.hmrn.encoders import encode_rounds, mask_of, tensor
 from rerankit.stages.hmrn.fast import Images, Local, Reasoning, Searches, overall
 from rerankit.stages.hmrn.network import Hmrn, hold
 from rerankit.stages.hmrn.representation import Descriptions, Regions
@@ -65,14 +65,16 @@ class Scorer:
     @torch.no_grad()
     def images(self, regions: Regions) -> list[Images]:
         """Encoded images, one entry for each network; in a temporary file when they exceed the memory budget."""
-        self._check_regions(regions)
-        size, (count, slots, dim) = self.config.dim, regions.shape
+        if regions.shape[2] != self.config.region_dim:
+            raise rule("regions", f"must have vectors of width {self.config.region_dim}", f"width {regions.shape[2]}")
+        size, (count, given_slots, dim) = self.config.dim, regions.shape
+        slots = min(given_slots, self.config.region_slots)
         made = [_Room(count, slots, size, self.device) for _ in self.networks]
-        work = list(blocks(count, slots * (dim * 6 + size * 16), least=1))
+        work = list(blocks(count, given_slots * (dim * 6 + size * 16)))
         for rows in track(work, "encode images"):
-            values, counts = regions.block(rows)
-            given = torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
-            lengths = torch.from_numpy(np.asarray(counts)).to(self.device)
+            values, counts = regions.within(rows, slots)
+            given = tensor(values).to(self.device)
+            lengths = tensor(counts).to(self.device)
             padded = None if bool((lengths == slots).all()) else lengths
             for network, room in zip(self.networks, made, strict=True):
                 encoded = network.image(given, padded)
@@ -83,7 +85,7 @@ class Scorer:
     def searches(self, queries: Descriptions) -> list[Searches]:
         """Encoded searches, one entry for each network."""
         counts = queries.counts if queries.counts is not None else np.full(len(queries), queries.shape[1])
-        lengths = torch.from_numpy(np.asarray(counts))
+        lengths = tensor(counts)
         made = []
         for network in self.networks:
             vectors = self._vectors(network, queries)
@@ -92,13 +94,6 @@ class Scorer:
             parts = [pool(vectors[rows]) for rows in blocks(len(vectors), vectors[0].numel() * 24)]
             made.append(Searches(vectors, lengths, hold(torch.cat(parts), lengths.to(self.device))))
         return made
-
-    def _check_regions(self, regions: Regions) -> None:
-        wanted = self.config.region_dim, self.config.region_slots
-        if regions.shape[2] != wanted[0]:
-            raise rule("regions", f"must have vectors of width {wanted[0]}", f"width {regions.shape[2]}")
-        if regions.shape[1] > wanted[1]:
-            raise rule("regions", f"must have at most {wanted[1]} regions an image", regions.shape[1])
 
     def _vectors(self, network: Hmrn, queries: Descriptions) -> Tensor:
         """Description vectors (c, T, D): encoded from tokens, or checked and normalised as given."""
@@ -110,9 +105,9 @@ class Scorer:
         limit = config.vocabulary_size
         if config.text_model is None and int(queries.values.max()) >= limit:
             raise rule("queries", f"must have token ids below {limit}", int(queries.values.max()))
-        ids = torch.from_numpy(np.ascontiguousarray(queries.values, np.int64))
+        ids = tensor(queries.values.astype(np.int64, copy=False))
         words = settings.memory_budget() // (64 * config.dim)
-        return encode_rounds(network.text, ids, torch.from_numpy(queries.lengths), config.dim, words)
+        return encode_rounds(network.text, ids, tensor(queries.lengths), config.dim, words)
 
     # -- scores ----------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from rerankit.ranking import Ranking, splice
 from rerankit.relevance import Relevance
 from rerankit.stages.base import Stage
 from rerankit.stages.hmrn.config import VARIANTS, HmrnConfig
-from rerankit.stages.hmrn.representation import Descriptions, Regions, as_descriptions, as_regions
+from rerankit.stages.hmrn.representation import Descriptions, Regions, as_descriptions
 from rerankit.stages.hmrn.tokens import Vocabulary
 
 if TYPE_CHECKING:
@@ -31,8 +31,9 @@ class HmrnStage(Stage):
     """Re-ranks images by several short descriptions of their regions, given round by round.
 
     Features: `regions` of the gallery, (images, R, D_in) or `Regions` when R varies, and `queries` of the
-    searches: texts, token ids (searches, T, L), or vectors (searches, T, dim). `variant` is "I-T", "T-I" or
-    "ensemble". `rounds` is "last" or the number of rounds to use.
+    searches: texts, token ids (searches, T, L), or vectors (searches, T, dim). Plain arrays that are padded come
+    with `region_counts` and `query_counts` or `query_lengths`. `variant` is "I-T", "T-I" or "ensemble". `rounds`
+    is "last" or the number of rounds to use.
 
     `cascade`: the reasoning level runs for that many candidates only, the best by the cheap levels; None
     runs it for all; "auto" is chosen in `fit`, as the smallest that loses at most `loss_bound` of R@1 on validation.
@@ -184,8 +185,12 @@ class HmrnStage(Stage):
 
     def read(self, features: Mapping[str, Any]) -> tuple[Regions, Descriptions]:
         """The regions and the descriptions of a problem, checked."""
-        words = self._words()
-        return as_regions(features["regions"]), as_descriptions(features["queries"], words, empty=self.empty)
+        regions, queries = features["regions"], features["queries"]
+        if not isinstance(regions, Regions):
+            regions = Regions(regions, counts=features.get("region_counts"))
+        lengths, counts = features.get("query_lengths"), features.get("query_counts")
+        words = None if isinstance(queries, Descriptions) else self._words()
+        return regions, as_descriptions(queries, words, lengths=lengths, counts=counts, empty=self.empty)
 
     def _words(self) -> Any:
         if self._vocabulary is None and self._networks and self._networks[0].config.text_model is not None:

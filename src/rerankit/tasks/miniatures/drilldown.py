@@ -18,7 +18,6 @@ import numpy as np
 from rerankit.arrays import FloatArray
 from rerankit.errors import rule
 from rerankit.events import track
-from rerankit.files import atomic
 
 OBJECTS = tuple(
     "dog cat car bus tree bench chair table lamp bottle cup plate bowl kite boat horse sheep bird clock "  # noqa: SIM905
@@ -50,12 +49,14 @@ def write_drilldown(
     world = world or World()
     codes = _codes(world.dim)
     rng = np.random.default_rng(seed)
+    for folder in ("caches", "vg/rg_jsons", "vg/region_36_final"):
+        (data / folder).mkdir(parents=True, exist_ok=True)
     first = 1
     for split, count in (("train", train), ("val", val), ("test", test)):
         numbers = range(first, first + count)
         for number in track(numbers, f"make {split} scenes", count):
             _write_image(data, number, world, codes, rng)
-        _write_text(data / "caches" / f"vg_{split}.txt", "".join(f"{number}\n" for number in numbers))
+        (data / "caches" / f"vg_{split}.txt").write_text("".join(f"{number}\n" for number in numbers))
         first += count
 
 
@@ -99,8 +100,8 @@ def _phrase(thing: str, colour: str, material: str, place: str, rng: np.random.G
 
 
 def _write_regions(data: Path, number: int, regions: FloatArray) -> None:
-    with atomic(data / "vg" / "region_36_final" / f"{number:012d}.npz") as temporary:
-        np.savez(temporary, region_feats=regions, region_boxes=np.zeros((len(regions), 4), np.float32))
+    boxes = np.zeros((len(regions), 4), np.float32)
+    np.savez(data / "vg" / "region_36_final" / f"{number:012d}.npz", region_feats=regions, region_boxes=boxes)
 
 
 def _write_phrases(data: Path, number: int, phrases: list[str]) -> None:
@@ -109,9 +110,5 @@ def _write_phrases(data: Path, number: int, phrases: list[str]) -> None:
          "objects": [], "relationships": []}
         for place, phrase in enumerate(phrases)
     ]  # fmt: skip
-    _write_text(data / "vg" / "rg_jsons" / f"{number}.json", json.dumps({"image_id": number, "regions": regions}))
-
-
-def _write_text(path: Path, text: str) -> None:
-    with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    text = json.dumps({"image_id": number, "regions": regions})
+    (data / "vg" / "rg_jsons" / f"{number}.json").write_text(text, encoding="utf-8")
