@@ -27,6 +27,7 @@ STAGES = {
     "mutual-rank": "rerankit.stages.mutual_rank:MutualRank",
     "nnn": "rerankit.stages.nnn:NNN",
     "pillar": "rerankit.stages.pillar.stage:Pillar",
+    "pillar-plus": "rerankit.stages.pillar_plus.stage:PillarPlus",
     "pillar-small": "rerankit.stages.pillar.stage:PillarSmall",
     "qb-norm": "rerankit.stages.qb_norm:QBNorm",
     "sinkhorn": "rerankit.stages.sinkhorn:Sinkhorn",

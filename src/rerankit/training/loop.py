@@ -104,6 +104,7 @@ class _Run:
         self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
         self.progress = state.Progress()
         self.best = state.snapshot(task.model)
+        self._buffers: list[Tensor] = []
         self._drawn: tuple[int, list[tuple[Tensor, ...]]] = (-1, [])
         per_epoch = math.ceil(task.length / settings.batch_size)
         self.total = settings.epochs * math.ceil(per_epoch / settings.accumulate)
@@ -157,6 +158,8 @@ class _Run:
 
     def _step(self, group: tuple[Tensor, ...]) -> None:
         self._set_rates()
+        # Running statistics change in the forward pass, before a loss that is not finite is seen.
+        self._buffers = [buffer.clone() for buffer in processes.trained_buffers(self.task.model)]
         self.optimizer.zero_grad(set_to_none=True)
         self._record(dict(self._backward(group)))
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
@@ -206,6 +209,8 @@ class _Run:
 
     def _fail(self, what: str) -> None:
         step, best = self.progress.step + 1, self.progress.best_step
+        for buffer, before in zip(processes.trained_buffers(self.task.model), self._buffers, strict=True):
+            buffer.data.copy_(before)
         kept = f"the best weights, of step {best}," if best is not None else f"the weights of step {step - 1}"
         if self.out is not None and self.processes.main:
             self._write(self.out)

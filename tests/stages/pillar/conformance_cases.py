@@ -9,7 +9,7 @@ import torch
 import rerankit
 from rerankit.testing import StageCase
 
-SIZES = {"pillars": 4, "neighbours": 3, "width": 8, "heads": 2, "candidates": 6, "threshold": 0.05}
+SIZES = {"pillars": 4, "neighbours": 3, "width": 8, "heads": 2, "candidates": (6, 4), "threshold": 0.05}
 
 
 @cache

@@ -72,10 +72,10 @@ class Pillar(Stage):
         bank: Any = None,
     ) -> None:
         self.direction: Direction = checks.choice("direction", direction, DIRECTIONS)
-        self.candidates = candidates
+        self.candidates = _kept(candidates)
         self.pillars = checks.integer("pillars", pillars, least=1)
         self.neighbours = checks.integer("neighbours", neighbours, least=1, most=100)
-        self.threshold = threshold
+        self.threshold = _kept(threshold)
         self.width = checks.integer("width", width, least=1)
         self.depth = checks.integer("depth", depth, least=0)
         self.heads = checks.integer("heads", heads, least=1)
@@ -326,6 +326,11 @@ def _of(value: Any, direction: Direction, argument: str = "value") -> Any:
     if len(value) != len(DIRECTIONS):
         raise rule(argument, "must be one number, or two (i2t, t2i)", value)
     return value[DIRECTIONS.index(direction)]
+
+
+def _kept(value: Any) -> Any:
+    """A pair as a tuple: a stage read back from JSON is then the same, down to its repr."""
+    return tuple(value) if isinstance(value, Sequence) else value
 
 
 def _checked_bank(bank: Any) -> Any:

@@ -1,0 +1,263 @@
+"""Candidate cells of a problem and what their pillars are.
+
+A cell (row, column) is a pair worth looking at: rows are the i2t direction's queries. Its pillars are the columns
+nearest to its column, the rows nearest to its row, the likeliest columns of its row, the likeliest rows of its column.
+Everything is read from top lists and single pairs: memory is of the order of the cells, never of the matrix.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rerankit.arrays import FloatArray, IntArray
+from rerankit.problem import Problem
+from rerankit.scores import Scores, blocks
+from rerankit.stages.pillar.relations import Relations, outer
+from rerankit.stages.pillar_plus.plan import places, sinkhorn
+from rerankit.stages.pillar_plus.settings import PlusSettings
+
+_ROUNDS = 10
+_SPREADS = (0.5, 1.0, 1.5)  # sharpness of the soft, the usual and the sharp plan, times the settings' own
+# The similarities' spread and gap in the space in which the sharpness was chosen.
+_USUAL_SPREAD, _USUAL_GAP = 0.1265, 0.2
+
+
+@dataclass(frozen=True)
+class Toplists:
+    """Best columns of every row, best rows of every column: indices and scores, padded −1 and −inf."""
+
+    columns: tuple[IntArray, FloatArray]
+    rows: tuple[IntArray, FloatArray]
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Cells in the order of their keys row · columns + column, with fixed facts and the cells they listen to.
+
+    `near_columns` (cells, pillars) holds for every cell the number of the cell (row, near column), and the number of
+    cells where there is none; `column_weights` how much each counts. `near_rows` alike. `likely_columns` (rows, n)
+    and `likely_rows` (columns, n) are cell numbers, `column_likeness` (cells, n) the similarity of the cell's column to
+    its row's likely columns, 0 to itself; `row_likeness` alike. `fixed` (cells, columns) are the fixed columns.
+    """
+
+    row: Tensor
+    column: Tensor
+    shape: tuple[int, int]
+    first_plan: Tensor
+    fixed: Tensor
+    near_columns: Tensor
+    column_weights: Tensor
+    near_rows: Tensor
+    row_weights: Tensor
+    likely_columns: Tensor
+    column_likeness: Tensor
+    likely_rows: Tensor
+    row_likeness: Tensor
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    @cached_property
+    def keys(self) -> Tensor:
+        """row · columns + column, ascending."""
+        return self.row * self.shape[1] + self.column
+
+    def find(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """The number of each cell; the number of cells where there is none."""
+        return find(self.keys, rows * self.shape[1] + columns)
+
+    def to(self, device: torch.device) -> Cells:
+        """The same cells on a device."""
+        moved = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "shape"}
+        return replace(self, **{name: tensor.to(device) for name, tensor in moved.items()})
+
+
+@dataclass(frozen=True)
+class _Picked:
+    """Cells without their pillars."""
+
+    row: Tensor
+    column: Tensor
+    score: Tensor
+    shape: tuple[int, int]
+
+
+def cells_of(problem: Problem, settings: PlusSettings) -> Cells:
+    """The cells of a problem in the i2t orientation."""
+    relations = Relations.of(problem)
+    lists = Toplists(relations.scores.topk(settings.wide[0]), relations.others.topk(settings.wide[1]))
+    unit = unit_of(lists.columns[1], settings.scale)
+    picked = _pick(relations, lists, unit, settings)
+    plans = [sinkhorn(picked, spread * settings.sharpness / unit * picked.score, _ROUNDS) for spread in _SPREADS]
+    column_near, column_ids = _nearest(relations.gallery, settings.pillars)
+    row_near, row_ids = _nearest(relations.across, settings.pillars)
+    sharp = settings.neighbour_sharpness / unit
+    keys, width = picked.row * picked.shape[1] + picked.column, picked.shape[1]
+    likely_columns = _likely(plans[1], picked.row, picked.column, picked.shape[0], settings.likely[0])
+    likely_rows = _likely(plans[1], picked.column, picked.row, picked.shape[1], settings.likely[1])
+    rows, columns = (torch.arange(size)[:, None] for size in picked.shape)
+    return Cells(
+        row=picked.row,
+        column=picked.column,
+        shape=picked.shape,
+        first_plan=plans[1],
+        fixed=_fixed(picked, lists, plans, column_near, unit),
+        near_columns=find(keys, _keys(picked.row[:, None], column_ids[picked.column], width)),
+        column_weights=calibrated(column_near, column_ids, sharp)[picked.column],
+        near_rows=find(keys, _keys(row_ids[picked.row], picked.column[:, None], width)),
+        row_weights=calibrated(row_near, row_ids, sharp)[picked.row],
+        likely_columns=find(keys, _keys(rows, likely_columns, width)),
+        column_likeness=_likeness(relations.gallery, picked.row, picked.column, likely_columns) / unit,
+        likely_rows=find(keys, _keys(likely_rows, columns, width)),
+        row_likeness=_likeness(relations.across, picked.column, picked.row, likely_rows) / unit,
+    )
+
+
+def unit_of(best: FloatArray, scale: str) -> float:
+    """The unit of similarities: 1, or how widely the rows' best scores (rows, k) lie compared with what is usual.
+
+    >>> unit_of(np.float32([[0.9, 0.5], [0.8, 0.4]]), "gap")
+    2.0
+    """
+    real = np.where(np.isfinite(best), best, np.nan)[:, :16]
+    if scale == "none" or real.shape[1] < 2:
+        return 1.0
+    if scale == "gap":
+        unit = float(np.nanmean(np.nanmax(real, axis=1) - np.nanmin(real, axis=1))) / _USUAL_GAP
+    else:
+        unit = float(np.nanstd(real)) / _USUAL_SPREAD
+    return round(unit, 6) or 1.0
+
+
+def find(keys: Tensor, wanted: Tensor) -> Tensor:
+    """Places of wanted keys among ascending keys; the number of keys where one is absent."""
+    at = torch.searchsorted(keys, wanted.contiguous()).clamp_max_(len(keys) - 1)
+    return torch.where(keys[at] == wanted, at, len(keys))
+
+
+def calibrated(near: Tensor, ids: Tensor, sharpness: float) -> Tensor:
+    """Weights (items, k) of nearest items with similarities `near`: hubs are discounted by symmetric scaling."""
+    if not near.numel():
+        return near
+    real = ids >= 0
+    kernel = torch.where(real, torch.exp(sharpness * (near - near.max())), 0.0)
+    known = ids.clamp_min(0)
+    scale = kernel.new_ones(len(kernel))
+    for _ in range(_ROUNDS):
+        scale = (scale / (kernel * scale[known]).sum(dim=1).clamp_min(1e-30)).sqrt()
+    return kernel * scale[known] * scale[:, None]
+
+
+def _pick(relations: Relations, lists: Toplists, unit: float, settings: PlusSettings) -> _Picked:
+    """The union of both sides' best, thinned out by the first plan."""
+    rows, columns = relations.scores.shape
+    by_row, by_column = lists.columns[0], lists.rows[0]
+    keys = np.concatenate(
+        [
+            (np.arange(rows)[:, None] * columns + by_row)[by_row >= 0],
+            (by_column * columns + np.arange(columns)[:, None])[by_column >= 0],
+        ]
+    )
+    keys = np.unique(keys)
+    row, column = keys // columns, keys % columns
+    score = torch.from_numpy(relations.scores.pairs(row, column).copy())
+    wide = _Picked(torch.from_numpy(row), torch.from_numpy(column), score, (rows, columns))
+    plan = sinkhorn(wide, settings.sharpness / unit * score, _ROUNDS)
+    keep = places(plan, wide.row, rows) < settings.kept[0]
+    keep |= places(plan, wide.column, columns) < settings.kept[1]
+    return _Picked(wide.row[keep], wide.column[keep], score[keep], (rows, columns))
+
+
+def _nearest(scores: Scores, count: int) -> tuple[Tensor, Tensor]:
+    """Similarities and numbers (items, count) of every item's nearest others; padding: −1, and the lowest known."""
+    ids, values = scores.topk(count + 1)
+    own = ids == np.arange(len(ids))[:, None]
+    own[~own.any(axis=1), -1] = True
+    shape = len(ids), ids.shape[1] - 1
+    near, others = np.full((len(ids), count), -np.inf, np.float32), np.full((len(ids), count), -1)
+    near[:, : shape[1]], others[:, : shape[1]] = values[~own].reshape(shape), ids[~own].reshape(shape)
+    known = np.isfinite(near)
+    near[~known] = near[known].min() if known.any() else 0.0
+    return torch.from_numpy(near), torch.from_numpy(others)
+
+
+def _likely(plan: Tensor, group: Tensor, item: Tensor, groups: int, count: int) -> Tensor:
+    """The likeliest items (groups, count) of every group, padded with −1."""
+    place = places(plan, group, groups)
+    found = torch.full((groups, count), -1)
+    use = place < count
+    found[group[use], place[use]] = item[use]
+    return found
+
+
+def _keys(rows: Tensor, columns: Tensor, width: int) -> Tensor:
+    return torch.where((rows < 0) | (columns < 0), -1, rows * width + columns)
+
+
+def _likeness(scores: Scores, group: Tensor, item: Tensor, likely: Tensor) -> Tensor:
+    """Similarities (cells, n) of each cell's item to its group's likely items; 0 to itself and to padding."""
+    groups, items, pillars = group.numpy(), item.numpy(), likely.numpy()
+    order = np.argsort(groups, kind="stable")
+    starts = np.searchsorted(groups[order], np.arange(len(pillars) + 1))
+    result = np.zeros((len(items), pillars.shape[1]), np.float32)
+    widest = int(np.diff(starts).max())
+    for block in blocks(len(pillars), widest * (pillars.shape[1] * 16 + 8), share=0.5):
+        cells = order[starts[block.start] : starts[block.stop]]
+        owner = groups[cells] - block.start
+        place = np.arange(len(cells)) - (starts[groups[cells]] - starts[block.start])
+        grid = np.zeros((block.stop - block.start, int(place.max(initial=0)) + 1), np.int64)
+        grid[owner, place] = items[cells]
+        result[cells] = outer(scores, grid, np.maximum(pillars[block], 0))[owner, place]
+    unknown = (pillars[groups] < 0) | (pillars[groups] == items[:, None]) | ~np.isfinite(result)
+    result[unknown] = 0.0
+    return torch.from_numpy(result)
+
+
+def _fixed(picked: _Picked, lists: Toplists, plans: list[Tensor], column_near: Tensor, unit: float) -> Tensor:
+    """The columns that never change (cells, 13); see `columns.FIXED`."""
+    row, column, score = picked.row, picked.column, picked.score
+    of_rows, of_columns = (_summary(values) for values in (lists.columns[1], lists.rows[1]))
+    near = column_near[:, [min(at, column_near.shape[1] - 1) for at in (0, 2, 7)]][column] / unit
+    return torch.stack(
+        [
+            score / unit,
+            *plans,
+            of_rows.hub[row] / unit,
+            of_columns.hub[column] / unit,
+            (score - of_rows.best[row]) / unit,
+            (score - of_columns.best[column]) / unit,
+            of_rows.places(row, score).log1p(),
+            of_columns.places(column, score).log1p(),
+            *near.T,
+        ],
+        dim=1,
+    )
+
+
+@dataclass(frozen=True)
+class _Summary:
+    """A side's best scores (items, k), the highest of each, and how much of a hub each is."""
+
+    values: Tensor
+    best: Tensor
+    hub: Tensor
+
+    def places(self, items: Tensor, scores: Tensor) -> Tensor:
+        """How many of an item's listed scores are higher: its place in the list, or the list's length."""
+        scores = scores + 1e-6 * scores.abs()  # a pair's own entry in the list may differ by rounding
+        found = torch.empty(len(items))
+        for block in blocks(len(items), self.values.shape[1] * 8):
+            found[block] = (self.values[items[block]] > scores[block, None]).sum(dim=1).float()
+        return found
+
+
+def _summary(values: FloatArray) -> _Summary:
+    listed = torch.from_numpy(np.ascontiguousarray(values))
+    real = listed[:, :16].isfinite()
+    hub = torch.where(real, listed[:, :16], 0.0).sum(dim=1) / real.sum(dim=1).clamp_min(1)
+    return _Summary(listed, torch.where(real[:, 0], listed[:, 0], 0.0), hub)

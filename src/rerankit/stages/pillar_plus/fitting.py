@@ -1,0 +1,128 @@
+"""Training of pillar-plus: every example is a whole part of the training problem."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rerankit.arrays import FloatArray
+from rerankit.errors import InputError, rule
+from rerankit.problem import Problem
+from rerankit.ranking import Ranking
+from rerankit.relevance import Relevance
+from rerankit.stages.pillar.sides import targets_of
+from rerankit.stages.pillar_plus.cells import Cells, cells_of, find
+from rerankit.stages.pillar_plus.plan import log_share
+from rerankit.stages.pillar_plus.settings import PlusSettings
+from rerankit.training import TrainingTask
+
+
+class Part:
+    """Cells of a problem with the grades of the right ones, 1 at most."""
+
+    def __init__(self, problem: Problem, relevance: Relevance, settings: PlusSettings) -> None:
+        check_pair(problem, relevance)
+        self.cells = cells_of(problem, settings)
+        keys = torch.from_numpy(relevance.rows * relevance.shape[1] + relevance.indices)
+        at = find(keys, self.cells.keys)
+        best = float(relevance.grades.max())
+        self.grades = torch.cat([torch.from_numpy(relevance.grades.copy()) / best, torch.zeros(1)])[at]
+
+    def to(self, device: torch.device) -> Part:
+        """Move to a device, in place."""
+        self.cells, self.grades = self.cells.to(device), self.grades.to(device)
+        return self
+
+
+class PlusTask(TrainingTask):
+    """Parts of the training problem as examples."""
+
+    def __init__(self, model: nn.Module, parts: list[Part], validation: HeldOut | None) -> None:
+        self.model, self.parts, self.validation = model, parts, validation
+        self.length = len(parts)
+
+    def loss(self, batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        total = {"i2t": torch.zeros((), device=self.device), "t2i": torch.zeros((), device=self.device)}
+        for number in batch.tolist():
+            part = self.parts[number].to(self.device)
+            for there, back in self.model(part.cells):
+                total["i2t"] = total["i2t"] + listwise(there, part.cells.row, part, 0) / len(batch)
+                total["t2i"] = total["t2i"] + listwise(back, part.cells.column, part, 1) / len(batch)
+        return total
+
+    def validate(self) -> dict[str, float]:
+        return {} if self.validation is None else self.validation.figures(self.model, self.device)
+
+
+class HeldOut:
+    """A problem whose both directions are measured during training."""
+
+    def __init__(self, problem: Problem, relevance: Relevance, settings: PlusSettings) -> None:
+        self.part = Part(problem, relevance, settings)
+        self.sides = [
+            (problem.ranking(100), relevance),
+            (problem.reversed().ranking(100), relevance.reversed()),
+        ]
+
+    def figures(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+        """Percent of queries with a relevant item among the first 1, 5, 10, both directions, and their sum."""
+        cells = self.part.to(device).cells
+        scores = model(cells)[-1]
+        found: dict[str, float] = {}
+        for at, (ranking, relevance) in enumerate(self.sides):
+            order = Ranking.ordered(ranking.indices, placed(cells, scores[at], ranking, turned=at == 1))
+            right = targets_of(relevance, order.indices)[relevance.counts > 0, 1:] > 0
+            name = ("i2t", "t2i")[at]
+            found |= {f"{name}_r{k}": float(100 * right[:, :k].any(axis=1).mean()) for k in (1, 5, 10)}
+        return {"rsum": sum(found.values()), **found}
+
+
+def listwise(scores: Tensor, group: Tensor, part: Part, side: int) -> Tensor:
+    """Mean over queries of −log of the share their right cells have of Σ exp(score), weighed by grade."""
+    groups = part.cells.shape[side]
+    shares = log_share(scores, group, groups).exp() * part.grades
+    right = scores.new_zeros(groups).index_add(0, group, shares)
+    asked = scores.new_zeros(groups).index_add(0, group, (part.grades > 0).float()) > 0
+    return -right[asked].clamp_min(1e-12).log().mean()
+
+
+def placed(cells: Cells, scores: Tensor, ranking: Ranking, *, turned: bool) -> FloatArray:
+    """Scores (queries, K) of a ranking's items; those without a cell come behind, in their order."""
+    queries = torch.arange(len(ranking))[:, None].expand(ranking.shape)
+    items = torch.from_numpy(np.maximum(ranking.indices, 0))
+    rows, columns = (items, queries) if turned else (queries, items)
+    at = cells.find(rows.to(scores.device), columns.to(scores.device)).cpu()
+    listed = torch.cat([scores.cpu(), torch.full((1,), torch.inf)])[at].numpy()
+    present = np.isfinite(listed) & ranking.mask
+    lowest = np.where(present, listed, np.inf).min(axis=1, keepdims=True)
+    behind = np.where(np.isfinite(lowest), lowest, 0) - 1 - np.arange(ranking.shape[1])
+    result: FloatArray = np.where(present, listed, behind).astype(np.float32)
+    return result
+
+
+def parts_of(problem: Problem, relevance: Relevance, settings: PlusSettings, count: int, seed: int) -> Iterator[Part]:
+    """Parts of a problem: half of its rows drawn at random, with the columns that are right for them.
+
+    A part is a smaller problem of the same kind, and half as dense with hubs; training on several parts in turn
+    teaches what does not depend on the gallery at hand.
+    """
+    check_pair(problem, relevance)
+    for number in range(count):
+        generator = np.random.default_rng([seed, number])
+        rows = np.sort(generator.permutation(problem.shape[0])[: max(1, problem.shape[0] // 2)])
+        inside = np.isin(relevance.rows, rows)
+        columns = np.unique(relevance.indices[inside])
+        if not len(columns):
+            raise InputError("'relevance' must name relevant items for most rows (got a half without any)")
+        yield Part(problem.subset(rows, columns), relevance.subset(rows, columns), settings)
+
+
+def check_pair(problem: Problem, relevance: Relevance) -> None:
+    """Refuse relevance that does not belong to the problem or says nothing."""
+    if relevance.shape != problem.shape:
+        raise rule("relevance", f"must have the problem's shape {problem.shape}", f"shape {relevance.shape}")
+    if not len(relevance.indices):
+        raise InputError("'relevance' must name at least one relevant item (got none)")

@@ -1,0 +1,33 @@
+"""Sizes of the cell graph and of the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SCALES = ("gap", "none", "spread")
+
+
+@dataclass(frozen=True)
+class PlusSettings:
+    """How cells are chosen and described; pairs are (for rows, for columns) in the image → text orientation.
+
+    >>> PlusSettings(kept=(16, 8)).pillars
+    16
+    """
+
+    wide: tuple[int, int] = (64, 32)
+    """Cells looked at first: each row's best columns, each column's best rows."""
+    kept: tuple[int, int] = (32, 16)
+    """Cells kept of those, by the first plan."""
+    pillars: int = 16
+    """Nearest items of the same kind that a row or a column listens to."""
+    likely: tuple[int, int] = (16, 8)
+    """A row's likeliest columns, a column's likeliest rows, to which others are compared."""
+    sharpness: float = 20.0
+    neighbour_sharpness: float = 15.0
+    scale: str = "none"
+    rounds: int = 2
+    hidden: int = 32
+    dropout: float = 0.2
+    off: tuple[str, ...] = ()
+    """Columns left out, by the beginning of their names: for ablations."""

@@ -1,0 +1,211 @@
+"""The stage `pillar-plus`; importable without torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rerankit import checks
+from rerankit.arrays import AnyArray, FloatArray
+from rerankit.errors import InputError, NotFittedError, rule
+from rerankit.extras import require
+from rerankit.problem import Problem
+from rerankit.ranking import Ranking
+from rerankit.relevance import Relevance
+from rerankit.stages.base import Stage
+from rerankit.stages.pillar.stage import DIRECTIONS, Direction
+from rerankit.stages.pillar_plus.settings import SCALES, PlusSettings
+
+if TYPE_CHECKING:
+    from rerankit.stages.pillar_plus.network import PlusNetwork
+    from rerankit.training import History, TrainingSettings
+
+
+class PillarPlus(Stage):
+    """Reason in pillar space over the cells of both directions at once, and let one shared plan say who fits whom.
+
+    Every candidate pair hears its pillars: columns near its column and rows near its row vote under the current plan, a
+    row's likely columns are compared with this one. A small network corrects the plan in `rounds`, and after each the
+    plan is balanced again, so that an item wanted by many is given to the best. It learns from similarities only.
+
+    `direction` says which side this problem's rows are ("i2t": the side with fewer, broader items, as images are to
+    their captions); `reversed()` is the stage for the other side, with the same weights. It looks at all queries under
+    test together, so it is transductive; for a query alone use `pillar` with a bank.
+
+    >>> PillarPlus(direction="t2i").reversed()
+    stage('pillar-plus')
+    """
+
+    name = "pillar-plus"
+
+    def __init__(
+        self,
+        direction: Direction = "i2t",
+        wide: Sequence[int] = (64, 32),
+        kept: Sequence[int] = (32, 16),
+        pillars: int = 16,
+        likely: Sequence[int] = (16, 8),
+        sharpness: float = 20.0,
+        neighbour_sharpness: float = 15.0,
+        scale: str = "none",
+        rounds: int = 2,
+        hidden: int = 32,
+        dropout: float = 0.2,
+        parts: int = 6,
+        off: Sequence[str] = (),
+        device: str = "auto",
+    ) -> None:
+        self.direction: Direction = checks.choice("direction", direction, DIRECTIONS)
+        # Tuples, whatever was given: a stage read back from JSON is then the same, down to its repr.
+        self.wide, self.kept, self.likely = _pair("wide", wide), _pair("kept", kept), _pair("likely", likely)
+        self.pillars = checks.integer("pillars", pillars, least=1)
+        self.sharpness = checks.number("sharpness", sharpness, above=0)
+        self.neighbour_sharpness = checks.number("neighbour_sharpness", neighbour_sharpness, above=0)
+        self.scale = checks.choice("scale", scale, SCALES)
+        self.rounds = checks.integer("rounds", rounds, least=1)
+        self.hidden = checks.integer("hidden", hidden, least=1)
+        self.dropout = checks.number("dropout", dropout, least=0, most=1)
+        self.parts = checks.integer("parts", parts, least=1)
+        self.off = tuple(off)
+        self.device = device
+        self._weights: dict[str, AnyArray] = {}
+        self._network: PlusNetwork | None = None
+        self.history: History | None = None
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return ("query_scores", "gallery_scores", "weights")
+
+    @property
+    def transductive(self) -> bool:
+        return True
+
+    @property
+    def settings(self) -> PlusSettings:
+        """The sizes as one record."""
+        return PlusSettings(**{field.name: getattr(self, field.name) for field in fields(PlusSettings)})
+
+    def reversed(self) -> PillarPlus:
+        """The stage for the other direction, with the same weights."""
+        return self.clone(direction="t2i" if self.direction == "i2t" else "i2t")
+
+    def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
+        """Scores (queries, K): of the cells; items that are no cell come behind, in their order."""
+        return self._scores(problem, [ranking])[0]
+
+    def rerank_both(self, problem: Problem, k: int | None = 100) -> tuple[Ranking, Ranking]:
+        """Both directions of a problem, as (this direction, the other), from one run over the cells."""
+        rankings = problem.ranking(k), problem.reversed().ranking(k)
+        here, there = self._scores(problem, list(rankings))
+        return tuple(  # type: ignore[return-value]
+            ranking.with_scores(self._padded(scores, ranking))
+            for ranking, scores in zip(rankings, (here, there), strict=True)
+        )
+
+    def _scores(self, problem: Problem, rankings: list[Ranking]) -> list[FloatArray]:
+        """Scores for a ranking of the problem and, when there are two, for one of the reversed problem."""
+        torch = require("torch", extra="pillar", purpose=f"stage '{self.name}'")
+        from rerankit.stages.pillar_plus.cells import cells_of
+        from rerankit.stages.pillar_plus.fitting import placed
+
+        network = self._ready()
+        device = next(network.parameters()).device
+        cells = cells_of(self._oriented(problem), self.settings).to(device)
+        with torch.inference_mode():
+            both = network(cells)[-1]
+        turned = self.direction == "t2i"
+        asked = (turned, not turned)[: len(rankings)]
+        return [placed(cells, both[at], ranking, turned=at) for at, ranking in zip(asked, rankings, strict=True)]
+
+    def _oriented(self, problem: Problem) -> Problem:
+        return problem if self.direction == "i2t" else problem.reversed()
+
+    # -- weights and training ----------------------------------------------------------------------------
+
+    def get_weights(self) -> dict[str, AnyArray]:
+        return dict(self._weights)
+
+    def set_weights(self, weights: dict[str, AnyArray]) -> None:
+        self._weights = {name: np.asarray(array) for name, array in weights.items()}
+        self._network = None
+
+    def training_settings(self) -> TrainingSettings:
+        """How this stage is trained when nothing else is said: every step is a whole part of the problem."""
+        from rerankit.training import TrainingSettings
+
+        return TrainingSettings(16, 1, 5e-3, schedule="one-cycle", weight_decay=0.05, clip_norm=5.0)
+
+    def fit(
+        self,
+        problem: Problem,
+        relevance: Relevance,
+        *,
+        validation: tuple[Problem, Relevance] | None = None,
+        settings: TrainingSettings | None = None,
+        out: str | os.PathLike[str] | None = None,
+        resume: bool = True,
+    ) -> PillarPlus:
+        """Train on `parts` halves of a problem whose rows are of this stage's `direction`.
+
+        The best weights by the sum of R@1, R@5, R@10 in both directions on `validation` are kept (without it, the
+        last); what happened is in `history`. `out` is a folder for checkpoints and curves, from which a run that
+        was interrupted goes on. A stage that has weights already is trained further.
+        """
+        torch = require("torch", extra="pillar", purpose=f"training '{self.name}'")
+        from rerankit.stages.pillar_plus.fitting import HeldOut, PlusTask, parts_of
+        from rerankit.training import train
+
+        settings = settings or self.training_settings()
+        turned = self._turned(problem, relevance)
+        held_out = None if validation is None else HeldOut(*self._turned(*validation), self.settings)
+        parts = list(parts_of(*turned, self.settings, self.parts, settings.seed))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            model = self._build()
+        try:
+            self.history = train(PlusTask(model, parts, held_out), settings, out, resume=resume)
+        finally:
+            state = {name: tensor.cpu().numpy().copy() for name, tensor in model.state_dict().items()}
+            # How many batches a norm has seen plays no part in what it computes.
+            self.set_weights({name: a for name, a in state.items() if not name.endswith("num_batches_tracked")})
+        return self
+
+    def _turned(self, problem: Problem, relevance: Relevance) -> tuple[Problem, Relevance]:
+        if self.direction == "i2t":
+            return problem, relevance
+        return problem.reversed(), relevance.reversed()
+
+    def _build(self) -> PlusNetwork:
+        import torch
+
+        from rerankit.stages.pillar_plus.network import PlusNetwork
+
+        network = PlusNetwork(self.settings)
+        if self._weights:
+            try:
+                network.load_state_dict({name: torch.tensor(array) for name, array in self._weights.items()})
+            except RuntimeError as cause:
+                raise InputError(f"the weights do not fit the sizes of {self!r}: {cause}") from cause
+        return network
+
+    def _ready(self) -> PlusNetwork:
+        if not self._weights:
+            raise NotFittedError(f"stage '{self.name}' has no weights: call its fit(…), or rerankit.load(folder)")
+        if self._network is None:
+            from rerankit.training.devices import pick
+
+            self._network = self._build().to(pick(self.device)).eval()
+        return self._network
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_network": None}
+
+
+def _pair(name: str, value: Any) -> tuple[int, int]:
+    if not isinstance(value, Sequence) or len(value) != 2:
+        raise rule(name, "must be two numbers, for rows and for columns", value)
+    return checks.integer(name, value[0], least=1), checks.integer(name, value[1], least=1)

@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import rerankit
+from rerankit import ListScores, Problem, Relevance
+from rerankit.errors import InputError, NotFittedError, TrainingError, UnmetNeedError
+from rerankit.training import TrainingSettings
+from strategies import full_problem
+
+SIZES = {"wide": (16, 8), "kept": (10, 6), "pillars": 4, "likely": (4, 3), "hidden": 8, "parts": 2}
+SETTINGS = TrainingSettings(8, 1, 1e-2, schedule="one-cycle", clip_norm=5.0, device="cpu")
+
+
+def paired(items=30, texts=3, seed=0, noise=1.0):
+    generator = np.random.default_rng(seed)
+    images = generator.normal(size=(items, 8)).astype(np.float32)
+    owner = np.repeat(np.arange(items), texts)
+    captions = images[owner] + noise * generator.normal(size=(len(owner), 8)).astype(np.float32)
+    order = generator.permutation(len(owner))
+    return Problem.from_embeddings(images, captions[order]), Relevance.from_labels(np.arange(items), owner[order])
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return rerankit.stage("pillar-plus", **SIZES).fit(*paired(120, seed=1), settings=SETTINGS)
+
+
+def success(ranking, relevance):
+    return np.mean([items[0] in relevance.of(query).items for query, items in enumerate(ranking.indices)])
+
+
+def test_repr():
+    assert repr(rerankit.stage("pillar-plus", **SIZES)) == (
+        "stage('pillar-plus', wide=(16, 8), kept=(10, 6), pillars=4, likely=(4, 3), hidden=8, parts=2)"
+    )
+
+
+def test_it_learns_what_carries_over(fitted):
+    problem, relevance = paired(80, seed=2)
+    there, back = fitted.rerank_both(problem)
+    assert success(there, relevance) > success(problem.ranking(1), relevance) + 0.04
+    assert success(back, relevance.reversed()) > success(problem.reversed().ranking(1), relevance.reversed())
+
+
+def test_an_untrained_network_gives_the_plan():
+    problem, _ = paired()
+    stage = rerankit.stage("pillar-plus", **SIZES)
+    network = stage._build()
+    from rerankit.stages.pillar_plus.cells import cells_of
+
+    cells = cells_of(problem, stage.settings)
+    scores = network.eval()(cells)
+    torch.testing.assert_close(scores[0][0], cells.first_plan)
+    torch.testing.assert_close(scores[0][1], cells.first_plan)
+
+
+def test_both_directions_at_once_equal_each_alone(fitted):
+    problem, _ = paired(40, seed=3)
+    there, back = fitted.rerank_both(problem, k=12)
+    assert there == fitted.rerank(problem, problem.ranking(12))
+    turned = problem.reversed()
+    assert back == fitted.reversed().rerank(turned, turned.ranking(12))
+    again, other = fitted.reversed().rerank_both(turned, k=12)
+    assert (again, other) == (back, there)
+
+
+def test_candidates_that_are_no_cell_keep_their_order_behind(fitted):
+    problem, _ = paired(40, seed=3)
+    first = problem.ranking()
+    result = fitted.rerank(problem, first)
+    for query in range(5):
+        places = {item: place for place, item in enumerate(first.indices[query])}
+        tail = [places[item] for item in result.indices[query][-40:]]
+        assert tail == sorted(tail)
+
+
+def test_saved_and_loaded(fitted, tmp_path):
+    fitted.save(tmp_path / "plus")
+    again = rerankit.load(tmp_path / "plus")
+    problem, _ = paired(20, seed=4)
+    assert again.rerank(problem, problem.ranking(9)) == fitted.rerank(problem, problem.ranking(9))
+
+
+def test_every_form_of_scores_gives_the_same_ranking(fitted):
+    problem, _ = paired(20, seed=4)
+    dense = [one.rows() for one in (problem.scores, problem.query_scores, problem.gallery_scores)]
+    lists = [ListScores(*one.topk(one.shape[1]), one.shape[1]) for one in (problem.scores, problem.query_scores, problem.gallery_scores)]  # fmt: skip  # noqa: E501
+    expected = fitted.rerank(problem, problem.ranking(9))
+    for matrices in (dense, lists):
+        other = Problem(matrices[0], query_scores=matrices[1], gallery_scores=matrices[2])
+        found = fitted.rerank(other, other.ranking(9))
+        np.testing.assert_array_equal(found.indices, expected.indices)
+        np.testing.assert_allclose(found.scores, expected.scores, atol=1e-3)
+
+
+def test_short_lists_are_enough(fitted):
+    problem, _ = paired(20, seed=4)
+    lists = [
+        ListScores(*one.topk(k), one.shape[1])
+        for one, k in ((problem.scores, 6), (problem.query_scores, 3), (problem.gallery_scores, 3))
+    ]
+    listed = Problem(lists[0], query_scores=lists[1], gallery_scores=lists[2])
+    result = fitted.rerank(listed, listed.ranking(6))
+    assert np.isfinite(result.scores[result.mask]).all()
+
+
+def test_validation_decides_and_history_is_kept(tmp_path):
+    stage = rerankit.stage("pillar-plus", **SIZES)
+    stage.fit(*paired(40, seed=1), validation=paired(30, seed=5), settings=SETTINGS, out=tmp_path)
+    values = [row["validation/rsum"] for row in stage.history.rows]
+    assert stage.history.rows[int(np.argmax(values))]["step"] == stage.history.best_step
+    assert {"validation/i2t_r1", "validation/t2i_r10", "loss/i2t", "loss/t2i"} <= set(stage.history.columns)
+    again = rerankit.stage("pillar-plus", **SIZES)
+    again.fit(*paired(40, seed=1), validation=paired(30, seed=5), settings=SETTINGS, out=tmp_path)
+    assert again == stage  # the finished run is read
+
+
+def test_seeds_and_sides():
+    data, settings = paired(30), replace(SETTINGS, epochs=2)
+    one, two, other = (
+        rerankit.stage("pillar-plus", **SIZES).fit(*data, settings=replace(settings, seed=seed)) for seed in (1, 1, 2)
+    )
+    assert one == two
+    assert one != other
+    turned = rerankit.stage("pillar-plus", direction="t2i", **SIZES)
+    turned.fit(data[0].reversed(), data[1].reversed(), settings=replace(settings, seed=1))
+    for name, array in turned.get_weights().items():
+        np.testing.assert_allclose(array, one.get_weights()[name], atol=1e-3)
+
+
+def test_grades_and_several_right_items():
+    problem, _ = paired(20)
+    generator = np.random.default_rng(0)
+    grades = generator.integers(0, 4, size=problem.shape) * (generator.random(problem.shape) < 0.1)
+    stage = rerankit.stage("pillar-plus", **SIZES)
+    stage.fit(problem, Relevance.from_dense(grades.astype(np.float32)), settings=replace(SETTINGS, epochs=2))
+    assert stage.fitted
+
+
+# -- bad and unusual input -------------------------------------------------------------------------------
+
+
+def test_missing_matrices_are_named(fitted):
+    with pytest.raises(UnmetNeedError) as caught:
+        rerankit.rerank(np.eye(4, dtype=np.float32), fitted)
+    assert "needs query_scores: give" in str(caught.value)
+    assert "needs gallery_scores: give" in str(caught.value)
+    with pytest.raises(UnmetNeedError, match="needs weights"):
+        rerankit.rerank(full_problem(), "pillar-plus")
+    with pytest.raises(NotFittedError, match="has no weights: call its fit"):
+        rerankit.stage("pillar-plus").rescore(full_problem(), full_problem().ranking(2))
+
+
+@pytest.mark.parametrize(("queries", "items"), [(1, 1), (1, 5), (5, 1), (2, 3)])
+def test_tiny_problems(fitted, queries, items):
+    result = rerankit.rerank(full_problem(queries, items), fitted)
+    assert result.shape == (queries, items)
+    assert np.isfinite(result.scores).all()
+
+
+def test_duplicate_items(fitted):
+    vectors = np.random.default_rng(2).normal(size=(6, 8))
+    problem = Problem.from_embeddings(np.repeat(vectors, 2, axis=0), np.repeat(vectors, 4, axis=0))
+    scores = rerankit.rerank(problem, fitted).scores
+    assert np.isfinite(scores).all()
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"wide": 5}, "'wide' must be two numbers"),
+        ({"kept": (1, 0)}, "'kept' must be at least 1"),
+        ({"sharpness": 0}, "'sharpness' must be above 0"),
+        ({"scale": "auto"}, "unknown scale 'auto'"),
+        ({"dropout": 2}, "'dropout' must be at most 1"),
+        ({"direction": "rows"}, "unknown direction 'rows'"),
+    ],
+)
+def test_bad_parameters(params, message):
+    with pytest.raises(InputError, match=message):
+        rerankit.stage("pillar-plus", **params)
+
+
+def test_bad_training_data(fitted):
+    problem, relevance = paired(10)
+    stage = rerankit.stage("pillar-plus", **SIZES)
+    with pytest.raises(InputError, match="'relevance' must have the problem's shape"):
+        stage.fit(problem, relevance.reversed(), settings=SETTINGS)
+    with pytest.raises(InputError, match="'relevance' must name at least one relevant item"):
+        stage.fit(problem, Relevance([], [], problem.shape), settings=SETTINGS)
+    wrong = rerankit.stage("pillar-plus", **{**SIZES, "hidden": 9})
+    wrong.set_weights(fitted.get_weights())
+    with pytest.raises(InputError, match="the weights do not fit the sizes"):
+        wrong.rescore(problem, problem.ranking(2))
+
+
+def test_nan_stops_and_keeps_what_was_good(tmp_path):
+    stage = rerankit.stage("pillar-plus", **SIZES)
+    with pytest.raises(TrainingError, match="training stopped at step"):
+        stage.fit(
+            *paired(20), settings=replace(SETTINGS, learning_rate=1e38, optimizer="sgd", clip_norm=None, epochs=50)
+        )
+    assert all(np.isfinite(array).all() for array in stage.get_weights().values())
+
+
+def test_the_stage_needs_no_torch_to_be_made():
+    code = "import sys, rerankit; rerankit.stage('pillar-plus'); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_agrees_with_the_cpu(fitted):
+    problem, _ = paired(40, seed=3)
+    first = problem.ranking(10)
+    cpu, cuda = (fitted.clone(device=device).rescore(problem, first) for device in ("cpu", "cuda"))
+    np.testing.assert_allclose(cpu, cuda, atol=1e-3)
