@@ -8,6 +8,7 @@
 ``gallery_bank``           other gallery items, known beforehand
 ``query_features:NAME``    a feature with one entry per query
 ``gallery_features:NAME``  a feature with one entry per gallery item
+``…_features:ONE|OTHER``   either of the two
 ``weights``                a fitted stage (`fit`, or `rerankit.load`)
 =========================  =====================================================================
 """
@@ -51,7 +52,7 @@ def unmet(stage: Stage, problem: Problem) -> list[str]:
 def _is_met(need: str, stage: Stage, problem: Problem) -> bool:
     kind, _, name = need.partition(":")
     if kind in ("query_features", "gallery_features") and name:
-        return problem.feature_sides.get(name) == kind.partition("_")[0]
+        return any(problem.feature_sides.get(each) == kind.partition("_")[0] for each in name.split("|"))
     if need not in _MET:
         raise unknown_name("need", need, [*_MET, "query_features:NAME", "gallery_features:NAME"])
     return _MET[need](stage, problem)
@@ -61,5 +62,5 @@ def _how(need: str) -> str:
     kind, _, name = need.partition(":")
     if not name:
         return _HOW[need]
-    side = kind.partition("_")[0]
-    return f"give Problem(…, features={{'{name}': rerankit.Feature(values, side='{side}')}})"
+    side, first = kind.partition("_")[0], name.partition("|")[0]
+    return f"give Problem(…, features={{'{first}': rerankit.Feature(values, side='{side}')}})"

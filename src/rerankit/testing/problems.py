@@ -63,7 +63,8 @@ def rebuilt(problem: Problem, **changes: Any) -> Problem:
 def bare(problem: Problem, stage: Stage, without: str = "") -> Problem:
     """The problem with nothing but what the stage says it needs, less the need `without`."""
     kept = [need for need in stage.needs if need != without]
-    names = {need.partition(":")[2] for need in kept if ":" in need}
+    wanted = {name for need in kept if ":" in need for name in need.partition(":")[2].split("|")}
+    names = wanted & set(problem.features)
     features = {name: Feature(problem.features[name], problem.feature_sides[name]) for name in sorted(names)}
     changes: dict[str, Any] = {"features": features, "query_ids": None, "gallery_ids": None}
     for part in (*RELATIONS, "query_bank", "gallery_bank"):

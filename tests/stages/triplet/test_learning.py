@@ -210,3 +210,26 @@ def test_bad_plans():
         Triplet(training={"epochs": 3})
     with pytest.raises(InputError, match="'filter' must hold training settings"):
         Triplet(training={"filter": {"speed": 3}})
+
+
+def test_half_precision_trains_with_float32_weights():
+    problem, relevance = coloured()
+    settings = TrainingSettings(epochs=2, batch_size=6, learning_rate=1e-3, precision="bf16", device="cpu")
+    stage = Triplet(device="cpu", image_pad="none")
+    stage.fit(problem, relevance, plan=Plan(settings=settings, hard_negatives=1, depth=3, sizes=SIZES.to_dict()))
+    assert stage.bundle.dual.cls_head[0].weight.dtype == torch.float32
+    assert all(np.isfinite(row["loss"]) for row in stage.histories["dual"].rows)
+
+
+def test_stage_two_may_have_an_image_encoder_of_its_own(tmp_path):
+    problem, relevance = coloured()
+    settings = TrainingSettings(epochs=1, batch_size=6, learning_rate=1e-2, device="cpu")
+    plan = Plan(settings=settings, tune_images=("dual",), checkpointing=True, depth=3, sizes=SIZES.to_dict())
+    stage = Triplet(device="cpu", image_pad="none").fit(problem, relevance, plan=plan)
+    own, first = stage.bundle.candidate_encoder, stage.bundle.reference_encoder
+    assert own is not first
+    name = "encoder.layers.0.mlp.fc1.weight"
+    assert not torch.equal(own.state_dict()[name], first.state_dict()[name])
+    stage.save(tmp_path / "stage")
+    again = rerankit.load(tmp_path / "stage")
+    assert again.rerank(problem, problem.ranking()) == stage.rerank(problem, problem.ranking())

@@ -72,7 +72,7 @@ class Pictures:
             return cast(Tensor, self.tuned(pixel_values=pixels).last_hidden_state)
         if isinstance(self.source, ArrayTokens):
             return self.source.tokens(rows).to(device)
-        return torch.stack(self._recall(rows, self._tokens)).to(device).float()
+        return torch.stack([kept.float() for kept in self._recall(rows, self._tokens)]).to(device)
 
     def _recall(self, rows: IntArray, make: Any) -> list[Tensor]:
         """What `make` gives for each row, kept in memory as far as the budget goes."""

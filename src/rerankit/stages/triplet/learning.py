@@ -127,7 +127,7 @@ class DualTask(TrainingTask):
         queries, targets = self.examples.queries[rows], self.examples.targets[rows]
         ids, mask = (part.to(device) for part in self.texts.batch(queries, generator))
         self.filter.to(device)
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast(device.type, enabled=False):
             states = self.filter.encode_queries(ids, mask, self.references(queries, device))
         scores = self.model(states, ids, mask, self.candidates(targets, device))
         wrong = self.examples.wrong(queries, targets)

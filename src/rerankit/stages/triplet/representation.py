@@ -75,7 +75,8 @@ def encode_with(encoder: nn.Module) -> Callable[[Tensor], Tensor]:
     device = next(encoder.parameters()).device
 
     def encode(pixels: Tensor) -> Tensor:
-        with torch.inference_mode():
+        # A frozen encoder reads in float32 in training too, so that training sees what ranking will.
+        with torch.inference_mode(), torch.autocast(device.type, enabled=False):
             return cast(Tensor, encoder(pixel_values=pixels.to(device)).last_hidden_state)
 
     return encode

@@ -83,22 +83,20 @@ class Triplet(Stage):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return ("weights",)
+        return (
+            "weights",
+            "query_features:text|text_ids",
+            "query_features:reference_images|reference_tokens",
+            "gallery_features:candidate_images|candidate_tokens",
+        )
+
+    @property
+    def transductive(self) -> bool:
+        """With a budget, which the queries share, a query's answer depends on how many there are."""
+        return self.budget is not None
 
     def unmet(self, problem: Problem) -> list[str]:
-        faults = super().unmet(problem)
-        problem = completed(problem, self.reading())
-        for side, names in (
-            ("query", ("text", "text_ids")),
-            ("query", ("reference_images", "reference_tokens")),
-            ("gallery", ("candidate_images", "candidate_tokens")),
-        ):
-            if not any(problem.feature_sides.get(name) == side for name in names):
-                faults.append(
-                    f"stage 'triplet' needs the {side} feature '{names[0]}' or '{names[1]}': "
-                    f"give Problem(…, features={{'{names[0]}': rerankit.Feature(values, side='{side}')}})"
-                )
-        return faults
+        return super().unmet(completed(problem, self.reading()))
 
     # -- weights ---------------------------------------------------------------------------------------------
 
