@@ -11,6 +11,7 @@ from rerankit.plugins.spec import Register
 
 STAGES = {
     "alpha-qe": "rerankit.stages.alpha_qe:AlphaQE",
+    "calibrate": "rerankit.stages.calibrate:Calibrate",
     "consensus": "rerankit.stages.consensus:Consensus",
     "cross-encoder": "rerankit.stages.cross_encoder:CrossEncoder",
     "csls": "rerankit.stages.csls:CSLS",
@@ -23,6 +24,7 @@ STAGES = {
     "hmrn": "rerankit.stages.hmrn.stage:HmrnStage",
     "inverted-softmax": "rerankit.stages.inverted_softmax:InvertedSoftmax",
     "k-reciprocal": "rerankit.stages.k_reciprocal:KReciprocal",
+    "learned-fusion": "rerankit.stages.learned_fusion:LearnedFusion",
     "mutual-neighbours": "rerankit.stages.mutual_neighbours:MutualNeighbours",
     "mutual-rank": "rerankit.stages.mutual_rank:MutualRank",
     "nnn": "rerankit.stages.nnn:NNN",

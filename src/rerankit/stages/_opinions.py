@@ -1,0 +1,127 @@
+"""What can be said about a candidate from scores alone: the columns that `learned-fusion` weighs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from rerankit.arrays import FloatArray
+from rerankit.problem import Problem
+from rerankit.ranking import Ranking
+from rerankit.ranks import ranks_among, shared_ranks
+from rerankit.scores import Scores
+from rerankit.stages._candidates import filled, items_of, own_scores
+from rerankit.stages._passes import column_softmax_level, column_top_mean
+
+_NEAR = 8  # how many neighbours have a say
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What an opinion is formed on."""
+
+    problem: Problem
+    ranking: Ranking
+    others: Scores
+    """Scores (others, gallery) of the test queries, or of a bank's."""
+    beta: float
+    own: FloatArray
+    """The candidates' own scores (queries, K)."""
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """One column: a function, what it needs, and whether it looks at other queries ("bank": a bank will do)."""
+
+    of: Callable[[Scene], FloatArray]
+    needs: tuple[str, ...] = ()
+    looks_at: str = "nothing"
+
+
+def _margin(scene: Scene) -> FloatArray:
+    best: FloatArray = np.where(scene.ranking.mask, scene.own, -np.inf).max(axis=1, keepdims=True)
+    return scene.own - np.where(np.isfinite(best), best, np.float32(0))
+
+
+def _rank(scene: Scene) -> FloatArray:
+    ranks = shared_ranks(np.where(scene.ranking.mask, scene.own, np.float32(np.nan)))
+    return -np.log(np.where(np.isnan(ranks), ranks.shape[1], ranks))
+
+
+def _back_rank(scene: Scene) -> FloatArray:
+    return -np.log(ranks_among(scene.others, items_of(scene.ranking), scene.own))
+
+
+def _hubness(scene: Scene) -> FloatArray:
+    return column_top_mean(scene.others, 16)[items_of(scene.ranking)]
+
+
+def _level(scene: Scene) -> FloatArray:
+    return scene.own - column_softmax_level(scene.others, scene.beta)[items_of(scene.ranking)]
+
+
+def _back_margin(scene: Scene) -> FloatArray:
+    return scene.own - column_top_mean(scene.others, 1)[items_of(scene.ranking)]
+
+
+def _balance(scene: Scene) -> FloatArray:
+    from rerankit.stages.sinkhorn import column_gains
+
+    gains = column_gains(scene.others, scene.beta, 10, 64)[items_of(scene.ranking)] / scene.beta
+    return scene.own + gains.astype(np.float32)
+
+
+def _gallery_opinion(scene: Scene) -> FloatArray:
+    from rerankit.stages.dba import DBA
+
+    return DBA(neighbours=_NEAR).rescore(scene.problem, scene.ranking)
+
+
+def _query_opinion(scene: Scene) -> FloatArray:
+    from rerankit.stages.dba import others_nearest
+
+    among = scene.problem.query_scores
+    assert among is not None, "checked by the stage's needs"
+    every = np.arange(len(scene.ranking))
+    near = others_nearest(among, every, _NEAR)[0]
+    total = scene.own.copy()
+    for column in near.T:
+        asked = np.where(column >= 0, column, every)
+        total += filled(scene.problem.scores.pairs(asked[:, None], items_of(scene.ranking)))
+    mean: FloatArray = total / np.float32(1 + near.shape[1])
+    return mean
+
+
+def _votes(voters: str) -> Callable[[Scene], FloatArray]:
+    def of(scene: Scene) -> FloatArray:
+        from rerankit.stages.consensus import Consensus
+
+        return Consensus(voters=voters, beta=scene.beta).rescore(scene.problem, scene.ranking)
+
+    return of
+
+
+OPINIONS: dict[str, Opinion] = {
+    "score": Opinion(lambda scene: scene.own),
+    "incoming": Opinion(lambda scene: np.where(scene.ranking.mask, scene.ranking.scores, np.float32(0))),
+    "margin": Opinion(_margin),
+    "rank": Opinion(_rank),
+    "back-rank": Opinion(_back_rank, looks_at="bank"),
+    "hubness": Opinion(_hubness, looks_at="bank"),
+    "level": Opinion(_level, looks_at="bank"),
+    "back-margin": Opinion(_back_margin, looks_at="bank"),
+    "balance": Opinion(_balance, looks_at="bank"),
+    "gallery-opinion": Opinion(_gallery_opinion, needs=("gallery_scores",)),
+    "query-opinion": Opinion(_query_opinion, needs=("query_scores",), looks_at="queries"),
+    "gallery-votes": Opinion(_votes("gallery"), needs=("gallery_scores",), looks_at="queries"),
+    "query-votes": Opinion(_votes("query"), needs=("query_scores",), looks_at="queries"),
+}
+"""Every column by its name in `features=`."""
+
+
+def columns(names: tuple[str, ...], problem: Problem, ranking: Ranking, others: Scores, beta: float) -> FloatArray:
+    """The named columns for every candidate: (queries, K, columns)."""
+    scene = Scene(problem, ranking, others, beta, own_scores(problem.scores, ranking))
+    return np.stack([OPINIONS[name].of(scene).astype(np.float32) for name in names], axis=-1)

@@ -1,0 +1,134 @@
+"""learned-fusion: a small model weighs what scores and neighbourhoods say about each candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rerankit import checks
+from rerankit.arrays import AnyArray, BoolArray, FloatArray
+from rerankit.errors import InputError, NotFittedError
+from rerankit.problem import Problem
+from rerankit.ranking import Ranking
+from rerankit.relevance import Relevance
+from rerankit.stages._banks import BankStage, check_bank
+from rerankit.stages._candidates import items_of, rows_of
+from rerankit.stages._learners import Weights, fit_list_wise, fit_logistic, fit_trees, predicted
+from rerankit.stages._opinions import OPINIONS, columns
+
+MODELS = ("list-wise", "logistic", "trees")
+DEFAULT = ("score", "margin", "rank", "back-rank", "hubness", "level", "back-margin", "balance")
+
+
+class LearnedFusion(BankStage):
+    """Learn from labelled queries how much each opinion on a candidate counts.
+
+    `features` names the opinions: the ``score``, its ``margin`` to the query's best and its ``rank``; the ``back-rank``
+    of the query for the item, the item's ``hubness``, the score above the item's ``level`` (inverted softmax), above
+    the item's best (``back-margin``) and after Sinkhorn's ``balance``, all among the test queries or a bank's; the
+    neighbours' mean scores (``gallery-opinion``, ``query-opinion``) and the plan of `consensus`
+    (``gallery-votes``, ``query-votes``); the scores that come in (``incoming``).
+
+    `model`: ``"list-wise"`` (a linear score under a softmax over each query's candidates), ``"logistic"`` or boosted
+    ``"trees"`` (scikit-learn, needed for `fit` only). Fit on a problem of about the same size and kind as those to
+    come: opinions shift with the number of queries. Few labelled queries, or labels of another domain, lose; and
+    trees over-fit before the linear models do.
+
+    >>> import numpy as np
+    >>> from rerankit import Problem, Relevance, rerank, stage
+    >>> scores = np.random.default_rng(0).normal(size=(40, 40)) + 2 * np.eye(40)
+    >>> fitted = stage("learned-fusion").fit(Problem(scores), Relevance.from_dense(np.eye(40)))
+    >>> rerank(scores, fitted, k=5).shape
+    (40, 5)
+    """
+
+    name = "learned-fusion"
+    citation = (
+        "Cao et al., Learning to rank: from pairwise to listwise approach (ICML 2007); Ke et al., LightGBM (2017)"
+    )
+
+    def __init__(
+        self,
+        features: Sequence[str] = DEFAULT,
+        model: str = "list-wise",
+        k: int = 50,
+        beta: float = 20.0,
+        strength: float = 1.0,
+        trees: int = 150,
+        bank: Any = None,
+    ) -> None:
+        if isinstance(features, str) or not features:
+            raise InputError(f"'features' must be a list of names (got {features!r})")
+        for feature in features:
+            checks.choice("feature", feature, OPINIONS)
+        self.features = features
+        self.model = checks.choice("model", model, MODELS)
+        self.k = checks.integer("k", k, least=2)
+        self.beta = checks.number("beta", beta, above=0)
+        self.strength = checks.number("strength", strength, above=0)
+        self.trees = checks.integer("trees", trees, least=1)
+        self.bank = check_bank(bank)
+        self._weights: Weights = {}
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        named = (need for feature in self.features for need in OPINIONS[feature].needs)
+        return ("weights", *dict.fromkeys(named))
+
+    @property
+    def transductive(self) -> bool:
+        return self._looks_at("queries") or (self._looks_at("bank") and super().transductive)
+
+    def is_transductive(self, problem: Problem) -> bool:
+        return self._looks_at("queries") or (self._looks_at("bank") and super().is_transductive(problem))
+
+    def _looks_at(self, what: str) -> bool:
+        return any(OPINIONS[feature].looks_at == what for feature in self.features)
+
+    def fit(
+        self,
+        problem: Problem,
+        relevance: Relevance,
+        *,
+        validation: Any = None,
+        ranking: Ranking | None = None,
+    ) -> LearnedFusion:
+        """Learn from the first `k` candidates of every query (or those of `ranking`); `validation` is not used."""
+        if relevance.shape != problem.shape:
+            raise InputError(f"'relevance' must have the problem's shape {problem.shape} (got {relevance.shape})")
+        given = problem.ranking(self.k) if ranking is None else ranking
+        right, there = labels(given, relevance)
+        if not right.any() or right[there].all():
+            raise InputError("'relevance' must make some candidates right and some wrong")
+        values = self._columns(problem, given)
+        if self.model == "trees":
+            self._weights = fit_trees(values, right, there, self.trees)
+        else:
+            learn = fit_logistic if self.model == "logistic" else fit_list_wise
+            self._weights = learn(values, right, there, self.strength)
+        return self
+
+    def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
+        if not self._weights:
+            raise NotFittedError(f"stage '{self.name}' is not fitted: call its fit(…)")
+        return predicted(self._weights, self._columns(problem, ranking))
+
+    def get_weights(self) -> dict[str, AnyArray]:
+        return dict(self._weights)
+
+    def set_weights(self, weights: dict[str, AnyArray]) -> None:
+        self._weights = dict(weights)
+
+    def _columns(self, problem: Problem, ranking: Ranking) -> FloatArray:
+        return columns(tuple(self.features), problem, ranking, self.other_queries(problem), self.beta)
+
+
+def labels(ranking: Ranking, relevance: Relevance) -> tuple[BoolArray, BoolArray]:
+    """Which candidates (queries, K) are right, and which are there and not to be left out."""
+    width = relevance.shape[1]
+    keys = rows_of(ranking) * width + items_of(ranking)
+    right = np.isin(keys, relevance.rows * width + relevance.indices) & ranking.mask
+    excluded = np.isin(keys, relevance.excluded_rows * width + relevance.excluded_indices)
+    return right, ranking.mask & ~excluded

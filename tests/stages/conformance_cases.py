@@ -1,0 +1,55 @@
+"""The fitted forms of the stages that learn from labels, for the conformance kit."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import rerankit
+from rerankit import Relevance, Stage
+from rerankit.testing import StageCase, make_problem
+
+
+def _fitted(name: str, **params: object) -> Stage:
+    """The stage after learning that a query's second candidate is right, and its first one for every third."""
+    problem = make_problem(40, 30, 99)
+    first = problem.ranking(2).indices
+    right = [[row[0 if query % 3 == 0 else 1]] for query, row in enumerate(first.tolist())]
+    made = rerankit.stage(name, **params)
+    fit = made.fit  # type: ignore[attr-defined]
+    fitted: Stage = fit(problem, Relevance.from_lists(right, 30))
+    assert np.all([np.isfinite(values).any() for values in fitted.get_weights().values()])
+    return fitted
+
+
+def _case(name: str, **params: object) -> StageCase:
+    return StageCase(lambda: _fitted(name, **params))
+
+
+def _with_gallery_bank(queries: int, gallery: int, seed: int) -> rerankit.Problem:
+    random = np.random.default_rng(seed)
+    bank = rerankit.Bank(to_gallery=random.normal(size=(7, gallery)), to_queries=random.normal(size=(7, queries)))
+    return make_problem(queries, gallery, seed).with_banks(gallery_bank=bank)
+
+
+_VOTES = ("score", "gallery-opinion", "query-opinion", "gallery-votes", "query-votes")
+
+CASES = {
+    "calibrate": _case("calibrate"),
+    "calibrate: platt": _case("calibrate", method="platt"),
+    "calibrate: isotonic": _case("calibrate", method="isotonic"),
+    "learned-fusion": _case("learned-fusion"),
+    "learned-fusion: without others": _case("learned-fusion", features=("score", "margin", "rank", "incoming")),
+    "learned-fusion: votes": _case("learned-fusion", features=_VOTES, beta=2.0),
+    "learned-fusion: logistic": _case("learned-fusion", model="logistic"),
+    "learned-fusion: trees": _case("learned-fusion", model="trees", trees=30),
+    "consensus: query": StageCase(lambda: rerankit.stage("consensus", voters="query", beta=2)),
+    "consensus": StageCase(lambda: rerankit.stage("consensus", beta=2)),
+    "diffusion": StageCase(lambda: rerankit.stage("diffusion")),
+    "diffusion: offline": StageCase(lambda: rerankit.stage("diffusion", truncation=5)),
+    "dual-is": StageCase(lambda: rerankit.stage("dual-is")),
+    "dual-is: bank": StageCase(lambda: rerankit.stage("dual-is", gallery="bank"), problem=_with_gallery_bank),
+    "mutual-neighbours": StageCase(lambda: rerankit.stage("mutual-neighbours")),
+    "mutual-neighbours: nearest queries": StageCase(lambda: rerankit.stage("mutual-neighbours", neighbours=2)),
+    "sinkhorn": StageCase(lambda: rerankit.stage("sinkhorn")),
+    "sinkhorn: all cells": StageCase(lambda: rerankit.stage("sinkhorn", depth=None)),
+}
