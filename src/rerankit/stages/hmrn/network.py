@@ -130,10 +130,11 @@ class ReasoningStep(nn.Module):
     def forward(self, nodes: Tensor, keep: Tensor | None = None, first_only: bool = False) -> Tensor:
         product, shift = self.folded()
         asking = nodes[:, :1] if first_only else nodes
-        logits = (asking @ product + shift) @ nodes.transpose(1, 2)
+        # Keys by asking nodes: softmax down the columns is several times faster than along such short rows.
+        logits = nodes @ (asking @ product + shift).transpose(1, 2)
         if keep is not None:
-            logits = logits.masked_fill(~keep[:, None], -torch.inf)
-        moved: Tensor = self.sim_graph_w(logits.softmax(dim=2) @ nodes)
+            logits = logits.masked_fill(~keep[:, :, None], -torch.inf)
+        moved: Tensor = self.sim_graph_w(logits.softmax(dim=1).transpose(1, 2) @ nodes)
         return moved.relu()
 
 

@@ -193,11 +193,11 @@ class HmrnStage(Stage):
         return regions, as_descriptions(queries, words, lengths=lengths, counts=counts, empty=self.empty)
 
     def _words(self) -> Any:
-        if self._vocabulary is None and self._networks and self._networks[0].config.text_model is not None:
-            from rerankit.stages.hmrn.transformer import ModelTokens
+        if self.text_model is None:
+            return self._vocabulary
+        from rerankit.stages.hmrn.transformer import ModelTokens
 
-            return ModelTokens(self._networks[0].config.text_model)
-        return self._vocabulary
+        return ModelTokens(self.text_model)
 
     def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
         if self.rounds == "all":
