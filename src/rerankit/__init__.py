@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rerankit._version import __version__
 
 if TYPE_CHECKING:
-    from rerankit import errors, settings
+    from rerankit import bench, errors, metrics, settings, statistics, tasks
     from rerankit.bank import Bank
     from rerankit.events import Event, track
     from rerankit.formats import read, write
@@ -55,7 +55,7 @@ _HOME = {
     "track": "rerankit.events",
     "write": "rerankit.formats",
 }
-_MODULES = ("errors", "settings")
+_MODULES = ("bench", "errors", "metrics", "settings", "statistics", "tasks")
 
 __all__ = [
     "Bank",
@@ -72,6 +72,7 @@ __all__ = [
     "Scores",
     "Stage",
     "__version__",
+    "bench",
     "errors",
     "evaluate",
     "evaluate_both",
@@ -79,11 +80,14 @@ __all__ = [
     "hookimpl",
     "load",
     "load_plugin",
+    "metrics",
     "read",
     "rerank",
     "settings",
     "stage",
     "stages_available",
+    "statistics",
+    "tasks",
     "track",
     "write",
 ]

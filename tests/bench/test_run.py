@@ -46,7 +46,7 @@ def test_a_row_says_everything(small: Benchmark, scores: np.ndarray) -> None:
     assert result.task["name"] == "flickr30k"
     assert result.task["sha256"] == small.checksum
     assert result.pipeline["text"] == "Pipeline([stage('counting'), stage('mutual-rank')])"
-    assert set(result.environment) >= {"versions", "platform", "processor", "cores", "device"}
+    assert set(result.environment) >= {"rerankit", "numpy", "python", "system", "cpu", "cores", "device"}
     assert [part.name for part in result.parts] == ["image-to-text", "text-to-image"]
     for part, own in zip(result.parts, small.parts, strict=True):
         problem = small.problem(own, Problem(scores))
@@ -63,7 +63,8 @@ def test_a_row_says_everything(small: Benchmark, scores: np.ndarray) -> None:
         assert not row.labels
         assert row.seconds > 0
         assert row.seconds_per_query == pytest.approx(row.seconds / part.queries)
-        assert row.peak_ram is None or row.peak_ram > 10**7
+        assert row.peak_ram is not None
+        assert row.peak_ram >= 0
     assert result.flags == {"transductive": True, "bank": False, "labels": False}
     assert result.summary["last"] == result.summary["stages"][1]
     assert result.summary["last"]["rsum"] == pytest.approx(sum(part.last["rsum"] for part in result.parts))

@@ -90,6 +90,17 @@ def test_evaluate_runs(tmp_path: Path) -> None:
     assert json.loads(values.stdout)["forward"]["per_query"]["mrr"] == [0.5, 1.0]
 
 
+def test_a_run_that_lacks_judged_queries(tmp_path: Path) -> None:
+    (tmp_path / "a.run").write_text("q1 Q0 d1 1 0.9 x\n")
+    (tmp_path / "a.qrels").write_text("q1 0 d1 1\nq2 0 d2 1\n")
+    plan = ("evaluate", tmp_path / "a.run", tmp_path / "a.qrels", "-m", "mrr", "--json")
+    refused = run(*plan)
+    assert refused.exit_code == 2
+    assert "must hold every query of a.qrels (got 1 of 2 missing, such as ['q2'])" in refused.output
+    counted = run(*plan, "--missing", "zero")
+    assert json.loads(counted.stdout) == [{"metric": "mrr", "value": 0.5}]
+
+
 def test_tasks() -> None:
     shown = run("tasks")
     assert shown.exit_code == 0

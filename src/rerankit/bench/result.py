@@ -26,7 +26,9 @@ class StageRow:
     seconds: float
     seconds_per_query: float
     peak_ram: int | None
+    """Bytes held at once above what was held before the stage."""
     peak_gpu: int | None
+    """The same on the GPU; None without one."""
     transductive: bool
     bank: bool
     labels: bool

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from rerankit._version import __version__
 from rerankit.bench.inputs import Contender, ScoreSet, contenders, score_set
-from rerankit.bench.machine import Usage, environment, measured
 from rerankit.bench.result import VERSION, PartRow, Result, StageRow, part_from_dict, part_to_dict
 from rerankit.errors import FormatError, rule
 from rerankit.events import track
 from rerankit.files import atomic
+from rerankit.measure import Cost, machine, measure
 from rerankit.metrics import Evaluation
 from rerankit.pipeline import Pipeline
 from rerankit.problem import Problem
@@ -110,7 +111,7 @@ def _run(
     parts = tuple(rows[part.name] for part in benchmark.parts)
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     result = Result(
-        task, inputs, pipeline, settings, parts, summaries(benchmark, parts), environment(), key, now, tuning
+        task, inputs, pipeline, settings, parts, summaries(benchmark, parts), _environment(), key, now, tuning
     )
     if path is not None and partial is not None:
         result.write(path)
@@ -130,24 +131,30 @@ def run_part(benchmark: Benchmark, part: Part, problem: Problem, pipeline: Pipel
     rows: list[StageRow] = []
     steps = pipeline.steps(problem, ranking)
     for one in pipeline:
-        with measured() as usage:
+        with measure() as cost:
             step = next(steps)
         figures = benchmark.evaluate(part, step.ranking, tail, metrics)
-        rows.append(_row(one, problem, figures, usage))
+        rows.append(_row(one, problem, figures, cost))
     digest = hashlib.sha256(np.ascontiguousarray(ranking.indices).tobytes()).hexdigest()
     shape = problem.shape
     return PartRow(part.name, part.group, shape[0], shape[1], ranking.shape[1], digest, first, best, tuple(rows))
 
 
-def _row(one: Stage, problem: Problem, figures: Evaluation, usage: Usage) -> StageRow:
+def _environment() -> dict[str, str]:
+    """Versions and hardware; the device is the GPU where there is one that this process uses."""
+    found = machine()
+    return {"rerankit": __version__, **found, "device": found.get("gpu", "cpu")}
+
+
+def _row(one: Stage, problem: Problem, figures: Evaluation, cost: Cost) -> StageRow:
     transductive = one.is_transductive(problem)
     return StageRow(
         repr(one),
         figures,
-        usage.seconds,
-        usage.seconds / problem.shape[0],
-        usage.peak_ram,
-        usage.peak_gpu,
+        cost.seconds,
+        cost.seconds / problem.shape[0],
+        cost.peak_bytes,
+        cost.gpu_peak_bytes or None,
         transductive,
         _uses_bank(one, problem),
         one.fitted,

@@ -20,6 +20,9 @@ def evaluate(
     ] = None,
     ties: Annotated[str, typer.Option("--ties", help="expected, optimistic, pessimistic or index.")] = "expected",
     empty: Annotated[str, typer.Option("--empty", help="Queries without relevance: error, skip, zero.")] = "error",
+    missing: Annotated[
+        str, typer.Option("--missing", help="Judged queries a run lacks: error, zero.")
+    ] = "error",
     both: Annotated[bool, typer.Option("--both", help="Both directions of a matrix, and rSum.")] = False,
     per_query: Annotated[bool, typer.Option("--per-query", help="Show the value of each query (with --json).")] = False,
     as_json: JsonOption = False,
@@ -30,7 +33,7 @@ def evaluate(
 
     asked = metrics or METRICS
     options: Any = {"ties": ties, "empty": empty}
-    source, right = _opened(ranked, relevance)
+    source, right = _opened(ranked, relevance, missing)
     if both:
         ways = evaluate_both(source, right, [*asked, "rsum"], **options)
         found = {"forward": ways.forward, "reverse": ways.reverse}
@@ -49,14 +52,24 @@ def evaluate(
     show(rows, title=f"{next(iter(found.values())).queries} queries", as_json=as_json)
 
 
-def _opened(ranked: Path, relevance: Path) -> tuple[Any, Any]:
+def _opened(ranked: Path, relevance: Path, missing: str) -> tuple[Any, Any]:
     """Scores or a ranking, and relevance that fits it."""
     from rerankit import Problem, Ranking, read
+    from rerankit.errors import InputError, rule
     from rerankit.formats import read_judged
 
     found = read(ranked)
+    if missing not in ("error", "zero"):
+        raise rule("--missing", "must be error or zero", missing)
     if isinstance(found, Ranking):
-        return read_judged(ranked, relevance)
+        ranking, right = read_judged(ranked, relevance)
+        lost = ranking.query_ids[len(found) :].tolist() if ranking.query_ids is not None else []
+        if lost and missing == "error":
+            raise InputError(
+                f"{ranked}: must hold every query of {relevance.name} (got {len(lost)} of {len(ranking)} missing, "
+                f"such as {lost[:3]}); --missing zero counts them as failures"
+            )
+        return ranking, right
     problem = found if isinstance(found, Problem) else read(ranked, "problem")
     judged = read(relevance)
     by_name = isinstance(judged, dict)
