@@ -40,6 +40,7 @@ def test_bench_and_compare(data: Path) -> None:
     shown = run("compare", *files, "-m", "success@1", "--samples", 200)
     assert shown.exit_code == 0, shown.output
     assert "# image-to-text" in shown.output
+    assert run("compare", data / "results", "-m", "success@1", "--samples", 200).output == shown.output
     for style in ("markdown", "latex", "csv"):
         assert run("compare", *files, "--format", style, "--samples", 200).exit_code == 0
     table = json.loads(run("compare", *files, "--json", "--samples", 200, "--part", "text-to-image").output)

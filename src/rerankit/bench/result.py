@@ -120,6 +120,8 @@ class Result:
     def read(cls, path: str | os.PathLike[str]) -> Result:
         """Read a result of this version or an earlier one."""
         file = Path(path)
+        if not file.is_file():
+            raise FormatError(f"{file}: no such file")
         try:
             data = json.loads(file.read_text(encoding="utf-8"))
         except (UnicodeDecodeError, json.JSONDecodeError) as cause:

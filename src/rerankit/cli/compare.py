@@ -11,7 +11,7 @@ from rerankit.cli._output import JsonOption, line, show_json
 
 
 def compare(
-    results: Annotated[list[Path], typer.Argument(help="Result files of `rerankit bench`, of one task.")],
+    results: Annotated[list[Path], typer.Argument(help="Result files of `rerankit bench`, or folders of them.")],
     baseline: Annotated[
         str | None, typer.Option("--baseline", help="The system to compare with; the first stage by default.")
     ] = None,
@@ -32,7 +32,7 @@ def compare(
     from rerankit.bench import Result, compare_results
 
     tables = compare_results(
-        [Result.read(path) for path in results],
+        [Result.read(file) for path in results for file in _files(path)],
         baseline=baseline,
         metrics=metrics,
         parts=parts,
@@ -48,3 +48,8 @@ def compare(
         if style != "csv":
             line(f"{'' if at == 0 else chr(10)}{'%' if style == 'latex' else '#'} {name}\n")
         line(table.render(style))
+
+
+def _files(path: Path) -> list[Path]:
+    """The file itself, or the results in a folder."""
+    return sorted(path.glob("*.json")) if path.is_dir() else [path]

@@ -20,9 +20,7 @@ def evaluate(
     ] = None,
     ties: Annotated[str, typer.Option("--ties", help="expected, optimistic, pessimistic or index.")] = "expected",
     empty: Annotated[str, typer.Option("--empty", help="Queries without relevance: error, skip, zero.")] = "error",
-    missing: Annotated[
-        str, typer.Option("--missing", help="Judged queries a run lacks: error, zero.")
-    ] = "error",
+    missing: Annotated[str, typer.Option("--missing", help="Judged queries a run lacks: error, zero.")] = "error",
     both: Annotated[bool, typer.Option("--both", help="Both directions of a matrix, and rSum.")] = False,
     per_query: Annotated[bool, typer.Option("--per-query", help="Show the value of each query (with --json).")] = False,
     as_json: JsonOption = False,
