@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+_CELLS = 2_500_000  # the largest table of zeros and ones: about what stays in the cache
+
 
 def neighbour_graph(lists: tuple[Tensor, Tensor], threshold: float) -> Tensor:
     """Edge weights (queries, nodes, nodes) from every node's two lists of nearest items.
@@ -33,6 +35,11 @@ def overlaps(lists: Tensor) -> Tensor:
     >>> overlaps(torch.tensor([[[5, 9], [9, 7], [7, -1]]])).tolist()
     [[[2.0, 1.0, 0.0], [1.0, 2.0, 1.0], [0.0, 1.0, 1.0]]]
     """
+    nodes, count = lists.shape[1:]
+    return torch.cat([_overlaps(part) for part in lists.split(max(1, _CELLS // (nodes * nodes * count)))])  # type: ignore[no-untyped-call]
+
+
+def _overlaps(lists: Tensor) -> Tensor:
     queries, nodes, count = lists.shape
     items, places = lists.reshape(queries, nodes * count).to(torch.int32).sort(dim=1)
     fresh = torch.zeros_like(places)
