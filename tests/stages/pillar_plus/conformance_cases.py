@@ -23,5 +23,5 @@ def random_plus(**params) -> rerankit.Stage:
 
 CASES = {
     "pillar-plus": StageCase(random_plus),
-    "pillar-plus: t2i": StageCase(lambda: random_plus(direction="t2i", scale="gap")),
+    "pillar-plus: t2i": StageCase(lambda: random_plus(direction="t2i")),
 }

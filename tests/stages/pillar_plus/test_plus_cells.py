@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rerankit import Problem
-from rerankit.stages.pillar_plus.cells import calibrated, cells_of, unit_of
+from rerankit.stages.pillar_plus.cells import Scale, calibrated, cells_of
 from rerankit.stages.pillar_plus.columns import COLUMNS, FIXED, MESSAGES, kept, messages
 from rerankit.stages.pillar_plus.plan import log_share, over_columns, over_rows, places, sinkhorn
 from rerankit.stages.pillar_plus.settings import PlusSettings
@@ -22,6 +22,18 @@ def problem():
     generator = np.random.default_rng(3)
     rows, columns = generator.normal(size=(7, 5)).astype(np.float32), generator.normal(size=(12, 5)).astype(np.float32)
     return Problem.from_embeddings(rows, columns)
+
+
+def standard(scores: np.ndarray, *, own: bool) -> np.ndarray:
+    """Scores on their standard scale: 0 the mean best, −1 the mean sixteenth (or last) of the lists."""
+    lists = []
+    for matrix in [scores] if own else [scores, scores.T]:
+        rows = [np.delete(row, at) if own else row for at, row in enumerate(matrix)]
+        limit = 16 if own else (6 if matrix is scores else 4)
+        lists.append([np.sort(row)[::-1][:limit] for row in rows])
+    top = np.mean([np.mean([row[0] for row in rows]) for rows in lists])
+    gap = np.mean([np.mean([row[0] - row[-1] for row in rows]) for rows in lists])
+    return (scores - top) / gap
 
 
 def best(row: np.ndarray, count: int) -> list[int]:
@@ -73,8 +85,8 @@ def test_cells_are_the_best_of_both_sides(problem):
 
 
 def test_fixed_columns(problem):
-    cells, scores = cells_of(problem, SETTINGS), problem.scores.rows()
-    column_scores = problem.gallery_scores.rows()
+    cells, scores = cells_of(problem, SETTINGS), standard(problem.scores.rows(), own=False)
+    column_scores = standard(problem.gallery_scores.rows(), own=True)
     found = dict(zip(FIXED, cells.fixed.T.numpy(), strict=True))
     for at, (r, c) in enumerate(zip(cells.row.tolist(), cells.column.tolist(), strict=True)):
         row_best, column_best = np.sort(scores[r])[::-1][:6], np.sort(scores[:, c])[::-1][:4]
@@ -92,7 +104,7 @@ def test_fixed_columns(problem):
             "near_8": near[2],  # three pillars: the third stands for the eighth
         }
         for name, value in expected.items():
-            assert found[name][at] == pytest.approx(value, abs=1e-5), name
+            assert found[name][at] == pytest.approx(value, abs=1e-4), name
 
 
 def test_messages_are_what_the_pillars_say(problem):
@@ -100,7 +112,7 @@ def test_messages_are_what_the_pillars_say(problem):
     number = {key: at for at, key in enumerate(zip(cells.row.tolist(), cells.column.tolist(), strict=True))}
     p, q = over_rows(cells, cells.first_plan).exp(), over_columns(cells, cells.first_plan).exp()
     found = dict(zip(MESSAGES, messages(cells, cells.first_plan).T, strict=True))
-    columns, rows = problem.gallery_scores.rows(), problem.query_scores.rows()
+    columns, rows = (standard(one.rows(), own=True) for one in (problem.gallery_scores, problem.query_scores))
 
     def near(scores, item):
         return [other for other in best(scores[item], len(scores)) if other != item][:3]
@@ -121,12 +133,12 @@ def test_messages_are_what_the_pillars_say(problem):
             :3
         ]
         expected = sum(float(q[number[key]]) * columns[key[1], c] for key in likely if key[1] != c)
-        assert float(found["likely_columns"][at]) == pytest.approx(expected, abs=1e-5)
+        assert float(found["likely_columns"][at]) == pytest.approx(expected, abs=1e-4)
         likely = sorted((key for key in number if key[1] == c), key=lambda key: -float(cells.first_plan[number[key]]))[
             :2
         ]
         expected = sum(float(p[number[key]]) * rows[key[0], r] for key in likely if key[0] != r)
-        assert float(found["likely_rows"][at]) == pytest.approx(expected, abs=1e-5)
+        assert float(found["likely_rows"][at]) == pytest.approx(expected, abs=1e-4)
 
 
 def test_columns_can_be_left_out():
@@ -134,23 +146,22 @@ def test_columns_can_be_left_out():
     assert names == ["rank_row", "vote_16", "vote_4", "vote_low", "vote_max"]
 
 
-def test_units_follow_the_spread_of_the_best_scores():
-    scores = np.float32([[0.9, 0.8, 0.5], [0.7, 0.6, 0.3]])
-    assert unit_of(scores, "none") == 1.0
-    assert unit_of(scores, "gap") == pytest.approx(2.0)
-    assert unit_of(scores * 10, "gap") == pytest.approx(20.0)
-    assert unit_of(scores * 10, "spread") == pytest.approx(10 * unit_of(scores, "spread"), rel=1e-4)
-    assert unit_of(np.ones((3, 1), np.float32), "gap") == 1.0
-    assert unit_of(np.ones((3, 4), np.float32), "gap") == 1.0
+def test_scales():
+    scores = np.float32([[0.9, 0.8, 0.5], [0.7, 0.6, -np.inf]])
+    scale = Scale.of(scores)
+    assert (scale.best, scale.gap) == (pytest.approx(0.8), pytest.approx(0.25))
+    assert Scale.of(np.ones((3, 1), np.float32)).gap == 1.0
+    assert Scale.of(np.full((3, 2), -np.inf, np.float32)) == Scale(0.0, 1.0)
 
 
-@pytest.mark.parametrize("scale", ["gap", "spread"])
-def test_with_a_scale_the_unit_of_the_scores_does_not_matter(problem, scale):
+def test_units_and_offsets_of_the_relations_do_not_matter(problem):
     matrices = [one.rows() for one in (problem.scores, problem.query_scores, problem.gallery_scores)]
-    settings = PlusSettings(wide=(6, 4), kept=(4, 2), pillars=3, likely=(3, 2), scale=scale)
-    one, ten = (
-        cells_of(Problem(f * matrices[0], query_scores=f * matrices[1], gallery_scores=f * matrices[2]), settings)
-        for f in (1.0, 8.0)
+    one, other = (
+        cells_of(
+            Problem(a * matrices[0] + b, query_scores=b - 1 + a * matrices[1], gallery_scores=matrices[2]), SETTINGS
+        )
+        for a, b in ((1.0, 0.0), (8.0, 2.0))
     )
-    assert torch.equal(one.keys, ten.keys)
-    torch.testing.assert_close(one.fixed, ten.fixed, atol=1e-4, rtol=1e-4)
+    assert torch.equal(one.keys, other.keys)
+    torch.testing.assert_close(one.fixed, other.fixed, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(one.row_likeness, other.row_likeness, atol=1e-3, rtol=1e-3)

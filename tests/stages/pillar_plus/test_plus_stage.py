@@ -178,7 +178,6 @@ def test_duplicate_items(fitted):
         ({"wide": 5}, "'wide' must be two numbers"),
         ({"kept": (1, 0)}, "'kept' must be at least 1"),
         ({"sharpness": 0}, "'sharpness' must be above 0"),
-        ({"scale": "auto"}, "unknown scale 'auto'"),
         ({"dropout": 2}, "'dropout' must be at most 1"),
         ({"direction": "rows"}, "unknown direction 'rows'"),
     ],

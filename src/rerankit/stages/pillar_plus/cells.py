@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,8 +24,6 @@ from rerankit.stages.pillar_plus.settings import PlusSettings
 
 _ROUNDS = 10
 _SPREADS = (0.5, 1.0, 1.5)  # sharpness of the soft, the usual and the sharp plan, times the settings' own
-# The similarities' spread and gap in the space in which the sharpness was chosen.
-_USUAL_SPREAD, _USUAL_GAP = 0.1265, 0.2
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,8 @@ class Cells:
 
     def to(self, device: torch.device) -> Cells:
         """The same cells on a device."""
+        if device == self.row.device:
+            return self
         moved = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "shape"}
         return replace(self, **{name: tensor.to(device) for name, tensor in moved.items()})
 
@@ -91,12 +92,12 @@ def cells_of(problem: Problem, settings: PlusSettings) -> Cells:
     """The cells of a problem in the i2t orientation."""
     relations = Relations.of(problem)
     lists = Toplists(relations.scores.topk(settings.wide[0]), relations.others.topk(settings.wide[1]))
-    unit = unit_of(lists.columns[1], settings.scale)
-    picked = _pick(relations, lists, unit, settings)
-    plans = [sinkhorn(picked, spread * settings.sharpness / unit * picked.score, _ROUNDS) for spread in _SPREADS]
-    column_near, column_ids = _nearest(relations.gallery, settings.pillars)
-    row_near, row_ids = _nearest(relations.across, settings.pillars)
-    sharp = settings.neighbour_sharpness / unit
+    scale = Scale.of(lists.columns[1], lists.rows[1])
+    lists = Toplists(*((ids, scale.apply(values)) for ids, values in (lists.columns, lists.rows)))
+    picked = _pick(relations, lists, scale, settings)
+    plans = [sinkhorn(picked, spread * settings.sharpness * picked.score, _ROUNDS) for spread in _SPREADS]
+    column_near, column_ids, column_scale = _nearest(relations.gallery, settings.pillars)
+    row_near, row_ids, row_scale = _nearest(relations.across, settings.pillars)
     keys, width = picked.row * picked.shape[1] + picked.column, picked.shape[1]
     likely_columns = _likely(plans[1], picked.row, picked.column, picked.shape[0], settings.likely[0])
     likely_rows = _likely(plans[1], picked.column, picked.row, picked.shape[1], settings.likely[1])
@@ -106,32 +107,50 @@ def cells_of(problem: Problem, settings: PlusSettings) -> Cells:
         column=picked.column,
         shape=picked.shape,
         first_plan=plans[1],
-        fixed=_fixed(picked, lists, plans, column_near, unit),
+        fixed=_fixed(picked, lists, plans, column_near),
         near_columns=find(keys, _keys(picked.row[:, None], column_ids[picked.column], width)),
-        column_weights=calibrated(column_near, column_ids, sharp)[picked.column],
+        column_weights=calibrated(column_near, column_ids, settings.neighbour_sharpness)[picked.column],
         near_rows=find(keys, _keys(row_ids[picked.row], picked.column[:, None], width)),
-        row_weights=calibrated(row_near, row_ids, sharp)[picked.row],
+        row_weights=calibrated(row_near, row_ids, settings.neighbour_sharpness)[picked.row],
         likely_columns=find(keys, _keys(rows, likely_columns, width)),
-        column_likeness=_likeness(relations.gallery, picked.row, picked.column, likely_columns) / unit,
+        column_likeness=_likeness(relations.gallery, column_scale, picked.row, picked.column, likely_columns),
         likely_rows=find(keys, _keys(likely_rows, columns, width)),
-        row_likeness=_likeness(relations.across, picked.column, picked.row, likely_rows) / unit,
+        row_likeness=_likeness(relations.across, row_scale, picked.column, picked.row, likely_rows),
     )
 
 
-def unit_of(best: FloatArray, scale: str) -> float:
-    """The unit of similarities: 1, or how widely the rows' best scores (rows, k) lie compared with what is usual.
+@dataclass(frozen=True)
+class Scale:
+    """A relation's own scale: 0 is what the best is like, −1 the sixteenth best.
 
-    >>> unit_of(np.float32([[0.9, 0.5], [0.8, 0.4]]), "gap")
-    2.0
+    >>> Scale.of(np.float32([[0.9, 0.5], [0.8, 0.4]])).apply(0.65)
+    -0.5
     """
-    real = np.where(np.isfinite(best), best, np.nan)[:, :16]
-    if scale == "none" or real.shape[1] < 2:
-        return 1.0
-    if scale == "gap":
-        unit = float(np.nanmean(np.nanmax(real, axis=1) - np.nanmin(real, axis=1))) / _USUAL_GAP
-    else:
-        unit = float(np.nanstd(real)) / _USUAL_SPREAD
-    return round(unit, 6) or 1.0
+
+    best: float
+    gap: float
+
+    @classmethod
+    def of(cls, *lists: FloatArray) -> Scale:
+        """From lists of best scores (items, k), best first, −inf where there is none; the mean of several sides."""
+        found = [_best_and_last(values[:, :16]) for values in lists]
+        gap = float(np.mean([best - last for best, last in found]))
+        return cls(float(np.mean([best for best, _ in found])), round(gap, 7) or 1.0)
+
+    def apply(self, scores: Any) -> Any:
+        """Scores on this scale."""
+        return (
+            round((scores - self.best) / self.gap, 6) if isinstance(scores, float) else (scores - self.best) / self.gap
+        )
+
+
+def _best_and_last(values: FloatArray) -> tuple[float, float]:
+    """Means of the best and of the last listed score of every item that has any."""
+    some = np.isfinite(values[:, 0]) if values.shape[1] else np.zeros(len(values), bool)
+    if not some.any():
+        return 0.0, 0.0
+    last = np.where(np.isfinite(values[some]), values[some], np.inf).min(axis=1)
+    return float(values[some, 0].mean()), float(last.mean())
 
 
 def find(keys: Tensor, wanted: Tensor) -> Tensor:
@@ -153,7 +172,7 @@ def calibrated(near: Tensor, ids: Tensor, sharpness: float) -> Tensor:
     return kernel * scale[known] * scale[:, None]
 
 
-def _pick(relations: Relations, lists: Toplists, unit: float, settings: PlusSettings) -> _Picked:
+def _pick(relations: Relations, lists: Toplists, scale: Scale, settings: PlusSettings) -> _Picked:
     """The union of both sides' best, thinned out by the first plan."""
     rows, columns = relations.scores.shape
     by_row, by_column = lists.columns[0], lists.rows[0]
@@ -165,25 +184,30 @@ def _pick(relations: Relations, lists: Toplists, unit: float, settings: PlusSett
     )
     keys = np.unique(keys)
     row, column = keys // columns, keys % columns
-    score = torch.from_numpy(relations.scores.pairs(row, column).copy())
+    score = torch.from_numpy(scale.apply(relations.scores.pairs(row, column)))
     wide = _Picked(torch.from_numpy(row), torch.from_numpy(column), score, (rows, columns))
-    plan = sinkhorn(wide, settings.sharpness / unit * score, _ROUNDS)
+    plan = sinkhorn(wide, settings.sharpness * score, _ROUNDS)
     keep = places(plan, wide.row, rows) < settings.kept[0]
     keep |= places(plan, wide.column, columns) < settings.kept[1]
     return _Picked(wide.row[keep], wide.column[keep], score[keep], (rows, columns))
 
 
-def _nearest(scores: Scores, count: int) -> tuple[Tensor, Tensor]:
-    """Similarities and numbers (items, count) of every item's nearest others; padding: −1, and the lowest known."""
-    ids, values = scores.topk(count + 1)
+def _nearest(scores: Scores, count: int) -> tuple[Tensor, Tensor, Scale]:
+    """Similarities, on their scale, and numbers (items, count) of every item's nearest others; and the scale.
+
+    Padding is −1, with the lowest similarity known.
+    """
+    ids, values = scores.topk(max(count, 16) + 1)
     own = ids == np.arange(len(ids))[:, None]
     own[~own.any(axis=1), -1] = True
     shape = len(ids), ids.shape[1] - 1
+    rest, rest_ids = values[~own].reshape(shape), ids[~own].reshape(shape)
+    scale, wide = Scale.of(rest), min(count, shape[1])
     near, others = np.full((len(ids), count), -np.inf, np.float32), np.full((len(ids), count), -1)
-    near[:, : shape[1]], others[:, : shape[1]] = values[~own].reshape(shape), ids[~own].reshape(shape)
+    near[:, :wide], others[:, :wide] = scale.apply(rest[:, :wide]), rest_ids[:, :wide]
     known = np.isfinite(near)
     near[~known] = near[known].min() if known.any() else 0.0
-    return torch.from_numpy(near), torch.from_numpy(others)
+    return torch.from_numpy(near), torch.from_numpy(others), scale
 
 
 def _likely(plan: Tensor, group: Tensor, item: Tensor, groups: int, count: int) -> Tensor:
@@ -199,7 +223,7 @@ def _keys(rows: Tensor, columns: Tensor, width: int) -> Tensor:
     return torch.where((rows < 0) | (columns < 0), -1, rows * width + columns)
 
 
-def _likeness(scores: Scores, group: Tensor, item: Tensor, likely: Tensor) -> Tensor:
+def _likeness(scores: Scores, scale: Scale, group: Tensor, item: Tensor, likely: Tensor) -> Tensor:
     """Similarities (cells, n) of each cell's item to its group's likely items; 0 to itself and to padding."""
     groups, items, pillars = group.numpy(), item.numpy(), likely.numpy()
     order = np.argsort(groups, kind="stable")
@@ -212,25 +236,25 @@ def _likeness(scores: Scores, group: Tensor, item: Tensor, likely: Tensor) -> Te
         place = np.arange(len(cells)) - (starts[groups[cells]] - starts[block.start])
         grid = np.zeros((block.stop - block.start, int(place.max(initial=0)) + 1), np.int64)
         grid[owner, place] = items[cells]
-        result[cells] = outer(scores, grid, np.maximum(pillars[block], 0))[owner, place]
+        result[cells] = scale.apply(outer(scores, grid, np.maximum(pillars[block], 0))[owner, place])
     unknown = (pillars[groups] < 0) | (pillars[groups] == items[:, None]) | ~np.isfinite(result)
     result[unknown] = 0.0
     return torch.from_numpy(result)
 
 
-def _fixed(picked: _Picked, lists: Toplists, plans: list[Tensor], column_near: Tensor, unit: float) -> Tensor:
+def _fixed(picked: _Picked, lists: Toplists, plans: list[Tensor], column_near: Tensor) -> Tensor:
     """The columns that never change (cells, 13); see `columns.FIXED`."""
     row, column, score = picked.row, picked.column, picked.score
     of_rows, of_columns = (_summary(values) for values in (lists.columns[1], lists.rows[1]))
-    near = column_near[:, [min(at, column_near.shape[1] - 1) for at in (0, 2, 7)]][column] / unit
+    near = column_near[:, [min(at, column_near.shape[1] - 1) for at in (0, 2, 7)]][column]
     return torch.stack(
         [
-            score / unit,
+            score,
             *plans,
-            of_rows.hub[row] / unit,
-            of_columns.hub[column] / unit,
-            (score - of_rows.best[row]) / unit,
-            (score - of_columns.best[column]) / unit,
+            of_rows.hub[row],
+            of_columns.hub[column],
+            score - of_rows.best[row],
+            score - of_columns.best[column],
             of_rows.places(row, score).log1p(),
             of_columns.places(column, score).log1p(),
             *near.T,
@@ -249,7 +273,7 @@ class _Summary:
 
     def places(self, items: Tensor, scores: Tensor) -> Tensor:
         """How many of an item's listed scores are higher: its place in the list, or the list's length."""
-        scores = scores + 1e-6 * scores.abs()  # a pair's own entry in the list may differ by rounding
+        scores = scores + 1e-4  # a pair's own entry in the list may differ by rounding
         found = torch.empty(len(items))
         for block in blocks(len(items), self.values.shape[1] * 8):
             found[block] = (self.values[items[block]] > scores[block, None]).sum(dim=1).float()

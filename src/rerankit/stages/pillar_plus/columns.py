@@ -46,6 +46,14 @@ def messages(cells: Cells, plan: Tensor) -> Tensor:
     )
 
 
+def first_messages(cells: Cells) -> Tensor:
+    """Messages under the first plan; they never change, so training computes them once for each problem."""
+    if "_first_messages" not in cells.__dict__:
+        cells.__dict__["_first_messages"] = messages(cells, cells.first_plan)
+    found: Tensor = cells.__dict__["_first_messages"]
+    return found
+
+
 def kept(names: tuple[str, ...]) -> Tensor:
     """1 for every column to use, 0 for those whose name begins with one of `names`."""
     return torch.tensor([0.0 if column.startswith(names) else 1.0 for column in COLUMNS])

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from rerankit.stages.pillar_plus.cells import Cells
-from rerankit.stages.pillar_plus.columns import COLUMNS, kept, messages
+from rerankit.stages.pillar_plus.columns import COLUMNS, first_messages, kept, messages
 from rerankit.stages.pillar_plus.plan import over_columns, over_rows
 from rerankit.stages.pillar_plus.settings import PlusSettings
 
@@ -50,9 +50,11 @@ class PlusNetwork(nn.Module):
 
     def forward(self, cells: Cells) -> list[tuple[Tensor, Tensor]]:
         """For every round the scores (cells,) of i2t and of t2i."""
-        plan, scores = cells.first_plan, []
+        plan = cells.first_plan
+        scores: list[tuple[Tensor, Tensor]] = []
         for one in self.rounds:
-            change = one(torch.cat([cells.fixed, messages(cells, plan)], dim=1) * self.kept)
+            told = first_messages(cells) if not scores else messages(cells, plan)
+            change = one(torch.cat([cells.fixed, told], dim=1) * self.kept)
             plan = plan + change[:, 0]
             scores.append((plan + change[:, 1], plan + change[:, 2]))
             # A round takes the plan as given: gradients through the messages made training slower, not better.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SCALES = ("gap", "none", "spread")
-
 
 @dataclass(frozen=True)
 class PlusSettings:
@@ -23,9 +21,9 @@ class PlusSettings:
     """Nearest items of the same kind that a row or a column listens to."""
     likely: tuple[int, int] = (16, 8)
     """A row's likeliest columns, a column's likeliest rows, to which others are compared."""
-    sharpness: float = 20.0
-    neighbour_sharpness: float = 15.0
-    scale: str = "none"
+    sharpness: float = 4.4
+    """Inverse temperature of the plan, for similarities on their standard scale."""
+    neighbour_sharpness: float = 3.0
     rounds: int = 2
     hidden: int = 32
     dropout: float = 0.2

@@ -18,7 +18,7 @@ from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 from rerankit.stages.base import Stage
 from rerankit.stages.pillar.stage import DIRECTIONS, Direction
-from rerankit.stages.pillar_plus.settings import SCALES, PlusSettings
+from rerankit.stages.pillar_plus.settings import PlusSettings
 
 if TYPE_CHECKING:
     from rerankit.stages.pillar_plus.network import PlusNetwork
@@ -49,9 +49,8 @@ class PillarPlus(Stage):
         kept: Sequence[int] = (32, 16),
         pillars: int = 16,
         likely: Sequence[int] = (16, 8),
-        sharpness: float = 20.0,
-        neighbour_sharpness: float = 15.0,
-        scale: str = "none",
+        sharpness: float = 4.4,
+        neighbour_sharpness: float = 3.0,
         rounds: int = 2,
         hidden: int = 32,
         dropout: float = 0.2,
@@ -65,7 +64,6 @@ class PillarPlus(Stage):
         self.pillars = checks.integer("pillars", pillars, least=1)
         self.sharpness = checks.number("sharpness", sharpness, above=0)
         self.neighbour_sharpness = checks.number("neighbour_sharpness", neighbour_sharpness, above=0)
-        self.scale = checks.choice("scale", scale, SCALES)
         self.rounds = checks.integer("rounds", rounds, least=1)
         self.hidden = checks.integer("hidden", hidden, least=1)
         self.dropout = checks.number("dropout", dropout, least=0, most=1)
