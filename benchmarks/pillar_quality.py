@@ -124,8 +124,8 @@ def final(folder: Path, name: str, params: dict[str, Any], training: dict[str, A
 
 
 def interval(after: np.ndarray, before: np.ndarray) -> str:
-    found = paired_bootstrap(after, before, seed=0)
-    return f"{(after - before).mean():+.1f} [{found.low:.1f}, {found.high:.1f}]"
+    low, high, _ = paired_bootstrap(before, after)
+    return f"{(after - before).mean():+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
 def ablation(folder: Path, only: list[str]) -> dict[str, Any]:
