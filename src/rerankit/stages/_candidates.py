@@ -8,12 +8,12 @@ from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.ranking import Ranking
 from rerankit.scores import EmbeddingScores, Scores, blocks
 
-_PAIR_COST = 30  # how many cells of a matrix product take the time of one pair of gathered vectors
+_PAIR_COST = 90  # how many cells of a matrix product take the time of one pair of gathered vectors
 
 
 def items_of(ranking: Ranking) -> IntArray:
     """The candidates (queries, K), with item 0 where padding stands."""
-    return np.where(ranking.mask, ranking.indices, 0)
+    return ranking.indices if ranking.indices.min() >= 0 else np.where(ranking.mask, ranking.indices, 0)
 
 
 def rows_of(ranking: Ranking) -> IntArray:

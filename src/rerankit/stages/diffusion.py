@@ -19,7 +19,7 @@ from rerankit.stages.base import Stage
 from rerankit.stages.dba import others_nearest
 from rerankit.threads import in_threads
 
-_COLUMNS = 32  # queries solved together: their vectors stay in the cache
+_COLUMNS = 16  # queries solved together: their vectors stay in the cache
 
 
 class Diffusion(Stage):

@@ -63,9 +63,12 @@ class KReciprocal(Stage):
         measure = Measure(near, self.distance)
         encoded = self._encoded(joint, near, measure)
         items, queries = items_of(ranking), len(ranking)
-        jaccard = jaccard_distances(encoded[:queries], encoded[queries:], items)
+        scores = jaccard_distances(encoded[:queries], encoded[queries:], items)
         own = measure(own_scores(problem.scores, ranking), np.arange(queries)[:, None])
-        scores: FloatArray = -((1 - self.weight) * jaccard + self.weight * own)
+        # In place: with the whole gallery as candidates these two arrays are the largest there are.
+        scores *= np.float32(self.weight - 1)
+        own *= np.float32(-self.weight)
+        scores += own
         return scores
 
     def _encoded(self, joint: Joint, near: Neighbours, measure: Measure) -> Any:
@@ -95,11 +98,16 @@ class Measure:
         self.scale: FloatArray = np.where(farthest > 0, farthest, np.float32(1))
 
     def __call__(self, scores: FloatArray, rows: IntArray) -> FloatArray:
-        distances: FloatArray = self._squared(scores) / self.scale[rows]
+        distances = self._squared(scores)
+        distances /= self.scale[rows]
         return distances
 
     def _squared(self, scores: FloatArray) -> FloatArray:
-        squared: FloatArray = np.square(scores) if self.square else 2 * np.maximum(self.limit - scores, 0)
+        if self.square:
+            return np.square(scores)
+        squared: FloatArray = self.limit - scores
+        np.maximum(squared, 0, out=squared)
+        squared *= 2
         return squared
 
 
