@@ -44,7 +44,7 @@ def _pour(file: BinaryIO | gzip.GzipFile, pieces: Iterable[str]) -> None:
 def numbers(path: Path, texts: list[str], first_line: int = 1) -> NDArray[np.float64]:
     """Texts as finite numbers; the error names the line of the first that is none."""
     try:
-        values = np.array(texts, dtype=np.float64) if texts else np.empty(0)
+        values = np.fromiter(map(float, texts), np.float64, len(texts))
     except ValueError:
         bad = next(i for i, text in enumerate(texts) if not _is_number(text))
         raise FormatError(f"{path}: line {first_line + bad}: '{texts[bad]}' is not a number") from None

@@ -23,8 +23,8 @@ class TrecRunFormat(Format):
 
     def read(self, path: Path) -> Triples:
         """All lines of a run."""
-        columns = read_columns(path, 6, "query Q0 item rank score tag")
-        return Triples(columns[0], columns[2], numbers(path, columns[4]), "scores")
+        queries, items, scores = read_columns(path, 6, 4, "query Q0 item rank score tag")
+        return Triples(queries, items, numbers(path, scores), "scores")
 
     def write(self, path: Path, content: Triples) -> None:
         """Write a run; ranks count from 1 in the order of the lines."""
@@ -42,8 +42,8 @@ class TrecQrelsFormat(Format):
 
     def read(self, path: Path) -> Triples:
         """All lines of a file of judgements."""
-        columns = read_columns(path, 4, "query 0 item grade")
-        return Triples(columns[0], columns[2], numbers(path, columns[3]), "grades")
+        queries, items, grades = read_columns(path, 4, 3, "query 0 item grade")
+        return Triples(queries, items, numbers(path, grades), "grades")
 
     def write(self, path: Path, content: Triples) -> None:
         """Write judgements."""
@@ -73,18 +73,25 @@ class TrecTextFormat(Format):
         (TrecRunFormat() if content.what == "scores" else TrecQrelsFormat()).write(path, content)
 
 
-def read_columns(path: Path, count: int, layout: str) -> list[list[str]]:
-    """The columns of a file of words separated by blanks; every line must have `count` of them."""
-    rows = [line.split() for line in read_text(path).splitlines()]
-    while rows and not rows[-1]:
-        rows.pop()
-    if not rows:
+def read_columns(path: Path, count: int, value: int, layout: str) -> tuple[list[str], list[str], list[str]]:
+    """Queries, items and the column `value` of a file of words; every line must have `count` of them."""
+    lines = read_text(path).splitlines()
+    while lines and not lines[-1].strip():
+        lines.pop()
+    if not lines:
         raise FormatError(f"{path}: the file is empty; it must have lines '{layout}'")
-    bad = next((number for number, row in enumerate(rows, 1) if len(row) != count), None)
-    if bad is not None:
-        found = len(rows[bad - 1])
-        raise FormatError(f"{path}: line {bad} must have {count} columns, '{layout}' (got {found})")
-    return [list(column) for column in zip(*rows, strict=True)]
+    queries: list[str] = []
+    items: list[str] = []
+    values: list[str] = []
+    for line in lines:  # runs have millions of lines: no list of lists is kept
+        words = line.split()
+        if len(words) != count:
+            number = len(queries) + 1
+            raise FormatError(f"{path}: line {number} must have {count} columns, '{layout}' (got {len(words)})")
+        queries.append(words[0])
+        items.append(words[2])
+        values.append(words[value])
+    return queries, items, values
 
 
 def _run_lines(path: Path, content: Triples) -> Iterator[str]:
