@@ -64,6 +64,9 @@ for name in ("r.run", "r.json", "r.csv", "r.npz"):
     assert rerankit.read(name, "ranking").shape == (5, 4)
 rerankit.stage("mutual-rank").save("saved")
 assert rerankit.load("saved") == rerankit.stage("mutual-rank")
+banked = rerankit.stage("mutual-rank", bank=np.eye(7, dtype=np.float32))
+banked.save("banked")
+assert rerankit.load("banked") == banked
 for path, extra in (("a.pt", "torch"), ("a.parquet", "parquet")):
     try:
         rerankit.write(path, ranking)

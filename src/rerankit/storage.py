@@ -13,6 +13,7 @@ import yaml
 from rerankit._version import __version__
 from rerankit.errors import FormatError, InputError
 from rerankit.files import atomic
+from rerankit.formats.safetensors import SafetensorsFormat, write_tensors
 from rerankit.pipeline import Pipeline
 from rerankit.stages.base import Stage, Top, stage
 
@@ -112,18 +113,13 @@ def _decoded(value: Any, folder: Path) -> Any:
 
 
 def _write_arrays(arrays: dict[str, AnyArray], path: Path) -> None:
-    from safetensors.numpy import save_file
-
-    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
+    write_tensors(path, {name: np.ascontiguousarray(array) for name, array in arrays.items()})
 
 
 def _read_arrays(path: Path) -> dict[str, AnyArray]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
     try:
-        return dict(load_file(path))
-    except (SafetensorError, OSError) as cause:
+        return {name: np.array(array) for name, array in SafetensorsFormat().read(path).items()}
+    except (FormatError, OSError, ValueError) as cause:
         raise FormatError(f"'{path}' is not a readable safetensors file: {cause}") from cause
 
 
