@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -32,8 +33,8 @@ from rerankit.training import TrainingSettings
 
 SIZES = {
     "hidden": 64,
-    "layers": 4,
-    "heads": 4,
+    "layers": 3,
+    "heads": 2,
     "intermediate": 128,
     "positions": 16,
     "width": 64,
@@ -43,11 +44,11 @@ SIZES = {
     "image_size": 48,
     "patch_size": 12,
     "vision_layers": 2,
-    "vision_heads": 4,
+    "vision_heads": 2,
     "vision_intermediate": 128,
 }
-FILTER = TrainingSettings(epochs=6, batch_size=64, learning_rate=1e-3, warmup=50, clip_norm=1.0, device="cpu")
-DUAL = TrainingSettings(epochs=3, batch_size=16, learning_rate=1e-3, warmup=50, clip_norm=1.0, device="cpu")
+FILTER = TrainingSettings(epochs=8, batch_size=64, learning_rate=1e-3, warmup=50, clip_norm=1.0, device="cpu")
+DUAL = TrainingSettings(epochs=2, batch_size=8, learning_rate=1e-3, warmup=50, clip_norm=1.0, device="cpu")
 DEPTH = 20
 
 
@@ -79,6 +80,11 @@ def recalls(problem: Problem, ranking: Any, relevance: Relevance, depths: tuple[
     return [100 * float(np.mean(np.array(ranks) <= depth)) for depth in depths]
 
 
+def say(text: str) -> None:
+    """Progress, apart from the table."""
+    print(text, file=sys.stderr, flush=True)
+
+
 def run(data: Path, blank: str | None, seed: int) -> dict[str, Any]:
     """Train both stages on the train split and measure on val."""
     features, names, relevance = load(data, "train", blank)
@@ -88,9 +94,11 @@ def run(data: Path, blank: str | None, seed: int) -> dict[str, Any]:
     plan = Plan(("filter",), replace(FILTER, seed=seed), tune_images=("filter",), sizes=SIZES)
     stage.fit(blind, relevance, plan=plan)
     first = time.perf_counter() - began
+    say(f"stage I trained in {first:.0f} s, loss {stage.history.rows[-1]['loss']:.3f}")
     train = stage.first_stage(features, gallery_ids=names)
     stage.fit(train, relevance, plan=Plan(("dual",), replace(DUAL, seed=seed), hard_negatives=8, depth=DEPTH))
     second = time.perf_counter() - began - first
+    say(f"stage II trained in {second:.0f} s, loss {stage.history.rows[-1]['loss']:.3f}")
     features, names, relevance = load(data, "val", blank)
     problem = stage.first_stage(features, gallery_ids=names)
     before = problem.ranking(DEPTH + 1)
@@ -119,7 +127,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as spare:
         data = given.data or Path(spare)
         if not (data / "captions").is_dir():
-            write_cirr(data, split="train", queries=1024, renderings=4, seed=given.seed)
+            write_cirr(data, split="train", queries=1536, renderings=2, seed=given.seed)
             write_cirr(data, split="val", queries=400, seed=given.seed)
         CIRR(split="val", gallery=None).load(data)  # the files are what the task reads
         runs = {"both": run(data, None, given.seed)}

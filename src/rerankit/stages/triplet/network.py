@@ -123,7 +123,11 @@ class DualLayer(nn.Module):
 
     def forward(self, streams: Streams, tokens: Tensor, mask: Tensor) -> Streams:
         """`streams` two of (C · n, T, d), `tokens` (C, P, width), `mask` (C · n, 1, 1, T)."""
-        zero, one = self.attention.read_self(streams, mask)
+        return self.look(self.attention.read_self(streams, mask), tokens)
+
+    def look(self, streams: Streams, tokens: Tensor) -> Streams:
+        """What follows the self-attention."""
+        zero, one = streams
         shape, per_candidate = zero.shape, (tokens.shape[0], -1, zero.shape[-1])
         zero, one = self.crossattention.read_image((zero.view(per_candidate), one.view(per_candidate)), tokens)
         return self.feed_forward(zero.view(shape)), self.feed_forward(one.view(shape))
@@ -200,20 +204,22 @@ class DualEncoder(nn.Module):
         count, length = ids.shape
         candidates = tokens.shape[0]
         own = self.text_encoder.embeddings(ids)
-        zero, one = (x.repeat(candidates, 1, 1) for x in (states, own))
-        visible = mask.bool().repeat(candidates, 1).view(candidates * count, 1, 1, length)
-        return self._layers(zero, one, visible, tokens).view(candidates, count, -1)
-
-    def _layers(self, zero: Tensor, one: Tensor, visible: Tensor, tokens: Tensor) -> Tensor:
-        for layer in self.text_encoder.encoder.layer:
+        first, *rest = self.text_encoder.encoder.layer
+        visible = mask.bool().view(count, 1, 1, length)
+        # Until the first look at a candidate, a query is the same beside all of them.
+        zero, one = (x.repeat(candidates, 1, 1) for x in first.attention.read_self((states, own), visible))
+        zero, one = first.look((zero, one), tokens)
+        visible = visible.repeat(candidates, 1, 1, 1)
+        for layer in rest:
             zero, one = layer((zero, one), tokens, visible)
-        return torch.cat([zero[:, 0], one[:, 0]], dim=-1)
+        return torch.cat([zero[:, 0], one[:, 0]], dim=-1).view(candidates, count, -1)
 
     def pairs(self, states: Tensor, ids: Tensor, mask: Tensor, tokens: Tensor) -> Tensor:
         """Scores (B,) of each query beside the one candidate of its own row of `tokens` (B, P, width)."""
-        own = self.text_encoder.embeddings(ids)
-        fused = self._layers(states, own, mask.bool()[:, None, None, :], tokens)
-        return cast(Tensor, self.cls_head(fused)[:, 0])
+        zero, one = states, self.text_encoder.embeddings(ids)
+        for layer in self.text_encoder.encoder.layer:
+            zero, one = layer((zero, one), tokens, mask.bool()[:, None, None, :])
+        return cast(Tensor, self.cls_head(torch.cat([zero[:, 0], one[:, 0]], dim=-1))[:, 0])
 
     def forward(self, states: Tensor, ids: Tensor, mask: Tensor, tokens: Tensor) -> Tensor:
         """Scores (B, C) of every query beside every candidate; see `fuse`."""
