@@ -204,7 +204,7 @@ class DualEncoder(nn.Module):
         count, length = ids.shape
         candidates = tokens.shape[0]
         own = self.text_encoder.embeddings(ids)
-        first, *rest = self.text_encoder.encoder.layer
+        first, *rest = (cast(DualLayer, layer) for layer in self.text_encoder.encoder.layer)
         visible = mask.bool().view(count, 1, 1, length)
         # Until the first look at a candidate, a query is the same beside all of them.
         zero, one = (x.repeat(candidates, 1, 1) for x in first.attention.read_self((states, own), visible))
