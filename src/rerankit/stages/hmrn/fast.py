@@ -22,7 +22,7 @@ from rerankit.stages.hmrn.network import SLOPE, ReasoningStep, SimilarityEncoder
 
 TINY = 1e-8
 Line: TypeAlias = tuple[Tensor, Tensor]
-"""A bias and a weight ready for `torch.addmm`."""
+"""A bias and a weight, (in, out)."""
 
 
 @dataclass(frozen=True)
@@ -164,21 +164,20 @@ class Reasoning:
         count, total, dim = len(images), sum(rounds), regions.shape[2]
         context = self._buffer("asking", table, count, total, dim)
         torch.bmm(self._weights(table, rounds).transpose(0, 1), regions, out=context)
-        context.div_(torch.linalg.vector_norm(context, dim=2, keepdim=True).add_(TINY))
+        context.mul_(_inverse_length(context))
         context.sub_(torch.cat([queries[:t] for t in rounds]))
         context.mul_(context)
         local = self._buffer("local", table, count * total, self.width)
-        torch.addmm(self.local[0], context.view(count * total, dim), self.local[1], out=local)
-        length = torch.linalg.vector_norm(local, dim=1, keepdim=True).add_(TINY).view(count, total, 1)
-        local = local.view(count, total, self.width)
+        _linear(context.view(count * total, dim), self.local, local)
+        local = local.mul_(_inverse_length(local)).view(count, total, self.width)
         gap = images - searches[[t - 1 for t in rounds]][:, None]
-        first = torch.addmm(self.first[0], gap.mul_(gap).view(len(rounds) * count, dim), self.first[1])
-        first.div_(torch.linalg.vector_norm(first, dim=1, keepdim=True).add_(TINY))
+        first = _linear(gap.mul_(gap).view(len(rounds) * count, dim), self.first)
+        first.mul_(_inverse_length(first))
         nodes = self._buffer("nodes", table, count * (total + len(rounds)), self.width)
         start = 0
         for t, graph, node in zip(rounds, _graphs(nodes, rounds, count), torch.split(first, count), strict=True):
             graph[:, 0] = node
-            torch.div(local[:, start : start + t], length[:, start : start + t], out=graph[:, 1:])
+            graph[:, 1:] = local[:, start : start + t]
             start += t
         return nodes
 
@@ -195,7 +194,7 @@ class Reasoning:
     def _step(self, nodes: Tensor, graphs: list[Tensor], edge: Line, move: Line) -> None:
         """One step for every node of every round, in place: two products over all rows, edges graph by graph."""
         asking = self._buffer("asking", nodes, *nodes.shape)
-        torch.addmm(edge[0], nodes, edge[1], out=asking)
+        _linear(nodes, edge, asking)
         row = 0
         for graph in graphs:
             rows = graph.shape[0] * graph.shape[1]
@@ -204,23 +203,32 @@ class Reasoning:
             edges = torch.bmm(graph, question.transpose(1, 2)).softmax(dim=1)
             torch.bmm(edges.transpose(1, 2), graph, out=question)
             row += rows
-        torch.addmm(move[0], asking, move[1], out=nodes).relu_()
+        _linear(asking, move, nodes).relu_()
 
     def _last(self, graphs: list[Tensor]) -> Tensor:
         """The last step for node 0 only, and the score: (rounds, n)."""
-        (shift, product), (bias, moved) = self.edges[-1], self.moves[-1]
         count = len(graphs[0])
-        asking = torch.addmm(shift, torch.cat([graph[:, 0] for graph in graphs]), product)
+        asking = _linear(torch.cat([graph[:, 0] for graph in graphs]), self.edges[-1])
         for question, graph in zip(asking.view(len(graphs), count, 1, -1), graphs, strict=True):
             edges = torch.bmm(graph, question.transpose(1, 2)).softmax(dim=1)
             torch.bmm(edges.transpose(1, 2), graph, out=question)
-        final = torch.addmm(bias, asking, moved).relu_()
-        return torch.addmm(self.score[0], final, self.score[1]).sigmoid_().view(len(graphs), count)
+        final = _linear(asking, self.moves[-1]).relu_()
+        return _linear(final, self.score).sigmoid_().view(len(graphs), count)
 
 
 def _line(layer: nn.Linear) -> Line:
     """Bias and transposed weight of a linear layer, laid out for a product from the left."""
     return layer.bias.detach(), layer.weight.detach().T.contiguous()
+
+
+def _linear(rows: Tensor, line: Line, out: Tensor | None = None) -> Tensor:
+    """Rows times weight plus bias; the bias is added afterwards, which costs less than `addmm` laying it out first."""
+    return torch.mm(rows, line[1], out=out).add_(line[0])
+
+
+def _inverse_length(vectors: Tensor) -> Tensor:
+    """What to multiply vectors (…, D) by to make them of length 1: (…, 1)."""
+    return torch.linalg.vector_norm(vectors, dim=-1, keepdim=True).add_(TINY).reciprocal_()
 
 
 def _graphs(nodes: Tensor, rounds: list[int], count: int) -> list[Tensor]:
