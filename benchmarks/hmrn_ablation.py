@@ -100,7 +100,7 @@ def run(data: Path, out: Path | None, images: int) -> dict[str, Any]:
     row, curve = ablation(both, stage, relevance)
     report["ensemble"] = {**row, "cascade": curve.rows()}
     if out is not None:
-        plot_rounds(report["rounds"], out / "hmrn-rounds.png")
+        plot_rounds({"T-I, made-up images": report["rounds"]}, out / "hmrn-rounds.png")
     return report
 
 

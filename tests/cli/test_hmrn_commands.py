@@ -60,9 +60,16 @@ def test_score_writes_a_matrix_a_round_and_bench_reads_them(fitted: Path, data: 
     matrix = np.load(tmp_path / "scores" / "round-10.npy", mmap_mode="r")
     assert matrix.shape == (12, 12)
     assert np.isfinite(matrix).all()
-    benchmark = task("visual-genome", images=None, regions=10).load(data)
-    part = benchmark.parts[-1]
-    assert 0 <= benchmark.evaluate(part, matrix)["success@1"] <= 1
+    out = tmp_path / "results"
+    where = ["--scores", tmp_path / "scores", "--data", data, "-o", out, "-k", "6", *TASK]
+    rows = json.loads(run("bench", "visual-genome", *where, "-p", fitted, "--figure", "round-10/success@1", "--json"))
+    assert rows
+    (result,) = out.glob("*.json")
+    parts = json.loads(result.read_text())["parts"]
+    assert [part["name"] for part in parts] == [f"round-{t:02d}" for t in range(1, 11)]
+    (picture,) = out.glob("*.png")
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+    assert "needs scores for round-01" in fails("bench", "visual-genome", *where, "-p", fitted, "--scores", data)
 
 
 def test_score_writes_rankings_with_the_cascade(fitted: Path, data: Path, tmp_path: Path) -> None:

@@ -102,5 +102,5 @@ def test_a_picture_of_the_rounds(data: Path, tmp_path: Path) -> None:
     benchmark = small(rounds=3).load(data)
     scores = np.random.default_rng(0).random((12, 12))
     results = {part.name: benchmark.evaluate(part, Problem(scores)) for part in benchmark.parts}
-    plot_rounds(benchmark.task.summary(results, benchmark.parts), tmp_path / "rounds.png")
+    plot_rounds({"random": benchmark.task.summary(results, benchmark.parts)}, tmp_path / "rounds.png")
     assert (tmp_path / "rounds.png").read_bytes()[:4] == b"\x89PNG"

@@ -80,8 +80,14 @@ def contenders(given: Any) -> list[Contender]:
 
 
 def score_set(benchmark: Benchmark, given: Any, label: str | None = None) -> ScoreSet:
-    """Scores for every matrix: one file, array or problem, or a mapping with one for each matrix."""
+    """Scores for every matrix: one file, array or problem, or a mapping with one for each matrix.
+
+    For a task with several matrices a folder will do that has a file named after each.
+    """
     by_name = dict(given) if isinstance(given, Mapping) else None
+    if by_name is None and len(benchmark.matrices) > 1 and isinstance(given, (str, os.PathLike)):
+        by_name = _in_folder(Path(given), benchmark)
+        label = label or Path(given).name
     if by_name is None:
         if len(benchmark.matrices) > 1:
             raise InputError(
@@ -97,6 +103,14 @@ def score_set(benchmark: Benchmark, given: Any, label: str | None = None) -> Sco
     problems = {name: fitted(by_name[name], matrix, name) for name, matrix in benchmark.matrices.items()}
     sums = {name: checksum(by_name[name], problems[name]) for name in problems}
     return ScoreSet(label or _label(by_name), problems, sums)
+
+
+def _in_folder(folder: Path, benchmark: Benchmark) -> dict[str, Any] | None:
+    """Files named after the task's matrices; None when `folder` is none."""
+    if not folder.is_dir():
+        return None
+    found = {path.stem: path for path in sorted(folder.iterdir()) if not path.name.startswith(".")}
+    return {name: found[name] for name in benchmark.matrices if name in found}
 
 
 def _label(by_name: Mapping[str, Any]) -> str:

@@ -115,6 +115,8 @@ def _run(
     )
     if path is not None and partial is not None:
         result.write(path)
+        figures = {name: result.summary[name] for name in ("first", "last")}
+        benchmark.task.draw(figures, path.with_suffix(".png"))
         partial.unlink(missing_ok=True)
     return result
 

@@ -158,6 +158,13 @@ class Task(ABC):
         """The task's figures from its parts' evaluations: ``"<part or group>/<metric>"``, groups averaged."""
         return grouped(results, parts)
 
+    def draw(self, summaries: Mapping[str, Mapping[str, float]], path: Path) -> bool:
+        """Draw the figures of a result beside it; False for a task that has no picture (this is the default).
+
+        `summaries` are the task's summaries before ("first") and after ("last") re-ranking.
+        """
+        return False
+
     def get_params(self) -> dict[str, Any]:
         """The constructor arguments."""
         return dict(vars(self))

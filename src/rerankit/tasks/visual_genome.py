@@ -111,6 +111,14 @@ class VisualGenome(Task):
         """The figures of every round; the main one is the last round's."""
         return grouped(results, parts)
 
+    def draw(self, summaries: Mapping[str, Mapping[str, float]], path: Path) -> bool:
+        """R@1 over the rounds, before and after; not without matplotlib."""
+        if extras.absent("report"):
+            return False
+        names = {"first": "first stage", "last": "re-ranked"}
+        plot_rounds({names.get(name, name): summary for name, summary in summaries.items()}, path)
+        return True
+
     def write_miniature(self, data: Path, seed: int = 0) -> VisualGenome:
         """A dozen made-up scenes; `miniatures.drilldown.write_drilldown` makes more of them."""
         write_drilldown(data, train=12, val=4, test=12, seed=seed, world=World(objects=max(10, self.rounds)))
@@ -234,17 +242,22 @@ def read_regions(path: Path) -> AnyArray:
     return array
 
 
-def plot_rounds(summary: Mapping[str, float], path: str | os.PathLike[str], metric: str = "success@1") -> None:
-    """A picture of one figure over the rounds, from a summary of the task."""
+def plot_rounds(
+    summaries: Mapping[str, Mapping[str, float]], path: str | os.PathLike[str], metric: str = "success@1"
+) -> None:
+    """A picture of one figure over the rounds, a line for each labelled summary of the task."""
     extras.require("matplotlib", extra="report", purpose="the plot over rounds")
     from matplotlib.figure import Figure
 
-    found = {name.partition("/")[0]: value for name, value in summary.items() if name.endswith(f"/{metric}")}
     figure = Figure(figsize=(5, 3.4), layout="constrained")
     axes = figure.subplots()
-    rounds = sorted(found)
-    axes.plot([int(name.removeprefix("round-")) for name in rounds], [100 * found[name] for name in rounds], marker="o")
+    for label, summary in summaries.items():
+        found = {name.partition("/")[0]: value for name, value in summary.items() if name.endswith(f"/{metric}")}
+        rounds = sorted(found)
+        numbers = [int(name.removeprefix("round-")) for name in rounds]
+        axes.plot(numbers, [100 * found[name] for name in rounds], marker="o", label=label)
     axes.set(xlabel="rounds", ylabel=f"{metric}, %", title="Visual Genome multi-query")
+    axes.legend()
     with atomic(path) as temporary:
         figure.savefig(temporary, dpi=120)
 

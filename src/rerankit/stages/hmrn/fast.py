@@ -228,7 +228,8 @@ def _linear(rows: Tensor, line: Line, out: Tensor | None = None) -> Tensor:
 
 def _inverse_length(vectors: Tensor) -> Tensor:
     """What to multiply vectors (…, D) by to make them of length 1: (…, 1)."""
-    return torch.linalg.vector_norm(vectors, dim=-1, keepdim=True).add_(TINY).reciprocal_()
+    length: Tensor = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
+    return length.add_(TINY).reciprocal_()
 
 
 def _graphs(nodes: Tensor, rounds: list[int], count: int) -> list[Tensor]:
