@@ -19,6 +19,8 @@ def stages(
 
     if name is None:
         rows = [row for row in (_summary(stage) for stage in manager().stages) if row]
+        if not as_json:  # a table with every parameter would be too wide to read
+            rows = [{key: row[key] for key in row if key != "parameters"} for row in rows]
         show(rows, title="stages", as_json=as_json)
         return
     found = _details(name)
