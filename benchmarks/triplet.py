@@ -66,6 +66,10 @@ def naive_attention(self: DualAttention, weights: torch.nn.Module, x: Tensor, so
     return context.transpose(1, 2).flatten(2)
 
 
+AGREEING = 8
+"""Queries on which all orders are compared with each other."""
+
+
 class Tokens:
     """The candidates' tokens."""
 
@@ -144,9 +148,9 @@ def main() -> None:
         "candidate-major bf16": (case.candidate_major("bf16"), given.queries),
         "candidate-major int8": (case.candidate_major("int8"), given.queries),
     }
-    exact = case.query_major(range(given.queries))
+    exact = case.query_major(range(min(AGREEING, given.queries)))
     report = {"flops per pair": flops_per_pair(sizes, given.words, given.queries), "seconds per pair": {}}
-    report["agreement"] = {name: agreement(run(range(n)), exact[:n]) for name, (run, n) in runs.items()}
+    report["agreement"] = {name: agreement(run(range(len(exact))), exact) for name, (run, _) in runs.items()}
     report["seconds per pair"] = measure(runs, given.rounds)
     report["machine"] = {"threads": torch.get_num_threads(), "cores": os.cpu_count(), "torch": torch.__version__}
     show(report, given.queries)

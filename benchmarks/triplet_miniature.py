@@ -34,7 +34,7 @@ from rerankit.training import TrainingSettings
 SIZES = {
     "hidden": 64,
     "layers": 3,
-    "heads": 2,
+    "heads": 4,
     "intermediate": 128,
     "positions": 16,
     "width": 64,
@@ -44,10 +44,10 @@ SIZES = {
     "image_size": 48,
     "patch_size": 12,
     "vision_layers": 2,
-    "vision_heads": 2,
+    "vision_heads": 4,
     "vision_intermediate": 128,
 }
-FILTER = TrainingSettings(epochs=8, batch_size=64, learning_rate=1e-3, warmup=50, clip_norm=1.0, device="cpu")
+FILTER = TrainingSettings(epochs=12, batch_size=64, learning_rate=1e-3, warmup=50, clip_norm=1.0, device="cpu")
 DUAL = TrainingSettings(epochs=2, batch_size=8, learning_rate=1e-3, warmup=50, clip_norm=1.0, device="cpu")
 DEPTH = 20
 

@@ -125,6 +125,13 @@ def test_fashion_iq_end_to_end(tmp_path):
     (result,) = bench(benchmark, scores, stage, k=5)
     assert [part.queries for part in result.parts] == [4, 4, 4]
     assert "mean" in result.summary["last"]
+    stage.save(tmp_path / "stage")
+    for name, problem in scores.items():
+        np.save(tmp_path / f"{name}.npy", problem.scores.rows())
+    files = ",".join(f"{name}={tmp_path / name}.npy" for name in scores)
+    where = ["--scores", files, "-p", tmp_path / "stage", "--data", tmp_path]
+    done = CliRunner().invoke(build(), ["bench", "fashion-iq", "-k", "5", "--json", *map(str, where)])
+    assert done.exit_code == 0, done.output
 
 
 @pytest.mark.parametrize(
