@@ -53,6 +53,21 @@ def local_all_rounds(encoder: SimilarityEncoder, regions: Tensor, queries: Tenso
     return torch.stack([torch.stack([local_round(encoder, regions, q[:t]) for q in queries]) for t in rounds])
 
 
+def local_expanded(encoder: SimilarityEncoder, regions: Tensor, queries: Tensor) -> Tensor:
+    """The I-T table (rounds, searches, images) as the published code lays it out.
+
+    All regions are copied once for every search, and a round is one batched product over the copies.
+    """
+    images, size, dim = regions.shape
+    copies = regions.expand(len(queries), images, size, dim).reshape(len(queries), images * size, dim)
+    tables = []
+    for t in range(1, queries.shape[1] + 1):
+        similar = F.leaky_relu(torch.bmm(copies, queries[:, :t].transpose(1, 2)), 0.1)
+        weight = F.softmax(encoder.config.region_temperature * similar, dim=2)
+        tables.append((weight * similar).sum(dim=2).view(len(queries), images, size).mean(dim=2))
+    return torch.stack(tables)
+
+
 def joint_all_rounds(encoder: SimilarityEncoder, regions: Tensor, queries: Tensor) -> Tensor:
     """The joint score after every round, (rounds, searches, images), evaluated round by round."""
     config, tables = encoder.config, []
