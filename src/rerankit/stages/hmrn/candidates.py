@@ -60,7 +60,7 @@ def gallery_rankings(
     for rows in track(_search_blocks(searches, size, len(rounds)), "rank the gallery"):
         part = [side[rows] for side in searches]
         if depth is None or depth >= size:
-            tables = next(iter(scorer.score(images, part, rounds))).joint
+            tables = np.concatenate([block.joint for block in scorer.score(images, part, rounds)], axis=1)
             for made, table in zip(parts, tables, strict=True):
                 made.append(Ranking(*topk_dense(table, keep), gallery_size=size))
             continue

@@ -219,13 +219,19 @@ class Scorer:
     def _searches_at_once(self, images: Images, searches: Searches) -> int:
         """Searches of a block whose similarity table stays in the cache, or within the budget on a GPU."""
         row = 4 * searches.queries.shape[1] * images.regions[..., 0].numel()
-        return max(1, (CACHE_BYTES if self.device.type == "cpu" else settings.memory_budget()) // row)
+        return max(1, (CACHE_BYTES if self.device.type == "cpu" else self._budget()) // row)
+
+    def _budget(self) -> int:
+        """Bytes for the buffers of a block: the memory budget, on a GPU at least a quarter of what is free there."""
+        if self.device.type != "cuda":
+            return settings.memory_budget()
+        return max(settings.memory_budget(), int(torch.cuda.mem_get_info(self.device)[0]) // 4)
 
     def _images_at_once(self, rounds: list[int]) -> int:
         """Images of a block of the reasoning level: its buffers hold a row for each node of each round."""
         nodes = sum(t + 1 for t in rounds)
         row = 4 * nodes * 4 * max(self.config.dim, self.config.reasoning_dim)
-        fitting = max(1, settings.memory_budget() // (2 * row))
+        fitting = max(1, self._budget() // (2 * row))
         return min(fitting, max(16, 8000 // nodes)) if self.device.type == "cpu" else fitting
 
 

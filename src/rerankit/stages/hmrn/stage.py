@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from rerankit import checks
-from rerankit.arrays import AnyArray, FloatArray, IntArray
+from rerankit.arrays import AnyArray
 from rerankit.errors import InputError, NotFittedError, rule
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking, splice
@@ -217,7 +217,8 @@ class HmrnStage(Stage):
         made = []
         for base, head_scores, head_items in zip(cheap, joint, heads, strict=True):
             tail = ranking.with_scores(np.where(ranking.mask, base, -np.inf))
-            head = tail.top(depth)._like(*_ordered(head_scores, head_items))
+            named = {name: getattr(ranking, name) for name in ("gallery_size", "query_ids", "gallery_ids")}
+            head = Ranking.ordered(head_items, head_scores, **named)
             made.append(splice(head, tail).with_notes(**notes))
         return made
 
@@ -264,13 +265,6 @@ def _checked_cascade(cascade: Any) -> int | str | None:
     if isinstance(cascade, str):
         raise rule("cascade", "must be a number of candidates, None for all, or 'auto'", cascade)
     return checks.integer("cascade", cascade, least=1)
-
-
-def _ordered(scores: AnyArray, items: IntArray) -> tuple[IntArray, FloatArray]:
-    from rerankit.scores.topk import order
-
-    indices, values = order(np.where(items >= 0, scores, -np.inf).astype(np.float32), items)
-    return indices, values
 
 
 def _to_bytes(text: str) -> AnyArray:
