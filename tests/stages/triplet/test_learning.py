@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -233,3 +235,15 @@ def test_stage_two_may_have_an_image_encoder_of_its_own(tmp_path):
     stage.save(tmp_path / "stage")
     again = rerankit.load(tmp_path / "stage")
     assert again.rerank(problem, problem.ranking()) == stage.rerank(problem, problem.ranking())
+
+
+def test_tasks_reach_other_processes():
+    problem, relevance = coloured()
+    bundle = new_bundle(SIZES, [problem], 0)
+    bundle.dual = dual_from_filter(bundle.filter)
+    for task in (FilterTask(bundle, problem, relevance, READING), DualTask(bundle, problem, relevance, READING)):
+        copy = pickle.loads(pickle.dumps(task))
+        ours, theirs = (one.loss(torch.arange(4), torch.Generator().manual_seed(0)) for one in (task, copy))
+        assert {name: term.item() for name, term in ours.items()} == {
+            name: term.item() for name, term in theirs.items()
+        }

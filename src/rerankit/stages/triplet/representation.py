@@ -18,8 +18,9 @@ bring are understood too: ``captions`` for ``text``; and with a path pattern for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -61,7 +62,7 @@ def image_source(problem: Problem, side: str, bundle: Bundle, reading: Reading) 
         cache = TokenCache(reading.cache, fingerprint(encoder, transform), max_bytes=reading.cache_bytes)
     return ImageTokens(
         features[f"{side}_images"],
-        encode_with(encoder),
+        partial(encode_frozen, encoder),
         transform,
         kind=f"{side} image",
         cache=cache,
@@ -70,16 +71,12 @@ def image_source(problem: Problem, side: str, bundle: Bundle, reading: Reading) 
     )
 
 
-def encode_with(encoder: nn.Module) -> Callable[[Tensor], Tensor]:
+def encode_frozen(encoder: nn.Module, pixels: Tensor) -> Tensor:
     """Pixels (B, 3, size, size) to tokens (B, P, width), without gradients."""
     device = next(encoder.parameters()).device
-
-    def encode(pixels: Tensor) -> Tensor:
-        # A frozen encoder reads in float32 in training too, so that training sees what ranking will.
-        with torch.inference_mode(), torch.autocast(device.type, enabled=False):
-            return cast(Tensor, encoder(pixel_values=pixels.to(device)).last_hidden_state)
-
-    return encode
+    # In float32 in training too, so that training sees what ranking will.
+    with torch.inference_mode(), torch.autocast(device.type, enabled=False):
+        return cast(Tensor, encoder(pixel_values=pixels.to(device)).last_hidden_state)
 
 
 def texts_of(features: Mapping[str, Any]) -> list[str]:
