@@ -43,6 +43,10 @@ def test_a_memory_map_stays_one(tmp_path: Path) -> None:
     regions = Regions(mapped)
     assert regions.values is mapped
     assert regions.block(slice(1, 3))[0].dtype == np.float32
+    some = regions[np.array([3, 0])][np.array([1])]
+    assert some.values is mapped
+    assert some.shape == (1, 3, 2)
+    assert some.block(slice(0, 1))[0].shape == (1, 3, 2)
 
 
 def test_padding_without_a_mask_is_refused() -> None:

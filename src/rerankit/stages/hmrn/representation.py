@@ -6,6 +6,7 @@ arrays of a problem. Regions stay where they are (a memory map is read block by 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -37,8 +38,6 @@ class Regions:
     """
 
     def __init__(self, values: Any, mask: Any = None, *, counts: Any = None) -> None:
-        if isinstance(values, Regions):
-            values, counts = values.values, values.counts
         if isinstance(values, list | tuple) and not (mask is not None or counts is not None):
             values, counts = _stacked(values)
         array = to_numpy(values, "regions")
@@ -47,23 +46,27 @@ class Regions:
         if array.ndim != 3 or 0 in array.shape:
             raise rule("regions", "must have the shape (images, regions, dim) and not be empty", f"shape {array.shape}")
         self.values: AnyArray = array
+        self.rows: IntArray = np.arange(len(array))
         self.counts: IntArray | None = _counts(mask, counts, array.shape[:2], "regions")
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(images, R, D)."""
-        images, size, dim = self.values.shape
-        return images, size, dim
+        return len(self), self.values.shape[1], self.values.shape[2]
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.rows)
 
     def __getitem__(self, rows: Any) -> Regions:
-        return Regions(self.values[rows], counts=None if self.counts is None else self.counts[rows])
+        """Some images; their vectors stay where they are until a block of them is read."""
+        chosen = copy.copy(self)
+        chosen.rows = self.rows[rows]
+        chosen.counts = None if self.counts is None else self.counts[rows]
+        return chosen
 
     def block(self, rows: slice) -> tuple[FloatArray, IntArray]:
         """Some images' vectors in float32, checked, and their counts."""
-        values = np.asarray(self.values[rows], dtype=np.float32)
+        values = np.asarray(self.values[self.rows[rows]], dtype=np.float32)
         counts = np.full(len(values), self.shape[1]) if self.counts is None else self.counts[rows]
         check_finite(values.reshape(len(values), -1), "regions", rows.start or 0)
         if self.counts is None:
