@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from rerankit.extras import EXTRAS
 
 # No deadline: a busy machine is not a failure. Under continuous integration the drawn examples are the same each
 # time, so that a change is judged by what it changes; everywhere else new ones are drawn.
@@ -14,6 +18,7 @@ settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
+OPTIONAL = {module for modules in EXTRAS.values() for module in modules}
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
@@ -31,6 +36,21 @@ def shared() -> Path:
     if folder is None:
         pytest.skip("no folder of real data; set RERANKIT_SHARED to one that has realdata/")
     return folder
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """A test that needs an optional package which is not installed is skipped and says so."""
+    try:
+        return (yield)
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            name = (getattr(cause, "name", None) or "").partition(".")[0]
+            if isinstance(cause, ImportError) and name in OPTIONAL and find_spec(name) is None:
+                pytest.skip(f"{name} is not installed")
+            cause = cause.__cause__
+        raise
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import pytest
 
 import rerankit
 from rerankit import Pipeline, Problem, Stage, rerank, stage
-from rerankit.errors import FormatError, InputError, StageError, UnmetNeedError
+from rerankit.errors import FormatError, InputError, MissingExtraError, StageError, UnmetNeedError
 from strategies import distinct
 
 
@@ -187,3 +187,16 @@ def test_damaged_arrays_are_refused(tmp_path):
     (tmp_path / "s" / "bank.safetensors").write_bytes(b"short")
     with pytest.raises(FormatError, match="is not a readable safetensors file"):
         rerankit.load(tmp_path / "s")
+
+
+def test_a_stage_without_its_package_says_what_to_install() -> None:
+    class Torchless(Stage):
+        name = "torchless"
+
+        def rescore(self, problem, ranking):
+            raise ModuleNotFoundError("No module named 'transformers.models'", name="transformers.models")
+
+    with pytest.raises(
+        MissingExtraError, match=r"'torchless' needs the package 'transformers'.*rerankit\[triplet\]"
+    ):
+        rerank([[0.1, 0.2]], Torchless())

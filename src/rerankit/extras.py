@@ -36,11 +36,26 @@ def require(module: str, *, extra: str, purpose: str | None = None) -> ModuleTyp
         # A package that is present but broken must not be reported as absent.
         if find_spec(module.partition(".")[0]) is not None:
             raise MissingExtraError(f"'{module}' is installed but fails to import: {cause}") from cause
-        wanted = f"{purpose} needs" if purpose else "this needs"
-        raise MissingExtraError(
-            f"{wanted} the package '{module.partition('.')[0]}', which is not installed: "
-            f"pip install 'rerankit[{extra}]'"
-        ) from cause
+        raise _missing(module.partition(".")[0], extra, purpose or "this") from cause
+
+
+def explained(error: ImportError, purpose: str) -> MissingExtraError | None:
+    """The error with the install line for an import that failed on an extra's package, or None for any other.
+
+    >>> explained(ModuleNotFoundError("No module named 'torch'", name="torch"), "stage 'pillar'")
+    MissingExtraError("stage 'pillar' needs the package 'torch', which is not installed: pip install 'rerankit[torch]'")
+    """
+    name = (error.name or "").partition(".")[0]
+    extra = next((extra for extra, modules in EXTRAS.items() if name in modules), None)
+    if extra is None or not isinstance(error, ModuleNotFoundError):
+        return None
+    return _missing(name, extra, purpose)
+
+
+def _missing(module: str, extra: str, purpose: str) -> MissingExtraError:
+    return MissingExtraError(
+        f"{purpose} needs the package '{module}', which is not installed: pip install 'rerankit[{extra}]'"
+    )
 
 
 def absent(extra: str) -> list[str]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from rerankit.errors import InputError, RerankitError, StageError, UnmetNeedError
 from rerankit.events import Event, emit
+from rerankit.extras import explained
 from rerankit.plugins import manager
 from rerankit.problem import Problem, as_problem
 from rerankit.ranking import Ranking
@@ -148,6 +149,9 @@ def _run(one: Stage, problem: Problem, ranking: Ranking) -> Ranking:
         result = one.rerank(problem, ranking)
     except RerankitError:
         raise
+    except ImportError as cause:
+        told = explained(cause, f"stage '{one.name}'")
+        raise told or StageError(f"{where}, failed: {type(cause).__name__}: {cause}") from cause
     except Exception as cause:
         raise StageError(f"{where}, failed: {type(cause).__name__}: {cause}") from cause
     if not isinstance(result, Ranking):

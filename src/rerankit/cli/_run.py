@@ -16,6 +16,7 @@ import typer
 from rerankit import errors
 from rerankit.cli._output import complain
 from rerankit.cli._progress import bars
+from rerankit.extras import explained
 
 EXIT_CODES: dict[type[BaseException], int] = {
     errors.MissingExtraError: 3,
@@ -70,6 +71,8 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
 
 def _explain(error: Exception) -> int:
     """Print one line about an error and return the exit code."""
+    if isinstance(error, ImportError) and not isinstance(error, errors.RerankitError):
+        error = explained(error, "this command") or error
     code = next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), None)
     if code is not None:
         complain(str(error))
