@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metrics.naive import ORACLES, expected
+from metric_oracles import ORACLES, expected
 from rerankit import ListScores, Problem, Ranking, Relevance
 from rerankit.errors import InputError
 from rerankit.metrics import evaluate, evaluate_both
@@ -97,6 +97,27 @@ def test_both_directions_in_one_pass_are_the_two_directions() -> None:
             np.testing.assert_allclose(both.forward.per_query[name], forward.per_query[name])
             np.testing.assert_allclose(both.reverse.per_query[name], reverse.per_query[name])
         assert both.rsum == forward["rsum"] + reverse["rsum"]
+
+
+@pytest.mark.parametrize("depth", [None, 3])
+def test_a_transposed_matrix_scores_what_its_copy_scores(depth: int | None) -> None:
+    for seed in range(3):
+        scores, _, _, relevance = made(seed, queries=9, gallery=7)
+        turned, copied = (Problem(each) for each in (np.asfortranarray(scores), scores))
+        assert not turned.scores.array.flags.c_contiguous  # type: ignore[attr-defined]
+        for ties in ("expected", "optimistic", "index"):
+            results = []
+            for problem in (turned, copied):
+                ranked = problem if depth is None else problem.ranking(depth)
+                results.append(dict(evaluate(ranked, relevance, NAMES, ties=ties, tail=problem)))
+            assert results[0] == results[1]
+
+
+def test_both_directions_leave_the_same_items_out() -> None:
+    scores, _, _, relevance = made(5)
+    reverse = Relevance.from_lists([[0], [1], [2], [3], [4], [5], [0]], 6, excluded=[[1, 2], [], [0], [5], [], [], []])
+    both = evaluate_both(scores, relevance, NAMES, reverse=reverse)
+    assert dict(both.reverse) == dict(evaluate(scores.T.copy(), reverse, NAMES))
 
 
 def test_one_pass_over_columns_with_several_relevant_rows() -> None:

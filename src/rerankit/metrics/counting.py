@@ -83,10 +83,12 @@ class RowCounter:
 
     def _take_away(self, row: NDArray[Any], gone: IntArray, items: IntArray, values: NDArray[Any], span: slice) -> None:
         scores = row[gone]
-        same = scores == values[:, None]
-        self._above[span] -= np.count_nonzero(scores > values[:, None], axis=1)
-        self._tied[span] -= np.count_nonzero(same, axis=1)
-        self._before[span] -= np.count_nonzero(same & (gone < items[:, None]), axis=1)
+        for place, (item, value) in enumerate(zip(items, values, strict=True), span.start):
+            same = scores == value
+            self._above[place] -= np.count_nonzero(scores > value)
+            self._tied[place] -= np.count_nonzero(same)
+            if self.index:
+                self._before[place] -= np.count_nonzero(same & (gone < item))
 
     def counts(self) -> Counts:
         """What was counted."""
@@ -94,14 +96,14 @@ class RowCounter:
 
 
 class ColumnCounter:
-    """Counts along columns while rows pass by: one list of wanted rows per column.
+    """Counts along columns while rows pass by: one list of wanted rows per column; `removed` rows count for nothing.
 
     The p-th wanted item of every column makes one row of thresholds. Comparing a block with it and adding
     the mask up over rows, as bytes, is all the work.
     """
 
-    def __init__(self, wanted: Lists, matrix: NDArray[Any]) -> None:
-        self.wanted = wanted
+    def __init__(self, wanted: Lists, removed: Lists, matrix: NDArray[Any]) -> None:
+        self.wanted, self.removed, self._matrix = wanted, removed, matrix
         counts, columns = wanted.counts, wanted.queries
         level = np.arange(len(columns)) - np.repeat(wanted.indptr[:-1], counts)
         self._spots = (level, columns)
@@ -137,7 +139,35 @@ class ColumnCounter:
         """What was counted; ties before an item are not known here."""
         self._flush()
         above, upto = (totals[self._spots] for totals in self._totals)
+        if len(self.removed.items):
+            for span in self._spans():
+                lost_above, lost_upto = self._lost(span)
+                above[span] -= lost_above
+                upto[span] -= lost_upto
         return Counts(above, upto - above, np.zeros_like(above))
+
+    def _spans(self) -> Iterator[slice]:
+        """Wanted items in groups that have about as many removed items beside them as fit a block."""
+        ends = np.cumsum(self.removed.counts[self.wanted.queries])
+        if len(ends):
+            cuts = np.searchsorted(ends, np.arange(0, ends[-1] + 1, CACHE_BYTES))
+            for low, high in pairwise([*np.unique(cuts).tolist(), len(ends)]):
+                yield slice(low, high)
+
+    def _lost(self, span: slice) -> tuple[IntArray, IntArray]:
+        """Removed items above, and not below, each of some wanted items."""
+        columns = self.wanted.queries[span]
+        counts = self.removed.counts[columns]
+        owner = np.repeat(np.arange(len(columns)), counts)
+        inside = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+        rows = self.removed.items[self.removed.indptr[columns][owner] + inside]
+        scores = self._matrix[rows, columns[owner]]
+        values = self._matrix[self.wanted.items[span], columns][owner]
+        size = len(columns)
+        return (
+            np.bincount(owner[scores > values], minlength=size),
+            np.bincount(owner[scores >= values], minlength=size),
+        )
 
 
 def check_finite(block: NDArray[Any], start: int, argument: str = "scores") -> None:

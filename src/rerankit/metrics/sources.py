@@ -14,7 +14,7 @@ from rerankit.metrics.places import Places, Ties, places
 from rerankit.metrics.positions import list_counts, positions
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
-from rerankit.scores import ListScores, Scores
+from rerankit.scores import DenseScores, ListScores, Scores
 
 
 def opened(ranked: Any) -> Any:
@@ -22,6 +22,8 @@ def opened(ranked: Any) -> Any:
     if isinstance(ranked, Ranking):
         return ranked
     scores = ranked.scores if isinstance(ranked, Problem) else ranked
+    if isinstance(scores, DenseScores) and scores.array.dtype == np.float32:
+        return scores.array
     if all(callable(getattr(scores, name, None)) for name in ("rows", "pairs", "topk")):
         return scores if scores.complete else _listed(scores)
     return real_matrix(scores, "scores")
@@ -66,9 +68,22 @@ def places_of(ranked: Any, truth: Truth, ties: Ties = "expected", tail: Any = No
 
 def row_counts(source: Any, wanted: Lists, removed: Lists, ties: Ties) -> Counts:
     """Counts of wanted items along rows of complete scores."""
-    counter = RowCounter(wanted, removed, source.shape[1], ties == "index")
-    count(source, counter)
-    return counter.counts()
+    if _is_turned(source) and _fits_one_pass(wanted, ties):
+        columns = ColumnCounter(wanted, removed, source.T)
+        count(source.T, columns)
+        return columns.counts()
+    rows = RowCounter(wanted, removed, source.shape[1], ties == "index")
+    count(source, rows)
+    return rows.counts()
+
+
+def _is_turned(source: Any) -> bool:
+    """Whether reading the transposed array is reading memory in its order."""
+    return isinstance(source, np.ndarray) and source.T.flags.c_contiguous and not source.flags.c_contiguous
+
+
+def _fits_one_pass(wanted: Lists, ties: Ties) -> bool:
+    return ties != "index" and int(wanted.counts.max(initial=0)) <= MOST_LEVELS
 
 
 def _fill_tail(
@@ -78,7 +93,9 @@ def _fill_tail(
     if isinstance(tail, Ranking) or size_of(tail) != size_of(head):
         raise InputError(f"'tail' must be complete scores of shape {size_of(head)} (got {size_of(tail)})")
     rows = np.repeat(np.arange(len(head)), head.mask.sum(axis=1))
-    keys = np.union1d(rows * truth.gallery + head.indices[head.mask], truth.excluded.keys(truth.gallery))
+    keys = np.concatenate([rows * truth.gallery + head.indices[head.mask], truth.excluded.keys(truth.gallery)])
+    keys.sort()
+    keys = keys[np.diff(keys, prepend=-1) > 0]  # an excluded item of the head counts once
     ends = np.searchsorted(keys, np.arange(truth.queries + 1) * truth.gallery)
     removed = Lists(ends.astype(np.int64), keys % truth.gallery)
     wanted = truth.relevant.keep(~listed)
@@ -92,11 +109,10 @@ def _fill_tail(
 
 def both_places(matrix: Any, truth: Truth, reverse: Truth, ties: Ties = "expected") -> tuple[Places, Places]:
     """Places along the rows and along the columns of one matrix, in one pass over it where that is possible."""
-    simple = isinstance(matrix, np.ndarray) and ties != "index" and not len(reverse.excluded.items)
-    if not simple or reverse.relevant.counts.max(initial=0) > MOST_LEVELS:
+    if not isinstance(matrix, np.ndarray) or not _fits_one_pass(reverse.relevant, ties):
         return places_of(matrix, truth, ties), places_of(matrix.T, reverse, ties)
     rows = RowCounter(truth.relevant, truth.excluded, matrix.shape[1])
-    columns = ColumnCounter(reverse.relevant, matrix)
+    columns = ColumnCounter(reverse.relevant, reverse.excluded, matrix)
     count(matrix, rows, columns)
     return (
         places(truth, truth.relevant.queries, rows.counts(), truth.grades, ties),

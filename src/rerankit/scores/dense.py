@@ -51,6 +51,11 @@ class DenseScores:
         return self._array.shape[0], self._array.shape[1]
 
     @property
+    def array(self) -> AnyArray:
+        """The matrix as given, read-only and in its own dtype; a transposed one is a transposed view."""
+        return self._array
+
+    @property
     def T(self) -> DenseScores:  # noqa: N802
         return self._view(self._array.T)
 

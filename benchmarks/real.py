@@ -1,0 +1,367 @@
+"""Every stage on every set of real data that satisfies its needs, controls included; writes docs/benchmarks.md.
+
+    OMP_NUM_THREADS=2 python benchmarks/real.py --data ../shared/realdata --write docs/benchmarks.md
+
+Parameters are chosen on the validation split of the COCO captions and nowhere else, trained stages are fitted on its
+training split, and the test is looked at once. Finished runs in --out are not repeated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+import rerankit
+from rerankit import Problem, Relevance, Stage
+from rerankit.bench import Contender, Result, ScoreSet, bench, compare_results, contender, score_set, tune
+from rerankit.errors import RerankitError
+from rerankit.measure import machine
+from rerankit.statistics import Comparison
+from rerankit.statistics.render import markdown
+from rerankit.tasks import Benchmark, Card, DataFile, Matrix, Part, Task
+
+METRICS = ("success@1", "success@5", "success@10", "median_rank", "rsum")
+SPACES: dict[str, dict[str, list[Any]]] = {
+    "alpha-qe": {"neighbours": [1, 3, 10], "alpha": [1.0, 3.0, 10.0]},
+    "consensus": {"sharpness": [10.0, 15.0, 20.0]},
+    "csls": {"k": [3, 10, 30]},
+    "dba": {"neighbours": [1, 3, 10], "alpha": [3.0, 10.0]},
+    "diffusion": {"neighbours": [10, 50], "alpha": [0.9, 0.99]},
+    "dual-is": {"beta": [5.0, 10.0, 20.0], "gallery_beta": [5.0, 10.0, 20.0]},
+    "dual-softmax": {"beta": [5.0, 10.0, 20.0, 40.0]},
+    "gnn": {"k1": [10, 26], "k2": [3, 7]},
+    "inverted-softmax": {"beta": [5.0, 10.0, 20.0, 40.0]},
+    "k-reciprocal": {"k1": [10, 20], "weight": [0.3, 0.6, 0.9]},
+    "mutual-neighbours": {"k": [10, 20, 40]},
+    "mutual-rank": {"weight": [0.25, 0.5, 1.0]},
+    "nnn": {"neighbours": [4, 16, 64], "alpha": [0.5, 0.75, 1.0]},
+    "qb-norm": {"beta": [5.0, 10.0, 20.0, 40.0], "k": [1, 10]},
+    "sinkhorn": {"beta": [10.0, 20.0, 40.0]},
+}
+OTHER_INPUTS = {
+    "cross-encoder": "reads texts or pictures with a large model",
+    "hmrn": "reads regions of pictures",
+    "top": "wraps another stage",
+    "triplet": "reads pictures or tokens",
+}
+
+
+class Arrays(Task):
+    """A task whose data is at hand."""
+
+    def __init__(self, name: str, title: str, parts: tuple[Part, ...], shape: tuple[int, int]) -> None:
+        self.name, self.title, self.made, self.shape = name, title, parts, shape
+
+    @property
+    def card(self) -> Card:  # type: ignore[override]
+        main = "rsum" if len(self.made) > 1 else f"{self.made[0].name}/success@1"
+        plain = ("see README", "see README", "as given", "test", "both")
+        return Card(self.name, self.title, *plain, METRICS, main)
+
+    files: ClassVar[tuple[DataFile, ...]] = ()  # type: ignore[misc]
+
+    def read(self, data: Path) -> Benchmark:
+        matrix = Matrix(range(self.shape[0]), range(self.shape[1]))
+        return Benchmark(self, {"scores": matrix}, self.made, self.name)
+
+    def get_params(self) -> dict[str, Any]:
+        return {}
+
+    def write_miniature(self, data: Path, seed: int = 0) -> Task:
+        raise NotImplementedError("real data has no miniature")
+
+    def summary(self, results: Mapping[str, Any], parts: Sequence[Part]) -> dict[str, float]:
+        figures = super().summary(results, parts)
+        return {**figures, "rsum": sum(value for name, value in figures.items() if name.endswith("/rsum"))}
+
+
+@dataclass
+class RealSet:
+    """One set of real data: benchmark and scores; training data where there is some."""
+
+    title: str
+    note: str
+    benchmark: Benchmark
+    scores: list[ScoreSet]
+    train: tuple[Problem, Relevance] | None = None
+    results: list[Result] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def problem(self) -> Problem:
+        return self.scores[0].problems["scores"]
+
+
+def two_sided(name: str, title: str, owner: np.ndarray, images: int) -> Benchmark:
+    relevance = Relevance.from_labels(np.arange(images), owner)
+    parts = (Part("image-to-text", relevance), Part("text-to-image", relevance.reversed(), reverse=True))
+    return Arrays(name, title, parts, (images, len(owner))).read(Path())
+
+
+def coco_captions(data: Path) -> tuple[RealSet, RealSet]:
+    """The test split and the validation split, both with the training split as bank."""
+    splits = {name: np.load(data / "coco_captions" / f"{name}.npz") for name in ("train", "val", "test")}
+    vectors = {name: [split[side].astype(np.float32) for side in ("image", "text")] for name, split in splits.items()}
+    banks = {"query_bank": vectors["train"][0], "gallery_bank": vectors["train"][1]}
+    train = (
+        Problem.from_embeddings(*vectors["train"]),
+        Relevance.from_labels(np.arange(len(vectors["train"][0])), splits["train"]["image_of_text"]),
+    )
+    made = []
+    for name in ("test", "val"):
+        benchmark = two_sided(f"coco-captions-{name}", name, splits[name]["image_of_text"], len(vectors[name][0]))
+        scores = score_set(benchmark, Problem.from_embeddings(*vectors[name], **banks), "MiniLM")
+        note = (
+            "1,500 pictures, each known by one caption, and the 6,000 captions of four other people; 3,000 other "
+            "items are the bank and the training set, 500 chose the parameters."
+        )
+        made.append(RealSet("COCO captions, MiniLM sentence vectors", note, benchmark, [scores], train))
+    return made[0], made[1]
+
+
+def clip500(data: Path, control: bool) -> RealSet:
+    front = "control_" if control else ""
+    image, text, owner = (
+        np.load(data / "coco_clip500" / f"{front}{name}.npy") for name in ("image", "text", "image_of_text")
+    )
+    name = "coco-clip500-control" if control else "coco-clip500"
+    benchmark = two_sided(name, name, owner, len(image))
+    scores = score_set(benchmark, Problem.from_embeddings(image, text), "CLIP ViT-B/16")
+    if control:
+        return RealSet(
+            "Control: the same pairs, untrained network",
+            "Nothing is to be found here; a gain would be a leak.",
+            benchmark,
+            [scores],
+        )
+    note = "500 pairs without a bank: stages that look at other queries look at the test's. Intervals are about ±4."
+    return RealSet("COCO pairs, CLIP ViT-B/16", note, benchmark, [scores])
+
+
+def sped(data: Path) -> RealSet:
+    folder = data / "sped"
+    relevant = json.loads((folder / "relevant.json").read_text())
+    lists = [relevant[str(row)] for row in range(len(relevant))]
+    files = sorted(folder.glob("*.npy"))
+    shape = np.load(files[0], mmap_mode="r").shape
+    part = Part("place", Relevance.from_lists(lists, shape[1]))
+    benchmark = Arrays("sped", "SPED", (part,), (shape[0], shape[1])).read(folder)
+    scores = [score_set(benchmark, np.load(file), file.stem) for file in files]
+    note = (
+        "607 places in two seasons under ten backbones; only the scores are known. Every place occurs once on each "
+        "side, which methods that balance both sides are made for."
+    )
+    return RealSet("SPED, ten place-recognition backbones", note, benchmark, scores)
+
+
+def untrained(given: RealSet) -> Iterator[Stage]:
+    """Every stage that runs on the set as it is; the others with the reason."""
+    for name in rerankit.stages_available():
+        if name in OTHER_INPUTS:
+            given.skipped[name] = OTHER_INPUTS[name]
+            continue
+        made = rerankit.stage(name)
+        faults = made.unmet(given.problem)
+        if "weights" in made.needs:
+            continue
+        if faults:
+            given.skipped[name] = faults[0].partition(": ")[0].partition("needs ")[2]
+            continue
+        yield made
+        if given.problem.query_bank is not None and "bank" in made.parameters():
+            yield made.clone(bank="queries")
+
+
+def label(made: Stage) -> str:
+    return f"{made.name}, test queries" if made.get_params().get("bank") == "queries" else made.name
+
+
+def chosen(made: Stage, validation: RealSet, k: int) -> tuple[Contender, Any]:
+    """The stage with the parameters that validation likes best."""
+    given = contender(made, label(made))
+    if made.name not in SPACES:
+        return given, None
+    found = tune(given, SPACES[made.name], validation.benchmark, validation.scores[0], k=k)
+    return found.contender, found.record
+
+
+def fitted(name: str, given: RealSet, validation: RealSet, folder: Path) -> dict[str, Stage]:
+    """A trained stage for each direction, fitted once and kept in a folder."""
+    place = folder / "weights" / name
+    ways = ("image-to-text", "text-to-image")
+    if all((place / way).is_dir() for way in ways):
+        return {way: rerankit.load(place / way) for way in ways}
+    assert given.train is not None
+    problem, relevance = given.train
+    held = validation.problem, validation.benchmark.parts[0].relevance
+    made = rerankit.stage(name)
+    if hasattr(made, "reversed"):
+        made.fit(problem, relevance, validation=held)  # type: ignore[attr-defined]
+        both = {ways[0]: made, ways[1]: made.reversed()}
+    else:
+        both = {
+            ways[0]: made.fit(problem, relevance),  # type: ignore[attr-defined]
+            ways[1]: rerankit.stage(name).fit(problem.reversed(), relevance.reversed()),  # type: ignore[attr-defined]
+        }
+    for way, each in both.items():
+        each.save(place / way)
+    return both
+
+
+class TwoWays(Stage):
+    """A stage of its own for each direction, told apart by the sizes of both sides."""
+
+    name = "two-ways"
+
+    def __init__(self, forward: Stage, backward: Stage) -> None:
+        self.forward, self.backward = forward, backward
+
+    def _one(self, problem: Problem) -> Stage:
+        return self.forward if problem.shape[0] <= problem.shape[1] else self.backward
+
+    def is_transductive(self, problem: Problem) -> bool:
+        return self._one(problem).is_transductive(problem)
+
+    def rerank(self, problem: Problem, ranking: Any) -> Any:
+        return self._one(problem).rerank(problem, ranking)
+
+    def get_weights(self) -> dict[str, Any]:
+        return {
+            f"{way}.{name}": array
+            for way, one in (("forward", self.forward), ("backward", self.backward))
+            for name, array in one.get_weights().items()
+        }
+
+    def __repr__(self) -> str:
+        return repr(self.forward)
+
+
+def run_coco(test: RealSet, validation: RealSet, k: int, out: Path, trained: Sequence[str]) -> None:
+    for made in untrained(test):
+        each, record = chosen(made, validation, k)
+        tuning = None if record is None else {each.label: record}
+        test.results += bench(test.benchmark, test.scores, each, k=k, out=out, tuning=tuning)
+    for name in trained:
+        ways = fitted(name, test, validation, out)
+        each = contender(TwoWays(*ways.values()), name)
+        test.results += bench(test.benchmark, test.scores, each, k=k, out=out)
+
+
+def run_defaults(given: RealSet, k: int, out: Path) -> None:
+    for made in untrained(given):
+        try:
+            given.results += bench(given.benchmark, given.scores, contender(made, label(made)), k=k, out=out)
+        except RerankitError as error:
+            given.skipped[made.name] = str(error)
+
+
+def two_sided_table(given: RealSet) -> str:
+    """R@1 with marks, R@5, R@10 of both directions, rSum, seconds, flags."""
+    tables = compare_results(given.results, metrics=["success@1"])
+    rows = [_row("first stage", given.results[0].summary["first"], None, tables)]
+    rows += [
+        _row(each.label, each.summary["last"], each, tables)
+        for each in sorted(given.results, key=lambda each: -each.summary["last"]["rsum"])
+    ]
+    ceiling = given.results[0].summary["ceiling"]
+    rows.append(_row("best order of the candidates", ceiling, None, {}))
+    ways = [f"{way} R@{k}" for way in ("i→t", "t→i") for k in (1, 5, 10)]
+    return markdown(["stage", "parameters", *ways, "rSum", "Δ R@1 i→t", "Δ R@1 t→i", "seconds", "flags"], rows)
+
+
+def _row(name: str, figures: Mapping[str, float], result: Result | None, tables: Mapping[str, Comparison]) -> list[str]:
+    cells, between = [], []
+    for way in ("image-to-text", "text-to-image"):
+        cell = next((c for c in tables[way].cells if c.system == name and c.p is not None), None) if tables else None
+        for k in (1, 5, 10):
+            mark = f" {cell.mark}" if cell is not None and k == 1 and cell.mark else ""
+            cells.append(f"{100 * figures[f'{way}/success@{k}']:.2f}{mark}")
+        low, high = (cell.difference_interval or (0, 0)) if cell is not None else (0, 0)
+        between.append("" if cell is None else f"{100 * low:+.2f} … {100 * high:+.2f}")
+    if result is None:
+        return [name, "", *cells, f"{figures['rsum']:.1f}", *between, "", ""]
+    flags = ", ".join(flag for flag, on in result.flags.items() if on)
+    params = "" if result.tuning is None else _shown(result.tuning["chosen"])
+    return [name, params, *cells, f"{figures['rsum']:.1f}", *between, f"{result.seconds:.2f}", flags]
+
+
+def _shown(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value:g}" for name, value in values.items())
+
+
+def sped_table(given: RealSet) -> str:
+    """Mean over backbones, NetVLAD, and on how many backbones a stage is significantly better or worse."""
+    by_stage: dict[str, list[Result]] = {}
+    for each in given.results:
+        by_stage.setdefault(each.label, []).append(each)
+    first = next(iter(by_stage.values()))
+    means = [np.mean([r.summary["first"][f"place/success@{k}"] for r in first]) for k in (1, 5)]
+    vlad = next(r for r in first if r.scores["label"] == "NetVLAD").summary["first"]["place/success@1"]
+    rows = [["first stage", *(f"{100 * value:.2f}" for value in means), f"{100 * vlad:.2f}", "", "", ""]]
+    for name, found in by_stage.items():
+        values = [np.mean([r.summary["last"][f"place/success@{k}"] for r in found]) for k in (1, 5)]
+        vlad = next(r for r in found if r.scores["label"] == "NetVLAD").summary["last"]["place/success@1"]
+        marks = [compare_results([each], metrics=["success@1"])["place"].cells[-1].mark for each in found]
+        counts = f"{marks.count('+')} / {marks.count('−')}"
+        flags = ", ".join(flag for flag, on in found[0].flags.items() if on)
+        seconds = sum(each.seconds for each in found)
+        figures = [f"{100 * value:.2f}" for value in (*values, vlad)]
+        rows.append([name, *figures, counts, f"{seconds:.2f}", flags])
+    rows[1:] = sorted(rows[1:], key=lambda row: -float(row[1]))
+    return markdown(["stage", "mean R@1", "mean R@5", "NetVLAD R@1", "better / worse of 10", "seconds", "flags"], rows)
+
+
+def page(sets: Sequence[RealSet], k: int) -> str:
+    here = machine()
+    versions = ", ".join(f"{name} {here[name]}" for name in ("numpy", "scipy", "torch") if name in here)
+    lines = [
+        "# Benchmarks on real data",
+        "",
+        f"Measured on {date.today().isoformat()} with `benchmarks/real.py` on {here['cores']} cores ({here['cpu']}; "
+        f"{versions}). Every stage of rerankit on every set that satisfies its needs; R@k is success@k in percent, "
+        f"ties count as their expected value, the first {k} candidates are re-ranked. **+** and **−** mark R@1 that is "
+        "significantly better or worse than the first stage (paired randomisation test, Holm's correction over the "
+        "table and the direction, 5 %); Δ is the 95 % interval of the difference (paired bootstrap).",
+        "",
+        "Flags: *transductive* looks at the other test queries, *bank* at other queries that are not under test, "
+        "*labels* was fitted with labels of the training split. A transductive figure is one for a batch of queries: "
+        "a single query on its own cannot have it.",
+    ]
+    for given in sets:
+        table = sped_table(given) if given.benchmark.task.card.name == "sped" else two_sided_table(given)
+        lines += ["", f"## {given.title}", "", given.note, "", table]
+        if given.skipped:
+            reasons = "; ".join(f"`{name}` ({why})" for name, why in sorted(given.skipped.items()))
+            lines += ["", f"Not run: {reasons}."]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of the real data")
+    parser.add_argument("--out", type=Path, default=Path("results/real"), help="results and fitted weights")
+    parser.add_argument("--write", type=Path, help="page to write")
+    parser.add_argument("--fit", nargs="*", default=["calibrate", "learned-fusion", "pillar-small", "pillar-plus"])
+    parser.add_argument("-k", type=int, default=100)
+    given = parser.parse_args()
+    test, validation = coco_captions(given.data)
+    run_coco(test, validation, given.k, given.out, given.fit)
+    others = [clip500(given.data, control) for control in (False, True)] + [sped(given.data)]
+    for each in others:
+        run_defaults(each, given.k, given.out)
+    text = page([test, *others], given.k)
+    if given.write:
+        given.write.write_text(text, encoding="utf-8")
+    else:
+        print(text)
+
+
+if __name__ == "__main__":
+    main()
