@@ -16,17 +16,12 @@ class Cells:
     `rows`, `columns` and `scores` have one entry for each cell.
     """
 
-    def __init__(self, scores: Scores, keys: IntArray) -> None:
-        self.shape = scores.shape
-        self.keys = keys
-        self.rows, self.columns = np.divmod(keys, self.shape[1])
-        found = scores.pairs(self.rows, self.columns)
-        known = np.isfinite(found)
-        if not known.all():
-            self.keys, self.rows, self.columns = keys[known], self.rows[known], self.columns[known]
-            found = found[known]
-        self.scores: FloatArray = found
-        self.starts = np.searchsorted(self.rows, np.arange(self.shape[0] + 1))
+    def __init__(self, keys: IntArray, scores: FloatArray, shape: tuple[int, int]) -> None:
+        known = np.isfinite(scores)
+        self.keys, self.scores = (keys, scores) if known.all() else (keys[known], scores[known])
+        self.shape = shape
+        self.rows, self.columns = np.divmod(self.keys, shape[1])
+        self.starts = np.searchsorted(self.rows, np.arange(shape[0] + 1))
 
     @classmethod
     def best(cls, scores: Scores, depth: int | None, also: IntArray | None = None) -> Cells:
@@ -35,17 +30,24 @@ class Cells:
         `also` names items (rows, k) whose cells are kept in any case.
         """
         rows, columns = scores.shape
-        parts = []
         if isinstance(scores, ListScores):
-            parts.append(scores.keys)
-        elif depth is None or depth >= max(rows, columns):
-            return cls(scores, np.arange(rows * columns))
-        else:
-            down = scores.T.topk(depth)[0]
-            parts += [_keys(scores.topk(depth)[0], columns), (down * columns + np.arange(columns)[:, None]).reshape(-1)]
+            return cls(scores.keys, scores.values, scores.shape)
+        if depth is None or depth >= max(rows, columns):
+            return cls(np.arange(rows * columns), scores.rows().reshape(-1), scores.shape)
+        across, forward = scores.topk(depth)
+        down, backward = scores.T.topk(depth)
+        down_keys = (down * columns + np.arange(columns)[:, None]).reshape(-1)
+        keys = np.concatenate([_keys(across, columns), down_keys])
+        values = np.concatenate([forward.reshape(-1), backward.reshape(-1)])
+        keys, first = np.unique(keys, return_index=True)
+        values = values[first]
         if also is not None:
-            parts.append(_keys(also, columns))
-        return cls(scores, np.unique(np.concatenate(parts)))
+            wanted = np.sort(_keys(also, columns))
+            missing = wanted[keys[np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)] != wanted]
+            found = scores.pairs(*np.divmod(missing, columns))
+            place = np.searchsorted(keys, missing)
+            keys, values = np.insert(keys, place, missing), np.insert(values, place, found)
+        return cls(keys, values, scores.shape)
 
     def over_rows(self, values: AnyArray) -> AnyArray:
         """Sums (rows,) of the cells' values."""

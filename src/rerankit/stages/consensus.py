@@ -109,33 +109,28 @@ class Consensus(Stage):
 
     def _likeness(self, facing: Problem, among: Scores, cells: Cells, logits: AnyArray) -> AnyArray:
         """Similarity of each cell's voter to the voters its row most likely has, itself left out."""
-        likely, weights = _first(cells, cells.row_shares(logits), self.neighbours)
-        found = np.empty(len(cells.keys))
+        likely, weights, kept = _first(cells, cells.row_shares(logits), self.neighbours)
         vectors = vectors_of(facing)
-        for block in track(list(blocks(len(cells.keys), self._cell_bytes(vectors))), "likeness"):
-            rows, columns = cells.rows[block], cells.columns[block]
-            others = np.where(likely[rows] == columns[:, None], 0, weights[rows])
-            if vectors is None:
-                near = np.maximum(likely[rows], 0)
-                similar = among.pairs(near, columns[:, None])
-                found[block] = (others * np.where(np.isfinite(similar), similar, 0)).sum(axis=1)
-            else:
-                own = np.square(vectors[1][columns]).sum(axis=1) * (weights[rows] - others).sum(axis=1)
-                centres = _centres(vectors[1], likely, weights, rows)
-                found[block] = np.einsum("nd,nd->n", centres, vectors[1][columns]) - own
+        if vectors is None:
+            return self._likeness_of_pairs(among, cells, likely, weights)
+        itself = kept * np.square(vectors[1]).sum(axis=1)[cells.columns]
+        found = np.empty(len(cells.keys))
+        for block in track(list(blocks(cells.shape[0], cells.shape[1] * 8, share=0.5)), "likeness"):
+            here = slice(cells.starts[block.start], cells.starts[block.stop])
+            near = np.einsum("rn,rnd->rd", weights[block], vectors[1][np.maximum(likely[block], 0)])
+            dense = near.astype(np.float32) @ vectors[1].T
+            found[here] = dense[cells.rows[here] - block.start, cells.columns[here]]
+        return found - itself
+
+    def _likeness_of_pairs(self, among: Scores, cells: Cells, likely: IntArray, weights: AnyArray) -> AnyArray:
+        """The same from a matrix of similarities: one look for each cell and likely voter."""
+        found = np.empty(len(cells.keys))
+        for block in track(list(blocks(len(cells.keys), self.neighbours * 48)), "likeness"):
+            rows, columns = cells.rows[block], cells.columns[block, None]
+            others = np.where(likely[rows] == columns, 0, weights[rows])
+            similar = among.pairs(np.maximum(likely[rows], 0), columns)
+            found[block] = (others * np.where(np.isfinite(similar), similar, 0)).sum(axis=1)
         return found
-
-    def _cell_bytes(self, vectors: tuple[FloatArray, FloatArray] | None) -> int:
-        return self.neighbours * 48 if vectors is None else self.neighbours * 24 + vectors[1].shape[1] * 12
-
-
-def _centres(vectors: FloatArray, likely: IntArray, weights: AnyArray, rows: IntArray) -> AnyArray:
-    """Weighted sums of each row's likely voters, for the rows of cells (rows ascend, so few differ)."""
-    some, place = np.unique(rows, return_inverse=True)
-    sums = np.zeros((len(some), vectors.shape[1]), np.float32)
-    for one in range(likely.shape[1]):
-        sums += weights[some, one, None].astype(np.float32) * vectors[np.maximum(likely[some, one], 0)]
-    return sums[place]
 
 
 def _balanced(cells: Cells, logits: AnyArray, rounds: int) -> AnyArray:
@@ -144,15 +139,19 @@ def _balanced(cells: Cells, logits: AnyArray, rounds: int) -> AnyArray:
     return found
 
 
-def _first(cells: Cells, values: AnyArray, k: int) -> tuple[IntArray, AnyArray]:
-    """The columns of each row's k highest values, and those values: (rows, k), padded with −1 and 0."""
+def _first(cells: Cells, values: AnyArray, k: int) -> tuple[IntArray, AnyArray, AnyArray]:
+    """The columns of each row's k highest values and those values, (rows, k), padded with −1 and 0; and for each
+    cell its value when it is among them, otherwise 0.
+    """
     by_value = np.lexsort((cells.columns, -values, cells.rows))
     place = np.arange(len(values)) - cells.starts[cells.rows]
     columns, first = np.full((cells.shape[0], k), -1), np.zeros((cells.shape[0], k))
     kept = place < k
     rows, places, chosen = cells.rows[kept], place[kept], by_value[kept]
     columns[rows, places], first[rows, places] = cells.columns[chosen], values[chosen]
-    return columns, first
+    of_cell = np.zeros(len(values))
+    of_cell[chosen] = values[chosen]
+    return columns, first, of_cell
 
 
 def _softmax(logits: AnyArray) -> AnyArray:
