@@ -120,7 +120,8 @@ class Consensus(Stage):
             near = np.einsum("rn,rnd->rd", weights[block], vectors[1][np.maximum(likely[block], 0)])
             dense = near.astype(np.float32) @ vectors[1].T
             found[here] = dense[cells.rows[here] - block.start, cells.columns[here]]
-        return found - itself
+        found -= itself
+        return found
 
     def _likeness_of_pairs(self, among: Scores, cells: Cells, likely: IntArray, weights: AnyArray) -> AnyArray:
         """The same from a matrix of similarities: one look for each cell and likely voter."""
