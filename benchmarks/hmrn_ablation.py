@@ -100,7 +100,8 @@ def run(data: Path, out: Path | None, images: int) -> dict[str, Any]:
     row, curve = ablation(both, stage, relevance)
     report["ensemble"] = {**row, "cascade": curve.rows()}
     if out is not None:
-        plot_rounds({"T-I, made-up images": report["rounds"]}, out / "hmrn-rounds.png")
+        title = f"{images:,} made-up images, cascade of {DEPTH}"
+        plot_rounds({"T-I": report["rounds"]}, out / "hmrn-rounds.png", title=title)
     return report
 
 

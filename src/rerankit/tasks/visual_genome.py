@@ -243,7 +243,10 @@ def read_regions(path: Path) -> AnyArray:
 
 
 def plot_rounds(
-    summaries: Mapping[str, Mapping[str, float]], path: str | os.PathLike[str], metric: str = "success@1"
+    summaries: Mapping[str, Mapping[str, float]],
+    path: str | os.PathLike[str],
+    metric: str = "success@1",
+    title: str = "Visual Genome multi-query",
 ) -> None:
     """A picture of one figure over the rounds, a line for each labelled summary of the task."""
     extras.require("matplotlib", extra="report", purpose="the plot over rounds")
@@ -256,7 +259,7 @@ def plot_rounds(
         rounds = sorted(found)
         numbers = [int(name.removeprefix("round-")) for name in rounds]
         axes.plot(numbers, [100 * found[name] for name in rounds], marker="o", label=label)
-    axes.set(xlabel="rounds", ylabel=f"{metric}, %", title="Visual Genome multi-query")
+    axes.set(xlabel="rounds", ylabel=f"{metric}, %", title=title)
     axes.legend()
     with atomic(path) as temporary:
         figure.savefig(temporary, dpi=120)
