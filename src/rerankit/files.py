@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rerankit.errors import InputError
+
 
 @contextmanager
 def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -26,6 +28,13 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         _replace(temporary, target, room)
     finally:
         shutil.rmtree(room, ignore_errors=True)
+
+
+def check_replaceable(path: str | os.PathLike[str], mark: str) -> None:
+    """Refuse to replace a folder that does not hold the file `mark`, which says that rerankit wrote it."""
+    folder = Path(path)
+    if folder.resolve() == Path.cwd() or (folder.is_dir() and any(folder.iterdir()) and not (folder / mark).is_file()):
+        raise InputError(f"'{path}' is a folder with other things in it, which writing would replace: name a new one")
 
 
 def _replace(temporary: Path, target: Path, room: Path) -> None:

@@ -12,7 +12,7 @@ import yaml
 
 from rerankit._version import __version__
 from rerankit.errors import FormatError, InputError
-from rerankit.files import atomic
+from rerankit.files import atomic, check_replaceable
 from rerankit.formats.safetensors import SafetensorsFormat, write_tensors
 from rerankit.pipeline import Pipeline
 from rerankit.stages.base import Stage, Top, stage
@@ -26,6 +26,7 @@ CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 
 def save(what: Stage | Pipeline, folder: str | os.PathLike[str]) -> None:
     """Write a stage or a pipeline with its weights into a folder; all or nothing."""
+    check_replaceable(folder, CONFIG)
     with atomic(folder) as temporary:
         temporary.mkdir()
         _write(what, temporary)

@@ -12,7 +12,7 @@ import pytest
 
 import rerankit
 from rerankit import Bank, Feature, ListScores, Problem, Ranking, Relevance
-from rerankit.errors import FormatError, UnknownNameError
+from rerankit.errors import FormatError, InputError, UnknownNameError
 from rerankit.formats import read, read_judged, write
 from rerankit.formats.registry import formats
 
@@ -431,6 +431,21 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
         write(tmp_path / "a.run", {"q": {"ok": 1.0}, "two words": {"d": 1.0}})
     assert (tmp_path / "a.run").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["a.run"]
+
+
+def test_a_folder_of_somebody_else_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").mkdir()
+    write(tmp_path / "data", a_ranking())  # an empty folder may be used
+    write(tmp_path / "data", a_ranking())  # and one of ours replaced
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").touch()
+    monkeypatch.chdir(tmp_path)
+    for place in (tmp_path / "photos", "photos", ".", tmp_path):
+        with pytest.raises(InputError, match="is a folder with other things in it"):
+            write(place, a_ranking())
+        with pytest.raises(InputError, match="is a folder with other things in it"):
+            rerankit.stage("mutual-rank").save(place)
+    assert (tmp_path / "photos" / "cat.jpg").exists()
 
 
 @pytest.mark.parametrize("name", ["a.npz", "a.run.gz", "a.safetensors", "a.json"])

@@ -12,9 +12,10 @@ import numpy as np
 
 from rerankit.arrays import AnyArray, to_numpy
 from rerankit.errors import FormatError, InputError, MissingExtraError, RerankitError, unknown_name
-from rerankit.files import atomic
+from rerankit.files import atomic, check_replaceable
 from rerankit.formats import lists, tables
 from rerankit.formats.content import CONTENT_NAMES, Content, Format, Tables, Triples, plain
+from rerankit.formats.folder import FolderFormat
 from rerankit.formats.registry import format_of
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
@@ -76,6 +77,8 @@ def write(
     """
     place = Path(path)
     format = format_of(place, writing=True)
+    if format.name == FolderFormat.name:
+        check_replaceable(place, FolderFormat.mark)
     try:
         content = _content(format, value, relevance, query_ids, gallery_ids)
         with atomic(place) as temporary:
@@ -104,6 +107,8 @@ def _write_content(temporary: Path, path: Path, format: Format, content: Content
 def check_writable(path: AnyPath, kind: Literal["ranking", "problem"]) -> None:
     """Raise now what writing a result of this kind would raise after the work: a wrong ending, a missing extra."""
     place = Path(path)
+    if format_of(place, writing=True).name == FolderFormat.name:
+        check_replaceable(place, FolderFormat.mark)
     smallest = Ranking([[0]], [[0.0]]) if kind == "ranking" else Problem([[0.0]])
     with tempfile.TemporaryDirectory() as folder:
         try:

@@ -19,6 +19,7 @@ class FolderFormat(Format):
     name: ClassVar[str] = "folder"
     suffixes: ClassVar[tuple[str, ...]] = ("",)
     holds: ClassVar[tuple[type, ...]] = (Tables,)
+    mark: ClassVar[str] = "kind.txt"  # the file that says a folder is one of ours
     description: ClassVar[str] = "a folder with one .npy for each array, ids as .npy or .txt"
 
     def read(self, path: Path) -> Tables:
