@@ -143,3 +143,12 @@ def test_items_that_no_list_names_get_the_lowest_level():
 def test_beta_must_be_positive(name):
     with pytest.raises(InputError, match="'beta' must be above 0"):
         stage(name, beta=0)
+
+
+@pytest.mark.parametrize("change", [np.array, np.round, np.zeros_like, np.asfortranarray], ids=lambda one: one.__name__)
+def test_means_of_a_tall_matrix_equal_sorting(change):
+    values = change(np.random.default_rng(0).normal(size=(150, 1500)).astype(np.float32))
+    expected = np.sort(values, axis=0)[-3:].mean(axis=0)
+    np.testing.assert_allclose(column_top_mean(DenseScores(values), 3), expected, atol=1e-6)
+    with settings.using(memory_budget=1_200_000):
+        np.testing.assert_allclose(column_top_mean(DenseScores(values), 3), expected, atol=1e-6)
