@@ -101,6 +101,7 @@ def test_fixed_columns(problem):
             "rank_column": np.log1p((column_best > scores[r, c]).sum()),
             "near_1": near[0],
             "near_3": near[2],
+            "balance": np.log(12 / 7),
             "near_8": near[2],  # three pillars: the third stands for the eighth
         }
         for name, value in expected.items():

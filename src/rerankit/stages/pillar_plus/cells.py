@@ -7,6 +7,7 @@ Everything is read from top lists and single pairs: memory is of the order of th
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -243,7 +244,7 @@ def _likeness(scores: Scores, scale: Scale, group: Tensor, item: Tensor, likely:
 
 
 def _fixed(picked: _Picked, lists: Toplists, plans: list[Tensor], column_near: Tensor) -> Tensor:
-    """The columns that never change (cells, 13); see `columns.FIXED`."""
+    """The columns that never change (cells, 14); see `columns.FIXED`."""
     row, column, score = picked.row, picked.column, picked.score
     of_rows, of_columns = (_summary(values) for values in (lists.columns[1], lists.rows[1]))
     near = column_near[:, [min(at, column_near.shape[1] - 1) for at in (0, 2, 7)]][column]
@@ -258,6 +259,7 @@ def _fixed(picked: _Picked, lists: Toplists, plans: list[Tensor], column_near: T
             of_rows.places(row, score).log1p(),
             of_columns.places(column, score).log1p(),
             *near.T,
+            torch.full_like(score, math.log(picked.shape[1] / picked.shape[0])),
         ],
         dim=1,
     )

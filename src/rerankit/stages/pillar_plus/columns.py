@@ -1,4 +1,4 @@
-"""What is known of a cell, as columns: 13 that never change, and 14 that its pillars say under the current plan."""
+"""What is known of a cell, as columns: 14 that never change, and 14 that its pillars say under the current plan."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rerankit.stages.pillar_plus.plan import over_columns, over_rows
 
 FIXED = (
     *("score", "plan_soft", "plan", "plan_sharp", "hub_row", "hub_column", "gap_row", "gap_column"),
-    *("rank_row", "rank_column", "near_1", "near_3", "near_8"),
+    *("rank_row", "rank_column", "near_1", "near_3", "near_8", "balance"),
 )
 MESSAGES = (
     *("plan_now", "p_log", "q_log", "vote_16", "vote_4", "vote_low", "vote_max", "rivals"),

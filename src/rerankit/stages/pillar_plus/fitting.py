@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rerankit.arrays import FloatArray
+from rerankit.arrays import FloatArray, IntArray
 from rerankit.errors import InputError, rule
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
@@ -103,21 +103,34 @@ def placed(cells: Cells, scores: Tensor, ranking: Ranking, *, turned: bool) -> F
     return result
 
 
-def parts_of(problem: Problem, relevance: Relevance, settings: PlusSettings, count: int, seed: int) -> Iterator[Part]:
+def parts_of(
+    problem: Problem, relevance: Relevance, settings: PlusSettings, count: int, seed: int, thinned: Sequence[int]
+) -> Iterator[Part]:
     """Parts of a problem: half of its rows drawn at random, with the columns that are right for them.
 
-    A part is a smaller problem of the same kind, and half as dense with hubs; training on several parts in turn
-    teaches what does not depend on the gallery at hand.
+    `thinned` says, part after part and then from the start again, how many right columns a row keeps; 0 means all.
+    A part is a smaller problem of the same kind; several, with more and with fewer columns for a row, teach what does
+    not depend on the gallery at hand.
     """
     check_pair(problem, relevance)
     for number in range(count):
         generator = np.random.default_rng([seed, number])
         rows = np.sort(generator.permutation(problem.shape[0])[: max(1, problem.shape[0] // 2)])
-        inside = np.isin(relevance.rows, rows)
-        columns = np.unique(relevance.indices[inside])
+        columns = _right_columns(relevance, rows, thinned[number % len(thinned)], generator)
         if not len(columns):
             raise InputError("'relevance' must name relevant items for most rows (got a half without any)")
         yield Part(problem.subset(rows, columns), relevance.subset(rows, columns), settings)
+
+
+def _right_columns(relevance: Relevance, rows: IntArray, most: int, generator: np.random.Generator) -> IntArray:
+    """Columns that are right for some of the rows; of each row's, `most` at random (0: all)."""
+    pairs = np.flatnonzero(np.isin(relevance.rows, rows))
+    if most:
+        shuffled = generator.permutation(pairs)
+        by_row = shuffled[np.argsort(relevance.rows[shuffled], kind="stable")]
+        owner = relevance.rows[by_row]
+        pairs = by_row[np.arange(len(owner)) - np.searchsorted(owner, owner) < most]
+    return np.unique(relevance.indices[pairs])
 
 
 def check_pair(problem: Problem, relevance: Relevance) -> None:

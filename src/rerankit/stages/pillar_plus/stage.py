@@ -55,6 +55,7 @@ class PillarPlus(Stage):
         hidden: int = 32,
         dropout: float = 0.2,
         parts: int = 6,
+        thinned: Sequence[int] = (0, 0, 1, 0, 0, 2),
         off: Sequence[str] = (),
         device: str = "auto",
     ) -> None:
@@ -68,6 +69,7 @@ class PillarPlus(Stage):
         self.hidden = checks.integer("hidden", hidden, least=1)
         self.dropout = checks.number("dropout", dropout, least=0, most=1)
         self.parts = checks.integer("parts", parts, least=1)
+        self.thinned = tuple(checks.integer("thinned", number, least=0) for number in thinned) or (0,)
         self.off = tuple(off)
         self.device = device
         self._weights: dict[str, AnyArray] = {}
@@ -160,7 +162,7 @@ class PillarPlus(Stage):
         settings = settings or self.training_settings()
         turned = self._turned(problem, relevance)
         held_out = None if validation is None else HeldOut(*self._turned(*validation), self.settings)
-        parts = list(parts_of(*turned, self.settings, self.parts, settings.seed))
+        parts = list(parts_of(*turned, self.settings, self.parts, settings.seed, self.thinned))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             model = self._build()
