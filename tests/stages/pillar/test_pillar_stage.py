@@ -309,6 +309,7 @@ def test_cuda_agrees_with_the_cpu(precision):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # of the compiler's own modules
 def test_compiled_gives_the_same():
     problem = embedded(queries=80)
     first = problem.ranking(6)
