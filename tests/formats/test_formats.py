@@ -14,6 +14,7 @@ import rerankit
 from rerankit import Bank, Feature, ListScores, Problem, Ranking, Relevance
 from rerankit.errors import FormatError, InputError, UnknownNameError
 from rerankit.formats import read, read_judged, write
+from rerankit.formats.door import relevance_beside
 from rerankit.formats.registry import formats
 
 BUNDLES = ["folder", "a.npz", "a.safetensors", "a.pt"]
@@ -422,6 +423,17 @@ def test_what_a_format_cannot_hold_is_refused_and_nothing_is_written(tmp_path: P
         assert "\n" not in str(caught.value)
         assert ".rerankit-" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_places_that_cannot_be_read_or_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(FormatError, match=r"file/a\.npz: cannot be written: (Not a directory|File exists)"):
+        write(tmp_path / "file" / "a.npz", a_ranking())
+    (tmp_path / "a.npy").mkdir()
+    with pytest.raises(FormatError, match=r"a\.npy: the folder has no \.npy file"):
+        read(tmp_path / "a.npy")
+    with pytest.raises(FormatError, match="no such file or folder"):
+        relevance_beside(tmp_path / "absent.npz")
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:

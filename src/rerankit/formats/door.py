@@ -56,9 +56,7 @@ def read(path: AnyPath, kind: str | None = None, *, query_ids: Any = None, galle
     place = Path(path)
     if kind is not None and kind not in KINDS:
         raise unknown_name("kind", kind, KINDS)
-    if not place.exists():
-        raise FormatError(f"{place}: no such file or folder")
-    content = _read_content(place, format_of(place))
+    content = _read_content(place)
     try:
         return _object(content, kind, query_ids, gallery_ids)
     except FormatError:
@@ -83,8 +81,10 @@ def write(
         content = _content(format, value, relevance, query_ids, gallery_ids)
         with atomic(place) as temporary:
             _write_content(temporary, place, format, content)
-    except FormatError:
+    except (FormatError, MissingExtraError):
         raise
+    except OSError as error:
+        raise FormatError(f"{place}: cannot be written: {error.strerror or error}") from error
     except (InputError, ValueError) as error:
         raise FormatError(f"{place}: {error}") from error
     return place
@@ -93,7 +93,7 @@ def write(
 def relevance_beside(path: AnyPath) -> Relevance | None:
     """The relevance that a file or folder holds beside its problem, or None."""
     place = Path(path)
-    content = _read_content(place, format_of(place))
+    content = _read_content(place)
     return read(place, "relevance") if isinstance(content, Tables) and tables.has_relevance(content) else None
 
 
@@ -117,12 +117,17 @@ def check_writable(path: AnyPath, kind: Literal["ranking", "problem"]) -> None:
             raise type(error)(str(error).replace(f"{folder}{os.sep}{place.name}", str(place))) from error
 
 
-def _read_content(path: Path, format: Format) -> Content:
+def _read_content(path: Path) -> Content:
+    if not path.exists():
+        raise FormatError(f"{path}: no such file or folder")
+    format = format_of(path)
     try:
         content = format.read(path)
     except (FormatError, MissingExtraError):
         raise
     except Exception as error:  # parsers meet damaged bytes with all kinds of errors, struct.error to KeyError
+        if isinstance(error, OSError) and error.strerror:
+            raise FormatError(f"{path}: cannot be read: {error.strerror}") from error
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise FormatError(f"{path}: damaged or not a {format.name} file: {first}") from error
     if isinstance(content, Tables):
