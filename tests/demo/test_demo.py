@@ -41,6 +41,15 @@ def test_every_contender_re_ranks_the_same_candidates() -> None:
     assert rows[BASE]["mAP"] < rows["fusion of the spaces"]["mAP"]
 
 
+def test_the_table_of_the_readme_is_the_demos() -> None:
+    digits = halves()
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    for row in table(digits, list(contest(digits))):
+        line = next(line for line in readme.splitlines() if line.startswith(f"| {row['contender']} |"))
+        shown = [float(cell) for cell in line.split("|")[2:-1]]
+        assert shown == pytest.approx(list(row.values())[1:-1], abs=0.5), row["contender"]
+
+
 def test_places() -> None:
     ranking = Ranking([[2, 0], [0, 1], [1, 0]], [[2, 1]] * 3, gallery_size=3)
     assert place_of(ranking, np.arange(3)).tolist() == [2, 2, 3]
