@@ -107,10 +107,12 @@ class Local:
         """Each query attends over the regions; then a running mean. A padded region weighs 1 and adds 0."""
         padded = table.shape[3] - counts
         weight, total = torch.empty_like(table[0]), torch.zeros_like(out[0])
+        rows, ones = weight.view(-1, table.shape[3]), table.new_ones(table.shape[3])
         for number, (now, result) in enumerate(zip(table, out, strict=True), start=1):
             torch.exp(now, out=weight)
-            bottom = weight.sum(dim=2).sub_(padded)
-            total.add_(weight.mul_(now).sum(dim=2).div_(bottom))
+            bottom = torch.mv(rows, ones).view(total.shape).sub_(padded)
+            weight.mul_(now)
+            total.add_(torch.mv(rows, ones).view(total.shape).div_(bottom))
             torch.div(total, number, out=result)
         return out
 
