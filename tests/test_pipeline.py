@@ -160,6 +160,20 @@ def test_a_bank_object_is_refused_and_nothing_is_left_behind(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_pipeline_loads_clones_and_has_params_as_a_stage_does(tmp_path):
+    example().save(tmp_path / "pipeline")
+    assert Pipeline.load(tmp_path / "pipeline") == example()
+    stage("fuse").save(tmp_path / "stage")
+    with pytest.raises(InputError, match=r"holds stage\('fuse'\), not a Pipeline"):
+        Pipeline.load(tmp_path / "stage")
+    made = example()
+    copy = made.clone()
+    assert copy == made
+    assert copy.stages[0] is not made.stages[0]
+    assert Pipeline(**made.get_params()) == made
+    assert made.clone(stages=["fuse"]) == Pipeline(["fuse"])
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [

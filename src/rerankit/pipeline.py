@@ -81,6 +81,14 @@ class Pipeline:
         emit(Event("run_finished", repr(self), seconds=time.perf_counter() - start, ranking=result))
         return result
 
+    def get_params(self) -> dict[str, Any]:
+        """The constructor argument: the stages, joined into one tuple."""
+        return {"stages": self.stages}
+
+    def clone(self, stages: Iterable[Stage | str | Pipeline] | None = None) -> Pipeline:
+        """A new pipeline of clones of the stages with their weights, or of other `stages`."""
+        return Pipeline([one.clone() for one in self.stages] if stages is None else stages)
+
     def to_yaml(self) -> str:
         """The pipeline as YAML text."""
         from rerankit.storage import to_yaml
@@ -99,6 +107,16 @@ class Pipeline:
         from rerankit.storage import save
 
         save(self, folder)
+
+    @classmethod
+    def load(cls, folder: Any) -> Pipeline:
+        """The pipeline a folder holds."""
+        from rerankit.storage import load
+
+        loaded = load(folder)
+        if not isinstance(loaded, Pipeline):
+            raise InputError(f"'{folder}' holds {loaded!r}, not a Pipeline")
+        return loaded
 
     def __iter__(self) -> Iterator[Stage]:
         return iter(self.stages)
