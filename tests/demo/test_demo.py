@@ -9,15 +9,24 @@ from typer.testing import CliRunner
 
 from rerankit import Ranking
 from rerankit.cli import build
-from rerankit.demo import CONTENDERS, contest, draw, halves, table
+from rerankit.demo import CONTENDERS, Halves, Outcome, contest, draw, halves, table
 from rerankit.demo.contest import BASE, BEST
 from rerankit.demo.picture import chosen, place_of
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 
 
-def test_the_problem_is_real_and_its_relevance_is_right() -> None:
-    digits = halves()
+@pytest.fixture(scope="module")
+def digits() -> Halves:
+    return halves()
+
+
+@pytest.fixture(scope="module")
+def outcomes(digits: Halves) -> list[Outcome]:
+    return list(contest(digits))
+
+
+def test_the_problem_is_real_and_its_relevance_is_right(digits: Halves) -> None:
     assert repr(digits.problem).startswith("Problem(900 queries × 900 items, with query_scores, gallery_scores")
     assert digits.own.of(5).items.tolist() == [5]
     graded = digits.graded.of(5)
@@ -27,9 +36,7 @@ def test_the_problem_is_real_and_its_relevance_is_right() -> None:
     assert digits.uppers.shape == digits.lowers.shape == (900, 4, 8)
 
 
-def test_every_contender_re_ranks_the_same_candidates() -> None:
-    digits = halves()
-    outcomes = list(contest(digits))
+def test_every_contender_re_ranks_the_same_candidates(digits: Halves, outcomes: list[Outcome]) -> None:
     assert tuple(outcome.name for outcome in outcomes) == CONTENDERS
     first = np.sort(outcomes[0].ranking.indices, axis=1)
     for outcome in outcomes:
@@ -41,10 +48,9 @@ def test_every_contender_re_ranks_the_same_candidates() -> None:
     assert rows[BASE]["mAP"] < rows["fusion of the spaces"]["mAP"]
 
 
-def test_the_table_of_the_readme_is_the_demos() -> None:
-    digits = halves()
+def test_the_table_of_the_readme_is_the_demos(digits: Halves, outcomes: list[Outcome]) -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    for row in table(digits, list(contest(digits))):
+    for row in table(digits, outcomes):
         line = next(line for line in readme.splitlines() if line.startswith(f"| {row['contender']} |"))
         shown = [float(cell) for cell in line.split("|")[2:-1]]
         assert shown == pytest.approx(list(row.values())[1:-1], abs=0.5), row["contender"]
@@ -55,10 +61,9 @@ def test_places() -> None:
     assert place_of(ranking, np.arange(3)).tolist() == [2, 2, 3]
 
 
-def test_the_picture_shows_gains_and_a_loss(tmp_path: Path) -> None:
-    digits = halves()
+def test_the_picture_shows_gains_and_a_loss(digits: Halves, outcomes: list[Outcome], tmp_path: Path) -> None:
     before = digits.problem.ranking(20)
-    rounds = {outcome.name: outcome.ranking for outcome in contest(digits)}
+    rounds = {outcome.name: outcome.ranking for outcome in outcomes}
     rows = chosen(before, rounds[BEST])
     own = np.arange(900)
     old, new = place_of(before, own)[rows], place_of(rounds[BEST], own)[rows]

@@ -104,6 +104,8 @@ def forms(problem: Problem, folder: Path) -> Iterator[tuple[str, Problem, Proble
         import torch
 
         yield "tensors", _matrices(problem, lambda matrix: torch.tensor(matrix)), problem
+        half = _matrices(problem, lambda matrix: torch.tensor(matrix, dtype=torch.bfloat16))
+        yield "bfloat16 tensors", half, _matrices(half, np.float32)
     yield from _embeddings(problem)
 
 
