@@ -33,12 +33,15 @@ def shared_ranks(values: FloatArray) -> FloatArray:
     return result
 
 
-def ranks_among(others: Scores, items: IntArray, scores: FloatArray) -> FloatArray:
+def ranks_among(others: Scores, items: IntArray, scores: FloatArray, rows: IntArray | None = None) -> FloatArray:
     """For each candidate (queries, K): the rank its score would have among the item's scores in `others`.
 
     `scores` belong to the pairs (query, item); `others` (rows, gallery) is read column by column, in blocks,
-    and each column is sorted once. A score that is itself among the others counts once.
+    and each column is sorted once. A score that is itself among the others counts once: `rows`, which broadcasts to
+    (queries, K), then says in which row it stands, and it is read there. (Scores computed from embeddings differ in
+    their last bit with the shape of the product, and a query must not outrank itself.)
     """
+    own_rows = None if rows is None else np.broadcast_to(rows, items.shape).reshape(-1)
     flat_items, flat_scores = items.reshape(-1), scores.reshape(-1)
     by_item = np.argsort(flat_items, kind="stable")
     counts = np.bincount(flat_items, minlength=others.shape[1])
@@ -48,10 +51,14 @@ def ranks_among(others: Scores, items: IntArray, scores: FloatArray) -> FloatArr
     ranks = np.empty(len(flat_items), np.float32)
     # A cell costs 4 bytes as read, 4 turned and 4 sorted.
     for block in track(list(blocks(len(wanted), others.shape[0] * 12)), "ranks among the queries"):
-        ascending = _sorted_rows(columns.rows(wanted[block]))
+        levels = columns.rows(wanted[block])
         cells = by_item[starts[block.start] : starts[block.stop]]
-        rows = np.repeat(np.arange(len(ascending)), counts[wanted[block]])
-        ranks[cells] = _ranks_in_rows(ascending, rows, flat_scores[cells])
+        line = np.repeat(np.arange(len(levels)), counts[wanted[block]])
+        values = flat_scores[cells]
+        if own_rows is not None:
+            there = levels[line, own_rows[cells]]
+            values = np.where(np.isfinite(there), there, values)  # top-k lists lack some
+        ranks[cells] = _ranks_in_rows(_sorted_rows(levels), line, values)
     return ranks.reshape(items.shape)
 
 

@@ -187,3 +187,12 @@ def test_blocks_cover_all_rows_once():
         found = list(blocks(10, row_bytes=300))
     assert [row for block in found for row in range(10)[block]] == list(range(10))
     assert max(block.stop - block.start for block in found) == 3
+
+
+def test_distances_far_from_the_origin_keep_their_digits():
+    generator = np.random.default_rng(0)
+    queries, gallery = 100 + generator.normal(size=(20, 16)), 100 + generator.normal(size=(30, 16))
+    expected = -np.linalg.norm(queries[:, None] - gallery[None], axis=2)
+    made = EmbeddingScores(queries, gallery, "euclidean")
+    np.testing.assert_allclose(made.rows(), expected, atol=1e-4)
+    np.testing.assert_allclose(made.T.rows(), expected.T, atol=1e-4)

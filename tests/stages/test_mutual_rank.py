@@ -80,3 +80,12 @@ def test_top_k_lists_equal_the_matrix_when_they_hold_all_of_it():
     whole = Problem(scores)
     listed = Problem.from_rankings(whole.ranking().indices, whole.ranking().scores, 6)
     assert rerankit.rerank(listed, "mutual-rank") == rerankit.rerank(whole, "mutual-rank")
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])
+@pytest.mark.parametrize("name", ["mutual-rank", "mutual-neighbours"])
+def test_embeddings_give_the_answer_of_their_matrix(metric, name):
+    generator = np.random.default_rng(0)
+    made = Problem.from_embeddings(generator.normal(size=(60, 48)), generator.normal(size=(90, 48)), metric)
+    dense = Problem(made.scores.rows(), query_scores=made.query_scores.rows())
+    assert np.array_equal(rerankit.rerank(made, name, k=30).indices, rerankit.rerank(dense, name, k=30).indices)

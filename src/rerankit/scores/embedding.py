@@ -27,6 +27,7 @@ Metric = Literal["cosine", "dot", "euclidean"]
 # order, so without this a score's last bit would depend on the block it was computed in.
 _ROWS = 64
 _COLUMNS = 1024
+_CENTRE_ROWS = 4096
 _WIDEST = 128 * _COLUMNS  # the most gallery items that are scored at once
 
 
@@ -47,6 +48,7 @@ class EmbeddingScores:
         self.metric: Metric = metric
         self.queries = _checked(queries, "queries")
         self.gallery = _checked(gallery, "gallery")
+        self._centre = _centre_of(self.gallery) if metric == "euclidean" else None
         if self.queries.shape[1] != self.gallery.shape[1]:
             raise rule(
                 "gallery",
@@ -115,12 +117,15 @@ class EmbeddingScores:
     def _view(self, queries: AnyArray, gallery: AnyArray) -> EmbeddingScores:
         view = object.__new__(EmbeddingScores)
         view.metric, view.queries, view.gallery = self.metric, frozen(queries), frozen(gallery)
+        view._centre = self._centre
         return view
 
     def _prepared(self, vectors: AnyArray) -> FloatArray:
         vectors = float32(vectors, "embeddings")
         if is_memory_map(vectors):
             check_finite(vectors, "embeddings")
+        if self._centre is not None:
+            return vectors - self._centre
         return normalised(vectors) if self.metric == "cosine" else vectors
 
     def _product(self, queries: FloatArray, gallery: FloatArray) -> FloatArray:
@@ -135,6 +140,12 @@ class EmbeddingScores:
             np.sqrt(product, out=product)
             np.negative(product, out=product)
         return product
+
+
+def _centre_of(gallery: AnyArray) -> FloatArray:
+    """A point amid the vectors, (d,): distances between vectors far from the origin lose their digits otherwise."""
+    centre: FloatArray = float32(gallery[:_CENTRE_ROWS], "gallery").mean(axis=0, dtype=np.float64).astype(np.float32)
+    return centre
 
 
 def normalised(vectors: FloatArray) -> FloatArray:

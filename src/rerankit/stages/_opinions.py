@@ -51,7 +51,8 @@ def _rank(scene: Scene) -> FloatArray:
 
 
 def _back_rank(scene: Scene) -> FloatArray:
-    return -np.log(ranks_among(scene.others, items_of(scene.ranking), scene.own))
+    queries = np.arange(len(scene.ranking))[:, None] if scene.others is scene.problem.scores else None
+    return -np.log(ranks_among(scene.others, items_of(scene.ranking), scene.own, queries))
 
 
 def _hubness(scene: Scene) -> FloatArray:

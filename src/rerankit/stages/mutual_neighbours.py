@@ -11,7 +11,7 @@ from rerankit.arrays import FloatArray, IntArray
 from rerankit.errors import InputError
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
-from rerankit.ranks import ranks_among, shared_ranks
+from rerankit.ranks import shared_ranks
 from rerankit.stages._banks import BankStage, check_bank
 from rerankit.stages._candidates import filled, items_of, own_scores
 
@@ -52,11 +52,11 @@ class MutualNeighbours(BankStage):
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         own, items = own_scores(problem.scores, ranking), items_of(ranking)
-        others = self.other_queries(problem)
-        place = np.minimum(ranks_among(others, items, own), self.k + 1)
+        queries = np.arange(len(ranking))[:, None]
+        place = np.minimum(self.ranks_back(problem, items, own, queries), self.k + 1)
         for near in self._nearest_queries(problem).T:
             theirs = filled(problem.scores.pairs(near[:, None], items))
-            place = place + np.minimum(ranks_among(others, items, theirs), self.k + 1)
+            place = place + np.minimum(self.ranks_back(problem, items, theirs, near[:, None]), self.k + 1)
         place = place / (1 + self.neighbours)
         forward = shared_ranks(np.where(ranking.mask, own, np.float32(np.nan)))
         # Means of shared places differ by at least 1 / (2 (n + 1)); what breaks ties stays below that.

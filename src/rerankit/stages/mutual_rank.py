@@ -10,7 +10,7 @@ from rerankit import checks
 from rerankit.arrays import FloatArray
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
-from rerankit.ranks import ranks_among, shared_ranks
+from rerankit.ranks import shared_ranks
 from rerankit.stages._banks import BankStage, check_bank
 
 
@@ -37,9 +37,10 @@ class MutualRank(BankStage):
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         indices = np.where(ranking.mask, ranking.indices, 0)
-        own = problem.scores.pairs(np.arange(len(ranking))[:, None], indices)
+        queries = np.arange(len(ranking))[:, None]
+        own = problem.scores.pairs(queries, indices)
         forward = shared_ranks(np.where(ranking.mask & np.isfinite(own), own, np.float32(np.nan)))
-        backward = ranks_among(self.other_queries(problem), indices, own)
+        backward = self.ranks_back(problem, indices, own, queries)
         # A candidate the problem has no score for (top-k lists after another stage) goes behind the others.
         forward = np.where(np.isnan(forward), ranking.shape[1] + 1, forward)
         scores: FloatArray = -(np.log(forward) + np.float32(self.weight) * np.log(backward))
