@@ -48,6 +48,8 @@ def test_fit_repeats_keeps_the_best_and_chooses_the_cascade(data: Path, tmp_path
     train, val = split(data, "train"), split(data, "val")
     one, other = (small(cascade="auto", loss_bound=0.1).fit(*train, validation=val, settings=QUICK) for _ in range(2))
     assert one == other
+    assert one.history is not None
+    assert "validation/R@1" in one.history.columns
     assert 1 <= one.depth(8) <= 8
     one.save(tmp_path / "stage")
     again = load(tmp_path / "stage")

@@ -21,7 +21,7 @@ from rerankit.stages.hmrn.network import Hmrn
 from rerankit.stages.hmrn.representation import Descriptions, Regions, text_lists
 from rerankit.stages.hmrn.scoring import Scorer
 from rerankit.stages.hmrn.tokens import Vocabulary
-from rerankit.training import TrainingSettings, TrainingTask, train
+from rerankit.training import History, TrainingSettings, TrainingTask, train
 
 if TYPE_CHECKING:
     from rerankit.stages.hmrn.stage import HmrnStage
@@ -140,7 +140,8 @@ def fit(
     for variant in stage.variants:
         config = stage.config_for(variant, **_sizes(pairs, vocabulary))
         folder = None if out is None else Path(out) / variant
-        networks.append(_trained(config, pairs, checked, settings or PUBLISHED, folder, resume))
+        network, stage.history = _trained(config, pairs, checked, settings or PUBLISHED, folder, resume)
+        networks.append(network)
     stage._networks, stage._scorer, stage._chosen = networks, None, None
     if checked is not None and stage.cascade == "auto":
         stage._chosen = curve_of(stage.scorer, checked).smallest(stage.loss_bound)
@@ -166,12 +167,11 @@ def _trained(
     settings: TrainingSettings,
     out: Path | None,
     resume: bool,
-) -> Hmrn:
+) -> tuple[Hmrn, History]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         network = Hmrn(config)
-    train(HmrnTask(network, pairs, validation), settings, out, resume=resume)
-    return network
+    return network, train(HmrnTask(network, pairs, validation), settings, out, resume=resume)
 
 
 def _vocabulary(stage: HmrnStage, queries: Any) -> Vocabulary | None:

@@ -22,7 +22,7 @@ from rerankit.stages.hmrn.tokens import Vocabulary
 if TYPE_CHECKING:
     from rerankit.stages.hmrn.network import Hmrn
     from rerankit.stages.hmrn.scoring import Scorer
-    from rerankit.training import TrainingSettings
+    from rerankit.training import History, TrainingSettings
 
 CONFIG, VOCABULARY, CASCADE = "config", "vocabulary", "cascade"
 
@@ -92,6 +92,7 @@ class HmrnStage(Stage):
         self._networks: list[Hmrn] = []
         self._vocabulary: Vocabulary | None = None
         self._chosen: int | None = None
+        self.history: History | None = None
         self._scorer: Scorer | None = None
 
     @property
@@ -224,6 +225,13 @@ class HmrnStage(Stage):
 
     # -- fitting ---------------------------------------------------------------------------------------------
 
+    @staticmethod
+    def training_settings() -> TrainingSettings:
+        """The published training, which `fit` uses unless it is told otherwise."""
+        from rerankit.stages.hmrn.fit import PUBLISHED
+
+        return PUBLISHED
+
     def fit(
         self,
         problem: Problem,
@@ -236,6 +244,7 @@ class HmrnStage(Stage):
     ) -> HmrnStage:
         """Train the networks on the relevant pairs; with `validation`, keep the best and choose the cascade.
 
+        `history` is then that of the last network trained; `out` has a folder for each.
         A search may have more descriptions than `full_rounds`: they are shuffled and the first are kept, anew
         in every epoch. The vocabulary is built from the texts of `problem` when they are texts.
         """
