@@ -31,6 +31,7 @@ from rerankit.statistics import paired_bootstrap
 
 METRICS = ("success@1", "success@5", "success@10")
 DIRECTIONS = ("image→text", "text→image")
+BASE = "scores as they are"
 VOTES = ("score", "margin", "rank", "back-rank", "hubness", "level", "back-margin", "balance")
 
 
@@ -126,10 +127,12 @@ CONTENDERS = (
     Contender("alpha-qe", {"neighbours": [1, 3], "alpha": [1.0, 3.0]}),
     Contender("dba", {"neighbours": [1, 4], "alpha": [1.0, 3.0]}),
     Contender("diffusion", {"neighbours": [5, 20], "query_neighbours": [1, 5], "alpha": [0.5, 0.9]}),
-    *(Contender(one.name, one.grid, bank=True) for one in _OTHERS),
+    *(Contender(one.name, one.grid, bank=True) for one in _OTHERS[:-1]),
+    Contender("sinkhorn", {"beta": [10.0, 15.0, 20.0], "depth": [64, None]}, bank=True),
     Contender("dual-is", {"beta": [10.0, 20.0], "gallery_beta": [5.0, 20.0]}, bank=True, fixed={"gallery": "bank"}),
     *(Contender("learned-fusion", bank=True, fixed={"model": model}, label=f" {model}") for model in LEARNED),
     *_OTHERS,
+    Contender("mutual-rank", label=" unweighted"),
     Contender("mutual-neighbours", {"k": [10, 30], "neighbours": [1, 3]}, label=" with nearest queries"),
     Contender("dual-is", {"beta": [10.0, 20.0], "gallery_beta": [5.0, 20.0]}),
     Contender("k-reciprocal", {"k1": [4, 10, 20], "k2": [1, 3], "weight": [0.3]}),
@@ -179,7 +182,7 @@ def measured(data: Data, contender: Contender | None, chosen: dict[str, Any], di
     if contender is not None:
         made = fitted(contender.make(direction, chosen), data, contender, direction)
         ranking = rerankit.Pipeline([made]).rerank(problem, ranking)
-    return evaluate(ranking, relevance, METRICS, ties="pessimistic", empty="zero")
+    return evaluate(ranking, relevance, METRICS, empty="zero")
 
 
 def chosen_on(data: Data, contender: Contender, say: Callable[[str], None]) -> dict[str, Any]:
@@ -200,17 +203,23 @@ def transductive(contender: Contender, chosen: dict[str, Any], data: Data) -> bo
     return contender.make(DIRECTIONS[0], chosen).is_transductive(problem)
 
 
-def line(title: str, flag: str, found: list[Any], base: list[Any], values: dict[str, Any]) -> str:
-    """One row of the table: figures of both directions and what R@1 gained, with its interval."""
+def record(flag: str, found: list[Any], base: list[Any], values: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of one contender: percentages of both directions, and the interval of what R@1 gained."""
+    sides = {
+        direction: {"figures": [round(100 * one[metric], 2) for metric in METRICS], "gain": interval(first, one)}
+        for direction, one, first in zip(DIRECTIONS, found, base, strict=True)
+    }
+    return {"looks at other test queries": flag, **sides, "parameters": values}
+
+
+def line(title: str, kept: dict[str, Any]) -> str:
+    """One row of the table."""
     cells = []
-    for one, first in zip(found, base, strict=True):
-        cells += [f"{100 * one[metric]:.2f}" for metric in METRICS]
-        if one is not first:
-            cells.append(interval(first, one))
-        else:
-            cells.append("")
-    shown = ", ".join(f"{name}={value}" for name, value in values.items())
-    return f"| {title} | {flag} | {' | '.join(cells)} | {shown} |"
+    for direction in DIRECTIONS:
+        cells += [f"{figure:.2f}" for figure in kept[direction]["figures"]]
+        cells.append("" if title == BASE else kept[direction]["gain"])
+    shown = ", ".join(f"{name}={value}" for name, value in kept["parameters"].items())
+    return f"| {title} | {kept['looks at other test queries']} | {' | '.join(cells)} | {shown} |"
 
 
 def interval(base: Any, found: Any) -> str:
@@ -233,7 +242,7 @@ def captions(folder: Path, out: Path, say: Callable[[str], None], only: set[str]
             file.write_text(json.dumps(parameters, indent=2, ensure_ascii=False) + "\n")
             say(f"chosen for {contender.title}: {parameters[contender.title]}")
     test = Data.of(splits["test"].take(np.arange(1500), 7), known)
-    return table("test", test, contenders, parameters, out / "canon-lines.json", say)
+    return table("test", test, contenders, parameters, out / "canon-captions.json", say)
 
 
 def table(
@@ -244,23 +253,23 @@ def table(
     file: Path,
     say: Callable[[str], None],
 ) -> list[str]:
-    """One line for each contender; lines measured before are kept in `file` and not measured again."""
+    """One line for each contender; what was measured before stands in `file` and is not measured again."""
     head = " | ".join(f"{direction} R@1 | R@5 | R@10 | gain in R@1" for direction in DIRECTIONS)
-    lines = json.loads(file.read_text()) if file.is_file() else {}
+    kept = json.loads(file.read_text()) if file.is_file() else {}
     base = [measured(data, None, {}, direction) for direction in DIRECTIONS]
-    lines[""] = line("scores as they are", "no", base, base, {})
+    kept[BASE] = record("no", base, base, {})
     for contender in contenders:
-        if contender.title in lines:
+        if contender.title in kept:
             continue
         values = parameters[contender.title]
         found = [measured(data, contender, values, direction) for direction in DIRECTIONS]
         flag = "yes" if transductive(contender, values, data) else "no"
-        lines[contender.title] = line(contender.title, flag, found, base, values)
-        say(lines[contender.title])
-        file.write_text(json.dumps(lines, indent=2, ensure_ascii=False) + "\n")
-    order = ["", *(one.title for one in CONTENDERS if one.title in lines)]
+        kept[contender.title] = record(flag, found, base, values)
+        say(line(contender.title, kept[contender.title]))
+        file.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+    order = [BASE, *(one.title for one in CONTENDERS if one.title in kept)]
     first = f"| {title} | looks at other test queries | {head} | parameters |"
-    return [first, "|---|---|" + "--:|" * 8 + "---|", *(lines[name] for name in order)]
+    return [first, "|---|---|" + "--:|" * 8 + "---|", *(line(name, kept[name]) for name in order)]
 
 
 def control(folder: Path, parameters: dict[str, Any], say: Callable[[str], None]) -> list[str]:
@@ -311,11 +320,11 @@ def places(folder: Path, parameters: dict[str, Any], say: Callable[[str], None])
         scores = np.load(path)
         problem = Problem(scores / scores.std() * SPREAD)
         ranking = problem.ranking(100)
-        base = evaluate(ranking, relevance, METRICS, ties="pessimistic", empty="zero")
+        base = evaluate(ranking, relevance, METRICS, empty="zero")
         cells = [f"{100 * base['success@1']:.1f}"]
         for contender in chosen:
             made = contender.make("", parameters[contender.title])
-            found = evaluate(made.rerank(problem, ranking), relevance, METRICS, ties="pessimistic", empty="zero")
+            found = evaluate(made.rerank(problem, ranking), relevance, METRICS, empty="zero")
             low, high, _ = paired_bootstrap(base.per_query["success@1"], found.per_query["success@1"])
             mark = "▲" if low > 0 else "▼" if high < 0 else ""
             cells.append(f"{100 * (found['success@1'] - base['success@1']):+.1f}{mark}")
