@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rerankit import checks
+from rerankit.aggregation import inverse_squares, majorities
 from rerankit.arrays import FloatArray, IntArray
 from rerankit.errors import InputError, rule
 from rerankit.problem import as_problem
@@ -55,7 +56,8 @@ NORMALISATIONS: dict[str, Callable[[FloatArray], FloatArray]] = {
     "rank": rank_score,
     "softmax": softmax,
 }
-METHODS = ("sum", "rrf", "combmnz", "borda")
+METHODS = ("sum", "rrf", "combmnz", "borda", "isr", "copeland")
+_BY_PLACE = {"isr": inverse_squares, "copeland": majorities}
 
 
 def combine(
@@ -65,12 +67,15 @@ def combine(
 
     ``sum`` adds weighted normalised scores, ``combmnz`` multiplies that sum by how many sources know the item,
     ``rrf`` adds weight / (rrf_k + place), ``borda`` adds weighted points (items ranked behind, absent items sharing
-    what is left). Absent (NaN) values add nothing otherwise.
+    what is left), ``isr`` adds weight / place² and multiplies as combmnz does, ``copeland`` counts the items that a
+    weighted majority of the sources places behind it. Absent (NaN) values add nothing otherwise.
 
     >>> combine(np.float32([[[3, 1]], [[2, 4]]]), method="rrf", weights=[1, 2]).argmax().item()
     1
     """
     share = np.asarray(weights, np.float32)[:, None, None]
+    if method in _BY_PLACE:
+        return _BY_PLACE[method](values, share[:, 0, 0])
     if method == "rrf":
         points = 1 / (np.float32(rrf_k) + shared_ranks(values))
     elif method == "borda":

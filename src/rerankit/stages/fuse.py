@@ -22,8 +22,9 @@ class Fuse(Stage):
 
     A source is ``"ranking"`` (the scores that come in), ``"scores"`` (the problem's own), the name of a query
     feature that holds another matrix (queries, gallery), or a stage, which is run on the same ranking.
-    `method`: ``sum`` of normalised scores, ``combmnz``, ``rrf`` or ``borda``; `normalise` ("min-max", "z-score",
-    "rank", "softmax", "none") acts within each query's candidates and counts for the first two.
+    `method`: ``sum`` of normalised scores, ``combmnz``, or by places alone ``rrf``, ``borda``, ``isr`` (inverse
+    squares) or ``copeland`` (majorities); `normalise` ("min-max", "z-score", "rank", "softmax", "none") acts within
+    each query's candidates and counts for the first two.
     Fusing a strong source with a weak one at equal weight usually loses against the strong one alone.
 
     >>> from rerankit import rerank, stage
