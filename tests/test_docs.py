@@ -20,9 +20,11 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+import rerankit
 from rerankit import Pipeline, plugins
 from rerankit.cli import build
 from rerankit.errors import MissingExtraError
+from rerankit.extras import EXTRAS
 from rerankit.plugins import spec
 
 REPOSITORY = Path(__file__).parents[1]
@@ -111,6 +113,17 @@ def test_every_hook_has_a_heading_with_its_arguments() -> None:
         if name.startswith("rerankit_"):
             arguments = ", ".join(inspect.signature(hook).parameters)
             assert f"### `{name}({arguments})`" in text, name
+
+
+def test_the_readme_names_every_stage() -> None:
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    ours = [name for name in rerankit.stages_available() if plugins.manager().stages.entry(name).owner == "rerankit"]
+    assert [name for name in ours if f"`{name}`" not in text] == []
+
+
+def test_the_first_page_names_every_extra() -> None:
+    text = (REPOSITORY / "docs" / "index.md").read_text(encoding="utf-8")
+    assert [extra for extra in EXTRAS if f"`{extra}`" not in text] == []
 
 
 def test_every_command_is_on_the_page_of_commands() -> None:
