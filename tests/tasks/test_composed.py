@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from rerankit import Problem, Ranking
+from rerankit.bench import bench
 from rerankit.errors import InputError
 from rerankit.tasks import Benchmark, task
 
@@ -125,7 +126,10 @@ def test_the_test_split_has_no_targets(tmp_path: Path) -> None:
             del query["target_hard"], query["target_soft"]
 
     edit(tmp_path / "captions/cap.rc2.test1.json", blind)
-    assert small.load(tmp_path).parts == ()
+    blind_split = small.load(tmp_path)
+    assert blind_split.parts == ()
+    with pytest.raises(InputError, match="'cirr' has nothing to evaluate"):
+        bench(blind_split, random_scores(blind_split), "mutual-rank")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import warnings
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from rerankit import Problem
-from rerankit.errors import InputError
+from rerankit.errors import InputError, MissingExtraError
 from rerankit.tasks import task
 
 
@@ -60,6 +61,12 @@ def test_the_package_has_all_it_takes(tmp_path: Path) -> None:
     assert counts["eccv/image-to-text"] == 1261
     assert counts["eccv/text-to-image"] == 1332
     assert counts["cxc/text-to-image"] == 24_972
+
+
+def test_without_the_package_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "eccv_caption", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'rerankit\[eccv\]'"):
+        task("eccv-caption").load(tmp_path)
 
 
 def test_pmrp_needs_its_two_files(tmp_path: Path) -> None:

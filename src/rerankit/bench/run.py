@@ -15,7 +15,7 @@ import numpy as np
 from rerankit._version import __version__
 from rerankit.bench.inputs import Contender, ScoreSet, contenders, score_set
 from rerankit.bench.result import VERSION, PartRow, Result, StageRow, part_from_dict, part_to_dict
-from rerankit.errors import FormatError, rule
+from rerankit.errors import FormatError, InputError, rule
 from rerankit.events import track
 from rerankit.files import atomic
 from rerankit.measure import Cost, machine, measure
@@ -61,6 +61,11 @@ def bench(
     if k < 1:
         raise rule("k", "must be at least 1", k)
     benchmark = _loaded(task, data)
+    if not benchmark.parts:
+        raise InputError(
+            f"task '{benchmark.task.card.name}' has nothing to evaluate: its data says no right answers, as on a blind "
+            "test split; re-rank it and write the server's files"
+        )
     sets = [each if isinstance(each, ScoreSet) else score_set(benchmark, each) for each in _sets(scores)]
     folder = None if out is None else Path(out)
     return [
