@@ -86,6 +86,37 @@ def test_a_failing_stage_is_named_with_what_it_was_given():
     assert isinstance(error.value.__cause__, ValueError)
 
 
+class Renaming(Stage):
+    name = "renaming"
+
+    def rerank(self, problem, ranking):
+        return type(ranking)(ranking.indices, ranking.scores, gallery_size=99)
+
+
+class Nothing(Stage):
+    name = "nothing"
+
+    def rescore(self, problem, ranking):
+        return np.full(ranking.shape, np.nan)
+
+
+def test_a_stage_that_changes_the_gallery_or_gives_nan_is_named():
+    with pytest.raises(StageError, match="of unregistered, given .* must keep the ranking's ids and gallery size"):
+        rerank([[1, 2]], Renaming())
+    with pytest.raises(StageError, match=r"of unregistered, given .* failed: InputError: 'scores' must be finite"):
+        rerank([[1, 2]], Nothing())
+
+
+def test_a_first_ranking_of_another_problem_is_refused():
+    problem = Problem([[1, 2]], gallery_ids=["a", "b"])
+    with pytest.raises(
+        InputError, match=r"'ranking' must be of the problem's \(1, 2\) queries and items \(got \(1, 3\)"
+    ):
+        Pipeline(["fuse"]).rerank(problem, Problem([[1, 2, 3]]).ranking())
+    with pytest.raises(InputError, match="'ranking' must have the problem's gallery_ids"):
+        Pipeline(["fuse"]).rerank(problem, Problem([[1, 2]], gallery_ids=["b", "a"]).ranking())
+
+
 def test_a_stage_that_loses_candidates_is_refused():
     with pytest.raises(StageError, match="must return every candidate it was given once"):
         rerank([[1, 2]], Losing())

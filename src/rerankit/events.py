@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rerankit.ranking import Ranking
 
 T = TypeVar("T")
-Kind = Literal["run_started", "stage_started", "progress", "stage_finished", "run_finished"]
+Kind = Literal["run_started", "stage_started", "progress", "stage_finished", "run_finished", "run_failed"]
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from rerankit.errors import InputError, RerankitError, StageError, UnmetNeedError
+from rerankit.errors import InputError, MissingExtraError, RerankitError, StageError, UnmetNeedError, rule
 from rerankit.events import Event, emit
-from rerankit.extras import explained
 from rerankit.plugins import manager
 from rerankit.problem import Problem, as_problem
-from rerankit.ranking import Ranking
+from rerankit.ranking import Ranking, same_ids
 from rerankit.stages.base import Stage, stage
 
 
@@ -70,9 +69,16 @@ class Pipeline:
 
     def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
         """Run all stages on a first ranking; its notes say what was done."""
+        self.check(problem)
+        _check_first(problem, ranking)
         emit(Event("run_started", repr(self), total=len(self.stages)))
         start = time.perf_counter()
-        steps = list(self.steps(problem, ranking))
+        try:
+            steps = list(self.steps(problem, ranking))
+        except BaseException as cause:
+            failed = f"{type(cause).__name__}: {cause}"
+            emit(Event("run_failed", failed, seconds=time.perf_counter() - start))
+            raise
         result = (steps[-1].ranking if steps else ranking).with_notes(
             stages=[repr(step.stage) for step in steps],
             seconds=[step.seconds for step in steps],
@@ -161,21 +167,48 @@ def _flat(given: Stage | str | Pipeline) -> tuple[Stage, ...]:
     return (made,)
 
 
+def _check_first(problem: Problem, ranking: Ranking) -> None:
+    """Refuse a first ranking that does not belong to the problem."""
+    size = len(ranking), ranking.gallery_size
+    if size != problem.shape:
+        raise rule("ranking", f"must be of the problem's {problem.shape} queries and items", f"{size}")
+    for name in ("query_ids", "gallery_ids"):
+        theirs, ours = getattr(ranking, name), getattr(problem, name)
+        if theirs is not None and ours is not None and not np.array_equal(theirs, ours):
+            raise rule(
+                "ranking", f"must have the problem's {name}", f"{theirs[:3].tolist()}…, not {ours[:3].tolist()}…"
+            )
+
+
 def _run(one: Stage, problem: Problem, ranking: Ranking) -> Ranking:
-    where = f"stage {one!r} of {manager().owner(one.name)}, given {problem!r} and a ranking of shape {ranking.shape}"
+    owner = manager().owner(one.name)
+    where = f"stage {one!r} of {owner}, given {problem!r} and a ranking of shape {ranking.shape}"
     try:
         result = one.rerank(problem, ranking)
-    except RerankitError:
+    except (UnmetNeedError, MissingExtraError, StageError):
         raise
-    except ImportError as cause:
-        told = explained(cause, f"stage '{one.name}'")
-        raise told or StageError(f"{where}, failed: {type(cause).__name__}: {cause}") from cause
     except Exception as cause:
+        # What a built-in stage raises on purpose already says what is wrong with the input; from anybody else's
+        # stage it may as well be that stage's own fault, so it is named.
+        if isinstance(cause, RerankitError) and manager().is_builtin(one.name):
+            raise
         raise StageError(f"{where}, failed: {type(cause).__name__}: {cause}") from cause
+    fault = _fault(result, ranking)
+    if fault:
+        raise StageError(f"{where}, {fault}")
+    return result
+
+
+def _fault(result: Any, ranking: Ranking) -> str:
+    """What is wrong with a stage's answer; nothing when all is well."""
     if not isinstance(result, Ranking):
-        raise StageError(f"{where}, must return a Ranking (got {type(result).__name__})")
+        return f"must return a Ranking (got {type(result).__name__})"
     if result.shape != ranking.shape or not np.array_equal(
         np.sort(result.indices, axis=1), np.sort(ranking.indices, axis=1)
     ):
-        raise StageError(f"{where}, must return every candidate it was given once (got a ranking of {result.shape})")
-    return result
+        return f"must return every candidate it was given once (got a ranking of {result.shape})"
+    if result.gallery_size != ranking.gallery_size or not (
+        same_ids(result.query_ids, ranking.query_ids) and same_ids(result.gallery_ids, ranking.gallery_ids)
+    ):
+        return "must keep the ranking's ids and gallery size: use ranking.with_scores(…)"
+    return ""

@@ -127,8 +127,8 @@ class Ranking:
             self.gallery_size == other.gallery_size
             and np.array_equal(self.indices, other.indices)
             and np.array_equal(self.scores, other.scores)
-            and _same_ids(self.query_ids, other.query_ids)
-            and _same_ids(self.gallery_ids, other.gallery_ids)
+            and same_ids(self.query_ids, other.query_ids)
+            and same_ids(self.gallery_ids, other.gallery_ids)
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -223,7 +223,8 @@ def _check_values(items: IntArray, values: FloatArray) -> None:
         )
 
 
-def _same_ids(one: AnyArray | None, other: AnyArray | None) -> bool:
+def same_ids(one: AnyArray | None, other: AnyArray | None) -> bool:
+    """Whether two lists of ids, either of which may be absent, are the same."""
     if one is None or other is None:
         return one is other
     return np.array_equal(one, other)

@@ -182,6 +182,10 @@ class Observer:
     def rerankit_run_finished(self, event):
         self.seen.append(event.kind)
 
+    @hookimpl
+    def rerankit_run_failed(self, event):
+        self.seen.append((event.kind, event.description.partition(":")[0]))
+
 
 def test_observers_see_the_run():
     observer = Observer()
@@ -193,6 +197,12 @@ def test_observers_see_the_run():
         ("stage_finished", (1, 2)),
         "run_finished",
     ]
+    observer.seen.clear()
+    with pytest.raises(rerankit.errors.InputError):
+        rerankit.rerank([[1, 2]], "mutual-rank", bank=[[1, 2, 3]])
+    assert observer.seen[-1] == ("run_failed", "InputError")
+    assert observer.seen[0] == "run_started"
+    observer.seen[:] = range(4)
     manager().unregister("observer")
     rerankit.rerank([[1, 2]], "fuse")
     assert len(observer.seen) == 4

@@ -73,6 +73,10 @@ class Manager:
         name = self.stages.entry(stage_name).owner
         return f"{name} ({self.plugins[name].distribution})"
 
+    def is_builtin(self, stage_name: str) -> bool:
+        """Whether a stage of this name ships with rerankit."""
+        return stage_name in self.stages and self.stages.entry(stage_name).owner == BUILTIN
+
     def register(self, plugin: Any, name: str, distribution: str = "this process") -> PluginInfo:
         """Register a plugin object (a module or anything with hook implementations) and what it offers.
 

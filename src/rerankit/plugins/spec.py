@@ -63,3 +63,8 @@ def rerankit_stage_finished(event: Event) -> None:
 @hookspec
 def rerankit_run_finished(event: Event) -> None:
     """The pipeline has finished: `event.seconds`, `event.ranking`."""
+
+
+@hookspec
+def rerankit_run_failed(event: Event) -> None:
+    """The pipeline was ended by an error, which `event.description` says; nothing follows."""
