@@ -11,6 +11,7 @@ import numpy as np
 
 from rerankit.errors import InputError, MissingExtraError, RerankitError, StageError, UnmetNeedError, rule
 from rerankit.events import Event, emit
+from rerankit.extras import explained
 from rerankit.plugins import manager
 from rerankit.problem import Problem, as_problem
 from rerankit.ranking import Ranking, same_ids
@@ -192,7 +193,8 @@ def _run(one: Stage, problem: Problem, ranking: Ranking) -> Ranking:
         # stage it may as well be that stage's own fault, so it is named.
         if isinstance(cause, RerankitError) and manager().is_builtin(one.name):
             raise
-        raise StageError(f"{where}, failed: {type(cause).__name__}: {cause}") from cause
+        told = explained(cause, f"stage '{one.name}'") if isinstance(cause, ImportError) else None
+        raise told or StageError(f"{where}, failed: {type(cause).__name__}: {cause}") from cause
     fault = _fault(result, ranking)
     if fault:
         raise StageError(f"{where}, {fault}")
