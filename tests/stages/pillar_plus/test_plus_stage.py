@@ -11,6 +11,8 @@ import torch
 import rerankit
 from rerankit import ListScores, Problem, Relevance
 from rerankit.errors import InputError, NotFittedError, TrainingError, UnmetNeedError
+from rerankit.stages.pillar_plus.answers import diversified
+from rerankit.stages.pillar_plus.cells import Scale
 from rerankit.training import TrainingSettings
 from strategies import full_problem
 
@@ -79,6 +81,28 @@ def test_candidates_that_are_no_cell_keep_their_order_behind(fitted):
         places = {item: place for place, item in enumerate(first.indices[query])}
         tail = [places[item] for item in result.indices[query][-40:]]
         assert tail == sorted(tail)
+
+
+def test_diversity_keeps_the_first_place_and_spreads_the_next():
+    """Three copies of the best item, then another: with diversity the other comes second."""
+    vectors = np.float32([[1, 0], [1, 0], [1, 0], [0, 1], [-1, 0]])
+    side = rerankit.EmbeddingScores(vectors, vectors)
+    ranking = rerankit.Ranking([[0, 1, 2, 3, 4]], [[5.0, 4.9, 4.8, 4.0, 1.0]], gallery_size=5)
+    scale = Scale(best=1.0, gap=1.0)
+    for weight, expected in ((0.0, [0, 1, 2, 3, 4]), (1.0, [0, 3, 1, 2, 4])):
+        scores = diversified(ranking.scores, ranking, side, scale, weight)
+        assert ranking.with_scores(scores).indices.tolist() == [expected]
+
+
+def test_diversity_leaves_the_order_behind_the_first_places_alone():
+    generator = np.random.default_rng(0)
+    vectors = generator.normal(size=(60, 3)).astype(np.float32)
+    side = rerankit.EmbeddingScores(vectors, vectors)
+    ranking = Problem(generator.normal(size=(4, 60)).astype(np.float32)).ranking()
+    result = ranking.with_scores(diversified(ranking.scores, ranking, side, Scale(1.0, 0.2), 2.0))
+    assert np.array_equal(result.indices[:, 0], ranking.indices[:, 0])
+    assert np.array_equal(result.indices[:, 30:], ranking.indices[:, 30:])
+    assert not np.array_equal(result.indices, ranking.indices)
 
 
 def test_saved_and_loaded(fitted, tmp_path):
@@ -178,6 +202,8 @@ def test_duplicate_items(fitted):
         ({"wide": 5}, "'wide' must be two numbers"),
         ({"kept": (1, 0)}, "'kept' must be at least 1"),
         ({"sharpness": 0}, "'sharpness' must be above 0"),
+        ({"diversity": (1, 2, 3)}, "'diversity' must be two numbers"),
+        ({"diversity": (-1, 0)}, "'diversity' must be at least 0"),
         ({"dropout": 2}, "'dropout' must be at most 1"),
         ({"direction": "rows"}, "unknown direction 'rows'"),
     ],

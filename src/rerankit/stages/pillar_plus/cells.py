@@ -42,7 +42,8 @@ class Cells:
     `near_columns` (cells, pillars) holds for every cell the number of the cell (row, near column), and the number of
     cells where there is none; `column_weights` how much each counts. `near_rows` alike. `likely_columns` (rows, n)
     and `likely_rows` (columns, n) are cell numbers, `column_likeness` (cells, n) the similarity of the cell's column to
-    its row's likely columns, 0 to itself; `row_likeness` alike. `fixed` (cells, columns) are the fixed columns.
+    its row's likely columns, 0 to itself; `row_likeness` alike. `fixed` (cells, columns) are the fixed columns,
+    `scales` those of the similarities among rows and among columns.
     """
 
     row: Tensor
@@ -58,6 +59,7 @@ class Cells:
     column_likeness: Tensor
     likely_rows: Tensor
     row_likeness: Tensor
+    scales: tuple[Scale, Scale]
 
     def __len__(self) -> int:
         return len(self.row)
@@ -75,8 +77,9 @@ class Cells:
         """The same cells on a device."""
         if device == self.row.device:
             return self
-        moved = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "shape"}
-        return replace(self, **{name: tensor.to(device) for name, tensor in moved.items()})
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        moved: dict[str, Any] = {name: value.to(device) for name, value in given.items() if isinstance(value, Tensor)}
+        return replace(self, **moved)
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,7 @@ def cells_of(problem: Problem, settings: PlusSettings) -> Cells:
         column_likeness=_likeness(relations.gallery, column_scale, picked.row, picked.column, likely_columns),
         likely_rows=find(keys, _keys(likely_rows, columns, width)),
         row_likeness=_likeness(relations.across, row_scale, picked.column, picked.row, likely_rows),
+        scales=(row_scale, column_scale),
     )
 
 

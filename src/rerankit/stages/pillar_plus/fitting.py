@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rerankit.arrays import FloatArray, IntArray
+from rerankit.arrays import IntArray
 from rerankit.errors import InputError, rule
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 from rerankit.stages.pillar.sides import targets_of
-from rerankit.stages.pillar_plus.cells import Cells, cells_of, find
+from rerankit.stages.pillar_plus.answers import answers
+from rerankit.stages.pillar_plus.cells import cells_of, find
 from rerankit.stages.pillar_plus.plan import log_share
 from rerankit.stages.pillar_plus.settings import PlusSettings
 from rerankit.training import TrainingTask
@@ -60,8 +61,11 @@ class PlusTask(TrainingTask):
 class HeldOut:
     """A problem whose both directions are measured during training."""
 
-    def __init__(self, problem: Problem, relevance: Relevance, settings: PlusSettings) -> None:
+    def __init__(
+        self, problem: Problem, relevance: Relevance, settings: PlusSettings, diversity: tuple[float, float]
+    ) -> None:
         self.part = Part(problem, relevance, settings)
+        self.problem, self.diversity = problem, diversity
         self.sides = [
             (problem.ranking(100), relevance),
             (problem.reversed().ranking(100), relevance.reversed()),
@@ -73,7 +77,8 @@ class HeldOut:
         scores = model(cells)[-1]
         found: dict[str, float] = {}
         for at, (ranking, relevance) in enumerate(self.sides):
-            order = Ranking.ordered(ranking.indices, placed(cells, scores[at], ranking, turned=at == 1))
+            answer = answers(cells, scores, ranking, self.problem, turned=at == 1, diversity=self.diversity)
+            order = Ranking.ordered(ranking.indices, answer)
             right = targets_of(relevance, order.indices)[relevance.counts > 0, 1:] > 0
             name = ("i2t", "t2i")[at]
             found |= {f"{name}_r{k}": float(100 * right[:, :k].any(axis=1).mean()) for k in (1, 5, 10)}
@@ -87,20 +92,6 @@ def listwise(scores: Tensor, group: Tensor, part: Part, side: int) -> Tensor:
     right = scores.new_zeros(groups).index_add(0, group, shares)
     asked = scores.new_zeros(groups).index_add(0, group, (part.grades > 0).float()) > 0
     return -right[asked].clamp_min(1e-12).log().mean()
-
-
-def placed(cells: Cells, scores: Tensor, ranking: Ranking, *, turned: bool) -> FloatArray:
-    """Scores (queries, K) of a ranking's items; those without a cell come behind, in their order."""
-    queries = torch.arange(len(ranking))[:, None].expand(ranking.shape)
-    items = torch.from_numpy(np.maximum(ranking.indices, 0))
-    rows, columns = (items, queries) if turned else (queries, items)
-    at = cells.find(rows.to(scores.device), columns.to(scores.device)).cpu()
-    listed = torch.cat([scores.cpu(), torch.full((1,), torch.inf)])[at].numpy()
-    present = np.isfinite(listed) & ranking.mask
-    lowest = np.where(present, listed, np.inf).min(axis=1, keepdims=True)
-    behind = np.where(np.isfinite(lowest), lowest, 0) - 1 - np.arange(ranking.shape[1])
-    result: FloatArray = np.where(present, listed, behind).astype(np.float32)
-    return result
 
 
 def parts_of(

@@ -32,6 +32,10 @@ class PillarPlus(Stage):
     row's likely columns are compared with this one. A small network corrects the plan in `rounds`, and after each the
     plan is balanced again, so that an item wanted by many is given to the best. It learns from similarities only.
 
+    `diversity` (i2t, t2i) lowers items that are like one placed before them, so that the captions of one wrong picture
+    do not fill the first places; the first place never changes. It raises the chance that anything right is among the
+    first 5 or 10 and costs a little mean average precision where several items are right: (0, 0) turns it off.
+
     `direction` says which side this problem's rows are ("i2t": the side with fewer, broader items, as images are to
     their captions); `reversed()` is the stage for the other side, with the same weights. It looks at all queries under
     test together, so it is transductive; for a query alone use `pillar` with a bank.
@@ -56,6 +60,7 @@ class PillarPlus(Stage):
         dropout: float = 0.2,
         parts: int = 6,
         thinned: Sequence[int] = (0, 0, 1, 0, 0, 2),
+        diversity: Sequence[float] = (0.5, 0.0),
         off: Sequence[str] = (),
         device: str = "auto",
     ) -> None:
@@ -70,6 +75,9 @@ class PillarPlus(Stage):
         self.dropout = checks.number("dropout", dropout, least=0, most=1)
         self.parts = checks.integer("parts", parts, least=1)
         self.thinned = tuple(checks.integer("thinned", number, least=0) for number in thinned) or (0,)
+        self.diversity = tuple(checks.number("diversity", weight, least=0) for weight in diversity)
+        if len(self.diversity) != 2:
+            raise rule("diversity", "must be two numbers, for i2t and for t2i", diversity)
         self.off = tuple(off)
         self.device = device
         self._weights: dict[str, AnyArray] = {}
@@ -109,20 +117,22 @@ class PillarPlus(Stage):
     def _scores(self, problem: Problem, rankings: list[Ranking]) -> list[FloatArray]:
         """Scores for a ranking of the problem and, when there are two, for one of the reversed problem."""
         torch = require("torch", extra="pillar", purpose=f"stage '{self.name}'")
+        from rerankit.stages.pillar_plus.answers import answers
         from rerankit.stages.pillar_plus.cells import cells_of
-        from rerankit.stages.pillar_plus.fitting import placed
 
         network = self._ready()
         device = next(network.parameters()).device
-        cells = cells_of(self._oriented(problem), self.settings).to(device)
+        oriented = problem if self.direction == "i2t" else problem.reversed()
+        cells = cells_of(oriented, self.settings).to(device)
         with torch.inference_mode():
             both = network(cells)[-1]
         turned = self.direction == "t2i"
         asked = (turned, not turned)[: len(rankings)]
-        return [placed(cells, both[at], ranking, turned=at) for at, ranking in zip(asked, rankings, strict=True)]
-
-    def _oriented(self, problem: Problem) -> Problem:
-        return problem if self.direction == "i2t" else problem.reversed()
+        weights = self.diversity[0], self.diversity[1]
+        return [
+            answers(cells, both, ranking, oriented, turned=at, diversity=weights)
+            for at, ranking in zip(asked, rankings, strict=True)
+        ]
 
     # -- weights and training ----------------------------------------------------------------------------
 
@@ -161,7 +171,11 @@ class PillarPlus(Stage):
 
         settings = settings or self.training_settings()
         turned = self._turned(problem, relevance)
-        held_out = None if validation is None else HeldOut(*self._turned(*validation), self.settings)
+        held_out = (
+            None
+            if validation is None
+            else HeldOut(*self._turned(*validation), self.settings, (self.diversity[0], self.diversity[1]))
+        )
         parts = list(parts_of(*turned, self.settings, self.parts, settings.seed, self.thinned))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
