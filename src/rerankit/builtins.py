@@ -30,7 +30,7 @@ STAGES = {
     "nnn": "rerankit.stages.nnn:NNN",
     "pillar": "rerankit.stages.pillar.stage:Pillar",
     "pillar-plus": "rerankit.stages.pillar_plus.stage:PillarPlus",
-    "pillar-small": "rerankit.stages.pillar.stage:PillarSmall",
+    "pillar-small": "rerankit.stages.pillar.small:PillarSmall",
     "qb-norm": "rerankit.stages.qb_norm:QBNorm",
     "sinkhorn": "rerankit.stages.sinkhorn:Sinkhorn",
     "top": "rerankit.stages.base:Top",

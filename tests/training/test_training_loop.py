@@ -176,3 +176,17 @@ def test_files_of_a_run(tmp_path):
     ]
     assert again.rows == history.rows
     assert train(ToyTask(), SETTINGS, tmp_path).rows == history.rows  # finished: read, not repeated
+
+
+def test_progress_shows_the_validation_figure(monkeypatch):
+    events = []
+    monkeypatch.setattr("rerankit.training.reporter.emit", events.append)
+    history = train(ToyTask(), SETTINGS)
+    figures = [row["validation/fit"] for row in history.rows]
+    assert events[0].description == "training"
+    assert {event.description for event in events[1:]} >= {
+        f"training, fit {value:.4g} (best {max(figures[: at + 1]):.4g})" for at, value in enumerate(figures)
+    }
+    assert [event.completed for event in events if event.completed < 24] == list(range(1, 24))
+    # Every line of progress comes to its end, so that no bar is left over.
+    assert {event.description for event in events if event.completed == 24} == {event.description for event in events}

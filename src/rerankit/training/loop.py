@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import tempfile
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,12 +14,14 @@ from torch import Tensor
 from torch.multiprocessing.spawn import ProcessRaisedException
 
 from rerankit.errors import InputError, TrainingError, rule
-from rerankit.extras import absent
 from rerankit.training import processes, state
 from rerankit.training.devices import autocast, pick
+from rerankit.training.folder import Folder
 from rerankit.training.history import History
 from rerankit.training.optimizer import build
+from rerankit.training.reporter import Reporter
 from rerankit.training.schedule import factor
+from rerankit.training.seeds import seed_for
 from rerankit.training.settings import TrainingSettings
 from rerankit.training.task import TrainingTask
 
@@ -81,22 +81,13 @@ def _own_device(settings: TrainingSettings) -> torch.device:
     return device
 
 
-def seed_for(*parts: int) -> int:
-    """A well-mixed seed from whole numbers: the same randomness for the same place in a run.
-
-    >>> seed_for(0, 1) == seed_for(0, 1) != seed_for(1, 0)
-    True
-    """
-    digest = hashlib.blake2b(",".join(map(str, parts)).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little") >> 1
-
-
 class _Run:
     """One run: the mutable things, and the steps in the order in which they happen."""
 
     def __init__(self, task: TrainingTask, settings: TrainingSettings, out: Path | None, device: torch.device) -> None:
         autocast(device, settings.precision)  # refuse an impossible precision before anything moves
-        self.task, self.settings, self.out, self.device = task, settings, out, device
+        self.task, self.settings, self.device = task, settings, device
+        self.folder = None if out is None else Folder(out)
         self.processes = processes.join(device)
         task.model.to(device)
         self.optimizer = build(task, settings)
@@ -122,12 +113,15 @@ class _Run:
 
     def _loop(self) -> None:
         self.task.model.train()
+        reporter = Reporter(self.total)
         while not self.progress.finished:
             groups = self._groups(self.progress.epoch)
             self._step(groups[self.progress.group])
             self.progress.step += 1
             self.progress.group += 1
             self._after_step(self.progress.group == len(groups))
+            if self.processes.main:
+                reporter.report(self.progress)
 
     def _after_step(self, epoch_ends: bool) -> None:
         settings, progress = self.settings, self.progress
@@ -212,8 +206,8 @@ class _Run:
         for buffer, before in zip(processes.trained_buffers(self.task.model), self._buffers, strict=True):
             buffer.data.copy_(before)
         kept = f"the best weights, of step {best}," if best is not None else f"the weights of step {step - 1}"
-        if self.out is not None and self.processes.main:
-            self._write(self.out)
+        if self.folder is not None and self.processes.main:
+            self._write(self.folder)
         if best is not None:
             state.restore(self.task.model, self.best)
         self.task.model.eval()
@@ -269,19 +263,13 @@ class _Run:
         return History(list(self.progress.rows), self.progress.best_step, self.progress.finished)
 
     def _open(self, resume: bool) -> None:
-        if self.out is None:
+        if self.folder is None:
             return
-        if self.processes.main:
-            self.out.mkdir(parents=True, exist_ok=True)
-            state.clear_leftovers(self.out)
-        path = self.out / state.CHECKPOINT
-        if resume and path.exists():
-            payload = state.load(path)
+        payload = self.folder.read(resume, clear=self.processes.main)
+        if payload is not None:
             wanted = state.identity(self.settings, self.task.length, self.task.model)
-            state.check_identity(path, payload, wanted)
+            state.check_identity(self.folder.checkpoint, payload, wanted)
             self._resume(payload)
-        elif path.exists() and path.is_dir():
-            raise InputError(f"'{path}' is a folder; a checkpoint file goes there")
 
     def _resume(self, payload: dict[str, Any]) -> None:
         state.restore(self.task.model, payload["weights"])
@@ -291,13 +279,13 @@ class _Run:
         self.progress = state.Progress(**payload["progress"])
 
     def _save(self) -> None:
-        if self.out is None:
+        if self.folder is None:
             return
         if self.processes.main:
-            self._write(self.out)
+            self._write(self.folder)
         self.processes.wait()
 
-    def _write(self, out: Path) -> None:
+    def _write(self, folder: Folder) -> None:
         payload = state.identity(self.settings, self.task.length, self.task.model) | {
             "weights": state.snapshot(self.task.model),
             "best": self.best if self.progress.best is not None else {},
@@ -305,14 +293,4 @@ class _Run:
             "scaler": self.scaler.state_dict(),
             "progress": vars(self.progress),
         }
-        state.save(out / state.CHECKPOINT, payload)
-        self.history.to_csv(out / "history.csv")
-        if self.progress.finished and self.progress.rows:
-            _plot(self.history, out / "curves.png")
-
-
-def _plot(history: History, path: Path) -> None:
-    if "matplotlib" in absent("report"):
-        warnings.warn(f"{path.name} is not drawn: pip install 'rerankit[report]'", stacklevel=2)
-        return
-    history.plot(path)
+        folder.write(payload, self.history)

@@ -16,7 +16,8 @@ from rerankit import checks
 from rerankit.arrays import IntArray
 from rerankit.errors import FormatError, InputError
 from rerankit.files import atomic
-from rerankit.stages.pillar.stage import DIRECTIONS, Pillar
+from rerankit.stages.pillar.directions import DIRECTIONS
+from rerankit.stages.pillar.stage import Pillar
 
 GROUPS = ("inter-intra", "intra-inter")
 QUERY = ("first", "last")

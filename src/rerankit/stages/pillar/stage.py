@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from rerankit.extras import require
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking, splice
 from rerankit.stages.base import Stage
+from rerankit.stages.pillar.directions import DIRECTIONS, Direction, kept, other, value_of
 from rerankit.stages.pillar.relations import Relations
 from rerankit.stages.pillar.representation import PillarSpace
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from rerankit.stages.pillar.sides import Side
     from rerankit.training import History, TrainingSettings
 
-Direction = Literal["i2t", "t2i"]
-DIRECTIONS: tuple[Direction, ...] = ("i2t", "t2i")
 P = TypeVar("P", bound="Pillar")
 
 
@@ -72,10 +71,10 @@ class Pillar(Stage):
         bank: Any = None,
     ) -> None:
         self.direction: Direction = checks.choice("direction", direction, DIRECTIONS)
-        self.candidates = _kept(candidates)
+        self.candidates = kept(candidates)
         self.pillars = checks.integer("pillars", pillars, least=1)
         self.neighbours = checks.integer("neighbours", neighbours, least=1, most=100)
-        self.threshold = _kept(threshold)
+        self.threshold = kept(threshold)
         self.width = checks.integer("width", width, least=1)
         self.depth = checks.integer("depth", depth, least=0)
         self.heads = checks.integer("heads", heads, least=1)
@@ -87,8 +86,8 @@ class Pillar(Stage):
         self.compile = compile
         self.bank = _checked_bank(bank)
         for direction in DIRECTIONS:
-            checks.integer("candidates", _of(candidates, direction, "candidates"), least=1)
-            checks.number("threshold", _of(threshold, direction, "threshold"), least=0, most=1)
+            checks.integer("candidates", value_of(candidates, direction, "candidates"), least=1)
+            checks.number("threshold", value_of(threshold, direction, "threshold"), least=0, most=1)
         if width % heads:
             raise rule("heads", f"must divide the width, {width}", heads)
         self._weights: dict[str, AnyArray] = {}
@@ -131,11 +130,11 @@ class Pillar(Stage):
 
     def reversed(self: P) -> P:
         """The stage for the other direction, with the same weights."""
-        return self.clone(direction=_other(self.direction))
+        return self.clone(direction=other(self.direction))
 
     def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
         """The first `candidates` in a new order, the others behind them in theirs."""
-        count = _of(self.candidates, self.direction)
+        count = value_of(self.candidates, self.direction)
         if ranking.shape[1] <= count:
             return super().rerank(problem, ranking)
         return splice(super().rerank(problem, ranking.top(count)), ranking)
@@ -154,14 +153,14 @@ class Pillar(Stage):
         return self._spliced(there, first), other._spliced(back, second)
 
     def _spliced(self, space: PillarSpace, ranking: Ranking) -> Ranking:
-        head = ranking.top(_of(self.candidates, self.direction))
+        head = ranking.top(value_of(self.candidates, self.direction))
         head = head.with_scores(self._padded(self._score(space, head), head))
         return splice(head, ranking)
 
     def _score(self, space: PillarSpace, ranking: Ranking) -> FloatArray:
         from rerankit.stages.pillar.inference import score
 
-        threshold = _of(self.threshold, self.direction)
+        threshold = value_of(self.threshold, self.direction)
         return score(self._ready(), space, ranking.indices, threshold, precision=self.precision)
 
     # -- training ----------------------------------------------------------------------------------------
@@ -218,9 +217,9 @@ class Pillar(Stage):
     def _sides(self, problem: Problem, relevance: Relevance) -> dict[str, Side]:
         from rerankit.stages.pillar.sides import Side
 
-        directions = self.direction, _other(self.direction)
-        sizes = _of(self.candidates, directions[0]), _of(self.candidates, directions[1])
-        thresholds = _of(self.threshold, directions[0]), _of(self.threshold, directions[1])
+        directions = self.direction, other(self.direction)
+        sizes = value_of(self.candidates, directions[0]), value_of(self.candidates, directions[1])
+        thresholds = value_of(self.threshold, directions[0]), value_of(self.threshold, directions[1])
         both = Side.both(problem, relevance, sizes, thresholds, self.pillars, self.neighbours)
         return dict(zip(directions, both, strict=True))
 
@@ -274,63 +273,6 @@ class Pillar(Stage):
             raise InputError(f"the weights do not fit the sizes of {self!r}: {cause}") from cause
         network = pair.get_submodule(f"model_{self.direction}").to(pick(self.device)).eval()
         return torch.compile(network) if self.compile else network
-
-
-class PillarSmall(Pillar):
-    """`pillar` at a size that trains on a laptop in minutes.
-
-    >>> PillarSmall().width
-    128
-    """
-
-    name = "pillar-small"
-
-    def __init__(
-        self,
-        direction: Direction = "i2t",
-        candidates: int | Sequence[int] = (31, 15),
-        pillars: int = 32,
-        neighbours: int = 10,
-        threshold: float | Sequence[float] = (0.8 / 32, 0.8 / 16),
-        width: int = 128,
-        depth: int = 2,
-        heads: int = 4,
-        expansion: int = 2,
-        bias: bool = True,
-        form: str = "dense",
-        device: str = "auto",
-        precision: str = "float32",
-        compile: bool = False,
-        bank: Any = None,
-    ) -> None:
-        super().__init__(
-            direction, candidates, pillars, neighbours, threshold, width, depth, heads, expansion, bias, form,
-            device, precision, compile, bank,
-        )  # fmt: skip
-
-    def training_settings(self) -> TrainingSettings:
-        """A few epochs, warmed up and cooled down."""
-        from rerankit.training import TrainingSettings
-
-        return TrainingSettings(6, 256, 1e-3, schedule="one-cycle", weight_decay=0.01, clip_norm=1.0)
-
-
-def _other(direction: Direction) -> Direction:
-    return "t2i" if direction == "i2t" else "i2t"
-
-
-def _of(value: Any, direction: Direction, argument: str = "value") -> Any:
-    """A direction's value of a parameter that is one number or a pair (i2t, t2i)."""
-    if not isinstance(value, Sequence):
-        return value
-    if len(value) != len(DIRECTIONS):
-        raise rule(argument, "must be one number, or two (i2t, t2i)", value)
-    return value[DIRECTIONS.index(direction)]
-
-
-def _kept(value: Any) -> Any:
-    """A pair as a tuple: a stage read back from JSON is then the same, down to its repr."""
-    return tuple(value) if isinstance(value, Sequence) else value
 
 
 def _checked_bank(bank: Any) -> Any:

@@ -17,7 +17,7 @@ from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 from rerankit.stages.base import Stage
-from rerankit.stages.pillar.stage import DIRECTIONS, Direction
+from rerankit.stages.pillar.directions import DIRECTIONS, Direction, other
 from rerankit.stages.pillar_plus.settings import PlusSettings
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class PillarPlus(Stage):
 
     def reversed(self) -> PillarPlus:
         """The stage for the other direction, with the same weights."""
-        return self.clone(direction="t2i" if self.direction == "i2t" else "i2t")
+        return self.clone(direction=other(self.direction))
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         """Scores (queries, K): of the cells; items that are no cell come behind, in their order."""

@@ -1,0 +1,30 @@
+"""The two directions, and parameters that have a value for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from rerankit.errors import rule
+
+Direction = Literal["i2t", "t2i"]
+DIRECTIONS: tuple[Direction, ...] = ("i2t", "t2i")
+
+
+def other(direction: Direction) -> Direction:
+    """The other direction."""
+    return "t2i" if direction == "i2t" else "i2t"
+
+
+def value_of(value: Any, direction: Direction, argument: str = "value") -> Any:
+    """A direction's value of a parameter that is one number or a pair (i2t, t2i)."""
+    if not isinstance(value, Sequence):
+        return value
+    if len(value) != len(DIRECTIONS):
+        raise rule(argument, "must be one number, or two (i2t, t2i)", value)
+    return value[DIRECTIONS.index(direction)]
+
+
+def kept(value: Any) -> Any:
+    """A pair as a tuple: a stage read back from JSON is then the same, down to its repr."""
+    return tuple(value) if isinstance(value, Sequence) else value

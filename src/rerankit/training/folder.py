@@ -1,0 +1,40 @@
+"""The files of a run: checkpoint.pt, history.csv and, at the end, curves.png."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+from rerankit.errors import InputError
+from rerankit.extras import absent
+from rerankit.training import state
+from rerankit.training.history import History
+
+
+class Folder:
+    """The folder a run is kept in."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoint = path / state.CHECKPOINT
+
+    def read(self, resume: bool, *, clear: bool) -> dict[str, Any] | None:
+        """The checkpoint to go on from, if there is one; `clear` makes the folder and removes what a kill left."""
+        if clear:
+            self.path.mkdir(parents=True, exist_ok=True)
+            state.clear_leftovers(self.path)
+        if self.checkpoint.is_dir():
+            raise InputError(f"'{self.checkpoint}' is a folder; a checkpoint file goes there")
+        return state.load(self.checkpoint) if resume and self.checkpoint.exists() else None
+
+    def write(self, payload: dict[str, Any], history: History) -> None:
+        """A new checkpoint and the history so far; the curves when the run is finished."""
+        state.save(self.checkpoint, payload)
+        history.to_csv(self.path / "history.csv")
+        if not history.stopped or not history.rows:
+            return
+        if "matplotlib" in absent("report"):
+            warnings.warn("curves.png is not drawn: pip install 'rerankit[report]'", stacklevel=2)
+        else:
+            history.plot(self.path / "curves.png")
