@@ -7,7 +7,10 @@ import pytest
 
 import rerankit
 from rerankit import Pipeline, Problem, Stage, rerank, stage
-from rerankit.errors import FormatError, InputError, MissingExtraError, StageError, UnmetNeedError
+from rerankit.errors import FormatError, InputError, MissingExtraError, RerankitError, StageError, UnmetNeedError
+from rerankit.formats.safetensors import SafetensorsFormat
+from rerankit.plugins import manager
+from rerankit.yaml_files import parse_yaml
 from strategies import distinct
 
 
@@ -70,10 +73,28 @@ def test_all_unmet_needs_come_in_one_message_before_anything_runs():
 
 def test_an_unknown_need_is_an_error():
     class Odd(Stage):
+        name = "odd"
         needs = ("query_scroes",)
 
     with pytest.raises(InputError, match="unknown need 'query_scroes'; did you mean 'query_scores'"):
         rerank([[1]], Odd())
+
+
+def test_a_stage_without_a_name_or_with_needs_as_text_is_refused_before_it_runs(tmp_path):
+    class Nameless(Stage):
+        pass
+
+    class Spelt(Stage):
+        name = "spelt"
+        needs = "query_scores"
+
+    for made in (Nameless(), Nameless().top(1)):
+        with pytest.raises(InputError, match="stage class Nameless must have a 'name'"):
+            rerank([[1]], made)
+    with pytest.raises(InputError, match="Nameless must have a 'name' to be saved"):
+        Nameless().save(tmp_path / "nameless")
+    with pytest.raises(InputError, match=r"'needs' of stage 'spelt' must be a tuple of texts \(got the text"):
+        rerank([[1]], Spelt())
 
 
 def test_a_failing_stage_is_named_with_what_it_was_given():
@@ -170,11 +191,109 @@ def test_yaml_from_a_file_and_with_saved_stages(tmp_path):
         ("stages: [{stage: fuse, k: 3}]", r"a stage has 'stage' or 'load', 'params' and 'top' \(got k too\)"),
         ("stages: [{stage: fuze}]", "unknown stage 'fuze'; did you mean 'fuse'"),
         ("nowhere.yaml", "pipeline file 'nowhere.yaml' does not exist"),
+        ("C:/nowhere.yaml", "pipeline file 'C:/nowhere.yaml' does not exist"),
+        ("stages: [{stage: fuse, params: [1]}]", r"'params' of stage 'fuse' must have texts as keys \(got \[1\]\)"),
+        ("stages: [{stage: fuse, params: 5}]", "must have texts as keys"),
+        ("stages: [{stage: fuse, params: 0}]", "must have texts as keys"),
+        ("stages: [{stage: fuse, params: {1: 2}}]", "must have texts as keys"),
+        ("stages: [{load: 3}]", r"'stage' and 'load' must be a text \(got 3\)"),
+        ("stages: [{stage: 3}]", r"'stage' and 'load' must be a text \(got 3\)"),
+        ("stages: [{load: here, params: {k: 3}}]", "'params' goes with 'stage'; what 'load' names has its own"),
+        ("stages: [{stage: fuse, params: {sources: &a [*a]}}]", "must not refer to itself"),
+        ("stages: [2020-13-45]", "is not YAML"),
+        (3, "'source' must be YAML text or a path"),
     ],
 )
 def test_bad_yaml(text, message):
     with pytest.raises(InputError, match=message):
         Pipeline.from_yaml(text)
+
+
+def test_yaml_files_that_are_no_text_and_tops_of_pipelines(tmp_path):
+    (tmp_path / "latin.yaml").write_bytes(b"stages: [fus\xe9]")
+    with pytest.raises(FormatError, match="is not text in UTF-8"):
+        Pipeline.from_yaml(tmp_path / "latin.yaml")
+    Pipeline(["fuse"]).save(tmp_path / "saved")
+    (tmp_path / "top.yaml").write_text("stages: [{load: saved, top: 3}]")
+    with pytest.raises(FormatError, match="'top' goes with one stage, and 'saved' holds a pipeline"):
+        Pipeline.from_yaml(tmp_path / "top.yaml")
+
+
+def test_numbers_with_an_exponent_and_texts_that_look_like_one():
+    assert Pipeline.from_yaml("stages: [{stage: mutual-rank, params: {weight: 1e-3}}]") == Pipeline(
+        [stage("mutual-rank", weight=0.001)]
+    )
+    assert [parse_yaml(text) for text in ("1e3", "-.5E2", "+2.e-1", "1e", "e3", "12", "1.5")] == [
+        1000.0, -50.0, 0.2, "1e", "e3", 12, 1.5,
+    ]  # fmt: skip
+    made = stage("mutual-rank", weight=1e-5) >> stage("fuse", sources=["scores", "1e-3"], weights=np.array([1, 2]))
+    with pytest.raises(InputError, match=r"'weights' cannot be written as YAML \(got ndarray\): give a list"):
+        made.to_yaml()
+    made = stage("mutual-rank", weight=1e-5) >> stage("fuse", sources=["scores", "1e-3"], weights=[np.float64(1), 2])
+    assert Pipeline.from_yaml(made.to_yaml()) == made
+
+
+def test_a_top_of_a_top_keeps_both(tmp_path):
+    made = Pipeline([stage("fuse").top(5).top(10).top(2)])
+    assert Pipeline.from_yaml(made.to_yaml()) == made
+    made.save(tmp_path / "tops")
+    assert Pipeline.load(tmp_path / "tops") == made
+
+
+def test_arrays_as_parameters_are_not_taken_for_weights(tmp_path):
+    made = stage("fuse", weights=np.array([1.0, 2.0]))
+    made.save(tmp_path / "fuse")
+    assert sorted(path.name for path in (tmp_path / "fuse").iterdir()) == ["config.json", "param-weights.safetensors"]
+    assert rerankit.load(tmp_path / "fuse") == made
+
+
+class Holding(Stage):
+    name = "holding"
+
+    def __init__(self, what=None):
+        self.what = what
+
+
+@pytest.fixture
+def holding():
+    class Plugin:
+        @rerankit.hookimpl
+        def rerankit_register_stages(self, register):
+            register("holding", Holding)
+
+    manager().register(Plugin(), "holding")
+    yield
+    manager().unregister("holding")
+
+
+@pytest.mark.usefixtures("holding")
+def test_parameters_whose_files_would_have_one_name(tmp_path):
+    one, two, three = (np.full(2, value) for value in (1, 2, 3))
+    made = Holding(
+        {
+            "a": {"b-c": one},
+            "a-b": {"c": two},
+            "../up": three,
+            "d": stage("fuse"),
+            "e/f": [stage("top", stage=stage("fuse"), k=1)],
+        }
+    )
+    made.save(tmp_path / "room" / "held")
+    assert rerankit.load(tmp_path / "room" / "held") == made
+    assert [path.name for path in (tmp_path / "room").iterdir()] == ["held"]
+    for key in (1, "$array"):
+        with pytest.raises(InputError, match=r"its keys must be texts not beginning with \$"):
+            Holding({key: one}).save(tmp_path / "bad")
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "."])
+def test_places_that_cannot_be_saved_to(tmp_path, monkeypatch, place):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError):
+        stage("fuse").save(place)
+    assert (tmp_path / "file").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_saving_and_loading(tmp_path):
@@ -210,7 +329,26 @@ def test_a_pipeline_loads_clones_and_has_params_as_a_stage_does(tmp_path):
     [
         (None, "is not a saved stage: it has no config.json"),
         ("{", "is not JSON"),
-        ("[]", "must hold 'stage' and 'params', or 'pipeline'"),
+        pytest.param("[" * 100_000, "is not JSON", id="deep"),
+        *(
+            (text, "must hold 'stage' and 'params', or 'pipeline'")
+            for text in (
+                "[]",
+                '{"stage": "fuse", "params": []}',
+                '{"stage": ["a"], "params": {}}',
+                '{"pipeline": [3]}',
+                '{"pipeline": "ab"}',
+            )
+        ),
+        *(
+            (
+                json.dumps({"format": 1, "stage": "fuse", "params": {"weights": {kind: name}}}),
+                "must name what lies dire",
+            )
+            for kind in ("$stage", "$array")
+            for name in (".", "..", "", "../tt", "/etc", "a/b", "a\\b", 3, ["a"])
+        ),
+        *((json.dumps({"format": 1, "pipeline": [name]}), "must name what lies directly") for name in (".", "../tt")),
         (json.dumps({"format": 99, "stage": "fuse", "params": {}}), "has format 99, and this rerankit reads format 1"),
     ],
 )
@@ -229,8 +367,28 @@ def test_loading_as_another_class_is_refused(tmp_path):
 
 def test_damaged_arrays_are_refused(tmp_path):
     stage("mutual-rank", bank=np.ones((1, 2), np.float32)).save(tmp_path / "s")
-    (tmp_path / "s" / "bank.safetensors").write_bytes(b"short")
+    (tmp_path / "s" / "param-bank.safetensors").write_bytes(b"short")
     with pytest.raises(FormatError, match="is not a readable safetensors file"):
+        rerankit.load(tmp_path / "s")
+
+
+def test_weights_that_do_not_fit_and_links_to_the_outside_are_refused(tmp_path):
+    stage("fuse").save(tmp_path / "s")
+    SafetensorsFormat().write(tmp_path / "s" / "weights.safetensors", {"a": np.ones(2)})
+    with pytest.raises(RerankitError, match="has no weights to set"):
+        rerankit.load(tmp_path / "s")
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "config.json").write_text(json.dumps({"format": 1, "pipeline": ["loop"]}))
+    (tmp_path / "p" / "loop").symlink_to(".")
+    with pytest.raises(FormatError, match=r"must be a folder in .*, not a link"):
+        rerankit.load(tmp_path / "p")
+
+
+@pytest.mark.usefixtures("holding")
+def test_an_array_file_with_other_things_in_it(tmp_path):
+    Holding(np.ones(2)).save(tmp_path / "s")
+    SafetensorsFormat().write(tmp_path / "s" / "param-what.safetensors", {"other": np.ones(2)})
+    with pytest.raises(FormatError, match=r"must hold one array named 'array' \(got other\)"):
         rerankit.load(tmp_path / "s")
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from rerankit.errors import unknown_name
+from rerankit.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
     from rerankit.problem import Problem
@@ -44,6 +44,11 @@ _MET: dict[str, Callable[[Stage, Problem], bool]] = {
 
 def unmet(stage: Stage, problem: Problem) -> list[str]:
     """One line for each need the problem does not meet, saying how to provide it."""
+    if not stage.name:
+        raise InputError(f"stage class {type(stage).__name__} must have a 'name'")
+    needs: object = stage.needs
+    if isinstance(needs, str):  # it would be read letter by letter
+        raise InputError(f"'needs' of stage '{stage.name}' must be a tuple of texts (got the text {needs!r})")
     return [
         f"stage '{stage.name}' needs {need}: {_how(need)}" for need in stage.needs if not _is_met(need, stage, problem)
     ]

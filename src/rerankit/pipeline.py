@@ -98,14 +98,14 @@ class Pipeline:
 
     def to_yaml(self) -> str:
         """The pipeline as YAML text."""
-        from rerankit.storage import to_yaml
+        from rerankit.yaml_files import to_yaml
 
         return to_yaml(self)
 
     @classmethod
     def from_yaml(cls, source: Any) -> Pipeline:
         """A pipeline from YAML text or from a file's path."""
-        from rerankit.storage import from_yaml
+        from rerankit.yaml_files import from_yaml
 
         return from_yaml(source)
 

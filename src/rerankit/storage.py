@@ -1,21 +1,22 @@
-"""Stages and pipelines on disk: config.json with safetensors beside it, and YAML; never pickle."""
+"""Stages and pipelines on disk: config.json with safetensors beside it; never pickle."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import yaml
 
 from rerankit._version import __version__
-from rerankit.errors import FormatError, InputError
+from rerankit.errors import FormatError, InputError, RerankitError
+from rerankit.extras import explained
 from rerankit.files import atomic, check_replaceable
 from rerankit.formats.safetensors import SafetensorsFormat, write_tensors
 from rerankit.pipeline import Pipeline
-from rerankit.stages.base import Stage, Top, stage
+from rerankit.stages.base import Stage, stage
 
 if TYPE_CHECKING:
     from rerankit.arrays import AnyArray
@@ -26,10 +27,15 @@ CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 
 def save(what: Stage | Pipeline, folder: str | os.PathLike[str]) -> None:
     """Write a stage or a pipeline with its weights into a folder; all or nothing."""
+    if Path(folder).exists() and not Path(folder).is_dir():
+        raise InputError(f"'{folder}' is a file, and a stage is saved as a folder: name a new one")
     check_replaceable(folder, CONFIG)
-    with atomic(folder) as temporary:
-        temporary.mkdir()
-        _write(what, temporary)
+    try:
+        with atomic(folder) as temporary:
+            temporary.mkdir()
+            _write(what, temporary)
+    except OSError as cause:
+        raise InputError(f"'{folder}' cannot be written: {cause.strerror or cause}") from cause
 
 
 def load(folder: str | os.PathLike[str]) -> Any:
@@ -37,22 +43,37 @@ def load(folder: str | os.PathLike[str]) -> Any:
     path = Path(folder)
     config = _config(path)
     if "pipeline" in config:
-        return Pipeline([load(path / name) for name in config["pipeline"]])
+        return Pipeline([load(_inner_folder(path, name)) for name in config["pipeline"]])
     params = {name: _decoded(value, path) for name, value in config["params"].items()}
     made = stage(config["stage"], **params)
     if (path / WEIGHTS).is_file():
-        made.set_weights(_read_arrays(path / WEIGHTS))
+        _set_weights(made, path / WEIGHTS)
     return made
+
+
+def _set_weights(made: Stage, file: Path) -> None:
+    weights = _read_arrays(file)
+    try:
+        made.set_weights(weights)
+    except RerankitError:
+        raise
+    except Exception as cause:
+        told = explained(cause, f"stage '{made.name}'") if isinstance(cause, ImportError) else None
+        text = f"'{file}' does not hold the weights of {made!r}: {type(cause).__name__}: {cause}"
+        raise told or FormatError(text) from cause
 
 
 def _write(what: Stage | Pipeline, folder: Path) -> None:
     config: dict[str, Any] = {"format": FORMAT, "rerankit": __version__}
     if isinstance(what, Pipeline):
-        config["pipeline"] = [f"{position:02d}-{one.name}" for position, one in enumerate(what.stages)]
-        for name, one in zip(config["pipeline"], what.stages, strict=True):
+        names = [_file_name(f"{position:02d}-{one.name}") for position, one in enumerate(what.stages)]
+        config["pipeline"] = names
+        for name, one in zip(names, what.stages, strict=True):
             (folder / name).mkdir()
             _write(one, folder / name)
     else:
+        if not what.name:
+            raise InputError(f"{type(what).__name__} must have a 'name' to be saved")
         config["stage"] = what.name
         config["params"] = {name: _encoded(name, value, folder) for name, value in what.get_params().items()}
         weights = what.get_weights()
@@ -66,14 +87,45 @@ def _config(path: Path) -> dict[str, Any]:
     if not file.is_file():
         raise FormatError(f"'{path}' is not a saved stage: it has no {CONFIG}")
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as cause:
+        config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as cause:
         raise FormatError(f"'{file}' is not JSON: {cause}") from cause
-    if not isinstance(config, dict) or not ({"stage", "params"} <= config.keys() or "pipeline" in config):
-        raise FormatError(f"'{file}' must hold 'stage' and 'params', or 'pipeline'")
+    if not _well_formed(config):
+        raise FormatError(
+            f"'{file}' must hold 'stage' and 'params', or 'pipeline': a text and an object, or a list of texts"
+        )
     if config.get("format") != FORMAT:
         raise FormatError(f"'{file}' has format {config.get('format')!r}, and this rerankit reads format {FORMAT}")
     return config
+
+
+def _well_formed(config: Any) -> bool:
+    if not isinstance(config, dict):
+        return False
+    if "pipeline" in config:
+        names = config["pipeline"]
+        return isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return isinstance(config.get("stage"), str) and isinstance(config.get("params"), dict)
+
+
+def _inner(folder: Path, name: Any) -> Path:
+    """The path of something inside the folder: configs come from others, and must not reach out of it."""
+    if not isinstance(name, str) or name in ("", ".", "..") or name != _file_name(name):
+        raise FormatError(f"'{folder / CONFIG}' must name what lies directly in its folder (got {name!r})")
+    return folder / name
+
+
+def _inner_folder(folder: Path, name: Any) -> Path:
+    """The same for a folder, which must not be a link to one that holds it: loading would never end."""
+    inner = _inner(folder, name)
+    if inner.resolve().parent != folder.resolve():
+        raise FormatError(f"'{inner}' must be a folder in '{folder}', not a link to another place")
+    return inner
+
+
+def _file_name(text: str) -> str:
+    """The text as a file's name on any system."""
+    return re.sub(r"[^\w.-]", "_", text)
 
 
 def _encoded(name: str, value: Any, folder: Path) -> Any:
@@ -87,18 +139,36 @@ def _encoded(name: str, value: Any, folder: Path) -> Any:
     if isinstance(value, list | tuple):
         return [_encoded(f"{name}-{position}", item, folder) for position, item in enumerate(value)]
     if isinstance(value, dict):
+        _check_keys(name, value)
         return {key: _encoded(f"{name}-{key}", item, folder) for key, item in value.items()}
     if isinstance(value, Stage | Pipeline):
-        (folder / name).mkdir()
-        _write(value, folder / name)
-        return {"$stage": name}
+        inner = _unused(folder, name, "")
+        inner.mkdir()
+        _write(value, inner)
+        return {"$stage": inner.name}
     if isinstance(value, np.ndarray):
-        _write_arrays({"array": value}, folder / f"{name}.safetensors")
-        return {"$array": f"{name}.safetensors"}
+        file = _unused(folder, name, ".safetensors")
+        _write_arrays({"array": value}, file)
+        return {"$array": file.name}
     raise InputError(
         f"parameter '{name}' cannot be saved (got {type(value).__name__}): "
         "give a path instead, or put what it holds into the problem"
     )
+
+
+def _check_keys(name: str, value: dict[Any, Any]) -> None:
+    bad = [key for key in value if not isinstance(key, str) or key.startswith("$")]
+    if bad:
+        raise InputError(f"parameter '{name}' cannot be saved: its keys must be texts not beginning with $ (got {bad})")
+
+
+def _unused(folder: Path, name: str, ending: str) -> Path:
+    """A path for a parameter, told from the weights by its beginning and from other parameters by a number."""
+    stem = f"param-{_file_name(name)}"
+    taken = 0
+    while (folder / f"{stem}{f'.{taken}' if taken else ''}{ending}").exists():
+        taken += 1
+    return folder / f"{stem}{f'.{taken}' if taken else ''}{ending}"
 
 
 def _decoded(value: Any, folder: Path) -> Any:
@@ -107,10 +177,17 @@ def _decoded(value: Any, folder: Path) -> Any:
     if not isinstance(value, dict):
         return value
     if value.keys() == {"$stage"}:
-        return load(folder / value["$stage"])
+        return load(_inner_folder(folder, value["$stage"]))
     if value.keys() == {"$array"}:
-        return _read_arrays(folder / value["$array"])["array"]
+        return _array_in(_inner(folder, value["$array"]))
     return {key: _decoded(item, folder) for key, item in value.items()}
+
+
+def _array_in(file: Path) -> AnyArray:
+    arrays = _read_arrays(file)
+    if arrays.keys() != {"array"}:
+        raise FormatError(f"'{file}' must hold one array named 'array' (got {', '.join(arrays) or 'none'})")
+    return arrays["array"]
 
 
 def _write_arrays(arrays: dict[str, AnyArray], path: Path) -> None:
@@ -122,85 +199,3 @@ def _read_arrays(path: Path) -> dict[str, AnyArray]:
         return {name: np.array(array) for name, array in SafetensorsFormat().read(path).items()}
     except (FormatError, OSError, ValueError) as cause:
         raise FormatError(f"'{path}' is not a readable safetensors file: {cause}") from cause
-
-
-def to_yaml(pipeline: Pipeline) -> str:
-    """A pipeline as YAML text; fitted stages must have been saved, and are named by `load:`."""
-    return yaml.safe_dump({"stages": [_yaml_of(one) for one in pipeline.stages]}, sort_keys=False, allow_unicode=True)
-
-
-def _yaml_of(one: Stage) -> dict[str, Any]:
-    if isinstance(one, Top):
-        return {**_yaml_of(one.stage), "top": one.k}
-    if one.fitted:
-        raise InputError(
-            f"stage '{one.name}' has weights, which YAML does not hold: save it and write 'load: FOLDER', "
-            "or save the pipeline with Pipeline.save"
-        )
-    params = {
-        name: _yaml_value(name, value)
-        for name, value in one.get_params().items()
-        if value is not one.parameters()[name].default and value != one.parameters()[name].default
-    }
-    return {"stage": one.name, **({"params": params} if params else {})}
-
-
-def _yaml_value(name: str, value: Any) -> Any:
-    if isinstance(value, Stage):
-        return _yaml_of(value)
-    if isinstance(value, list | tuple):
-        return [_yaml_value(name, item) for item in value]
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    raise InputError(f"parameter '{name}' cannot be written as YAML (got {type(value).__name__}): give a path instead")
-
-
-def from_yaml(source: str | os.PathLike[str]) -> Pipeline:
-    """A pipeline from YAML text or from a file's path.
-
-    >>> from_yaml("stages: [{stage: mutual-rank, top: 20}]")
-    Pipeline([stage('mutual-rank').top(20)])
-    """
-    text, where = _text_of(source)
-    try:
-        parsed = yaml.safe_load(text)
-    except yaml.YAMLError as cause:
-        raise FormatError(f"{where} is not YAML: {' '.join(str(cause).split())}") from cause
-    if not isinstance(parsed, dict) or not isinstance(parsed.get("stages"), list) or len(parsed) > 1:
-        raise FormatError(f"{where} must hold one key, 'stages', with a list (got {parsed!r})")
-    base = Path(source).parent if where.startswith("'") else Path()
-    return Pipeline([_from_yaml_item(item, base, where) for item in parsed["stages"]])
-
-
-def _text_of(source: str | os.PathLike[str]) -> tuple[str, str]:
-    if isinstance(source, str) and ("\n" in source or ":" in source):
-        return source, "the YAML text"
-    path = Path(source)
-    if not path.is_file():
-        raise FormatError(f"pipeline file '{path}' does not exist")
-    return path.read_text(encoding="utf-8"), f"'{path}'"
-
-
-def _from_yaml_item(item: Any, base: Path, where: str) -> Stage | Pipeline:
-    if isinstance(item, str):
-        return stage(item)
-    if not isinstance(item, dict) or ("stage" in item) == ("load" in item):
-        raise FormatError(f"{where}: a stage is a name, or has 'stage' or 'load' (got {item!r})")
-    unknown = sorted(item.keys() - {"stage", "load", "params", "top"})
-    if unknown:
-        raise FormatError(f"{where}: a stage has 'stage' or 'load', 'params' and 'top' (got {', '.join(unknown)} too)")
-    made: Stage
-    if "load" in item:
-        made = load(base / item["load"])
-    else:
-        params = {name: _yaml_param(value, base, where) for name, value in (item.get("params") or {}).items()}
-        made = stage(item["stage"], **params)
-    return made.top(item["top"]) if "top" in item else made
-
-
-def _yaml_param(value: Any, base: Path, where: str) -> Any:
-    if isinstance(value, dict) and ("stage" in value or "load" in value):
-        return _from_yaml_item(value, base, where)
-    return [_yaml_param(item, base, where) for item in value] if isinstance(value, list) else value

@@ -84,12 +84,11 @@ def bench(
 
 
 def _tuned(each: Any, path: Path, validation: Any, scores: str, plan: dict[str, Any]) -> Any:
-    import yaml
-
     from rerankit import bench as room
     from rerankit.errors import FormatError
+    from rerankit.yaml_files import parse_yaml
 
-    space = yaml.safe_load(path.read_text(encoding="utf-8"))
+    space = parse_yaml(path.read_text(encoding="utf-8"), str(path))
     if not isinstance(space, dict) or not all(isinstance(values, list) for values in space.values()):
         raise FormatError(f"{path}: must hold {{stage.parameter: [values]}}")
     return room.tune(each, space, validation, _named(scores), **plan)

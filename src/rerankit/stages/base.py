@@ -105,7 +105,7 @@ class Stage:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Stage) or type(self) is not type(other):
             return NotImplemented
-        return _same(self.get_params(), other.get_params()) and _same(self.get_weights(), other.get_weights())
+        return same(self.get_params(), other.get_params()) and same(self.get_weights(), other.get_weights())
 
     def __hash__(self) -> int:
         return hash((type(self), tuple(sorted(self.get_params()))))
@@ -114,7 +114,7 @@ class Stage:
         shown = [
             f"{name}={value!r}"
             for name, value in self.get_params().items()
-            if not _same(value, self.parameters()[name].default)
+            if not same(value, self.parameters()[name].default)
         ]
         return f"stage({', '.join([repr(self.name or type(self).__name__), *shown])})"
 
@@ -222,12 +222,12 @@ def stages_available() -> list[str]:
     return list(manager().stages)
 
 
-def _same(one: Any, other: Any) -> bool:
+def same(one: Any, other: Any) -> bool:
     """Equality that looks inside containers and arrays."""
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return len(one) == len(other) and all(map(_same, one, other))
+        return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
         return isinstance(one, np.ndarray) and isinstance(other, np.ndarray) and np.array_equal(one, other)
     return bool(one is other or one == other)

@@ -1,0 +1,151 @@
+"""Pipelines as YAML, and the one way YAML is read here."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from rerankit.errors import FormatError, InputError, rule
+from rerankit.pipeline import Pipeline
+from rerankit.stages.base import Stage, Top, same, stage
+from rerankit.storage import load
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, with 1e-3 a number; YAML 1.1 wants 1.0e-3, which nobody writes."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """The safe dumper, which puts quotes around a text that `_Loader` would read as a number."""
+
+
+_EXPONENT = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+$")
+for _each in (_Loader, _Dumper):
+    _each.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
+
+
+def parse_yaml(text: str, where: str = "the YAML text") -> Any:
+    """What a YAML text says.
+
+    >>> parse_yaml("{rate: 1e-3, name: '1e-3'}")
+    {'rate': 0.001, 'name': '1e-3'}
+    """
+    try:
+        return yaml.load(text, _Loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as cause:
+        raise FormatError(f"{where} is not YAML: {' '.join(str(cause).split())}") from cause
+
+
+def to_yaml(pipeline: Pipeline) -> str:
+    """A pipeline as YAML text; fitted stages must have been saved, and are named by `load:`."""
+    tree = {"stages": [_yaml_of(one) for one in pipeline.stages]}
+    return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+def _yaml_of(one: Stage) -> dict[str, Any]:
+    # The short form says one `top`; a top of a top is written in full.
+    if isinstance(one, Top) and not isinstance(one.stage, Top):
+        return {**_yaml_of(one.stage), "top": one.k}
+    if one.fitted and not isinstance(one, Top):
+        raise InputError(
+            f"stage '{one.name}' has weights, which YAML does not hold: save it and write 'load: FOLDER', "
+            "or save the pipeline with Pipeline.save"
+        )
+    params = {
+        name: _yaml_value(name, value)
+        for name, value in one.get_params().items()
+        if not same(value, one.parameters()[name].default)
+    }
+    return {"stage": one.name, **({"params": params} if params else {})}
+
+
+def _yaml_value(name: str, value: Any) -> Any:
+    if isinstance(value, np.generic):  # first: numpy.float64 is a float, too
+        return value.item()
+    if isinstance(value, Stage):
+        return _yaml_of(value)
+    if isinstance(value, list | tuple):
+        return [_yaml_value(name, item) for item in value]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    raise InputError(
+        f"parameter '{name}' cannot be written as YAML (got {type(value).__name__}): "
+        "give a list or a path instead, or save the pipeline with Pipeline.save"
+    )
+
+
+def from_yaml(source: str | os.PathLike[str]) -> Pipeline:
+    """A pipeline from YAML text or from a file's path.
+
+    >>> from_yaml("stages: [{stage: mutual-rank, top: 20}]")
+    Pipeline([stage('mutual-rank').top(20)])
+    """
+    text, where, base = _text_of(source)
+    parsed = parse_yaml(text, where)
+    if not isinstance(parsed, dict) or not isinstance(parsed.get("stages"), list) or len(parsed) > 1:
+        raise FormatError(f"{where} must hold one key, 'stages', with a list (got {parsed!r})")
+    try:
+        return Pipeline([_from_yaml_item(item, base, where) for item in parsed["stages"]])
+    except RecursionError as cause:  # an anchor that holds itself
+        raise FormatError(f"{where} must not refer to itself") from cause
+
+
+def _text_of(source: str | os.PathLike[str]) -> tuple[str, str, Path]:
+    """The text, what to call it in errors, and the folder that its paths start from."""
+    if not isinstance(source, str | os.PathLike):
+        raise rule("source", "must be YAML text or a path", source)
+    # A mapping has a colon before a blank or a brace, or at the end; C:/pipeline.yaml has neither.
+    if isinstance(source, str) and re.search(r"\n|:\s|:$|^\s*\{", source):
+        return source, "the YAML text", Path()
+    path = Path(source)
+    if not path.is_file():
+        raise FormatError(f"pipeline file '{path}' does not exist")
+    try:
+        return path.read_text(encoding="utf-8"), f"'{path}'", path.parent
+    except UnicodeDecodeError as cause:
+        raise FormatError(f"'{path}' is not text in UTF-8: {cause}") from cause
+
+
+def _from_yaml_item(item: Any, base: Path, where: str) -> Stage | Pipeline:
+    if isinstance(item, str):
+        return stage(item)
+    if not isinstance(item, dict) or ("stage" in item) == ("load" in item):
+        raise FormatError(f"{where}: a stage is a name, or has 'stage' or 'load' (got {item!r})")
+    _check_item(item, where)
+    made = load(base / item["load"]) if "load" in item else stage(item["stage"], **_params_of(item, base, where))
+    if "top" not in item:
+        return made
+    if isinstance(made, Pipeline):
+        raise FormatError(f"{where}: 'top' goes with one stage, and '{item['load']}' holds a pipeline")
+    return made.top(item["top"])
+
+
+def _check_item(item: dict[Any, Any], where: str) -> None:
+    unknown = sorted(map(str, item.keys() - {"stage", "load", "params", "top"}))
+    if unknown:
+        raise FormatError(f"{where}: a stage has 'stage' or 'load', 'params' and 'top' (got {', '.join(unknown)} too)")
+    if "load" in item and "params" in item:
+        raise FormatError(f"{where}: 'params' goes with 'stage'; what 'load' names has its own (got {item!r})")
+    name = item.get("stage", item.get("load"))
+    if not isinstance(name, str):
+        raise FormatError(f"{where}: 'stage' and 'load' must be a text (got {name!r})")
+
+
+def _params_of(item: dict[str, Any], base: Path, where: str) -> dict[str, Any]:
+    params = {} if item.get("params") is None else item["params"]
+    if not isinstance(params, dict) or not all(isinstance(name, str) for name in params):
+        raise FormatError(f"{where}: 'params' of stage '{item['stage']}' must have texts as keys (got {params!r})")
+    return {name: _yaml_param(value, base, where) for name, value in params.items()}
+
+
+def _yaml_param(value: Any, base: Path, where: str) -> Any:
+    if isinstance(value, dict) and ("stage" in value or "load" in value):
+        return _from_yaml_item(value, base, where)
+    return [_yaml_param(item, base, where) for item in value] if isinstance(value, list) else value
