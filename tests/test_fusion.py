@@ -108,3 +108,25 @@ def test_bad_input():
         fuse([])
     with pytest.raises(InputError, match="'sources' must have the same queries and gallery"):
         fuse([[[1, 2]], [[1, 2, 3]]])
+
+
+def test_rankings_of_other_items_are_not_fused():
+    one, two = (Problem([[1, 2]], gallery_ids=ids).ranking() for ids in (["a", "b"], ["b", "a"]))
+    with pytest.raises(InputError, match="'sources' must have the same gallery_ids"):
+        fuse([one, two])
+
+
+def test_an_item_a_source_lacks_does_not_beat_the_ones_it_has():
+    one = Problem.from_rankings([[0, 1]], [[-1, -2]], 3).ranking()
+    two = Problem.from_rankings([[0, 2]], [[-1, -2]], 3).ranking()
+    for method in ("sum", "combmnz"):
+        for normalise in ("none", "z-score", "min-max"):
+            assert fuse([one, two], method="sum", normalise=normalise).indices[0, 0] == 0, (method, normalise)
+
+
+def test_bad_sources():
+    with pytest.raises(InputError, match="'sources' must hold"):
+        stage("fuse", sources=[3])
+    problem = Problem(np.eye(2), features={"other": Feature(np.ones((2, 5)), "query")})
+    with pytest.raises(InputError, match="must have the shape of 'scores'"):
+        rerank(problem, "fuse", sources=["other"])

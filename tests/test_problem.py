@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import sparse
 
-from rerankit import Bank, Feature, Problem
+import rerankit
+from rerankit import Bank, Feature, Problem, Relevance
 from rerankit.errors import InputError, UnknownNameError
 from strategies import distinct, full_problem
 
@@ -131,3 +133,73 @@ def test_with_ids_changes_only_the_ids_that_are_given() -> None:
     assert problem.gallery_ids.tolist() == ["x", "y"]
     with pytest.raises(InputError):
         problem.with_ids(gallery_ids=["x", "x"])
+
+
+class _Broken:
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("no numbers today")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Problem(_Broken()), r"'scores' must be an array \(got _Broken: no numbers today\)"),
+        (lambda: Problem(np.ma.masked_array([[1.0, 9.0]], mask=[[0, 1]])), r"'scores' must not be masked"),
+        (lambda: Problem(sparse.csr_matrix(np.eye(2))), r"'scores' must not be sparse: give value.toarray\(\)"),
+        (lambda: Problem(Problem([[1]])), r"'scores' must be an array of numbers \(got Problem\)"),
+        (lambda: rerankit.rerank(Problem([[1]]).ranking(), "fuse"), r"'problem' must be scores: a ranking goes to"),
+        (lambda: Problem([[1, 2]]).ranking(1.5), r"'k' must be a whole number \(got 1.5\)"),
+        (lambda: Problem([[1, 2]]).ranking().top(True), r"'k' must be a whole number \(got True\)"),
+        (lambda: Problem.from_rankings([[0]], [[1]], 2.5), r"'gallery_size' must be a whole number"),
+        (lambda: Problem([[1, 2]], features={"a": 5}), r"features\['a'\]' must have one entry per item \(got int\)"),
+        (lambda: Problem([[1, 2]], features=[1]), r"'features' must map names to values \(got list\)"),
+        (lambda: Problem([[1]], query_ids=[None]), r"'query_ids' must be a list of texts or integers \(got None\)"),
+        (lambda: Problem([[1]], query_ids=[b"\xff"]), r"'query_ids' must be texts in UTF-8"),
+        (lambda: Problem([[1]], query_ids=np.uint64([2**63])), r"'query_ids' must fit 64-bit integers"),
+        (lambda: Problem.from_distances([[np.nan]]), r"'distances' must be finite"),
+        (lambda: Relevance.from_lists([[1, 2], [0]], 3, grades=[[1], [2, 3]]), r"one grade for each item of a query"),
+        (lambda: Relevance.from_lists([1, 2], 3), r"'items' must be one list of gallery row numbers per query"),
+        (lambda: Relevance.from_sparse(np.eye(2)), r"'matrix' must be a scipy sparse matrix"),
+        (lambda: Relevance.from_dict({"q": {"a": "x"}}, ["q"], ["a"]), r"must be a finite number \(got 'x'\)"),
+        (lambda: Relevance.from_dict({"q": ["a"]}, ["q"], ["a"]), r"'qrels' must map queries to \{item: grade\}"),
+        (lambda: Relevance.from_lists([[0]], 3, grades=[[np.inf]]), r"'grades' must be finite .*\(got \[inf\]\)"),
+        (lambda: Relevance.from_lists([[0]], 3).of(-1), r"'query' must be at least 0"),
+    ],
+)
+def test_more_bad_input(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
+
+
+def test_memory_maps_stay_maps(tmp_path):
+    for dtype in (np.int16, np.float64):
+        np.save(tmp_path / "map.npy", np.arange(12, dtype=dtype).reshape(3, 4))
+        mapped = np.load(tmp_path / "map.npy", mmap_mode="r")
+        for problem, sign in ((Problem(mapped), 1), (Problem.from_distances(mapped), -1)):
+            assert np.shares_memory(problem.scores._array, mapped)
+            assert np.array_equal(problem.scores.rows(slice(1, 3)), sign * np.asarray(mapped)[1:])
+            assert np.array_equal(problem.scores.T.rows(), sign * np.asarray(mapped).T)
+            assert problem.scores.pairs(np.array([2]), np.array([1])).tolist() == [sign * 9]
+            assert np.array_equal(problem.scores.array, sign * np.asarray(mapped))
+
+
+def test_a_bad_cell_of_a_map_is_named_by_its_own_row(tmp_path):
+    array = np.zeros((5, 3), np.float32)
+    array[4, 1] = np.nan
+    np.save(tmp_path / "map.npy", array)
+    scores = Problem(np.load(tmp_path / "map.npy", mmap_mode="r")).scores
+    for read in (
+        lambda: scores.rows(np.array([0, 4])),
+        lambda: scores.rows(slice(-2, None)),
+        lambda: scores.pairs(np.array([0, 4]), np.array([0, 1])),
+    ):
+        with pytest.raises(InputError, match="the first nan at row 4, column 1"):
+            read()
+
+
+def test_any_float_type_of_torch():
+    torch = pytest.importorskip("torch")
+    for dtype in (torch.float8_e4m3fn, torch.bfloat16, torch.float16, torch.float64):
+        assert Problem(torch.tensor([[1.0, 2.0]]).to(dtype)).scores.rows().tolist() == [[1, 2]]
+    with pytest.raises(InputError, match="'scores' must be an array"):
+        Problem(torch.eye(2).to_sparse())

@@ -101,3 +101,10 @@ def test_pickling_gives_an_equal_immutable_ranking():
     assert again.notes == {"a": 1}
     with pytest.raises(ValueError, match="read-only"):
         again.scores[0, 0] = 1.0
+
+
+def test_the_callers_arrays_stay_the_callers():
+    indices, scores = np.array([[1, 0]]), np.float32([[2, 1]])
+    ranking = Ranking(indices, scores)
+    indices[0], scores[0] = [0, 1], [9, 8]
+    assert ranking.to_dict() == {0: {1: 2.0, 0: 1.0}}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import mmap
+import sys
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rerankit.errors import InputError, rule
+from rerankit.errors import InputError, RerankitError, rule
 
 FloatArray: TypeAlias = NDArray[np.float32]
 IntArray: TypeAlias = NDArray[np.int64]
@@ -25,29 +26,47 @@ def to_numpy(value: Any, argument: str) -> AnyArray:
     Takes numpy arrays and memory maps, torch tensors of any device and float type, nested lists, and
     anything with ``__array__`` or DLPack.
     """
+    if isinstance(value, np.ma.MaskedArray):
+        raise rule(argument, "must not be masked, since a mask would be lost: fill it first", "a masked array")
     if isinstance(value, np.ndarray):
         return value
-    if type(value).__module__.partition(".")[0] == "torch":
+    if hasattr(value, "toarray"):
+        raise rule(argument, "must not be sparse: give value.toarray()", type(value).__name__)
+    try:
+        array = _converted(value)
+    except RerankitError:
+        raise
+    except Exception as cause:  # whatever another library's object does when it is asked for its numbers
+        what = f"{type(value).__name__}: {str(cause).splitlines()[0] if str(cause) else type(cause).__name__}"
+        uneven = isinstance(value, list | tuple)
+        found = f"{type(value).__name__} with uneven rows" if uneven else what
+        raise rule(argument, "must be a rectangular array" if uneven else "must be an array", found) from cause
+    if array.dtype == object and array.ndim == 0:
+        raise rule(argument, "must be an array of numbers", type(value).__name__)
+    return array
+
+
+def _converted(value: Any) -> AnyArray:
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.Tensor):
         return _tensor_to_numpy(value)
     if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
         array: AnyArray = np.from_dlpack(value)
         return array
-    try:
-        return np.asarray(value)
-    except (ValueError, TypeError) as cause:
-        raise rule(argument, "must be a rectangular array", f"{type(value).__name__} with uneven rows") from cause
+    return np.asarray(value)
 
 
 def _tensor_to_numpy(tensor: Any) -> AnyArray:
     tensor = tensor.detach()
-    if str(tensor.dtype) in {"torch.bfloat16", "torch.float16"}:
-        tensor = tensor.float()  # numpy has no bfloat16, and half precision is raised before any sort
+    if tensor.is_floating_point() and str(tensor.dtype) not in {"torch.float32", "torch.float64"}:
+        tensor = tensor.float()  # numpy lacks some of them, and half precision is raised before any sort
     array: AnyArray = tensor.cpu().numpy()
     return array
 
 
 def real_matrix(value: Any, argument: str) -> AnyArray:
-    """A non-empty two-dimensional array of real numbers; integers become float32, the rest is kept as is."""
+    """A non-empty two-dimensional array of real numbers; integers become float32 (those of a memory map later,
+    block by block), the rest is kept as it is."""
     array = to_numpy(value, argument)
     if array.dtype == np.bool_:
         raise rule(argument, "must hold numbers, not booleans", f"dtype bool, shape {array.shape}")
@@ -57,7 +76,7 @@ def real_matrix(value: Any, argument: str) -> AnyArray:
         raise rule(argument, "must have two dimensions", f"shape {array.shape}")
     if array.size == 0:
         raise rule(argument, "must not be empty", f"shape {array.shape}")
-    return array if array.dtype.kind == "f" else array.astype(np.float32)
+    return array if array.dtype.kind == "f" or is_memory_map(array) else array.astype(np.float32)
 
 
 def int_matrix(value: Any, argument: str) -> IntArray:
@@ -71,15 +90,15 @@ def int_matrix(value: Any, argument: str) -> IntArray:
 
 
 def float32(array: AnyArray, argument: str) -> FloatArray:
-    """The array in float32 (the same memory when it is already), refusing values that do not fit."""
+    """The array in float32 (the same memory when it is already); what does not fit becomes an infinity."""
     if array.dtype == np.float32:
         return np.asarray(array)
     with np.errstate(over="ignore"):
         return np.asarray(array, dtype=np.float32)
 
 
-def check_finite(array: AnyArray, argument: str, offset: int = 0) -> None:
-    """Refuse NaN and infinities; `offset` is the row at which this block starts."""
+def check_finite(array: AnyArray, argument: str, rows: IntArray | int = 0) -> None:
+    """Refuse NaN and infinities; `rows` is the number of the block's first row, or of each of them."""
     # One reduction decides the usual case: any NaN or infinity makes the sum not finite. A sum that
     # overflows by itself only costs the slower count below.
     with np.errstate(over="ignore", invalid="ignore"):
@@ -90,9 +109,10 @@ def check_finite(array: AnyArray, argument: str, offset: int = 0) -> None:
     if count == 0:
         return
     row, column = (int(x) for x in np.argwhere(bad)[0])
+    place = row + rows if isinstance(rows, int) else int(rows[row])
     raise InputError(
         f"'{argument}' must be finite (got {count} bad cell{'s' if count > 1 else ''}, "
-        f"the first {array[row, column]} at row {row + offset}, column {column})"
+        f"the first {array[row, column]} at row {place}, column {column})"
     )
 
 
@@ -137,8 +157,10 @@ def identifiers(ids: Sequence[Any] | AnyArray | None, count: int, argument: str)
     if array.ndim != 1 or array.dtype.kind not in "iuUSO":
         raise rule(argument, "must be a list of texts or integers", f"{array.dtype}, shape {array.shape}")
     if array.dtype.kind in "SO":
-        array = np.array([x.decode() if isinstance(x, bytes) else str(x) for x in array.tolist()])
+        array = np.array([_text_of(one, argument) for one in array.tolist()])
     elif array.dtype.kind in "iu":
+        if array.size and int(array.max()) > np.iinfo(np.int64).max:
+            raise rule(argument, "must fit 64-bit integers", int(array.max()))
         array = array.astype(np.int64)
     if len(array) != count:
         raise rule(argument, f"must have one id for each of the {count} rows", f"{len(array)} ids")
@@ -148,6 +170,17 @@ def identifiers(ids: Sequence[Any] | AnyArray | None, count: int, argument: str)
         raise rule(argument, "must be unique", f"{int((counts > 1).sum())} repeated ids, such as {twice}")
     array.setflags(write=False)
     return array
+
+
+def _text_of(one: Any, argument: str) -> str:
+    if isinstance(one, bytes):
+        try:
+            return one.decode()
+        except UnicodeDecodeError as cause:
+            raise rule(argument, "must be texts in UTF-8", one) from cause
+    if one is None or isinstance(one, float):
+        raise rule(argument, "must be a list of texts or integers", one)
+    return str(one)
 
 
 def frozen(array: AnyArray) -> AnyArray:

@@ -18,7 +18,7 @@ def integer(argument: str, value: Any, *, least: int | None = None, most: int | 
     5
     """
     if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise rule(argument, "must be a whole number", value)
+        raise rule(argument, "must be a whole number", repr(value))
     number = value.__index__()
     _check_bounds(argument, number, least, most)
     return int(number)
@@ -29,7 +29,7 @@ def number(
 ) -> float:
     """A finite number within bounds; `above` excludes its bound."""
     if isinstance(value, bool) or not hasattr(value, "__float__") or not math.isfinite(value):
-        raise rule(argument, "must be a finite number", value)
+        raise rule(argument, "must be a finite number", repr(value))
     if above is not None and not value > above:
         raise rule(argument, f"must be above {above}", value)
     _check_bounds(argument, value, least, most)

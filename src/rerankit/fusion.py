@@ -15,7 +15,7 @@ from rerankit.aggregation import inverse_squares, majorities
 from rerankit.arrays import FloatArray, IntArray
 from rerankit.errors import InputError, rule
 from rerankit.problem import as_problem
-from rerankit.ranking import Ranking
+from rerankit.ranking import Ranking, same_ids
 from rerankit.ranks import shared_ranks
 
 
@@ -68,7 +68,8 @@ def combine(
     ``sum`` adds weighted normalised scores, ``combmnz`` multiplies that sum by how many sources know the item,
     ``rrf`` adds weight / (rrf_k + place), ``borda`` adds weighted points (items ranked behind, absent items sharing
     what is left), ``isr`` adds weight / place² and multiplies as combmnz does, ``copeland`` counts the items that a
-    weighted majority of the sources places behind it. Absent (NaN) values add nothing otherwise.
+    weighted majority of the sources places behind it. Absent (NaN) values add nothing otherwise, or the source's lowest
+    points where those are negative.
 
     >>> combine(np.float32([[[3, 1]], [[2, 4]]]), method="rrf", weights=[1, 2]).argmax().item()
     1
@@ -81,11 +82,18 @@ def combine(
     elif method == "borda":
         points = _borda(values)
     else:
-        points = NORMALISATIONS[normalise](values)
+        points = _with_absent(NORMALISATIONS[normalise](values))
     total: FloatArray = np.nansum(points * share, axis=0)
     if method == "combmnz":
         total = total * np.sum(~np.isnan(values), axis=0)
     return total
+
+
+def _with_absent(points: FloatArray) -> FloatArray:
+    """Items a source does not have get nothing, or its lowest points where those are below nothing."""
+    lowest = np.min(points, axis=-1, keepdims=True, initial=0, where=~np.isnan(points))
+    filled: FloatArray = np.where(np.isnan(points), lowest, points)
+    return filled
 
 
 def _borda(values: FloatArray) -> FloatArray:
@@ -154,6 +162,10 @@ def _check_alike(rankings: Sequence[Ranking]) -> None:
     shapes = [(len(ranking), ranking.gallery_size) for ranking in rankings]
     if len(set(shapes)) > 1:
         raise rule("sources", "must have the same queries and gallery", f"{shapes} queries and items")
+    for name in ("query_ids", "gallery_ids"):
+        given = [ids for ids in (getattr(ranking, name) for ranking in rankings) if ids is not None]
+        if not all(same_ids(given[0], ids) for ids in given[1:]):
+            raise rule("sources", f"must have the same {name}", "different ones")
 
 
 def _pool(rankings: Sequence[Ranking]) -> IntArray:

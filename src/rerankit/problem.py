@@ -9,7 +9,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rerankit.arrays import AnyArray, IntArray, identifiers, real_matrix, row_numbers
+from rerankit import checks
+from rerankit.arrays import (
+    AnyArray,
+    IntArray,
+    check_all_finite,
+    identifiers,
+    is_memory_map,
+    real_matrix,
+    row_numbers,
+)
 from rerankit.bank import Bank
 from rerankit.errors import InputError, rule, unknown_name
 from rerankit.ranking import Ranking
@@ -63,7 +72,7 @@ class Problem:
         self._gallery_scores = _square(gallery_scores, items, "gallery_scores")
         self.query_ids: AnyArray | None = identifiers(query_ids, queries, "query_ids")
         self.gallery_ids: AnyArray | None = identifiers(gallery_ids, items, "gallery_ids")
-        self._features = {name: _sided(name, value, self.shape) for name, value in (features or {}).items()}
+        self._features = _features_of(features, self.shape)
         self.query_bank: Bank | None = _fitting(query_bank, "query_bank", self.shape)
         self.gallery_bank: Bank | None = _fitting(gallery_bank, "gallery_bank", self.shape)
 
@@ -155,8 +164,8 @@ class Problem:
 
     def ranking(self, k: int | None = None) -> Ranking:
         """The first k items of every query (all of them by default) by these scores."""
-        if k is not None and k < 1:
-            raise rule("k", "must be at least 1", k)
+        if k is not None:
+            k = checks.integer("k", k, least=1)
         indices, scores = self.scores.topk(self.shape[1] if k is None else min(k, self.shape[1]))
         return Ranking(
             indices,
@@ -237,6 +246,8 @@ class Problem:
 
 def as_problem(value: Any) -> Problem:
     """`value` when it is a problem already, a problem with these scores otherwise."""
+    if isinstance(value, Ranking):
+        raise rule("problem", "must be scores: a ranking goes to Pipeline([…]).rerank(problem, ranking)", "a Ranking")
     return value if isinstance(value, Problem) else Problem(value)
 
 
@@ -249,7 +260,16 @@ def _square(scores: Any, size: int, argument: str) -> Scores | None:
     return given
 
 
+def _features_of(features: Any, shape: tuple[int, int]) -> dict[str, Feature]:
+    if features is not None and not isinstance(features, Mapping):
+        raise rule("features", "must map names to values", type(features).__name__)
+    return {name: _sided(name, value, shape) for name, value in (features or {}).items()}
+
+
 def _sided(name: str, value: Any, shape: tuple[int, int]) -> Feature:
+    given = value.values if isinstance(value, Feature) else value
+    if not hasattr(given, "__len__"):
+        raise rule(f"features[{name!r}]", "must have one entry per item", type(given).__name__)
     feature = value if isinstance(value, Feature) else Feature(value, _side_by_length(name, value, shape))
     size = shape[0] if feature.side == "query" else shape[1]
     if len(feature.values) != size:
@@ -279,8 +299,12 @@ def _fitting(bank: Bank | None, argument: str, shape: tuple[int, int]) -> Bank |
     return bank
 
 
-def _negated(distances: Any, argument: str) -> AnyArray:
-    return np.negative(real_matrix(distances, argument))
+def _negated(distances: Any, argument: str) -> DenseScores:
+    matrix = real_matrix(distances, argument)
+    if is_memory_map(matrix):
+        return DenseScores(matrix, argument, negate=True)
+    check_all_finite(matrix, argument)
+    return DenseScores(np.negative(matrix), argument)
 
 
 def _taken(values: Any, rows: IntArray | None) -> Any:

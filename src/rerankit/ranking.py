@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from rerankit import checks
 from rerankit.arrays import (
     AnyArray,
     BoolArray,
     FloatArray,
     IntArray,
+    check_finite,
     frozen,
     identifiers,
     int_matrix,
@@ -52,11 +54,11 @@ class Ranking:
         values = real_matrix(scores, "scores").astype(np.float32, copy=False)
         if items.shape != values.shape:
             raise rule("scores", f"must have the shape of 'indices', {items.shape}", f"shape {values.shape}")
-        size = int(items.max()) + 1 if gallery_size is None else int(gallery_size)
+        size = int(items.max()) + 1 if gallery_size is None else checks.integer("gallery_size", gallery_size, least=1)
         _check_items(items, size)
         _check_values(items, values)
-        self.indices: IntArray = frozen(items)
-        self.scores: FloatArray = frozen(values)
+        self.indices: IntArray = _own(items)
+        self.scores: FloatArray = _own(values)
         self.gallery_size = size
         self.query_ids = identifiers(query_ids, len(items), "query_ids")
         self.gallery_ids = identifiers(gallery_ids, size, "gallery_ids")
@@ -82,8 +84,7 @@ class Ranking:
 
     def top(self, k: int) -> Ranking:
         """The first k places."""
-        if k < 1:
-            raise rule("k", "must be at least 1", k)
+        checks.integer("k", k, least=1)
         return self._like(self.indices[:, :k], self.scores[:, :k])
 
     def take(self, queries: Any) -> Ranking:
@@ -194,9 +195,12 @@ def splice(head: Ranking, tail: Ranking) -> Ranking:
     )
 
 
+def _own(array: AnyArray) -> AnyArray:
+    """The array read-only; copied when the caller could still write to it."""
+    return frozen(array.copy() if array.flags.writeable else array)
+
+
 def _check_items(items: IntArray, size: int) -> None:
-    if size < 1:
-        raise rule("gallery_size", "must be at least 1", size)
     if int(items.max()) >= size or int(items.min()) < -1:
         raise rule("indices", f"must lie in 0…{size - 1}, or be −1 for padding", f"{items.min()}…{items.max()}")
     if np.any((items[:, :-1] < 0) & (items[:, 1:] >= 0)):
@@ -210,8 +214,7 @@ def _check_items(items: IntArray, size: int) -> None:
 
 def _check_values(items: IntArray, values: FloatArray) -> None:
     real = items >= 0
-    if not np.isfinite(values[real]).all():
-        raise rule("scores", "must be finite", f"{int((~np.isfinite(values[real])).sum())} bad cells")
+    check_finite(np.where(real, values, 0), "scores")
     if not np.isneginf(values[~real]).all():
         raise InputError("'scores' must be −inf where 'indices' are −1")
     rising = values[:, 1:] > values[:, :-1]

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rerankit import checks
 from rerankit.arrays import FloatArray, IntArray, check_finite, float32, frozen, real_matrix, row_numbers, to_numpy
 from rerankit.errors import InputError, rule
 
@@ -72,10 +73,10 @@ class Relevance:
         excluded: Sequence[Iterable[int]] | None = None,
     ) -> Relevance:
         """From one list of relevant gallery items per query."""
-        rows, columns = _flat(items, "items")
         _check_lists(grades, len(items), "grades")
         _check_lists(excluded, len(items), "excluded")
-        grade = None if grades is None else np.array([g for row in grades for g in row], np.float32)
+        rows, columns = _flat(items, "items")
+        grade = None if grades is None else _flat_grades(grades, items)
         out = None if excluded is None else _flat(excluded, "excluded")
         return cls(rows, columns, (len(items), gallery_size), grade, excluded=out)
 
@@ -88,12 +89,16 @@ class Relevance:
         >>> Relevance.from_dict({"q": {"b": 2}}, ["q"], ["a", "b"]).of(0).grades
         array([2.], dtype=float32)
         """
+        if not all(isinstance(items, Mapping) for items in qrels.values()):
+            raise rule("qrels", "must map queries to {item: grade}", "something else than a mapping inside")
         query_row = {query: row for row, query in enumerate(np.asarray(query_ids).tolist())}
         item_row = {item: row for row, item in enumerate(np.asarray(gallery_ids).tolist())}
         _check_known(qrels, query_row, "queries")
         _check_known((item for items in qrels.values() for item in items), item_row, "gallery items")
         cells = [
-            (query_row[query], item_row[item], grade) for query, items in qrels.items() for item, grade in items.items()
+            (query_row[query], item_row[item], checks.number(f"qrels[{query!r}][{item!r}]", grade))
+            for query, items in qrels.items()
+            for item, grade in items.items()
         ]
         table = np.array(cells, np.float64).reshape(-1, 3)
         pairs = table[:, :2].astype(np.int64)
@@ -102,6 +107,8 @@ class Relevance:
     @classmethod
     def from_sparse(cls, matrix: Any) -> Relevance:
         """From a scipy sparse matrix or array of grades (queries, gallery)."""
+        if not hasattr(matrix, "tocoo"):
+            raise rule("matrix", "must be a scipy sparse matrix or array", type(matrix).__name__)
         cells = matrix.tocoo()
         return cls(cells.row.astype(np.int64), cells.col.astype(np.int64), cells.shape, cells.data)
 
@@ -152,6 +159,7 @@ class Relevance:
 
     def of(self, query: int) -> Relevant:
         """Items, grades and excluded items of one query."""
+        checks.integer("query", query, least=0, most=self.shape[0] - 1)
         here = slice(self.indptr[query], self.indptr[query + 1])
         out = slice(self.excluded_indptr[query], self.excluded_indptr[query + 1])
         return Relevant(self.indices[here], self.grades[here], self.excluded_indices[out])
@@ -240,7 +248,21 @@ def _renumbered(
     return owner[kept], place[columns[cells]][kept], grades[cells][kept]
 
 
+def _flat_grades(grades: Sequence[Iterable[float]], items: Sequence[Iterable[int]]) -> FloatArray:
+    lengths = [len(list(row)) for row in grades], [len(list(row)) for row in items]
+    if lengths[0] != lengths[1]:
+        row = next(row for row, (mine, theirs) in enumerate(zip(*lengths, strict=True)) if mine != theirs)
+        raise rule(
+            "grades",
+            "must have one grade for each item of a query",
+            f"{lengths[0][row]} for {lengths[1][row]} in {row}",
+        )
+    return np.array([grade for row in grades for grade in row], np.float32)
+
+
 def _flat(lists: Sequence[Iterable[int]], argument: str) -> tuple[IntArray, IntArray]:
+    if not all(isinstance(items, Iterable) and not isinstance(items, str) for items in lists):
+        raise rule(argument, "must be one list of gallery row numbers per query", f"{list(lists)[:_SHOWN]}")
     rows = [row for row, items in enumerate(lists) for _ in items]
     values = to_numpy([item for items in lists for item in items], argument)
     if values.size and values.dtype.kind not in "iu":
@@ -255,7 +277,11 @@ def _check_lists(lists: Sequence[Any] | None, count: int, argument: str) -> None
 
 def _check_grades(grades: FloatArray) -> None:
     if grades.size and not (np.isfinite(grades).all() and grades.min() >= 0):
-        raise rule("grades", "must be finite and not negative", f"{grades[~(grades >= 0)][:_SHOWN].tolist()}")
+        raise rule(
+            "grades",
+            "must be finite and not negative",
+            f"{grades[~(np.isfinite(grades) & (grades >= 0))][:_SHOWN].tolist()}",
+        )
 
 
 def _check_known(names: Iterable[Any], known: Mapping[Any, int], what: str) -> None:

@@ -35,9 +35,10 @@ class DenseScores:
 
     complete = True
 
-    def __init__(self, array: Any, argument: str = "scores") -> None:
+    def __init__(self, array: Any, argument: str = "scores", *, negate: bool = False) -> None:
         self._array: AnyArray = frozen(real_matrix(array, argument))
         self._argument = argument
+        self._negate = negate  # distances: turned where they are read, so that a memory map stays one
         self._checked = not is_memory_map(self._array)
         if self._checked:
             check_all_finite(self._array, argument)
@@ -52,8 +53,8 @@ class DenseScores:
 
     @property
     def array(self) -> AnyArray:
-        """The matrix as given, read-only and in its own dtype; a transposed one is a transposed view."""
-        return self._array
+        """The matrix as given, read-only and in its own dtype (a transposed one is a view); distances are turned."""
+        return np.negative(self._array) if self._negate else self._array
 
     @property
     def T(self) -> DenseScores:  # noqa: N802
@@ -61,15 +62,15 @@ class DenseScores:
 
     def rows(self, rows: slice | IntArray | None = None) -> FloatArray:
         given = _rows_of(self._array, slice(None) if rows is None else rows)
-        block = float32(given, self._argument)
+        block = self._turned(float32(given, self._argument))
         if not self._checked:
-            check_finite(block, self._argument, rows.start or 0 if isinstance(rows, slice) else 0)
+            check_finite(block, self._argument, np.arange(self.shape[0])[slice(None) if rows is None else rows])
         return block
 
     def pairs(self, rows: IntArray, columns: IntArray) -> FloatArray:
-        cells = float32(self._array[rows, columns], self._argument)
-        if not self._checked:
-            check_finite(cells.reshape(1, -1), self._argument)
+        cells = self._turned(float32(self._array[rows, columns], self._argument))
+        if not self._checked and not np.isfinite(cells).all():
+            self.rows(np.unique(rows))  # says where
         return cells
 
     def topk(self, k: int) -> tuple[IntArray, FloatArray]:
@@ -83,7 +84,11 @@ class DenseScores:
     def _view(self, array: AnyArray) -> DenseScores:
         view = object.__new__(DenseScores)
         view._array, view._argument, view._checked = frozen(array), self._argument, self._checked
+        view._negate = self._negate
         return view
+
+    def _turned(self, block: FloatArray) -> FloatArray:
+        return np.negative(block) if self._negate else block
 
 
 def _rows_of(array: AnyArray, rows: slice | IntArray) -> AnyArray:

@@ -44,7 +44,7 @@ class EmbeddingScores:
 
     def __init__(self, queries: Any, gallery: Any, metric: Metric = "cosine") -> None:
         if metric not in get_args(Metric):
-            raise unknown_name("metric", metric, get_args(Metric))
+            raise unknown_name("metric", str(metric), get_args(Metric))
         self.metric: Metric = metric
         self.queries = _checked(queries, "queries")
         self.gallery = _checked(gallery, "gallery")

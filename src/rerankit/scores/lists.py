@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from rerankit import checks
 from rerankit.arrays import FloatArray, IntArray, check_finite, float32, int_matrix, real_matrix
 from rerankit.errors import InputError, rule
 from rerankit.scores.topk import keys_of
@@ -29,6 +30,7 @@ class ListScores:
             raise rule("scores", f"must have the shape of '{argument}', {listed.shape}", f"shape {values.shape}")
         real = listed >= 0
         check_finite(np.where(real, values, 0), "scores")
+        columns = checks.integer("gallery_size", columns, least=1)
         _check_columns(listed, columns, argument)
         rows = np.nonzero(real)[0]
         self._shape = (len(listed), int(columns))
@@ -120,8 +122,6 @@ class ListScores:
 
 
 def _check_columns(listed: IntArray, columns: int, argument: str) -> None:
-    if columns < 1:
-        raise rule("gallery_size", "must be at least 1", columns)
     outside = (listed < -1) | (listed >= columns)
     if outside.any():
         row, place = (int(x) for x in np.argwhere(outside)[0])

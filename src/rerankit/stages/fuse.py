@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rerankit.arrays import FloatArray
-from rerankit.errors import InputError
+from rerankit.errors import InputError, rule
 from rerankit.fusion import check_rules, check_weights, combine
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
@@ -46,6 +46,9 @@ class Fuse(Stage):
     ) -> None:
         if isinstance(sources, str | Stage) or not sources:
             raise InputError(f"'sources' must be a list of sources (got {sources!r})")
+        for source in sources:
+            if not isinstance(source, str | Stage):
+                raise InputError(f'\'sources\' must hold "ranking", "scores", feature names or stages (got {source!r})')
         self.sources = sources
         self.method, self.normalise, self.weights, self.rrf_k = method, normalise, weights, rrf_k
         check_rules(method, normalise, rrf_k)
@@ -87,6 +90,8 @@ class Fuse(Stage):
         if isinstance(source, Stage):
             return aligned(source.rerank(problem, ranking), ranking)
         scores = problem.scores if source == "scores" else as_scores(problem.features[source], source)
+        if scores.shape != problem.shape:
+            raise rule(f"features[{source!r}]", f"must have the shape of 'scores', {problem.shape}", f"{scores.shape}")
         return scores.pairs(rows, indices)
 
 
