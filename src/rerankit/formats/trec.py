@@ -63,10 +63,7 @@ class TrecTextFormat(Format):
     def read(self, path: Path) -> Triples:
         """A run or judgements."""
         first = next((line for line in read_text(path).splitlines() if line.strip()), "")
-        chosen: Format = TrecQrelsFormat() if len(first.split()) == 4 else TrecRunFormat()
-        content = chosen.read(path)
-        assert isinstance(content, Triples)
-        return content
+        return TrecQrelsFormat().read(path) if len(first.split()) == 4 else TrecRunFormat().read(path)
 
     def write(self, path: Path, content: Triples) -> None:
         """Write a run for scores, judgements for grades."""
