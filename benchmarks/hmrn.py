@@ -113,7 +113,7 @@ def all_levels(given: argparse.Namespace, report: dict[str, Any]) -> None:
             lambda: naive.joint_all_rounds(network, images[0].regions, searches[0].queries),
         ),
     }
-    seconds, found = in_turns(contenders, max(1, given.repeats // 2))
+    seconds, found = in_turns(contenders, max(1, given.repeats // 4))
     speed = operations / seconds.pop("product")
     with FlopCounterMode(display=False) as counter:
         next(iter(scorer.score([images[0][:16]], [searches[0][:2]], ROUNDS)))
