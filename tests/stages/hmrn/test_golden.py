@@ -49,7 +49,7 @@ def test_every_round_in_one_pass(golden_case: dict[str, Any]) -> None:
     level = fast.Local(encoder)
     table = level.table(images, searches)
     reasoner = fast.Reasoning(encoder)
-    local, overall = level(table, images.counts), fast.overall(images, searches)
+    local, overall = level(images, searches), fast.overall(images, searches)
     parts = [
         reasoner(table[:, c], regions, images.pooled, queries[c], searches.pooled[c], list(rounds))
         for c in range(len(queries))

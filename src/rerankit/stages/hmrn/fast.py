@@ -3,8 +3,7 @@
 Everything is computed for one block of images and one block of searches; who calls decides the block sizes.
 The numbers are those of `network.SimilarityEncoder`: what changes is the order of the work.
 
-- The raw similarities of a block are one product, shared by the local and the reasoning level.
-- The local level of all rounds is one pass of running sums.
+- The local level of all rounds is one pass of running sums, a round's similarities being one product.
 - The reasoning level folds its two edge projections into one matrix, computes only node 0 in the last step,
   and runs each linear layer once for the nodes of all rounds.
 """
@@ -66,7 +65,7 @@ def overall(images: Images, searches: Searches) -> Tensor:
 
 
 class Local:
-    """Raw similarities of a block, and from them the local level after every round by running sums."""
+    """The local level after every round, by running sums; and the raw similarities of a block."""
 
     def __init__(self, encoder: SimilarityEncoder) -> None:
         config = encoder.config
@@ -83,38 +82,46 @@ class Local:
         torch.nn.functional.leaky_relu_(table, SLOPE)
         return table.view(searches.queries.shape[1], len(searches), len(images), -1)
 
-    def __call__(self, table: Tensor, counts: Tensor) -> Tensor:
-        """A block's table (T, c, n, R) and region counts (n,) -> (T, c, n)."""
-        out = table.new_empty(table.shape[:3])
-        run = self._regions if self.by_region else self._queries
-        return run(table, counts.to(table.dtype), out).div_(self.temperature)
+    def __call__(self, images: Images, searches: Searches) -> Tensor:
+        """All rounds of a block, (T, c, n). The block should be small enough for its buffers to stay in the cache."""
+        count, rounds, slots = len(searches), searches.queries.shape[1], images.regions.shape[1]
+        out = images.regions.new_empty(rounds, count, len(images))
+        regions = images.regions.flatten(0, 1).T
+        now, weight = (regions.new_empty(count, regions.shape[1]) for _ in range(2))
+        sums = _Sums(regions.new_ones(slots), images.counts.to(out.dtype), now)
+        add = sums.by_region if self.by_region else sums.by_query
+        for queries, result in zip((searches.queries * self.temperature).transpose(0, 1), out, strict=True):
+            torch.mm(queries, regions, out=now)
+            torch.nn.functional.leaky_relu_(now, SLOPE)
+            add(now, torch.exp(now, out=weight), result)
+        return out.div_(self.temperature)
 
-    @staticmethod
-    def _regions(table: Tensor, counts: Tensor, out: Tensor) -> Tensor:
-        """Each region attends over the queries so far: a ratio of two running sums."""
-        weight, top, bottom = torch.empty_like(table[0]), torch.zeros_like(table[0]), torch.zeros_like(table[0])
-        ones = table.new_ones(table.shape[3])
-        for now, result in zip(table, out, strict=True):
-            torch.exp(now, out=weight)
-            bottom.add_(weight)
-            top.addcmul_(weight, now)
-            torch.div(top, bottom, out=weight)
-            torch.mv(weight.view(-1, len(ones)), ones, out=result.view(-1))
-        return out.div_(counts)
 
-    @staticmethod
-    def _queries(table: Tensor, counts: Tensor, out: Tensor) -> Tensor:
+class _Sums:
+    """The running sums of one block: (c, n·R) tables go in round by round, (c, n) similarities come out."""
+
+    def __init__(self, ones: Tensor, counts: Tensor, now: Tensor) -> None:
+        self.ones, self.counts, self.round = ones, counts, 0
+        self.top, self.bottom = torch.zeros_like(now), torch.zeros_like(now)
+        self.total = now.new_zeros(len(now), len(counts))
+
+    def by_region(self, now: Tensor, weight: Tensor, result: Tensor) -> None:
+        """Each region attends over the queries so far: a ratio of two running sums, averaged over the regions."""
+        self.bottom.add_(weight)
+        self.top.addcmul_(weight, now)
+        torch.div(self.top, self.bottom, out=weight)
+        torch.div(self._over_regions(weight), self.counts, out=result)
+
+    def by_query(self, now: Tensor, weight: Tensor, result: Tensor) -> None:
         """Each query attends over the regions; then a running mean. A padded region weighs 1 and adds 0."""
-        padded = table.shape[3] - counts
-        weight, total = torch.empty_like(table[0]), torch.zeros_like(out[0])
-        rows, ones = weight.view(-1, table.shape[3]), table.new_ones(table.shape[3])
-        for number, (now, result) in enumerate(zip(table, out, strict=True), start=1):
-            torch.exp(now, out=weight)
-            bottom = torch.mv(rows, ones).view(total.shape).sub_(padded)
-            weight.mul_(now)
-            total.add_(torch.mv(rows, ones).view(total.shape).div_(bottom))
-            torch.div(total, number, out=result)
-        return out
+        self.round += 1
+        bottom = self._over_regions(weight).sub_(len(self.ones) - self.counts)
+        self.total.add_(self._over_regions(weight.mul_(now)).div_(bottom))
+        torch.div(self.total, self.round, out=result)
+
+    def _over_regions(self, values: Tensor) -> Tensor:
+        # A product with ones sums short rows faster than a reduction does.
+        return torch.mv(values.view(-1, len(self.ones)), self.ones).view(self.total.shape)
 
 
 class Reasoning:

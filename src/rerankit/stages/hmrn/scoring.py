@@ -210,7 +210,7 @@ class Scorer:
         local = images.pooled.new_empty(last, len(searches), len(images))
         for columns, some in _pieces(images, 32 if self.device.type == "cpu" else 1024):
             for rows, few in _pieces(searches, self._searches_at_once(some, searches)):
-                local[:, rows, columns] = level(level.table(some, few), some.counts)
+                local[:, rows, columns] = level(some, few)
         if bool((searches.counts < last).any()):
             local = hold(local.transpose(0, 1), searches.counts.to(self.device)).transpose(0, 1)
         chosen = [t - 1 for t in rounds]
