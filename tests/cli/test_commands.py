@@ -135,8 +135,12 @@ def test_a_one_file_plugin_is_everywhere(problem: Path, plugin: Path, tmp_path: 
 def test_a_broken_one_file_plugin_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_text("import nonsense_that_is_absent\n")
     result = run("stages", "--plugin", tmp_path / "bad.py")
-    assert result.exit_code in (1, 4)
+    assert result.exit_code == 4
     assert "nonsense_that_is_absent" in result.stderr
+    (tmp_path / "syntax.py").write_text("def broken(:\n")
+    result = run("stages", "--plugin", tmp_path / "syntax.py")
+    assert result.exit_code == 4
+    assert "syntax.py' (file): SyntaxError" in result.stderr
     assert run("stages", "--plugin", tmp_path / "absent.py").exit_code == 4
 
 
@@ -221,6 +225,13 @@ def test_a_new_plugin_overwrites_nothing(tmp_path: Path) -> None:
     (tmp_path / "rerankit-my-idea").mkdir()
     assert run("plugin", "new", "my-idea", "--into", tmp_path).exit_code == 2
     assert list((tmp_path / "rerankit-my-idea").iterdir()) == []
+
+
+def test_a_plugin_gets_no_name_that_is_taken(tmp_path: Path) -> None:
+    result = run("plugin", "new", "fuse", "--into", tmp_path)
+    assert result.exit_code == 2
+    assert "'name' must not be that of a stage, which rerankit (rerankit " in result.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_bars_appear_on_a_terminal_only(tmp_path: Path) -> None:

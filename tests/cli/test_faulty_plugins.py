@@ -20,6 +20,8 @@ PLUGINS = {
     "unknown_hook": "from rerankit import hookimpl\n\n@hookimpl\ndef rerankit_register_stagez(register):\n    pass\n",
     "name_taken": HOOK + "register('mutual-rank', Stage); register('good-one', Stage)\n",
     "other_version": HOOK + "register('from-the-future', Stage)\n",
+    "leaves": "import sys\nsys.exit(0)\n",
+    "lazy": HOOK + "register('lazy', 'a_module_that_is_absent:Lazy')\n",
 }
 FAULTS = {
     "import_fails": "a_module_that_is_absent",
@@ -27,6 +29,8 @@ FAULTS = {
     "unknown_hook": "did you mean 'rerankit_register_stages'",
     "name_taken": "'mutual-rank' is already registered by 'rerankit'",
     "other_version": "built for rerankit >=9",
+    "leaves": "SystemExit: 0",
+    "lazy": "stage 'lazy' does not load: ModuleNotFoundError",
 }
 
 
@@ -59,7 +63,9 @@ def test_each_fault_is_named_with_its_distribution(program) -> None:  # type: ig
         assert f"'{name}' (dist-{name} 1.5)" in listed.stderr
     assert rows["name_taken"]["status"] == "loaded"
     assert rows["name_taken"]["stages"] == ["good-one"]
-    told = program("doctor", "--json")
+    told = program("doctor", "--json", RERANKIT_DISABLE_PLUGINS="nobody")
+    assert "RERANKIT_DISABLE_PLUGINS names 'nobody'" in told.stderr
+    assert "names 'nobody'" in json.loads(told.stdout)["unknown_names"][0]
     assert told.returncode == 4
     assert {row["plugin"] for row in json.loads(told.stdout)["plugin_faults"]} == set(PLUGINS)
 

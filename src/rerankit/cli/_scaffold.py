@@ -11,11 +11,15 @@ from string import Template
 from rerankit._version import __version__
 from rerankit.errors import InputError, rule
 from rerankit.files import atomic
+from rerankit.plugins import manager
 
 
 def scaffold(name: str, parent: Path) -> Path:
     """Write a plugin package for a stage `name` into a new folder of `parent`; return the folder."""
     words = names(name)
+    if words["stage"] in manager().stages:
+        owner = manager().owner(words["stage"])
+        raise rule("name", f"must not be that of a stage, which {owner} has registered", words["stage"])
     folder = parent / words["distribution"]
     if folder.exists():
         raise InputError(f"'{folder}' exists already; nothing was written")

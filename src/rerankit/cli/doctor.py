@@ -14,7 +14,8 @@ def doctor(as_json: JsonOption = False) -> None:
 
     The exit code is 4 when a plugin has a fault.
     """
-    report = {"versions": _versions(), "devices": _devices(), "extras": _extras(), "plugin_faults": _faults()}
+    report: dict[str, Any] = {"versions": _versions(), "devices": _devices(), "extras": _extras()}
+    report |= {"plugin_faults": _faults(), "unknown_names": _unknown_names()}
     if as_json:
         show_json(report)
     else:
@@ -23,6 +24,8 @@ def doctor(as_json: JsonOption = False) -> None:
         show(report["extras"], title="extras")
         if report["plugin_faults"]:
             show(report["plugin_faults"], title="plugin faults")
+    for each in report["unknown_names"]:
+        say(f"warning: {each}")
     if report["plugin_faults"]:
         raise typer.Exit(PLUGIN_FAULT)
     say("plugins: no faults")
@@ -79,16 +82,13 @@ def _extras() -> list[dict[str, Any]]:
 
 def _faults() -> list[dict[str, Any]]:
     from rerankit.plugins import manager
+    from rerankit.plugins.inspection import all_faults
 
-    found = manager()
-    rows = [{"plugin": each.plugin, "distribution": each.distribution, "fault": each.text} for each in found.faults]
-    for registry in (found.stages, found.metrics, found.tasks, found.formats):
-        for name in registry:
-            entry = registry.entry(name)
-            try:
-                entry.load()
-            except Exception as error:
-                fault = f"{registry.kind} '{name}' does not load: {type(error).__name__}: {error}"
-                distribution = found.plugins[entry.owner].distribution
-                rows.append({"plugin": entry.owner, "distribution": distribution, "fault": fault})
-    return rows
+    faults = all_faults(manager())
+    return [{"plugin": each.plugin, "distribution": each.distribution, "fault": each.text} for each in faults]
+
+
+def _unknown_names() -> list[str]:
+    from rerankit.plugins import manager
+
+    return manager().unknown_names

@@ -4,27 +4,41 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from rerankit.errors import FormatError
 from rerankit.formats.content import Format
 from rerankit.plugins import manager
 from rerankit.plugins.manager import BUILTIN
+from rerankit.plugins.registry import Registry
 
 _PICKLES = (".pkl", ".pickle", ".joblib")
 
 
+_MADE: WeakKeyDictionary[Registry, tuple[int, dict[str, Format]]] = WeakKeyDictionary()
+
+
 def formats() -> dict[str, Format]:
-    """Every format by name."""
+    """Every format by name; made once, and anew when the registry has changed."""
     registry = manager().formats
+    version, found = _MADE.get(registry, (-1, {}))
+    if version != registry.version:
+        version = registry.version
+        found = _made(registry)
+        _MADE[registry] = version, found
+    return found
+
+
+def _made(registry: Registry) -> dict[str, Format]:
     found = {}
     for name in registry:
         try:
-            found[name] = registry[name]()
+            found[name] = registry.entry(name).make()
         except Exception as error:
             if registry.entry(name).owner == BUILTIN:
                 raise
             # One broken plugin must not keep every other file from being read; `rerankit doctor` tells the same.
-            warnings.warn(f"format '{name}' of {registry.entry(name).owner} is broken: {error}", stacklevel=2)
+            warnings.warn(f"format '{name}' is left out: {error}", stacklevel=4)
     return found
 
 

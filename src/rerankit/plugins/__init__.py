@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rerankit.plugins.manager import Fault, Manager, PluginInfo, load_plugin, manager, reset
+from rerankit.plugins.faults import Fault
+from rerankit.plugins.manager import Manager, PluginInfo, load_plugin, manager, reset
 from rerankit.plugins.markers import hookimpl, hookspec
 from rerankit.plugins.registry import Entry, Registry
 

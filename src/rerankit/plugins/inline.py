@@ -26,7 +26,7 @@ def module_from(path: str | os.PathLike[str]) -> ModuleType:
     sys.modules[name] = module  # classes defined there must be importable, or they do not pickle
     try:
         spec.loader.exec_module(module)
-    except Exception:
+    except BaseException:
         del sys.modules[name]
         raise
     return module

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import threading
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pluggy
-from packaging.requirements import Requirement
 
 from rerankit._version import __version__
 from rerankit.errors import PluginError, unknown_name
-from rerankit.plugins import inline, spec
+from rerankit.plugins import environment, inline, spec
+from rerankit.plugins.faults import Fault, FaultError, said
+from rerankit.plugins.kinds import KINDS
 from rerankit.plugins.registry import Registry
 
 if TYPE_CHECKING:
@@ -22,19 +25,7 @@ if TYPE_CHECKING:
 
 GROUP = "rerankit"
 BUILTIN = "rerankit"
-_KINDS = {"stage": "stages", "metric": "metrics", "task": "tasks", "format": "formats"}
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What is wrong with a plugin."""
-
-    plugin: str
-    distribution: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"plugin '{self.plugin}' ({self.distribution}): {self.text}"
+FILE = "file"
 
 
 @dataclass
@@ -49,29 +40,52 @@ class PluginInfo:
 
 
 class Manager:
-    """Registries of stages, metrics, tasks and formats, filled by plugins; built-ins come first by the same door."""
+    """Registries of stages, metrics, tasks and formats, filled by plugins; built-ins come first by the same door.
+
+    A new one has the built-ins; `discover` adds what is installed and what the environment names.
+    """
 
     def __init__(self) -> None:
         self._pluggy = pluggy.PluginManager("rerankit")
         self._pluggy.add_hookspecs(spec)
-        self.stages, self.metrics, self.tasks, self.formats = (Registry(kind) for kind in _KINDS)
+        self.stages, self.metrics, self.tasks, self.formats = (Registry(kind) for kind in KINDS)
         self.plugins: dict[str, PluginInfo] = {}
         self._muted: set[str] = set()
         self._load_builtins()
-        self._load_entry_points()
-        self._load_files()
+
+    def discover(self) -> None:
+        """Load the installed plugins and the files that the environment names."""
+        for entry in sorted(metadata.entry_points(group=GROUP), key=lambda entry: entry.name):
+            self._load_entry_point(entry)
+        for path in environment.files():
+            self._load_file(path)
+
+    @property
+    def registries(self) -> tuple[Registry, ...]:
+        """The registries of all kinds."""
+        return self.stages, self.metrics, self.tasks, self.formats
 
     @property
     def faults(self) -> list[Fault]:
-        """Every fault of every plugin."""
+        """Every fault met so far; `rerankit.plugins.inspection.all_faults` looks for more."""
         return [fault for info in self.plugins.values() for fault in info.faults]
+
+    @property
+    def unknown_names(self) -> list[str]:
+        """A line for each name in the lists of the environment that no plugin goes by."""
+        return [
+            f"{variable} names '{name}', and there is no such plugin that can be left out"
+            for variable in (environment.DISABLE, environment.ALLOW)
+            for name in sorted(environment.listed(variable))
+            if not any(_goes_by(info, name) for info in self.plugins.values())
+        ]
 
     def owner(self, stage_name: str) -> str:
         """The plugin and distribution a stage comes from, as text; "unregistered" when it is not registered."""
         if stage_name not in self.stages:
             return "unregistered"
-        name = self.stages.entry(stage_name).owner
-        return f"{name} ({self.plugins[name].distribution})"
+        entry = self.stages.entry(stage_name)
+        return f"{entry.owner} ({entry.distribution})"
 
     def is_builtin(self, stage_name: str) -> bool:
         """Whether a stage of this name ships with rerankit."""
@@ -84,20 +98,17 @@ class Manager:
         """
         if name in self.plugins:
             raise PluginError(f"a plugin named '{name}' is already loaded, from {self.plugins[name].distribution}")
-        info = self.plugins[name] = PluginInfo(name, distribution)
-        try:
-            self._pluggy.register(plugin, name)
-            self._check_hooks()
-            self._collect(plugin, info)
-        except Exception as cause:
-            self._fail(info, cause)
-        return info
+        return self._load(name, distribution, lambda: plugin)
 
     def load_file(self, path: str | os.PathLike[str]) -> PluginInfo:
-        """Load a one-file plugin; a broken one raises."""
-        info = self.register(inline.module_from(path), str(path), "file")
+        """Load a one-file plugin; a broken one raises, and one that is loaded already is left as it is."""
+        info = self._load_file(path)
+        if info.status == "disabled":
+            raise PluginError(f"plugin '{info.name}' is disabled by {environment.DISABLE}")
         if info.status == "failed":
-            raise PluginError(str(info.faults[0]))
+            raise FaultError(info.faults[0]) from info.faults[0].cause
+        for fault in info.faults:
+            warnings.warn(str(fault), RuntimeWarning, stacklevel=3)
         return info
 
     def observe(self, event: Event) -> None:
@@ -109,22 +120,18 @@ class Manager:
                 continue
             try:
                 implementation.function(*[event for _ in implementation.argnames])
-            except Exception as cause:
+            except (Exception, SystemExit) as cause:
                 self._muted.add(name)
-                fault = Fault(name, self.plugins[name].distribution, f"observing {event.kind}: {_said(cause)}")
+                text = f"observing {event.kind}: {said(cause)}"
+                fault = Fault(name, self.plugins[name].distribution, text, cause)
                 self.plugins[name].faults.append(fault)
                 warnings.warn(f"{fault}; it is not called again", RuntimeWarning, stacklevel=2)
 
     def unregister(self, name: str) -> None:
         """Remove a plugin and everything it registered."""
-        if self._pluggy.has_plugin(name):
-            self._pluggy.unregister(name=name)
-        for registry in self._registries():
-            registry.drop(name)
+        self._forget(name)
+        self._muted.discard(name)
         self.plugins.pop(name, None)
-
-    def _registries(self) -> tuple[Registry, ...]:
-        return self.stages, self.metrics, self.tasks, self.formats
 
     def _load_builtins(self) -> None:
         from rerankit import builtins
@@ -133,36 +140,45 @@ class Manager:
         if info.faults:  # our own fault, never to be passed over
             raise PluginError(str(info.faults[0]))
 
-    def _load_entry_points(self) -> None:
-        disabled, allowed = _names("RERANKIT_DISABLE_PLUGINS"), _names("RERANKIT_ALLOW_PLUGINS")
-        for entry in sorted(metadata.entry_points(group=GROUP), key=lambda entry: entry.name):
-            if entry.name in self.plugins:
-                continue  # the same distribution can be visible twice, through two folders of the path
-            distribution = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "unknown distribution"
-            if entry.name in disabled or (allowed and entry.name not in allowed):
-                self.plugins[entry.name] = PluginInfo(entry.name, distribution, "disabled")
-                continue
-            self._load_entry_point(entry, distribution)
-
-    def _load_entry_point(self, entry: metadata.EntryPoint, distribution: str) -> None:
-        try:
-            _check_version(entry.dist)
-            plugin = entry.load()
-        except Exception as cause:
-            info = self.plugins[entry.name] = PluginInfo(entry.name, distribution)
-            self._fail(info, cause)
+    def _load_entry_point(self, entry: metadata.EntryPoint) -> None:
+        distribution = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "unknown distribution"
+        taken = self.plugins.get(entry.name)
+        if taken is not None and taken.distribution == distribution:
+            return  # the same distribution can be visible twice, through two folders of the path
+        key = entry.name if taken is None else f"{entry.name} ({distribution})"
+        if environment.left_out(entry.name):
+            self.plugins[key] = PluginInfo(entry.name, distribution, "disabled")
+        elif taken is not None:
+            text = f"its name is taken by the plugin of {taken.distribution}, which keeps it: nothing was loaded"
+            fault = Fault(entry.name, distribution, text)
+            self.plugins[key] = PluginInfo(entry.name, distribution, "failed", [fault])
         else:
-            self.register(plugin, entry.name, distribution)
+            self._load(entry.name, distribution, lambda: _loaded(entry))
 
-    def _load_files(self) -> None:
-        for path in filter(None, os.environ.get("RERANKIT_PLUGINS", "").split(os.pathsep)):
-            try:
-                plugin = inline.module_from(path)
-            except Exception as cause:
-                info = self.plugins[path] = PluginInfo(path, "file")
-                self._fail(info, cause)
-            else:
-                self.register(plugin, path, "file")
+    def _load_file(self, path: str | os.PathLike[str]) -> PluginInfo:
+        file = Path(path).expanduser().resolve()
+        name = str(file)  # however its path is written, a file is one plugin
+        known = self.plugins.get(name)
+        if known is not None and known.status == "loaded":
+            return known
+        if environment.file_left_out(file):
+            info = self.plugins[name] = PluginInfo(name, FILE, "disabled")
+            return info
+        return self._load(name, FILE, lambda: inline.module_from(file))
+
+    def _load(self, name: str, distribution: str, found: Callable[[], Any]) -> PluginInfo:
+        """The one way in: find the plugin, check its hooks, collect what it registers; a fault leaves nothing."""
+        info = self.plugins[name] = PluginInfo(name, distribution)
+        try:
+            plugin = found()
+            self._pluggy.register(plugin, name)
+            self._check_hooks()
+            self._collect(plugin, info)
+        except (Exception, SystemExit) as cause:  # sys.exit() in a plugin must not end the program
+            info.status = "failed"
+            info.faults.append(Fault(name, distribution, said(cause), cause))
+            self._forget(name)
+        return info
 
     def _check_hooks(self) -> None:
         try:
@@ -174,48 +190,75 @@ class Manager:
 
     def _collect(self, plugin: Any, info: PluginInfo) -> None:
         others = [other for other in self._pluggy.get_plugins() if other is not plugin]
-        for registry in self._registries():
-            hook = f"rerankit_register_{_KINDS[registry.kind]}"
+        for registry in self.registries:
+            hook = f"rerankit_register_{KINDS[registry.kind]}"
             caller = self._pluggy.subset_hook_caller(hook, remove_plugins=others)
             caller(register=self._register_for(registry, info))
 
     def _register_for(self, registry: Registry, info: PluginInfo) -> spec.Register:
         def register(name: str, factory: Any, /) -> None:
             try:
-                registry.add(name, factory, info.name)
+                registry.add(name, factory, info.name, info.distribution)
             except PluginError as cause:  # the plugin's other names are still good
-                info.faults.append(Fault(info.name, info.distribution, str(cause)))
+                info.faults.append(Fault(info.name, info.distribution, str(cause), cause))
 
         return register
 
-    def _fail(self, info: PluginInfo, cause: Exception) -> None:
-        info.status = "failed"
-        info.faults.append(Fault(info.name, info.distribution, _said(cause)))
-        if self._pluggy.has_plugin(info.name):
-            self._pluggy.unregister(name=info.name)
-        for registry in self._registries():
-            registry.drop(info.name)
+    def _forget(self, name: str) -> None:
+        if self._pluggy.has_plugin(name):
+            self._pluggy.unregister(name=name)
+        for registry in self.registries:
+            registry.drop(name)
 
 
-def _said(cause: Exception) -> str:
-    return f"{type(cause).__name__}: {cause}"
+def _loaded(entry: metadata.EntryPoint) -> Any:
+    environment.check_version(entry.dist)
+    return entry.load()
 
 
-def _names(variable: str) -> set[str]:
-    return {name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()}
+def _goes_by(info: PluginInfo, name: str) -> bool:
+    if info.name == BUILTIN:  # it cannot be left out
+        return False
+    return name == info.name or (info.distribution == FILE and environment.names_file(name, Path(info.name)))
 
 
-def _check_version(distribution: metadata.Distribution | None) -> None:
-    for text in (distribution.requires or []) if distribution else []:
-        requirement = Requirement(text)
-        if requirement.name == "rerankit" and not requirement.specifier.contains(__version__, prereleases=True):
-            raise PluginError(f"built for rerankit {requirement.specifier}, and this is rerankit {__version__}")
+class _Current:
+    """The manager of this process. A plugin may ask for it while it is loaded, from the thread that loads it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.manager: Manager | None = None
+        self.ready = False
+
+    def get(self) -> Manager:
+        if self.ready and self.manager is not None:
+            return self.manager
+        with self.lock:
+            if self.manager is None:
+                self._make()
+            assert self.manager is not None
+            return self.manager
+
+    def _make(self) -> None:
+        self.manager = Manager()
+        try:
+            self.manager.discover()
+            self.ready = True
+        finally:
+            if not self.ready:
+                self.manager = None
+
+    def forget(self) -> None:
+        with self.lock:
+            self.manager, self.ready = None, False
 
 
-@cache
+_current = _Current()
+
+
 def manager() -> Manager:
     """The manager of this process; plugins are found when it is first asked for."""
-    return Manager()
+    return _current.get()
 
 
 def load_plugin(path: str | os.PathLike[str]) -> PluginInfo:
@@ -225,4 +268,4 @@ def load_plugin(path: str | os.PathLike[str]) -> PluginInfo:
 
 def reset() -> None:
     """Forget the manager, so that the next use finds plugins anew (for tests and long-lived processes)."""
-    manager.cache_clear()
+    _current.forget()

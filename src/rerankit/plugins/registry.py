@@ -7,25 +7,58 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from rerankit.errors import PluginError, unknown_name
+from rerankit.errors import MissingExtraError, PluginError, RerankitError, unknown_name
+from rerankit.extras import explained
+from rerankit.plugins.faults import Fault, FaultError, said
+from rerankit.plugins.kinds import check_factory, check_made
 
 
 @dataclass(frozen=True)
 class Entry:
     """One registered name."""
 
+    kind: str
     name: str
     factory: Any
     """The thing itself, or ``"module.path:Name"``."""
     owner: str
     """The plugin that registered it."""
+    distribution: str
+    """Where that plugin comes from."""
 
     def load(self) -> Any:
-        """The registered thing, imported now when it was registered by its path."""
+        """The registered thing, imported now when it was registered by its path; a fault names the plugin."""
         if not isinstance(self.factory, str):
             return self.factory
         module, _, attribute = self.factory.partition(":")
-        return getattr(importlib.import_module(module), attribute)
+        try:
+            thing = getattr(importlib.import_module(module), attribute)
+            check_factory(self.kind, self.name, thing)
+        except (Exception, SystemExit) as cause:
+            raise self._broken("does not load", cause) from cause
+        return thing
+
+    def make(self, **params: Any) -> Any:
+        """What the registered factory makes; an error that is not rerankit's own names the plugin."""
+        factory = self.load()
+        try:
+            made = factory(**params)
+        except RerankitError:
+            raise
+        except (Exception, SystemExit) as cause:
+            raise self._broken("cannot be made", cause) from cause
+        try:
+            check_made(self.kind, self.name, made)
+        except PluginError as cause:
+            raise FaultError(Fault(self.owner, self.distribution, str(cause), cause)) from cause
+        return made
+
+    def _broken(self, what: str, cause: BaseException) -> RerankitError:
+        told = explained(cause, f"{self.kind} '{self.name}'") if isinstance(cause, ImportError) else None
+        if told or isinstance(cause, MissingExtraError):
+            return told or cause  # type: ignore[return-value]  # an absent package is nobody's fault
+        text = f"{self.kind} '{self.name}' {what}: {said(cause)}"
+        return FaultError(Fault(self.owner, self.distribution, text, cause))
 
 
 class Registry:
@@ -33,25 +66,29 @@ class Registry:
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
+        self.version = 0
+        """Another number after every change, for those who keep what they made of the entries."""
         self._entries: dict[str, Entry] = {}
 
-    def add(self, name: str, factory: Any, owner: str) -> None:
+    def add(self, name: str, factory: Any, owner: str, distribution: str = "this process") -> None:
         """Register a name; one that is taken is refused and its first owner keeps it."""
         if not isinstance(name, str) or not name:
             raise PluginError(f"a {self.kind} must be registered under a text (got {name!r})")
-        if not callable(factory) and not (isinstance(factory, str) and ":" in factory):
-            raise PluginError(f"{self.kind} '{name}' must be a callable or 'module.path:Name' (got {factory!r})")
+        if not (isinstance(factory, str) and all(factory.partition(":"))):
+            check_factory(self.kind, name, factory)
         taken = self._entries.get(name)
         if taken is not None:
             raise PluginError(
-                f"{self.kind} '{name}' is already registered by '{taken.owner}', which keeps it "
-                f"('{owner}' registers it too)"
+                f"{self.kind} '{name}' is already registered by '{taken.owner}' ({taken.distribution}), "
+                f"which keeps it ('{owner}' ({distribution}) registers it too)"
             )
-        self._entries[name] = Entry(name, factory, owner)
+        self._entries[name] = Entry(self.kind, name, factory, owner, distribution)
+        self.version += 1
 
     def drop(self, owner: str) -> None:
         """Forget everything an owner registered."""
         self._entries = {name: entry for name, entry in self._entries.items() if entry.owner != owner}
+        self.version += 1
 
     def entry(self, name: str) -> Entry:
         """The entry of a name; an unknown name raises with the choices and the nearest one."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray
-from rerankit.errors import InputError, NotFittedError
+from rerankit.errors import InputError, NotFittedError, rule
 from rerankit.needs import unmet
 from rerankit.plugins import manager
 from rerankit.ranking import Ranking, splice
@@ -205,15 +205,16 @@ def stage(name: str, **params: Any) -> Stage:
     >>> stage("mutual-rank", weight=0.5)
     stage('mutual-rank', weight=0.5)
     """
-    factory = manager().stages[name]
+    if not isinstance(name, str):
+        raise rule("name", "must be a text", name)
+    entry = manager().stages.entry(name)
+    factory = entry.load()
     try:
         inspect.signature(factory).bind(**params)
     except TypeError as cause:
         known = ", ".join(inspect.signature(factory).parameters) or "none"
         raise InputError(f"stage '{name}': {cause} (its parameters: {known})") from cause
-    made = factory(**params)
-    if not isinstance(made, Stage):
-        raise InputError(f"stage '{name}' of {manager().owner(name)} is not a rerankit.Stage (got {type(made)})")
+    made: Stage = entry.make(**params)
     return made
 
 

@@ -1,0 +1,37 @@
+"""What is wrong with a plugin, as a value and as an error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from rerankit.errors import PluginError
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with a plugin."""
+
+    plugin: str
+    distribution: str
+    text: str
+    cause: BaseException | None = field(default=None, compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return f"plugin '{self.plugin}' ({self.distribution}): {self.text}"
+
+
+class FaultError(PluginError):
+    """A plugin's fault met while something of it was used."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault)
+        self.fault = fault
+
+
+def said(cause: BaseException) -> str:
+    """An exception in one line.
+
+    >>> said(SystemExit(2)), said(ValueError("a\\nb"))
+    ('SystemExit: 2', 'ValueError: a b')
+    """
+    return f"{type(cause).__name__}: {' '.join(str(cause).split())}"
