@@ -81,6 +81,7 @@ def table(title: str) -> Table:
 def add(rows: Table, size: str, contender: str, run: Run, agreement: str = "") -> None:
     cells = (f"{run.seconds:.2f}", f"{run.processor:.2f}", f"{run.peak / 1e6:,.0f}")
     rows.add_row(size, contender, *cells, agreement)
+    CONSOLE.print(f"{size}, {contender}: {cells[0]} s, {cells[1]} CPU s, {cells[2]} MB {agreement}", style="dim")
 
 
 def worst(found: np.ndarray, expected: np.ndarray) -> str:
