@@ -1,4 +1,4 @@
-"""Draws benchmarks/results/canon-captions.json: what every stage gained on captions, in both directions.
+"""Draws benchmarks/recorded/canon-captions.json: what every stage gained on captions, in both directions.
 
 python benchmarks/canon_plots.py --out docs/images/canon-quality.png
 """
@@ -45,7 +45,7 @@ def draw(kept: dict[str, Any], path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--results", type=Path, default=Path("benchmarks/results/canon-captions.json"))
+    parser.add_argument("--results", type=Path, default=Path("benchmarks/recorded/canon-captions.json"))
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     draw(json.loads(given.results.read_text()), given.out)

@@ -1,6 +1,6 @@
 """Quality of the training-free stages and of learned fusion on real scores: choose on development data, test once.
 
-    python benchmarks/canon_quality.py --data ../shared/realdata --out benchmarks/results
+    python benchmarks/canon_quality.py --data ../shared/realdata --out benchmarks/recorded
 
 Captions of COCO (coco_captions): one caption stands for the picture, four others look for it, and back. Parameters are
 chosen on a development problem as large as the test: 1,500 items drawn from train and val; the bank and the labels
@@ -341,7 +341,7 @@ def stage_needs_scores_only(contender: Contender) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="the folder with coco_captions, coco_clip500 and sped")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/recorded"))
     parser.add_argument("--only", nargs="*", default=[], help="names of stages (all by default)")
     parser.add_argument("--parts", nargs="*", default=["captions", "control", "places"])
     given = parser.parse_args()
