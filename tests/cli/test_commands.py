@@ -167,6 +167,16 @@ def test_doctor_finds_names_that_do_not_load(tmp_path: Path) -> None:
     assert "stage 'upside' does not load" in json.loads(told.stdout)["plugin_faults"][0]["fault"]
 
 
+def test_a_stage_that_cannot_be_made_is_named_with_its_plugin(tmp_path: Path) -> None:
+    made = '\n    def __init__(self):\n        raise RuntimeError("no luck")\n'
+    (tmp_path / "bad.py").write_text(PLUGIN.replace('name = "upside"\n', 'name = "upside"\n' + made))
+    plugins.reset()
+    told = run("stages", "upside", "--plugin", tmp_path / "bad.py")
+    plugins.reset()
+    assert told.exit_code == 4
+    assert "stage 'upside' cannot be made: RuntimeError: no luck" in told.stderr
+
+
 def test_stages_lists_and_describes() -> None:
     rows = {row["stage"]: row for row in json.loads(run("stages", "--json").stdout)}
     assert rows["mutual-rank"]["transductive"] is True

@@ -50,7 +50,8 @@ def _details(name: str) -> dict[str, Any]:
     from rerankit import Stage
     from rerankit.plugins import manager
 
-    factory = manager().stages[name]
+    entry = manager().stages.entry(name)
+    factory = entry.load()
     parameters = [
         {
             "parameter": each.name,
@@ -59,7 +60,7 @@ def _details(name: str) -> dict[str, Any]:
         }
         for each in inspect.signature(factory).parameters.values()
     ]
-    made = factory() if all(row["default"] != "(required)" for row in parameters) else None
+    made = entry.make() if all(row["default"] != "(required)" for row in parameters) else None
     return {
         "stage": name,
         "owner": manager().owner(name),
