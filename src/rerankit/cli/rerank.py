@@ -55,12 +55,11 @@ def _pipeline(name: str | None, settings: list[str], path: Path | None) -> Any:
 def parameters(settings: list[str]) -> dict[str, Any]:
     """Parameters from texts `NAME=VALUE`; values are read as YAML, so 3, 0.5, true and [1, 2] are what they seem.
 
-    >>> parameters(["k1=20", "method=rrf", "weights=[0.5, 2]"])
-    {'k1': 20, 'method': 'rrf', 'weights': [0.5, 2]}
+    >>> parameters(["k1=20", "method=rrf", "weights=[0.5, 2]", "rate=1e-3"])
+    {'k1': 20, 'method': 'rrf', 'weights': [0.5, 2], 'rate': 0.001}
     """
-    import yaml
-
-    from rerankit.errors import InputError
+    from rerankit.errors import FormatError, InputError
+    from rerankit.yaml_files import parse_yaml
 
     found: dict[str, Any] = {}
     for text in settings:
@@ -70,8 +69,8 @@ def parameters(settings: list[str]) -> dict[str, Any]:
         if name in found:
             raise InputError(f"'--set' names parameter '{name}' twice")
         try:
-            found[name] = yaml.safe_load(value)
-        except yaml.YAMLError:
+            found[name] = parse_yaml(value)
+        except FormatError:
             found[name] = value
     return found
 

@@ -24,7 +24,7 @@ __all__ = [
 
 def task(name: str, **params: Any) -> Task:
     """The task of a name; `params` choose a variant of its protocol."""
-    found: Task = manager().tasks[name](**params)
+    found: Task = manager().tasks.entry(name).make(**params)
     return found
 
 
