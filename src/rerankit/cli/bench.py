@@ -69,11 +69,7 @@ def bench(
     if tune is not None and validation_scores is not None:
         validation = find(task, **parameters(validation_settings or [])).load(validation_data or data)
         plan = {"k": k, "trials": trials, "seed": seed, "against": benchmark}
-        tuned = [_tuned(each, tune, validation, validation_scores, plan) for each in contenders]
-        contenders = [each.contender for each in tuned]
-        tuning = {each.contender.label: each.record for each in tuned}
-        for each in tuned:
-            say(f"chosen on validation for {each.contender.label}: {each.record['chosen']}")
+        contenders, tuning = _tuned(contenders, tune, validation, validation_scores, plan)
     results = room.bench(benchmark, sets, contenders, k=k, out=out, again=again, tuning=tuning)
     if as_json:
         show_json(room.rows(results, figures))
@@ -83,7 +79,8 @@ def bench(
         say("note: transductive, an answer depends on the other queries of the test")
 
 
-def _tuned(each: Any, path: Path, validation: Any, scores: str, plan: dict[str, Any]) -> Any:
+def _tuned(contenders: list[Any], path: Path, validation: Any, scores: str, plan: dict[str, Any]) -> Any:
+    """The contenders with the parameters that validation likes best, and how they were chosen by label."""
     from rerankit import bench as room
     from rerankit.errors import FormatError
     from rerankit.yaml_files import parse_yaml
@@ -91,7 +88,10 @@ def _tuned(each: Any, path: Path, validation: Any, scores: str, plan: dict[str, 
     space = parse_yaml(path.read_text(encoding="utf-8"), str(path))
     if not isinstance(space, dict) or not all(isinstance(values, list) for values in space.values()):
         raise FormatError(f"{path}: must hold {{stage.parameter: [values]}}")
-    return room.tune(each, space, validation, _named(scores), **plan)
+    found = [room.tune(each, space, validation, _named(scores), **plan) for each in contenders]
+    for each in found:
+        say(f"chosen on validation for {each.contender.label}: {each.record['chosen']}")
+    return [each.contender for each in found], {each.contender.label: each.record for each in found}
 
 
 def _named(text: str) -> Any:
