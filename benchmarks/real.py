@@ -333,7 +333,7 @@ def sped_table(given: RealSet) -> str:
     return markdown(["stage", "mean R@1", "mean R@5", "NetVLAD R@1", "better / worse of 10", "seconds", "flags"], rows)
 
 
-def page(sets: Sequence[RealSet], k: int) -> str:
+def page(sets: Sequence[RealSet], k: int, note: str = "") -> str:
     here = machine()
     versions = ", ".join(f"{name} {here[name]}" for name in ("numpy", "scipy", "torch") if name in here)
     lines = [
@@ -348,6 +348,7 @@ def page(sets: Sequence[RealSet], k: int) -> str:
         "Flags: *transductive* looks at the other test queries, *bank* at other queries that are not under test, "
         "*labels* was fitted with labels of the COCO captions' training split. A transductive figure is one for a "
         "batch of queries: a single query on its own cannot have it.",
+        *(["", note] if note else []),
     ]
     for given in sets:
         table = sped_table(given) if given.benchmark.task.card.name == "sped" else two_sided_table(given)
@@ -358,14 +359,15 @@ def page(sets: Sequence[RealSet], k: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the real data")
     parser.add_argument("--out", type=Path, default=Path("results/real"), help="results and fitted weights")
     parser.add_argument("--write", type=Path, help="page to write")
+    parser.add_argument("--note", default="", help="a sentence for the top of the page")
     parser.add_argument("--fit", nargs="*", default=["calibrate", "learned-fusion", "pillar-small", "pillar-plus"])
     parser.add_argument("-k", type=int, default=100)
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     test, validation = coco_captions(given.data)
     trained = run_coco(test, validation, given.k, given.out, given.fit)
     pairs = [clip500(given.data, control) for control in (False, True)]
@@ -374,7 +376,7 @@ def main() -> None:
         run_defaults(each, given.k, given.out)
     for each in pairs:
         run_trained(each, trained, given.k, given.out)
-    text = page([test, *others], given.k)
+    text = page([test, *others], given.k, given.note)
     if given.write:
         given.write.write_text(text, encoding="utf-8")
     else:
