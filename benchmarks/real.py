@@ -1,6 +1,6 @@
-"""Every stage on every set of real data that satisfies its needs, controls included; writes docs/benchmarks.md.
+"""Every stage on every set of real data that satisfies its needs, controls included; writes docs/real-data.md.
 
-    OMP_NUM_THREADS=2 python benchmarks/real.py --data ../shared/realdata --write docs/benchmarks.md
+    OMP_NUM_THREADS=2 python benchmarks/real.py --data ../shared/realdata --write docs/real-data.md
 
 Parameters are chosen on the validation split of the COCO captions and nowhere else, trained stages are fitted on its
 training split, and the test is looked at once. Finished runs in --out are not repeated.
@@ -337,7 +337,7 @@ def page(sets: Sequence[RealSet], k: int, note: str = "") -> str:
     here = machine()
     versions = ", ".join(f"{name} {here[name]}" for name in ("numpy", "scipy", "torch") if name in here)
     lines = [
-        "# Benchmarks on real data",
+        "# Every stage on real data",
         "",
         f"Measured on {date.today().isoformat()} with `benchmarks/real.py` on {here['cores']} cores ({here['cpu']}; "
         f"{versions}). Every stage of rerankit on every set that satisfies its needs; R@k is success@k in percent, "
