@@ -32,18 +32,16 @@ CUTS = (1, 5, 10)
 ABLATION: dict[str, dict[str, Any]] = {
     "pillar-plus": {},
     "one round": {"rounds": 1},
-    "three rounds": {"rounds": 3},
     "without votes of near columns": {"off": ["vote"]},
-    "without claims and rivals": {"off": ["claims", "rivals"]},
     "without likeness to likely items": {"off": ["likely"]},
-    "without hubness and gaps": {"off": ["hub", "gap"]},
-    "without ranks": {"off": ["rank"]},
     "without any pillars' word": {"off": ["vote", "claims", "rivals", "likely"]},
+    "without hubness, gaps and ranks": {"off": ["hub", "gap", "rank"]},
     "no dropout": {"dropout": 0.0},
     "four times the width": {"hidden": 128},
-    "one training part": {"parts": 1},
-    "half the cells": {"kept": (16, 8)},
+    "parts with all columns only": {"thinned": [0]},
+    "no diversity": {"diversity": [0, 0]},
 }
+ABLATION_STEPS = 48
 
 Judged = tuple[Problem, Relevance]
 
@@ -133,23 +131,37 @@ def ablation(folder: Path, only: list[str]) -> dict[str, Any]:
     order = np.random.default_rng(5).permutation(len(np.load(folder / "coco_captions" / "train.npz")["image"]))
     halves = [np.sort(half) for half in np.array_split(order, 2)]
     fit_on, held_out = (captions(folder, "train", half) for half in halves)
-    rows = {"base": means(base(held_out))}
+    single = one_each(held_out)
+    rows = {"base": side_by_side(base(held_out), base(single))}
     plan: Any = rerankit.stage("pillar-plus")
     plan.set_weights({key: tensor.numpy() for key, tensor in plan._build().state_dict().items()})
-    rows["the plan alone, untrained"] = means(hits(plan.rerank_both(held_out[0]), held_out[1]))
+    rows["the plan alone, untrained"] = side_by_side(*(hits(plan.rerank_both(p), r) for p, r in (held_out, single)))
     for name, params in ABLATION.items():
         if only and name not in only:
             continue
-        runs = []
+        runs: list[tuple[dict[str, np.ndarray], ...]] = []
         for seed in SEEDS:
             stage: Any = rerankit.stage("pillar-plus", **params)
-            epochs = 16 * 6 // stage.parts
+            epochs = ABLATION_STEPS // stage.parts
             stage.fit(*fit_on, settings=replace(stage.training_settings(), seed=seed, epochs=epochs))
-            runs.append(hits(stage.rerank_both(held_out[0]), held_out[1]))
-        rows[name] = means(over_seeds(runs))
+            runs.append(tuple(hits(stage.rerank_both(p), r) for p, r in (held_out, single)))
+        rows[name] = side_by_side(*(over_seeds([run[at] for run in runs]) for at in (0, 1)))
         Console().print(name, rows[name])
     show("held-out half of the training items", rows)
     return rows
+
+
+def one_each(judged: Judged) -> Judged:
+    """The same items with one text each: a problem in which both sides have as many."""
+    problem, relevance = judged
+    random = np.random.default_rng(0)
+    columns = np.sort([random.choice(relevance.of(row).items) for row in range(relevance.shape[0])])
+    return problem.subset(None, columns), relevance.subset(None, columns)
+
+
+def side_by_side(every: dict[str, np.ndarray], single: dict[str, np.ndarray]) -> dict[str, float]:
+    """All figures with all texts, and R@1 with one text for each image."""
+    return means(every) | {f"1:1 {name}": value for name, value in means(single).items() if name.endswith("R@1")}
 
 
 def main() -> None:
