@@ -110,6 +110,7 @@ def final(folder: Path, name: str, params: dict[str, Any], training: dict[str, A
         Console().print(f"seed {seed}: {time.perf_counter() - start:.0f} s, best step {stage.history.best_step}")
         for place, (problem, relevance) in places.items():
             runs[place].append(hits(stage.rerank_both(problem), relevance))
+            Console(width=160).print(place, list(means(runs[place][-1]).values()))
     results: dict[str, Any] = {}
     for place, judged in places.items():
         before, after = base(judged), over_seeds(runs[place])
