@@ -1,11 +1,11 @@
-"""Quality of the training-free stages and of learned fusion on real scores: choose on development data, test once.
+"""Quality of the training-free stages and of learned fusion on real scores: choose on development data, then test.
 
     python benchmarks/canon_quality.py --data ../shared/realdata --out benchmarks/recorded
 
 Captions of COCO (coco_captions): one caption stands for the picture, four others look for it, and back. Parameters are
 chosen on a development problem as large as the test: 1,500 items drawn from train and val; the bank and the labels
 that learned fusion learns from are the other 2,000 items, so that no bank query has its answer in the gallery under
-test. The chosen parameters are written to a file; then the test split is looked at once, with all 3,500 others as bank.
+test. The chosen parameters are written to a file; then the test split is measured, with all 3,500 others as bank.
 Each line says whether a method looks at the other test queries. Intervals are 95 %, by paired bootstrap over queries.
 
 Beside it, at the parameters chosen there: the control (embeddings of an untrained network, on which nothing should
