@@ -47,8 +47,8 @@ SIZES = {
     "vision_heads": 4,
     "vision_intermediate": 128,
 }
-FILTER = TrainingSettings(epochs=12, batch_size=64, learning_rate=1e-3, warmup=50, clip_norm=1.0, device="cpu")
-DUAL = TrainingSettings(epochs=2, batch_size=8, learning_rate=1e-3, warmup=50, clip_norm=1.0, device="cpu")
+FILTER = TrainingSettings(epochs=9, batch_size=64, learning_rate=1e-3, warmup=50, clip_norm=1.0, device="cpu")
+DUAL = TrainingSettings(epochs=10, batch_size=8, learning_rate=1e-3, warmup=50, clip_norm=1.0, device="cpu")
 DEPTH = 20
 
 

@@ -33,6 +33,10 @@ def test_png_and_html(seen, tmp_path):
         ("before", [("1. a", False), ("2. b", True)]),
         ("after", [("1. b", True), ("2. c", False)]),
     ]
+    without = compose(
+        problem, 0, before, after, relevance=Relevance.from_lists([[1]], 3, excluded=[[0]]), k=1, images=images
+    )
+    assert [items[0][0] for _, items in without.rows] == ["1. b", "1. b"]
     with Image.open(save_picture(shown, tmp_path / "q.png", size=40)) as picture:
         pixels = np.asarray(picture)
     assert ((pixels == (22, 140, 60)).all(axis=2)).sum() > 100

@@ -43,7 +43,10 @@ def compose(
     k: int = 8,
     images: str | None = None,
 ) -> Shown:
-    """The parts of a query's picture; `images` is a path pattern with {id}, as the stage takes it."""
+    """The parts of a query's picture; `images` is a path pattern with {id}, as the stage takes it.
+
+    With `relevance` the right candidates are marked, and those it leaves out are not shown.
+    """
     if not 0 <= query < problem.shape[0]:
         raise rule("query", f"must be in 0…{problem.shape[0] - 1}", query)
     problem = completed(problem, Reading(images=images))
@@ -52,8 +55,9 @@ def compose(
             raise rule("problem", f"must have the feature '{name}' to be drawn", sorted(problem.features))
     said = problem.features.get("text", [""] * problem.shape[0])[query]
     right: Collection[int] = () if relevance is None else relevance.of(query).items.tolist()
+    out: Collection[int] = () if relevance is None else relevance.of(query).excluded.tolist()
     rows = tuple(
-        (label, tuple(_candidate(problem, item, place, right) for place, item in _first(ranking, query, k)))
+        (label, tuple(_candidate(problem, item, place, right) for place, item in _first(ranking, query, k, out)))
         for label, ranking in (("before", before), ("after", after))
     )
     name = str(query if problem.query_ids is None else problem.query_ids[query])
@@ -61,8 +65,8 @@ def compose(
     return Shown(f"query {name}", said if isinstance(said, str) else " and ".join(said), reference, rows)
 
 
-def _first(ranking: Ranking, query: int, k: int) -> list[tuple[int, int]]:
-    items = [item for item in ranking.indices[query].tolist() if item >= 0]
+def _first(ranking: Ranking, query: int, k: int, out: Collection[int]) -> list[tuple[int, int]]:
+    items = [item for item in ranking.indices[query].tolist() if item >= 0 and item not in out]
     return list(enumerate(items[:k], 1))
 
 
