@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rerankit import Problem, Ranking, Stage
-from rerankit.errors import UnknownNameError
+from rerankit import Feature, Problem, Ranking, Stage
+from rerankit.errors import InputError, UnknownNameError
+from rerankit.scores import EmbeddingScores
 from rerankit.testing import STAGE_CHECKS, CheckFailed, check_stage, make_problem
 
 
@@ -47,6 +48,52 @@ class FailsOnOneCandidate(Plain):
         return ranking.scores + spread[:, None]
 
 
+class FailsWhere(Plain):
+    """Fails on rankings of one kind; the test of its size is given (queries, gallery, K)."""
+
+    def __init__(self, when: Any = None) -> None:
+        self.when = when
+
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        if self.when(*problem.shape, ranking.shape[1]):
+            raise ValueError("not made for this size")
+        return ranking.scores.copy()
+
+
+class DiffersWhere(Plain):
+    """Gives other scores where the scores have one form; the test of that form is given."""
+
+    def __init__(self, when: Any = None) -> None:
+        self.when = when
+
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        return ranking.scores * (2 if self.when(problem.scores) else 1)
+
+
+def owner(scores: Any) -> str:
+    """The type that holds the memory behind a matrix."""
+    array = scores.rows()
+    while getattr(array, "base", None) is not None and type(array).__module__.startswith("numpy"):
+        array = array.base
+    return f"{type(array).__module__}.{type(array).__name__}"
+
+
+def has_fractions(scores: Any) -> bool:
+    return isinstance(scores, EmbeddingScores) and bool((scores.queries % 1).any())
+
+
+class BreaksTiesBackwards(Plain):
+    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+        turned = np.lexsort((-ranking.indices, -ranking.scores))
+        indices, scores = (np.take_along_axis(a, turned, 1) for a in (ranking.indices, ranking.scores))
+        return Ranking(indices, scores, gallery_size=ranking.gallery_size)
+
+
+class DiffersForTensors(Plain):
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        return ranking.scores * (2 if owner(problem.scores).startswith("torch") else 1)
+
+
 class LosesACandidate(Plain):
     def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
         return ranking.top(max(1, ranking.shape[1] - 1))
@@ -76,6 +123,11 @@ class PrefersLowNumbers(Plain):
         return ranking.scores - 0.1 * ranking.indices
 
 
+class PrefersTheFirstQueries(Plain):
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        return ranking.scores / (1 + np.arange(len(ranking))[:, None])
+
+
 class DependsOnTheBudget(Plain):
     def rescore(self, problem: Problem, ranking: Ranking) -> Any:
         from rerankit import settings
@@ -90,6 +142,14 @@ class DependsOnTheBatchSize(Plain):
     def rescore(self, problem: Problem, ranking: Ranking) -> Any:
         at = range(0, len(ranking), self.batch_size)
         return np.concatenate([-ranking.scores[i : i + self.batch_size] * (i + 1) for i in at])
+
+
+class DependsOnTheSizeOfChunks(Plain):
+    def __init__(self, query_chunk_size: int = 64) -> None:
+        self.query_chunk_size = query_chunk_size
+
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        return ranking.scores * self.query_chunk_size
 
 
 class IsRandom(Plain):
@@ -114,6 +174,29 @@ class WritesIntoItsInput(Plain):
         return ranking.scores.copy()
 
 
+class WritesIntoABank(Plain):
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        array: Any = None if problem.query_bank is None else problem.query_bank.to_gallery.rows()  # type: ignore[union-attr]
+        while array is not None and not array.flags.writeable:
+            array = array.base
+        if array is not None:
+            array[0, 0] += 1
+        return ranking.scores.copy()
+
+
+class WritesIntoAFeature(Plain):
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        if "vectors" in problem.features:
+            problem.features["vectors"][0] += 1
+        return ranking.scores.copy()
+
+
+def with_tensors(queries: int, gallery: int, seed: int) -> Problem:
+    torch = pytest.importorskip("torch")
+    made = make_problem(queries, gallery, seed)
+    return made.with_features(vectors=Feature(torch.ones(queries, 2), "query"))
+
+
 class ReadsIds(Plain):
     def rescore(self, problem: Problem, ranking: Ranking) -> Any:
         if problem.query_ids is None or problem.gallery_ids is None:
@@ -126,6 +209,22 @@ class ReadsLabels(Plain):
     def rescore(self, problem: Problem, ranking: Ranking) -> Any:
         labels = problem.features.get("labels")
         return ranking.scores + (0 if labels is None else np.array([labels[row] for row in range(len(ranking))]))
+
+
+class ReadsClassesOfTheGallery(Plain):
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        if problem.feature_sides.get("gallery_labels") == "gallery":
+            list(problem.features["gallery_labels"])
+        return ranking.scores.copy()
+
+
+class ContradictsItself(Plain):
+    @property
+    def transductive(self) -> bool:
+        return True
+
+    def is_transductive(self, problem: Problem) -> bool:
+        return False
 
 
 class HidesThatItIsTransductive(Good):
@@ -191,19 +290,35 @@ def weighted() -> Stage:
 
 
 BROKEN: list[tuple[str, Any, str]] = [
+    ("check_shapes", lambda: FailsWhere(lambda q, g, k: (q, g) == (2, 3)), "on a tiny problem: .*not made"),
+    ("check_shapes", lambda: FailsWhere(lambda q, g, k: g > 10 * q), "on a wide problem: .*not made"),
+    ("check_shapes", lambda: FailsWhere(lambda q, g, k: q > 9 * g), "on a tall problem: .*not made"),
+    ("check_shapes", lambda: FailsWhere(lambda q, g, k: q * g == 1), "on one query and one item: .*not made"),
+    ("check_shapes", lambda: FailsWhere(lambda q, g, k: k == 1 < g), "on one candidate: .*not made"),
+    ("check_shapes", lambda: FailsWhere(lambda q, g, k: q < k == g), "on k larger than the gallery: .*not made"),
     ("check_shapes", FailsOnOneCandidate, "one query and one item: StageError.*IndexError"),
     ("check_shapes", LosesACandidate, "must return every candidate"),
+    ("check_ties", BreaksTiesBackwards, "tied scores: items with equal scores must come by ascending number"),
     ("check_ties", NanOnConstantScores, "constant scores: .*finite"),
     ("check_forms", DiffersForHalfPrecision, "float16 matrices give another answer"),
+    ("check_forms", lambda: DiffersWhere(lambda s: "float64" in repr(s)), "float64 matrices give another answer"),
+    ("check_forms", lambda: DiffersWhere(lambda s: "memory map" in repr(s)), "memory maps give another answer"),
+    ("check_forms", lambda: DiffersWhere(lambda s: isinstance(s, EmbeddingScores)), "^embeddings give another answer"),
+    ("check_forms", lambda: DiffersWhere(has_fractions), "^float embeddings give another answer"),
     ("check_lists", FailsOnLists, "top-k lists: StageError.*needs a matrix"),
     ("check_permutations", PrefersLowNumbers, "permuting the gallery changes the answer"),
+    ("check_permutations", PrefersTheFirstQueries, "permuting the queries changes the answer"),
+    ("check_blocks", DependsOnTheSizeOfChunks, "query_chunk_size=1 changes the answer"),
     ("check_blocks", DependsOnTheBudget, "a memory budget of 1 bytes changes the answer"),
     ("check_blocks", DependsOnTheBatchSize, "batch_size=1 changes the answer"),
     ("check_deterministic", IsRandom, "gives another answer"),
     ("check_deterministic", RemembersTheLastProblem, "the second run of one stage gives another answer"),
     ("check_inputs", WritesIntoItsInput, "changed its input: scores"),
+    ("check_inputs", WritesIntoABank, "changed its input: query_bank.to_gallery"),
+    ("check_relevance", ReadsClassesOfTheGallery, "reads labels, which no stage may see"),
     ("check_relevance", ReadsIds, "ids, which may tell what is right, change the answer"),
     ("check_relevance", ReadsLabels, "reads labels, which no stage may see"),
+    ("check_transductive", ContradictsItself, "transductive is True, but is_transductive without a bank is False"),
     ("check_transductive", HidesThatItIsTransductive, "is false, but other queries change the answer"),
     ("check_transductive", SaysTransductiveForNothing, "is true, but other queries never changed an answer"),
     ("check_needs", HidesANeed, "a problem with only what it needs .*no gallery_scores"),
@@ -230,6 +345,29 @@ def test_good_stages_pass(check: Any, stage: type[Stage]) -> None:
 def test_each_check_can_fail(name: str, factory: Any, message: str) -> None:
     with pytest.raises(CheckFailed, match=message):
         check_named(name)(factory)
+
+
+def test_tensors_are_a_form_of_their_own() -> None:
+    pytest.importorskip("torch")
+    with pytest.raises(CheckFailed, match=r"^tensors give another answer"):
+        check_named("check_forms")(DiffersForTensors)
+
+
+def test_a_feature_that_is_a_tensor_must_not_be_changed() -> None:
+    check_named("check_inputs")(Plain, with_tensors)
+    with pytest.raises(CheckFailed, match=r"changed its input: features\['vectors'\]"):
+        check_named("check_inputs")(WritesIntoAFeature, with_tensors)
+
+
+@pytest.mark.parametrize("factory", [int, Plain(), "mutual-rank", lambda: None])
+def test_what_makes_no_stages_is_refused_by_name(factory: Any) -> None:
+    with pytest.raises(InputError, match="'factory' must be a stage's class, or a function without arguments"):
+        check_stage(factory)
+
+
+def test_a_factory_that_fails_is_told_as_one_failure() -> None:
+    with pytest.raises(CheckFailed, match=r"^'factory' makes no stage: ZeroDivisionError"):
+        check_stage(lambda: 1 / 0)  # type: ignore[arg-type,return-value]
 
 
 def test_every_check_has_a_broken_stage() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from rerankit import settings
-from rerankit.problem import Feature, Problem
+from rerankit.arrays import to_numpy
+from rerankit.problem import Feature, Problem, Side
 from rerankit.ranking import Ranking
 from rerankit.stages.base import Stage
 from rerankit.testing.problems import ProblemMaker, as_lists, bare, forms, make_problem, rebuilt, with_banks
@@ -24,7 +26,15 @@ SHAPES = {
     "k larger than the gallery": (4, 6, 100),
 }
 _QUERIES, _GALLERY, _K = 9, 14, 6
-_HIDDEN = ("relevance", "labels", "qrels", "targets")
+_SIZES = ("batch_size", "block_size", "chunk_size")  # endings of names of parameters that must change no answer
+_HIDDEN = tuple(
+    f"{side}{name}"
+    for side in ("", "query_", "gallery_")
+    for name in (
+        *("relevance", "relevant", "qrels", "judgements", "grades", "ground_truth", "positives"),
+        *("label", "labels", "target", "targets", "class", "classes"),
+    )
+)
 
 
 def check_shapes(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:
@@ -45,7 +55,9 @@ def check_ties(factory: StageFactory, problem: ProblemMaker = make_problem) -> N
         parts = {part: getattr(made, part) for part in ("scores", "query_scores", "gallery_scores")}
         flat: dict[str, Any] = {n: None if given is None else change(given.rows() * 2) for n, given in parts.items()}
         tied = rebuilt(made, **flat)
-        expect_equal(run(factory(), tied, _K, name), run(factory(), tied, _K, name), f"{name} give two answers")
+        answer, first = run(factory(), tied, _K, name), tied.ranking(_K).to_dense()
+        expect_equal(run(factory(), tied, _K, name), answer, f"{name} give two answers")
+        _expect_tie_rule(answer, first, name)
 
 
 def check_forms(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:
@@ -90,10 +102,10 @@ def check_blocks(factory: StageFactory, problem: ProblemMaker = make_problem) ->
     for budget in (1, 500, 5_000):
         with settings.using(memory_budget=budget):
             expect_close(run(factory(), made, _K), answer, f"a memory budget of {budget} bytes changes the answer")
-    if "batch_size" in factory().get_params():
-        for size in (1, 4):
-            found = run(factory().clone(batch_size=size), made, _K)
-            expect_close(found, answer, f"batch_size={size} changes the answer")
+    sizes = [name for name, value in factory().get_params().items() if name.endswith(_SIZES) and type(value) is int]
+    for name, size in itertools.product(sizes, (1, 4)):
+        found = run(factory().clone(**{name: size}), made, _K)
+        expect_close(found, answer, f"{name}={size} changes the answer")
 
 
 def check_deterministic(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:
@@ -109,15 +121,23 @@ def check_deterministic(factory: StageFactory, problem: ProblemMaker = make_prob
 def check_inputs(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:
     """Nothing that is handed to the stage is changed."""
     made = problem(_QUERIES, _GALLERY, 7)
+    for given in (made, with_banks(made)):
+        _expect_unchanged(factory(), given)
+
+
+def _expect_unchanged(stage: Stage, made: Problem) -> None:
     given = {name: getattr(made, name) for name in ("scores", "query_scores", "gallery_scores")}
     arrays = {name: np.array(scores.rows()) for name, scores in given.items() if scores is not None}
     open_to_writing = rebuilt(made, **arrays)
     first = open_to_writing.ranking(_K)
     arrays |= {"ranking.indices": first.indices, "ranking.scores": first.scores}
-    arrays |= {f"features[{n!r}]": value for n, value in made.features.items() if isinstance(value, np.ndarray)}
-    before = {name: array.tobytes() for name, array in arrays.items()}
-    run_on(factory(), open_to_writing, first)
-    changed = sorted(name for name, array in arrays.items() if array.tobytes() != before[name])
+    seen: dict[str, Any] = arrays | {f"features[{name!r}]": value for name, value in made.features.items()}
+    for side, part in itertools.product(("query_bank", "gallery_bank"), ("to_gallery", "to_queries")):
+        scores = getattr(getattr(made, side), part, None)
+        seen |= {} if scores is None else {f"{side}.{part}": scores.rows()}
+    before = {name: _bytes(value) for name, value in seen.items()}
+    run_on(stage, open_to_writing, first)
+    changed = sorted(name for name, value in seen.items() if _bytes(value) != before[name])
     expect(not changed, f"the stage changed its input: {', '.join(changed)}")
 
 
@@ -131,8 +151,11 @@ def check_relevance(factory: StageFactory, problem: ProblemMaker = make_problem)
     without = Ranking(found.indices, found.scores, gallery_size=_GALLERY)
     plain = Ranking(answer.indices, answer.scores, gallery_size=_GALLERY)
     expect_close(without, plain, "ids, which may tell what is right, change the answer")
-    secret = {name: Feature(_Secret([None] * _QUERIES), "query") for name in _HIDDEN if name not in made.features}
-    run(factory(), made.with_features(**secret), _K, "a problem with hidden labels")
+    hidden = [name for name in _HIDDEN if name not in made.features]
+    sides: tuple[tuple[Side, int], ...] = (("query", _QUERIES), ("gallery", _GALLERY))
+    for side, count in sides:
+        secret = {name: Feature(_Secret([None] * count), side) for name in hidden}
+        run(factory(), made.with_features(**secret), _K, f"a problem with hidden labels of its {side} side")
 
 
 def check_transductive(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:
@@ -147,7 +170,11 @@ def _check_transductive(factory: StageFactory, problem: ProblemMaker, banks: boo
     for seed in range(4):
         made = problem(16, _GALLERY, 20 + seed)
         made = with_banks(made, seed) if banks else made
-        said = factory().is_transductive(made)
+        stage = factory()
+        said = stage.is_transductive(made)
+        if made.query_bank is None and made.gallery_bank is None:
+            told = f"transductive is {stage.transductive}, but is_transductive without a bank is {said}"
+            expect(bool(stage.transductive) == bool(said), told)
         few = np.arange(5)
         alone = run(factory(), made.subset(queries=few), _K, f"some of the queries, {where}")
         together = run(factory(), made, _K, where).take(few)
@@ -180,6 +207,27 @@ def _expect_refusal(stage: Stage, problem: Problem, need: str) -> None:
         raise CheckFailed(f"the missing need '{need}' raises {type(error).__name__}: {error}") from error
     else:
         raise CheckFailed(f"it declares the need '{need}' but runs without it")
+
+
+def _expect_tie_rule(answer: Ranking, first: Any, where: str) -> None:
+    """Of two neighbours with equal scores, before and after, the lower number comes first."""
+    here, there = answer.indices[:, :-1], answer.indices[:, 1:]
+    tied = (answer.scores[:, :-1] == answer.scores[:, 1:]) & (there >= 0)
+    tied &= np.take_along_axis(first, here, axis=1) == np.take_along_axis(first, there, axis=1)
+    wrong = np.argwhere(tied & (here > there))
+    if len(wrong):
+        row, place = wrong[0]
+        found = f"query {row} has item {here[row, place]} before {there[row, place]}"
+        raise CheckFailed(f"on {where}: items with equal scores must come by ascending number ({found})")
+
+
+def _bytes(value: Any) -> bytes:
+    """What must stay as it is; a list or another object by what it shows."""
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        return value.tobytes()
+    if hasattr(value, "detach"):
+        return to_numpy(value, "feature").tobytes()
+    return repr(value).encode()
 
 
 class _Secret(list[Any]):

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from rerankit.errors import unknown_name
+from rerankit.errors import rule, unknown_name
+from rerankit.stages.base import Stage
 from rerankit.testing import answers, identity
 from rerankit.testing.problems import ProblemMaker, make_problem
 from rerankit.testing.run import CheckFailed, StageFactory
@@ -61,6 +62,7 @@ def check_stage(
     for name in skip or {}:
         if name not in names:
             raise unknown_name("check", name, names)
+    _check_factory(factory)
     failures = []
     for check in STAGE_CHECKS:
         if check.__name__ in (skip or {}):
@@ -71,3 +73,16 @@ def check_stage(
             failures.append(f"{check.__name__}: {failure}")
     if failures:
         raise CheckFailed("\n".join([f"{len(failures)} of {len(names)} checks failed", *failures]))
+
+
+def _check_factory(factory: object) -> None:
+    """Refuse what cannot make stages before the checks stumble over it one by one."""
+    wanted = "must be a stage's class, or a function without arguments that makes one"
+    if isinstance(factory, Stage) or not callable(factory):
+        raise rule("factory", wanted, factory)
+    try:
+        made = factory()
+    except Exception as error:
+        raise CheckFailed(f"'factory' makes no stage: {type(error).__name__}: {error}") from error
+    if not isinstance(made, Stage):
+        raise rule("factory", wanted, factory)

@@ -113,9 +113,12 @@ def _embeddings(problem: Problem) -> Iterator[tuple[str, Problem, Problem]]:
     # Small whole numbers: their products are exact in float32, so computing them late cannot change a bit.
     random = np.random.default_rng(7)
     left, right = (random.integers(-9, 10, size=(count, 8)).astype(np.float32) for count in problem.shape)
-    made = Problem.from_embeddings(left, right, "dot")
-    late = rebuilt(problem, scores=made.scores, query_scores=None, gallery_scores=None)
-    yield "embeddings", late, _matrices(late, np.float32)
+    # Others show whether a stage takes them for whole numbers, or loses digits of them.
+    whole = Problem.from_embeddings(left, right, "dot")
+    rough = Problem.from_embeddings(*(random.normal(size=(count, 8)) for count in problem.shape))
+    for name, made in (("embeddings", whole), ("float embeddings", rough)):
+        late = rebuilt(problem, scores=made.scores, query_scores=None, gallery_scores=None)
+        yield name, late, _matrices(late, np.float32)
 
 
 def _matrices(problem: Problem, change: Callable[[FloatArray], Any]) -> Problem:
