@@ -478,3 +478,25 @@ def test_every_format_says_what_it_is() -> None:
 def test_the_door_is_a_public_name() -> None:
     assert rerankit.read is read
     assert rerankit.write is write
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"distances": np.ones((2, 2)), "query_scores": np.eye(2)}, "query_scores cannot stand beside 'distances'"),
+        ({"scores": np.ones((2, 2)), "query_distances": np.eye(2)}, "query_distances cannot stand beside 'scores'"),
+        ({"scores": np.ones((2, 2)), "metric": np.array("dot")}, "metric cannot stand beside 'scores'"),
+        ({"queries": np.eye(2), "gallery": np.eye(2), "indices": np.eye(2)}, "indices cannot stand beside 'queries'"),
+        ({"scores": np.ones((2, 2)), "kind": np.array("problm")}, "unknown kind 'problm'.*did you mean 'problem'"),
+    ],
+)
+def test_arrays_that_contradict_each_other_are_refused(tmp_path: Path, arrays: Any, message: str) -> None:
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(FormatError, match=message):
+        read(tmp_path / "a.npz")
+
+
+def test_ids_with_any_line_end_come_back_from_a_folder(tmp_path: Path) -> None:
+    ids = ["a\rb", "c\x1cd"]
+    write(tmp_path / "p", Problem([[1.0, 2.0]], gallery_ids=ids))
+    assert read(tmp_path / "p").gallery_ids.tolist() == ids

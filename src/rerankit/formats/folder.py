@@ -44,7 +44,7 @@ class FolderFormat(Format):
         for name, array in content.items():
             file = path / name
             file.parent.mkdir(parents=True, exist_ok=True)
-            if array.dtype.kind == "U" and not any("\n" in text for text in array.ravel().tolist()):
+            if array.dtype.kind == "U" and not any(_breaks(text) for text in array.ravel().tolist()):
                 write_text(file.with_name(f"{file.name}.txt"), (f"{text}\n" for text in array.ravel().tolist()))
             else:
                 np.save(file.with_name(f"{file.name}.npy"), array, allow_pickle=False)
@@ -53,6 +53,11 @@ class FolderFormat(Format):
 def _is_text(name: str) -> bool:
     # Only these can be texts; a folder may well have a README.txt too.
     return name in ("kind", "metric") or name.endswith(("_ids", "_labels")) or "_features/" in name
+
+
+def _breaks(text: str) -> bool:
+    """Whether a text is no single line, in the eyes of the reader: "\\r" and "\\x1c" end lines too."""
+    return bool(text) and text.splitlines() != [text]
 
 
 def _read_lines(file: Path) -> AnyArray:

@@ -39,13 +39,17 @@ PROBLEM_NAMES = RANKING_NAMES | {
     "distances", "query_distances", "gallery_distances", "query_scores", "gallery_scores", "queries", "gallery",
     "metric", *(f"{side}_bank{part}" for side in SIDES for part in ("", "/to_gallery", "/to_queries")),
 }  # fmt: skip
+KINDS = ("problem", "ranking", "relevance", "tables")
 SCORE_SOURCES = ("scores", "distances", "queries")
 
 
 def natural_kind(tables: Tables) -> str:
     """What named arrays are: the `kind` they say, or else by their names; "tables" when they are none of ours."""
     if "kind" in tables:
-        return text(tables, "kind")
+        said = text(tables, "kind")
+        if said not in KINDS:
+            raise unknown_name("kind", said, KINDS)
+        return said
     names = set(tables)
     if {"indices", "scores"} <= names <= RANKING_NAMES:
         return "ranking"
@@ -76,6 +80,7 @@ def to_problem(tables: Tables) -> Problem:
         raise InputError(
             f"a problem has exactly one of scores, distances, queries + gallery (got {', '.join(sorted(tables))})"
         )
+    _refuse_contradictions(tables, sources[0])
     rest: dict[str, Any] = {name: tables[name] for name in IDS if name in tables}
     rest["features"] = _features(tables)
     if sources == ["distances"]:
@@ -175,6 +180,18 @@ def _check_names(tables: Tables) -> None:
         # An array under a misspelt name must not be passed over in silence.
         if name not in known and not name.startswith(features):
             raise unknown_name("array", name, known | {f"{prefix}NAME" for prefix in features})
+
+
+def _refuse_contradictions(tables: Tables, source: str) -> None:
+    """Refuse arrays that this kind of problem would pass over in silence."""
+    unfit = {
+        "scores": {"query_distances", "gallery_distances", "gallery", "metric"},
+        "distances": {"query_scores", "gallery_scores", "gallery", "metric", "indices"},
+        "queries": {"query_distances", "gallery_distances", "indices"},
+    }[source]
+    found = sorted(unfit & set(tables))
+    if found:
+        raise InputError(f"{', '.join(found)} cannot stand beside '{source}' in a problem: it would not be used")
 
 
 def _given(tables: Tables, what: str) -> dict[str, AnyArray]:

@@ -115,7 +115,8 @@ def _embeddings(problem: Problem) -> Iterator[tuple[str, Problem, Problem]]:
     left, right = (random.integers(-9, 10, size=(count, 8)).astype(np.float32) for count in problem.shape)
     # Others show whether a stage takes them for whole numbers, or loses digits of them.
     whole = Problem.from_embeddings(left, right, "dot")
-    rough = Problem.from_embeddings(*(random.normal(size=(count, 8)) for count in problem.shape))
+    some, others = (random.normal(size=(count, 8)) for count in problem.shape)
+    rough = Problem.from_embeddings(some, others)
     for name, made in (("embeddings", whole), ("float embeddings", rough)):
         late = rebuilt(problem, scores=made.scores, query_scores=None, gallery_scores=None)
         yield name, late, _matrices(late, np.float32)
