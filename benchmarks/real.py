@@ -1,6 +1,6 @@
 """Every stage on every set of real data that satisfies its needs, controls included; writes docs/real-data.md.
 
-    OMP_NUM_THREADS=2 python benchmarks/real.py --data ../shared/realdata --write docs/real-data.md
+    OMP_NUM_THREADS=2 python benchmarks/real.py --data FOLDER --write docs/real-data.md
 
 Parameters are chosen on the validation split of the COCO captions and nowhere else, trained stages are fitted on its
 training split, and the test is looked at once. Finished runs in --out are not repeated.
