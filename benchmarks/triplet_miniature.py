@@ -48,7 +48,9 @@ SIZES = {
     "vision_intermediate": 128,
 }
 FILTER = TrainingSettings(epochs=9, batch_size=64, learning_rate=1e-3, warmup=50, clip_norm=1.0, device="cpu")
-DUAL = TrainingSettings(epochs=10, batch_size=8, learning_rate=1e-3, warmup=50, clip_norm=1.0, device="cpu")
+EASY = TrainingSettings(epochs=2, batch_size=12, learning_rate=1e-3, warmup=50, clip_norm=1.0, device="cpu")
+HARD = TrainingSettings(epochs=2, batch_size=8, learning_rate=5e-4, warmup=50, clip_norm=1.0, device="cpu")
+"""Stage II learns from its batches first: from hard negatives alone it starts very slowly."""
 DEPTH = 20
 
 
@@ -96,7 +98,9 @@ def run(data: Path, blank: str | None, seed: int) -> dict[str, Any]:
     first = time.perf_counter() - began
     say(f"stage I trained in {first:.0f} s, loss {stage.history.rows[-1]['loss']:.3f}")
     train = stage.first_stage(features, gallery_ids=names)
-    stage.fit(train, relevance, plan=Plan(("dual",), replace(DUAL, seed=seed), hard_negatives=8, depth=DEPTH))
+    stage.fit(train, relevance, plan=Plan(("dual",), replace(EASY, seed=seed)))
+    say(f"stage II on its batches: loss {stage.history.rows[-1]['loss']:.3f}")
+    stage.fit(train, relevance, plan=Plan(("dual",), replace(HARD, seed=seed), hard_negatives=8, depth=DEPTH))
     second = time.perf_counter() - began - first
     say(f"stage II trained in {second:.0f} s, loss {stage.history.rows[-1]['loss']:.3f}")
     features, names, relevance = load(data, "val", blank)
