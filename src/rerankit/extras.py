@@ -12,7 +12,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "torch": ("torch",),
     "pillar": ("torch", "torch_geometric"),
     "hmrn": ("torch",),
-    "triplet": ("torch", "transformers", "PIL"),
+    "triplet": ("torch", "transformers", "safetensors", "PIL"),
     "cross-encoder": ("torch", "safetensors", "transformers", "PIL", "sentence_transformers"),
     "learn": ("sklearn",),
     "parquet": ("pyarrow",),
