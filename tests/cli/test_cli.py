@@ -83,3 +83,10 @@ def test_building_the_program_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_json_has_null_where_a_number_is_not_finite(capsys):
+    from rerankit.cli._output import show
+
+    show([{"a": float("nan"), "b": [float("inf"), 1.5]}], as_json=True)
+    assert json.loads(capsys.readouterr().out) == [{"a": None, "b": [None, 1.5]}]

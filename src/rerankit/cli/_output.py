@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
@@ -33,7 +34,16 @@ def show(rows: Sequence[Mapping[str, Any]], *, title: str = "", as_json: bool = 
 
 def show_json(value: Any) -> None:
     """Print one JSON value."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+    typer.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False, default=_plain, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    """The value with None where a number is not finite, for which JSON has no word."""
+    if isinstance(value, Mapping):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def line(text: str) -> None:

@@ -29,6 +29,8 @@ def rerank(
     if k < 0:
         raise errors.rule("k", "must be at least 1, or 0 for the whole gallery", k)
     steps = _pipeline(stage, settings or [], pipeline)
+    if out.resolve() == problem.resolve():
+        raise errors.rule("out", "must not be the problem, which would be lost", str(out))
     check_writable(out, "ranking")  # before the work, not after it
     given = read(problem, "problem")
     given = given.reversed() if reverse else given
@@ -77,7 +79,10 @@ def parameters(settings: list[str]) -> dict[str, Any]:
 
 def _report(result: Any, steps: Any, problem: Any, out: Path, as_json: bool) -> None:
     seconds = result.notes["seconds"]
-    rows = [{"stage": repr(each), "seconds": time} for each, time in zip(steps, seconds, strict=True)]
+    rows = [
+        {"stage": repr(each), "seconds": time, "transductive": each.is_transductive(problem), "out": str(out)}
+        for each, time in zip(steps, seconds, strict=True)
+    ]
     show(rows, title=f"{problem.shape[0]} queries × {result.shape[1]} of {problem.shape[1]} items", as_json=as_json)
     if result.notes["transductive"]:
         say("note: transductive, an answer depends on the other queries of this problem")
