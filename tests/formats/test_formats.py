@@ -500,3 +500,14 @@ def test_ids_with_any_line_end_come_back_from_a_folder(tmp_path: Path) -> None:
     ids = ["a\rb", "c\x1cd"]
     write(tmp_path / "p", Problem([[1.0, 2.0]], gallery_ids=ids))
     assert read(tmp_path / "p").gallery_ids.tolist() == ids
+
+
+def test_judgements_by_number_do_not_fit_a_run_of_names(tmp_path: Path) -> None:
+    ranking = Problem([[0.9, 0.5, 0.1]], query_ids=["q"], gallery_ids=["z", "a", "m"]).ranking()
+    relevance = Relevance.from_lists([[0]], 3)
+    write(tmp_path / "rel.npz", relevance)
+    write(tmp_path / "r.run", ranking)
+    with pytest.raises(FormatError, match=r"only their names \(such as \['a', 'm', 'z'\]\): give qrels"):
+        read_judged(tmp_path / "r.run", tmp_path / "rel.npz")
+    write(tmp_path / "r.npz", ranking)
+    assert read_judged(tmp_path / "r.npz", tmp_path / "rel.npz")[0] == ranking

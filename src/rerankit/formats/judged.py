@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from rerankit.errors import FormatError
+from rerankit.formats.content import Tables
 from rerankit.formats.door import AnyPath, read
 from rerankit.formats.lists import natural
+from rerankit.formats.registry import format_of
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 
@@ -22,12 +26,23 @@ def read_judged(run: AnyPath, relevance: AnyPath) -> tuple[Ranking, Relevance]:
     if isinstance(judged, dict) and not all(isinstance(value, np.ndarray) for value in judged.values()):
         return _by_name(ranking, {str(query): items for query, items in judged.items()})
     found = judged if isinstance(judged, Relevance) else read(relevance, "relevance")
+    _refuse_names(run, ranking, relevance)
     if found.shape != (len(ranking), ranking.gallery_size):
         raise FormatError(
             f"{relevance}: relevance of {found.shape[0]} queries × {found.shape[1]} items does not fit the run "
             f"{run} of {len(ranking)} × {ranking.gallery_size}"
         )
     return ranking, found
+
+
+def _refuse_names(run: AnyPath, ranking: Ranking, relevance: AnyPath) -> None:
+    """Items that only a list of lines names have no known numbers, which judgements by number would need."""
+    names = _names(ranking.gallery_ids, ranking.gallery_size)
+    if Tables not in format_of(Path(run)).holds and names != [str(number) for number in range(len(names))]:
+        raise FormatError(
+            f"{relevance}: has numbers of items, but the run {run} only their names (such as {names[:3]}): "
+            "give qrels, or the run as .npz"
+        )
 
 
 def _by_name(ranking: Ranking, judged: dict[str, dict[str, float]]) -> tuple[Ranking, Relevance]:
