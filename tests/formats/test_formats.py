@@ -511,3 +511,23 @@ def test_judgements_by_number_do_not_fit_a_run_of_names(tmp_path: Path) -> None:
         read_judged(tmp_path / "r.run", tmp_path / "rel.npz")
     write(tmp_path / "r.npz", ranking)
     assert read_judged(tmp_path / "r.npz", tmp_path / "rel.npz")[0] == ranking
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"relevance": np.eye(3)},
+        {"query_labels": np.arange(2), "gallery_labels": np.arange(3)},
+        {"relevance/shape": np.array([3, 2])},
+    ],
+)
+def test_relevance_beside_a_problem_has_its_shape(tmp_path, beside):
+    np.savez(tmp_path / "problem.npz", scores=np.eye(2), **beside)
+    with pytest.raises(InputError, match=r"'relevance' must have the problem's shape \(2, 2\)"):
+        rerankit.read(tmp_path / "problem.npz")
+
+
+def test_a_score_beyond_float32_is_refused(tmp_path):
+    (tmp_path / "a.run").write_text("q Q0 d 1 4e96 t\n")
+    with pytest.raises(InputError, match="'scores' must be finite"):
+        rerankit.read(tmp_path / "a.run")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rerankit.arrays import AnyArray, IntArray
+from rerankit.arrays import AnyArray, IntArray, float32
 from rerankit.errors import InputError
 from rerankit.formats.content import Triples
 from rerankit.ranking import Ranking
@@ -38,7 +38,8 @@ def to_ranking(triples: Triples, query_ids: Any = None, gallery_ids: Any = None)
     rows = _numbers(triples.queries, queries, "query_ids")
     columns = _numbers(triples.items, items, "gallery_ids")
     _refuse_repeats(triples, rows, columns, len(items))
-    indices, scores = _padded(rows, columns, triples.values, len(queries))
+    values = float32(triples.values, "scores")  # what does not fit becomes infinite, which a ranking refuses
+    indices, scores = _padded(rows, columns, values, len(queries))
     return Ranking.ordered(indices, scores, gallery_size=len(items), query_ids=queries, gallery_ids=items)
 
 

@@ -73,7 +73,23 @@ def text(tables: Tables, name: str) -> str:
 
 
 def to_problem(tables: Tables) -> Problem:
-    """The problem that named arrays describe."""
+    """The problem that named arrays describe; relevance beside it must have its shape."""
+    problem = _problem(tables)
+    shape = _relevance_shape(tables)
+    if shape is not None and shape != problem.shape:
+        raise InputError(f"'relevance' must have the problem's shape {problem.shape} (got {shape})")
+    return problem
+
+
+def _relevance_shape(tables: Tables) -> tuple[int, ...] | None:
+    if "relevance" in tables:
+        return tables["relevance"].shape
+    if "query_labels" in tables and "gallery_labels" in tables:
+        return len(tables["query_labels"]), len(tables["gallery_labels"])
+    return tuple(int(size) for size in tables["relevance/shape"]) if "relevance/shape" in tables else None
+
+
+def _problem(tables: Tables) -> Problem:
     _check_names(tables)
     sources = [name for name in SCORE_SOURCES if name in tables]
     if len(sources) != 1:
