@@ -47,9 +47,9 @@ SIZES = {
     "vision_heads": 4,
     "vision_intermediate": 128,
 }
-FILTER = TrainingSettings(epochs=9, batch_size=64, learning_rate=1e-3, warmup=50, clip_norm=1.0, device="cpu")
+FILTER = TrainingSettings(epochs=12, batch_size=64, learning_rate=1e-3, warmup=50, clip_norm=1.0, device="cpu")
 EASY = TrainingSettings(epochs=2, batch_size=12, learning_rate=1e-3, warmup=50, clip_norm=1.0, device="cpu")
-HARD = TrainingSettings(epochs=2, batch_size=8, learning_rate=5e-4, warmup=50, clip_norm=1.0, device="cpu")
+HARD = TrainingSettings(epochs=6, batch_size=8, learning_rate=1e-3, warmup=50, clip_norm=1.0, device="cpu")
 """Stage II learns from its batches first: from hard negatives alone it starts very slowly."""
 DEPTH = 20
 

@@ -36,7 +36,7 @@ def _weights() -> dict:
         dual = DualEncoder(sizes)
         with torch.no_grad():
             for weight in dual.parameters():
-                weight.mul_(5.0 if weight.ndim == 2 else 1.0)
+                weight.mul_(0.7 if weight.ndim == 2 else 1.0)
         return Bundle(Filter(sizes, images=False), dual, None).to_arrays()
 
 

@@ -49,6 +49,11 @@ class TripletConfig:
         """Tokens of one picture: its patches and the class token."""
         return (self.image_size // self.patch_size) ** 2 + 1
 
+    @staticmethod
+    def spread(width: int) -> float:
+        """Standard deviation of random weights: the published 0.02 at 768 channels, more for narrow networks."""
+        return float(0.02 * (768 / width) ** 0.5)
+
     def to_dict(self) -> dict[str, Any]:
         """The sizes as plain values, for a configuration file."""
         return asdict(self)

@@ -30,6 +30,7 @@ def text_model(config: TripletConfig) -> nn.Module:
         max_position_embeddings=config.positions,
         layer_norm_eps=config.norm_eps,
         hidden_dropout_prob=config.dropout,
+        initializer_range=config.spread(config.hidden),
         attention_probs_dropout_prob=config.dropout,
         # Only generation reads these; out of range they would be warned about for a small vocabulary.
         bos_token_id=config.vocabulary - 2,

@@ -10,6 +10,7 @@ The forward pass here is the plain one, used in training and as the oracle for t
 
 from __future__ import annotations
 
+from functools import partial
 from typing import cast
 
 import torch
@@ -191,7 +192,7 @@ class DualEncoder(nn.Module):
         self.cls_head = nn.Sequential(
             nn.Linear(2 * config.hidden, config.hidden), nn.ReLU(), nn.Linear(config.hidden, 2)
         )
-        self.apply(_initialise)
+        self.apply(partial(_initialise, config.spread(config.hidden)))
         # Only where stage II was trained together with an image encoder of its own.
         self.visual_encoder = vision_model(config) if images else None
 
@@ -227,9 +228,9 @@ class DualEncoder(nn.Module):
         return cast(Tensor, self.cls_head(fused)[..., 0].T)
 
 
-def _initialise(module: nn.Module) -> None:
+def _initialise(spread: float, module: nn.Module) -> None:
     if isinstance(module, (nn.Linear, nn.Embedding)):
-        nn.init.normal_(module.weight, std=0.02)
+        nn.init.normal_(module.weight, std=spread)
     if isinstance(module, nn.Linear):
         nn.init.zeros_(module.bias)
     if isinstance(module, nn.Embedding) and module.padding_idx is not None:

@@ -21,6 +21,9 @@ def vision_model(config: TripletConfig) -> nn.Module:
         image_size=config.image_size,
         patch_size=config.patch_size,
         layer_norm_eps=config.vision_norm_eps,
-        initializer_range=0.02,
+        initializer_range=config.spread(config.width),
     )
-    return cast(nn.Module, blip.BlipVisionModel(sizes))
+    model = blip.BlipVisionModel(sizes)
+    # At 0.02 beside patches twenty times larger, a network trained from nothing does not find places.
+    nn.init.normal_(model.embeddings.position_embedding, std=0.3)
+    return cast(nn.Module, model)
