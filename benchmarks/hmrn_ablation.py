@@ -23,7 +23,7 @@ from rich.table import Table
 from rerankit import Relevance
 from rerankit.stages.hmrn.candidates import gallery_rankings
 from rerankit.stages.hmrn.cascade import CascadeCurve, cascade_curve
-from rerankit.stages.hmrn.fit import Pairs
+from rerankit.stages.hmrn.fitting import Pairs
 from rerankit.stages.hmrn.stage import HmrnStage
 from rerankit.tasks.miniatures.drilldown import write_drilldown
 from rerankit.tasks.visual_genome import VisualGenome, plot_rounds

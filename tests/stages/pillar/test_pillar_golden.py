@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 import rerankit
 from rerankit.errors import FormatError, InputError
-from rerankit.stages.pillar import losses
+from rerankit.stages.pillar import loss
 from rerankit.stages.pillar.checkpoint import export_leaprr, import_leaprr
 from rerankit.stages.pillar.graph import neighbour_graph
 from rerankit.stages.pillar.network import node_scores
@@ -43,10 +43,10 @@ def test_nodes_scores_and_losses(numbers, networks, direction):
     torch.testing.assert_close(scores, numbers[f"sim_{direction}"], **CLOSE)
     torch.testing.assert_close(scores[:, 1:], numbers[f"score_{direction}"], **CLOSE)
     found = {
-        "contrastive": losses.contrastive(scores, target),
-        "hinge": losses.hinge(scores, x[:, :, 0]),
-        "triplet": losses.triplet(scores, target),
-        "mse": losses.reconstruction(x, networks[direction].reconstruct(nodes)),
+        "contrastive": loss.contrastive(scores, target),
+        "hinge": loss.hinge(scores, x[:, :, 0]),
+        "triplet": loss.triplet(scores, target),
+        "mse": loss.reconstruction(x, networks[direction].reconstruct(nodes)),
     }
     for name, values in found.items():
         torch.testing.assert_close(values.mean()[None], numbers[f"loss.{name}_{direction}"], **CLOSE)

@@ -14,7 +14,7 @@ from rerankit.errors import InputError
 from rerankit.stages.triplet.checkpoint import dual_from_filter
 from rerankit.stages.triplet.config import TripletConfig
 from rerankit.stages.triplet.examples import Examples, Texts, recall_at_1
-from rerankit.stages.triplet.fit import new_bundle
+from rerankit.stages.triplet.fitting import new_bundle
 from rerankit.stages.triplet.learning import DualTask, FilterTask
 from rerankit.stages.triplet.loss import contrastive, in_batch
 from rerankit.stages.triplet.plan import Plan

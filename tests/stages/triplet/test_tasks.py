@@ -15,7 +15,7 @@ from rerankit.cli import build
 from rerankit.stages.triplet.checkpoint import dual_from_filter
 from rerankit.stages.triplet.config import TripletConfig
 from rerankit.stages.triplet.features import Rows
-from rerankit.stages.triplet.fit import new_bundle
+from rerankit.stages.triplet.fitting import new_bundle
 from rerankit.stages.triplet.stage import Triplet
 from rerankit.tasks import task
 from rerankit.tasks.miniatures.composed import write_cirr, write_fashion_iq

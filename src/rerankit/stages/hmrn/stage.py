@@ -228,7 +228,7 @@ class HmrnStage(Stage):
     @staticmethod
     def training_settings() -> TrainingSettings:
         """The published training, which `fit` uses unless it is told otherwise."""
-        from rerankit.stages.hmrn.fit import PUBLISHED
+        from rerankit.stages.hmrn.fitting import PUBLISHED
 
         return PUBLISHED
 
@@ -248,7 +248,7 @@ class HmrnStage(Stage):
         A search may have more descriptions than `full_rounds`: they are shuffled and the first are kept, anew
         in every epoch. The vocabulary is built from the texts of `problem` when they are texts.
         """
-        from rerankit.stages.hmrn.fit import fit
+        from rerankit.stages.hmrn.fitting import fit
 
         return fit(self, problem, relevance, validation=validation, settings=settings, out=out, resume=resume)
 

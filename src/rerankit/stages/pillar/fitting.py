@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rerankit import checks
 from rerankit.arrays import FloatArray, IntArray
-from rerankit.stages.pillar import losses
+from rerankit.stages.pillar import loss
 from rerankit.stages.pillar.inference import batch_of, score
 from rerankit.stages.pillar.network import PillarNetwork, node_scores
 from rerankit.training import TrainingTask
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of the losses (see `losses`); a term of weight 0 is not computed.
+    """Weights of the losses (see `loss`); a term of weight 0 is not computed.
 
     `aligned` weighs contrastive and hinge on the aligned pass, in which every query and candidate is replaced by a
     counterpart of the other side; `alignment` the divergence between the two passes.
@@ -85,14 +85,14 @@ class PillarTask(TrainingTask):
         nodes = network(x, graph, mask)
         scores = node_scores(nodes.float())
         if weights.contrastive:
-            yield "contrastive", weights.contrastive * losses.contrastive(scores, targets, mask)
+            yield "contrastive", weights.contrastive * loss.contrastive(scores, targets, mask)
         if weights.hinge:
-            yield "hinge", weights.hinge * losses.hinge(scores, x[:, :, 0], mask)
+            yield "hinge", weights.hinge * loss.hinge(scores, x[:, :, 0], mask)
         if weights.triplet:
-            yield "triplet", weights.triplet * losses.triplet(scores, targets, mask)
+            yield "triplet", weights.triplet * loss.triplet(scores, targets, mask)
         if weights.reconstruction:
             guessed = network.reconstruct(nodes).float()
-            yield "reconstruction", weights.reconstruction * losses.reconstruction(x, guessed, mask)
+            yield "reconstruction", weights.reconstruction * loss.reconstruction(x, guessed, mask)
         if (weights.alignment or weights.aligned) and len(self.sides) > 1:
             yield from self._aligned(direction, rows, (scores, targets, graph), generator)
 
@@ -110,10 +110,10 @@ class PillarTask(TrainingTask):
         mask = mask.to(self.device)
         counterpart = node_scores(self._network(other)(x, graph, mask).float())
         if self.weights.alignment:
-            yield "alignment", self.weights.alignment * losses.alignment(scores, counterpart, mask)
+            yield "alignment", self.weights.alignment * loss.alignment(scores, counterpart, mask)
         if self.weights.aligned:
-            yield "aligned_contrastive", self.weights.aligned * losses.contrastive(counterpart, targets, mask)
-            yield "aligned_hinge", self.weights.aligned * losses.hinge(counterpart, x[:, :, 0], mask)
+            yield "aligned_contrastive", self.weights.aligned * loss.contrastive(counterpart, targets, mask)
+            yield "aligned_hinge", self.weights.aligned * loss.hinge(counterpart, x[:, :, 0], mask)
 
     def validate(self) -> dict[str, float]:
         if not self.validation:

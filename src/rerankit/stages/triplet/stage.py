@@ -146,7 +146,7 @@ class Triplet(Stage):
         """
         from pathlib import Path
 
-        from rerankit.stages.triplet.fit import fit, new_bundle
+        from rerankit.stages.triplet.fitting import fit, new_bundle
 
         plan = plan or Plan.from_dict(self.training)
         if settings is not None:

@@ -12,7 +12,7 @@ import torch
 
 from rerankit import Feature, Problem, Relevance, load
 from rerankit.errors import InputError
-from rerankit.stages.hmrn.fit import PUBLISHED, HmrnTask, Pairs
+from rerankit.stages.hmrn.fitting import PUBLISHED, HmrnTask, Pairs
 from rerankit.stages.hmrn.network import Hmrn
 from rerankit.stages.hmrn.representation import Descriptions, Regions
 from rerankit.stages.hmrn.stage import HmrnStage
