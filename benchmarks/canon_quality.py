@@ -1,6 +1,6 @@
 """Quality of the training-free stages and of learned fusion on real scores: choose on development data, then test.
 
-    python benchmarks/canon_quality.py --data ../shared/realdata --out benchmarks/recorded
+    python benchmarks/canon_quality.py --data FOLDER --out benchmarks/recorded
 
 Captions of COCO (coco_captions): one caption stands for the picture, four others look for it, and back. Parameters are
 chosen on a development problem as large as the test: 1,500 items drawn from train and val; the bank and the labels

@@ -1,6 +1,6 @@
-"""Every stage on every set of real data that satisfies its needs, controls included; writes docs/real-data.md.
+"""Every stage on every set of real data that it can read, controls included; writes its part of docs/benchmarks.md.
 
-    OMP_NUM_THREADS=2 python benchmarks/real.py --data FOLDER --write docs/real-data.md
+    OMP_NUM_THREADS=2 python benchmarks/real.py --data FOLDER --write docs/benchmarks.md
 
 Parameters are chosen on the validation split of the COCO captions and nowhere else, trained stages are fitted on its
 training split, and the test is looked at once. Finished runs in --out are not repeated.
@@ -22,6 +22,7 @@ import rerankit
 from rerankit import Feature, Problem, Relevance, Stage
 from rerankit.bench import Contender, Result, ScoreSet, bench, compare_results, contender, score_set, tune
 from rerankit.errors import RerankitError
+from rerankit.files import atomic
 from rerankit.measure import machine
 from rerankit.statistics import Comparison
 from rerankit.statistics.render import markdown
@@ -29,6 +30,8 @@ from rerankit.tasks import Benchmark, Card, DataFile, Matrix, Part, Task
 
 METRICS = ("success@1", "success@5", "success@10", "median_rank", "rsum")
 PICTURES = "picture"
+BEGIN, END = "<!-- begin: benchmarks/real.py -->", "<!-- end: benchmarks/real.py -->"
+"""What is between these lines of the page is written by this program."""
 SPACES: dict[str, dict[str, list[Any]]] = {
     "alpha-qe": {"neighbours": [1, 3, 10], "alpha": [1.0, 3.0, 10.0]},
     "csls": {"k": [3, 10, 30]},
@@ -337,7 +340,7 @@ def page(sets: Sequence[RealSet], k: int, note: str = "") -> str:
     here = machine()
     versions = ", ".join(f"{name} {here[name]}" for name in ("numpy", "scipy", "torch") if name in here)
     lines = [
-        "# Every stage on real data",
+        "## Every stage on real data",
         "",
         f"Measured on {date.today().isoformat()} with `benchmarks/real.py` on {here['cores']} cores ({here['cpu']}; "
         f"{versions}). Every stage of rerankit on every set that satisfies its needs; R@k is success@k in percent, "
@@ -352,18 +355,33 @@ def page(sets: Sequence[RealSet], k: int, note: str = "") -> str:
     ]
     for given in sets:
         table = sped_table(given) if given.benchmark.task.card.name == "sped" else two_sided_table(given)
-        lines += ["", f"## {given.title}", "", given.note, "", table]
+        lines += ["", f"### {given.title}", "", given.note, "", table]
         if given.skipped:
             reasons = "; ".join(f"`{name}` ({why})" for name, why in sorted(given.skipped.items()))
             lines += ["", f"Not run: {reasons}."]
     return "\n".join(lines) + "\n"
 
 
+def put(text: str, page: Path) -> None:
+    """The tables into a page, in place of those between its two marks."""
+    marked = f"{BEGIN}\n{text}{END}"
+    if page.is_file():
+        before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+        _, end, after = rest.partition(END)
+        if not end:
+            raise SystemExit(f"{page} must hold the lines {BEGIN} and {END}")
+        marked = f"{before}{marked}{after}"
+    else:
+        marked += "\n"
+    with atomic(page) as temporary:
+        temporary.write_text(marked, encoding="utf-8")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the real data")
     parser.add_argument("--out", type=Path, default=Path("results/real"), help="results and fitted weights")
-    parser.add_argument("--write", type=Path, help="page to write")
+    parser.add_argument("--write", type=Path, help="page whose tables are replaced")
     parser.add_argument("--note", default="", help="a sentence for the top of the page")
     parser.add_argument("--fit", nargs="*", default=["calibrate", "learned-fusion", "pillar-small", "pillar-plus"])
     parser.add_argument("-k", type=int, default=100)
@@ -378,7 +396,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         run_trained(each, trained, given.k, given.out)
     text = page([test, *others], given.k, given.note)
     if given.write:
-        given.write.write_text(text, encoding="utf-8")
+        put(text, given.write)
     else:
         print(text)
 

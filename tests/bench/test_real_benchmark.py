@@ -42,8 +42,13 @@ def test_every_set_has_its_table(tmp_path: Path) -> None:
     real.main([*plan, "-k", "10", "--fit", "calibrate", "--note", "Made up."])
     page = (tmp_path / "page.md").read_text()
     assert "Made up." in page
-    assert page.count("\n## ") == 4
+    assert page.count("\n### ") == 4
     assert page.count("| first stage |") == 4
     assert "| calibrate |" in page
     assert "`pillar` (needs fitting)" in page
+    (tmp_path / "page.md").write_text(f"# Before\n\n{page}\n## After\n")
     real.main([*plan, "-k", "10", "--fit", "calibrate"])  # everything is finished: nothing runs again
+    again = (tmp_path / "page.md").read_text()
+    assert (again.startswith("# Before\n"), again.endswith("\n## After\n")) == (True, True)
+    assert "Made up." not in again
+    assert again.count("| first stage |") == 4
