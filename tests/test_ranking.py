@@ -5,7 +5,9 @@ import pickle
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
+import rerankit
 from rerankit import DenseScores, Ranking
 from rerankit.errors import InputError
 from rerankit.ranking import splice
@@ -85,6 +87,30 @@ def test_the_seam_shifts_the_tail_only_when_it_must():
     shifted = splice(Ranking([[1, 0]], [[1, 0.5]], gallery_size=3), whole).scores[0]
     assert shifted[2] < 0.5
     assert shifted[2] == pytest.approx(0.5)
+
+
+@given(matrices(rows=3, columns=8), st.floats(-(2.0**90), 2.0**90, width=32), st.integers(0, 12))
+def test_the_seam_neither_makes_nor_breaks_ties(scores, top, exponent):
+    small = (scores * np.float32(10.0**-exponent)).astype(np.float32)  # so close that a shift rounds them together
+    whole = Ranking(*DenseScores(small).topk(small.shape[1]), gallery_size=small.shape[1])
+    head = whole.top(1)
+    joined = splice(head.with_scores(np.full(head.shape, top, np.float32)), whole)
+    tail = slice(1, None)
+    tied = np.diff(whole.scores[:, tail]) == 0
+    assert np.array_equal(np.diff(joined.scores[:, tail]) == 0, tied)
+    assert (joined.scores[:, :1] > joined.scores[:, 1:]).all()
+
+
+def test_a_shifted_tail_keeps_its_order_in_a_file(tmp_path):
+    whole = Ranking([[0, 2, 1]], [[9, 2e-8, 1e-8]], gallery_size=3)
+    joined = splice(Ranking([[0]], [[-100]], gallery_size=3), whole)
+    assert rerankit.read(rerankit.write(tmp_path / "a.run", joined)).indices.tolist() == [[0, 2, 1]]
+
+
+def test_the_seam_has_no_infinite_scores():
+    lowest = np.finfo(np.float32).min
+    joined = splice(Ranking([[0]], [[lowest]], gallery_size=3), Ranking([[0, 1, 2]], [[9, 8, 7]]))
+    assert joined.scores.tolist() == [[lowest] * 3]
 
 
 def test_the_seam_keeps_padding():

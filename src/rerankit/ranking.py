@@ -21,7 +21,9 @@ from rerankit.arrays import (
     real_matrix,
 )
 from rerankit.errors import InputError, rule
-from rerankit.scores.topk import order
+from rerankit.scores.topk import ascending_bits, float32_of_bits, order
+
+_LOWEST = int(ascending_bits(np.array(np.finfo(np.float32).min)))  # infinities are no scores
 
 
 class Ranking:
@@ -182,17 +184,34 @@ def splice(head: Ranking, tail: Ranking) -> Ranking:
     rest, scores = tail.indices[:, depth:], tail.scores[:, depth:]
     if rest.shape[1] == 0:
         return head
-    last = head.scores[:, -1:]
-    first = scores[:, :1]
-    below = np.nextafter(last, np.float32(-np.inf), dtype=np.float32)
-    with np.errstate(invalid="ignore"):
-        shift = np.where((first >= last) & (rest[:, :1] >= 0), first - below, np.float32(0))
-    lowered = np.where(rest >= 0, np.minimum(scores - shift, np.where(shift > 0, below, np.inf)), -np.inf)
     return tail._like(
         np.concatenate([head.indices, rest], axis=1),
-        np.concatenate([head.scores, np.asarray(lowered, np.float32)], axis=1),
+        np.concatenate([head.scores, _below(scores, rest >= 0, head.scores[:, -1:])], axis=1),
         notes={**tail.notes, **head.notes},
     )
+
+
+def _below(scores: FloatArray, real: BoolArray, last: FloatArray) -> FloatArray:
+    """Falling scores (queries, places) shifted to lie just below `last` (queries, 1), where they do not already.
+
+    Scores that differ still differ: a shift can round neighbours to one number, and such a tie would be broken by
+    the items' numbers when the ranking is read from a file, in place of by the order they have.
+    """
+    high = np.flatnonzero((scores[:, 0] >= last[:, 0]) & real[:, 0])
+    lowered: FloatArray = scores.copy()
+    if len(high):
+        some, inside, top = scores[high], real[high], last[high]
+        with np.errstate(over="ignore"):
+            below = np.nextafter(top, np.float32(-np.inf), dtype=np.float32)
+        kept = np.where(inside, some, some[:, :1])  # no infinities in the arithmetic
+        shifted = (kept.astype(np.float64) - (kept[:, :1].astype(np.float64) - below)).astype(np.float32)
+        # In the order of the floats, each place at least one step below the one before where it was below it.
+        steps = np.zeros(kept.shape, np.int64)
+        np.cumsum(kept[:, 1:] < kept[:, :-1], axis=1, out=steps[:, 1:])
+        places = np.minimum.accumulate(ascending_bits(np.minimum(shifted, below)).astype(np.int64) + steps, axis=1)
+        falling = float32_of_bits(np.maximum(places - steps, _LOWEST).astype(np.uint32))
+        lowered[high] = np.where(inside, falling, np.float32(-np.inf))
+    return lowered
 
 
 def _own(array: AnyArray) -> AnyArray:

@@ -8,6 +8,7 @@ from hypothesis import given
 
 import rerankit
 from rerankit.errors import InputError, UnknownNameError
+from rerankit.measure import measure
 from rerankit.scores import DenseScores, EmbeddingScores, ListScores, as_scores, blocks
 from strategies import matrices, naive_topk
 
@@ -180,6 +181,42 @@ def test_a_memory_map_is_not_read_until_its_rows_are_used(tmp_path):
     assert made.rows(slice(0, 2)).tolist() == [[0, 0, 0]] * 2
     with pytest.raises(InputError, match="1 bad cell, the first nan at row 2, column 1"):
         made.rows(slice(1, 4))
+
+
+def mapped(tmp_path, array):
+    np.save(tmp_path / "scores.npy", array)
+    return as_scores(np.load(tmp_path / "scores.npy", mmap_mode="r"))
+
+
+@pytest.mark.parametrize("rows", [None, [4, 0, 2]])
+@pytest.mark.parametrize("columns", [None, [1, 5, 3, 0]])
+def test_a_choice_of_a_memory_map_answers_as_a_matrix(tmp_path, rows, columns):
+    scores = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)
+    picks = [None if pick is None else np.array(pick) for pick in (rows, columns)]
+    lazy, plain = mapped(tmp_path, scores).take(*picks), DenseScores(scores).take(*picks)
+    again = [np.arange(size)[::-2] for size in plain.shape]
+    for one, other in ((lazy, plain), (lazy.T, plain.T), (lazy.take(*again), plain.take(*again))):
+        assert repr(one).startswith(f"TakenScores({one.shape[0]} × {one.shape[1]} of DenseScores(")
+        assert one.shape == other.shape
+        assert np.array_equal(one.rows(), other.rows())
+        assert np.array_equal(one.rows(slice(1, 3)), other.rows(slice(1, 3)))
+        assert np.array_equal(one.pairs(np.array([[1], [0]]), np.array([0, 1])), other.rows(np.array([1, 0]))[:, :2])
+        for got, expected in zip(one.topk(2), other.topk(2), strict=True):
+            assert np.array_equal(got, expected)
+
+
+def test_a_choice_of_a_memory_map_copies_nothing_and_is_checked_where_it_is_read(tmp_path):
+    array = np.lib.format.open_memmap(tmp_path / "large.npy", "w+", np.float32, (20_000, 20_000))  # 1.6 GB of holes
+    array[7, 7] = np.nan
+    array.flush()
+    del array
+    problem = rerankit.read(tmp_path / "large.npy", "problem")
+    with measure() as cost:
+        part = problem.subset(queries=np.arange(0, 20_000, 2), gallery=np.arange(0, 20_000, 2))
+        assert part.scores.rows(slice(0, 2)).shape == (2, 10_000)
+    assert cost.peak_bytes < 50e6
+    with pytest.raises(InputError, match="'scores' must be finite"):
+        problem.subset(queries=[7]).ranking(1)
 
 
 def test_blocks_cover_all_rows_once():

@@ -9,6 +9,7 @@ from rerankit.scores.dense import DenseScores
 from rerankit.scores.embedding import EmbeddingScores, Metric, normalised
 from rerankit.scores.lists import ListScores
 from rerankit.scores.protocol import Scores
+from rerankit.scores.taken import TakenScores
 from rerankit.scores.topk import merge, order, topk_dense
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "ListScores",
     "Metric",
     "Scores",
+    "TakenScores",
     "as_scores",
     "blocks",
     "merge",

@@ -17,8 +17,8 @@ from rerankit.arrays import (
     is_memory_map,
     real_matrix,
 )
-from rerankit.scores.blocks import blocks
-from rerankit.scores.topk import topk_dense
+from rerankit.scores.taken import TakenScores
+from rerankit.scores.topk import topk_in_blocks
 
 _TILE = 64
 
@@ -74,10 +74,11 @@ class DenseScores:
         return cells
 
     def topk(self, k: int) -> tuple[IntArray, FloatArray]:
-        parts = [topk_dense(self.rows(block), k) for block in blocks(self.shape[0], self.shape[1] * 8)]
-        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+        return topk_in_blocks(self, k)
 
-    def take(self, rows: IntArray | None = None, columns: IntArray | None = None) -> DenseScores:
+    def take(self, rows: IntArray | None = None, columns: IntArray | None = None) -> DenseScores | TakenScores:
+        if not self._checked:
+            return TakenScores(self, rows, columns)
         array = self._array if rows is None else self._array[rows]
         return self._view(array if columns is None else array[:, columns])
 

@@ -7,11 +7,17 @@ not, on any number of threads, gives the same answer.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
 from rerankit.arrays import FloatArray, IntArray
+from rerankit.scores.blocks import blocks
 from rerankit.threads import in_threads
+
+if TYPE_CHECKING:
+    from rerankit.scores.protocol import Scores
 
 Keys = NDArray[np.uint64]
 _LAST = np.uint64(0xFFFF_FFFF_FFFF_FFFF)  # sorts behind every real item: stands for padding
@@ -34,6 +40,16 @@ def ascending_bits(scores: FloatArray) -> NDArray[np.uint32]:
     return ascending
 
 
+def float32_of_bits(ascending: NDArray[np.uint32]) -> FloatArray:
+    """The scores whose `ascending_bits` these are.
+
+    >>> float32_of_bits(ascending_bits(np.float32([-2.5, 0, 1e-8])))
+    array([-2.5e+00,  0.0e+00,  1.0e-08], dtype=float32)
+    """
+    bits: NDArray[np.uint32] = np.where(ascending & _SIGN, ascending ^ _SIGN, ~ascending)
+    return bits.view(np.float32)
+
+
 def indices_of(keys: Keys) -> IntArray:
     """The item numbers inside keys, −1 where padding."""
     indices: IntArray = np.where(keys == _LAST, np.int64(-1), (keys & _LOW).astype(np.int64))
@@ -42,9 +58,8 @@ def indices_of(keys: Keys) -> IntArray:
 
 def scores_of(keys: Keys) -> FloatArray:
     """The scores inside keys, −inf where padding."""
-    ascending = ~(keys >> np.uint64(32)).astype(np.uint32)
-    bits = np.where(ascending & _SIGN, ascending ^ _SIGN, ~ascending)
-    scores: FloatArray = np.where(keys == _LAST, np.float32(-np.inf), bits.view(np.float32))
+    values = float32_of_bits(~(keys >> np.uint64(32)).astype(np.uint32))
+    scores: FloatArray = np.where(keys == _LAST, np.float32(-np.inf), values)
     return scores
 
 
@@ -68,6 +83,12 @@ def topk_dense(block: FloatArray, k: int, first_column: int = 0) -> tuple[IntArr
     pieces = [block[at : at + piece] for at in range(0, len(block), piece)]
     keys = np.concatenate(in_threads(lambda part: _smallest_keys(part, k, first_column), pieces))
     return indices_of(keys), scores_of(keys)
+
+
+def topk_in_blocks(scores: Scores, k: int) -> tuple[IntArray, FloatArray]:
+    """The first k columns of every row of complete scores, reading a block of rows at a time."""
+    parts = [topk_dense(scores.rows(block), k) for block in blocks(scores.shape[0], scores.shape[1] * 8)]
+    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
 
 def _smallest_keys(block: FloatArray, k: int, first_column: int) -> Keys:
