@@ -286,6 +286,13 @@ def test_parameters_whose_files_would_have_one_name(tmp_path):
             Holding({key: one}).save(tmp_path / "bad")
 
 
+@pytest.mark.usefixtures("holding")
+@pytest.mark.parametrize("shape", [(), (1,), (0, 2)])
+def test_an_array_parameter_keeps_its_shape(tmp_path, shape):
+    Holding(np.ones(shape, np.float32)).save(tmp_path / "s")
+    assert rerankit.load(tmp_path / "s").what.shape == shape
+
+
 @pytest.mark.parametrize("place", ["file", "file/below", "."])
 def test_places_that_cannot_be_saved_to(tmp_path, monkeypatch, place):
     monkeypatch.chdir(tmp_path)

@@ -30,10 +30,29 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         shutil.rmtree(room, ignore_errors=True)
 
 
+def check_place(path: str | os.PathLike[str]) -> None:
+    """Raise now what would keep `atomic` from writing `path` later; nothing is left behind.
+
+    >>> check_place("/dev/null/run.npz")
+    Traceback (most recent call last):
+    rerankit.errors.InputError: '/dev/null/run.npz' cannot be written: '/dev/null' is not a folder
+    """
+    parent = Path(path).absolute().parent
+    while not parent.exists() and parent != parent.parent:
+        parent = parent.parent  # folders that are absent are made when the file is written
+    if not parent.is_dir():
+        raise InputError(f"'{path}' cannot be written: '{parent}' is not a folder")
+    try:
+        # Permissions do not tell all: a disk may be read-only for everybody. Trying does.
+        tempfile.TemporaryDirectory(prefix=".rerankit-", dir=parent).cleanup()
+    except OSError as cause:
+        raise InputError(f"'{path}' cannot be written: '{parent}': {cause.strerror or cause}") from cause
+
+
 def check_replaceable(path: str | os.PathLike[str], mark: str) -> None:
-    """Refuse to replace a folder that does not hold the file `mark`, which says that rerankit wrote it."""
+    """Refuse to replace a folder without a file that fits the pattern `mark`, which says that rerankit wrote it."""
     folder = Path(path)
-    if folder.resolve() == Path.cwd() or (folder.is_dir() and any(folder.iterdir()) and not (folder / mark).is_file()):
+    if folder.resolve() == Path.cwd() or (folder.is_dir() and any(folder.iterdir()) and not any(folder.glob(mark))):
         raise InputError(f"'{path}' is a folder with other things in it, which writing would replace: name a new one")
 
 

@@ -191,7 +191,7 @@ def _array_in(file: Path) -> AnyArray:
 
 
 def _write_arrays(arrays: dict[str, AnyArray], path: Path) -> None:
-    write_tensors(path, {name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    write_tensors(path, arrays)
 
 
 def _read_arrays(path: Path) -> dict[str, AnyArray]:

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from rerankit import errors
 from rerankit.cli import build
+from rerankit.cli._options import check_target
 from rerankit.cli._run import command
 
 RUNNER = CliRunner()
@@ -61,11 +62,14 @@ def test_errors_become_exit_codes_and_one_line(error: Exception, code: int) -> N
     assert str(error) in result.stderr
 
 
-def test_debug_keeps_the_traceback() -> None:
+def test_debug_shows_the_traceback_and_keeps_line_and_code() -> None:
     def fail() -> None:
         raise errors.InputError("no")
 
-    assert isinstance(RUNNER.invoke(single(fail), ["--debug"]).exception, errors.InputError)
+    result = RUNNER.invoke(single(fail), ["--debug"])
+    assert result.exit_code == 2
+    assert "Traceback (most recent call last)" in result.stderr
+    assert result.stderr.splitlines()[-1] == "error: no"
 
 
 def test_doctor_as_json() -> None:
@@ -90,3 +94,41 @@ def test_json_has_null_where_a_number_is_not_finite(capsys):
 
     show([{"a": float("nan"), "b": [float("inf"), 1.5]}], as_json=True)
     assert json.loads(capsys.readouterr().out) == [{"a": None, "b": [None, 1.5]}]
+
+
+def test_places_are_refused_before_the_work(tmp_path, monkeypatch):
+    free, file, folder, full = (tmp_path / name for name in ("free", "file", "folder", "full"))
+    file.write_text("mine")
+    folder.mkdir()
+    full.mkdir()
+    (full / "other.txt").write_text("mine")
+    for place in (free, folder, tmp_path / "new" / "deep" / "run.npz"):
+        check_target(place, "out", force=False)
+    check_target(file, "out", force=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder", "full"]
+    for place in (file, full):
+        with pytest.raises(errors.InputError, match="'out' must not exist, unless --force is given"):
+            check_target(place, "out", force=False)
+    with pytest.raises(errors.InputError, match="is a folder with other things in it"):
+        check_target(full, "out", force=True, mark="config.json")
+    with pytest.raises(errors.InputError, match=r"run\.npz' cannot be written: '.*file' is not a folder"):
+        check_target(file / "run.npz", "out", force=False)
+
+    def refused(*args, **kwargs):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("rerankit.files.tempfile.TemporaryDirectory", refused)
+    with pytest.raises(errors.InputError, match=r"cannot be written: .*: Read-only file system"):
+        check_target(free, "out", force=False)
+
+
+def test_every_command_that_writes_can_be_told_to_replace():
+    app = build()
+    commands = {str(found.name): found.callback for found in app.registered_commands}
+    for group in app.registered_groups:
+        found = group.typer_instance.registered_commands
+        commands |= {f"{group.name} {each.callback.__name__}": each.callback for each in found}
+    writing = {name for name, each in commands.items() if {"out", "target"} & set(each.__annotations__)}
+    # `bench` keeps finished results and `fit` goes on with a run; their own words are --again and --restart.
+    forced = {name for name in writing if "force" in commands[name].__annotations__}
+    assert writing - forced == {"bench", "fit"}

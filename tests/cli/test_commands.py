@@ -211,6 +211,88 @@ def test_convert_replaces_nothing_unasked(problem: Path, tmp_path: Path) -> None
     assert run("convert", problem, tmp_path / "a.run", "-k", 2, "--force").exit_code == 0
 
 
+def test_rerank_replaces_nothing_unasked(problem: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "run.npz"
+    out.write_text("mine")
+    words = ["rerank", problem, "-s", "mutual-rank", "-o", out]
+    with monkeypatch.context() as patch:
+        patch.setattr("rerankit.read", lambda *_: pytest.fail("the work has begun"))
+        refused = run(*words)
+    assert (refused.exit_code, out.read_text()) == (2, "mine")
+    assert f"'out' must not exist, unless --force is given to replace it (got {out})" in refused.stderr
+    assert run(*words, "--force").exit_code == 0
+    assert rerankit.read(out).shape == (6, 8)
+    assert "must not be the problem" in run("rerank", problem, "-s", "mutual-rank", "-o", problem, "--force").stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "out", "rule"),
+    [
+        ({"gallery_ids": [f"item {i}" for i in range(8)]}, "run.run", "single words without blanks (got 'item 0')"),
+        ({"gallery_ids": [f"item {i}" for i in range(8)]}, "run.npz", ""),
+        ({}, "absent/run.npz", ""),
+        ({}, "file/run.npz", "is not a folder"),
+    ],
+)
+def test_rerank_knows_before_the_work_what_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, list[str]], out: str, rule: str
+) -> None:
+    (tmp_path / "file").touch()
+    rerankit.write(tmp_path / "problem.npz", make_problem(6, 8).with_ids(**change))
+    if rule:
+        monkeypatch.setattr("rerankit.Pipeline.rerank", lambda *_: pytest.fail("the work has begun"))
+    result = run("rerank", tmp_path / "problem.npz", "-s", "mutual-rank", "-o", tmp_path / out)
+    assert (result.exit_code, rule in result.stderr) == (2 if rule else 0, True), result.output
+
+
+def test_a_query_without_items_needs_a_format_that_can_say_so(tmp_path: Path) -> None:
+    lists = Problem.from_rankings([[2, 0], [-1, -1]], [[0.9, 0.5], [-np.inf] * 2], 3, query_ids=["a", "b"])
+    rerankit.write(tmp_path / "problem.npz", lists)
+    refused = run("rerank", tmp_path / "problem.npz", "-s", "mutual-rank", "-o", tmp_path / "run.run")
+    assert refused.exit_code == 2
+    assert "cannot hold queries without items (got 1, such as ['b']): write .json" in refused.stderr
+    assert run("rerank", tmp_path / "problem.npz", "-s", "mutual-rank", "-o", tmp_path / "run.json").exit_code == 0
+    assert rerankit.read(tmp_path / "run.json").to_dict()["b"] == {}
+
+
+def test_convert_to_one_matrix_says_what_stays_behind(problem: Path, tmp_path: Path) -> None:
+    done = run("convert", problem, tmp_path / "a.npy")
+    assert done.exit_code == 0, done.output
+    assert "left behind: query_scores, gallery_scores, relevance\n" in done.stderr
+    assert f"rerankit convert {problem} FILE.qrels --as relevance writes the relevance" in done.stderr
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), rerankit.read(problem).scores.rows())
+    rerankit.write(tmp_path / "vectors.npz", Problem.from_embeddings(np.eye(3), np.eye(3)))
+    refused = run("convert", tmp_path / "vectors.npz", tmp_path / "b.npy")
+    assert refused.exit_code == 2
+    assert "npy holds one matrix, and this problem has embeddings in place of a matrix: write a" in refused.stderr
+    refused = run("convert", problem, tmp_path / "b.run")
+    assert "give -k K to write the first K of each query" in refused.stderr
+    assert not (tmp_path / "b.npy").exists()
+
+
+def test_convert_reads_its_source_once(problem: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rerankit.formats.npz import NpzFormat
+
+    read, times = NpzFormat.read, []
+    monkeypatch.setattr(NpzFormat, "read", lambda self, path: times.append(path) or read(self, path))
+    assert run("convert", problem, tmp_path / "folder").exit_code == 0
+    assert times == [problem]
+    assert rerankit.read(tmp_path / "folder", "relevance").shape == (6, 8)
+
+
+def test_a_fault_of_several_lines_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bad.py").write_text("raise RuntimeError('first\\n  second\\nthird')\n")
+    monkeypatch.setenv("RERANKIT_PLUGINS", str(tmp_path / "bad.py"))
+    plugins.reset()
+    try:
+        listed, told = run("plugins"), run("doctor")
+    finally:
+        plugins.reset()
+    assert "RuntimeError: first second third" in listed.stdout
+    assert "RuntimeError: first second third" in told.stdout
+    assert len(listed.stderr.splitlines()) == 1
+
+
 def test_a_new_plugin_passes_its_tests_at_once(tmp_path: Path) -> None:
     made = run("plugin", "new", "my-idea", "--into", tmp_path)
     assert made.exit_code == 0, made.output
@@ -263,6 +345,7 @@ def test_bars_appear_on_a_terminal_only(tmp_path: Path) -> None:
         "b.npz",
         "--plugin",
         "slow.py",
+        "--force",
     ]
     quiet = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert quiet.stderr == "wrote b.npz\n", quiet.stderr

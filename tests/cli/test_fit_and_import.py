@@ -59,6 +59,10 @@ def test_fit_refuses(problem, tmp_path):
     bare = tmp_path / "bare.npz"
     rerankit.write(bare, Problem(np.eye(3)))
     base = ["--out", tmp_path / "out"]
+    rerankit.stage("mutual-rank").save(tmp_path / "other")
+    assert "'out' must not exist, unless --restart" in run(
+        "fit", "pillar-small", "--train", problem, "--out", tmp_path / "other", code=2
+    )
     assert "training needs relevance" in run("fit", "pillar-small", "--train", bare, *base, code=2)
     assert "has nothing to train" in run("fit", "mutual-rank", "--train", problem, *base, code=2)
     assert "must name known settings" in run(
@@ -92,6 +96,9 @@ def test_import_leaprr(golden, tmp_path):
     assert rerankit.load(tmp_path / "stage").width == 24
     torch.save({"model": torch.ones(2)}, tmp_path / "other.pth")
     assert "is not a pillar checkpoint" in run("import", "leaprr", tmp_path / "other.pth", "--out", "x", code=2)
+    assert "'out' must not exist" in run(
+        "import", "leaprr", golden / "leaprr_checkpoint.pth", "--out", tmp_path / "stage", "--heads", 4, code=2
+    )
     assert "'heads' must be told" in run(
         "import", "leaprr", golden / "leaprr_checkpoint.pth", "--out", tmp_path / "y", code=2
     )

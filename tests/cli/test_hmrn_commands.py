@@ -105,6 +105,16 @@ def test_import_makes_a_stage_of_checkpoints(golden: Path, tmp_path: Path) -> No
     assert rerankit.load(tmp_path / "stage").cascade == 20  # type: ignore[attr-defined]
 
 
+def test_score_replaces_only_scores_and_only_when_asked(fitted: Path, data: Path, tmp_path: Path) -> None:
+    words: list[str | Path] = ["score", "hmrn", fitted, "--data", data, *TASK, "--rounds", "1", "-o"]
+    run(*words, tmp_path / "a")
+    assert "'out' must not exist, unless --force" in fails(*words, tmp_path / "a")
+    run(*words, tmp_path / "a", "--force")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").touch()
+    assert "a folder with other things in it" in fails(*words, tmp_path / "photos", "--force")
+
+
 def test_what_is_refused(fitted: Path, data: Path, tmp_path: Path) -> None:
     assert "either --problem" in fails("score", "hmrn", fitted, "-o", tmp_path / "x")
     assert "at most 10" in fails("score", "hmrn", fitted, "--data", data, *TASK, "-o", tmp_path / "x", "--rounds", "11")

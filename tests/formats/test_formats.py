@@ -14,7 +14,7 @@ import rerankit
 from rerankit import Bank, Feature, ListScores, Problem, Ranking, Relevance
 from rerankit.errors import FormatError, InputError, UnknownNameError
 from rerankit.formats import read, read_judged, write
-from rerankit.formats.door import relevance_beside
+from rerankit.formats.door import read_both
 from rerankit.formats.registry import formats
 
 BUNDLES = ["folder", "a.npz", "a.safetensors", "a.pt"]
@@ -268,6 +268,10 @@ def damaged(path: Path, what: str) -> Path:
         "list.safetensors": lambda: path.write_bytes(_safetensors([1, 2], b"")),
         "words.csv": lambda: path.write_text("1,2\n3,four\n"),
         "ragged.csv": lambda: path.write_text("1,2\n3\n"),
+        "blank.csv": lambda: path.write_text("1,2\n\n\n3,four\n"),
+        "blank-ragged.csv": lambda: path.write_text("\n1,2\n\n3\n"),
+        "blank-run.csv": lambda: path.write_text("query,item,score\n\nq,d,high\n"),
+        "quoted.csv": lambda: path.write_text('query,item,score\n"q\n1",d,1\n\nq,d,high\n'),
         "empty.csv": lambda: path.write_text(""),
         "header.csv": lambda: path.write_text("query,item,points\na,b,1\n"),
         "columns.run": lambda: path.write_text("q Q0 d 1 0.5 x\nq Q0 d 1 0.5\n"),
@@ -318,6 +322,10 @@ def _safetensors(header: Any, data: bytes) -> bytes:
         ("words.csv", "line 2: could not convert string to float: 'four'"),
         ("ragged.csv", r"line 2 must have 2 columns \(got 1\)"),
         ("empty.csv", "the file is empty"),
+        ("blank.csv", "line 4: could not convert string to float: 'four'"),
+        ("blank-ragged.csv", r"line 4 must have 2 columns \(got 1\)"),
+        ("blank-run.csv", "line 3: 'high' is not a number"),
+        ("quoted.csv", "line 5: 'high' is not a number"),
         ("header.csv", "must have query, item and one of score, grade"),
         ("columns.run", r"line 2 must have 6 columns, 'query Q0 item rank score tag' \(got 5\)"),
         ("score.run", "line 2: 'high' is not a number"),
@@ -384,7 +392,7 @@ def test_code_in_a_pt_file_is_refused_and_does_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
     torch.save(torch.eye(3), tmp_path / "a.pt")
     (tmp_path / "cut.pt").write_bytes((tmp_path / "a.pt").read_bytes()[:-99])
-    with pytest.raises(FormatError, match=r"cut\.pt: "):
+    with pytest.raises(FormatError, match=r"cut\.pt: truncated or not a torch file: [^.]*$"):
         read(tmp_path / "cut.pt")
     torch.save({"deep": {"er": torch.eye(2)}}, tmp_path / "deep.pt")
     with pytest.raises(FormatError, match="'deep' must be a tensor, a number, a text"):
@@ -407,13 +415,16 @@ def test_unknown_endings_pickles_and_absent_files(tmp_path: Path) -> None:
 def test_what_a_format_cannot_hold_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     faults: list[tuple[str, Any, str]] = [
         ("a.npy", a_ranking(), "npy holds one array, which this Ranking is not"),
-        ("a.npy", a_problem(), "npy holds one array"),
+        ("a.npy", a_problem(), "npy holds one matrix, and this problem has query_scores, gallery_scores, query_ids"),
         ("a.run", a_problem(), "trec-run holds a run or judgements"),
         ("a.run", np.eye(2), "trec-run holds a run or judgements"),
         ("a.run", Relevance.from_lists([[0]], 1), "this format holds a run"),
         ("a.qrels", a_relevance(), "cannot hold items to leave out"),
         ("a.npz", np.eye(2), "npz holds named arrays"),
-        ("a.npz", {"scores": np.array([None])}, "object arrays are pickles"),
+        ("a.npz", {"scores": np.array([None])}, r"a\.npz: 'scores' must hold numbers or texts .*got dtype object"),
+        ("a.npy", np.array([None]), r"a\.npy: 'value' must hold numbers or texts to be written \(got dtype object\)"),
+        ("a.npy", Problem([[1.0]], query_ids=["q"]), "this problem has query_ids: write a folder"),
+        ("a.run", Ranking([[0], [-1]], [[1], [-np.inf]]), r"without items \(got 1, such as \['1'\]\): write .json"),
         ("a.run", {"a query": {"d": 1.0}}, "single words"),
         ("a.safetensors", {"scores": np.ones(2, np.longdouble)}, "safetensors cannot hold"),
     ]
@@ -433,7 +444,7 @@ def test_places_that_cannot_be_read_or_written(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"a\.npy: the folder has no \.npy file"):
         read(tmp_path / "a.npy")
     with pytest.raises(FormatError, match="no such file or folder"):
-        relevance_beside(tmp_path / "absent.npz")
+        read_both(tmp_path / "absent.npz")
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
@@ -531,3 +542,57 @@ def test_a_score_beyond_float32_is_refused(tmp_path):
     (tmp_path / "a.run").write_text("q Q0 d 1 4e96 t\n")
     with pytest.raises(InputError, match="'scores' must be finite"):
         rerankit.read(tmp_path / "a.run")
+
+
+def test_a_tensor_is_mapped(tmp_path):
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    matrix = np.float32([[0.5, np.nan], [2, 3]])
+    for name, zipped in (("a.pt", True), ("old.pt", False)):
+        torch.save({"scores": torch.from_numpy(matrix)}, tmp_path / name, _use_new_zipfile_serialization=zipped)
+    problem = read(tmp_path / "a.pt")  # a matrix in memory would be read and refused
+    assert problem.scores.rows(slice(1, 2)).tolist() == [[2, 3]]
+    array = read(tmp_path / "a.pt", "array")
+    assert isinstance(array, np.memmap)
+    assert not array.flags.writeable
+    np.testing.assert_array_equal(array, matrix)
+    with pytest.raises(FormatError, match="'scores' must be finite"):
+        read(tmp_path / "old.pt")
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.json.gz"])
+def test_a_query_without_items_comes_back_from_json(tmp_path, name):
+    ranking = Ranking([[-1], [1], [-1]], [[-np.inf], [0.5], [-np.inf]], gallery_size=2, query_ids=["a", "b", "c"])
+    write(tmp_path / name, ranking)
+    assert read(tmp_path / name, gallery_ids=["0", "1"]).to_dict() == {"a": {}, "b": {"1": 0.5}, "c": {}}
+    assert read(tmp_path / name, "problem").shape == (3, 1)
+    with pytest.raises(FormatError, match=r"'query_ids' must have every id of the file \(got 2 unknown"):
+        read(tmp_path / name, query_ids=["b"])
+
+
+def test_a_query_without_judgements_comes_back_from_json(tmp_path):
+    relevance = Relevance.from_lists([[], [0]], 1)
+    write(tmp_path / "a.qrels.json", relevance)
+    assert read(tmp_path / "a.qrels.json") == {"0": {}, "1": {"0": 1.0}}
+    assert read(tmp_path / "a.qrels.json", "relevance") == relevance
+    write(tmp_path / "a.qrels", relevance)  # lines only have what is judged; the ids tell of the rest
+    assert read(tmp_path / "a.qrels", "relevance", query_ids=["0", "1"], gallery_ids=["0"]) == relevance
+
+
+def test_texts_of_any_shape_come_back_from_a_folder(tmp_path):
+    texts = np.array([["a", "b c"], ["", "d"]])
+    ids = ["\ufeffx", "y"]
+    words = Feature(texts, "query")
+    write(tmp_path / "p", Problem(np.eye(2), features={"words": words}, gallery_ids=ids))
+    back = read(tmp_path / "p")
+    np.testing.assert_array_equal(back.features["words"], texts)
+    assert back.gallery_ids.tolist() == ids
+
+
+def test_relevance_is_read_with_its_problem(tmp_path):
+    write(tmp_path / "a.npz", a_problem(), relevance=a_relevance())
+    problem, relevance = read_both(tmp_path / "a.npz")
+    same_problem(problem, a_problem())
+    assert relevance == a_relevance()
+    write(tmp_path / "b.npz", a_problem())
+    assert read_both(tmp_path / "b.npz", "problem")[1] is None
+    assert read_both(tmp_path / "a.npz", "relevance") == (a_relevance(), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+import traceback
 import typing
 from collections.abc import Callable
 from functools import wraps
@@ -50,7 +51,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             raise
         except Exception as error:
             if debug:
-                raise
+                traceback.print_exc()
             raise typer.Exit(_explain(error)) from error
         except KeyboardInterrupt:
             complain("interrupted")

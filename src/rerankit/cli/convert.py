@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from rerankit.cli._options import ForceOption, check_target
 from rerankit.cli._output import say
 
 
@@ -15,22 +16,42 @@ def convert(
     target: Annotated[Path, typer.Argument(help="Where it goes; the ending says the format, none means a folder.")],
     kind: Annotated[str | None, typer.Option("--as", help="Read it as a problem, ranking, relevance or array.")] = None,
     k: Annotated[int | None, typer.Option("-k", help="Write the first K of each query of a problem as a run.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a target that exists.")] = False,
+    force: ForceOption = False,
 ) -> None:
     """Convert a problem, a run, judgements or an array into another format."""
-    from rerankit import Problem, errors, read, write
-    from rerankit.formats.door import relevance_beside
+    from rerankit import Problem, write
+    from rerankit.formats.door import read_both
 
-    if target.exists() and not force:
-        raise errors.InputError(f"'target' must not exist, or say --force (got {target})")
-    value = read(source, "problem" if kind is None and k is not None else kind)
-    relevance = None
-    if isinstance(value, Problem):
-        if k is not None:
-            value = value.ranking(k)
-        else:
-            relevance = relevance_beside(source)
-    elif k is not None:
-        value = value.top(k)
+    check_target(target, "target", force=force)
+    value, relevance = read_both(source, "problem" if kind is None and k is not None else kind)
+    left: list[str] = []
+    if k is not None:
+        value, relevance = (value.ranking(k) if isinstance(value, Problem) else value.top(k)), None
+    elif isinstance(value, Problem):
+        value, relevance, left = _fitting(value, relevance, target)
     write(target, value, relevance=relevance)
-    say(f"wrote {target}: {type(value).__name__}")
+    say(f"wrote {target}: {'scores' if left else type(value).__name__}")
+    if left:
+        say(f"note: one matrix is all that {target.name} holds; left behind: {', '.join(left)}")
+    if "relevance" in left:
+        say(f"note: rerankit convert {source} FILE.qrels --as relevance writes the relevance")
+
+
+def _fitting(problem: Any, relevance: Any, target: Path) -> tuple[Any, Any, list[str]]:
+    """What of a problem and its relevance the target's format can hold, and the names of what it cannot."""
+    import numpy as np
+
+    from rerankit import DenseScores, errors
+    from rerankit.formats import Tables
+    from rerankit.formats.registry import format_of
+    from rerankit.formats.tables import beside_scores
+
+    holds = format_of(target, writing=True).holds
+    if Tables in holds:
+        return problem, relevance, []
+    if np.ndarray not in holds:
+        raise errors.InputError(f"{target}: lists hold no problem; give -k K to write the first K of each query")
+    if not isinstance(problem.scores, DenseScores):
+        return problem, None, []  # whose refusal says what to write instead
+    left = [*beside_scores(problem), *(["relevance"] if relevance is not None else [])]
+    return (problem.scores.rows(), None, left) if left else (problem, None, [])

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from rerankit.cli._options import StageSettings, check_target
 from rerankit.cli._output import JsonOption, say, show
 
 
@@ -19,9 +20,7 @@ def fit(
     validation: Annotated[
         Path | None, typer.Option(help="Another such problem; decides which weights are best.")
     ] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the stage; repeat it.")
-    ] = None,
+    settings: StageSettings = None,
     training: Annotated[
         list[str] | None,
         typer.Option(
@@ -47,6 +46,8 @@ def fit(
     from rerankit.cli.rerank import parameters
     from rerankit.errors import TrainingError
 
+    # A folder with training/ is that of a run to go on with; what was not asked for there, the run itself refuses.
+    check_target(out, "out", force=restart or (out / "training").is_dir(), option="--restart")
     made = make(stage, **parameters(settings or []))
     options = _options(made, parameters(training or []), parameters(losses or []))
     given = _judged(train, task, "train")
@@ -89,9 +90,8 @@ def _options(made: Any, training: dict[str, Any], losses: dict[str, Any]) -> dic
 
 
 def _judged(path: Path, task: str | None, split: str) -> tuple[Any, Any]:
-    from rerankit import read
     from rerankit.errors import InputError
-    from rerankit.formats.door import relevance_beside
+    from rerankit.formats.door import read_both
     from rerankit.tasks import task as find
 
     if task is not None:
@@ -99,10 +99,10 @@ def _judged(path: Path, task: str | None, split: str) -> tuple[Any, Any]:
         if judged is None:
             raise InputError(f"task '{task}' has no split to train on; give a problem with relevance beside it")
         return find(task, split=split).judged(path)  # type: ignore[attr-defined,no-any-return]
-    relevance = relevance_beside(path)
+    problem, relevance = read_both(path, "problem")
     if relevance is None:
         raise InputError(f"{path}: training needs relevance beside the problem: rerankit.write(…, relevance=…)")
-    return read(path, "problem"), relevance
+    return problem, relevance
 
 
 def _save(made: Any, folder: Path) -> None:

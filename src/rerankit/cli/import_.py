@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from rerankit.cli._options import ForceOption, StageSettings, check_target
 from rerankit.cli._output import line, say
 from rerankit.cli._run import command
 
@@ -28,14 +29,15 @@ def leaprr(
         str, typer.Option(help="Order of its input columns: inter-intra or intra-inter.")
     ] = "inter-intra",
     query: Annotated[str, typer.Option(help="The query's column in each group: first or last.")] = "first",
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the stage; repeat it.")
-    ] = None,
+    settings: StageSettings = None,
+    force: ForceOption = False,
 ) -> None:
     """Import a checkpoint of the pillar reasoner (LeaPRR) as stage 'pillar'."""
     from rerankit.cli.rerank import parameters
     from rerankit.stages.pillar.checkpoint import import_leaprr
+    from rerankit.storage import CONFIG
 
+    check_target(out, "out", force=force, mark=CONFIG)
     params = parameters(settings or [])
     stage = import_leaprr(file, heads=heads, groups=groups, query=query, **params)
     stage.save(out)
@@ -51,14 +53,15 @@ def hmrn(
     vocabulary: Annotated[
         Path | None, typer.Option(help="Its words: vg_vocab_14284.pkl as published, or a JSON list.")
     ] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the stage; repeat it.")
-    ] = None,
+    settings: StageSettings = None,
+    force: ForceOption = False,
 ) -> None:
     """Import checkpoints of the hierarchical scorer (HMRN) as stage 'hmrn'."""
     from rerankit.cli.rerank import parameters
     from rerankit.stages.hmrn.published import load_published
+    from rerankit.storage import CONFIG
 
+    check_target(out, "out", force=force, mark=CONFIG)
     stage = load_published(files, vocabulary, **parameters(settings or []))
     stage.save(out)
     line(repr(stage))
@@ -79,14 +82,15 @@ def triplet(
         Path | None, typer.Option(help="A BERT vocab.txt or its folder; without it texts are given as token ids.")
     ] = None,
     heads: Annotated[int | None, typer.Option(help="Attention heads; needed unless they are 64 wide.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the stage; repeat it.")
-    ] = None,
+    settings: StageSettings = None,
+    force: ForceOption = False,
 ) -> None:
     """Import Candidate Set Re-ranking's checkpoints as stage 'triplet'; only tensors are read, never code."""
     from rerankit.cli.rerank import parameters
     from rerankit.stages.triplet.published import import_published
+    from rerankit.storage import CONFIG
 
+    check_target(out, "out", force=force, mark=CONFIG)
     stage = import_published(first, second, vocabulary=vocabulary, heads=heads, **parameters(settings or []))
     stage.save(out)
     line(repr(stage))

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from rerankit.cli._options import ForceOption, StageSettings, check_target
 from rerankit.cli._output import JsonOption, say, show
 
 
@@ -14,28 +15,29 @@ def rerank(
     problem: Annotated[Path, typer.Argument(help="A folder, .npz, .safetensors, .npy, a run …: docs/formats.md.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the run goes; the ending says the format.")],
     stage: Annotated[str | None, typer.Option("--stage", "-s", help="A stage's name: rerankit stages.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the stage; repeat it.")
-    ] = None,
+    settings: StageSettings = None,
     pipeline: Annotated[Path | None, typer.Option("--pipeline", "-p", help="A YAML file, or a saved stage.")] = None,
     k: Annotated[int, typer.Option("-k", help="Candidates of each query to re-rank; 0 means all.")] = 100,
     reverse: Annotated[bool, typer.Option("--reverse", help="Let the gallery look for queries.")] = False,
+    force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Re-rank the first K candidates of every query and write the run."""
     from rerankit import errors, read, write
-    from rerankit.formats.door import check_writable
+    from rerankit.formats.door import check_names, check_writable
 
     if k < 0:
         raise errors.rule("k", "must be at least 1, or 0 for the whole gallery", k)
     steps = _pipeline(stage, settings or [], pipeline)
     if out.resolve() == problem.resolve():
         raise errors.rule("out", "must not be the problem, which would be lost", str(out))
+    check_target(out, "out", force=force)
     check_writable(out, "ranking")  # before the work, not after it
     given = read(problem, "problem")
     given = given.reversed() if reverse else given
     steps.check(given)
     first = given.ranking(k or None)
+    check_names(out, first)
     result = steps.rerank(given, first)
     write(out, result)
     _report(result, steps, given, out, as_json)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from rerankit.cli._options import ForceOption, TaskSettings, check_target
 from rerankit.cli._output import JsonOption, say, show
 from rerankit.cli._run import command
 
@@ -24,11 +25,10 @@ def hmrn(
     problem: Annotated[Path | None, typer.Option(help="A problem with features: docs/formats.md.")] = None,
     data: Annotated[Path | None, typer.Option(help="Or the folder of a task's own files.")] = None,
     task: Annotated[str, typer.Option(help="The task of --data.")] = "visual-genome",
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the task; repeat it.")
-    ] = None,
+    settings: TaskSettings = None,
     rounds: Annotated[str, typer.Option(help="all, last, or a round's number.")] = "all",
     k: Annotated[int, typer.Option("-k", help="Write the first K places in place of matrices; 0: matrices.")] = 0,
+    force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Score all searches against all images, round by round.
@@ -44,6 +44,7 @@ def hmrn(
         raise InputError("give either --problem FILE or --data FOLDER (got both or neither)")
     if k < 0:
         raise rule("k", "must be at least 1, or 0 for matrices", k)
+    check_target(out, "out", force=force, mark="round-*.np?")
     loaded = HmrnStage.load(stage)
     features, ids = _given(problem, data, task, settings or [])
     wanted: Any = int(rounds) if rounds.isdigit() else rounds

@@ -11,6 +11,7 @@ for all formats (`rerankit.formats.layout`):
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias
@@ -29,12 +30,21 @@ class Tables(dict[str, AnyArray]):
 
 @dataclass(frozen=True)
 class Triples:
-    """Lines of query, item and value; `what` says whether the values are scores or grades."""
+    """Lines of query, item and value; `what` says whether the values are scores or grades.
+
+    `listed` has every query in order, also those without a line; None when only lines are known.
+    """
 
     queries: list[str]
     items: list[str]
     values: NDArray[np.float64]
     what: Literal["scores", "grades"]
+    listed: list[str] | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """Every query once, in order."""
+        return list(dict.fromkeys(self.queries)) if self.listed is None else self.listed
 
 
 Content: TypeAlias = "AnyArray | Tables | Triples"
@@ -58,6 +68,12 @@ class Format(ABC):
     suffixes: ClassVar[tuple[str, ...]]
     holds: ClassVar[tuple[type, ...]]
     description: ClassVar[str] = ""
+    holds_empty_queries: ClassVar[bool] = False
+    """Whether a run in this format can hold a query without items; lines of query, item and score cannot."""
+
+    def check_ids(self, path: Path, ids: Iterable[str]) -> None:
+        """Raise for ids of queries and items that this format cannot hold; asked before long work."""
+        del path, ids  # most formats hold any text
 
     @abstractmethod
     def read(self, path: Path) -> Content:
@@ -68,9 +84,14 @@ class Format(ABC):
         """Write `content`, which is of one of the types in `holds`."""
 
 
+def holds_values(array: AnyArray) -> bool:
+    """Whether the elements are numbers, truth values or texts, which files can hold without code."""
+    return array.dtype.kind in "biufUS"
+
+
 def plain(array: AnyArray, path: Path, name: str) -> AnyArray:
     """The array itself, refused when its elements are not numbers or texts."""
-    if array.dtype.kind not in "biufUS":
+    if not holds_values(array):
         reason = "object arrays are pickles and never read" if array.dtype.hasobject else "it must be real numbers"
         raise FormatError(f"{path}: '{name}' has dtype {array.dtype}: {reason}")
     return array

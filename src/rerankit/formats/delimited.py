@@ -33,22 +33,29 @@ class CsvFormat(Format):
 
     def read(self, path: Path) -> Content:
         """An array, named arrays (a matrix with ids) or lines, by the first line."""
-        rows = [row for row in csv.reader(io.StringIO(read_text(path)), delimiter=self.delimiter) if row]
+        rows, lines = self._rows(path)
         if not rows:
             raise FormatError(f"{path}: the file is empty")
         header = [cell.strip() for cell in rows[0]]
+        _check_width(path, rows, lines, len(header))
         if set(ITEM_COLUMNS) <= set(header):
-            return _lines(path, header, rows[1:])
+            return _triples(path, header, rows[1:], lines[1:])
         if header[0] == "":
             ids = [row[0].strip() for row in rows[1:]]
-            scores = _matrix(path, [row[1:] for row in rows[1:]], len(header) - 1, first_line=2)
+            scores = _matrix(path, [row[1:] for row in rows[1:]], lines[1:], len(header) - 1)
             return Tables(scores=scores, query_ids=np.array(ids), gallery_ids=np.array(header[1:]))
-        return _matrix(path, rows, len(header), first_line=1)
+        return _matrix(path, rows, lines, len(header))
 
     def write(self, path: Path, content: AnyArray | Triples) -> None:
         """Write a matrix without a header, or lines with one."""
         rows = _line_rows(content) if isinstance(content, Triples) else _matrix_rows(path, content)
         write_text(path, (self._join(row) for row in rows))
+
+    def _rows(self, path: Path) -> tuple[list[list[str]], list[int]]:
+        """The rows that are not blank, and the line on which each of them ends."""
+        reader = csv.reader(io.StringIO(read_text(path)), delimiter=self.delimiter)
+        found = [(row, reader.line_num) for row in reader if row]
+        return [row for row, _ in found], [line for _, line in found]
 
     def _join(self, cells: list[str]) -> str:
         line = io.StringIO()
@@ -65,31 +72,29 @@ class TsvFormat(CsvFormat):
     delimiter: ClassVar[str] = "\t"
 
 
-def _lines(path: Path, header: list[str], rows: list[list[str]]) -> Triples:
+def _triples(path: Path, header: list[str], rows: list[list[str]], lines: list[int]) -> Triples:
     values = [name for name in header if name in VALUE_COLUMNS]
     if len(values) != 1 or len(set(header)) < len(header):
         raise FormatError(f"{path}: the header must have query, item and one of score, grade (got {', '.join(header)})")
-    _check_width(path, rows, len(header), first_line=2)
     query, item, value = (header.index(name) for name in (*ITEM_COLUMNS, values[0]))
-    found = numbers(path, [row[value] for row in rows], first_line=2)
+    found = numbers(path, [row[value] for row in rows], lines)
     return Triples([r[query].strip() for r in rows], [r[item].strip() for r in rows], found, VALUE_COLUMNS[values[0]])
 
 
-def _matrix(path: Path, rows: list[list[str]], width: int, first_line: int) -> AnyArray:
-    _check_width(path, rows, width, first_line)
+def _matrix(path: Path, rows: list[list[str]], lines: list[int], width: int) -> AnyArray:
     matrix = np.empty((len(rows), width))
     for number, row in enumerate(rows):
         try:
             matrix[number] = row
         except ValueError as cause:
-            raise FormatError(f"{path}: line {first_line + number}: {cause}") from cause
+            raise FormatError(f"{path}: line {lines[number]}: {cause}") from cause
     return matrix
 
 
-def _check_width(path: Path, rows: list[list[str]], width: int, first_line: int) -> None:
+def _check_width(path: Path, rows: list[list[str]], lines: list[int], width: int) -> None:
     bad = next((number for number, row in enumerate(rows) if len(row) != width), None)
     if bad is not None:
-        raise FormatError(f"{path}: line {first_line + bad} must have {width} columns (got {len(rows[bad])})")
+        raise FormatError(f"{path}: line {lines[bad]} must have {width} columns (got {len(rows[bad])})")
 
 
 def _line_rows(content: Triples) -> Iterator[list[str]]:

@@ -12,11 +12,12 @@ import numpy as np
 
 from rerankit.arrays import AnyArray, to_numpy
 from rerankit.errors import FormatError, InputError, MissingExtraError, RerankitError, unknown_name
-from rerankit.files import atomic, check_replaceable
+from rerankit.files import atomic, check_place, check_replaceable
 from rerankit.formats import lists, tables
-from rerankit.formats.content import CONTENT_NAMES, Content, Format, Tables, Triples, plain
+from rerankit.formats.content import CONTENT_NAMES, Content, Format, Tables, Triples, holds_values, plain
 from rerankit.formats.folder import FolderFormat
 from rerankit.formats.registry import format_of
+from rerankit.formats.text import first_sentence
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
@@ -56,13 +57,7 @@ def read(path: AnyPath, kind: str | None = None, *, query_ids: Any = None, galle
     place = Path(path)
     if kind is not None and kind not in KINDS:
         raise unknown_name("kind", kind, KINDS)
-    content = _read_content(place)
-    try:
-        return _object(content, kind, query_ids, gallery_ids)
-    except FormatError:
-        raise
-    except InputError as error:
-        raise FormatError(f"{place}: {error}") from error
+    return _opened(place, _read_content(place), kind, query_ids, gallery_ids)
 
 
 def write(
@@ -78,7 +73,7 @@ def write(
     if format.name == FolderFormat.name:
         check_replaceable(place, FolderFormat.mark)
     try:
-        content = _content(format, value, relevance, query_ids, gallery_ids)
+        content = _content(place, format, value, relevance, query_ids, gallery_ids)
         with atomic(place) as temporary:
             _write_content(temporary, place, format, content)
     except (FormatError, MissingExtraError):
@@ -90,11 +85,13 @@ def write(
     return place
 
 
-def relevance_beside(path: AnyPath) -> Relevance | None:
-    """The relevance that a file or folder holds beside its problem, or None."""
+def read_both(path: AnyPath, kind: str | None = None) -> tuple[Any, Relevance | None]:
+    """What `read` gives, and the relevance that stands beside it when it is a problem; the file is read once."""
     place = Path(path)
     content = _read_content(place)
-    return read(place, "relevance") if isinstance(content, Tables) and tables.has_relevance(content) else None
+    found = _opened(place, content, kind)
+    beside = isinstance(found, Problem) and isinstance(content, Tables) and tables.has_relevance(content)
+    return found, _opened(place, content, "relevance") if beside else None
 
 
 def _write_content(temporary: Path, path: Path, format: Format, content: Content) -> None:
@@ -109,12 +106,19 @@ def check_writable(path: AnyPath, kind: Literal["ranking", "problem"]) -> None:
     place = Path(path)
     if format_of(place, writing=True).name == FolderFormat.name:
         check_replaceable(place, FolderFormat.mark)
+    check_place(place)
     smallest = Ranking([[0]], [[0.0]]) if kind == "ranking" else Problem([[0.0]])
     with tempfile.TemporaryDirectory() as folder:
         try:
             write(Path(folder) / place.name, smallest)
         except RerankitError as error:
             raise type(error)(str(error).replace(f"{folder}{os.sep}{place.name}", str(place))) from error
+
+
+def check_names(path: AnyPath, ranking: Ranking) -> None:
+    """Raise now what writing a ranking of these queries and candidates would raise: ids that a format cannot hold."""
+    place = Path(path)
+    lists.check_held(format_of(place, writing=True), ranking, place)
 
 
 def _read_content(path: Path) -> Content:
@@ -128,14 +132,23 @@ def _read_content(path: Path) -> Content:
     except Exception as error:  # parsers meet damaged bytes with all kinds of errors, struct.error to KeyError
         if isinstance(error, OSError) and error.strerror:
             raise FormatError(f"{path}: cannot be read: {error.strerror}") from error
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise FormatError(f"{path}: damaged or not a {format.name} file: {first}") from error
+        raise FormatError(f"{path}: damaged or not a {format.name} file: {first_sentence(error)}") from error
     if isinstance(content, Tables):
         for name, array in content.items():
             plain(array, path, name)
     elif not isinstance(content, Triples):
         plain(content, path, path.stem)
     return content
+
+
+def _opened(path: Path, content: Content, kind: str | None, query_ids: Any = None, gallery_ids: Any = None) -> Any:
+    """What the content of a file means; errors get the path."""
+    try:
+        return _object(content, kind, query_ids, gallery_ids)
+    except FormatError:
+        raise
+    except InputError as error:
+        raise FormatError(f"{path}: {error}") from error
 
 
 def _object(content: Content, kind: str | None, query_ids: Any, gallery_ids: Any) -> Any:
@@ -187,36 +200,55 @@ def _problem_of(ranking: Ranking) -> Problem:
     )
 
 
-def _content(format: Format, value: Any, relevance: Relevance | None, query_ids: Any, gallery_ids: Any) -> Content:
+def _content(
+    place: Path, format: Format, value: Any, relevance: Relevance | None, query_ids: Any, gallery_ids: Any
+) -> Content:
     """`value` in one of the forms that the format holds."""
     if relevance is not None and not (isinstance(value, Problem) and Tables in format.holds):
         raise InputError("'relevance' goes beside a problem in a folder, .npz, .safetensors or .pt")
     found: Content | None
     if isinstance(value, Problem):
-        found = tables.from_problem(value, relevance) if Tables in format.holds else _plain_scores(value)
+        found = tables.from_problem(value, relevance) if Tables in format.holds else _plain_scores(format, value)
     elif isinstance(value, Ranking):
         found = lists.from_ranking(value) if Triples in format.holds else tables.from_ranking(value)
     elif isinstance(value, Relevance):
         by_list = Triples in format.holds
         found = lists.from_relevance(value, query_ids, gallery_ids) if by_list else tables.from_relevance(value)
     elif isinstance(value, Mapping):
-        found = _mapping(format, value)
+        found = _mapping(place, format, value)
     else:
-        found = plain(to_numpy(value, "value"), Path("value"), type(value).__name__)
+        found = _storable(place, "value", to_numpy(value, "value"))
     if found is None or not isinstance(found, format.holds):
         holds = " or ".join(CONTENT_NAMES[form] for form in format.holds)
         raise InputError(f"{format.name} holds {holds}, which this {type(value).__name__} is not")
+    if isinstance(found, Triples) and found.what == "scores":
+        # Judgements without a line mean what no judgement means; a query that a run lacks would be lost.
+        with_lines = set(found.queries)
+        lists.check_empty(format, [name for name in found.names if name not in with_lines], place)
     return found
 
 
-def _plain_scores(problem: Problem) -> AnyArray | None:
-    """The matrix of a problem that is nothing but a matrix."""
-    only = set(tables.from_problem(problem)) <= {"kind", "scores"}
-    return problem.scores.rows() if only else None
+def _plain_scores(format: Format, problem: Problem) -> AnyArray | None:
+    """The matrix of a problem that is nothing but a matrix, for a format that holds one array."""
+    if np.ndarray not in format.holds:
+        return None
+    lost = tables.beside_scores(problem)
+    if lost:
+        raise InputError(
+            f"{format.name} holds one matrix, and this problem has {', '.join(lost)}: write a folder, .npz, "
+            ".safetensors or .pt, or problem.scores.rows() alone"
+        )
+    return problem.scores.rows()
 
 
-def _mapping(format: Format, value: Mapping[Any, Any]) -> Content:
+def _mapping(path: Path, format: Format, value: Mapping[Any, Any]) -> Content:
     if value and all(isinstance(inner, Mapping) for inner in value.values()):
         what = "grades" if "qrels" in format.name else "scores"
         return lists.from_judgements(value, what)
-    return Tables((str(name), plain(np.asarray(array), Path("value"), str(name))) for name, array in value.items())
+    return Tables((str(name), _storable(path, str(name), np.asarray(array))) for name, array in value.items())
+
+
+def _storable(path: Path, name: str, array: AnyArray) -> AnyArray:
+    if not holds_values(array):
+        raise FormatError(f"{path}: '{name}' must hold numbers or texts to be written (got dtype {array.dtype})")
+    return array

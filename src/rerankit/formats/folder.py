@@ -10,7 +10,7 @@ import numpy as np
 from rerankit.errors import FormatError
 from rerankit.formats.content import AnyArray, Format, Tables
 from rerankit.formats.npy import map_array
-from rerankit.formats.text import read_text, write_text
+from rerankit.formats.text import BYTE_ORDER_MARK, read_text, write_text
 
 
 class FolderFormat(Format):
@@ -44,7 +44,7 @@ class FolderFormat(Format):
         for name, array in content.items():
             file = path / name
             file.parent.mkdir(parents=True, exist_ok=True)
-            if array.dtype.kind == "U" and not any(_breaks(text) for text in array.ravel().tolist()):
+            if array.dtype.kind == "U" and array.ndim <= 1 and not any(map(_breaks, array.ravel().tolist())):
                 write_text(file.with_name(f"{file.name}.txt"), (f"{text}\n" for text in array.ravel().tolist()))
             else:
                 np.save(file.with_name(f"{file.name}.npy"), array, allow_pickle=False)
@@ -57,7 +57,7 @@ def _is_text(name: str) -> bool:
 
 def _breaks(text: str) -> bool:
     """Whether a text is no single line, in the eyes of the reader: "\\r" and "\\x1c" end lines too."""
-    return bool(text) and text.splitlines() != [text]
+    return bool(text) and (text.splitlines() != [text] or text.startswith(BYTE_ORDER_MARK))
 
 
 def _read_lines(file: Path) -> AnyArray:

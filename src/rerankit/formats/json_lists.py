@@ -19,15 +19,17 @@ class JsonRunFormat(Format):
     name: ClassVar[str] = "json-run"
     suffixes: ClassVar[tuple[str, ...]] = (".json", ".json.gz")
     holds: ClassVar[tuple[type, ...]] = (Triples,)
+    holds_empty_queries: ClassVar[bool] = True
     description: ClassVar[str] = 'a run: {"query": {"item": score}}'
     what: ClassVar[Literal["scores", "grades"]] = "scores"
 
     def read(self, path: Path) -> Triples:
-        """All pairs of the file, in its order."""
+        """All pairs of the file, in its order; `{}` is a query without items."""
         queries: list[str] = []
         items: list[str] = []
         values: list[float] = []
-        for query, entries in _load(path).items():
+        loaded = _load(path)
+        for query, entries in loaded.items():
             if not isinstance(entries, dict):
                 raise FormatError(f"{path}: query '{query}' must map items to numbers (got {type(entries).__name__})")
             for item, value in entries.items():
@@ -40,15 +42,15 @@ class JsonRunFormat(Format):
         if not np.isfinite(scores).all():
             bad = int(np.argmin(np.isfinite(scores)))
             raise FormatError(f"{path}: query '{queries[bad]}', item '{items[bad]}' must be finite (got {values[bad]})")
-        return Triples(queries, items, scores, self.what)
+        return Triples(queries, items, scores, self.what, listed=list(loaded))
 
     def write(self, path: Path, content: Triples) -> None:
         """Write an object of objects."""
         if content.what != self.what:
             raise FormatError(f"{path}: a file with this ending holds {self.what} (got {content.what})")
-        grouped: dict[str, list[str]] = {}
+        grouped: dict[str, list[str]] = {query: [] for query in content.names}
         for query, item, value in zip(content.queries, content.items, content.values.tolist(), strict=True):
-            grouped.setdefault(query, []).append(f"{json.dumps(item)}: {shortest(value)}")
+            grouped[query].append(f"{json.dumps(item)}: {shortest(value)}")
         lines = (f"{json.dumps(query)}: {{{', '.join(entries)}}}" for query, entries in grouped.items())
         write_text(path, ["{\n", ",\n".join(lines), "\n}\n"])
 

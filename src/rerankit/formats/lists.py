@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rerankit.arrays import AnyArray, IntArray, float32
-from rerankit.errors import InputError
-from rerankit.formats.content import Triples
+from rerankit.errors import FormatError, InputError
+from rerankit.formats.content import Format, Triples
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 
@@ -33,8 +34,9 @@ def to_ranking(triples: Triples, query_ids: Any = None, gallery_ids: Any = None)
     if triples.what != "scores":
         raise InputError("a ranking needs scores (got grades)")
     _refuse_none(triples)
-    queries = list(dict.fromkeys(triples.queries)) if query_ids is None else query_ids
+    queries = triples.names if query_ids is None else query_ids
     items = natural(triples.items) if gallery_ids is None else gallery_ids
+    _numbers(triples.names, queries, "query_ids")  # also a query without lines must be known
     rows = _numbers(triples.queries, queries, "query_ids")
     columns = _numbers(triples.items, items, "gallery_ids")
     _refuse_repeats(triples, rows, columns, len(items))
@@ -46,16 +48,37 @@ def to_ranking(triples: Triples, query_ids: Any = None, gallery_ids: Any = None)
 def from_ranking(ranking: Ranking) -> Triples:
     """The lines of a ranking, best first; row numbers stand for ids that it does not have."""
     rows, places = np.nonzero(ranking.mask)
-    queries = _names(ranking.query_ids, len(ranking))[rows]
+    names = _names(ranking.query_ids, len(ranking))
     items = _names(ranking.gallery_ids, ranking.gallery_size)[ranking.indices[rows, places]]
-    return Triples(queries.tolist(), items.tolist(), ranking.scores[rows, places].astype(np.float64), "scores")
+    scores = ranking.scores[rows, places].astype(np.float64)
+    return Triples(names[rows].tolist(), items.tolist(), scores, "scores", names.tolist())
+
+
+def check_held(format: Format, ranking: Ranking, path: Path) -> None:
+    """Refuse queries without items, and ids, that a list format cannot hold: known before the final scores are."""
+    if Triples not in format.holds:
+        return
+    queries = _names(ranking.query_ids, len(ranking))
+    check_empty(format, queries[~ranking.mask.any(axis=1)].tolist(), path)
+    ranked = np.unique(ranking.indices[ranking.mask])
+    format.check_ids(path, queries.tolist())
+    format.check_ids(path, _names(ranking.gallery_ids, ranking.gallery_size)[ranked].tolist())
+
+
+def check_empty(format: Format, empty: list[str], path: Path) -> None:
+    """Refuse queries without items in a format that would lose them."""
+    if empty and not format.holds_empty_queries:
+        raise FormatError(
+            f"{path}: {format.name} cannot hold queries without items (got {len(empty)}, such as {empty[:3]}): "
+            "write .json, .npz or .safetensors"
+        )
 
 
 def to_judgements(triples: Triples) -> Judgements:
     """`{query: {item: grade}}`."""
-    judged: Judgements = {}
+    judged: Judgements = {query: {} for query in triples.names}
     for query, item, grade in zip(triples.queries, triples.items, triples.values.tolist(), strict=True):
-        if item in judged.setdefault(query, {}):
+        if item in judged[query]:
             raise InputError(f"query '{query}' judges item '{item}' twice")
         judged[query][item] = grade
     return judged
@@ -68,7 +91,8 @@ def from_judgements(judged: Mapping[Any, Mapping[Any, float]], what: Any = "grad
     if not np.isfinite(values).all():
         bad = int(np.argmin(np.isfinite(values)))
         raise InputError(f"query '{cells[bad][0]}', item '{cells[bad][1]}' must be finite (got {values[bad]})")
-    return Triples([query for query, _, _ in cells], [item for _, item, _ in cells], values, what)
+    names = [str(query) for query in judged]
+    return Triples([query for query, _, _ in cells], [item for _, item, _ in cells], values, what, names)
 
 
 def to_relevance(triples: Triples, query_ids: Any = None, gallery_ids: Any = None) -> Relevance:
@@ -77,7 +101,7 @@ def to_relevance(triples: Triples, query_ids: Any = None, gallery_ids: Any = Non
         raise InputError("relevance needs grades (got scores)")
     _refuse_none(triples)
     judged = to_judgements(triples)
-    queries = natural(triples.queries) if query_ids is None else [str(q) for q in np.asarray(query_ids).tolist()]
+    queries = natural(triples.names) if query_ids is None else [str(q) for q in np.asarray(query_ids).tolist()]
     items = natural(triples.items) if gallery_ids is None else [str(i) for i in np.asarray(gallery_ids).tolist()]
     # Many collections mark "judged, and wrong" by a negative grade; it says what a grade of zero says.
     kept = {query: {item: max(grade, 0.0) for item, grade in found.items()} for query, found in judged.items()}
@@ -91,9 +115,10 @@ def from_relevance(relevance: Relevance, query_ids: Any = None, gallery_ids: Any
             f"lists of judgements cannot hold items to leave out (got {len(relevance.excluded_indices)}); "
             "write a folder, .npz or .safetensors"
         )
-    queries = _names(query_ids, relevance.shape[0])[relevance.rows]
+    names = _names(query_ids, relevance.shape[0])
     items = _names(gallery_ids, relevance.shape[1])[relevance.indices]
-    return Triples(queries.tolist(), items.tolist(), relevance.grades.astype(np.float64), "grades")
+    grades = relevance.grades.astype(np.float64)
+    return Triples(names[relevance.rows].tolist(), items.tolist(), grades, "grades", names.tolist())
 
 
 def _names(ids: Any, count: int) -> AnyArray:

@@ -136,6 +136,17 @@ def from_problem(problem: Problem, relevance: Relevance | None = None) -> Tables
     return tables
 
 
+def beside_scores(problem: Problem) -> list[str]:
+    """What a problem has that one matrix of scores cannot tell, in words; nothing when it is just a matrix."""
+    if isinstance(problem.scores, EmbeddingScores):
+        return ["embeddings in place of a matrix"]
+    if not problem.scores.complete:
+        return ["top-k lists in place of a matrix"]
+    sides = [f"{side}_{what}" for what in ("scores", "ids", "bank") for side in SIDES]
+    kept = [name for name in sides if getattr(problem, f"_{name}" if name.endswith("scores") else name) is not None]
+    return [*kept, *(f"the feature '{name}'" for name in problem.features)]
+
+
 def to_ranking(tables: Tables) -> Ranking:
     """The ranking that named arrays describe."""
     missing = [name for name in ("indices", "scores") if name not in tables]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rerankit.errors import FormatError
+
+BYTE_ORDER_MARK = "\ufeff"  # some programs begin a text file with it; `read_text` takes it away
 
 
 def read_text(path: Path) -> str:
@@ -41,16 +43,27 @@ def _pour(file: BinaryIO | gzip.GzipFile, pieces: Iterable[str]) -> None:
         text.writelines(pieces)
 
 
-def numbers(path: Path, texts: list[str], first_line: int = 1) -> NDArray[np.float64]:
-    """Texts as finite numbers; the error names the line of the first that is none."""
+def first_sentence(error: BaseException) -> str:
+    """What an error of another library says, without the advice that some of them go on with.
+
+    >>> first_sentence(ValueError("no end of file. Please report this.\\nStack: …"))
+    'no end of file'
+    """
+    line = (str(error).splitlines() or [""])[0].strip()
+    return line.split(". ")[0].rstrip(".") or type(error).__name__
+
+
+def numbers(path: Path, texts: list[str], lines: Sequence[int] | None = None) -> NDArray[np.float64]:
+    """Texts as finite numbers; the error names the line of the first that is none (`lines`: where each stands)."""
+    line = range(1, len(texts) + 1) if lines is None else lines
     try:
         values = np.fromiter(map(float, texts), np.float64, len(texts))
     except ValueError:
         bad = next(i for i, text in enumerate(texts) if not _is_number(text))
-        raise FormatError(f"{path}: line {first_line + bad}: '{texts[bad]}' is not a number") from None
+        raise FormatError(f"{path}: line {line[bad]}: '{texts[bad]}' is not a number") from None
     if not np.isfinite(values).all():
         bad = int(np.argmin(np.isfinite(values)))
-        raise FormatError(f"{path}: line {first_line + bad}: '{texts[bad]}' must be finite")
+        raise FormatError(f"{path}: line {line[bad]}: '{texts[bad]}' must be finite")
     return values
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,12 +13,22 @@ from rerankit.formats.text import numbers, read_text, shortest, write_text
 TAG = "rerankit"
 
 
-class TrecRunFormat(Format):
+class TrecFormat(Format):
+    """What files of TREC have in common: blanks part the columns, so that ids are single words."""
+
+    holds: ClassVar[tuple[type, ...]] = (Triples,)
+
+    def check_ids(self, path: Path, ids: Iterable[str]) -> None:
+        """Refuse the first id that is no single word."""
+        for text in ids:
+            _word(path, text)
+
+
+class TrecRunFormat(TrecFormat):
     """A run: one line for each retrieved item. The order comes from the scores, as in trec_eval."""
 
     name: ClassVar[str] = "trec-run"
     suffixes: ClassVar[tuple[str, ...]] = (".run", ".trec", ".run.gz", ".trec.gz")
-    holds: ClassVar[tuple[type, ...]] = (Triples,)
     description: ClassVar[str] = "a run: query Q0 item rank score tag"
 
     def read(self, path: Path) -> Triples:
@@ -32,12 +42,11 @@ class TrecRunFormat(Format):
         write_text(path, _run_lines(path, content))
 
 
-class TrecQrelsFormat(Format):
+class TrecQrelsFormat(TrecFormat):
     """Judgements: one line for each judged item."""
 
     name: ClassVar[str] = "trec-qrels"
     suffixes: ClassVar[tuple[str, ...]] = (".qrels", ".qrel", ".qrels.gz", ".qrel.gz")
-    holds: ClassVar[tuple[type, ...]] = (Triples,)
     description: ClassVar[str] = "judgements: query 0 item grade"
 
     def read(self, path: Path) -> Triples:
@@ -52,12 +61,11 @@ class TrecQrelsFormat(Format):
         write_text(path, (f"{_word(path, q)} 0 {_word(path, i)} {shortest(v)}\n" for q, i, v in rows))
 
 
-class TrecTextFormat(Format):
+class TrecTextFormat(TrecFormat):
     """A `.txt` that is a run or judgements, told apart by the number of columns."""
 
     name: ClassVar[str] = "trec-text"
     suffixes: ClassVar[tuple[str, ...]] = (".txt", ".txt.gz")
-    holds: ClassVar[tuple[type, ...]] = (Triples,)
     description: ClassVar[str] = "a run (six columns) or judgements (four columns)"
 
     def read(self, path: Path) -> Triples:
