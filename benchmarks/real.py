@@ -214,7 +214,7 @@ def fitted(name: str, given: RealSet, validation: RealSet, folder: Path) -> dict
     made = rerankit.stage(name)
     if "bank" in made.parameters():
         made = made.clone(bank="queries")  # as in training, where there is no bank beside the problem
-    if hasattr(made, "reversed"):
+    if hasattr(made, "rerank_both"):  # one object for both directions
         made.fit(problem, relevance, validation=held)  # type: ignore[attr-defined]
         both = {ways[0]: made, ways[1]: made.reversed()}
     else:

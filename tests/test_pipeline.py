@@ -54,6 +54,16 @@ def test_stages_run_in_order_and_notes_say_so():
     assert len(result.notes["seconds"]) == 2
 
 
+def test_a_reversed_pipeline_turns_the_stages_that_have_sides():
+    made = stage("mutual-rank") >> stage("fuse", sources=["scores", stage("consensus")]).top(3)
+    turned = made.reversed()
+    assert repr(turned) == (
+        "Pipeline([stage('mutual-rank'), stage('fuse', sources=['scores', stage('consensus', voters='query')]).top(3)])"
+    )
+    assert turned.reversed() == made
+    assert turned.stages[0] is made.stages[0]
+
+
 def test_an_empty_pipeline_is_the_backbone():
     problem = Problem(distinct(5, 8))
     assert rerank(problem, Pipeline([])) == problem.ranking()

@@ -96,6 +96,14 @@ class Pipeline:
         """A new pipeline of clones of the stages with their weights, or of other `stages`."""
         return Pipeline([one.clone() for one in self.stages] if stages is None else stages)
 
+    def reversed(self) -> Pipeline:
+        """The pipeline for `problem.reversed()`: every stage turned around.
+
+        >>> Pipeline(["mutual-rank", "consensus"]).reversed()
+        Pipeline([stage('mutual-rank'), stage('consensus', voters='query')])
+        """
+        return Pipeline([one.reversed() for one in self.stages])
+
     def to_yaml(self) -> str:
         """The pipeline as YAML text."""
         from rerankit.yaml_files import to_yaml

@@ -36,6 +36,21 @@ class Counting(Stage):
         return -ranking.scores
 
 
+class Sided(Stage):
+    """Says which side it takes for the rows."""
+
+    name = "sided"
+
+    def __init__(self, rows: str = "images") -> None:
+        self.rows = rows
+
+    def reversed(self):  # type: ignore[no-untyped-def]
+        return self.clone(rows="texts" if self.rows == "images" else "images")
+
+    def rescore(self, problem, ranking):  # type: ignore[no-untyped-def]
+        return ranking.scores
+
+
 @pytest.fixture(autouse=True)
 def fresh() -> None:
     Counting.calls, Counting.broken = 0, False
@@ -78,6 +93,11 @@ def test_the_ceiling_is_the_best_order_of_the_candidates(small: Benchmark, score
     assert result.parts[1].ceiling["success@1"] == pytest.approx(np.mean(hit))
     deeper = bench(small, scores, "mutual-rank", k=7)[0]
     assert deeper.parts[1].ceiling["success@1"] == 1.0
+
+
+def test_stages_are_turned_around_with_the_matrix(small: Benchmark, scores: np.ndarray) -> None:
+    (result,) = bench(small, scores, Sided(), k=5)
+    assert [part.stages[0].stage for part in result.parts] == ["stage('sided')", "stage('sided', rows='texts')"]
 
 
 def test_results_survive_files(small: Benchmark, scores: np.ndarray, tmp_path: Path) -> None:

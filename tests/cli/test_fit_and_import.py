@@ -46,6 +46,22 @@ def test_fit_writes_a_stage_that_reranks(problem, tmp_path):
     assert (tmp_path / "run.trec").exists()
 
 
+def test_a_fitted_stage_in_the_other_direction(problem, tmp_path):
+    """`--reverse` turns the stage with the problem; `--set` changes the parameters of a saved stage."""
+    out, given = tmp_path / "fitted", rerankit.read(problem, "problem")
+    run("fit", "pillar-small", "--train", problem, "--out", out, *SIZES, *QUICK)
+    expected = rerankit.rerank(given.reversed(), rerankit.load(out).reversed())
+    run("rerank", problem, "--reverse", "--pipeline", out, "--out", tmp_path / "one.npz")
+    rerankit.write(tmp_path / "turned.npz", given.reversed())
+    told = ["--set", "direction=t2i", "--pipeline", out]
+    run("rerank", tmp_path / "turned.npz", *told, "--out", tmp_path / "two.npz")
+    for name in ("one", "two"):
+        assert rerankit.read(tmp_path / f"{name}.npz", "ranking") == expected
+    (rerankit.stage("mutual-rank") >> rerankit.load(out)).save(tmp_path / "both")
+    words = ["rerank", problem, "--pipeline", tmp_path / "both", "--set", "direction=t2i", "--out", tmp_path / "x.npz"]
+    assert "--set goes with a stage; a pipeline holds the parameters of its own" in run(*words, code=2)
+
+
 def test_fit_with_other_losses(problem, tmp_path):
     words = ["fit", "pillar-small", "--train", problem, "--out", tmp_path / "out", *SIZES, *QUICK]
     shown = run(*words, "--loss", "triplet=0", "--loss", "reconstruction=0.1", "--json")

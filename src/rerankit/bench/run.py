@@ -127,7 +127,8 @@ def _run(
 
 
 def run_part(benchmark: Benchmark, part: Part, problem: Problem, pipeline: Pipeline, k: int) -> PartRow:
-    """Figures of a part before, after each stage, and at best."""
+    """Figures of a part before, after each stage, and at best; `pipeline` is the one for the matrix as it is."""
+    pipeline = pipeline.reversed() if part.reverse else pipeline
     ranking = problem.ranking(min(k, problem.shape[1]))
     tail = problem.scores if problem.scores.complete else None
     metrics = benchmark.metrics(part)

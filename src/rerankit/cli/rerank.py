@@ -34,7 +34,7 @@ def rerank(
     check_target(out, "out", force=force)
     check_writable(out, "ranking")  # before the work, not after it
     given = read(problem, "problem")
-    given = given.reversed() if reverse else given
+    given, steps = (given.reversed(), steps.reversed()) if reverse else (given, steps)
     steps.check(given)
     first = given.ranking(k or None)
     check_names(out, first)
@@ -51,9 +51,10 @@ def _pipeline(name: str | None, settings: list[str], path: Path | None) -> Any:
     if path is None:
         assert name is not None
         return Pipeline([stage(name, **parameters(settings))])
-    if settings:
-        raise errors.InputError("--set goes with --stage; a pipeline file holds its own parameters")
-    return Pipeline([load(path)]) if path.is_dir() else Pipeline.from_yaml(path)
+    found = load(path) if path.is_dir() else Pipeline.from_yaml(path)
+    if settings and isinstance(found, Pipeline):
+        raise errors.InputError("--set goes with a stage; a pipeline holds the parameters of its own")
+    return Pipeline([found.clone(**parameters(settings)) if settings else found])
 
 
 def parameters(settings: list[str]) -> dict[str, Any]:

@@ -65,6 +65,18 @@ class Stage:
         """One line for each need the problem does not meet, saying how to provide it."""
         return unmet(self, problem)
 
+    def reversed(self: S) -> S:
+        """The stage for `problem.reversed()`, with the same weights: this one, unless it, or a stage among its
+        parameters, takes the two sides for different things (pictures and their captions, say).
+
+        >>> stage("consensus").reversed()
+        stage('consensus', voters='query')
+        """
+        params = self.get_params()
+        turned = {name: _turned(value) for name, value in params.items()}
+        changes = {name: value for name, value in turned.items() if value is not params[name]}
+        return self.clone(**changes) if changes else self
+
     def top(self, k: int) -> Top:
         """This stage for the first k candidates only; the rest keep their order behind them."""
         return Top(self, k)
@@ -221,6 +233,17 @@ def stage(name: str, **params: Any) -> Stage:
 def stages_available() -> list[str]:
     """Names of all registered stages, sorted."""
     return list(manager().stages)
+
+
+def _turned(value: Any) -> Any:
+    """A parameter for the reversed problem: stages in it are reversed, and it is the same object when none changes."""
+    if isinstance(value, Stage):
+        return value.reversed()
+    if not isinstance(value, list | tuple):
+        return value
+    turned = [_turned(item) for item in value]
+    same = all(new is old for new, old in zip(turned, value, strict=True))
+    return value if same else type(value)(turned)
 
 
 def same(one: Any, other: Any) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from scipy import sparse
 
@@ -16,6 +18,8 @@ from rerankit.stages._cells import Cells
 from rerankit.stages._mixing import vectors_of
 from rerankit.stages.base import Stage
 from rerankit.stages.dba import others_nearest
+
+C = TypeVar("C", bound="Consensus")
 
 
 class Consensus(Stage):
@@ -61,6 +65,10 @@ class Consensus(Stage):
         self.likeness = checks.number("likeness", likeness, least=0)
         self.rounds = checks.integer("rounds", rounds, least=1)
         self.depth = checks.integer("depth", depth, least=1)
+
+    def reversed(self: C) -> C:
+        """The stage for the reversed problem, where the same items vote."""
+        return self.clone(voters="query" if self.voters == "gallery" else "gallery")
 
     @property
     def needs(self) -> tuple[str, ...]:
