@@ -154,6 +154,7 @@ def main() -> None:
         "query-major": (case.query_major, given.slow_pairs),
         "candidate-major": (case.candidate_major("float32"), given.queries),
         "candidate-major bf16": (case.candidate_major("bf16"), given.queries),
+        "candidate-major fp16": (case.candidate_major("fp16"), given.queries),
         "candidate-major int8": (case.candidate_major("int8"), given.queries),
     }
     exact = case.query_major(range(min(AGREEING, given.queries)))

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from rerankit import settings
 from rerankit.errors import InputError
 from rerankit.stages.triplet.features import ArrayTokens, ImageTokens, Rows, TokenCache, fingerprint
 from rerankit.stages.triplet.images import DEVIATION, MEAN, ImageTransform, checksum, open_image
@@ -95,21 +96,55 @@ def test_cache_is_bounded_and_forgets_what_was_read_longest_ago(cache):
     assert cache.get("0059") is not None
 
 
-def test_pictures_are_encoded_once(cache, tmp_path):
+def shades():
+    """Two grey pictures, and three rows of which two are the same object."""
+    dark, light = (np.full((4, 4, 3), shade, np.uint8) for shade in (0, 50))
+    return [dark, light, light]
+
+
+def counting(pictures, **options):
+    """A source of the pixels themselves, and how many pictures each call encoded."""
     calls = []
 
     def encode(pixels):
         calls.append(len(pixels))
         return pixels.flatten(2).transpose(1, 2)
 
-    pictures = [np.full((4, 4, 3), shade, np.uint8) for shade in (0, 50, 50)]
-    source = ImageTokens(pictures, encode, ImageTransform(2), kind="candidate image", cache=cache)
+    return ImageTokens(pictures, encode, ImageTransform(2), kind="candidate image", **options), calls
+
+
+def test_pictures_are_encoded_once(cache):
+    source, calls = counting(shades(), cache=cache)
     first = source.tokens(np.array([0, 1, 2]))
-    again = source.tokens(np.array([2, 0]))
-    assert calls == [3]
-    torch.testing.assert_close(again, first[[2, 0]], rtol=0, atol=0)
-    uncached = ImageTokens(pictures, encode, ImageTransform(2), kind="candidate image")
+    assert calls == [2]
+    again, none = counting([np.array(picture) for picture in shades()], cache=cache)
+    torch.testing.assert_close(again.tokens(np.array([2, 0])), first[[2, 0]], rtol=0, atol=0)
+    assert none == []
+    uncached, _ = counting(shades())
     torch.testing.assert_close(uncached.tokens(np.array([0, 1, 2])), first, rtol=0, atol=0)
+
+
+def test_rows_of_one_picture_follow_each_other(tmp_path):
+    for name, shade in (("a", 0), ("b", 90)):
+        Image.new("RGB", (4, 4), (shade,) * 3).save(tmp_path / f"{name}.png")
+    paths = [tmp_path / "a.png", str(tmp_path / "b.png"), str(tmp_path / "a.png"), tmp_path / "b.png"]
+    source, calls = counting(paths, batch=1)
+    order = source.together(np.arange(4))
+    assert order.tolist() == [0, 2, 1, 3]
+    for row in order:
+        source.tokens(np.array([row]))
+    assert calls == [1, 1]
+    # A view of a gallery's pictures knows them by their rows; cut out of an array every row is another picture.
+    assert counting(Rows(np.stack(shades()), [2, 0, 2]))[0].together(np.arange(3)).tolist() == [0, 2, 1]
+    assert counting(np.stack(shades()))[0].together(np.array([2, 1])).tolist() == [0, 1]
+
+
+def test_little_memory_keeps_only_the_latest_picture():
+    with settings.using(memory_budget=1):
+        source, calls = counting(shades())
+    for row in (0, 1, 2, 0):
+        source.tokens(np.array([row]))
+    assert calls == [1, 1, 1]
 
 
 def test_checksum_is_of_the_content(tmp_path):

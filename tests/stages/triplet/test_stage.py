@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 
@@ -198,15 +199,13 @@ WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "it", "make", "move", "re
 @pytest.fixture
 def pictured(tmp_path):
     """A stage with an image encoder, and a problem of 3 queries over 5 picture files."""
-    from PIL import Image
-
     torch.manual_seed(0)
     stage = Triplet(device="cpu").with_bundle(Bundle(Filter(TINY), DualEncoder(TINY), WORDS))
     rng = np.random.default_rng(0)
     paths = []
     for number in range(5):
         paths.append(tmp_path / f"{number}.png")
-        Image.fromarray(rng.integers(0, 255, (20, 24, 3), np.uint8)).save(paths[-1])
+        PIL.Image.fromarray(rng.integers(0, 255, (20, 24, 3), np.uint8)).save(paths[-1])
     features = {"text": ["make it red", "move it", "red"], "reference_images": paths[:3], "candidate_images": paths}
     return stage, Problem(rng.random((3, 5)), features=features), paths
 
@@ -218,6 +217,31 @@ def test_pictures_with_and_without_a_cache(pictured, tmp_path):
         cached = stage.clone(cache=str(tmp_path / "cache")).rerank(problem, problem.ranking())
         np.testing.assert_allclose(cached.scores, plain.scores, rtol=0, atol=1e-5)
     assert len(list((tmp_path / "cache").glob("*/??/*.safetensors"))) == 5
+
+
+def test_a_reference_of_several_queries_is_encoded_once(pictured):
+    stage, _, paths = pictured
+    asked = [paths[row] for row in (0, 3, 0, 3, 3, 0)]
+    features = {
+        "text": Feature(["make it red", "move it", "red", "it", "red", "move"], "query"),
+        "reference_images": Feature(asked, "query"),
+        "candidate_images": Feature(paths, "gallery"),
+    }
+    shared = Problem(np.zeros((6, 5)), features=features)
+    copies = [np.asarray(PIL.Image.open(path)) for path in asked]
+    alone = shared.with_features(reference_images=Feature(copies, "query"))
+    encoded = []
+    stage = stage.clone(image_batch=2)
+    stage.bundle.reference_encoder.register_forward_pre_hook(
+        lambda _, __, given: encoded.append(len(given["pixel_values"])), with_kwargs=True
+    )
+    out = stage.rerank(shared, shared.ranking())
+    assert sum(encoded) == 2 + 5
+    encoded.clear()
+    apart = stage.rerank(alone, alone.ranking())
+    assert sum(encoded) == 6 + 5
+    np.testing.assert_array_equal(out.indices, apart.indices)
+    np.testing.assert_allclose(out.scores, apart.scores, rtol=0, atol=1e-5)
 
 
 def test_an_unreadable_picture_stops_before_scoring_or_is_skipped(pictured, monkeypatch):

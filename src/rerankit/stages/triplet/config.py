@@ -49,6 +49,11 @@ class TripletConfig:
         """Tokens of one picture: its patches and the class token."""
         return (self.image_size // self.patch_size) ** 2 + 1
 
+    @property
+    def patch_norm(self) -> float:
+        """Length of a patch of pixels of variance 1."""
+        return float(3**0.5 * self.patch_size)
+
     @staticmethod
     def spread(width: int) -> float:
         """Standard deviation of random weights: the published 0.02 at 768 channels, more for narrow networks."""

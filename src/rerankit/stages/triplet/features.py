@@ -6,7 +6,8 @@ import hashlib
 import os
 import warnings
 import zlib
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from rerankit import settings
 from rerankit.errors import FormatError, InputError, rule
 from rerankit.files import atomic
 from rerankit.settings import parse_bytes
@@ -135,6 +137,10 @@ class ArrayTokens:
                 self._missing[row] = one is None or bool(np.isnan(float(one[0][0])))
         return np.array([self._missing[row] for row in rows.tolist()], bool)
 
+    def together(self, rows: IntArray) -> IntArray:
+        """Places of `rows` in their order: no row is dearer than another."""
+        return np.arange(len(rows))
+
     def tokens(self, rows: IntArray) -> Tensor:
         """(len(rows), P, width) float32."""
         if isinstance(self.array, Tensor):
@@ -144,7 +150,11 @@ class ArrayTokens:
 
 
 class ImageTokens:
-    """Tokens of pictures, encoded when asked for and kept in a cache where there is one."""
+    """Tokens of pictures, encoded when asked for and kept in a cache where there is one.
+
+    A picture that several rows name (the same path, the same object) is encoded once for all of them, as far
+    as the latest pictures fit into a part of the memory budget; `together` puts such rows beside each other.
+    """
 
     def __init__(
         self,
@@ -159,27 +169,61 @@ class ImageTokens:
     ) -> None:
         self.images, self.encode, self.transform = images, encode, transform
         self.kind, self.cache, self.batch, self.on_error = kind, cache, batch, on_error
-        self._readable: dict[int, bool] = {}
-        self.errors: list[str] = []
+        self._readable: dict[Hashable, bool] = {}
+        self._latest: OrderedDict[Hashable, NDArray[np.float16]] = OrderedDict()
+        self._room = settings.memory_budget() // 4
+
+    def together(self, rows: IntArray) -> IntArray:
+        """Places of `rows` in an order in which the rows of one picture follow each other."""
+        first: dict[Hashable, int] = {}
+        groups = [first.setdefault(self._name(row), place) for place, row in enumerate(rows.tolist())]
+        return np.argsort(groups, kind="stable").astype(np.int64)
+
+    def _name(self, row: int) -> Hashable:
+        """What the rows of one picture have in common: its path, or that it is the same object."""
+        if isinstance(self.images, Rows):
+            return int(self.images.rows[row])
+        given = self.images[row]
+        if isinstance(given, (str, os.PathLike)):
+            return os.fspath(given)
+        # A row cut out of an array is a new object every time.
+        return ("object", id(given)) if isinstance(self.images, (list, tuple)) else row
 
     def missing(self, rows: IntArray) -> NDArray[np.bool_]:
         """Which rows cannot be read; unless `on_error` is "skip", one that cannot is an error."""
-        new = [row for row in np.unique(rows).tolist() if row not in self._readable]
-        self._readable.update(dict.fromkeys(new, True))
-        for row, error in unreadable(self.images, new, self.kind):
+        names = {row: self._name(row) for row in np.unique(rows).tolist()}
+        new = {name: row for row, name in reversed(names.items()) if name not in self._readable}
+        broken = {}
+        for row, error in unreadable(self.images, sorted(new.values()), self.kind):
             if self.on_error != "skip":
-                self._readable.clear()
                 raise error
-            self._readable[row] = False
-            self.errors.append(str(error))
-        return np.array([not self._readable[row] for row in rows.tolist()], bool)
+            broken[names[row]] = error
+        self._readable |= {name: name not in broken for name in new}
+        return np.array([not self._readable[names[row]] for row in rows.tolist()], bool)
 
     def tokens(self, rows: IntArray) -> Tensor:
         """(len(rows), P, width) float32."""
-        return torch.cat([self._some(rows[at : at + self.batch]) for at in range(0, len(rows), self.batch)])
+        names = [self._name(row) for row in rows.tolist()]
+        found = {name: self._latest[name] for name in names if name in self._latest}
+        new = {name: row for name, row in zip(names, rows.tolist(), strict=True) if name not in found}
+        waiting = list(new.items())
+        for at in range(0, len(waiting), self.batch):
+            some = waiting[at : at + self.batch]
+            found |= zip((name for name, _ in some), self._some([row for _, row in some]), strict=True)
+        self._keep(found)
+        return torch.from_numpy(np.stack([found[name] for name in names]).astype(np.float32))
 
-    def _some(self, rows: IntArray) -> Tensor:
-        keys = [checksum(self.images[row]) if self.cache else "" for row in rows.tolist()]
+    def _keep(self, found: dict[Hashable, NDArray[np.float16]]) -> None:
+        """Remember what was just asked for, and forget the oldest beyond the room there is."""
+        for name, tokens in found.items():
+            self._latest[name] = tokens
+            self._latest.move_to_end(name)
+        size = next(iter(found.values())).nbytes if found else 1
+        while len(self._latest) > max(1, self._room // size):
+            self._latest.popitem(last=False)
+
+    def _some(self, rows: list[int]) -> list[NDArray[np.float16]]:
+        keys = [checksum(self.images[row]) if self.cache else "" for row in rows]
         kept: list[Any] = [self.cache.get(key) if self.cache else None for key in keys]
         new = [place for place, tokens in enumerate(kept) if tokens is None]
         if new:
@@ -190,7 +234,7 @@ class ImageTokens:
                 kept[place] = tokens.numpy().astype(np.float16)
                 if self.cache:
                     self.cache.put(keys[place], kept[place])
-        return torch.from_numpy(np.stack(kept).astype(np.float32))
+        return kept
 
 
 class Rows:

@@ -12,31 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rerankit.extras import require
+from rerankit.stages.triplet.blip import text_model, vision_model
 from rerankit.stages.triplet.config import TripletConfig
-from rerankit.stages.triplet.vision import vision_model
-
-
-def text_model(config: TripletConfig) -> nn.Module:
-    """A randomly initialised `BlipTextModel` of these sizes, without pooling."""
-    blip = require("transformers", extra="triplet", purpose="stage 'triplet'")
-    sizes = blip.BlipTextConfig(
-        vocab_size=config.vocabulary,
-        hidden_size=config.hidden,
-        encoder_hidden_size=config.width,
-        intermediate_size=config.intermediate,
-        num_hidden_layers=config.layers,
-        num_attention_heads=config.heads,
-        max_position_embeddings=config.positions,
-        layer_norm_eps=config.norm_eps,
-        hidden_dropout_prob=config.dropout,
-        initializer_range=config.spread(config.hidden),
-        attention_probs_dropout_prob=config.dropout,
-        # Only generation reads these; out of range they would be warned about for a small vocabulary.
-        bos_token_id=config.vocabulary - 2,
-        sep_token_id=min(102, config.vocabulary - 1),
-    )
-    return cast(nn.Module, blip.BlipTextModel(sizes, add_pooling_layer=False))
 
 
 class Filter(nn.Module):

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rerankit.stages.triplet.blip import vision_model
 from rerankit.stages.triplet.config import TripletConfig
-from rerankit.stages.triplet.vision import vision_model
 
 Streams = tuple[Tensor, Tensor]
 

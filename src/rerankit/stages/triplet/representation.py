@@ -43,7 +43,7 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 
-def image_source(problem: Problem, side: str, bundle: Bundle, reading: Reading) -> TokenSource:
+def image_source(problem: Problem, side: str, bundle: Bundle, reading: Reading) -> ArrayTokens | ImageTokens:
     """Tokens of "reference" or "candidate" pictures."""
     features = problem.features
     encoder = bundle.reference_encoder if side == "reference" else bundle.candidate_encoder
@@ -124,12 +124,18 @@ def read_queries(problem: Problem, bundle: Bundle, reading: Reading) -> Queries:
         nothing = torch.zeros(0, bundle.filter.config.hidden), torch.zeros(0, dtype=torch.long)
         return Queries(rows, QueryStates(*nothing, rows), skipped)
     ids, mask = token_ids(problem, bundle, reading, rows)
-    states = [
-        query_states(bundle.filter, ids[at], mask[at], source.tokens(rows[at]))
-        for at in track(_batches(len(rows), reading.image_batch), "reading queries beside their references")
-    ]
     exists = mask.bool()
-    return Queries(rows, QueryStates(torch.cat(states), ids[exists], exists.sum(1).numpy()), skipped)
+    lengths = exists.sum(1)
+    states = torch.empty(int(lengths.sum()), bundle.filter.config.hidden)
+    places = torch.split(states, lengths.tolist())
+    # Queries of one reference come together, so that it is encoded once for all of them.
+    order = torch.from_numpy(source.together(rows))
+    for at in track(_batches(len(rows), reading.image_batch), "reading queries beside their references"):
+        some = order[at]
+        read = query_states(bundle.filter, ids[some], mask[some], source.tokens(rows[some.numpy()])).cpu()
+        for place, state in zip(some.tolist(), torch.split(read, lengths[some].tolist()), strict=True):
+            places[place].copy_(state)
+    return Queries(rows, QueryStates(states, ids[exists], lengths.numpy()), skipped)
 
 
 def query_states(network: Filter, ids: Tensor, mask: Tensor, reference: Tensor) -> Tensor:
