@@ -97,8 +97,10 @@ def show(title: str, rows: dict[str, dict[str, Any]]) -> None:
     Console(width=160).print(table)
 
 
-def final(folder: Path, name: str, params: dict[str, Any], training: dict[str, Any]) -> dict[str, Any]:
-    """Fit with every seed on train, choose on val, and measure everywhere, once."""
+def final(
+    folder: Path, name: str, params: dict[str, Any], training: dict[str, Any], save: Path | None = None
+) -> dict[str, Any]:
+    """Fit with every seed on train, choose on val, and measure everywhere, once; fitted stages go to `save`/SEED."""
     train, validation = captions(folder, "train"), captions(folder, "val")
     places = {"test": captions(folder, "test"), "clip500": clip(folder), "control": clip(folder, "control_")}
     runs: dict[str, list[dict[str, np.ndarray]]] = {place: [] for place in places}
@@ -107,6 +109,8 @@ def final(folder: Path, name: str, params: dict[str, Any], training: dict[str, A
         stage: Any = rerankit.stage(name, **params)
         settings = replace(stage.training_settings(), seed=seed, **training)
         stage.fit(*train, validation=validation, settings=settings)
+        if save:
+            stage.save(save / str(seed))
         Console().print(f"seed {seed}: {time.perf_counter() - start:.0f} s, best step {stage.history.best_step}")
         for place, (problem, relevance) in places.items():
             runs[place].append(hits(stage.rerank_both(problem), relevance))
@@ -171,14 +175,15 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--only", action="append", default=[], help="a row of the ablation; may be repeated")
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
+    parser.add_argument("--save", type=Path, help="save the fitted stage of every seed under this folder")
     given = parser.parse_args()
     if given.what == "ablation":
         results = ablation(given.data, given.only)
     elif given.what == "final":
-        results = final(given.data, "pillar-plus", {}, {})
+        results = final(given.data, "pillar-plus", {}, {}, given.save)
     else:
         sizes = {"width": 256, "heads": 8}
-        results = final(given.data, "pillar", sizes, {"epochs": 8, "validate_every": None})
+        results = final(given.data, "pillar", sizes, {"epochs": 8, "validate_every": None}, given.save)
     if given.out:
         given.out.parent.mkdir(parents=True, exist_ok=True)
         given.out.write_text(json.dumps(results, indent=1) + "\n")
