@@ -105,7 +105,10 @@ class RealSet:
 
 def two_sided(name: str, title: str, owner: np.ndarray, images: int) -> Benchmark:
     relevance = Relevance.from_labels(np.arange(images), owner)
-    parts = (Part("image-to-text", relevance), Part("text-to-image", relevance.reversed(), reverse=True))
+    parts = (
+        Part("image-to-text", relevance),
+        Part("text-to-image", relevance.reversed(), reverse=True, together=owner.tolist()),
+    )
     return Arrays(name, title, parts, (images, len(owner))).read(Path())
 
 

@@ -106,7 +106,7 @@ def test_results_survive_files(small: Benchmark, scores: np.ndarray, tmp_path: P
     assert path.name.startswith("flickr30k__scores__turned__")
     again = Result.read(path)
     assert again.to_dict() == result.to_dict()
-    assert json.loads(path.read_text())["version"] == 1
+    assert json.loads(path.read_text())["version"] == 2
 
 
 def test_a_finished_run_is_not_repeated_unless_asked(small: Benchmark, scores: np.ndarray, tmp_path: Path) -> None:
@@ -138,6 +138,18 @@ def test_an_interrupted_run_goes_on(small: Benchmark, scores: np.ndarray, tmp_pa
     )
 
 
+def test_captions_of_one_picture_are_resampled_together(small: Benchmark, scores: np.ndarray, tmp_path: Path) -> None:
+    bench(small, scores, Counting(), k=5, out=tmp_path)
+    again = Result.read(next(tmp_path.glob("*.json")))
+    assert again.part("image-to-text").together is None
+    assert again.part("text-to-image").together == tuple(np.repeat(np.arange(7), 3).tolist())
+    tables = compare_results([again], samples=200)
+    assert [table.groups for table in tables.values()] == [None, 7]
+    apart = compare_results([again], samples=200, independent=True)["text-to-image"]
+    assert apart.groups is None
+    assert apart.cells != tables["text-to-image"].cells
+
+
 def test_a_damaged_partial_file_is_started_anew(small: Benchmark, scores: np.ndarray, tmp_path: Path) -> None:
     bench(small, scores, Counting(), k=5, out=tmp_path)
     (path,) = tmp_path.glob("*.json")
@@ -153,13 +165,15 @@ def test_old_results_stay_readable() -> None:
     assert result.version == 1
     assert result.parts[0].last["success@1"] == pytest.approx(result.summary["last"]["image-to-text/success@1"])
     assert table([result]).splitlines()[0].startswith("scores")
+    assert result.parts[0].together is None
+    assert compare_results([result], samples=200)[result.parts[0].name].groups is None
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("{", "not a JSON file"),
-        ("[]", "must be a result of version 1 to 1 \\(got version None\\)"),
+        ("[]", "must be a result of version 1 to 2 \\(got version None\\)"),
         ('{"version": 99}', "got version 99"),
         ('{"version": 1}', "not a complete result"),
     ],

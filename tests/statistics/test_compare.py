@@ -106,6 +106,35 @@ def test_skipped_queries_do_not_count() -> None:
     assert table.cells[0].value == 1.0
 
 
+def test_groups() -> None:
+    made = systems()
+    doubled = {
+        name: evaluate(
+            np.repeat(np.eye(4)[(found.per_query["success@1"] == 0).astype(int)], 2, axis=0), [[0]] * 160, ["success@1"]
+        )
+        for name, found in made.items()
+    }
+    labels = np.repeat([f"picture {row}" for row in range(80)], 2)
+    together, apart = compare(doubled, groups=labels), compare(doubled)
+    once = compare(made, metrics=["success@1"])
+    assert together.groups == 80
+    assert "160 queries in 80 groups, each drawn as a whole; " in repr(together)
+    for name in made:
+        mine, theirs, naive = (table.cell(name, "success@1") for table in (together, once, apart))
+        assert mine.interval == theirs.interval
+        assert mine.difference_interval == theirs.difference_interval
+        assert mine.interval[1] - mine.interval[0] > naive.interval[1] - naive.interval[0]
+    assert compare(made, groups=range(80)).groups is None
+    with pytest.raises(InputError, match="'groups' must have one label for each of the 80 queries"):
+        compare(made, groups=[1, 2])
+
+
+def test_groups_of_queries_that_are_skipped_do_not_count() -> None:
+    one = evaluate(np.eye(4), [[0], [], [2], [3]], ["success@1"], empty="skip")
+    assert compare({"one": one}, samples=200, groups=["a", "a", "b", "b"]).groups == 2
+    assert compare({"one": one}, samples=200, groups=["a", "a", "b", "c"]).groups is None
+
+
 def test_speed_on_coco_sized_results() -> None:
     rng = np.random.default_rng(0)
     scores = rng.random((25_000, 10), dtype=np.float32)

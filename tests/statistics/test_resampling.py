@@ -10,25 +10,100 @@ from rerankit.statistics import bootstrap, holm, paired_bootstrap, randomisation
 
 
 def test_the_two_ways_of_drawing_agree() -> None:
-    from rerankit.statistics import resampling
-
     rng = np.random.default_rng(0)
-    few = rng.integers(0, 2, 400).astype(float)  # drawn as counts
-    many = few + 1e-9 * rng.random(400)  # drawn as queries
-    for summary in ("mean",):
-        np.testing.assert_allclose(bootstrap(few, summary=summary), bootstrap(many, summary=summary), atol=0.01)
+    few = rng.integers(0, 2, 400).astype(float)  # drawn as kinds of groups
+    many = few + 1e-9 * rng.random(400)  # drawn as groups
+    np.testing.assert_allclose(bootstrap(few), bootstrap(many), atol=0.01)
+    assert randomisation(few, few[::-1]) == pytest.approx(randomisation(many, many[::-1]), abs=0.02)
     ranks = rng.integers(1, 30, 400).astype(float)
-    few_medians = resampling.resampled(ranks, "median", 2000, 0)
-    many_medians = resampling.resampled(ranks + 1e-9 * rng.random(400), "median", 2000, 0)
-    np.testing.assert_allclose(few_medians.mean(), many_medians.mean(), atol=0.1)
+    np.testing.assert_allclose(
+        bootstrap(ranks, summary="median"),
+        bootstrap(ranks + 1e-9 * rng.random(400), summary="median"),
+        atol=1,
+    )
 
 
-def test_medians_of_counts_are_medians() -> None:
-    from rerankit.statistics.resampling import _median_of_counts
+def naive(values: np.ndarray, labels: np.ndarray, summary: str, samples: int, other: np.ndarray | None = None):  # type: ignore[no-untyped-def]
+    """Draws groups one by one and puts their queries together."""
+    rng = np.random.default_rng(99)
+    reduce = np.mean if summary == "mean" else np.median
+    names = np.unique(labels)
+    drawn = []
+    for _ in range(samples):
+        rows = np.concatenate([np.flatnonzero(labels == name) for name in rng.choice(names, len(names))])
+        drawn.append(reduce(values[rows]) - (0 if other is None else reduce(other[rows])))
+    return np.array(drawn)
 
-    distinct, counts = np.array([1.0, 4.0, 9.0]), np.array([[1, 2, 1], [2, 0, 2], [0, 0, 4], [3, 1, 0]])
-    wanted = [np.median(np.repeat(distinct, row)) for row in counts]
-    assert _median_of_counts(distinct, counts, 4).tolist() == wanted
+
+@pytest.mark.parametrize("summary", ["mean", "median"])
+@pytest.mark.parametrize("kind", ["few values", "many values"])
+def test_groups_are_drawn_as_a_naive_loop_draws_them(summary: str, kind: str) -> None:
+    rng = np.random.default_rng(7)
+    labels = np.repeat(np.arange(40), rng.integers(1, 6, 40))
+    rng.shuffle(labels)
+    base = rng.integers(0, 3, 40)[labels] + rng.integers(0, 2, len(labels))
+    one = base + (0.0 if kind == "few values" else rng.random(len(labels)))
+    two = one + rng.random(len(labels)) - 0.3
+    plan = {"summary": summary, "samples": 4000, "groups": labels}
+    wanted = np.quantile(naive(one, labels, summary, 4000), [0.025, 0.975])
+    np.testing.assert_allclose(bootstrap(one, **plan), wanted, atol=0.12)
+    between = np.quantile(naive(two, labels, summary, 4000, one), [0.025, 0.975])
+    np.testing.assert_allclose(paired_bootstrap(one, two, **plan)[:2], between, atol=0.1)
+
+
+@pytest.mark.parametrize("summary", ["mean", "median"])
+def test_groups_are_swapped_as_a_naive_loop_swaps_them(summary: str) -> None:
+    rng = np.random.default_rng(8)
+    labels = np.repeat(np.arange(12), 4)
+    one = rng.integers(1, 9, 48).astype(float)
+    two = one + rng.integers(-1, 3, 12)[labels]
+    reduce = np.mean if summary == "mean" else np.median
+    observed = abs(reduce(two) - reduce(one))
+    hits = 0
+    for signs in product([False, True], repeat=12):
+        swap = np.array(signs)[labels]
+        hits += abs(reduce(np.where(swap, one, two)) - reduce(np.where(swap, two, one))) >= observed - 1e-12
+    found = randomisation(one, two, summary=summary, samples=20_000, groups=labels)
+    assert found == pytest.approx(hits / 2**12, abs=0.02)
+
+
+@pytest.mark.parametrize("summary", ["mean", "median"])
+def test_queries_given_twice_do_not_narrow_the_interval(summary: str) -> None:
+    rng = np.random.default_rng(9)
+    one, two = rng.integers(1, 20, (2, 60)).astype(float)
+    names = np.arange(60)
+    five = [np.repeat(each, 5) for each in (one, two, names)]
+    plan = {"summary": summary, "seed": 3}
+    assert bootstrap(five[0], groups=five[2], **plan) == bootstrap(one, **plan)
+    assert paired_bootstrap(*five[:2], groups=five[2], **plan) == paired_bootstrap(one, two, **plan)
+    assert randomisation(*five[:2], groups=five[2], **plan) == pytest.approx(randomisation(one, two, **plan), abs=1e-9)
+    low, high = bootstrap(five[0], **plan)  # taken as 300 queries they look like more than they are
+    wide = bootstrap(one, **plan)
+    assert high - low < 0.75 * (wide[1] - wide[0])
+    assert student_t(*five[:2], groups=five[2]) == pytest.approx(student_t(one, two))
+    assert student_t(*five[:2]) < student_t(one, two)
+
+
+def test_under_no_difference_groups_keep_the_promised_rate() -> None:
+    rng = np.random.default_rng(10)
+    labels = np.repeat(np.arange(30), 5)
+    found = []
+    for seed in range(200):  # what a picture gains is the same for all its captions, and nothing on average
+        gain = rng.normal(size=30)[labels] + 0.1 * rng.normal(size=150)
+        zero = np.zeros(150)
+        found.append([randomisation(zero, gain, samples=300, seed=seed, groups=g) < 0.05 for g in (labels, None)])
+    together, apart = np.mean(found, axis=0)
+    assert together <= 0.09
+    assert apart > 0.2
+
+
+def test_a_median_far_from_the_middle_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rerankit.statistics import draws
+
+    values = np.random.default_rng(11).random(300)
+    wanted = bootstrap(values, summary="median")
+    monkeypatch.setattr(draws, "_SIGMAS", 0.5)  # a window that many samples leave
+    assert bootstrap(values, summary="median") == wanted
 
 
 def test_intervals_cover() -> None:
@@ -101,6 +176,8 @@ def test_the_seed_decides() -> None:
         (lambda: bootstrap([np.nan]), "'values' must be one finite value"),
         (lambda: bootstrap([1.0], level=1.0), "'level' must lie between 0 and 1"),
         (lambda: bootstrap([1.0], samples=5), "'samples' must be at least 100"),
+        (lambda: bootstrap([1.0, 2.0], groups=[1]), "'groups' must have one label for each of the 2 queries"),
+        (lambda: bootstrap([1.0, 2.0], groups=[1, 1]), "'groups' must hold at least two groups"),
         (lambda: randomisation([1.0], [1.0, 2.0]), "'second' must have a value for each of the 1 queries"),
     ],
 )

@@ -20,12 +20,15 @@ def compare_results(
     metrics: Sequence[str] | None = None,
     parts: Sequence[str] | None = None,
     allow_other_candidates: bool = False,
+    independent: bool = False,
     **options: Any,
 ) -> dict[str, Comparison]:
     """One table per part: the first stage (the baseline unless one is named) and every pipeline.
 
     All results must be of one task, on the same data, and with the same scores from the same candidates.
-    Results of several score sets have the set's label in front, each with its own first stage.
+    Results of several score sets have the set's label in front, each with its own first stage. Queries that depend
+    on each other by the task's account, such as the captions of one picture, are resampled together, unless
+    `independent` says to take every query on its own.
     """
     if not results:
         raise InputError("'results' must hold at least one result (got none)")
@@ -40,8 +43,16 @@ def compare_results(
         if not allow_other_candidates:
             _check_same_candidates(results, name)
         systems = _systems(results, name)
-        tables[name] = compare(systems, baseline=baseline or next(iter(systems)), metrics=metrics, **options)
+        groups = None if independent else _together(results, name)
+        tables[name] = compare(
+            systems, baseline=baseline or next(iter(systems)), metrics=metrics, groups=groups, **options
+        )
     return tables
+
+
+def _together(results: Sequence[Result], part: str) -> tuple[int, ...] | None:
+    known = (result.part(part).together for result in results)
+    return next((labels for labels in known if labels is not None), None)
 
 
 def _systems(results: Sequence[Result], part: str) -> dict[str, Evaluation]:

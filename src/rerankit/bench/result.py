@@ -13,7 +13,7 @@ from rerankit.errors import FormatError
 from rerankit.files import atomic
 from rerankit.metrics import Evaluation
 
-VERSION = 1
+VERSION = 2
 """The version of the files written; `from_dict` reads this one and all before it."""
 
 
@@ -50,6 +50,9 @@ class PartRow:
     ceiling: Evaluation
     """Figures of the best possible order of the K candidates."""
     stages: tuple[StageRow, ...]
+    together: tuple[int, ...] | None = None
+    """A number per query: queries with the same one depend on each other. None: every query is on its own, or the
+    file is of version 1, which did not say."""
 
     @property
     def last(self) -> Evaluation:
@@ -138,7 +141,7 @@ class Result:
 def part_to_dict(part: PartRow) -> dict[str, Any]:
     """A part as JSON takes it."""
     plain: dict[str, Any] = {
-        name: getattr(part, name) for name in ("name", "group", "queries", "gallery", "k", "candidates")
+        name: getattr(part, name) for name in ("name", "group", "queries", "gallery", "k", "candidates", "together")
     }
     stages = [
         {name: value for name, value in vars(row).items() if name != "evaluation"}
@@ -155,4 +158,7 @@ def part_from_dict(data: Mapping[str, Any]) -> PartRow:
         StageRow(**{**row, "evaluation": Evaluation.from_dict(row["evaluation"])}) for row in known.pop("stages")
     )
     first, ceiling = (Evaluation.from_dict(known.pop(name)) for name in ("first", "ceiling"))
-    return PartRow(**known, first=first, ceiling=ceiling, stages=stages)
+    together = known.pop("together", None)
+    return PartRow(
+        **known, first=first, ceiling=ceiling, stages=stages, together=None if together is None else tuple(together)
+    )

@@ -145,7 +145,16 @@ def run_part(benchmark: Benchmark, part: Part, problem: Problem, pipeline: Pipel
         rows.append(_row(one, problem, figures, cost))
     digest = hashlib.sha256(np.ascontiguousarray(ranking.indices).tobytes()).hexdigest()
     shape = problem.shape
-    return PartRow(part.name, part.group, shape[0], shape[1], ranking.shape[1], digest, first, best, tuple(rows))
+    sizes = (shape[0], shape[1], ranking.shape[1])
+    return PartRow(part.name, part.group, *sizes, digest, first, best, tuple(rows), _numbers(part))
+
+
+def _numbers(part: Part) -> tuple[int, ...] | None:
+    """Which queries of a part depend on each other, as numbers."""
+    if part.together is None:
+        return None
+    number: dict[Any, int] = {}
+    return tuple(number.setdefault(label, len(number)) for label in part.together)
 
 
 def _environment() -> dict[str, str]:

@@ -24,6 +24,9 @@ def compare(
     other_candidates: Annotated[
         bool, typer.Option("--other-candidates", help="Allow results that re-ranked different candidates.")
     ] = False,
+    independent: Annotated[
+        bool, typer.Option("--independent", help="Resample single queries, even those that depend on each other.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Compare results query by query: one table for each part of the task."""
@@ -37,6 +40,7 @@ def compare(
         metrics=metrics,
         parts=parts,
         allow_other_candidates=other_candidates,
+        independent=independent,
         test=test,
         samples=samples,
         level=level,

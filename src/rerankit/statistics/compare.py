@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from rerankit.errors import InputError, rule, unknown_name
 from rerankit.metrics import Evaluation, Measure, measure
+from rerankit.statistics.draws import Array
 from rerankit.statistics.resampling import (
-    Array,
     Summary,
     bootstrap,
     holm,
@@ -62,6 +62,8 @@ class Comparison:
     level: float
     queries: int
     cells: tuple[Cell, ...]
+    groups: int | None = None
+    """How many groups of queries were resampled as a whole; None: each query on its own."""
 
     def cell(self, system: str, metric: str) -> Cell:
         """One cell of the table."""
@@ -89,12 +91,15 @@ def compare(
     level: float = 0.95,
     samples: int = 10_000,
     seed: int = 0,
+    groups: Any = None,
 ) -> Comparison:
     """Compare systems that were evaluated on the same queries.
 
     Every figure has its bootstrap interval, every difference to the baseline (the first system by default) a
     paired bootstrap interval and a p-value of the chosen test. p-values are adjusted by Holm's method over the
     whole table; a mark says that the adjusted one is below 1 − level.
+    groups: one label per query; queries of one label, such as the captions of one picture, depend on each other
+    and are drawn and swapped together (None: every query is on its own).
 
     >>> import numpy as np
     >>> from rerankit import evaluate
@@ -113,8 +118,9 @@ def compare(
         raise rule("test", f"must be one of {', '.join(TESTS)}", test)
     _check_same_queries(systems, first)
     asked = [measure(name) for name in (metrics if metrics is not None else tuple(systems[first]))]
-    plan = {"level": level, "samples": samples, "seed": seed}
-    cells = [_cell(name, systems, first, each, test, plan) for name in names for each in asked]
+    labels = _counted(groups, systems[first])
+    plan = _Plan(test, level, {"samples": samples, "seed": seed, "groups": labels})
+    cells = [_cell(name, systems, first, each, plan) for name in names for each in asked]
     return Comparison(
         names,
         tuple(each.name for each in asked),
@@ -123,24 +129,29 @@ def compare(
         level,
         systems[first].queries,
         tuple(_adjusted(cells, asked, level)),
+        None if labels is None else len(set(labels)),
     )
 
 
-def _cell(
-    name: str, systems: Mapping[str, Evaluation], baseline: str, each: Measure, test: Test, plan: dict[str, Any]
-) -> Cell:
+class _Plan(NamedTuple):
+    test: Test
+    level: float
+    draws: dict[str, Any]
+
+
+def _cell(name: str, systems: Mapping[str, Evaluation], baseline: str, each: Measure, plan: _Plan) -> Cell:
     values = _values(systems[name], each, name)
     summary: Summary = each.metric.traits.summary
     figure = each.summary(values)
-    cell = Cell(name, each.name, figure, bootstrap(values, summary=summary, **plan))
+    cell = Cell(name, each.name, figure, bootstrap(values, summary=summary, level=plan.level, **plan.draws))
     if name == baseline:
         return cell
     other = _values(systems[baseline], each, baseline)
-    low, high, p = paired_bootstrap(other, values, summary=summary, **plan)
-    if test == "randomisation":
-        p = randomisation(other, values, summary=summary, samples=plan["samples"], seed=plan["seed"])
-    elif test == "student-t":
-        p = student_t(other, values)
+    low, high, p = paired_bootstrap(other, values, summary=summary, level=plan.level, **plan.draws)
+    if plan.test == "randomisation":
+        p = randomisation(other, values, summary=summary, **plan.draws)
+    elif plan.test == "student-t":
+        p = student_t(other, values, groups=plan.draws["groups"])
     return replace(
         cell,
         difference=figure - each.summary(other),
@@ -174,6 +185,18 @@ def _values(found: Evaluation, each: Measure, name: str) -> Array:
         raise InputError(f"system '{name}' was not evaluated on '{each.name}' (got {', '.join(found)})")
     values = np.asarray(found.per_query[each.name])
     return values[~np.isnan(values)]
+
+
+def _counted(groups: Any, found: Evaluation) -> list[Any] | None:
+    """The labels of the queries that count; None when no two of them share one."""
+    if groups is None:
+        return None
+    labels = groups.tolist() if isinstance(groups, np.ndarray) else list(groups)
+    if len(labels) != found.queries:
+        raise rule("groups", f"must have one label for each of the {found.queries} queries", f"{len(labels)} labels")
+    skipped = np.isnan(next(iter(found.per_query.values())))
+    kept = [label for label, out in zip(labels, skipped, strict=True) if not out]
+    return kept if len(set(kept)) < len(kept) else None
 
 
 def _check_same_queries(systems: Mapping[str, Evaluation], baseline: str) -> None:

@@ -36,8 +36,9 @@ def render(table: Comparison, style: str = "text") -> str:
 def caption(table: Comparison) -> str:
     """What the columns are."""
     percent = f"{100 * table.level:g}"
+    together = "" if table.groups is None else f" in {table.groups} groups, each drawn as a whole"
     return (
-        f"{table.queries} queries; intervals: {percent} %, bootstrap; p: {table.test} test against "
+        f"{table.queries} queries{together}; intervals: {percent} %, bootstrap; p: {table.test} test against "
         f"'{table.baseline}', Holm over {sum(c.p is not None for c in table.cells)} tests; + better, − worse "
         f"at {1 - table.level:.3g}."
     )

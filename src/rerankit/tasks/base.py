@@ -72,7 +72,9 @@ class Part:
 
     `relevance` is (queries, gallery) of the part itself, after `reverse` (the matrix is read transposed) and
     after `queries` and `gallery` (rows and columns of the matrix as it is then read; None: all of them).
-    Parts of one `group` are averaged in the summary, such as the folds of a cross-validation.
+    Parts of one `group` are averaged in the summary, such as the folds of a cross-validation. `together` has a label
+    for each query: those of one label depend on each other, such as the captions of one picture, and are resampled
+    as one (None: every query is on its own).
     """
 
     name: str
@@ -84,6 +86,7 @@ class Part:
     subset: Sequence[Sequence[int]] | None = None
     metrics: tuple[str, ...] | None = None
     group: str | None = None
+    together: Sequence[Any] | None = None
 
     @property
     def title(self) -> str:

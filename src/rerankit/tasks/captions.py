@@ -156,11 +156,12 @@ class CaptionTask(Task):
         (folder / f"{self.plain_split}_ids.txt").write_text("".join(f"{image}\n" for image, _ in test))
 
 
-def directions(relevance: Relevance) -> tuple[Part, ...]:
-    """Pictures looking for captions, and captions looking for pictures."""
+def directions(owner: IntArray, images: int) -> tuple[Part, ...]:
+    """Pictures looking for captions, and captions looking for pictures, those of one picture together."""
+    relevance = ownership(owner, images)
     return (
         Part("image-to-text", relevance, metrics=METRICS),
-        Part("text-to-image", relevance.reversed(), reverse=True, metrics=METRICS),
+        Part("text-to-image", relevance.reversed(), reverse=True, metrics=METRICS, together=owner.tolist()),
     )
 
 

@@ -62,7 +62,9 @@ class CIRR(Task):
             counted(split, "pictures, the full gallery", wanted, len(pictures))
         place = {name: column for column, name in enumerate(pictures)}
         references = _names(queries, "reference", captions)
-        members = [field(field(q, "img_set", captions, row), "members", captions, row) for row, q in enumerate(queries)]
+        own = [field(query, "img_set", captions, row) for row, query in enumerate(queries)]
+        members = [field(each, "members", captions, row) for row, each in enumerate(own)]
+        sets = [field(each, "id", captions, row) for row, each in enumerate(own)]
         _check_known(captions, split, "references", references, place)
         _check_known(captions, split, "subset members", [name for names in members for name in names], place)
         features = {
@@ -76,7 +78,7 @@ class CIRR(Task):
         if all("target_hard" in query for query in queries):
             targets = _names(queries, "target_hard", captions)
             _check_known(captions, split, "targets", targets, place)
-            parts = (_part(place, references, targets, members),)
+            parts = (_part(place, references, targets, members, sets),)
         extras = {"members": members}
         return Benchmark(
             self, {"scores": Matrix(ids, list(pictures), features)}, parts, self.checksum(data), extras=extras
@@ -146,12 +148,17 @@ def _check_known(path: Path, split: Path, what: str, names: Sequence[str], known
 
 
 def _part(
-    place: Mapping[str, int], references: Sequence[str], targets: Sequence[str], members: Sequence[Sequence[str]]
+    place: Mapping[str, int],
+    references: Sequence[str],
+    targets: Sequence[str],
+    members: Sequence[Sequence[str]],
+    sets: Sequence[Any],
 ) -> Part:
     relevance = Relevance.from_lists(
         [[place[name]] for name in targets], len(place), excluded=[[place[name]] for name in references]
     )
-    return Part("cirr", relevance, subset=[[place[name] for name in names] for names in members])
+    subset = [[place[name] for name in names] for names in members]
+    return Part("cirr", relevance, subset=subset, together=sets)
 
 
 def _without_references(benchmark: Benchmark, ranking: Ranking) -> Ranking:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from rerankit.errors import InputError
 from rerankit.tasks.base import Card, Part
-from rerankit.tasks.captions import METRICS, Captioned, CaptionTask, Layout, directions, ownership
+from rerankit.tasks.captions import METRICS, Captioned, CaptionTask, Layout, directions
 
 _CITATION = "Lin et al., Microsoft COCO: common objects in context, ECCV 2014; split of Karpathy and Fei-Fei, CVPR 2015"
 
@@ -52,7 +53,7 @@ class Coco5K(CaptionTask):
 
     def parts(self, found: Captioned) -> tuple[Part, ...]:
         """Both directions."""
-        return directions(ownership(found.owner, len(found.images)))
+        return directions(found.owner, len(found.images))
 
     def write_miniature(self, data: Path, seed: int = 0) -> Coco5K:
         """Ten pictures with six captions each, of which five count."""
@@ -75,11 +76,8 @@ class Coco1K(Coco5K):
         for fold in range(self.folds):
             images = np.arange(fold * size, (fold + 1) * size)
             captions = np.flatnonzero((found.owner >= images[0]) & (found.owner <= images[-1]))
-            inside = ownership(found.owner[captions] - images[0], size)
-            for each in directions(inside):
-                rows = (captions, images) if each.reverse else (images, captions)
+            for each in directions(found.owner[captions] - images[0], size):
+                queries, gallery = (captions, images) if each.reverse else (images, captions)
                 name = f"{each.name}, fold {fold + 1}"
-                parts.append(
-                    Part(name, each.relevance, "scores", each.reverse, *rows, metrics=METRICS, group=each.name)
-                )
+                parts.append(replace(each, name=name, group=each.name, queries=queries, gallery=gallery))
         return tuple(parts)

@@ -68,13 +68,14 @@ class EccvCaption(Task):
         if lost:
             raise FormatError(f"{folder}: must say the picture of every caption (got {len(lost)} without)")
         images = np.array(list(dict.fromkeys(owners[caption][0] for caption in captions.tolist())))
+        owner = [owners[caption][0] for caption in captions.tolist()]
         parts: list[Part] = []
         for name, (stem, metrics) in _SETS.items():
             paths = (folder / f"{stem}_image_to_caption.json", folder / f"{stem}_caption_to_image.json")
-            parts += _parts(name, paths, images, captions, metrics)
+            parts += _parts(name, paths, images, captions, metrics, owner)
         plausible = tuple(located(data, name) for name in _PM)
         if all(path.is_file() for path in plausible):
-            parts += _parts("pm", plausible, images, captions, ("r_precision",))
+            parts += _parts("pm", plausible, images, captions, ("r_precision",), owner)
         return Benchmark(
             self, {"scores": Matrix(images.tolist(), captions.tolist())}, tuple(parts), self.checksum(data)
         )
@@ -125,7 +126,12 @@ def _judgements(path: Path) -> Judgements:
 
 
 def _parts(
-    name: str, paths: Sequence[Path], images: np.ndarray[Any, Any], captions: np.ndarray[Any, Any], metrics: Any
+    name: str,
+    paths: Sequence[Path],
+    images: np.ndarray[Any, Any],
+    captions: np.ndarray[Any, Any],
+    metrics: tuple[str, ...],
+    owner: Sequence[int],
 ) -> list[Part]:
     """Both directions under one set of judgements, only the queries that were judged."""
     made = []
@@ -141,7 +147,9 @@ def _parts(
             raise FormatError(f"{path}: must judge known queries (got {len(judged) - len(rows)} unknown)")
         relevance = Relevance.from_lists(items, len(gallery))
         turned = way == "text-to-image"
+        together = [owner[row] for row in rows] if turned else None
+        queries = np.array(rows, np.int64)
         made.append(
-            Part(f"{name}/{way}", relevance, reverse=turned, queries=np.array(rows, np.int64), metrics=tuple(metrics))
+            Part(f"{name}/{way}", relevance, reverse=turned, queries=queries, metrics=metrics, together=together)
         )
     return made

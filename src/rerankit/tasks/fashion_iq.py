@@ -63,7 +63,7 @@ class FashionIQ(Task):
             captions, split = (located(data, each.path) for each in self.files[2 * at : 2 * at + 2])
             matrix, relevance = self._category(captions, split)
             matrices[category] = matrix
-            parts.append(Part(category, relevance, matrix=category))
+            parts.append(Part(category, relevance, matrix=category, together=matrix.features["reference"]))
         return Benchmark(self, matrices, tuple(parts), self.checksum(data))
 
     def _category(self, captions: Path, split: Path) -> tuple[Matrix, Relevance]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from rerankit.tasks.base import Card, Part
-from rerankit.tasks.captions import METRICS, Captioned, CaptionTask, Layout, directions, ownership
+from rerankit.tasks.captions import METRICS, Captioned, CaptionTask, Layout, directions
 
 
 class Flickr30K(CaptionTask):
@@ -43,7 +43,7 @@ class Flickr30K(CaptionTask):
 
     def parts(self, found: Captioned) -> tuple[Part, ...]:
         """Both directions."""
-        return directions(ownership(found.owner, len(found.images)))
+        return directions(found.owner, len(found.images))
 
     def write_miniature(self, data: Path, seed: int = 0) -> Flickr30K:
         """Seven pictures with three captions each, in both layouts."""

@@ -13,7 +13,7 @@ from rerankit.files import atomic
 from rerankit.formats import read
 from rerankit.metrics import measure
 from rerankit.relevance import Relevance
-from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, located
+from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, counted, located
 from rerankit.tasks.files import read_lines
 
 DEFAULT_METRICS = ("success@1", "success@5", "success@10", "map", "mrr", "ndcg@10")
@@ -55,13 +55,17 @@ class Generic(Task):
             DataFile(self.relevance, "what is right for each query"),
             DataFile("query_ids.txt", "one id a line, in the order of the rows", optional=True),
             DataFile("gallery_ids.txt", "one id a line, in the order of the columns", optional=True),
+            DataFile(
+                "query_groups.txt", "one label a line: queries that depend on each other share one", optional=True
+            ),
+            DataFile("gallery_groups.txt", "the same for the columns, when they search too", optional=True),
         )
 
     def read(self, data: Path) -> Benchmark:
         """One matrix, one or two parts."""
         from rerankit.metrics.evaluation import check_empty
 
-        path, *id_files = (located(data, each.path) for each in self.files)
+        path, *id_files = (located(data, each.path) for each in self.files[:3])
         ids = [read_lines(file) if file.is_file() else None for file in id_files]
         found = read(path, query_ids=ids[0], gallery_ids=ids[1]) if None not in ids else read(path)
         if isinstance(found, dict):
@@ -74,11 +78,24 @@ class Generic(Task):
         ]
         if (len(names[0]), len(names[1])) != relevance.shape:
             raise FormatError(f"{path}: must have the shape of the id files ({len(names[0])} × {len(names[1])})")
-        parts = [Part("forward", relevance, metrics=self.metrics)]
+        together = [
+            self._groups(data, each.path, size) for each, size in zip(self.files[3:], relevance.shape, strict=True)
+        ]
+        parts = [Part("forward", relevance, metrics=self.metrics, together=together[0])]
         if self.both:
-            parts.append(Part("reverse", relevance.reversed(), reverse=True, metrics=self.metrics))
+            back = relevance.reversed()
+            parts.append(Part("reverse", back, reverse=True, metrics=self.metrics, together=together[1]))
         matrix = Matrix(names[0], names[1])
         return Benchmark(self, {"scores": matrix}, tuple(parts), self.checksum(data), empty=check_empty(self.empty))
+
+    @staticmethod
+    def _groups(data: Path, name: str, count: int) -> list[str] | None:
+        path = located(data, name)
+        if not path.is_file():
+            return None
+        labels = read_lines(path)
+        counted(path, "labels, one per row", count, len(labels))
+        return labels
 
     def write_miniature(self, data: Path, seed: int = 0) -> Generic:
         """Six made-up queries and nine items."""

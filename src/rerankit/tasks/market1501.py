@@ -65,7 +65,7 @@ class Market1501(Task):
                 counted(data, what, wanted, len(found.names))
         kept = np.flatnonzero(gallery.persons != _JUNK)
         relevance = cross_camera(queries, Pictures((), gallery.persons[kept], gallery.cameras[kept]))
-        part = Part("market1501", relevance, gallery=kept)
+        part = Part("market1501", relevance, gallery=kept, together=queries.persons.tolist())
         matrix = Matrix(queries.names, gallery.names)
         return Benchmark(self, {"scores": matrix}, (part,), self.checksum(data))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -67,7 +68,9 @@ class ROxford(Task):
             if wanted is not None:
                 counted(path, what, wanted, len(found))
         counted(path, "entries in gnd, one per query", len(queries), len(truth))
-        parts = tuple(Part(name, _relevance(truth, name, len(gallery), path)) for name in SETTINGS)
+        # Five queries show one building each time and have the same right pictures: all_souls_000013, all_souls_…
+        buildings = [re.sub(r"_\d+$", "", str(name)) for name in queries]
+        parts = tuple(Part(name, _relevance(truth, name, len(gallery), path), together=buildings) for name in SETTINGS)
         matrix = Matrix([str(name) for name in queries], [str(name) for name in gallery])
         return Benchmark(self, {"scores": matrix}, parts, self.checksum(data), empty="skip")
 
@@ -94,7 +97,7 @@ class ROxford(Task):
         content = {
             "gnd": truth,
             "imlist": [f"made_{n:06d}" for n in range(20)],
-            "qimlist": [f"query_{n}" for n in range(5)],
+            "qimlist": [f"tower_{n // 2}_{n:06d}" for n in range(5)],
         }
         data.mkdir(parents=True, exist_ok=True)
         (data / f"{self.stem}.pkl").write_bytes(pickle.dumps(content, protocol=2))
