@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,37 +37,71 @@ def hmrn(
     Matrices have the reasoning level for every pair. With -K only the stage's cascade reaches it, and the first
     K places of each round are written, as round-01.npz …
     """
-    from rerankit.errors import InputError, rule
+    from rerankit.errors import rule
     from rerankit.stages.hmrn.files import write_matrices, write_rankings
     from rerankit.stages.hmrn.stage import HmrnStage
 
-    if (problem is None) == (data is None):
-        raise InputError("give either --problem FILE or --data FOLDER (got both or neither)")
     if k < 0:
         raise rule("k", "must be at least 1, or 0 for matrices", k)
+    features, ids = _given(problem, data, task, settings or [])
     check_target(out, "out", force=force, mark="round-*.np?")
     loaded = HmrnStage.load(stage)
-    features, ids = _given(problem, data, task, settings or [])
     wanted: Any = int(rounds) if rounds.isdigit() else rounds
     rows = write_rankings(loaded, features, wanted, out, k, ids) if k else write_matrices(loaded, features, wanted, out)
     show(rows, title=repr(loaded), as_json=as_json)
     say(f"wrote {out}")
 
 
+def triplet(
+    stage: Annotated[Path, typer.Argument(help="A stage 'triplet': rerankit fit, rerankit import.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="A folder for scores.npy (queries × gallery).")],
+    problem: Annotated[Path | None, typer.Option(help="A problem with features: docs/formats.md.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Or the folder of a task's own files.")] = None,
+    task: Annotated[str, typer.Option(help="The task of --data.")] = "cirr",
+    settings: TaskSettings = None,
+    images: Annotated[
+        str | None, typer.Option(help="Where pictures lie, such as img_raw/{path}; the stage's own by default.")
+    ] = None,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Score all pictures for every composed query by stage I, the first stage that stage II re-ranks.
+
+    A task of several matrices gets a file for each, such as dress.npy.
+    """
+    from rerankit.stages.triplet.first import write_matrices
+    from rerankit.stages.triplet.stage import Triplet
+
+    given = _matrices(problem, data, task, settings or [])
+    check_target(out, "out", force=force, mark="*.npy")
+    loaded = Triplet.load(stage)
+    rows = write_matrices(loaded if images is None else loaded.clone(images=images), given, out)
+    show(rows, title=repr(loaded), as_json=as_json)
+    say(f"wrote {out}")
+
+
 def _given(problem: Path | None, data: Path | None, task: str, settings: list[str]) -> tuple[Any, tuple[Any, Any]]:
     """Features, and the ids of searches and images."""
-    from rerankit import Feature, read
-    from rerankit.cli.rerank import parameters
-    from rerankit.tasks import task as find
+    from rerankit import Feature
 
-    if problem is not None:
-        given = read(problem, "problem")
-        return given.features, (given.query_ids, given.gallery_ids)
-    assert data is not None
-    benchmark = find(task, **parameters(settings)).load(data)
-    matrix = list(benchmark.matrices.values())[-1]
+    matrix = list(_matrices(problem, data, task, settings).values())[-1]
     found = {name: value.values if isinstance(value, Feature) else value for name, value in matrix.features.items()}
     return found, (matrix.query_ids, matrix.gallery_ids)
 
 
+def _matrices(problem: Path | None, data: Path | None, task: str, settings: list[str]) -> Mapping[str, Any]:
+    """What is to be scored, by name: anything with features, query_ids and gallery_ids."""
+    from rerankit import read
+    from rerankit.cli.rerank import parameters
+    from rerankit.errors import InputError
+    from rerankit.tasks import task as find
+
+    if problem is not None and data is None:
+        return {"scores": read(problem, "problem")}
+    if data is not None and problem is None:
+        return find(task, **parameters(settings)).load(data).matrices
+    raise InputError("give either --problem FILE or --data FOLDER (got both or neither)")
+
+
 app.command()(command(hmrn))
+app.command()(command(triplet))

@@ -10,9 +10,11 @@ import numpy as np
 
 from rerankit.errors import InputError
 from rerankit.metrics import Evaluation
+from rerankit.problem import Feature, Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, counted, fault, grouped, located
+from rerankit.tasks.composed import judged_problem
 from rerankit.tasks.files import field, read_json, write_json
 from rerankit.tasks.submission import names_of, read_lists, write_lists
 
@@ -70,6 +72,9 @@ class CIRR(Task):
         features = {
             "reference": references,
             "captions": [str(field(query, "caption", captions, row)) for row, query in enumerate(queries)],
+            # Where the pictures lie under img_raw/: training pictures are spread over folders.
+            "reference_path": Feature([str(pictures[name]) for name in references], "query"),
+            "candidate_path": Feature([str(path) for path in pictures.values()], "gallery"),
         }
         ids = [field(query, "pairid", captions, row) for row, query in enumerate(queries)]
         if len(set(ids)) != len(ids):
@@ -83,6 +88,10 @@ class CIRR(Task):
         return Benchmark(
             self, {"scores": Matrix(ids, list(pictures), features)}, parts, self.checksum(data), extras=extras
         )
+
+    def judged(self, data: str | Path) -> tuple[Problem, Relevance]:
+        """The split as a problem for training or validation; its size is not asserted."""
+        return judged_problem(CIRR(self.split, None).load(data))
 
     def summary(self, results: Mapping[str, Evaluation], parts: Sequence[Part]) -> dict[str, float]:
         """The figures, and the mean by which the field compares."""

@@ -10,8 +10,10 @@ import numpy as np
 
 from rerankit.errors import rule
 from rerankit.metrics import Evaluation
+from rerankit.problem import Problem
 from rerankit.relevance import Relevance
 from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, fault, grouped, located
+from rerankit.tasks.composed import judged_problem
 from rerankit.tasks.files import field, read_json, write_json
 
 CATEGORIES = ("dress", "shirt", "toptee")
@@ -88,6 +90,10 @@ class FashionIQ(Task):
             "captions": [[str(text) for text in field(q, "captions", captions, row)] for row, q in enumerate(queries)],
         }
         return Matrix(range(len(queries)), gallery, features), relevance
+
+    def judged(self, data: str | Path) -> tuple[Problem, Relevance]:
+        """The three categories as one problem for training or validation."""
+        return judged_problem(self.load(data))
 
     def summary(self, results: Mapping[str, Evaluation], parts: Sequence[Part]) -> dict[str, float]:
         """Per category, the mean over categories, and the mean of both cut-offs."""

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rerankit.errors import rule
+from rerankit.files import atomic
 from rerankit.problem import Feature, Problem
+from rerankit.scores import blocks
 from rerankit.stages.triplet.reading import completed
 
 if TYPE_CHECKING:
     from rerankit.stages.triplet.stage import Triplet
 
-_QUERY = ("text", "text_ids", "captions", "reference", "reference_images", "reference_tokens")
-_GALLERY = ("candidate_images", "candidate_tokens")
+_QUERY = ("text", "text_ids", "captions", "reference", "reference_path", "reference_images", "reference_tokens")
+_GALLERY = ("candidate_path", "candidate_images", "candidate_tokens")
 
 
 def with_sides(features: Mapping[str, Any]) -> dict[str, Feature]:
@@ -36,11 +40,33 @@ def first_stage(stage: Triplet, features: Mapping[str, Any], **rest: Any) -> Pro
 
     sided = with_sides(features)
     sizes = {side: _size(sided, side, rest.get(f"{side}_ids")) for side in ("query", "gallery")}
-    blank = Problem(np.zeros((sizes["query"], sizes["gallery"]), np.float32), features=sided, **rest)
+    asked, offered = (np.zeros((sizes[side], 1), np.float32) for side in ("query", "gallery"))
+    blank = Problem.from_embeddings(asked, offered, metric="dot", features=sided, **rest)
     blank = completed(blank, stage.reading())
     bundle = stage.bundle.to(pick(stage.device))
     queries, gallery = vectors(blank, bundle, stage.reading())
     return Problem.from_embeddings(queries, gallery, metric="dot", features=_sided_again(blank), **rest)
+
+
+def write_matrices(stage: Triplet, matrices: Mapping[str, Any], out: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """Stage I's scores of each of the `matrices` as NAME.npy in the folder `out`; a row of figures for each file.
+
+    A matrix is anything with `features`, `query_ids` and `gallery_ids`, such as a task's or a problem.
+    """
+    rows = []
+    with atomic(out) as folder:
+        folder.mkdir()
+        for name, matrix in matrices.items():
+            started = time.monotonic()
+            features = _sided_again(matrix) if isinstance(matrix, Problem) else matrix.features
+            scored = stage.first_stage(features, query_ids=matrix.query_ids, gallery_ids=matrix.gallery_ids)
+            file = np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype="<f4", shape=scored.shape)
+            for block in blocks(scored.shape[0], 4 * scored.shape[1]):
+                file[block] = scored.scores.rows(block)
+            file.flush()
+            seconds = round(time.monotonic() - started, 3)
+            rows.append({"file": f"{name}.npy", "shape": list(scored.shape), "seconds": seconds})
+    return rows
 
 
 def _sided_again(problem: Problem) -> dict[str, Feature]:

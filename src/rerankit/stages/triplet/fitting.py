@@ -11,6 +11,7 @@ import torch
 
 from rerankit.errors import InputError
 from rerankit.problem import Problem
+from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 from rerankit.stages.triplet.bundle import Bundle
 from rerankit.stages.triplet.checkpoint import dual_from_filter
@@ -19,6 +20,7 @@ from rerankit.stages.triplet.examples import vocabulary_of
 from rerankit.stages.triplet.filter import Filter
 from rerankit.stages.triplet.learning import DualTask, FilterTask, Validation
 from rerankit.stages.triplet.plan import Plan
+from rerankit.stages.triplet.representation import vectors
 from rerankit.training import History, train
 from rerankit.training.devices import pick
 from rerankit.training.task import TrainingTask
@@ -72,6 +74,14 @@ def fit(
     return histories
 
 
+def _listed(stage: Triplet, bundle: Bundle, problem: Problem, plan: Plan) -> Ranking:
+    """The candidates of every query: stage I's where it was just trained, else those of the problem's scores."""
+    if "filter" not in plan.stages:
+        return problem.ranking(plan.depth)
+    queries, gallery = vectors(problem, Bundle(bundle.filter, None, bundle.words), stage.reading())
+    return Problem.from_embeddings(queries, gallery, metric="dot").ranking(plan.depth)
+
+
 def _train(task: TrainingTask, plan: Plan, stage: str, out: Path | None, resume: bool) -> History:
     return train(task, plan.of(stage), None if out is None else out / stage, resume=resume)
 
@@ -92,9 +102,9 @@ def _fit_dual(
             raise InputError("'tune_images' needs an image encoder, and these weights have none")
         bundle.dual = dual_from_filter(bundle.filter, images=tune)
         bundle.dual.to(next(bundle.filter.parameters()).device)
-    listed = problem.ranking(plan.depth) if plan.hard_negatives else None
+    listed = _listed(stage, bundle, problem, plan) if plan.hard_negatives else None
     if held is not None and held.candidates is None:
-        held = replace(held, candidates=held.problem.ranking(plan.depth))
+        held = replace(held, candidates=_listed(stage, bundle, held.problem, plan))
     task = DualTask(
         bundle,
         problem,

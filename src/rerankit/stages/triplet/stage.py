@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -34,9 +35,10 @@ class Triplet(Stage):
 
     `budget` bounds the work, as "500 pairs" or "30 s": every query's most promising candidates come first, and
     those not scored stay behind in their order. `precision` is float32, bf16, fp16 or int8. `images` is where the
-    picture of an item lies, such as "data/{id}.png", for problems that know only ids. `cache` is a folder for
-    image tokens, of at most `cache_bytes`. `on_error` "skip" leaves a query or candidate that
-    cannot be read where it was; what was done stands in the ranking's notes under "triplet". See
+    picture of an item lies, for problems that know only ids ("data/{id}.png") or a task's own paths
+    ("img_raw/{path}"). `cache` is a folder for image tokens, of at most `cache_bytes`. `on_error` "skip" leaves
+    a query or candidate that cannot be read where it was; what was done stands in the ranking's notes under
+    "triplet". See
     `rerankit.stages.triplet.representation` for the features it reads, `rerankit.stages.triplet.plan` for what
     `training` may hold.
 
@@ -142,7 +144,8 @@ class Triplet(Stage):
         """Train stage I, stage II or both, as `plan` says (by default the parameter `training`).
 
         A stage without weights starts from random ones, with the vocabulary of the training texts. Hard
-        negatives come from the problem's scores. Afterwards `histories` says what happened, by stage.
+        negatives come from stage I if it is trained here, else from the problem's scores. Afterwards `histories`
+        says what happened, by stage.
         """
         from pathlib import Path
 
@@ -260,8 +263,8 @@ def promote(ranking: Ranking, scores: FloatArray) -> Ranking:
 
 
 def _checked_pattern(images: str | None) -> str | None:
-    if images is not None and "{id}" not in images:
-        raise rule("images", "must be a path with {id} in place of an item's id", images)
+    if images is not None and not re.search(r"\{(id|path)\b", images):
+        raise rule("images", "must be a path with {id} in place of an item's id, or {path} of its path", images)
     return images
 
 

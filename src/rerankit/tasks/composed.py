@@ -1,0 +1,62 @@
+"""Composed retrieval tasks as one problem to train on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from rerankit.errors import InputError
+from rerankit.problem import Feature, Problem
+from rerankit.relevance import Relevance
+from rerankit.tasks.base import Benchmark
+
+
+def judged_problem(benchmark: Benchmark) -> tuple[Problem, Relevance]:
+    """All queries of a benchmark over the union of its galleries, and what is right for them.
+
+    The first-stage scores are zeros that take no memory. Queries of several parts are named "part/id".
+    """
+    if not benchmark.parts:
+        raise InputError(f"split '{benchmark.task.card.split}' of task '{benchmark.task.card.name}' has no targets")
+    matrices = [(part.name, benchmark.matrices[part.matrix]) for part in benchmark.parts]
+    names = list(dict.fromkeys(name for _, matrix in matrices for name in matrix.gallery_ids))
+    place = {name: column for column, name in enumerate(names)}
+    several = len(matrices) > 1
+    ids = [f"{part}/{query}" if several else query for part, matrix in matrices for query in matrix.query_ids]
+    features = {name: Feature(_joined(matrices, name), "query") for name in _query_features(matrices[0][1].features)}
+    paths: dict[Any, Any] = {}
+    for _, matrix in matrices:
+        if "candidate_path" in matrix.features:
+            paths |= zip(matrix.gallery_ids, _values(matrix.features["candidate_path"]), strict=True)
+    if paths:
+        features["candidate_path"] = Feature([paths[name] for name in names], "gallery")
+    problem = Problem.from_embeddings(
+        np.zeros((len(ids), 1), np.float32),
+        np.zeros((len(names), 1), np.float32),
+        metric="dot",
+        query_ids=ids,
+        gallery_ids=names,
+        features=features,
+    )
+    right, out = [], []
+    for part in benchmark.parts:
+        columns = [place[name] for name in benchmark.matrices[part.matrix].gallery_ids]
+        for row in range(part.relevance.shape[0]):
+            about = part.relevance.of(row)
+            right.append([columns[item] for item in about.items.tolist()])
+            out.append([columns[item] for item in about.excluded.tolist()])
+    return problem, Relevance.from_lists(right, len(names), excluded=out)
+
+
+def _query_features(features: Mapping[str, Any]) -> list[str]:
+    return [name for name in features if name != "candidate_path"]
+
+
+def _joined(matrices: Sequence[tuple[str, Any]], name: str) -> list[Any]:
+    return [value for _, matrix in matrices for value in _values(matrix.features[name])]
+
+
+def _values(feature: Any) -> Any:
+    return feature.values if isinstance(feature, Feature) else feature
