@@ -12,7 +12,7 @@ import importlib
 import inspect
 import re
 import shlex
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -151,3 +151,14 @@ def test_every_command_is_on_the_page_of_commands() -> None:
     ]
     missing = [name for name in names if f"## `rerankit {name}" not in text]
     assert not missing
+
+
+def test_examples_of_docstrings_are_fenced_for_the_site() -> None:
+    pytest.importorskip("griffe", reason="the extra docs is not installed")
+    place = spec_from_file_location("examples", REPOSITORY / "docs" / "extra" / "examples.py")
+    module = module_from_spec(place)
+    place.loader.exec_module(module)
+    text = "A word.\n\n>>> 1 + 1\n2\n>>> 2\n2\n\nMore."
+    assert module.fenced(text) == "A word.\n\n```pycon\n>>> 1 + 1\n2\n>>> 2\n2\n```\n\nMore."
+    assert module.fenced("A word.\n>>> 3\n3") == "A word.\n```pycon\n>>> 3\n3\n```"
+    assert module.fenced("No example.") == "No example."
