@@ -122,7 +122,7 @@ def test_what_is_refused(fitted: Path, data: Path, tmp_path: Path) -> None:
     np.save(bare, np.zeros((2, 3), np.float32))
     assert "feature 'regions'" in fails("score", "hmrn", fitted, "--problem", bare, "-o", tmp_path / "x")
     assert "no split to train on" in fails(
-        "fit", "hmrn", "--task", "cirr", "--train", data, "-o", tmp_path / "y", *SETTINGS
+        "fit", "hmrn", "--task", "flickr30k", "--train", data, "-o", tmp_path / "y", *SETTINGS
     )
     (tmp_path / "junk.pth.tar").write_bytes(b"junk")
     assert "refused" in fails("import", "hmrn", tmp_path / "junk.pth.tar", "-o", tmp_path / "z")
