@@ -4,6 +4,11 @@
 
 Parameters are chosen on the validation split of the COCO captions and nowhere else, trained stages are fitted on its
 training split, and the test is looked at once. Finished runs in --out are not repeated.
+
+A stage whose training takes long can be fitted elsewhere on the training split and brought along; only its own row is
+then run, the others are read from --out:
+
+    python benchmarks/real.py --data FOLDER --out SAME --fitted pillar=SAVED_STAGE --write docs/benchmarks.md
 """
 
 from __future__ import annotations
@@ -19,7 +24,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 import rerankit
-from rerankit import Feature, Problem, Relevance, Stage
+from rerankit import Problem, Relevance, Stage
 from rerankit.bench import Contender, Result, ScoreSet, bench, compare_results, contender, score_set, tune
 from rerankit.errors import RerankitError
 from rerankit.files import atomic
@@ -29,7 +34,7 @@ from rerankit.statistics.render import markdown
 from rerankit.tasks import Benchmark, Card, DataFile, Matrix, Part, Task
 
 METRICS = ("success@1", "success@5", "success@10", "median_rank", "rsum")
-PICTURES = "picture"
+WAYS = ("image-to-text", "text-to-image")
 BEGIN, END = "<!-- begin: benchmarks/real.py -->", "<!-- end: benchmarks/real.py -->"
 """What is between these lines of the page is written by this program."""
 SPACES: dict[str, dict[str, list[Any]]] = {
@@ -71,8 +76,7 @@ class Arrays(Task):
     files: ClassVar[tuple[DataFile, ...]] = ()  # type: ignore[misc]
 
     def read(self, data: Path) -> Benchmark:
-        features = {PICTURES: Feature(range(self.shape[0]), "query")} if len(self.made) > 1 else {}
-        matrix = Matrix(range(self.shape[0]), range(self.shape[1]), features)
+        matrix = Matrix(range(self.shape[0]), range(self.shape[1]))
         return Benchmark(self, {"scores": matrix}, self.made, self.name)
 
     def get_params(self) -> dict[str, Any]:
@@ -182,17 +186,12 @@ def untrained(given: RealSet) -> Iterator[Stage]:
         if faults:
             given.skipped[name] = "needs " + faults[0].partition(": ")[0].partition("needs ")[2]
             continue
-        if "voters" in made.parameters() and len(given.benchmark.parts) > 1:
-            yield TwoWays(made, made.clone(voters="query"))  # captions vote, whichever way one searches
-            continue
         yield made
         if given.problem.query_bank is not None and "bank" in made.parameters():
             yield made.clone(bank="queries")
 
 
 def label(made: Stage) -> str:
-    if isinstance(made, TwoWays):
-        return made.forward.name
     return f"{made.name}, test queries" if made.get_params().get("bank") == "queries" else made.name
 
 
@@ -205,12 +204,18 @@ def chosen(made: Stage, validation: RealSet, k: int) -> tuple[Contender, Any]:
     return found.contender, found.record
 
 
-def fitted(name: str, given: RealSet, validation: RealSet, folder: Path) -> dict[str, Stage]:
-    """A trained stage for each direction, fitted once and kept in a folder."""
+def saved(place: Path) -> Stage:
+    """A fitted stage from its folder, or from two folders inside, one for each direction."""
+    if all((place / way).is_dir() for way in WAYS):
+        return TwoWays(*(rerankit.load(place / way) for way in WAYS))
+    return rerankit.load(place)
+
+
+def fitted(name: str, given: RealSet, validation: RealSet, folder: Path) -> Stage:
+    """A trained stage for pictures that look for texts, fitted once and kept in a folder."""
     place = folder / "weights" / name
-    ways = ("image-to-text", "text-to-image")
-    if all((place / way).is_dir() for way in ways):
-        return {way: rerankit.load(place / way) for way in ways}
+    if place.is_dir():
+        return saved(place)
     assert given.train is not None
     problem, relevance = given.train
     held = validation.problem, validation.benchmark.parts[0].relevance
@@ -219,33 +224,31 @@ def fitted(name: str, given: RealSet, validation: RealSet, folder: Path) -> dict
         made = made.clone(bank="queries")  # as in training, where there is no bank beside the problem
     if hasattr(made, "rerank_both"):  # one object for both directions
         made.fit(problem, relevance, validation=held)  # type: ignore[attr-defined]
-        both = {ways[0]: made, ways[1]: made.reversed()}
-    else:
-        both = {
-            ways[0]: made.clone().fit(problem, relevance),  # type: ignore[attr-defined]
-            ways[1]: made.clone().fit(problem.reversed(), relevance.reversed()),  # type: ignore[attr-defined]
-        }
-    for way, each in both.items():
+        made.save(place)
+        return made
+    turned = problem.reversed(), relevance.reversed()
+    both = TwoWays(made.clone().fit(problem, relevance), made.clone().fit(*turned))  # type: ignore[attr-defined]
+    for way, each in zip(WAYS, (both.forward, both.backward), strict=True):
         each.save(place / way)
     return both
 
 
 class TwoWays(Stage):
-    """A stage of its own for each direction of pictures and texts, told apart by the side that has pictures."""
+    """A stage of its own for each direction."""
 
     name = "two-ways"
 
     def __init__(self, forward: Stage, backward: Stage) -> None:
         self.forward, self.backward = forward, backward
 
-    def _one(self, problem: Problem) -> Stage:
-        return self.forward if problem.feature_sides[PICTURES] == "query" else self.backward
+    def reversed(self) -> TwoWays:
+        return TwoWays(self.backward, self.forward)
 
     def is_transductive(self, problem: Problem) -> bool:
-        return self._one(problem).is_transductive(problem)
+        return self.forward.is_transductive(problem)
 
     def rerank(self, problem: Problem, ranking: Any) -> Any:
-        return self._one(problem).rerank(problem, ranking)
+        return self.forward.rerank(problem, ranking)
 
     def get_weights(self) -> dict[str, Any]:
         return {
@@ -258,15 +261,18 @@ class TwoWays(Stage):
         return repr(self.forward)
 
 
-def run_coco(test: RealSet, validation: RealSet, k: int, out: Path, trained: Sequence[str]) -> list[Contender]:
+def run_coco(
+    test: RealSet, validation: RealSet, k: int, out: Path, trained: Sequence[str], brought: Mapping[str, Path]
+) -> list[Contender]:
     """Stages with chosen parameters, and trained ones, which are given back."""
     for made in untrained(test):
         each, record = chosen(made, validation, k)
         tuning = None if record is None else {each.label: record}
         test.results += bench(test.benchmark, test.scores, each, k=k, out=out, tuning=tuning)
-    made_up = [contender(TwoWays(*fitted(name, test, validation, out).values()), name) for name in trained]
-    run_trained(test, made_up, k, out)
-    return made_up
+    found = [contender(fitted(name, test, validation, out), name) for name in trained if name not in brought]
+    found += [contender(saved(place), name) for name, place in brought.items()]
+    run_trained(test, found, k, out)
+    return found
 
 
 def run_trained(given: RealSet, trained: Sequence[Contender], k: int, out: Path) -> None:
@@ -299,7 +305,7 @@ def two_sided_table(given: RealSet) -> str:
 
 def _row(name: str, figures: Mapping[str, float], result: Result | None, tables: Mapping[str, Comparison]) -> list[str]:
     cells, between = [], []
-    for way in ("image-to-text", "text-to-image"):
+    for way in WAYS:
         cell = next((c for c in tables[way].cells if c.system == name and c.p is not None), None) if tables else None
         for k in (1, 5, 10):
             mark = f" {cell.mark}" if cell is not None and k == 1 and cell.mark else ""
@@ -349,7 +355,8 @@ def page(sets: Sequence[RealSet], k: int, note: str = "") -> str:
         f"{versions}). Every stage of rerankit on every set that satisfies its needs; R@k is success@k in percent, "
         f"ties count as their expected value, the first {k} candidates are re-ranked. **+** and **−** mark R@1 that is "
         "significantly better or worse than the first stage (paired randomisation test at 5 %, with Holm's correction "
-        "over the stages of a table); Δ is the 95 % interval of the difference (paired bootstrap).",
+        "over the stages of a table); Δ is the 95 % interval of the difference (paired bootstrap). Captions of one "
+        "picture are resampled together.",
         "",
         "Flags: *transductive* looks at the other test queries, *bank* at other queries that are not under test, "
         "*labels* was fitted with labels of the COCO captions' training split. A transductive figure is one for a "
@@ -387,10 +394,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--write", type=Path, help="page whose tables are replaced")
     parser.add_argument("--note", default="", help="a sentence for the top of the page")
     parser.add_argument("--fit", nargs="*", default=["calibrate", "learned-fusion", "pillar-small", "pillar-plus"])
+    parser.add_argument("--fitted", action="append", default=[], metavar="NAME=FOLDER", help="a saved, fitted stage")
     parser.add_argument("-k", type=int, default=100)
     given = parser.parse_args(arguments)
     test, validation = coco_captions(given.data)
-    trained = run_coco(test, validation, given.k, given.out, given.fit)
+    brought = {name: Path(place) for name, _, place in (text.partition("=") for text in given.fitted)}
+    trained = run_coco(test, validation, given.k, given.out, given.fit, brought)
     pairs = [clip500(given.data, control) for control in (False, True)]
     others = [*pairs, sped(given.data)]
     for each in others:

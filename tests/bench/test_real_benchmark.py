@@ -47,8 +47,10 @@ def test_every_set_has_its_table(tmp_path: Path) -> None:
     assert "| calibrate |" in page
     assert "`pillar` (needs fitting)" in page
     (tmp_path / "page.md").write_text(f"# Before\n\n{page}\n## After\n")
-    real.main([*plan, "-k", "10", "--fit", "calibrate"])  # everything is finished: nothing runs again
+    brought = ["--fitted", f"mine={tmp_path / 'out' / 'weights' / 'calibrate'}"]
+    real.main([*plan, "-k", "10", "--fit", "calibrate", *brought])  # what is finished does not run again
     again = (tmp_path / "page.md").read_text()
     assert (again.startswith("# Before\n"), again.endswith("\n## After\n")) == (True, True)
     assert "Made up." not in again
     assert again.count("| first stage |") == 4
+    assert "| mine |" in again
