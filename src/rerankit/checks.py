@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
+import numpy as np
+
 from rerankit.errors import rule, unknown_name
 
 T = TypeVar("T")
@@ -34,6 +36,17 @@ def number(
         raise rule(argument, f"must be above {above}", value)
     _check_bounds(argument, value, least, most)
     return float(value)
+
+
+def boolean(argument: str, value: Any) -> bool:
+    """A yes or a no, and nothing that merely counts as one.
+
+    >>> boolean("compile", True)
+    True
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise rule(argument, "must be true or false", repr(value))
+    return bool(value)
 
 
 def choice(argument: str, value: Any, choices: Iterable[T]) -> T:

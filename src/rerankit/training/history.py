@@ -61,14 +61,20 @@ class History:
         return cls(rows)
 
     def plot(self, path: str | Path) -> None:
-        """Draw the loss terms and the validation figures over the steps."""
+        """Draw the loss terms, the figure that decides and the other validation figures over the steps."""
         require("matplotlib", extra="report", purpose="a plot of the curves")
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(9, 3.5), layout="constrained")
-        axes = figure.subplots(1, 2)
-        self._draw(axes[0], [c for c in self.columns if c.startswith("loss")], "loss")
-        self._draw(axes[1], [c for c in self.columns if c.startswith("validation/")], "validation")
+        figures = [column for column in self.columns if column.startswith("validation/")]
+        panels = {"loss": [column for column in self.columns if column.startswith("loss")]}
+        if figures:  # apart from the others, beside whose range its ups and downs would not be seen
+            panels[f"validation: {figures[0].partition('/')[2]}"] = figures[:1]
+        if figures[1:]:
+            panels["validation"] = figures[1:]
+        figure = Figure(figsize=(4.5 * len(panels), 4), layout="constrained")
+        axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        for axis, (title, columns) in zip(axes, panels.items(), strict=True):
+            self._draw(axis, columns, title)
         with atomic(path) as temporary:
             figure.savefig(temporary, dpi=110)
 
@@ -79,5 +85,5 @@ class History:
         axis.set(title=title, xlabel="step")
         if self.best_step is not None:
             axis.axvline(self.best_step, color="grey", linewidth=0.8, linestyle=":")
-        if columns:
-            axis.legend(fontsize="small")
+        if len(columns) > 1:
+            axis.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=3)

@@ -11,9 +11,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.multiprocessing.spawn import ProcessRaisedException
 
-from rerankit.errors import InputError, TrainingError, rule
+from rerankit.errors import TrainingError, rule
 from rerankit.training import processes, state
 from rerankit.training.devices import autocast, pick
 from rerankit.training.folder import Folder
@@ -59,19 +58,11 @@ def _train_in_processes(
             (folder / state.CHECKPOINT).unlink(missing_ok=True)
         try:
             processes.launch(train, (task, settings, folder), settings.devices)
-        except ProcessRaisedException as failure:
-            raise _failure(str(failure), task, folder) from failure
+        except TrainingError:  # the model gets what was good there
+            payload = state.load(folder / state.CHECKPOINT)
+            state.restore(task.model, payload["best"] or payload["weights"])
+            raise
         return _Run(task, settings, folder, _own_device(settings)).go(resume=True)
-
-
-def _failure(text: str, task: TrainingTask, folder: Path) -> Exception:
-    """The error of a child process, as this process would have raised it; the model gets what was good."""
-    found = [line for line in text.splitlines() if "TrainingError: " in line]
-    if not found:
-        return InputError(f"training on several devices failed: {text.strip()}")
-    payload = state.load(folder / state.CHECKPOINT)
-    state.restore(task.model, payload["best"] or payload["weights"])
-    return TrainingError(found[-1].partition("TrainingError: ")[2])
 
 
 def _own_device(settings: TrainingSettings) -> torch.device:
@@ -94,7 +85,8 @@ class _Run:
         self.rates = [float(group["lr"]) for group in self.optimizer.param_groups]
         self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
         self.progress = state.Progress()
-        self.best = state.snapshot(task.model)
+        # What is kept at the end: the best weights or, until there are any, the last that were seen to be finite.
+        self.best, self.best_at = state.snapshot(task.model), 0
         self._buffers: list[Tensor] = []
         self._drawn: tuple[int, list[tuple[Tensor, ...]]] = (-1, [])
         per_epoch = math.ceil(task.length / settings.batch_size)
@@ -163,7 +155,7 @@ class _Run:
         norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
         # The scaler of half precision skips steps that overflow; elsewhere such a gradient is the end.
         if self.settings.precision != "fp16" and not bool(torch.isfinite(norm)):
-            self._fail("the gradient")
+            self._fail("the gradient", self.progress.step + 1)
         self.scaler.step(self.optimizer)
         self.scaler.update()
 
@@ -190,7 +182,8 @@ class _Run:
         values = dict(zip(means, vector.tolist(), strict=True))
         broken = [name for name, value in values.items() if not math.isfinite(value)]
         if broken:
-            self._fail(f"the loss ({', '.join(f'{name} = {values[name]}' for name in broken)})")
+            shown = ", ".join(f"{name} = {values[name]}" for name in broken)
+            self._fail(f"the loss ({shown})", self.progress.step + 1)
         self.progress.counted += 1
         for name, value in values.items():
             sums[name] = sums.get(name, 0.0) + value
@@ -201,14 +194,17 @@ class _Run:
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * scale
 
-    def _fail(self, what: str) -> None:
-        step, best = self.progress.step + 1, self.progress.best_step
+    def _fail(self, what: str, step: int) -> None:
+        best, kept = self.progress.best_step, f"the weights of step {self.progress.step}"
         for buffer, before in zip(processes.trained_buffers(self.task.model), self._buffers, strict=True):
             buffer.data.copy_(before)
-        kept = f"the best weights, of step {best}," if best is not None else f"the weights of step {step - 1}"
+        if best is None and not state.finite(self.task.model):
+            kept = f"the weights of step {self.best_at}"
+            state.restore(self.task.model, self.best)
         if self.folder is not None and self.processes.main:
             self._write(self.folder)
         if best is not None:
+            kept = f"the best weights, of step {best},"
             state.restore(self.task.model, self.best)
         self.task.model.eval()
         raise TrainingError(
@@ -246,10 +242,12 @@ class _Run:
     def _judge(self, figures: dict[str, float]) -> None:
         progress = self.progress
         if not figures:
+            if state.finite(self.task.model):
+                self.best, self.best_at = state.snapshot(self.task.model), progress.step
             return
         name, value = next(iter(figures.items()))
         if math.isnan(value):
-            self._fail(f"the validation figure {name}")
+            self._fail(f"the validation figure {name}", progress.step)
         if progress.best is None or value > progress.best:
             progress.best, progress.best_step, progress.waited = value, progress.step, 0
             self.best = state.snapshot(self.task.model)
@@ -277,6 +275,7 @@ class _Run:
         self.optimizer.load_state_dict(payload["optimizer"])
         self.scaler.load_state_dict(payload["scaler"])
         self.progress = state.Progress(**payload["progress"])
+        self.best_at = self.progress.step
 
     def _save(self) -> None:
         if self.folder is None:

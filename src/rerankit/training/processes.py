@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rerankit.errors import InputError, RerankitError, TrainingError
 from rerankit.extras import require
 
 
@@ -112,10 +113,10 @@ def launch(function: Callable[..., Any], arguments: tuple[Any, ...], count: int)
     """Run `function(*arguments)` in `count` new processes that know each other.
 
     They are spawned, so `function` and `arguments` must be picklable, and a script that calls this needs the
-    usual ``if __name__ == "__main__"``.
+    usual ``if __name__ == "__main__"``. When one of them fails the others are ended, and its error is raised here.
     """
     require("accelerate", extra="distributed", purpose="training on several devices")
-    from torch.multiprocessing.spawn import spawn
+    from torch.multiprocessing.spawn import ProcessException, spawn
 
     # Pickled here by value: torch's own pickling would share the model's memory between the processes.
     payload = pickle.dumps((function, arguments))
@@ -125,8 +126,17 @@ def launch(function: Callable[..., Any], arguments: tuple[Any, ...], count: int)
     context = spawn(  # type: ignore[no-untyped-call]
         _enter, args=(count, port, payload), nprocs=count, join=False
     )
-    while not context.join():
-        pass
+    try:
+        while not context.join():
+            pass
+    except ProcessException as failure:
+        raise _told(str(failure)) from failure
+
+
+def _told(text: str) -> RerankitError:
+    """The error of a process, as this process would have raised it."""
+    found = [line.partition("TrainingError: ")[2] for line in text.splitlines() if "TrainingError: " in line]
+    return TrainingError(found[-1]) if found else InputError(f"training on several devices failed: {text.strip()}")
 
 
 def _enter(rank: int, count: int, port: int, payload: bytes) -> None:

@@ -48,6 +48,11 @@ def restore(model: nn.Module, weights: Weights) -> None:
     model.load_state_dict(weights, strict=False)
 
 
+def finite(model: nn.Module) -> bool:
+    """Whether everything training changes is a finite number."""
+    return all(bool(tensor.isfinite().all()) for tensor in snapshot(model).values())
+
+
 def clear_leftovers(folder: Path) -> None:
     """Remove what a killed process left half-written."""
     for leftover in folder.glob(".rerankit-*"):

@@ -12,7 +12,9 @@ import rerankit
 from rerankit import Problem, Relevance
 from rerankit.errors import InputError, TrainingError, UnmetNeedError
 from rerankit.stages.pillar.fitting import LossWeights, PillarTask
-from rerankit.stages.pillar.sides import Side, targets_of
+from rerankit.stages.pillar.inference import batch_of
+from rerankit.stages.pillar.network import node_scores
+from rerankit.stages.pillar.sides import judged_ranking, sides_of, targets_of
 from rerankit.training import TrainingSettings
 
 SIZES = {"pillars": 6, "neighbours": 4, "width": 16, "heads": 2, "candidates": (8, 5), "threshold": (0.05, 0.1)}
@@ -31,7 +33,7 @@ def paired(items=24, texts=3, seed=0, noise=0.9):
 
 def task_of(stage, problem, relevance, **weights):
     torch.manual_seed(0)
-    return PillarTask(stage.build(), stage._sides(problem, relevance), LossWeights(**weights))
+    return PillarTask(stage.build(), sides_of(stage, problem, relevance), LossWeights(**weights))
 
 
 def test_loss_weights_repr_and_checks():
@@ -90,6 +92,45 @@ def test_fitting_from_the_other_side_trains_the_same_networks():
         np.testing.assert_allclose(two.get_weights()[name], array, atol=1e-4)
 
 
+def test_one_direction_alone(tmp_path):
+    problem, relevance = paired()
+    stage = rerankit.stage("pillar", direction="t2i", both=False, **SIZES)
+    turned = problem.reversed(), relevance.reversed()
+    stage.fit(*turned, validation=turned, settings=SETTINGS)
+    assert stage.directions == ("t2i",)
+    assert [name for name in stage.history.columns if name.startswith("validation/")] == [
+        *("validation/rsum", "validation/t2i_r1", "validation/t2i_r5", "validation/t2i_r10")
+    ]
+    assert {name for name in stage.history.columns if "align" in name} == set()
+    stage.save(tmp_path / "one")
+    again = rerankit.load(tmp_path / "one")
+    assert again == stage
+    assert rerankit.rerank(turned[0], again) == rerankit.rerank(turned[0], stage)
+    with pytest.raises(UnmetNeedError, match="was fitted for t2i alone, not for i2t"):
+        rerankit.rerank(problem, stage.reversed())
+    whole = rerankit.stage("pillar", **SIZES).fit(problem, relevance, settings=SETTINGS)
+    assert whole.clone(both=False).directions == ("i2t",)
+    expected = rerankit.rerank(problem, whole)
+    assert rerankit.rerank(problem, whole.clone(both=False)) == expected
+
+
+def test_items_left_out_of_a_query_take_no_part_in_training():
+    problem, relevance = paired()
+    first = problem.ranking(3).indices
+    gone = [[item for item in row if item not in relevance.of(query).items] for query, row in enumerate(first)]
+    with_gone = Relevance.from_lists(
+        [relevance.of(query).items for query in range(24)], problem.shape[1], excluded=gone
+    )
+    ranking = judged_ranking(problem, with_gone, 8)
+    assert ranking.shape == (24, 8)
+    assert not any(set(row) & set(out) for row, out in zip(ranking.indices, gone, strict=True))
+    whole = problem.ranking().indices
+    for query, row in enumerate(ranking.indices):
+        assert row.tolist() == [item for item in whole[query] if item not in gone[query]][:8]
+    task = task_of(rerankit.stage("pillar", **SIZES), problem, with_gone)
+    assert all(bool(value.isfinite()) for value in task.loss(torch.arange(task.length), torch.Generator()).values())
+
+
 def test_terms_are_means_over_each_direction():
     stage, (problem, relevance) = rerankit.stage("pillar", **SIZES), paired()
     task = task_of(stage, problem, relevance, reconstruction=0.5)
@@ -112,7 +153,7 @@ def test_weights_of_zero_leave_terms_out():
 
 def test_counterparts_are_relevant_and_drawn_from_all():
     problem, relevance = paired(texts=3)
-    side, other = (Side.both(problem, relevance, (8, 5), (0.05, 0.1), 6, 4)[at] for at in (0, 1))
+    side, other = sides_of(rerankit.stage("pillar", **SIZES), problem, relevance).values()
     generator = torch.Generator().manual_seed(0)
     texts = side.counterparts(np.repeat(np.arange(24), 200).reshape(24, 200), generator)
     assert all(set(row) == set(relevance.of(image).items) for image, row in enumerate(texts))
@@ -159,6 +200,34 @@ def test_nan_stops_with_the_step_and_keeps_what_was_good(tmp_path):
     assert (tmp_path / "checkpoint.pt").exists()
 
 
+def test_a_fit_that_is_refused_leaves_the_stage_as_it_was(tmp_path):
+    data = paired()
+    rerankit.stage("pillar", **SIZES).fit(*data, settings=replace(SETTINGS, epochs=1), out=tmp_path)
+    stage = rerankit.stage("pillar", **SIZES)
+    with pytest.raises(InputError, match="belongs to another run"):
+        stage.fit(*data, settings=replace(SETTINGS, epochs=1, seed=5), out=tmp_path)
+    assert not stage.fitted
+
+
+def test_mixed_precision_rounds_neither_graphs_nor_scores():
+    side = sides_of(rerankit.stage("pillar", **SIZES), *paired())["i2t"]
+    nodes = torch.randn(4, 9, 16, generator=torch.Generator().manual_seed(0))
+
+    def made():
+        _, graph, _ = batch_of(side.space, side.rows, side.candidates, side.threshold, torch.device("cpu"))
+        return graph, node_scores(nodes)
+
+    expected = made()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = made()
+    for ours, theirs in zip(found, expected, strict=True):
+        assert torch.equal(ours, theirs)
+    stage = rerankit.stage("pillar", **SIZES).fit(*paired(), settings=replace(SETTINGS, precision="bf16"))
+    full = rerankit.stage("pillar", **SIZES).fit(*paired(), settings=SETTINGS)
+    for row, expected_row in zip(stage.history.rows, full.history.rows, strict=True):
+        assert row["loss"] == pytest.approx(expected_row["loss"], rel=0.02)
+
+
 def test_bad_input():
     problem, relevance = paired()
     stage = rerankit.stage("pillar", **SIZES)
@@ -166,6 +235,8 @@ def test_bad_input():
         stage.fit(problem, relevance.reversed(), settings=SETTINGS)
     with pytest.raises(InputError, match="'relevance' must name at least one relevant item"):
         stage.fit(problem, Relevance([], [], problem.shape), settings=SETTINGS)
+    with pytest.raises(InputError, match=r"'validation\[1\]' must have the problem's shape"):
+        stage.fit(problem, relevance, validation=(problem, relevance.reversed()), settings=SETTINGS)
     with pytest.raises(UnmetNeedError, match="pillars need gallery_scores"):
         stage.fit(Problem(problem.scores.rows()), relevance, settings=SETTINGS)
 

@@ -57,6 +57,16 @@ def test_aligned_pass(numbers, networks):
     back = node_scores(networks["t2i"](numbers["x_i2t"], numbers["A_i2t"]))
     torch.testing.assert_close(there, numbers["align_sim_i2t"], **CLOSE)
     torch.testing.assert_close(back, numbers["align_sim_t2i"], **CLOSE)
+    for ours, theirs in ((there, numbers["sim_t2i"]), (back, numbers["sim_i2t"])):
+        expected = torch.nn.functional.kl_div(ours.log_softmax(1), theirs.softmax(1), reduction="batchmean")
+        torch.testing.assert_close(loss.alignment(theirs, ours).mean(), expected, **CLOSE)
+
+
+def test_no_golden_number_is_left_out(numbers):
+    compared = {f"{name}_{way}" for way in ("i2t", "t2i") for name in ("node", "sim", "score", "align_sim")}
+    compared |= {f"loss.{name}_{way}" for way in ("i2t", "t2i") for name in ("contrastive", "hinge", "triplet", "mse")}
+    given = {f"{name}_{way}" for way in ("i2t", "t2i") for name in ("x", "A", "target")}
+    assert numbers.keys() == compared | given
 
 
 @pytest.mark.parametrize("direction", ["i2t", "t2i"])
@@ -114,7 +124,10 @@ def test_a_checkpoint_of_one_direction(golden, tmp_path):
     payload = torch.load(golden / "leaprr_checkpoint.pth", weights_only=True)
     payload["state_dict"] = {f"module.{k}": v for k, v in payload["state_dict"].items() if "t2i" in k}
     torch.save(payload, tmp_path / "one.pth")
-    assert import_leaprr(tmp_path / "one.pth", heads=4).directions == ("t2i",)
+    stage = import_leaprr(tmp_path / "one.pth", heads=4)
+    assert (stage.direction, stage.both, stage.directions) == ("t2i", False, ("t2i",))
+    export_leaprr(stage, tmp_path / "again.pth")
+    assert import_leaprr(tmp_path / "again.pth", heads=4) == stage
 
 
 class Surprise:
@@ -145,6 +158,12 @@ def test_incomplete_and_unreadable_checkpoints(golden, tmp_path):
     torch.save(payload, tmp_path / "cut.pth")
     with pytest.raises(FormatError, match=r"model_t2i.blocks.1.attn.proj.bias is missing; model_i2t.extra is unknown"):
         import_leaprr(tmp_path / "cut.pth", heads=4)
+    for name in ("ln.weight", "feature_align.layers.0.bias", "blocks.0.attn.qkv.weight"):
+        payload = torch.load(golden / "leaprr_checkpoint.pth", weights_only=True)
+        payload["state_dict"][f"model_i2t.{name}"] = torch.ones(3)
+        torch.save(payload, tmp_path / "odd.pth")
+        with pytest.raises(FormatError, match=rf"model_i2t.{name} has shape \(3,\), not"):
+            import_leaprr(tmp_path / "odd.pth", heads=4, groups="intra-inter")
     with pytest.raises(InputError, match="'heads' must be told"):
         import_leaprr(golden / "leaprr_checkpoint.pth")
     with pytest.raises(InputError, match="'heads' must divide the width, 24"):

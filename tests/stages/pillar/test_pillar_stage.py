@@ -83,13 +83,40 @@ def test_the_rest_keeps_its_order_behind_the_candidates():
     assert not np.array_equal(result.indices[:, :6], first.indices[:, :6])
 
 
-def test_both_directions_at_once_equal_each_alone():
-    problem = dense(embedded())
-    stage = fitted()
+BANKS = {name: np.random.default_rng(8).normal(size=(9, 6)) for name in ("query_bank", "gallery_bank")}
+
+
+@pytest.mark.parametrize("banks", [(), ("query_bank",), ("gallery_bank",), ("query_bank", "gallery_bank")])
+def test_both_directions_at_once_equal_each_alone(banks):
+    problem, stage = embedded(**{name: BANKS[name] for name in banks}), fitted()
     there, back = stage.rerank_both(problem, k=15)
-    assert there == stage.rerank(problem, problem.ranking(15))
-    turned = problem.reversed()
-    assert back == stage.reversed().rerank(turned, turned.ranking(15))
+    for found, one, name in (
+        (there, (problem, stage), "query_bank"),
+        (back, (problem.reversed(), stage.reversed()), "gallery_bank"),
+    ):
+        expected = rerankit.rerank(*one, k=15)
+        assert found == expected
+        assert found.notes["transductive"] is expected.notes["transductive"] is (name not in banks)
+
+
+def test_a_bank_of_the_stage_is_of_one_direction():
+    held = fitted(bank=embedded(**BANKS).query_bank)
+    assert not rerankit.rerank(embedded(), held).notes["transductive"]
+    with pytest.raises(InputError, match="'bank' holds other queries of this direction alone"):
+        held.rerank_both(embedded())
+
+
+def test_small_is_the_same_stage_with_other_defaults():
+    own, small = (rerankit.stage(name).get_params() for name in ("pillar", "pillar-small"))
+    assert list(own) == list(small)
+    assert {name: value for name, value in small.items() if value != own[name]} == {
+        **{"candidates": (31, 15), "pillars": 32, "threshold": (0.025, 0.05)},
+        **{"width": 128, "heads": 4, "expansion": 2},
+    }
+    assert repr(rerankit.stage("pillar-small", width=128, depth=3)) == "stage('pillar-small', depth=3)"
+    assert rerankit.stage("pillar-small").clone(heads=8).width == 128
+    with pytest.raises(InputError, match="stage 'pillar-small': got an unexpected keyword argument 'widht'"):
+        rerankit.stage("pillar-small", widht=2)
 
 
 def test_every_form_of_scores_gives_the_same_ranking(tmp_path):
@@ -232,6 +259,13 @@ def test_more_candidates_and_pillars_than_items():
     assert (intra[:, 2:] == intra[:, 2:3]).all()
 
 
+def test_one_pillar_is_the_query_alone():
+    problem = dense(embedded())
+    stage = fitted(pillars=1)
+    first = problem.ranking(6)
+    np.testing.assert_allclose(stage.rescore(problem, first), naive_scores(stage, problem), atol=1e-5)
+
+
 def test_one_query_and_one_item():
     problem = full_problem(queries=1, items=4)
     assert rerankit.rerank(problem, fitted()).shape == (1, 4)
@@ -264,7 +298,11 @@ def test_duplicate_items_share_a_score():
         ({"form": "sparse"}, "unknown form 'sparse'"),
         ({"precision": "int8"}, "unknown precision 'int8'"),
         ({"bank": 3}, "'bank' must be None, 'queries' or a rerankit.Bank"),
+        ({"bank": np.eye(3)}, "'bank' must be None, 'queries' or a rerankit.Bank"),
         ({"pillars": 0}, "'pillars' must be at least 1"),
+        ({"both": "no"}, "'both' must be true or false"),
+        ({"bias": 1}, "'bias' must be true or false"),
+        ({"compile": "yes"}, "'compile' must be true or false"),
     ],
 )
 def test_bad_parameters(params, message):

@@ -43,10 +43,11 @@ def import_leaprr(
     """
     state = _state_dict(Path(path))
     sizes = _sizes(state, str(path))
-    weights = _reordered(state, _columns(sizes["pillars"], groups, query), groups == "intra-inter")
+    columns = _columns(sizes["pillars"], groups, query)
     stage = Pillar(**{**sizes, "heads": _heads(sizes["width"], heads), **params})
+    _check_fit(stage, state, str(path))
+    weights = _reordered(state, columns, groups == "intra-inter")
     stage.set_weights({name: tensor.numpy() for name, tensor in weights.items()})
-    _check_fit(stage, str(path))
     return stage
 
 
@@ -86,13 +87,13 @@ def _state_dict(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _sizes(state: dict[str, torch.Tensor], path: str) -> dict[str, Any]:
-    prefixes = [f"model_{d}." for d in DIRECTIONS if f"model_{d}.topk_proj.weight" in state]
-    if not prefixes:
+    known = [d for d in DIRECTIONS if f"model_{d}.topk_proj.weight" in state]
+    if not known:
         raise FormatError(
             f"'{path}' is not a pillar checkpoint: it has no model_i2t.topk_proj.weight or "
             f"model_t2i.topk_proj.weight (got {sorted(state)[:3]}…)"
         )
-    first = prefixes[0]
+    first = f"model_{known[0]}."
     width, columns = _shape(state, f"{first}topk_proj.weight", path)
     blocks = {int(found[1]) for name in state if (found := re.match(rf"{re.escape(first)}blocks\.(\d+)\.", name))}
     hidden = _shape(state, f"{first}blocks.0.mlp.fc1.weight", path)[0] if blocks else width
@@ -102,11 +103,12 @@ def _sizes(state: dict[str, torch.Tensor], path: str) -> dict[str, Any]:
         "depth": len(blocks),
         "expansion": hidden // width,
         "bias": not blocks or f"{first}blocks.0.attn.qkv.bias" in state,
+        **({"direction": known[0], "both": False} if len(known) == 1 else {}),
     }
 
 
 def _shape(state: dict[str, torch.Tensor], name: str, path: str) -> tuple[int, int]:
-    if name not in state or state[name].ndim != 2:
+    if name not in state or state[name].ndim != 2 or not state[name].numel():
         raise FormatError(f"'{path}' is not a pillar checkpoint: '{name}' is missing or no matrix")
     return state[name].shape[0], state[name].shape[1]
 
@@ -119,9 +121,10 @@ def _heads(width: int, heads: int | None) -> int:
     return _PUBLISHED["heads"]
 
 
-def _check_fit(stage: Pillar, path: str) -> None:
-    wanted = {name: tuple(t.shape) for name, t in stage.build(stage.directions).state_dict().items()}
-    found = {name: array.shape for name, array in stage.get_weights().items()}
+def _check_fit(stage: Pillar, state: dict[str, torch.Tensor], path: str) -> None:
+    known = [direction for direction in DIRECTIONS if f"model_{direction}.topk_proj.weight" in state]
+    wanted = {name: tuple(t.shape) for name, t in stage.build(known).state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in state.items()}
     faults = [f"{name} is missing" for name in sorted(wanted.keys() - found.keys())]
     faults += [f"{name} is unknown" for name in sorted(found.keys() - wanted.keys())]
     faults += [

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import numpy as np
+
 from rerankit.errors import rule
 
 Direction = Literal["i2t", "t2i"]
@@ -27,4 +29,5 @@ def value_of(value: Any, direction: Direction, argument: str = "value") -> Any:
 
 def kept(value: Any) -> Any:
     """A pair as a tuple: a stage read back from JSON is then the same, down to its repr."""
+    value = value.tolist() if isinstance(value, np.ndarray) else value
     return tuple(value) if isinstance(value, Sequence) else value

@@ -13,6 +13,7 @@ from torch import Tensor
 from rerankit import checks
 from rerankit.arrays import FloatArray, IntArray
 from rerankit.stages.pillar import loss
+from rerankit.stages.pillar.directions import Direction
 from rerankit.stages.pillar.inference import batch_of, score
 from rerankit.stages.pillar.network import PillarNetwork, node_scores
 from rerankit.training import TrainingTask
@@ -50,9 +51,9 @@ class PillarTask(TrainingTask):
     def __init__(
         self,
         model: Any,
-        sides: dict[str, Side],
+        sides: dict[Direction, Side],
         weights: LossWeights,
-        validation: dict[str, Side] | None = None,
+        validation: dict[Direction, Side] | None = None,
     ) -> None:
         self.model = model
         self.sides, self.validation = sides, validation
@@ -69,7 +70,7 @@ class PillarTask(TrainingTask):
                 total[name] = total.get(name, values.new_zeros(())) + values.sum() * share
         return total
 
-    def _by_direction(self, batch: IntArray) -> Iterator[tuple[str, IntArray]]:
+    def _by_direction(self, batch: IntArray) -> Iterator[tuple[Direction, IntArray]]:
         start = 0
         for direction, rows in self.rows.items():
             inside = batch[(batch >= start) & (batch < start + len(rows))] - start
@@ -77,13 +78,13 @@ class PillarTask(TrainingTask):
             if len(inside):
                 yield direction, rows[inside]
 
-    def _terms(self, direction: str, rows: IntArray, generator: torch.Generator) -> Iterator[tuple[str, Tensor]]:
+    def _terms(self, direction: Direction, rows: IntArray, generator: torch.Generator) -> Iterator[tuple[str, Tensor]]:
         side, weights = self.sides[direction], self.weights
         x, graph, mask = batch_of(side.space, rows, side.candidates[rows], side.threshold, self.device)
         targets = torch.from_numpy(side.targets[rows]).to(self.device)
         network = self._network(direction)
         nodes = network(x, graph, mask)
-        scores = node_scores(nodes.float())
+        scores = node_scores(nodes)
         if weights.contrastive:
             yield "contrastive", weights.contrastive * loss.contrastive(scores, targets, mask)
         if weights.hinge:
@@ -97,7 +98,7 @@ class PillarTask(TrainingTask):
             yield from self._aligned(direction, rows, (scores, targets, graph), generator)
 
     def _aligned(
-        self, direction: str, rows: IntArray, here: tuple[Tensor, Tensor, Tensor], generator: torch.Generator
+        self, direction: Direction, rows: IntArray, here: tuple[Tensor, Tensor, Tensor], generator: torch.Generator
     ) -> Iterator[tuple[str, Tensor]]:
         """The same neighbourhood from the other side: counterparts, through the other direction's network."""
         scores, targets, graph = here
@@ -108,7 +109,7 @@ class PillarTask(TrainingTask):
         x = torch.from_numpy(self.sides[other].space.describe(queries, candidates)).to(self.device)
         mask = torch.from_numpy(np.concatenate([np.ones((len(rows), 1), bool), candidates >= 0], axis=1))
         mask = mask.to(self.device)
-        counterpart = node_scores(self._network(other)(x, graph, mask).float())
+        counterpart = node_scores(self._network(other)(x, graph, mask))
         if self.weights.alignment:
             yield "alignment", self.weights.alignment * loss.alignment(scores, counterpart, mask)
         if self.weights.aligned:

@@ -47,7 +47,8 @@ def _overlaps(lists: Tensor) -> Tensor:
     numbers = torch.empty_like(places).scatter_(1, places, fresh.cumsum(dim=1)).reshape(lists.shape)
     member = torch.zeros(queries, nodes, nodes * count, device=lists.device)
     member.scatter_(2, numbers, (lists >= 0).float())
-    return member @ member.transpose(1, 2)
+    # In mixed precision the product comes in 16 bits, which hold such counts exactly; what follows must not be.
+    return (member @ member.transpose(1, 2)).float()
 
 
 def _rows_divided(weights: Tensor) -> Tensor:

@@ -55,7 +55,7 @@ def _scored(
 ) -> Tensor:
     with context:
         nodes = network(*inputs)
-    return node_scores(nodes.float())
+    return node_scores(nodes)
 
 
 def _query_blocks(network: Any, space: PillarSpace, candidates: IntArray) -> Iterator[slice]:

@@ -123,8 +123,9 @@ class PillarNetwork(nn.Module):
 
 def node_scores(nodes: Tensor) -> Tensor:
     """The cosine of every node (queries, nodes) with its query, which is node 0."""
-    nodes = F.normalize(nodes, dim=-1)
-    return torch.einsum("qnd,qd->qn", nodes, nodes[:, 0])
+    nodes = F.normalize(nodes.float(), dim=-1)
+    # No matrix product, which mixed precision would round to two or three digits.
+    return (nodes * nodes[:, :1]).sum(dim=-1)
 
 
 class PillarPair(nn.Module):

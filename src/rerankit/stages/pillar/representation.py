@@ -118,7 +118,7 @@ def _without(lists: IntArray, items: IntArray) -> IntArray:
 
 def _repeated(lists: IntArray, count: int) -> IntArray:
     """Lists cut or extended to `count`: padding becomes the list's last item."""
-    if not lists.shape[1]:
+    if not lists.shape[1] or not count:
         return np.full((len(lists), count), -1, np.int64)
     lists = lists[:, :count]
     last = np.maximum((lists >= 0).sum(axis=1) - 1, 0)

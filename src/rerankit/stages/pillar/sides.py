@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,8 +13,12 @@ from rerankit.errors import InputError, rule
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
+from rerankit.stages.pillar.directions import Direction, other, value_of
 from rerankit.stages.pillar.relations import Relations
 from rerankit.stages.pillar.representation import PillarSpace
+
+if TYPE_CHECKING:
+    from rerankit.stages.pillar.stage import Pillar
 
 
 @dataclass(frozen=True)
@@ -28,31 +33,9 @@ class Side:
     threshold: float
 
     @classmethod
-    def both(
-        cls,
-        problem: Problem,
-        relevance: Relevance,
-        sizes: tuple[int, int],
-        thresholds: tuple[float, float],
-        pillars: int,
-        neighbours: int,
-    ) -> tuple[Side, Side]:
-        """The problem's own direction and the other one; the first size and threshold are the own direction's."""
-        if relevance.shape != problem.shape:
-            raise rule("relevance", f"must have the problem's shape {problem.shape}", f"shape {relevance.shape}")
-        if not len(relevance.indices):
-            raise InputError("'relevance' must name at least one relevant item (got none)")
-        spaces = PillarSpace.both(Relations.of(problem), pillars, neighbours)
-        turned = (problem, relevance), (problem.reversed(), relevance.reversed())
-        made = [
-            cls._of(space, *given, size, threshold)
-            for space, given, size, threshold in zip(spaces, turned, sizes, thresholds, strict=True)
-        ]
-        return made[0], made[1]
-
-    @classmethod
-    def _of(cls, space: PillarSpace, problem: Problem, relevance: Relevance, size: int, threshold: float) -> Side:
-        ranking = problem.ranking(max(size, 10))
+    def of(cls, space: PillarSpace, problem: Problem, relevance: Relevance, size: int, threshold: float) -> Side:
+        """From the problem in this direction, with its first `size` items as candidates."""
+        ranking = judged_ranking(problem, relevance, max(size, 10))
         candidates = ranking.indices[:, :size]
         return cls(space, ranking, relevance, candidates, targets_of(relevance, candidates), threshold)
 
@@ -70,11 +53,50 @@ class Side:
 
     def success(self, scores: FloatArray) -> dict[int, float]:
         """Percent of queries with a relevant item among the first 1, 5, 10 when candidates get new scores."""
-        head = Ranking.ordered(self.candidates, scores, gallery_size=self.ranking.gallery_size)
+        known = np.where(self.candidates < 0, -np.inf, scores)
+        head = Ranking.ordered(self.candidates, known, gallery_size=self.ranking.gallery_size)
         rest = self.ranking.indices[:, self.candidates.shape[1] :]
         order = np.concatenate([head.indices, rest], axis=1)
         right = targets_of(self.relevance, order)[:, 1:] > 0
         return {k: float(100 * right[self.rows, :k].any(axis=1).mean()) for k in (1, 5, 10)}
+
+
+def sides_of(
+    stage: Pillar, problem: Problem, relevance: Relevance, argument: str = "relevance"
+) -> dict[Direction, Side]:
+    """The directions that a stage trains, its own first, on a problem whose rows are of its own direction."""
+    check_pair(problem, relevance, argument)
+    relations = Relations.of(problem)
+    sizes = stage.pillars, stage.neighbours
+    spaces = PillarSpace.both(relations, *sizes) if stage.both else (PillarSpace.of(relations, *sizes), None)
+    directions = stage.direction, other(stage.direction)
+    turned = (problem, relevance), (problem.reversed(), relevance.reversed())
+    return {
+        direction: Side.of(space, *given, value_of(stage.candidates, direction), value_of(stage.threshold, direction))
+        for space, given, direction in zip(spaces, turned, directions, strict=True)
+        if space is not None
+    }
+
+
+def check_pair(problem: Problem, relevance: Relevance, argument: str = "relevance") -> None:
+    """Refuse relevance that does not belong to the problem or says nothing."""
+    if relevance.shape != problem.shape:
+        raise rule(argument, f"must have the problem's shape {problem.shape}", f"shape {relevance.shape}")
+    if not len(relevance.indices):
+        raise InputError(f"'{argument}' must name at least one relevant item (got none)")
+
+
+def judged_ranking(problem: Problem, relevance: Relevance, count: int) -> Ranking:
+    """The first `count` items of every query; those left out of its gallery do not take part."""
+    most = int(np.diff(relevance.excluded_indptr).max(initial=0))
+    ranking = problem.ranking(count + most)
+    if not most:
+        return ranking
+    keys = relevance.excluded_rows * relevance.shape[1] + relevance.excluded_indices
+    here = np.arange(len(ranking))[:, None] * relevance.shape[1] + ranking.indices
+    gone = np.isin(here, keys) | ~ranking.mask
+    indices, scores = np.where(gone, -1, ranking.indices), np.where(gone, -np.inf, ranking.scores)
+    return Ranking.ordered(indices, scores, gallery_size=ranking.gallery_size).top(count)
 
 
 def targets_of(relevance: Relevance, candidates: IntArray) -> FloatArray:

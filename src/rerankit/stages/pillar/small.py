@@ -2,47 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from inspect import signature
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, ParamSpec
 
-from rerankit.stages.pillar.directions import Direction
 from rerankit.stages.pillar.stage import Pillar
 
 if TYPE_CHECKING:
     from rerankit.training import TrainingSettings
 
+P = ParamSpec("P")
+
+
+def with_defaults(function: Callable[P, None], **defaults: Any) -> Callable[P, None]:
+    """A copy of a function (without keyword-only parameters) with other default values, which its signature shows.
+
+    >>> def show(size=1, name="a"): print(size, name)
+    >>> with_defaults(show, size=2)()
+    2 a
+    """
+    assert isinstance(function, FunctionType)
+    given = {p.name: p.default for p in signature(function).parameters.values() if p.default is not p.empty}
+    assert defaults.keys() <= given.keys(), f"no parameter with a default: {sorted(defaults.keys() - given.keys())}"
+    values = tuple((given | defaults).values())
+    copy = FunctionType(function.__code__, function.__globals__, function.__name__, values, function.__closure__)
+    copy.__annotations__ = function.__annotations__
+    return copy
+
 
 class PillarSmall(Pillar):
-    """`pillar` at a size that trains on a laptop in minutes.
+    """`pillar` at a size that trains on a laptop in minutes: its parameters with other default values.
 
-    >>> PillarSmall().width
-    128
+    >>> PillarSmall().width, PillarSmall().neighbours
+    (128, 10)
     """
 
     name = "pillar-small"
 
-    def __init__(
-        self,
-        direction: Direction = "i2t",
-        candidates: int | Sequence[int] = (31, 15),
-        pillars: int = 32,
-        neighbours: int = 10,
-        threshold: float | Sequence[float] = (0.8 / 32, 0.8 / 16),
-        width: int = 128,
-        depth: int = 2,
-        heads: int = 4,
-        expansion: int = 2,
-        bias: bool = True,
-        form: str = "dense",
-        device: str = "auto",
-        precision: str = "float32",
-        compile: bool = False,
-        bank: Any = None,
-    ) -> None:
-        super().__init__(
-            direction, candidates, pillars, neighbours, threshold, width, depth, heads, expansion, bias, form,
-            device, precision, compile, bank,
-        )  # fmt: skip
+    __init__ = with_defaults(
+        Pillar.__init__,
+        candidates=(31, 15),
+        pillars=32,
+        threshold=(0.8 / 32, 0.8 / 16),
+        width=128,
+        heads=4,
+        expansion=2,
+    )
 
     def training_settings(self) -> TrainingSettings:
         """A few epochs, warmed up and cooled down."""

@@ -11,8 +11,9 @@ import numpy as np
 from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray
 from rerankit.bank import Bank
-from rerankit.errors import InputError, NotFittedError, rule
+from rerankit.errors import InputError, NotFittedError, TrainingError, rule
 from rerankit.extras import require
+from rerankit.pipeline import rerank
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking, splice
 from rerankit.stages.base import Stage
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from rerankit.relevance import Relevance
     from rerankit.stages.pillar.fitting import LossWeights
-    from rerankit.stages.pillar.sides import Side
     from rerankit.training import History, TrainingSettings
 
 P = TypeVar("P", bound="Pillar")
@@ -39,8 +39,9 @@ class Pillar(Stage):
     but similarities is read, so a fitted reasoner applies to other backbones.
 
     One object holds the networks of both directions; `direction` says which one this problem's rows are ("i2t": rows
-    are images), `reversed()` gives the stage for the other. `candidates` and `threshold` are one number, or one for
-    each direction (i2t, t2i). Needs query_scores (or a bank of other queries, see `bank`) and gallery_scores.
+    are images), `reversed()` gives the stage for the other. With `both` off it trains, keeps and saves its own
+    direction alone. `candidates` and `threshold` are one number, or one for each direction (i2t, t2i). Needs
+    query_scores (or a bank of other queries, see `bank`) and gallery_scores.
 
     `bank` is None (the problem's `query_bank` when it has one, the test queries otherwise), "queries" (always the test
     queries), or a `Bank` with both relations. `form` is "dense" or "graph" (message passing): the same numbers.
@@ -69,6 +70,7 @@ class Pillar(Stage):
         precision: str = "float32",
         compile: bool = False,
         bank: Any = None,
+        both: bool = True,
     ) -> None:
         self.direction: Direction = checks.choice("direction", direction, DIRECTIONS)
         self.candidates = kept(candidates)
@@ -79,15 +81,16 @@ class Pillar(Stage):
         self.depth = checks.integer("depth", depth, least=0)
         self.heads = checks.integer("heads", heads, least=1)
         self.expansion = checks.integer("expansion", expansion, least=1)
-        self.bias = bias
+        self.bias = checks.boolean("bias", bias)
         self.form = checks.choice("form", form, ("dense", "graph"))
         self.device = device
         self.precision = checks.choice("precision", precision, ("bf16", "float32", "fp16"))
-        self.compile = compile
+        self.compile = checks.boolean("compile", compile)
         self.bank = _checked_bank(bank)
-        for direction in DIRECTIONS:
-            checks.integer("candidates", value_of(candidates, direction, "candidates"), least=1)
-            checks.number("threshold", value_of(threshold, direction, "threshold"), least=0, most=1)
+        self.both = checks.boolean("both", both)
+        for one in DIRECTIONS:
+            checks.integer("candidates", value_of(self.candidates, one, "candidates"), least=1)
+            checks.number("threshold", value_of(self.threshold, one, "threshold"), least=0, most=1)
         if width % heads:
             raise rule("heads", f"must divide the width, {width}", heads)
         self._weights: dict[str, AnyArray] = {}
@@ -130,6 +133,11 @@ class Pillar(Stage):
 
     def reversed(self: P) -> P:
         """The stage for the other direction, with the same weights."""
+        if isinstance(self.bank, Bank):
+            raise InputError(
+                "'bank' holds other queries of this direction alone: give the problem a query_bank and a gallery_bank "
+                "instead, or clone(direction=…, bank=…)"
+            )
         return self.clone(direction=other(self.direction))
 
     def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
@@ -146,16 +154,21 @@ class Pillar(Stage):
         return self._score(space, ranking)
 
     def rerank_both(self, problem: Problem, k: int | None = 100) -> tuple[Ranking, Ranking]:
-        """Both directions of a problem, as (this direction, the other): each relation is scanned only once."""
-        there, back = PillarSpace.both(Relations.of(problem), self.pillars, self.neighbours)
+        """Both directions of a problem, as (this direction, the other): each relation is scanned only once.
+
+        A direction for which there is a bank looks at nothing of the other, and is re-ranked on its own.
+        """
         other, turned = self.reversed(), problem.reversed()
+        if self._bank_for(problem) is not None or other._bank_for(turned) is not None:
+            return rerank(problem, self, k), rerank(turned, other, k)
+        there, back = PillarSpace.both(Relations.of(problem), self.pillars, self.neighbours)
         first, second = problem.ranking(k), turned.ranking(k)
         return self._spliced(there, first), other._spliced(back, second)
 
     def _spliced(self, space: PillarSpace, ranking: Ranking) -> Ranking:
         head = ranking.top(value_of(self.candidates, self.direction))
         head = head.with_scores(self._padded(self._score(space, head), head))
-        return splice(head, ranking)
+        return splice(head, ranking).with_notes(stages=[repr(self)], transductive=True)
 
     def _score(self, space: PillarSpace, ranking: Ranking) -> FloatArray:
         from rerankit.stages.pillar.inference import score
@@ -188,40 +201,38 @@ class Pillar(Stage):
         out: str | os.PathLike[str] | None = None,
         resume: bool = True,
     ) -> P:
-        """Train the networks of both directions on a problem whose rows are of this stage's `direction`.
+        """Train on a problem whose rows are of this stage's `direction`: the networks of both directions together, or
+        with `both` off the one of its direction, without the losses that need the other.
 
-        The best weights by the sum of R@1, R@5, R@10 in both directions on `validation` are kept (without it, the
-        last); what happened is in `history`. `out` is a folder for checkpoints and curves, from which a run that
+        The best weights by the sum of R@1, R@5, R@10 in the trained directions on `validation` are kept (without it,
+        the last); what happened is in `history`. `out` is a folder for checkpoints and curves, from which a run that
         was interrupted goes on. A stage that has weights already is trained further. When training breaks down,
         the best weights so far are in the stage and `TrainingError` is raised.
         """
         torch = require("torch", extra="pillar", purpose=f"training '{self.name}'")
         from rerankit.stages.pillar.fitting import PillarTask
+        from rerankit.stages.pillar.sides import sides_of
         from rerankit.training import train
 
         settings = settings or self.training_settings()
-        sides = self._sides(problem, relevance)
-        held_out = None if validation is None else self._sides(*validation)
+        sides = sides_of(self, problem, relevance)
+        held_out = None if validation is None else sides_of(self, *validation, argument="validation[1]")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             model = self.build()
         if self.fitted:
             model.load_state_dict({name: torch.tensor(array) for name, array in self._weights.items()}, strict=False)
+        task = PillarTask(model, sides, losses or self.loss_weights(), held_out)
         try:
-            task = PillarTask(model, sides, losses or self.loss_weights(), held_out)
             self.history = train(task, settings, out, resume=resume)
-        finally:
-            self.set_weights({name: tensor.cpu().numpy().copy() for name, tensor in model.state_dict().items()})
+        except TrainingError:  # the model holds what was good
+            self._take(model)
+            raise
+        self._take(model)
         return self
 
-    def _sides(self, problem: Problem, relevance: Relevance) -> dict[str, Side]:
-        from rerankit.stages.pillar.sides import Side
-
-        directions = self.direction, other(self.direction)
-        sizes = value_of(self.candidates, directions[0]), value_of(self.candidates, directions[1])
-        thresholds = value_of(self.threshold, directions[0]), value_of(self.threshold, directions[1])
-        both = Side.both(problem, relevance, sizes, thresholds, self.pillars, self.neighbours)
-        return dict(zip(directions, both, strict=True))
+    def _take(self, model: torch.nn.Module) -> None:
+        self.set_weights({name: tensor.cpu().numpy().copy() for name, tensor in model.state_dict().items()})
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_network": None}
@@ -237,19 +248,25 @@ class Pillar(Stage):
         return dict(self._weights)
 
     def set_weights(self, weights: dict[str, AnyArray]) -> None:
-        """Take weights named as in the published checkpoints (model_i2t.…, model_t2i.…)."""
-        self._weights = {name: np.asarray(array) for name, array in weights.items()}
-        self._network = None
+        """Take weights named as in the published checkpoints (model_i2t.…, model_t2i.…).
+
+        With `both` off only those of this stage's direction are kept, when there are any.
+        """
         wrong = [name for name in weights if not name.startswith(("model_i2t.", "model_t2i."))]
         if wrong:
-            self._weights = {}
             raise rule("weights", "must be named model_i2t.… or model_t2i.…", f"{wrong[:3]}")
+        own = [name for name in weights if name.startswith(f"model_{self.direction}.")]
+        kept = weights if self.both or not own else {name: weights[name] for name in own}
+        self._weights = {name: np.asarray(array) for name, array in kept.items()}
+        self._network = None
 
-    def build(self, directions: Sequence[Direction] = DIRECTIONS) -> torch.nn.Module:
-        """New networks with this stage's sizes, for some directions."""
+    def build(self, directions: Sequence[Direction] | None = None) -> torch.nn.Module:
+        """New networks with this stage's sizes, for some directions: those it trains, when none are named."""
         require("torch", extra="pillar", purpose=f"stage '{self.name}'")
         from rerankit.stages.pillar.network import PillarNetwork, PillarPair
 
+        if directions is None:
+            directions = DIRECTIONS if self.both else (self.direction,)
         sizes = (self.pillars, self.width, self.depth, self.heads)
         rest = {"expansion": self.expansion, "bias": self.bias, "form": self.form}
         return PillarPair({d: PillarNetwork(*sizes, **rest) for d in directions})  # type: ignore[arg-type]
@@ -276,6 +293,6 @@ class Pillar(Stage):
 
 
 def _checked_bank(bank: Any) -> Any:
-    if bank is None or isinstance(bank, Bank) or bank == "queries":
+    if bank is None or isinstance(bank, Bank) or (isinstance(bank, str) and bank == "queries"):
         return bank
     raise rule("bank", "must be None, 'queries' or a rerankit.Bank with both relations", type(bank).__name__)

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from rerankit.arrays import IntArray
-from rerankit.errors import InputError, rule
+from rerankit.errors import InputError
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
-from rerankit.stages.pillar.sides import targets_of
+from rerankit.stages.pillar.sides import judged_ranking, targets_of
 from rerankit.stages.pillar_plus.answers import answers
 from rerankit.stages.pillar_plus.cells import cells_of, find
 from rerankit.stages.pillar_plus.plan import log_share
@@ -22,19 +22,21 @@ from rerankit.training import TrainingTask
 
 
 class Part:
-    """Cells of a problem with the grades of the right ones, 1 at most."""
+    """Cells of a problem with the grades of the right ones, 1 at most, and which of them are left out."""
 
     def __init__(self, problem: Problem, relevance: Relevance, settings: PlusSettings) -> None:
-        check_pair(problem, relevance)
         self.cells = cells_of(problem, settings)
-        keys = torch.from_numpy(relevance.rows * relevance.shape[1] + relevance.indices)
-        at = find(keys, self.cells.keys)
+        width = relevance.shape[1]
+        at = find(torch.from_numpy(relevance.rows * width + relevance.indices), self.cells.keys)
         best = float(relevance.grades.max())
         self.grades = torch.cat([torch.from_numpy(relevance.grades.copy()) / best, torch.zeros(1)])[at]
+        gone = torch.from_numpy(relevance.excluded_rows * width + relevance.excluded_indices)
+        self.left_out = torch.isin(self.cells.keys, gone)
 
     def to(self, device: torch.device) -> Part:
         """Move to a device, in place."""
         self.cells, self.grades = self.cells.to(device), self.grades.to(device)
+        self.left_out = self.left_out.to(device)
         return self
 
 
@@ -67,8 +69,8 @@ class HeldOut:
         self.part = Part(problem, relevance, settings)
         self.problem, self.diversity = problem, diversity
         self.sides = [
-            (problem.ranking(100), relevance),
-            (problem.reversed().ranking(100), relevance.reversed()),
+            (judged_ranking(problem, relevance, 100), relevance),
+            (judged_ranking(problem.reversed(), relevance.reversed(), 100), relevance.reversed()),
         ]
 
     def figures(self, model: nn.Module, device: torch.device) -> dict[str, float]:
@@ -78,7 +80,7 @@ class HeldOut:
         found: dict[str, float] = {}
         for at, (ranking, relevance) in enumerate(self.sides):
             answer = answers(cells, scores, ranking, self.problem, turned=at == 1, diversity=self.diversity)
-            order = Ranking.ordered(ranking.indices, answer)
+            order = Ranking.ordered(ranking.indices, np.where(ranking.mask, answer, -np.inf))
             right = targets_of(relevance, order.indices)[relevance.counts > 0, 1:] > 0
             name = ("i2t", "t2i")[at]
             found |= {f"{name}_r{k}": float(100 * right[:, :k].any(axis=1).mean()) for k in (1, 5, 10)}
@@ -88,10 +90,11 @@ class HeldOut:
 def listwise(scores: Tensor, group: Tensor, part: Part, side: int) -> Tensor:
     """Mean over queries of −log of the share their right cells have of Σ exp(score), weighed by grade."""
     groups = part.cells.shape[side]
+    scores = scores.masked_fill(part.left_out, -torch.inf)
     shares = log_share(scores, group, groups).exp() * part.grades
     right = scores.new_zeros(groups).index_add(0, group, shares)
     asked = scores.new_zeros(groups).index_add(0, group, (part.grades > 0).float()) > 0
-    return -right[asked].clamp_min(1e-12).log().mean()
+    return -right[asked].clamp_min(1e-12).log().sum() / asked.sum().clamp_min(1)
 
 
 def parts_of(
@@ -103,14 +106,16 @@ def parts_of(
     A part is a smaller problem of the same kind; several, with more and with fewer columns for a row, teach what does
     not depend on the gallery at hand.
     """
-    check_pair(problem, relevance)
     for number in range(count):
         generator = np.random.default_rng([seed, number])
         rows = np.sort(generator.permutation(problem.shape[0])[: max(1, problem.shape[0] // 2)])
         columns = _right_columns(relevance, rows, thinned[number % len(thinned)], generator)
         if not len(columns):
             raise InputError("'relevance' must name relevant items for most rows (got a half without any)")
-        yield Part(problem.subset(rows, columns), relevance.subset(rows, columns), settings)
+        part = Part(problem.subset(rows, columns), relevance.subset(rows, columns), settings)
+        if len(part.cells) < 2:
+            raise InputError(f"'problem' must have more items to be halved (got {problem.shape}: one candidate pair)")
+        yield part
 
 
 def _right_columns(relevance: Relevance, rows: IntArray, most: int, generator: np.random.Generator) -> IntArray:
@@ -122,11 +127,3 @@ def _right_columns(relevance: Relevance, rows: IntArray, most: int, generator: n
         owner = relevance.rows[by_row]
         pairs = by_row[np.arange(len(owner)) - np.searchsorted(owner, owner) < most]
     return np.unique(relevance.indices[pairs])
-
-
-def check_pair(problem: Problem, relevance: Relevance) -> None:
-    """Refuse relevance that does not belong to the problem or says nothing."""
-    if relevance.shape != problem.shape:
-        raise rule("relevance", f"must have the problem's shape {problem.shape}", f"shape {relevance.shape}")
-    if not len(relevance.indices):
-        raise InputError("'relevance' must name at least one relevant item (got none)")

@@ -11,7 +11,7 @@ import numpy as np
 
 from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray
-from rerankit.errors import InputError, NotFittedError, rule
+from rerankit.errors import InputError, NotFittedError, TrainingError, rule
 from rerankit.extras import require
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
@@ -109,8 +109,9 @@ class PillarPlus(Stage):
         """Both directions of a problem, as (this direction, the other), from one run over the cells."""
         rankings = problem.ranking(k), problem.reversed().ranking(k)
         here, there = self._scores(problem, list(rankings))
+        told = {"stages": [repr(self)], "transductive": True}
         return tuple(  # type: ignore[return-value]
-            ranking.with_scores(self._padded(scores, ranking))
+            ranking.with_scores(self._padded(scores, ranking)).with_notes(**told)
             for ranking, scores in zip(rankings, (here, there), strict=True)
         )
 
@@ -171,24 +172,32 @@ class PillarPlus(Stage):
 
         settings = settings or self.training_settings()
         turned = self._turned(problem, relevance)
-        held_out = (
-            None
-            if validation is None
-            else HeldOut(*self._turned(*validation), self.settings, (self.diversity[0], self.diversity[1]))
-        )
+        held_out = None
+        if validation is not None:
+            others = self._turned(*validation, "validation[1]")
+            held_out = HeldOut(*others, self.settings, (self.diversity[0], self.diversity[1]))
         parts = list(parts_of(*turned, self.settings, self.parts, settings.seed, self.thinned))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             model = self._build()
+        task = PlusTask(model, parts, held_out)
         try:
-            self.history = train(PlusTask(model, parts, held_out), settings, out, resume=resume)
-        finally:
-            state = {name: tensor.cpu().numpy().copy() for name, tensor in model.state_dict().items()}
-            # How many batches a norm has seen plays no part in what it computes.
-            self.set_weights({name: a for name, a in state.items() if not name.endswith("num_batches_tracked")})
+            self.history = train(task, settings, out, resume=resume)
+        except TrainingError:  # the model holds what was good
+            self._take(model)
+            raise
+        self._take(model)
         return self
 
-    def _turned(self, problem: Problem, relevance: Relevance) -> tuple[Problem, Relevance]:
+    def _take(self, model: PlusNetwork) -> None:
+        state = {name: tensor.cpu().numpy().copy() for name, tensor in model.state_dict().items()}
+        # How many batches a norm has seen plays no part in what it computes.
+        self.set_weights({name: a for name, a in state.items() if not name.endswith("num_batches_tracked")})
+
+    def _turned(self, problem: Problem, relevance: Relevance, argument: str = "relevance") -> tuple[Problem, Relevance]:
+        from rerankit.stages.pillar.sides import check_pair
+
+        check_pair(problem, relevance, argument)
         if self.direction == "i2t":
             return problem, relevance
         return problem.reversed(), relevance.reversed()
