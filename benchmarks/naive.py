@@ -8,6 +8,42 @@ from __future__ import annotations
 import numpy as np
 
 
+def level(scores: np.ndarray, beta: float, axis: int) -> np.ndarray:
+    """(1/β) log mean exp(β s) along an axis."""
+    return np.log(np.exp(beta * scores).mean(axis=axis)) / beta
+
+
+def nearest(scores: np.ndarray, k: int, axis: int) -> np.ndarray:
+    """Mean of the k highest scores along an axis."""
+    return -np.partition(-scores, k - 1, axis=axis).take(range(k), axis=axis).mean(axis=axis)
+
+
+def inverted_softmax(scores: np.ndarray, beta: float = 20.0) -> np.ndarray:
+    """Scores (queries, gallery) less their column's level (Smith et al. 2017)."""
+    return scores - level(scores, beta, 0)
+
+
+def qb_norm(scores: np.ndarray, beta: float = 20.0) -> np.ndarray:
+    """The same for queries whose best item is some query's best (Bogolin et al. 2022): here for all."""
+    best = scores.argmax(axis=1)
+    return np.where(np.isin(best, best)[:, None], inverted_softmax(scores, beta), scores)
+
+
+def dual_softmax(scores: np.ndarray, beta: float = 20.0) -> np.ndarray:
+    """Scores less half the level of their column and of their row (Cheng et al. 2021)."""
+    return scores - level(scores, beta, 0) / 2 - level(scores, beta, 1)[:, None] / 2
+
+
+def csls(scores: np.ndarray, k: int = 10) -> np.ndarray:
+    """Twice the score less the mean of the column's and of the row's nearest (Conneau et al. 2018)."""
+    return 2 * scores - nearest(scores, k, 0) - nearest(scores, k, 1)[:, None]
+
+
+def nnn(scores: np.ndarray, k: int = 16, alpha: float = 0.75) -> np.ndarray:
+    """Scores less α times the mean of the column's nearest (Chowdhury et al. 2024)."""
+    return scores - alpha * nearest(scores, k, 0)
+
+
 def k_reciprocal(
     query_gallery: np.ndarray,
     query_query: np.ndarray,

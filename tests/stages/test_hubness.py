@@ -10,7 +10,8 @@ from hypothesis import given
 import rerankit
 from rerankit import Bank, DenseScores, ListScores, Problem, settings, stage
 from rerankit.errors import InputError, UnmetNeedError
-from rerankit.stages._passes import column_softmax_level, column_top_mean
+from rerankit.stages._highest import column_top_mean, row_top_mean, top_means
+from rerankit.stages._passes import column_levels_and_best, column_softmax_level, softmax_levels
 from strategies import VALUES, distinct, full_problem, matrices
 
 BETA = 3.0
@@ -120,16 +121,31 @@ def test_dual_is_says_what_it_lacks():
         rerankit.rerank(only_queries, "dual-is", gallery="bank")
 
 
-@pytest.mark.parametrize("spread", [1, 1000])
-def test_levels_are_exact_for_any_range_and_do_not_depend_on_blocks(spread):
-    values = np.float32(np.random.default_rng(0).normal(size=(50, 2003)) * spread)
-    values[:, :3] -= 40 * spread  # columns far below all others
-    found = column_softmax_level(DenseScores(values), 2.0)
+def exact_levels(values: np.ndarray, beta: float) -> np.ndarray:
     wide = values.astype(np.float64)
     top = wide.max(axis=0)
-    np.testing.assert_allclose(found, top + np.log(np.mean(np.exp(2 * (wide - top)), axis=0)) / 2, rtol=1e-5)
+    return top + np.log(np.mean(np.exp(beta * (wide - top)), axis=0)) / beta
+
+
+@pytest.mark.parametrize(("spread", "middle"), [(1, 0), (1, -200), (1000, 0)])
+def test_levels_are_exact_for_any_range_and_do_not_depend_on_blocks(spread, middle):
+    values = np.float32(np.random.default_rng(0).normal(size=(50, 2003)) * spread + middle)
+    values[:, :3] -= 40 * spread  # columns far below all others, and rows far above
+    values[7:9] += 60 * spread
+    found = softmax_levels(DenseScores(values), 2.0)
+    np.testing.assert_allclose(found[0], exact_levels(values, 2.0), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found[1], exact_levels(values.T, 2.0), rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(column_softmax_level(DenseScores(values), 2.0), found[0])
     with settings.using(memory_budget=1):
-        np.testing.assert_array_equal(column_softmax_level(DenseScores(values), 2.0), found)
+        for one, other in zip(softmax_levels(DenseScores(values), 2.0), found, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_the_best_of_equal_ones_is_the_first():
+    values = np.float32([[1, 3, 3], [2, 0, 2]])
+    levels, best = column_levels_and_best(DenseScores(values), 2.0)
+    np.testing.assert_array_equal(best, [1, 0])
+    np.testing.assert_array_equal(levels, column_softmax_level(DenseScores(values), 2.0))
 
 
 def test_items_that_no_list_names_get_the_lowest_level():
@@ -145,10 +161,28 @@ def test_beta_must_be_positive(name):
         stage(name, beta=0)
 
 
-@pytest.mark.parametrize("change", [np.array, np.round, np.zeros_like, np.asfortranarray], ids=lambda one: one.__name__)
-def test_means_of_a_tall_matrix_equal_sorting(change):
+def ascending(values: np.ndarray) -> np.ndarray:
+    """Rows in the order of their scores: a sample of the first rows would say nothing of the last."""
+    return np.sort(values, axis=0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [np.array, np.round, np.zeros_like, np.asfortranarray, np.negative, ascending],
+    ids=lambda one: one.__name__,
+)
+@pytest.mark.parametrize("k", [1, 3])
+def test_means_of_a_tall_matrix_equal_sorting(change, k):
     values = change(np.random.default_rng(0).normal(size=(150, 1500)).astype(np.float32))
-    expected = np.sort(values, axis=0)[-3:].mean(axis=0)
-    np.testing.assert_allclose(column_top_mean(DenseScores(values), 3), expected, atol=1e-6)
+    scores = DenseScores(values)
+    expected = np.sort(values, axis=0)[-k:].mean(axis=0)
+    np.testing.assert_allclose(column_top_mean(scores, k), expected, atol=1e-6)
+    of_columns, of_rows = top_means(scores, k)
+    np.testing.assert_array_equal(of_columns, column_top_mean(scores, k))
+    np.testing.assert_array_equal(of_rows, row_top_mean(scores, k))
+    np.testing.assert_array_equal(top_means(scores, k, scores.topk(5)[1])[1], of_rows)
     with settings.using(memory_budget=1_200_000):
-        np.testing.assert_allclose(column_top_mean(DenseScores(values), 3), expected, atol=1e-6)
+        np.testing.assert_array_equal(column_top_mean(scores, k), of_columns)
+    with settings.using(memory_budget=1):
+        for one, other in zip(top_means(scores, k), (of_columns, of_rows), strict=True):
+            np.testing.assert_array_equal(one, other)

@@ -19,8 +19,10 @@ from rerankit.arrays import (
 )
 from rerankit.scores.taken import TakenScores
 from rerankit.scores.topk import topk_in_blocks
+from rerankit.threads import in_threads
 
 _TILE = 64
+_TILES = 8  # that a thread turns at once
 
 
 class DenseScores:
@@ -96,8 +98,19 @@ def _rows_of(array: AnyArray, rows: slice | IntArray) -> AnyArray:
     """Some rows; those of a transposed matrix are turned in tiles, since reading down columns misses the cache."""
     if array.flags.c_contiguous or not array.T.flags.c_contiguous:
         return array[rows]
-    columns = array.T[:, rows]
+    columns = array.T[:, _as_slice(rows)]
     turned = np.empty(columns.shape[::-1], array.dtype)
-    for at in range(0, len(columns), _TILE):
-        turned[:, at : at + _TILE] = columns[at : at + _TILE].T
+
+    def turn(start: int) -> None:
+        for at in range(start, min(start + _TILES * _TILE, len(columns)), _TILE):
+            turned[:, at : at + _TILE] = columns[at : at + _TILE].T
+
+    in_threads(turn, range(0, len(columns), _TILES * _TILE))
     return turned
+
+
+def _as_slice(rows: slice | IntArray) -> slice | IntArray:
+    """Neighbouring rows as a slice, which copies nothing."""
+    if isinstance(rows, slice) or not len(rows) or np.any(np.diff(rows) != 1):
+        return rows
+    return slice(int(rows[0]), int(rows[-1]) + 1)

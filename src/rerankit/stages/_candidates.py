@@ -6,8 +6,10 @@ import numpy as np
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.ranking import Ranking
-from rerankit.scores import EmbeddingScores, Scores, blocks
+from rerankit.scores import DenseScores, EmbeddingScores, Scores, blocks
+from rerankit.threads import in_threads
 
+_ROWS = 512  # queries whose candidates a thread reads at once
 _PAIR_COST = 90  # how many cells of a matrix product take the time of one pair of gathered vectors
 
 
@@ -29,6 +31,10 @@ def own_scores(scores: Scores, ranking: Ranking) -> FloatArray:
     array([[0.2, 0.9, 0.2]], dtype=float32)
     """
     items = items_of(ranking)
+    if isinstance(scores, DenseScores):  # single cells of a matrix: threads wait for memory side by side
+        parts = [slice(at, at + _ROWS) for at in range(0, len(items), _ROWS)]
+        read = in_threads(lambda part: scores.pairs(rows_of(ranking)[part], items[part]), parts)
+        return filled(np.concatenate(read), ranking.mask)
     if not isinstance(scores, EmbeddingScores) or items.shape[1] * _PAIR_COST < scores.shape[1]:
         return filled(scores.pairs(rows_of(ranking), items), ranking.mask)
     # So many candidates that whole rows, which are matrix products, cost less than single pairs.

@@ -13,7 +13,8 @@ from rerankit.ranking import Ranking
 from rerankit.ranks import ranks_among, shared_ranks
 from rerankit.scores import Scores
 from rerankit.stages._candidates import filled, items_of, own_scores
-from rerankit.stages._passes import column_softmax_level, column_top_mean
+from rerankit.stages._highest import column_top_mean
+from rerankit.stages._passes import column_softmax_level
 
 _NEAR = 8  # how many neighbours have a say
 

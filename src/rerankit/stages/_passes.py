@@ -1,28 +1,28 @@
-"""One pass over scores in blocks: column statistics without a second matrix.
+"""One pass over scores in blocks: statistics of columns and of rows without a second matrix.
 
-Blocks are cut into pieces that stay in the cache. A piece's rows depend on the width alone and pieces are
-joined in their order, so that neither the memory budget nor the number of threads changes a result.
+Blocks are cut into pieces that stay in the cache, and a thread takes a run of pieces. Pieces and runs depend on the
+width alone and are joined in their order, so neither the memory budget nor the number of threads changes a result.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
-from rerankit import settings
-from rerankit.arrays import AnyArray, FloatArray
+from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.events import track
 from rerankit.scores import DenseScores, ListScores, Scores, blocks
 from rerankit.threads import in_threads
 
 R = TypeVar("R")
-_PIECE_BYTES = 1_000_000
-_STRIP = 1024  # columns that are read together, so that what is kept of them stays in the cache
-_VANISHING = 1e-20
+PIECE_BYTES = 1_600_000
+_RUN = 8  # pieces that a thread takes at once
 _GROUP = 64  # embeddings are multiplied in groups of this many rows
+_VANISHING = 1e-20
+_SAFE = 40.0  # exp of anything nearer to 0 neither overflows nor vanishes in float32
 
 
 def column_softmax_level(scores: Scores, beta: float) -> FloatArray:
@@ -34,38 +34,44 @@ def column_softmax_level(scores: Scores, beta: float) -> FloatArray:
     >>> column_softmax_level(DenseScores([[1.0, 0.0], [1.0, 1.0]]), 1.0).round(3)
     array([1.  , 0.62], dtype=float32)
     """
-    highest, total = _listed(scores, beta) if isinstance(scores, ListScores) else _passed(scores, beta)
-    with np.errstate(divide="ignore"):
-        level = highest + (np.log(total) - np.log(scores.shape[0])) / beta
-    return with_floor(level.astype(np.float32))
+    return _levels_and(scores, beta, None)[0]
 
 
-def column_top_mean(scores: Scores, k: int) -> FloatArray:
-    """Mean of the k highest scores of every column; of fewer where lists hold fewer.
+def row_softmax_level(scores: Scores, beta: float) -> FloatArray:
+    """(1/β) log mean exp(β s) along every row.
 
     >>> from rerankit import DenseScores
-    >>> column_top_mean(DenseScores([[1, 0], [3, 1], [2, 4]]), 2)
-    array([2.5, 2.5], dtype=float32)
+    >>> row_softmax_level(DenseScores([[1.0, 1.0]]), 5.0)
+    array([1.], dtype=float32)
     """
-    cells = _highest_cells(scores, k)
-    if cells is None:
-        return row_top_mean(scores.T, k)
-    columns, values = cells
-    by_column = np.lexsort((-values, columns))
-    place = np.arange(len(columns)) - np.searchsorted(columns[by_column], columns[by_column])
-    kept = by_column[place < k]
-    total = np.bincount(columns[kept], values[kept], minlength=scores.shape[1])
-    mean: FloatArray = (total / k).astype(np.float32)
-    return mean
+    return softmax_levels(scores, beta)[1]
 
 
-def row_top_mean(scores: Scores, k: int) -> FloatArray:
-    """Mean of the k highest scores of every row."""
-    best = scores.topk(k)[1]
-    known = np.isfinite(best)
-    total = np.where(known, best, 0).sum(axis=1, dtype=np.float64)
-    count = known.sum(axis=1)
-    return with_floor(np.where(count, total / np.maximum(count, 1), -np.inf).astype(np.float32))
+def softmax_levels(scores: Scores, beta: float) -> tuple[FloatArray, FloatArray]:
+    """`column_softmax_level` and `row_softmax_level` from the same exponentials.
+
+    >>> from rerankit import DenseScores
+    >>> softmax_levels(DenseScores([[1.0, 1.0]]), 5.0)
+    (array([1., 1.], dtype=float32), array([1.], dtype=float32))
+    """
+    if isinstance(scores, ListScores):
+        return column_softmax_level(scores, beta), column_softmax_level(scores.T, beta)
+    columns, level, sums = _levels_and(scores, beta, lambda piece, powers: powers.sum(axis=1))
+    return columns, _row_levels(scores, beta, level, np.concatenate(sums).astype(np.float64))
+
+
+def column_levels_and_best(scores: Scores, beta: float) -> tuple[FloatArray, IntArray]:
+    """`column_softmax_level`, and of every row the column of its highest score (the first of equal ones).
+
+    >>> from rerankit import DenseScores
+    >>> column_levels_and_best(DenseScores([[1.0, 3.0, 3.0]]), 5.0)
+    (array([1., 3., 3.], dtype=float32), array([1]))
+    """
+    if isinstance(scores, ListScores):
+        first = scores.topk(1)[0][:, 0]
+        return column_softmax_level(scores, beta), first[first >= 0]
+    columns, _, best = _levels_and(scores, beta, lambda piece, powers: piece.argmax(axis=1))
+    return columns, np.concatenate(best)
 
 
 def with_floor(level: FloatArray) -> FloatArray:
@@ -76,62 +82,34 @@ def with_floor(level: FloatArray) -> FloatArray:
     return np.where(known, level, level[known].min() if known.any() else np.float32(0))
 
 
-def over_pieces(scores: Scores, work: Callable[[FloatArray, int], R], description: str) -> Iterator[R]:
-    """What `work(piece, first row)` returns for every piece, in order; pieces run in threads."""
+def over_runs(
+    scores: Scores, work: Callable[[list[FloatArray], int], R], description: str, piece_bytes: int = PIECE_BYTES
+) -> Iterator[R]:
+    """What `work(pieces, first row)` returns for every run of pieces, in order; runs go in threads."""
     rows, columns = scores.shape
-    piece = max(8, _PIECE_BYTES // (4 * columns) // 8 * 8)
-    group = max(piece, -(-_GROUP // piece) * piece)
-    # Twelve bytes a cell: a block computed from embeddings, and a thread's own arrays.
-    for block in track(list(blocks_of(rows, columns * 12, group)), description):
-        values = scores.rows(block)
-        yield from in_threads(partial(_at, work, values, block.start, piece), range(0, len(values), piece))
+    piece = max(8, piece_bytes // (4 * columns) // 8 * 8)
+    run = -(-piece * _RUN // _GROUP) * _GROUP
+    # A thread reads its own run of a matrix, and what stays are results: no more than 16 bytes a column. Products of
+    # embeddings are made block by block with all threads: a block and the threads' arrays take 12 bytes a cell.
+    alone = isinstance(scores, DenseScores)
+    for block in track(list(blocks_of(rows, columns * 16 // run if alone else columns * 12, run)), description):
+        values = None if alone else scores.rows(block)
+        starts = range(block.start, block.stop, run)
+        yield from in_threads(partial(_on_run, work, scores, values, block, piece, run), starts)
 
 
-def _highest_cells(scores: Scores, k: int) -> tuple[AnyArray, AnyArray] | None:
-    """Columns and values of cells among which are every column's k highest, from two passes over a matrix.
-
-    None where the columns' own order serves better: embeddings, lists, transposed, short or much tied matrices.
-    The k-th highest of the maxima of 4 k groups of rows is a bound that only about 1.15 k cells of a column reach.
-    """
-    rows, columns = scores.shape
-    groups = 4 * k
-    if not isinstance(scores, DenseScores) or rows < 4 * groups or groups * columns * 16 > settings.memory_budget():
-        return None
-    if not scores.rows(slice(0, 2)).flags.c_contiguous:
-        return None
-    highest = np.full((groups, columns), -np.inf, np.float32)
-    strips = [slice(at, at + _STRIP) for at in range(0, columns, _STRIP)]
-    work = list(blocks_of(rows, columns * 4, groups))
-    for block in track(work, "highest of groups"):
-        values = scores.rows(block)
-        in_threads(partial(_raise_to, highest, values), strips)
-    bound = np.concatenate(in_threads(lambda strip: np.partition(highest[:, strip], groups - k, axis=0)[-k], strips))
-    found: list[tuple[AnyArray, AnyArray]] = []
-    for block in track(work, "highest cells"):
-        values = scores.rows(block)
-        found += in_threads(partial(_reaching, values, bound), strips)
-        if sum(len(cells) for cells, _ in found) > 8 * groups * columns:
-            return None
-    return np.concatenate([cells for cells, _ in found]), np.concatenate([cells for _, cells in found])
-
-
-def _raise_to(highest: FloatArray, values: FloatArray, strip: slice) -> None:
-    groups = len(highest)
-    for at in range(0, len(values), groups):
-        part = values[at : at + groups, strip]
-        here = highest[: len(part), strip]
-        np.maximum(here, part, out=here)
-
-
-def _reaching(values: FloatArray, bound: FloatArray, strip: slice) -> tuple[AnyArray, AnyArray]:
-    part = values[:, strip]
-    cells = np.flatnonzero(part >= bound[strip])
-    row, column = np.divmod(cells, part.shape[1])
-    return column + strip.start, part[row, column]
-
-
-def _at(work: Callable[[FloatArray, int], R], values: FloatArray, start: int, piece: int, at: int) -> R:
-    return work(values[at : at + piece], start + at)
+def _on_run(
+    work: Callable[[list[FloatArray], int], R],
+    scores: Scores,
+    values: FloatArray | None,
+    block: slice,
+    piece: int,
+    run: int,
+    start: int,
+) -> R:
+    stop = min(start + run, block.stop)
+    mine = scores.rows(slice(start, stop)) if values is None else values[start - block.start : stop - block.start]
+    return work([mine[at : at + piece] for at in range(0, len(mine), piece)], start)
 
 
 def blocks_of(count: int, row_bytes: int, group: int) -> Iterator[slice]:
@@ -140,34 +118,103 @@ def blocks_of(count: int, row_bytes: int, group: int) -> Iterator[slice]:
         yield slice(block.start * group, min(block.stop * group, count))
 
 
-def _passed(scores: Scores, beta: float) -> tuple[AnyArray, AnyArray]:
-    """Per column a level and Σ exp(β (s − level)), joined piece by piece."""
-    highest = np.full(scores.shape[1], -np.inf, np.float32)
-    total = np.zeros(scores.shape[1])
-
-    def one(piece: FloatArray, _: int) -> tuple[FloatArray, FloatArray]:
-        # One level for the whole piece saves a pass; columns that vanish under it are done again by themselves.
-        level = np.full(piece.shape[1], piece.max(), np.float32)
-        sums = _sum_of_powers(piece, level[0], beta)
-        far = np.flatnonzero(sums < _VANISHING)
-        if len(far):
-            top = piece[:, far].max(axis=0)
-            level[far] = np.where(np.isfinite(top), top, level[far])
-            sums[far] = _sum_of_powers(piece[:, far], level[far], beta)
-        return level, sums
-
-    for level, sums in over_pieces(scores, one, "column levels"):
-        both = np.maximum(highest, level)
-        total = total * np.exp(beta * (highest - both)) + sums * np.exp(beta * (level - both))
-        highest = both
-    return highest, total
+def _levels_and(
+    scores: Scores, beta: float, more: Callable[[FloatArray, FloatArray], R] | None
+) -> tuple[FloatArray, float, list[R]]:
+    """Levels of the columns; the level that powers stand over; what `more(piece, powers)` makes of every piece."""
+    made: list[R] = []
+    common = 0.0
+    if isinstance(scores, ListScores):
+        highest, total = _listed(scores, beta)
+    else:
+        sums = _Sums(scores, beta)
+        common = sums.level
+        for found, far, of_pieces in over_runs(scores, partial(sums.of_run, more), "levels"):
+            sums.add(found, far)
+            made += of_pieces
+        highest, total = sums.joined()
+    with np.errstate(divide="ignore"):
+        level = highest + (np.log(total) - np.log(scores.shape[0])) / beta
+    return with_floor(level.astype(np.float32)), common, made
 
 
-def _sum_of_powers(piece: FloatArray, level: AnyArray, beta: float) -> FloatArray:
-    powers = piece - level
-    powers *= np.float32(beta)
-    total: FloatArray = np.exp(powers, out=powers).sum(axis=0)
-    return total
+class _Sums:
+    """Per column Σ exp(β (s − level)) at one level for all, and apart from it what vanishes or overflows there."""
+
+    def __init__(self, scores: Scores, beta: float) -> None:
+        self.beta = beta
+        top = float(scores.rows(slice(0, 8)).max()) if scores.shape[0] else 0.0
+        # Without a level there is one sweep less over every piece.
+        self.level = top if np.isfinite(top) and abs(beta * top) > _SAFE else 0.0
+        self.total = np.zeros(scores.shape[1])
+        self.far_level = np.full(scores.shape[1], -np.inf)
+        self.far_total = np.zeros(scores.shape[1])
+
+    def of_run(self, more: Callable[[FloatArray, FloatArray], R] | None, pieces: list[FloatArray], first: int) -> Any:
+        """Sums of one run's columns; numbers, levels and sums of those that need a level of their own; `more`."""
+        powers, sums = np.empty_like(pieces[0]), np.zeros(len(self.total))
+        made = []
+        with np.errstate(over="ignore", under="ignore"):
+            for piece in pieces:
+                here = powers_of(piece, self.level, self.beta, powers[: len(piece)])
+                sums += here.sum(axis=0)
+                if more is not None:
+                    made.append(more(piece, here))
+        far = np.flatnonzero((sums < _VANISHING) | ~np.isfinite(sums))
+        sums[far] = 0
+        return sums, self._apart(pieces, far) if len(far) else None, made
+
+    def _apart(self, pieces: list[FloatArray], far: IntArray) -> tuple[IntArray, AnyArray, AnyArray]:
+        values = np.concatenate([piece[:, far] for piece in pieces])
+        top = values.max(axis=0)
+        there = np.isfinite(top)
+        far, top, values = far[there], top[there], values[:, there]
+        return far, top.astype(np.float64), powers_of(values, top, self.beta).sum(axis=0, dtype=np.float64)
+
+    def add(self, sums: AnyArray, far: tuple[IntArray, AnyArray, AnyArray] | None) -> None:
+        """Take in one run."""
+        self.total += sums
+        if far is None:
+            return
+        columns, level, found = far
+        both = np.maximum(self.far_level[columns], level)
+        self.far_total[columns] *= np.exp(self.beta * (self.far_level[columns] - both))
+        self.far_total[columns] += found * np.exp(self.beta * (level - both))
+        self.far_level[columns] = both
+
+    def joined(self) -> tuple[AnyArray, AnyArray]:
+        """Per column a level and the sum at it."""
+        some = self.total > 0
+        level = np.maximum(self.far_level, np.where(some, self.level, -np.inf))
+        finite = np.where(np.isfinite(level), level, 0)
+        return level, (
+            self.total * np.exp(self.beta * np.minimum(self.level - finite, 0) * some)
+            + self.far_total * np.exp(self.beta * (self.far_level - finite))
+        )
+
+
+def powers_of(values: FloatArray, level: AnyArray | float, beta: float, out: FloatArray | None = None) -> FloatArray:
+    """exp(β (s − level)), into `out` where it is given."""
+    if isinstance(level, float) and not level:
+        found = np.multiply(values, np.float32(beta), out=out)
+    else:
+        found = np.subtract(values, np.asarray(level, np.float32), out=out)
+        found *= np.float32(beta)
+    result: FloatArray = np.exp(found, out=found)
+    return result
+
+
+def _row_levels(scores: Scores, beta: float, level: float, sums: AnyArray) -> FloatArray:
+    """Levels of the rows from their sums of powers over `level`; rows that vanish or overflow there are read again."""
+    levels = np.full(len(sums), level)
+    far = np.flatnonzero((sums < _VANISHING) | ~np.isfinite(sums))
+    for block in blocks(len(far), scores.shape[1] * 12):
+        values = scores.rows(far[block])
+        top = values.max(axis=1)
+        levels[far[block]] = np.where(np.isfinite(top), top, 0)
+        sums[far[block]] = powers_of(values, levels[far[block], None], beta).sum(axis=1)
+    with np.errstate(divide="ignore"):
+        return with_floor((levels + (np.log(sums) - np.log(scores.shape[1])) / beta).astype(np.float32))
 
 
 def _listed(scores: ListScores, beta: float) -> tuple[AnyArray, AnyArray]:

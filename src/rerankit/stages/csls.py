@@ -10,7 +10,7 @@ from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.stages._banks import BankStage, check_bank
 from rerankit.stages._candidates import items_of, own_scores
-from rerankit.stages._passes import column_top_mean, row_top_mean
+from rerankit.stages._highest import column_top_mean, row_top_mean, top_means
 
 
 class CSLS(BankStage):
@@ -33,7 +33,10 @@ class CSLS(BankStage):
         self.bank = check_bank(bank)
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
-        of_items = column_top_mean(self.other_queries(problem), self.k)
-        of_queries = row_top_mean(problem.scores, self.k)
-        scores: FloatArray = 2 * own_scores(problem.scores, ranking) - of_items[items_of(ranking)]
+        others, own = self.other_queries(problem), own_scores(problem.scores, ranking)
+        if others is problem.scores:
+            of_items, of_queries = top_means(others, self.k, own if ranking.mask.all() else None)
+        else:
+            of_items, of_queries = column_top_mean(others, self.k), row_top_mean(problem.scores, self.k)
+        scores: FloatArray = 2 * own - of_items[items_of(ranking)]
         return scores - of_queries[:, None]

@@ -10,10 +10,9 @@ from rerankit import checks
 from rerankit.arrays import FloatArray
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
-from rerankit.scores import Scores
 from rerankit.stages._banks import BankStage, check_bank
 from rerankit.stages._candidates import items_of, own_scores
-from rerankit.stages._passes import column_softmax_level, over_pieces, with_floor
+from rerankit.stages._passes import column_softmax_level, row_softmax_level, softmax_levels
 
 
 class DualSoftmax(BankStage):
@@ -36,30 +35,12 @@ class DualSoftmax(BankStage):
         self.bank = check_bank(bank)
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
-        columns = column_softmax_level(self.other_queries(problem), self.beta)
-        rows = row_softmax_level(problem.scores, self.beta)
+        others = self.other_queries(problem)
+        if others is problem.scores:
+            columns, rows = softmax_levels(others, self.beta)
+        else:
+            columns, rows = column_softmax_level(others, self.beta), row_softmax_level(problem.scores, self.beta)
         scores: FloatArray = own_scores(problem.scores, ranking) - (
             columns[items_of(ranking)] + rows[:, None]
         ) / np.float32(2)
         return scores
-
-
-def row_softmax_level(scores: Scores, beta: float) -> FloatArray:
-    """(1/β) log mean exp(β s) along every row.
-
-    >>> from rerankit import DenseScores
-    >>> row_softmax_level(DenseScores([[1.0, 1.0]]), 5.0)
-    array([1.], dtype=float32)
-    """
-
-    def one(piece: FloatArray, _: int) -> FloatArray:
-        top = piece.max(axis=1, keepdims=True)
-        level = np.where(np.isfinite(top), top, np.float32(0))
-        powers = piece - level
-        powers *= np.float32(beta)
-        with np.errstate(divide="ignore"):
-            mean = np.log(np.exp(powers, out=powers).mean(axis=1, dtype=np.float64))
-        found: FloatArray = (level[:, 0] + mean / beta).astype(np.float32)
-        return found
-
-    return with_floor(np.concatenate(list(over_pieces(scores, one, "row levels"))))

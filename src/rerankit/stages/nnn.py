@@ -10,7 +10,7 @@ from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.stages._banks import BankStage, check_bank
 from rerankit.stages._candidates import items_of, own_scores
-from rerankit.stages._passes import column_top_mean
+from rerankit.stages._highest import column_top_mean
 
 
 class NNN(BankStage):

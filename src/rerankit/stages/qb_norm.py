@@ -12,7 +12,7 @@ from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.stages._banks import BankStage, check_bank
 from rerankit.stages._candidates import items_of, own_scores
-from rerankit.stages._passes import column_softmax_level
+from rerankit.stages._passes import column_levels_and_best, column_softmax_level
 
 
 class QBNorm(BankStage):
@@ -39,9 +39,11 @@ class QBNorm(BankStage):
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         others = self.other_queries(problem)
-        level = column_softmax_level(others, self.beta)
         favourite = np.zeros(problem.shape[1], bool)
-        first = others.topk(self.k)[0]
+        if self.k == 1:
+            level, first = column_levels_and_best(others, self.beta)
+        else:
+            level, first = column_softmax_level(others, self.beta), others.topk(self.k)[0]
         favourite[first[first >= 0]] = True
         own, items = own_scores(problem.scores, ranking), items_of(ranking)
         best = best_item(np.where(ranking.mask, own, -np.inf), items)

@@ -14,7 +14,7 @@ from rerankit.scores import ListScores, Scores
 from rerankit.stages._banks import BankStage, check_bank
 from rerankit.stages._candidates import items_of, own_scores
 from rerankit.stages._cells import Cells
-from rerankit.stages._passes import column_softmax_level, over_pieces
+from rerankit.stages._passes import column_softmax_level, over_runs
 
 
 class Sinkhorn(BankStage):
@@ -66,17 +66,20 @@ def _streamed(scores: Scores, beta: float, rounds: int) -> AnyArray:
     for _ in range(rounds - 1):
         shift = (gains / beta).astype(np.float32)
 
-        def one(piece: FloatArray, _: int, shift: FloatArray = shift) -> FloatArray:
-            powers = piece + shift
-            powers -= powers.max(axis=1, keepdims=True)
-            powers *= np.float32(beta)
-            np.exp(powers, out=powers)
-            powers /= powers.sum(axis=1, keepdims=True)
-            received: FloatArray = powers.sum(axis=0)
+        def one(pieces: list[FloatArray], _: int, shift: FloatArray = shift) -> AnyArray:
+            received = np.zeros(scores.shape[1])
+            powers = np.empty(pieces[0].shape, np.float32)
+            for piece in pieces:
+                here = np.add(piece, shift, out=powers[: len(piece)])
+                here -= here.max(axis=1, keepdims=True)
+                here *= np.float32(beta)
+                np.exp(here, out=here)
+                here *= (1 / here.sum(axis=1))[:, None]
+                received += here.sum(axis=0)
             return received
 
         total = np.zeros(scores.shape[1])
-        for received in over_pieces(scores, one, "balancing"):
+        for received in over_runs(scores, one, "balancing"):
             total += received
         gains += np.log(share / np.maximum(total, 1e-30))
     return gains
