@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from rerankit import Relevance, write
+from rerankit import Problem, Relevance, write
 from rerankit.cli import build
 from rerankit.tasks import task
 
@@ -108,3 +108,59 @@ def test_tasks() -> None:
     assert "market1501" in shown.output
     files = json.loads(run("tasks", "cirr", "--json").output)
     assert files[0]["file"] == "captions/cap.rc2.val.json"
+
+
+def test_submission(tmp_path: Path) -> None:
+    benchmark = task("cirr").write_miniature(tmp_path).load(tmp_path)
+    matrix = benchmark.matrices["scores"]
+    scores = np.random.default_rng(0).random(matrix.shape, dtype=np.float32)
+    named = Problem(scores, query_ids=[str(name) for name in matrix.query_ids], gallery_ids=list(matrix.gallery_ids))
+    write(tmp_path / "deep.run", named.ranking())
+    write(tmp_path / "short.run", named.ranking(50))
+    plan = ("cirr", "--data", tmp_path, "--set", "gallery=60")
+    done = run("submission", "write", plan[0], tmp_path / "deep.run", *plan[1:], "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    files = [tmp_path / "out" / f"{name}.json" for name in ("recall", "recall_subset")]
+    assert done.stdout.split() == [str(file) for file in files]
+    np.save(tmp_path / "scores.npy", scores)
+    run("submission", "write", plan[0], tmp_path / "scores.npy", *plan[1:], "--out", tmp_path / "again")
+    assert (tmp_path / "again" / "recall.json").read_bytes() == files[0].read_bytes()
+    shown = json.loads(run("submission", "check", plan[0], *files, *plan[1:], "--json").stdout)
+    assert [(row["is"], row["queries"], row["names"]) for row in shown] == [("recall", 8, 50), ("recall_subset", 8, 3)]
+    wanted = benchmark.evaluate(benchmark.parts[0], scores)
+    assert (shown[0]["success@50"], shown[0]["subset_success@1"]) == (wanted["success@50"], None)
+    assert shown[1]["subset_success@1"] == wanted["subset_success@1"]
+    short = run("submission", "write", plan[0], tmp_path / "short.run", *plan[1:], "--out", tmp_path / "none")
+    assert short.exit_code == 2
+    assert "at least 50 items beside the reference for every query of recall.json (got" in short.output
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_blind_split_is_written_and_not_evaluated(tmp_path: Path) -> None:
+    task("circo", split="test").write_miniature(tmp_path)
+    path = tmp_path / "annotations" / "test.json"
+    blind = [{k: v for k, v in each.items() if k != "gt_img_ids"} for each in json.loads(path.read_text())]
+    path.write_text(json.dumps(blind))
+    np.save(tmp_path / "scores.npy", np.random.default_rng(0).random((7, 60)))
+    plan = ("--data", tmp_path, "--set", "gallery=60", "--set", "split=test")
+    done = run("submission", "write", "circo", tmp_path / "scores.npy", *plan, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    shown = run("submission", "check", "circo", tmp_path / "out" / "circo.json", *plan)
+    assert "the server evaluates" in shown.output
+    assert "map@5" not in shown.output
+
+
+def test_runs_are_benched_by_name(tmp_path: Path) -> None:
+    benchmark = task("cirr").write_miniature(tmp_path).load(tmp_path)
+    matrix = benchmark.matrices["scores"]
+    lines = [f"{query} Q0 {item} 1 {-at} x" for query in matrix.query_ids for at, item in enumerate(matrix.gallery_ids)]
+    (tmp_path / "all.run").write_text("\n".join(reversed(lines)) + "\n")
+    plan = ("bench", "cirr", "--data", tmp_path, "--set", "gallery=60", "-p", "fuse", "-k", 60)
+    shown = json.loads(run(*plan, "--scores", tmp_path / "all.run", "--json").stdout)
+    assert shown[0]["mean of success@5 and subset_success@1"] >= 0
+    (tmp_path / "less.run").write_text("\n".join(lines[120:]) + "\n")
+    less = run(*plan, "--scores", tmp_path / "less.run")
+    assert "must list something for every query (got 2 of 8 queries without, such as [100, 101])" in less.output
+    (tmp_path / "other.run").write_text("\n".join([*lines, "999 Q0 dev-x 1 0.5 x"]) + "\n")
+    other = run(*plan, "--scores", tmp_path / "other.run")
+    assert "got 1 unknown, such as ['999']" in other.output

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rerankit import Problem, Ranking
+from rerankit import Problem
 from rerankit.bench import bench
 from rerankit.errors import InputError
 from rerankit.tasks import Benchmark, task
+from rerankit.tasks.submission import read_server_file, write_server_files
 
 
 def edit(path: Path, change) -> None:  # type: ignore[no-untyped-def]
@@ -99,23 +100,22 @@ def test_broken_cirr_files(change, message: str, tmp_path: Path) -> None:  # typ
 
 
 def test_cirr_server_files(tmp_path: Path) -> None:
-    small = task("cirr").write_miniature(tmp_path)
-    benchmark = small.load(tmp_path)
+    benchmark = task("cirr").write_miniature(tmp_path).load(tmp_path)
     scores = random_scores(benchmark)
-    ranking = Problem(scores).ranking()
-    recall, subset = tmp_path / "recall.json", tmp_path / "subset.json"
-    small.write_server_files(benchmark, ranking, recall, subset)
+    recall, subset = write_server_files(benchmark, Problem(scores).ranking(), tmp_path / "out")
     content = json.loads(recall.read_text())
-    assert (content["version"], content["metric"]) == ("rc2", "recall")
+    assert (recall.name, content["version"], content["metric"]) == ("recall.json", "rc2", "recall")
     assert len(content["100"]) == 50
     assert json.loads(subset.read_text())["metric"] == "recall_subset"
     # What was written evaluates to what was ranked.
     (part,) = benchmark.parts
     wanted = benchmark.evaluate(part, scores)
-    again = benchmark.evaluate(part, small.read_server_file(benchmark, recall))
-    assert again["success@50"] == wanted["success@50"]
-    three = small.read_server_file(benchmark, subset, "recall_subset")
-    assert benchmark.evaluate(part, three)["subset_success@3"] == wanted["subset_success@3"]
+    kind, again = read_server_file(benchmark, recall)
+    assert kind.name == "recall"
+    assert benchmark.evaluate(part, again, metrics=kind.metrics) == {name: wanted[name] for name in kind.metrics}
+    kind, three = read_server_file(benchmark, subset)
+    assert kind.name == "recall_subset"
+    assert benchmark.evaluate(part, three, metrics=kind.metrics) == {name: wanted[name] for name in kind.metrics}
 
 
 def test_the_test_split_has_no_targets(tmp_path: Path) -> None:
@@ -140,27 +140,39 @@ def test_the_test_split_has_no_targets(tmp_path: Path) -> None:
         (lambda c: c["103"].__setitem__(0, c["103"][1]), "must list an item once"),
         (lambda c: c["103"].__setitem__(0, "dev-x"), "must list only items of the gallery .*dev-x"),
         (lambda c: c.update({"999": c["103"]}), "must name only queries of this task .*'999'"),
-        (lambda c: c.update(version="rc1"), 'must have "version": "rc2"'),
-        (lambda c: c.update(metric="recall_subset"), 'must have "metric": "recall"'),
+        (lambda c: c.update(version="rc1"), r"""must have "version": "rc2", .* \(got {'version': 'rc1'"""),
+        (lambda c: c.update(metric="recall_subset"), r"must list 3 items for every query \(got 8 of 8"),
+        (lambda c: c.update({"103": 5}), r"must hold lists of names \(got 1 of 8 .*'103'"),
     ],
 )
 def test_broken_server_files(change, message: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    small = task("cirr").write_miniature(tmp_path)
-    benchmark = small.load(tmp_path)
-    path = tmp_path / "recall.json"
-    small.write_server_files(benchmark, Problem(random_scores(benchmark)).ranking(), path)
+    benchmark = task("cirr").write_miniature(tmp_path).load(tmp_path)
+    path, _ = write_server_files(benchmark, Problem(random_scores(benchmark)).ranking(), tmp_path)
     edit(path, change)
     with pytest.raises(InputError, match=message):
-        small.read_server_file(benchmark, path)
+        read_server_file(benchmark, path)
 
 
-def test_a_ranking_too_short_for_the_server_is_refused(tmp_path: Path) -> None:
-    small = task("cirr").write_miniature(tmp_path)
-    benchmark = small.load(tmp_path)
-    with pytest.raises(InputError, match=r"must list at least 50 items .* \(got 8 of 8 queries with fewer"):
-        small.write_server_files(benchmark, Problem(random_scores(benchmark)).ranking(20), tmp_path / "r.json")
-    with pytest.raises(InputError, match="'metric' must be 'recall' or 'recall_subset'"):
-        small.read_server_file(benchmark, tmp_path / "r.json", "precision")
+def in_the_set(benchmark: Benchmark) -> np.ndarray:
+    inside = np.zeros(benchmark.matrices["scores"].shape, np.float32)
+    for row, members in enumerate(benchmark.parts[0].subset or ()):
+        inside[row, members] = 1
+    return inside
+
+
+def test_rankings_that_make_no_server_file(tmp_path: Path) -> None:
+    benchmark = task("cirr").write_miniature(tmp_path).load(tmp_path)
+    given = Problem(random_scores(benchmark))
+    last = Problem(random_scores(benchmark) - 2 * in_the_set(benchmark))  # the set's members come last
+    with pytest.raises(InputError, match=r"at least 50 items beside the reference .* recall.json \(got 8 of 8 queries"):
+        write_server_files(benchmark, given.ranking(20), tmp_path / "out")
+    with pytest.raises(InputError, match=r"at least 3 members of its own set .* recall_subset.json \(got 8 of 8"):
+        write_server_files(benchmark, last.ranking(56), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(InputError, match=r"must have the queries and the gallery of the task, \(8, 60\)"):
+        write_server_files(benchmark, given.subset(range(7)).ranking(), tmp_path / "out")
+    with pytest.raises(InputError, match="task 'flickr30k' has no test server"):
+        write_server_files(task("flickr30k").write_miniature(tmp_path).load(tmp_path), given.ranking(), tmp_path)
 
 
 def test_circo_divides_by_what_can_be_found(tmp_path: Path) -> None:
@@ -168,15 +180,13 @@ def test_circo_divides_by_what_can_be_found(tmp_path: Path) -> None:
     benchmark = small.load(tmp_path)
     (part,) = benchmark.parts
     assert benchmark.evaluate(part, part.relevance.to_dense())["map@5"] == 1.0
-    path = tmp_path / "server.json"
     ranking = Problem(random_scores(benchmark)).ranking(50)
-    small.write_server_file(benchmark, ranking, path)
-    again = small.read_server_file(benchmark, path)
-    assert isinstance(again, Ranking)
+    (path,) = write_server_files(benchmark, ranking, tmp_path)
+    _, again = read_server_file(benchmark, path)
     np.testing.assert_array_equal(again.indices, ranking.indices)
     edit(path, lambda content: content["2"].pop())
     with pytest.raises(InputError, match="must list 50 items for every query"):
-        small.read_server_file(benchmark, path)
+        read_server_file(benchmark, path)
 
 
 def test_broken_circo_files(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from rerankit.errors import InputError
 from rerankit.pipeline import Pipeline
 from rerankit.problem import Feature, Problem, as_problem
+from rerankit.scores import ListScores
 from rerankit.stages.base import Stage
 from rerankit.tasks import Benchmark, Matrix
 
@@ -120,12 +121,8 @@ def _label(by_name: Mapping[str, Any]) -> str:
 
 def fitted(given: Any, matrix: Matrix, name: str) -> Problem:
     """A problem with the matrix's rows and columns in its order, and its features."""
-    if isinstance(given, (str, os.PathLike)):
-        from rerankit.formats import read
-
-        problem = read(given, "problem")
-    else:
-        problem = as_problem(given)
+    problem = _opened(Path(given), matrix) if isinstance(given, (str, os.PathLike)) else as_problem(given)
+    _check_lists(problem, matrix, name)
     queries = _order(problem.query_ids, matrix.query_ids, f"{name}: query ids")
     gallery = _order(problem.gallery_ids, matrix.gallery_ids, f"{name}: gallery ids")
     if queries is not None or gallery is not None:
@@ -139,6 +136,28 @@ def fitted(given: Any, matrix: Matrix, name: str) -> Problem:
     )
     missing = {key: _feature(value, matrix) for key, value in matrix.features.items() if key not in problem.features}
     return problem.with_features(**missing) if missing else problem
+
+
+def _opened(path: Path, matrix: Matrix) -> Problem:
+    from rerankit.formats import Triples, read
+    from rerankit.formats.registry import format_of
+
+    if path.exists() and Triples in format_of(path).holds:  # a run by names: the task knows their order
+        return read(path, "problem", query_ids=list(matrix.query_ids), gallery_ids=list(matrix.gallery_ids))
+    return read(path, "problem")
+
+
+def _check_lists(problem: Problem, matrix: Matrix, name: str) -> None:
+    """Lists must have something for every query: an empty one is more often a fault of the file than an answer."""
+    if not isinstance(problem.scores, ListScores):
+        return
+    ids = matrix.query_ids if problem.query_ids is None else problem.query_ids.tolist()
+    bare = [ids[row] for row in np.flatnonzero(np.diff(problem.scores.starts) == 0).tolist()]
+    if bare:
+        raise InputError(
+            f"scores '{name}' must list something for every query (got {len(bare)} of {problem.shape[0]} queries "
+            f"without, such as {bare[:_SHOWN]})"
+        )
 
 
 def _order(given: Any, wanted: Sequence[Any], what: str) -> Any:

@@ -11,10 +11,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from rerankit.arrays import BoolArray
 from rerankit.errors import FormatError, InputError
 from rerankit.metrics import Evaluation, evaluate
 from rerankit.metrics.evaluation import Empty
 from rerankit.problem import Problem
+from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 
 _SHOWN = 3
@@ -47,6 +49,20 @@ class Card:
     """The summary figure that decides, such as ``"text-to-image/success@1"``."""
     url: str = ""
     notes: str = ""
+
+
+@dataclass(frozen=True)
+class ServerFile:
+    """A file that a test server scores: a JSON object with a header and, for each query, `length` names."""
+
+    name: str
+    length: int
+    metrics: tuple[str, ...]
+    """What can be evaluated from such a file, on a split whose right answers are known."""
+    what: str = "items"
+    deep: bool = False
+    """Whether its names may stand anywhere in a ranking, so that all of it is needed."""
+    header: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +150,8 @@ class Task(ABC):
     """
 
     card: ClassVar[Card]
+    server_files: ClassVar[tuple[ServerFile, ...]] = ()
+    """What the benchmark's test server takes (`rerankit.tasks.submission` writes and reads it)."""
 
     @property
     @abstractmethod
@@ -160,6 +178,10 @@ class Task(ABC):
     def summary(self, results: Mapping[str, Evaluation], parts: Sequence[Part]) -> dict[str, float]:
         """The task's figures from its parts' evaluations: ``"<part or group>/<metric>"``, groups averaged."""
         return grouped(results, parts)
+
+    def submitted(self, benchmark: Benchmark, ranking: Ranking, file: ServerFile) -> BoolArray | None:
+        """Which places of a ranking (queries, K) may go into a server's file; None: all of them."""
+        return None
 
     def draw(self, summaries: Mapping[str, Mapping[str, float]], path: Path) -> bool:
         """Draw the figures of a result beside it; False for a task that has no picture (this is the default).

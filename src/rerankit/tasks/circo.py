@@ -9,11 +9,21 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rerankit.metrics import Evaluation
-from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
-from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, counted, fault, grouped, located
+from rerankit.tasks.base import (
+    Benchmark,
+    Card,
+    DataFile,
+    Matrix,
+    Part,
+    ServerFile,
+    Task,
+    counted,
+    fault,
+    grouped,
+    located,
+)
 from rerankit.tasks.files import field, read_json, write_json
-from rerankit.tasks.submission import names_of, read_lists, write_lists
 
 _IMAGES = "COCO2017_unlabeled/annotations/image_info_unlabeled2017.json"
 
@@ -22,7 +32,7 @@ class CIRCO(Task):
     """Queries of a picture and a remark against all 123,403 unlabelled pictures of COCO 2017.
 
     gallery: how many pictures there must be (None: any number). The test split has no targets: its benchmark
-    has no parts, and `write_server_file` makes the file that the server scores.
+    has no parts, and `rerankit submission write` makes the file that the server scores.
     """
 
     card: ClassVar[Card] = Card(
@@ -38,6 +48,8 @@ class CIRCO(Task):
         url="https://github.com/miccunifi/CIRCO",
         notes="average precision cut at k is divided by min(k, targets); the reference picture stays in the gallery",
     )
+
+    server_files: ClassVar[tuple[ServerFile, ...]] = (ServerFile("circo", 50, card.metrics),)
 
     def __init__(self, split: str = "val", gallery: int | None = 123_403) -> None:
         self.split, self.gallery = split, gallery
@@ -76,16 +88,6 @@ class CIRCO(Task):
     def summary(self, results: Mapping[str, Evaluation], parts: Sequence[Part]) -> dict[str, float]:
         """The figures under their plain names."""
         return {name.partition("/")[2]: value for name, value in grouped(results, parts).items()}
-
-    def write_server_file(self, benchmark: Benchmark, ranking: Ranking, path: Path) -> None:
-        """The file of the test server: 50 picture ids per query."""
-        matrix = benchmark.matrices["scores"]
-        write_lists(Path(path), names_of(ranking, matrix.query_ids, matrix.gallery_ids, 50), {})
-
-    def read_server_file(self, benchmark: Benchmark, path: Path) -> Ranking:
-        """A file written for the server, as a ranking."""
-        matrix = benchmark.matrices["scores"]
-        return read_lists(Path(path), {}, matrix.query_ids, matrix.gallery_ids, 50)
 
     def write_miniature(self, data: Path, seed: int = 0) -> CIRCO:
         """Made-up ids: seven queries with one to four targets among sixty pictures."""

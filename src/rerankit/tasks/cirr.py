@@ -8,15 +8,26 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rerankit.errors import InputError
+from rerankit.arrays import BoolArray
 from rerankit.metrics import Evaluation
 from rerankit.problem import Feature, Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
-from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, counted, fault, grouped, located
+from rerankit.tasks.base import (
+    Benchmark,
+    Card,
+    DataFile,
+    Matrix,
+    Part,
+    ServerFile,
+    Task,
+    counted,
+    fault,
+    grouped,
+    located,
+)
 from rerankit.tasks.composed import judged_problem
 from rerankit.tasks.files import field, read_json, write_json
-from rerankit.tasks.submission import names_of, read_lists, write_lists
 
 GALLERY = {"val": 2297, "test1": 2316}
 _SUBSET = "subset_success@1"
@@ -26,7 +37,7 @@ class CIRR(Task):
     """Queries of a picture and a remark; the reference picture is left out of its own gallery.
 
     gallery: how many pictures the split has, asserted (None: any number). The test split has no targets: its
-    benchmark has no parts, and `write_server_files` makes the two files that the server scores.
+    benchmark has no parts, and `rerankit submission write` makes the two files that the server scores.
     """
 
     card: ClassVar[Card] = Card(
@@ -42,6 +53,24 @@ class CIRR(Task):
         main="mean of success@5 and subset_success@1",
         url="https://github.com/Cuberick-Orion/CIRR",
         notes="rows follow the caption file, columns the names of the split file in their order",
+    )
+
+    server_files: ClassVar[tuple[ServerFile, ...]] = (
+        ServerFile(
+            "recall",
+            50,
+            ("success@1", "success@5", "success@10", "success@50"),
+            "items beside the reference",
+            header={"version": "rc2", "metric": "recall"},
+        ),
+        ServerFile(
+            "recall_subset",
+            3,
+            (_SUBSET, "subset_success@2", "subset_success@3"),
+            "members of its own set beside the reference",
+            deep=True,
+            header={"version": "rc2", "metric": "recall_subset"},
+        ),
     )
 
     def __init__(self, split: str = "val", gallery: int | str | None = "published") -> None:
@@ -99,31 +128,17 @@ class CIRR(Task):
         own = {name.partition("/")[2]: value for name, value in figures.items()}
         return {**own, self.card.main: (own["success@5"] + own[_SUBSET]) / 2}
 
-    def write_server_files(
-        self, benchmark: Benchmark, ranking: Ranking, recall: Path, subset: Path | None = None
-    ) -> None:
-        """The two files of the test server: 50 names per query, and 3 names of each query's own set.
-
-        The reference picture is taken out. For the second file the ranking must hold the set's members.
-        """
-        names = {str(name): row for row, name in enumerate(benchmark.matrices["scores"].gallery_ids)}
-        ranked = _without_references(benchmark, ranking)
-        matrix = benchmark.matrices["scores"]
-        head = {"version": "rc2", "metric": "recall"}
-        write_lists(recall, names_of(ranked, matrix.query_ids, matrix.gallery_ids, 50), head)
-        if subset is not None:
-            inside = [[names[str(name)] for name in members] for members in benchmark.extras["members"]]
-            lists = names_of(_only(ranked, inside), matrix.query_ids, matrix.gallery_ids, 3)
-            write_lists(subset, lists, {**head, "metric": "recall_subset"})
-
-    def read_server_file(self, benchmark: Benchmark, path: Path, metric: str = "recall") -> Ranking:
-        """A file written for the server, as a ranking."""
-        matrix = benchmark.matrices["scores"]
-        length = {"recall": 50, "recall_subset": 3}.get(metric)
-        if length is None:
-            raise InputError(f"'metric' must be 'recall' or 'recall_subset' (got {metric!r})")
-        header = {"version": "rc2", "metric": metric}
-        return read_lists(Path(path), header, matrix.query_ids, matrix.gallery_ids, length)
+    def submitted(self, benchmark: Benchmark, ranking: Ranking, file: ServerFile) -> BoolArray:
+        """Anything but the reference; in the subset's file only members of the query's own set."""
+        place = {str(name): column for column, name in enumerate(benchmark.matrices["scores"].gallery_ids)}
+        references = [place[name] for name in benchmark.matrices["scores"].features["reference"]]
+        kept: BoolArray = ranking.indices != np.array(references)[:, None]
+        if file.name == "recall":
+            return kept
+        inside = ([place[str(name)] for name in members] for members in benchmark.extras["members"])
+        for row, own in enumerate(inside):
+            kept[row] &= np.isin(ranking.indices[row], own)
+        return kept
 
     def write_miniature(self, data: Path, seed: int = 0) -> CIRR:
         """A dozen made-up names in sets of six."""
@@ -168,25 +183,3 @@ def _part(
     )
     subset = [[place[name] for name in names] for names in members]
     return Part("cirr", relevance, subset=subset, together=sets)
-
-
-def _without_references(benchmark: Benchmark, ranking: Ranking) -> Ranking:
-    matrix = benchmark.matrices["scores"]
-    place = {name: column for column, name in enumerate(matrix.gallery_ids)}
-    out = np.array([place[name] for name in matrix.features["reference"]])
-    return _kept(ranking, ranking.indices != out[:, None])
-
-
-def _only(ranking: Ranking, inside: Sequence[Sequence[int]]) -> Ranking:
-    kept = np.array([np.isin(row, allowed) for row, allowed in zip(ranking.indices, inside, strict=True)])
-    return _kept(ranking, kept)
-
-
-def _kept(ranking: Ranking, kept: np.ndarray[Any, np.dtype[np.bool_]]) -> Ranking:
-    """The ranking with only some places, in their order."""
-    kept = kept & ranking.mask
-    order = np.argsort(~kept, axis=1, kind="stable")
-    there = np.take_along_axis(kept, order, axis=1)
-    indices = np.where(there, np.take_along_axis(ranking.indices, order, axis=1), -1)
-    scores = np.where(there, np.take_along_axis(ranking.scores, order, axis=1), -np.inf)
-    return Ranking(indices, scores, gallery_size=ranking.gallery_size)

@@ -1,0 +1,79 @@
+"""`rerankit submission …`: the files that test servers score."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rerankit.cli._output import JsonOption, line, say, show
+from rerankit.cli._run import command
+
+app = typer.Typer(no_args_is_help=True, help="The files that the test servers of cirr and circo score.")
+
+TaskArgument = Annotated[str, typer.Argument(help="cirr or circo.")]
+DataOption = Annotated[Path, typer.Option("--data", help="The folder of the dataset's own files.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the task; repeat it.")
+]
+
+
+@app.callback()
+def submission() -> None:
+    """The files that the test servers of cirr and circo score."""
+
+
+def write(
+    task: TaskArgument,
+    run: Annotated[Path, typer.Argument(help="A run, or scores: a matrix, a problem (docs/formats.md).")],
+    data: DataOption,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder for the files.")],
+    settings: SetOption = None,
+) -> None:
+    """Write what the task's test server takes, and read it back. The test split: --set split=test1 (circo: test)."""
+    from rerankit.bench import score_set
+    from rerankit.tasks.submission import files_of, write_server_files
+
+    benchmark = _loaded(task, data, settings)
+    files = files_of(benchmark)
+    problem = score_set(benchmark, run).problems["scores"]
+    depth = None if any(each.deep for each in files) else max(each.length for each in files)
+    for path in write_server_files(benchmark, problem.ranking(depth), out):
+        line(str(path))
+    say(f"{problem.shape[0]} queries each, read back and checked")
+
+
+def check(
+    task: TaskArgument,
+    files: Annotated[list[Path], typer.Argument(help="Files for the server.")],
+    data: DataOption,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check files for the test server; on a split whose right answers are known, evaluate them too."""
+    from rerankit.tasks.submission import read_server_file
+
+    benchmark = _loaded(task, data, settings)
+    rows: list[dict[str, Any]] = []
+    for path in files:
+        kind, ranking = read_server_file(benchmark, path)
+        row: dict[str, Any] = {"file": str(path), "is": kind.name, "queries": len(ranking), "names": kind.length}
+        for part in benchmark.parts:
+            row |= benchmark.evaluate(part, ranking, metrics=kind.metrics)
+        rows.append(row)
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    show([{name: row.get(name) for name in columns} for row in rows], as_json=as_json)
+    if not benchmark.parts:
+        say("this split's right answers are not public: the server evaluates")
+
+
+def _loaded(task: str, data: Path, settings: list[str] | None) -> Any:
+    from rerankit.cli.rerank import parameters
+    from rerankit.tasks import task as find
+
+    return find(task, **parameters(settings or [])).load(data)
+
+
+app.command()(command(write))
+app.command()(command(check))
