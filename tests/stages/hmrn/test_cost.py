@@ -10,8 +10,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from rerankit.stages.hmrn.config import HmrnConfig
 from rerankit.stages.hmrn.cost import pair_cost, plain_cost, reasoning_cost
 from rerankit.stages.hmrn.fast import Images as EncodedImages
-from rerankit.stages.hmrn.fast import Local, Reasoning, Searches
+from rerankit.stages.hmrn.fast import Local, Searches
 from rerankit.stages.hmrn.network import Hmrn
+from rerankit.stages.hmrn.reasoning import Reasoning
 
 CONFIG = HmrnConfig(dim=16, reasoning_dim=12, region_slots=5, region_dim=4, vocabulary_size=9)
 

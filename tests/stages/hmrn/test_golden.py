@@ -9,6 +9,7 @@ import torch
 
 from rerankit.stages.hmrn import fast
 from rerankit.stages.hmrn.loss import level_losses
+from rerankit.stages.hmrn.reasoning import Reasoning
 
 CLOSE: dict[str, Any] = {"atol": 1e-5, "rtol": 0.0}
 
@@ -48,7 +49,7 @@ def test_every_round_in_one_pass(golden_case: dict[str, Any]) -> None:
     searches = fast.Searches(queries, torch.full((len(queries),), len(rounds)), encoder.t_global_w.rounds(queries))
     level = fast.Local(encoder)
     table = level.table(images, searches)
-    reasoner = fast.Reasoning(encoder)
+    reasoner = Reasoning(encoder)
     local, overall = level(images, searches), fast.overall(images, searches)
     parts = [
         reasoner(table[:, c], regions, images.pooled, queries[c], searches.pooled[c], list(rounds))

@@ -25,13 +25,14 @@ from rerankit.errors import rule
 from rerankit.events import track
 from rerankit.scores import blocks
 from rerankit.stages.hmrn.encoders import encode_rounds, mask_of, tensor
-from rerankit.stages.hmrn.fast import Images, Local, Reasoning, Searches, overall
+from rerankit.stages.hmrn.fast import Images, Local, Searches, overall
 from rerankit.stages.hmrn.network import Hmrn, hold
+from rerankit.stages.hmrn.reasoning import Reasoning
 from rerankit.stages.hmrn.representation import Descriptions, Regions
 
 T = TypeVar("T")
-CACHE_BYTES = 4_000_000
-"""Size of the similarity table of a block on the CPU: what its cores' caches hold."""
+CACHE_BYTES = 2_300_000
+"""What a block's buffers may take on the CPU for each core: about its own cache."""
 
 
 @dataclass(frozen=True)
@@ -207,10 +208,7 @@ class Scorer:
     ) -> tuple[Tensor, Tensor]:
         """The local and the global level of a block of searches against all images, (rounds, c, n) each."""
         last = searches.queries.shape[1]
-        local = images.pooled.new_empty(last, len(searches), len(images))
-        for columns, some in _pieces(images, 32 if self.device.type == "cpu" else 1024):
-            for rows, few in _pieces(searches, self._searches_at_once(some, searches)):
-                local[:, rows, columns] = level(some, few)
+        local = level(images, searches, self.cells())
         if bool((searches.counts < last).any()):
             local = hold(local.transpose(0, 1), searches.counts.to(self.device)).transpose(0, 1)
         chosen = [t - 1 for t in rounds]
@@ -219,7 +217,12 @@ class Scorer:
     def _searches_at_once(self, images: Images, searches: Searches) -> int:
         """Searches of a block whose similarity table stays in the cache, or within the budget on a GPU."""
         row = 4 * searches.queries.shape[1] * images.regions[..., 0].numel()
-        return max(1, (CACHE_BYTES if self.device.type == "cpu" else self._budget()) // row)
+        return max(1, (2 * CACHE_BYTES if self.device.type == "cpu" else self._budget()) // row)
+
+    def cells(self) -> int:
+        """Similarities of one round in a tile of the local level, which has four buffers of them."""
+        room = CACHE_BYTES * torch.get_num_threads() if self.device.type == "cpu" else self._budget() // 2
+        return room // 16
 
     def _budget(self) -> int:
         """Bytes for the buffers of a block: the memory budget, on a GPU at least a quarter of what is free there."""
@@ -232,7 +235,7 @@ class Scorer:
         nodes = sum(t + 1 for t in rounds)
         row = 4 * nodes * 4 * max(self.config.dim, self.config.reasoning_dim)
         fitting = max(1, self._budget() // (2 * row))
-        return min(fitting, max(16, 8000 // nodes)) if self.device.type == "cpu" else fitting
+        return min(fitting, max(16, 6500 // nodes)) if self.device.type == "cpu" else fitting
 
 
 class _Folder:
