@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -177,6 +178,17 @@ def test_a_stage_that_cannot_be_made_is_named_with_its_plugin(tmp_path: Path) ->
     assert "stage 'upside' cannot be made: RuntimeError: no luck" in told.stderr
 
 
+@pytest.mark.parametrize("words", [["stages"], ["plugins"], ["doctor"], ["tasks"]])
+def test_tables_cut_no_word_on_a_terminal_of_80_columns(words: list[str]) -> None:
+    shown = _on_a_terminal([sys.executable, "-m", "rerankit", *words], columns=80)
+    assert "…" not in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    if words == ["plugins"]:
+        assert "progress bars" not in shown
+    if words == ["doctor"]:
+        assert "cross-encoder" in shown
+
+
 def test_stages_lists_and_describes() -> None:
     rows = {row["stage"]: row for row in json.loads(run("stages", "--json").stdout)}
     assert rows["mutual-rank"]["transductive"] is True
@@ -288,9 +300,8 @@ def test_a_fault_of_several_lines_is_one_line(tmp_path: Path, monkeypatch: pytes
         listed, told = run("plugins"), run("doctor")
     finally:
         plugins.reset()
-    assert "RuntimeError: first second third" in listed.stdout
-    assert "RuntimeError: first second third" in told.stdout
-    assert len(listed.stderr.splitlines()) == 1
+    assert [line.rpartition(": ")[2] for line in listed.stderr.splitlines()] == ["first second third"]
+    assert "RuntimeError: first second third\n" in told.stdout
 
 
 def test_a_new_plugin_passes_its_tests_at_once(tmp_path: Path) -> None:
@@ -328,9 +339,11 @@ def test_a_plugin_gets_no_name_that_is_taken(tmp_path: Path) -> None:
 
 def test_bars_appear_on_a_terminal_only(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(
-        PLUGIN.replace(
-            "return -ranking.scores", "list(track(range(50), 'counting sheep')); return -ranking.scores"
-        ).replace("import Stage", "import track, Stage")
+        PLUGIN.replace("return -ranking.scores", "list(track(range(50), 'counting sheep')); return -ranking.scores")
+        .replace("import Stage", "import track, Stage")
+        .replace(
+            'name = "upside"\n', 'name = "upside"\n    def __init__(self, words=()):\n        self.words = words\n'
+        )
     )
     rerankit.write(tmp_path / "a.npy", np.eye(3))
     command = [
@@ -346,14 +359,25 @@ def test_bars_appear_on_a_terminal_only(tmp_path: Path) -> None:
         "--plugin",
         "slow.py",
         "--force",
+        "--set",
+        "words=[a, b]",
     ]
     quiet = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert quiet.stderr == "wrote b.npz\n", quiet.stderr
+    shown = _on_a_terminal(command, columns=120, cwd=tmp_path)
+    assert "counting sheep" in shown
+    assert "stage('upside', words=['a', 'b'])" in shown
+
+
+def _on_a_terminal(command: list[str], *, columns: int, cwd: Path | None = None) -> str:
+    """What a program shows on a terminal, without colours."""
     ours, theirs = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
-    subprocess.run(command, cwd=tmp_path, stderr=theirs, stdout=subprocess.DEVNULL, env=environment, check=True)
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns)}
+    process = subprocess.Popen(command, cwd=cwd, stderr=theirs, stdout=theirs, env=environment)
     os.close(theirs)
-    assert "counting sheep" in _everything(ours)
+    shown = _everything(ours)
+    assert process.wait() == 0
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown).replace("\r", "")
 
 
 def _everything(terminal: int) -> str:

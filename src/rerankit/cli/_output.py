@@ -12,6 +12,7 @@ import typer
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON in place of a table.")]
 
+_NAME_LENGTH = 36  # names in the first column up to this length stay whole
 _WIDE = 240  # columns when nobody's terminal says how wide it is: nothing is cut
 
 
@@ -20,16 +21,30 @@ def show(rows: Sequence[Mapping[str, Any]], *, title: str = "", as_json: bool = 
     if as_json:
         show_json(list(rows))
         return
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     names = list(rows[0]) if rows else []
-    table = Table(*(str(name) for name in names), title=title or None, title_justify="left", header_style="bold")
-    for column, name in zip(table.columns, names, strict=True):
+    # No frame and two blanks between columns: a terminal of 80 columns is what many tables must fit into.
+    table = Table(
+        *(str(name) for name in names),
+        header_style="bold",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    for place, (column, name) in enumerate(zip(table.columns, names, strict=True)):
+        column.no_wrap = place == 0 and max(len(text_of(row[name])) for row in rows) <= _NAME_LENGTH
+        column.overflow = "fold"  # a name or a command that is cut is of no use
         if all(type(row[name]) in (int, float, type(None)) for row in rows):
             column.justify = "right"
     for texts in zip(*(_texts([row[name] for row in rows]) for name in names), strict=True):
         table.add_row(*texts)
-    _console().print(table)
+    console = _console()
+    if title:
+        console.print(title, style="italic", markup=False, highlight=False)
+    console.print(table)
 
 
 def show_json(value: Any) -> None:

@@ -12,7 +12,7 @@ from rerankit.plugins.markers import hookimpl
 if TYPE_CHECKING:
     from rerankit.events import Event
 
-_NAME = "progress bars of the command line"
+NAME = "progress bars of the command line"
 
 
 class Bars:
@@ -27,7 +27,7 @@ class Bars:
         """Move a bar, and take it away at its end."""
         row = self._rows.get(event.description)
         if row is None:
-            row = self._rows[event.description] = self._progress.add_task(event.description, total=event.total)
+            row = self._rows[event.description] = self._progress.add_task(_shown(event.description), total=event.total)
         self._progress.update(row, completed=event.completed)
         if event.total is not None and event.completed >= event.total:
             self._progress.remove_task(self._rows.pop(event.description))
@@ -36,7 +36,8 @@ class Bars:
     def rerankit_stage_started(self, event: Event) -> None:
         """Show which stage is running."""
         if event.total is not None:
-            self._rows[event.kind] = self._progress.add_task(f"{event.position + 1}/{event.total} {event.description}")
+            text = _shown(f"{event.position + 1}/{event.total} {event.description}")
+            self._rows[event.kind] = self._progress.add_task(text)
 
     @hookimpl
     def rerankit_stage_finished(self) -> None:
@@ -44,6 +45,13 @@ class Bars:
         for row in self._rows.values():
             self._progress.remove_task(row)
         self._rows.clear()
+
+
+def _shown(text: str) -> str:
+    """The text as it is: a list in a stage's parameters is no markup."""
+    from rich.markup import escape
+
+    return escape(text)
 
 
 @contextmanager
@@ -58,8 +66,8 @@ def bars() -> Iterator[None]:
     from rerankit.plugins import manager
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        manager().register(Bars(progress), _NAME, "rerankit")
+        manager().register(Bars(progress), NAME, "rerankit")
         try:
             yield
         finally:
-            manager().unregister(_NAME)
+            manager().unregister(NAME)

@@ -32,8 +32,8 @@ def doctor(as_json: JsonOption = False) -> None:
 
 
 PLUGIN_FAULT = 4
-_PACKAGES = ("numpy", "scipy", "pluggy", "typer", "rich", "torch", "safetensors", "torch-geometric",
-             "transformers", "scikit-learn", "pyarrow", "matplotlib", "accelerate")  # fmt: skip
+_PACKAGES = ("numpy", "scipy", "pluggy", "packaging", "typer", "rich", "pyyaml", "torch", "safetensors",
+             "torch-geometric", "transformers", "scikit-learn", "pyarrow", "matplotlib", "accelerate")  # fmt: skip
 
 
 def _versions() -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ def new(
 
     folder = scaffold(name, into)
     line(str(folder))
-    say(f"next: cd {folder} && pip install -e . && pytest")
+    say(f"next: cd {folder} && pip install -e '.[test]' && python -m pytest")
 
 
 app.command()(command(new))

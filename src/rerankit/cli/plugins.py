@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rerankit.cli._output import JsonOption, say, show
+from rerankit.cli._progress import NAME
 
 if TYPE_CHECKING:
     from rerankit.plugins import Fault, PluginInfo
+
+_FEW = 5  # so many names of a kind are listed
 
 
 def plugins(as_json: JsonOption = False) -> None:
@@ -16,7 +19,9 @@ def plugins(as_json: JsonOption = False) -> None:
     from rerankit.plugins.inspection import all_faults
 
     faults = all_faults(manager())
-    show([_row(info, faults) for info in manager().plugins.values()], title="plugins", as_json=as_json)
+    found = [info for info in manager().plugins.values() if info.name != NAME]
+    rows = [_row(info, faults) for info in found]
+    show(rows if as_json else [_brief(row) for row in rows], title="plugins", as_json=as_json)
     for fault in faults:
         say(f"fault: {fault}")
 
@@ -31,3 +36,13 @@ def _row(info: PluginInfo, faults: list[Fault]) -> dict[str, Any]:
         row[f"{registry.kind}s"] = [each.name for each in entries if (each.owner, each.distribution) == source]
     row["faults"] = [fault.text for fault in faults if (fault.plugin, fault.distribution) == source]
     return row
+
+
+def _brief(row: dict[str, Any]) -> dict[str, Any]:
+    """A row for a terminal: many names are counted, and faults, which follow in lines of their own."""
+    told = {key: row[key] for key in ("plugin", "distribution", "status")}
+    names = {kind: found for kind, found in row.items() if isinstance(found, list) and found and kind != "faults"}
+    told["registers"] = "; ".join(
+        f"{len(found)} {kind}" if len(found) > _FEW else f"{kind} {', '.join(found)}" for kind, found in names.items()
+    )
+    return {**told, "faults": len(row["faults"])}

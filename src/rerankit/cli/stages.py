@@ -19,9 +19,7 @@ def stages(
 
     if name is None:
         rows = [row for row in (_summary(stage) for stage in manager().stages) if row]
-        if not as_json:  # a table with every parameter would be too wide to read
-            rows = [{key: row[key] for key in row if key != "parameters"} for row in rows]
-        show(rows, title="stages", as_json=as_json)
+        show(rows if as_json else [_brief(row) for row in rows], title="stages", as_json=as_json)
         return
     found = _details(name)
     if as_json:
@@ -43,6 +41,13 @@ def _summary(name: str) -> dict[str, Any] | None:
     parameters = [f"{row['parameter']}={row['default']}" for row in found["parameters"]]
     wanted = ("stage", "needs", "transductive", "trainable")
     return {**{key: found[key] for key in wanted}, "parameters": parameters, "what": found["text"].split("\n")[0]}
+
+
+def _brief(row: dict[str, Any]) -> dict[str, Any]:
+    """What fits into a line or two of a terminal; `rerankit stages NAME` and JSON tell all."""
+    flags = [flag for flag in ("transductive", "trainable") if row[flag]]
+    needs = [f"needs {', '.join(row['needs'])}"] if row["needs"] else []
+    return {"stage": row["stage"], "what": row["what"], "flags": [*flags, *needs]}
 
 
 def _details(name: str) -> dict[str, Any]:

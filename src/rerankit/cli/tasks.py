@@ -18,10 +18,13 @@ def tasks(
 
     if name is None:
         cards = [task(each).card for each in tasks_available()]
-        columns = ("name", "title", "split", "direction", "main", "revision", "licence")
+        columns = ["name", "title", "split", "direction", "main"]
+        columns += ["revision", "licence"] if as_json else []  # of one task: `rerankit tasks NAME`
         show([{column: getattr(card, column) for column in columns} for card in cards], as_json=as_json)
         return
     one = task(name)
     rows = [{"file": each.path, "what": each.what, "optional": each.optional} for each in one.files]
-    title = f"{one.card.title}. {one.card.citation}. Metrics: {', '.join(one.card.metrics)}"
+    card = one.card
+    title = f"{card.title}. {card.citation}. Revision: {card.revision}. Licence: {card.licence}. "
+    title += f"Metrics: {', '.join(card.metrics)}"
     show(rows, title=title, as_json=as_json)

@@ -23,9 +23,9 @@ def _contenders() -> dict[str, Stage | None]:
     other = "predicted"
     return {
         BASE: None,
-        "the other space alone": stage("fuse", sources=[other], normalise="none"),
+        "other space": stage("fuse", sources=[other], normalise="none"),
         "mutual-rank": stage("mutual-rank"),
-        "fusion of the spaces": stage("fuse", sources=["scores", other], normalise="z-score"),
+        "fusion": stage("fuse", sources=["scores", other], normalise="z-score"),
         BEST: stage("fuse", sources=[stage("mutual-rank"), other], normalise="z-score"),
     }
 
