@@ -125,6 +125,9 @@ def test_submission(tmp_path: Path) -> None:
     np.save(tmp_path / "scores.npy", scores)
     run("submission", "write", plan[0], tmp_path / "scores.npy", *plan[1:], "--out", tmp_path / "again")
     assert (tmp_path / "again" / "recall.json").read_bytes() == files[0].read_bytes()
+    again = ["submission", "write", plan[0], tmp_path / "scores.npy", *plan[1:], "--out", tmp_path / "again"]
+    assert "recall.json" in run(*again).stderr
+    assert run(*again, "--force").exit_code == 0
     shown = json.loads(run("submission", "check", plan[0], *files, *plan[1:], "--json").stdout)
     assert [(row["is"], row["queries"], row["names"]) for row in shown] == [("recall", 8, 50), ("recall_subset", 8, 3)]
     wanted = benchmark.evaluate(benchmark.parts[0], scores)

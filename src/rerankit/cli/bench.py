@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from rerankit.cli._options import TaskSettings
 from rerankit.cli._output import JsonOption, line, say, show_json
 
 
@@ -27,9 +28,7 @@ def bench(
     data: Annotated[Path, typer.Option("--data", help="The folder of the dataset's own files.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of results; finished ones are kept.")] = None,
     k: Annotated[int, typer.Option("-k", help="Candidates of each query to re-rank.")] = 100,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the task; repeat it.")
-    ] = None,
+    settings: TaskSettings = None,
     figures: Annotated[
         list[str] | None, typer.Option("--figure", help="A figure of the task to show; its main one by default.")
     ] = None,

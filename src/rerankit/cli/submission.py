@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from rerankit.cli._options import ForceOption, TaskSettings, check_target
 from rerankit.cli._output import JsonOption, line, say, show
 from rerankit.cli._run import command
 
@@ -14,9 +15,6 @@ app = typer.Typer(no_args_is_help=True, help="The files that the test servers of
 
 TaskArgument = Annotated[str, typer.Argument(help="cirr or circo.")]
 DataOption = Annotated[Path, typer.Option("--data", help="The folder of the dataset's own files.")]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the task; repeat it.")
-]
 
 
 @app.callback()
@@ -29,7 +27,8 @@ def write(
     run: Annotated[Path, typer.Argument(help="A run, or scores: a matrix, a problem (docs/formats.md).")],
     data: DataOption,
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder for the files.")],
-    settings: SetOption = None,
+    settings: TaskSettings = None,
+    force: ForceOption = False,
 ) -> None:
     """Write what the task's test server takes, and read it back. The test split: --set split=test1 (circo: test)."""
     from rerankit.bench import score_set
@@ -37,6 +36,8 @@ def write(
 
     benchmark = _loaded(task, data, settings)
     files = files_of(benchmark)
+    for each in files:
+        check_target(out / f"{each.name}.json", "out", force=force)
     problem = score_set(benchmark, run).problems["scores"]
     depth = None if any(each.deep for each in files) else max(each.length for each in files)
     for path in write_server_files(benchmark, problem.ranking(depth), out):
@@ -48,7 +49,7 @@ def check(
     task: TaskArgument,
     files: Annotated[list[Path], typer.Argument(help="Files for the server.")],
     data: DataOption,
-    settings: SetOption = None,
+    settings: TaskSettings = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check files for the test server; on a split whose right answers are known, evaluate them too."""
