@@ -40,10 +40,13 @@ def flops_per_pair(sizes: TripletConfig, words: int, sharing: float) -> dict[str
     own = 2 * (4 * 2 * words * d * d + 2 * 2 * words * words * d)
     cross = 2 * (2 * 2 * words * d * d + 2 * 2 * words * tokens * d)
     feed = 2 * 2 * 2 * words * d * up
-    merges = max(0, sizes.layers - sizes.merge_from) * 2 * words * 2 * d * d
-    plain = sizes.layers * (own + cross + feed) + merges
-    # Folded: the outputs of both cross-attentions and their merge are one product; the last layer asks for
-    # first tokens only.
+    merge = 2 * words * 2 * d * d
+    merges = max(0, sizes.layers - sizes.merge_from) * merge
+    plain_layer = own + cross + feed
+    # The last layer asks for first tokens only, of the keys and values of all.
+    saved = (1 - 1 / words) * (plain_layer + merge * bool(merges) - 2 * 2 * 2 * words * d * d)
+    plain = sizes.layers * plain_layer + merges - saved
+    # Folded: the outputs of both cross-attentions and their merge are one product.
     packed_layer = own + 2 * (2 * words * d * d + 4 * words * tokens * d) + 2 * words * 2 * d * d + feed
     last = packed_layer / words + 2 * (2 * 2 * words * d * d)
     packed = (sizes.layers - 1) * packed_layer + last

@@ -25,7 +25,7 @@ SIZES = TripletConfig(
     layers=2,
     heads=2,
     intermediate=16,
-    positions=40,
+    positions=80,
     width=16,
     projection=8,
     merge_from=1,
@@ -150,19 +150,22 @@ def test_real_annotations_with_random_features(shared, name, folder, queries, ga
     """Shapes and counts only: the networks are random and there are no pictures."""
     benchmark = task(name).load(shared / "realdata" / folder)
     rng = np.random.default_rng(0)
+    stage = untrained(next(iter(benchmark.matrices.values())), None).clone(max_tokens=80)
+    problems = {}
     for key, matrix in benchmark.matrices.items():
         assert matrix.shape == (queries[key], gallery[key])
-        stage = untrained(matrix, None)
         tokens = rng.random((gallery[key], 3, 16), dtype=np.float32).astype(np.float16)
         place = {item: column for column, item in enumerate(matrix.gallery_ids)}
-        chosen = [place[item] for item in matrix.features["reference"]][:50]
-        first = stage.first_stage(
-            {
-                "text": matrix.features["captions"][:50],
-                "reference_tokens": Rows(tokens, chosen),
-                "candidate_tokens": tokens,
-            }
-        )
-        ranking = stage.rerank(first, first.ranking(8))
-        assert ranking.shape == (50, 8)
-        assert ranking.notes["triplet"]["scored_pairs"] == 400
+        chosen = [place[item] for item in matrix.features["reference"]]
+        features = {
+            "text": matrix.features["captions"],
+            "reference_tokens": Rows(tokens, chosen),
+            "candidate_tokens": tokens,
+        }
+        problems[key] = stage.first_stage(features, query_ids=matrix.query_ids, gallery_ids=matrix.gallery_ids)
+    (result,) = bench(benchmark, problems, stage, k=3)
+    assert {part.name: part.queries for part in result.parts} == dict(
+        zip(["cirr"] if name == "cirr" else queries, queries.values(), strict=True)
+    )
+    notes = stage.rerank(problems[key], problems[key].ranking(1)).notes["triplet"]
+    assert notes["scored_pairs"] == notes["candidate_pairs"] == queries[key]

@@ -73,13 +73,17 @@ class DualAttention(nn.Module):
     def drop(self, x: Tensor) -> Tensor:
         return F.dropout(x, self.dropout, self.training)
 
-    def read_self(self, streams: Streams, mask: Tensor) -> Streams:
-        """Each stream (B, T, d) over itself; `mask` (B, 1, 1, T) is true on words."""
+    def read_self(self, streams: Streams, mask: Tensor, *, first: bool = False) -> Streams:
+        """Each stream (B, T, d) over itself; `mask` (B, 1, 1, T) is true on words.
+
+        With `first` only the first tokens look, and come out (B, 1, d).
+        """
         zero, one = streams
+        zero_asks, one_asks = (zero[:, :1], one[:, :1]) if first else streams
         out = self.output
-        new_zero = self.drop(out.dense0(self.attend(self.self0, zero, zero, mask)))
-        new_one = self.drop(out.dense1(self.attend(self.self1, one, one, mask)))
-        return out.LayerNormA(zero + new_zero), out.LayerNormB(one + new_one)
+        new_zero = self.drop(out.dense0(self.attend(self.self0, zero_asks, zero, mask)))
+        new_one = self.drop(out.dense1(self.attend(self.self1, one_asks, one, mask)))
+        return out.LayerNormA(zero_asks + new_zero), out.LayerNormB(one_asks + new_one)
 
     def read_image(self, streams: Streams, tokens: Tensor) -> Streams:
         """Both streams (C, n · T, d) over candidate `tokens` (C, P, width), merged and added to each."""
@@ -122,9 +126,9 @@ class DualLayer(nn.Module):
         self.intermediate = FeedForwardIn(config)
         self.output = FeedForwardOut(config)
 
-    def forward(self, streams: Streams, tokens: Tensor, mask: Tensor) -> Streams:
-        """`streams` two of (C · n, T, d), `tokens` (C, P, width), `mask` (C · n, 1, 1, T)."""
-        return self.look(self.attention.read_self(streams, mask), tokens)
+    def forward(self, streams: Streams, tokens: Tensor, mask: Tensor, *, first: bool = False) -> Streams:
+        """`streams` two of (C · n, T, d), `tokens` (C, P, width), `mask` (C · n, 1, 1, T); see `read_self`."""
+        return self.look(self.attention.read_self(streams, mask, first=first), tokens)
 
     def look(self, streams: Streams, tokens: Tensor) -> Streams:
         """What follows the self-attention."""
@@ -205,21 +209,27 @@ class DualEncoder(nn.Module):
         count, length = ids.shape
         candidates = tokens.shape[0]
         own = self.text_encoder.embeddings(ids)
-        first, *rest = (cast(DualLayer, layer) for layer in self.text_encoder.encoder.layer)
+        first, *rest = self._layers()
         visible = mask.bool().view(count, 1, 1, length)
         # Until the first look at a candidate, a query is the same beside all of them.
-        zero, one = (x.repeat(candidates, 1, 1) for x in first.attention.read_self((states, own), visible))
+        alone = first.attention.read_self((states, own), visible, first=not rest)
+        zero, one = (x.repeat(candidates, 1, 1) for x in alone)
         zero, one = first.look((zero, one), tokens)
         visible = visible.repeat(candidates, 1, 1, 1)
         for layer in rest:
-            zero, one = layer((zero, one), tokens, visible)
+            zero, one = layer((zero, one), tokens, visible, first=layer is rest[-1])
         return torch.cat([zero[:, 0], one[:, 0]], dim=-1).view(candidates, count, -1)
+
+    def _layers(self) -> list[DualLayer]:
+        """The layers; of the last one only the first tokens are read."""
+        return [cast(DualLayer, layer) for layer in self.text_encoder.encoder.layer]
 
     def pairs(self, states: Tensor, ids: Tensor, mask: Tensor, tokens: Tensor) -> Tensor:
         """Scores (B,) of each query beside the one candidate of its own row of `tokens` (B, P, width)."""
         zero, one = states, self.text_encoder.embeddings(ids)
-        for layer in self.text_encoder.encoder.layer:
-            zero, one = layer((zero, one), tokens, mask.bool()[:, None, None, :])
+        layers = self._layers()
+        for layer in layers:
+            zero, one = layer((zero, one), tokens, mask.bool()[:, None, None, :], first=layer is layers[-1])
         return cast(Tensor, self.cls_head(torch.cat([zero[:, 0], one[:, 0]], dim=-1))[:, 0])
 
     def forward(self, states: Tensor, ids: Tensor, mask: Tensor, tokens: Tensor) -> Tensor:
