@@ -97,6 +97,29 @@ def test_nan_stops_with_the_step_and_keeps_the_best(tmp_path, out):
     assert weights(task).isfinite().all()
 
 
+def test_without_validation_weights_that_are_not_finite_are_never_what_is_kept():
+    task = ToyTask()
+    before, loss = weights(task), task.loss
+    task.validate = dict
+
+    def spoilt(batch, generator):
+        if task.calls == 2:  # the step before has gone wrong without a sign in its loss
+            task.model[2].bias.data.fill_(float("inf"))
+        return loss(batch, generator)
+
+    task.loss = spoilt
+    with pytest.raises(TrainingError, match=r"step 3: the loss .* is not finite; the weights of step 0 are kept"):
+        train(task, SETTINGS)
+    assert torch.equal(weights(task), before)
+
+
+def test_a_validation_figure_that_is_nan_names_its_step():
+    task = ToyTask()
+    task.validate = lambda: {"fit": float("nan")}
+    with pytest.raises(TrainingError, match="step 5: the validation figure fit is not finite; the weights of step 5"):
+        train(task, SETTINGS)
+
+
 def test_an_infinite_gradient_stops_before_it_spoils_the_weights():
     task = ToyTask()
     before = weights(task)

@@ -14,7 +14,7 @@ import torch
 from toy_run import SETTINGS, ToyTask, weights
 
 from rerankit.errors import TrainingError
-from rerankit.training import train
+from rerankit.training import History, train
 from rerankit.training.processes import Processes
 
 SCRIPT = Path(__file__).parent / "toy_run.py"
@@ -52,6 +52,15 @@ def test_stopping_anywhere_changes_nothing(tmp_path, stop):
     found = train(continued, SETTINGS, tmp_path)
     assert found.rows == expected.rows
     assert torch.equal(weights(continued), weights(whole))
+
+
+def test_what_a_kill_kept_from_being_written_beside_the_last_checkpoint_is_made_up_for(tmp_path):
+    history = train(ToyTask(), SETTINGS, tmp_path)
+    (tmp_path / "curves.png").unlink()
+    (tmp_path / "history.csv").write_text("step\n")
+    assert train(ToyTask(), SETTINGS, tmp_path).rows == history.rows
+    assert (tmp_path / "curves.png").exists()
+    assert History.from_csv(tmp_path / "history.csv").rows == history.rows
 
 
 def test_leftovers_of_a_killed_write_are_removed(tmp_path):

@@ -31,6 +31,10 @@ class Folder:
     def write(self, payload: dict[str, Any], history: History) -> None:
         """A new checkpoint and the history so far; the curves when the run is finished."""
         state.save(self.checkpoint, payload)
+        self.record(history)
+
+    def record(self, history: History) -> None:
+        """What a reader wants to see beside the checkpoint: the history and, of a finished run, the curves."""
         history.to_csv(self.path / "history.csv")
         if not history.stopped or not history.rows:
             return

@@ -268,6 +268,8 @@ class _Run:
             wanted = state.identity(self.settings, self.task.length, self.task.model)
             state.check_identity(self.folder.checkpoint, payload, wanted)
             self._resume(payload)
+            if self.processes.main:  # a kill may have come between the checkpoint and what goes with it
+                self.folder.record(self.history)
 
     def _resume(self, payload: dict[str, Any]) -> None:
         state.restore(self.task.model, payload["weights"])

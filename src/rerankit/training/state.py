@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -69,7 +68,7 @@ def load(path: Path) -> dict[str, Any]:
     """Read a checkpoint; only tensors and plain values are accepted."""
     try:
         payload = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, OSError) as cause:
+    except Exception as cause:  # damaged bytes make the reader fail in any way, from KeyError to struct.error
         raise FormatError(f"'{path}' is not a training checkpoint: {cause}") from cause
     if not isinstance(payload, dict) or payload.get("format") != FORMAT:
         raise FormatError(f"'{path}' is not a training checkpoint of format {FORMAT}")
@@ -95,5 +94,6 @@ def check_identity(path: Path, found: dict[str, Any], wanted: dict[str, Any]) ->
     ]
     if changed:
         raise InputError(
-            f"'{path}' belongs to another run ({'; '.join(changed)}); choose another folder or resume=False"
+            f"'{path}' belongs to another run ({'; '.join(changed)}); choose another folder, or begin anew: "
+            "resume=False, --restart"
         )

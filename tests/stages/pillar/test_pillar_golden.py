@@ -142,6 +142,8 @@ class Surprise:
         ({"state_dict": [1]}, "must hold 'state_dict', names and tensors"),
         ([1, 2], "must hold 'state_dict', names and tensors"),
         (Surprise(), "cannot be read safely"),
+        ({"state_dict": {"a": torch.eye(2).to_sparse()}}, "must hold plain tensors of finite numbers"),
+        ({"state_dict": {"a": torch.tensor(torch.nan)}}, "must hold plain tensors of finite numbers"),
     ],
 )
 def test_other_files_are_refused(tmp_path, payload, message, capsys):
@@ -164,6 +166,11 @@ def test_incomplete_and_unreadable_checkpoints(golden, tmp_path):
         torch.save(payload, tmp_path / "odd.pth")
         with pytest.raises(FormatError, match=rf"model_i2t.{name} has shape \(3,\), not"):
             import_leaprr(tmp_path / "odd.pth", heads=4, groups="intra-inter")
+    whole = (golden / "leaprr_checkpoint.pth").read_bytes()
+    for end in (0, 1, 100, len(whole) // 2, len(whole) - 30):
+        (tmp_path / "short.pth").write_bytes(whole[:end])
+        with pytest.raises(FormatError, match="cannot be read safely"):
+            import_leaprr(tmp_path / "short.pth", heads=4)
     with pytest.raises(InputError, match="'heads' must be told"):
         import_leaprr(golden / "leaprr_checkpoint.pth")
     with pytest.raises(InputError, match="'heads' must divide the width, 24"):

@@ -13,6 +13,7 @@ from rerankit import ListScores, Problem, Relevance
 from rerankit.errors import InputError, NotFittedError, TrainingError, UnmetNeedError
 from rerankit.stages.pillar_plus.answers import diversified
 from rerankit.stages.pillar_plus.cells import Scale
+from rerankit.stages.pillar_plus.fitting import Part, listwise
 from rerankit.training import TrainingSettings
 from strategies import full_problem
 
@@ -168,6 +169,25 @@ def test_grades_and_several_right_items():
     assert stage.fitted
 
 
+def test_items_left_out_of_a_query_take_no_part_in_training():
+    problem, relevance = paired(20)
+    right = [relevance.of(query).items for query in range(20)]
+    gone = [[item for item in row if item not in right[query]] for query, row in enumerate(problem.ranking(9).indices)]
+    judged = Relevance.from_lists(right, problem.shape[1], excluded=gone)
+    part = Part(problem, judged, rerankit.stage("pillar-plus", **SIZES).settings)
+    assert part.left_out.any()
+    for row, column, out in zip(
+        part.cells.row.tolist(), part.cells.column.tolist(), part.left_out.tolist(), strict=True
+    ):
+        assert out is (column in gone[row])
+    scores = torch.zeros(len(part.cells), requires_grad=True)
+    listwise(scores, part.cells.row, part, 0).backward()
+    assert (scores.grad[part.left_out] == 0).all()
+    stage = rerankit.stage("pillar-plus", **SIZES)
+    stage.fit(problem, judged, validation=(problem, judged), settings=replace(SETTINGS, epochs=2, precision="bf16"))
+    assert np.isfinite([row["loss"] for row in stage.history.rows]).all()
+
+
 # -- bad and unusual input -------------------------------------------------------------------------------
 
 
@@ -220,6 +240,11 @@ def test_bad_training_data(fitted):
         stage.fit(problem, relevance.reversed(), settings=SETTINGS)
     with pytest.raises(InputError, match="'relevance' must name at least one relevant item"):
         stage.fit(problem, Relevance([], [], problem.shape), settings=SETTINGS)
+    with pytest.raises(InputError, match=r"'validation\[1\]' must have the problem's shape"):
+        stage.fit(problem, relevance, validation=(problem, relevance.reversed()), settings=SETTINGS)
+    with pytest.raises(InputError, match="'problem' must have more items to be halved"):
+        stage.fit(*paired(1, texts=1), settings=SETTINGS)
+    assert not stage.fitted
     wrong = rerankit.stage("pillar-plus", **{**SIZES, "hidden": 9})
     wrong.set_weights(fitted.get_weights())
     with pytest.raises(InputError, match="the weights do not fit the sizes"):

@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, TypeVar
 
 import numpy as np
@@ -75,15 +74,18 @@ def _state_dict(path: Path) -> dict[str, torch.Tensor]:
         raise FormatError(f"checkpoint '{path}' does not exist")
     try:
         payload = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as cause:
+    except Exception as cause:  # damaged bytes make the reader fail in any way, from KeyError to struct.error
         reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
         raise FormatError(f"'{path}' cannot be read safely as a checkpoint of tensors: {reason}") from cause
     state = payload.get("state_dict", payload) if isinstance(payload, dict) else None
     if not isinstance(state, dict) or not all(isinstance(t, torch.Tensor) for t in state.values()):
         shown = sorted(map(str, payload))[:5] if isinstance(payload, dict) else type(payload).__name__
         raise FormatError(f"'{path}' must hold 'state_dict', names and tensors (got {shown})")
+    odd = [name for name, t in state.items() if t.layout is not torch.strided or not bool(t.isfinite().all())]
+    if odd:
+        raise FormatError(f"'{path}' must hold plain tensors of finite numbers (got {', '.join(map(str, odd[:5]))})")
     # Names get this prefix when a model was trained on several devices.
-    return {re.sub(r"^module\.", "", name): tensor.float() for name, tensor in state.items()}
+    return {re.sub(r"^module\.", "", str(name)): tensor.detach().float() for name, tensor in state.items()}
 
 
 def _sizes(state: dict[str, torch.Tensor], path: str) -> dict[str, Any]:
