@@ -19,6 +19,7 @@ from rerankit.stages.triplet.fitting import new_bundle
 from rerankit.stages.triplet.stage import Triplet
 from rerankit.tasks import task
 from rerankit.tasks.miniatures.composed import write_cirr, write_fashion_iq
+from rerankit.tasks.submission import write_server_files
 
 SIZES = TripletConfig(
     hidden=16,
@@ -106,9 +107,7 @@ def test_cirr_server_files(tmp_path):
     stage = untrained(matrix, str(tmp_path / "img_raw/test1/{id}.png"))
     first = stage.first_stage(matrix.features, query_ids=matrix.query_ids, gallery_ids=matrix.gallery_ids)
     ranking = (stage.top(10)).rerank(first, first.ranking())
-    cirr.write_server_files(benchmark, ranking, tmp_path / "recall.json", tmp_path / "subset.json")
-    recall = json.loads((tmp_path / "recall.json").read_text())
-    subset = json.loads((tmp_path / "subset.json").read_text())
+    recall, subset = (json.loads(path.read_text()) for path in write_server_files(benchmark, ranking, tmp_path / "out"))
     assert recall["version"] == "rc2"
     assert [len(recall[str(query)]) for query in matrix.query_ids] == [50] * 3
     assert [len(subset[str(query)]) for query in matrix.query_ids] == [3] * 3

@@ -12,13 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rerankit.stages.hmrn.lanes import in_lanes, lanes
 from rerankit.stages.hmrn.network import SLOPE, SimilarityEncoder
 
 WIDE = 256
 """Searches of a tile."""
-LANE = 2_000_000
-"""Similarities that keep a thread busy for some milliseconds: fewer are not worth starting one."""
 
 
 @dataclass(frozen=True)
@@ -83,29 +80,22 @@ class Local:
     def __call__(self, images: Images, searches: Searches, cells: int = 1 << 18) -> Tensor:
         """All rounds of all pairs, (T, c, n).
 
-        `cells`: how many similarities of one round a tile has, all lanes together. Four buffers of them are what the
-        work touches, and they should stay in the cache.
+        `cells`: how many similarities of one round a tile has. Four buffers of them are what the work touches, and
+        they should stay in the cache.
         """
         queries = self._hot(searches)
         last, count = queries.shape[:2]
         out = queries.new_empty(last, count, len(images))
         wide = min(count, WIDE)
-        work = last * count * images.regions[..., 0].numel()
-        side_by_side = lanes(work, LANE) if out.device.type == "cpu" else 1
-        share = -(-len(images) // side_by_side)
         # Tiles of one size: a small last one would cost nearly as much as a full one.
-        tiles = math.ceil(share * images.regions.shape[1] * wide * side_by_side / cells)
-        high = -(-share // tiles)
-        rooms = self._buffers(side_by_side, high * images.regions.shape[1] * wide, queries)
-
-        def fill(lane: int) -> None:
-            for top in range(lane * share, min((lane + 1) * share, len(images)), high):
-                rows = slice(top, min(top + high, (lane + 1) * share))
-                for left in range(0, count, wide):
-                    tile = self._tile(images[rows], queries[:, left : left + wide], rooms[lane])
-                    out[:, left : left + wide, rows] = tile.transpose(1, 2)
-
-        in_lanes(fill, side_by_side)
+        tiles = math.ceil(len(images) * images.regions.shape[1] * wide / cells)
+        high = -(-len(images) // tiles)
+        rooms = self._buffers(high * images.regions.shape[1] * wide, queries)
+        for top in range(0, len(images), high):
+            rows = slice(top, top + high)
+            for left in range(0, count, wide):
+                tile = self._tile(images[rows], queries[:, left : left + wide], rooms)
+                out[:, left : left + wide, rows] = tile.transpose(1, 2)
         if self.by_region:
             return out.div_(images.counts * self.temperature)
         steps = torch.arange(1, last + 1, device=out.device)
@@ -115,12 +105,11 @@ class Local:
         hot = searches.queries.transpose(0, 1).clone(memory_format=torch.contiguous_format)
         return hot.mul_(self.temperature)
 
-    def _buffers(self, count: int, cells: int, like: Tensor) -> Tensor:
-        """Four buffers of a tile for each lane, kept between calls: fresh pages would cost a part of the work."""
-        size = count * 4 * cells
-        if self._rooms.numel() < size or self._rooms.device != like.device:
-            self._rooms = like.new_empty(size)
-        return self._rooms[:size].view(count, 4, cells)
+    def _buffers(self, cells: int, like: Tensor) -> Tensor:
+        """Four buffers of a tile, kept between calls: fresh pages would cost a part of the work."""
+        if self._rooms.numel() < 4 * cells or self._rooms.device != like.device:
+            self._rooms = like.new_empty(4 * cells)
+        return self._rooms[: 4 * cells].view(4, cells)
 
     def _tile(self, images: Images, queries: Tensor, rooms: Tensor) -> Tensor:
         """What the regions of some images add up to for some searches in each round, (T, n, c)."""

@@ -8,7 +8,7 @@ their weights.
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -61,6 +61,10 @@ class Reasoning:
         for step in self.steps[:-1]:
             self._step(plan, step)
         return self._last(plan, self.steps[-1])
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Views of one buffer come back from a pickle as buffers of their own: a copy makes new ones.
+        return {**self.__dict__, "_rooms": [], "_plans": {}}
 
     def _plan(self, table: Tensor, rounds: list[int]) -> _Plan:
         count, slots = table.shape[1:]
