@@ -107,7 +107,6 @@ class Contender:
 
 
 BETA = {"beta": [10.0, 15.0, 20.0, 30.0]}
-_VOTERS = {DIRECTIONS[0]: {"voters": "gallery"}, DIRECTIONS[1]: {"voters": "query"}}
 _FEATURES = {
     DIRECTIONS[0]: {"features": (*VOTES, "gallery-opinion", "gallery-votes")},
     DIRECTIONS[1]: {"features": (*VOTES, "query-opinion", "query-votes")},
@@ -123,6 +122,7 @@ _OTHERS = (
     Contender("sinkhorn", {"beta": [10.0, 15.0, 20.0, 30.0]}),
 )
 LEARNED = ("list-wise", "logistic", "trees")
+GRIDS: dict[str, dict[str, list[Any]]] = {"logistic": {"strength": [0.1, 1.0, 10.0]}, "trees": {"trees": [50, 150]}}
 CONTENDERS = (
     Contender("alpha-qe", {"neighbours": [1, 3], "alpha": [1.0, 3.0]}),
     Contender("dba", {"neighbours": [1, 4], "alpha": [1.0, 3.0]}),
@@ -130,16 +130,29 @@ CONTENDERS = (
     *(Contender(one.name, one.grid, bank=True) for one in _OTHERS[:-1]),
     Contender("sinkhorn", {"beta": [10.0, 15.0, 20.0], "depth": [64, None]}, bank=True),
     Contender("dual-is", {"beta": [10.0, 20.0], "gallery_beta": [5.0, 20.0]}, bank=True, fixed={"gallery": "bank"}),
-    *(Contender("learned-fusion", bank=True, fixed={"model": model}, label=f" {model}") for model in LEARNED),
+    *(
+        Contender("learned-fusion", GRIDS.get(model, {}), bank=True, fixed={"model": model}, label=f" {model}")
+        for model in LEARNED
+    ),
     *_OTHERS,
     Contender("mutual-rank", label=" unweighted"),
     Contender("mutual-neighbours", {"k": [10, 30], "neighbours": [1, 3]}, label=" with nearest queries"),
     Contender("dual-is", {"beta": [10.0, 20.0], "gallery_beta": [5.0, 20.0]}),
     Contender("k-reciprocal", {"k1": [4, 10, 20], "k2": [1, 3], "weight": [0.3]}),
     Contender("gnn", {"k1": [5, 15], "k2": [2, 4], "rounds": [1]}),
-    Contender("consensus", {"beta": [15.0, 20.0, 25.0], "likeness": [4.0, 8.0]}, sides=_VOTERS),
+    Contender(
+        "k-reciprocal", {"k1": [4, 10, 20], "k2": [1, 3], "weight": [0.3]}, fixed={"align": True}, label=" aligned"
+    ),
+    Contender("gnn", {"k1": [5, 15], "k2": [2, 4], "rounds": [1]}, fixed={"align": True}, label=" aligned"),
+    Contender("consensus", {"beta": [15.0, 20.0, 25.0], "likeness": [4.0, 8.0]}),
     *(
-        Contender("learned-fusion", fixed={"model": model}, sides=_FEATURES, label=f" {model} with votes")
+        Contender(
+            "learned-fusion",
+            GRIDS.get(model, {}),
+            fixed={"model": model},
+            sides=_FEATURES,
+            label=f" {model} with votes",
+        )
         for model in LEARNED
     ),
 )

@@ -55,7 +55,7 @@ def test_stages_run_in_order_and_notes_say_so():
 
 
 def test_a_reversed_pipeline_turns_the_stages_that_have_sides():
-    made = stage("mutual-rank") >> stage("fuse", sources=["scores", stage("consensus")]).top(3)
+    made = stage("mutual-rank") >> stage("fuse", sources=["scores", stage("consensus", voters="gallery")]).top(3)
     turned = made.reversed()
     assert repr(turned) == (
         "Pipeline([stage('mutual-rank'), stage('fuse', sources=['scores', stage('consensus', voters='query')]).top(3)])"

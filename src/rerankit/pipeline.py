@@ -99,7 +99,7 @@ class Pipeline:
     def reversed(self) -> Pipeline:
         """The pipeline for `problem.reversed()`: every stage turned around.
 
-        >>> Pipeline(["mutual-rank", "consensus"]).reversed()
+        >>> Pipeline([stage("mutual-rank"), stage("consensus", voters="gallery")]).reversed()
         Pipeline([stage('mutual-rank'), stage('consensus', voters='query')])
         """
         return Pipeline([one.reversed() for one in self.stages])

@@ -62,6 +62,13 @@ def test_equals_the_formula_in_both_directions(form, neighbours):
     np.testing.assert_allclose(found.to_dense(), expected.T, atol=1e-4)
 
 
+@pytest.mark.parametrize(("queries", "gallery", "side"), [(7, 15, "gallery"), (15, 7, "query"), (9, 9, "gallery")])
+def test_the_larger_side_votes(queries, gallery, side):
+    problem = Problem.from_embeddings(*people(queries=queries, gallery=gallery))
+    found = rerankit.rerank(problem, "consensus")
+    np.testing.assert_array_equal(found.indices, rerankit.rerank(problem, "consensus", voters=side).indices)
+
+
 def test_few_cells_change_little():
     problem = Problem.from_embeddings(*people(queries=20, gallery=60))
     whole = rerankit.rerank(problem, "consensus", k=5, depth=1000)
@@ -80,6 +87,8 @@ def test_needs_and_parameters():
     with pytest.raises(UnmetNeedError, match="query_scores"):
         rerankit.rerank([[1, 2]], "consensus", voters="query")
     with pytest.raises(UnmetNeedError, match="gallery_scores"):
+        rerankit.rerank([[1, 2]], "consensus", voters="gallery")
+    with pytest.raises(UnmetNeedError, match="query_scores"):
         rerankit.rerank([[1, 2]], "consensus")
     with pytest.raises(InputError, match="'floor' must be above 0"):
         stage("consensus", floor=0)

@@ -57,3 +57,37 @@ def test_needs_and_parameters():
         rerankit.rerank([[1, 2]], "gnn")
     with pytest.raises(InputError, match="'rounds' must be at least 1"):
         stage("gnn", rounds=0)
+
+
+def relations(queries: np.ndarray, gallery: np.ndarray, far: float = 1.0, shift: float = 0.0) -> Problem:
+    """The problem as matrices; scores among one side's items on another scale than those across."""
+    return Problem(
+        queries @ gallery.T,
+        query_scores=far * (queries @ queries.T) + shift,
+        gallery_scores=far * (gallery @ gallery.T) + shift,
+    )
+
+
+@pytest.mark.parametrize("name", ["gnn", "k-reciprocal"])
+def test_aligned_relations_may_come_on_any_scale(name):
+    sides = people()
+    expected = rerankit.rerank(relations(*sides), name, k=10, align=True)
+    found = rerankit.rerank(relations(*sides, far=0.25, shift=0.7), name, k=10, align=True)
+    np.testing.assert_allclose(found.to_dense(0), expected.to_dense(0), atol=1e-4)
+    embedded = rerankit.rerank(Problem.from_embeddings(*sides), name, k=10, align=True)
+    np.testing.assert_allclose(embedded.to_dense(0), expected.to_dense(0), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["gnn", "k-reciprocal"])
+def test_a_graph_that_joins_no_query_to_an_item_is_told(name):
+    gap = relations(*people(), far=0.1, shift=5)
+    with pytest.warns(RuntimeWarning, match="align=True"):
+        rerankit.rerank(gap, name, k1=5, k2=3)
+    assert rerankit.rerank(gap, name, k1=5, k2=3, align=True).shape == (20, 60)
+
+
+def test_aligned_distances_stay_distances():
+    problem = Problem.from_embeddings(*people(), metric="euclidean")
+    found = rerankit.rerank(problem, "k-reciprocal", k=10, align=True)
+    expected = rerankit.rerank(problem, "k-reciprocal", k=10)
+    assert np.mean(found.indices[:, 0] == expected.indices[:, 0]) > 0.8

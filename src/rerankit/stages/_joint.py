@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -13,6 +14,8 @@ from rerankit.errors import InputError
 from rerankit.events import track
 from rerankit.problem import Problem
 from rerankit.scores import EmbeddingScores, Scores, blocks, topk_dense
+
+_SAMPLE = 256  # rows that tell a relation's mean and deviation
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,12 @@ class Neighbours:
 
 
 class Joint:
-    """All items, queries first: one relation (queries + gallery)² read from the problem's three."""
+    """All items, queries first: one relation (queries + gallery)² read from the problem's three.
 
-    def __init__(self, problem: Problem) -> None:
+    With `align` scores among the queries and among the gallery get the mean and the deviation of those across.
+    """
+
+    def __init__(self, problem: Problem, align: bool = False) -> None:
         self.queries, gallery = problem.shape
         self.count = self.queries + gallery
         scores = problem.scores
@@ -41,33 +47,40 @@ class Joint:
         if embeddings is not None:
             vectors = np.concatenate([embeddings.queries, embeddings.gallery])
             self._whole = EmbeddingScores(vectors, vectors, embeddings.metric)
-            return
         if problem.query_scores is None or problem.gallery_scores is None:
             raise InputError("a graph over all items needs 'query_scores' and 'gallery_scores'")
-        across = scores.T
         self._parts: tuple[tuple[Scores, Scores], ...] = (
             (problem.query_scores, scores),
-            (across, problem.gallery_scores),
+            (scores.T, problem.gallery_scores),
         )
+        self._align = (_onto(self._parts[0][0], scores), _onto(self._parts[1][1], scores)) if align else None
 
     def rows(self, rows: slice) -> FloatArray:
         """Scores (rows, items); a block does not cross from queries to gallery."""
-        if self._whole is not None:
-            return self._whole.rows(rows)
         side = int(rows.start >= self.queries)
-        first = side * self.queries
-        inside = slice(rows.start - first, rows.stop - first)
-        return np.concatenate([part.rows(inside) for part in self._parts[side]], axis=1)
+        if self._whole is not None:
+            values = self._whole.rows(rows)
+        else:
+            first = side * self.queries
+            inside = slice(rows.start - first, rows.stop - first)
+            values = np.concatenate([part.rows(inside) for part in self._parts[side]], axis=1)
+        if self._align is not None:
+            same = values[:, self.queries :] if side else values[:, : self.queries]
+            self._align[side].onto(same)
+        return values
 
     def pairs(self, rows: IntArray, columns: IntArray) -> FloatArray:
         """Single scores of items (any shape, the same for both)."""
-        if self._whole is not None:
-            return self._whole.pairs(rows, columns)
         found = np.empty(rows.shape, np.float32)
+        if self._whole is not None:
+            found = self._whole.pairs(rows, columns)
         for side, parts in enumerate(self._parts):
             for other, scores in enumerate(parts):
                 here = ((rows >= self.queries) == side) & ((columns >= self.queries) == other)
-                found[here] = scores.pairs(rows[here] - side * self.queries, columns[here] - other * self.queries)
+                if self._whole is None:
+                    found[here] = scores.pairs(rows[here] - side * self.queries, columns[here] - other * self.queries)
+                if self._align is not None and side == other:
+                    found[here] = self._align[side].onto(found[here])
         return found
 
     def blocks(self) -> list[slice]:
@@ -91,6 +104,57 @@ class Joint:
             highest = max(highest, float(values.max()))
             indices[block], scores[block] = _self_first(*topk_dense(values, k), own)
         return Neighbours(indices, scores, lowest, highest)
+
+
+def warn_of_a_gap(near: Neighbours, queries: int, name: str) -> None:
+    """Tell when no query has a gallery item among its neighbours: then the graph says nothing about candidates."""
+    gallery = len(near.indices) - queries
+    known = near.indices[:queries]
+    if queries > 1 and gallery and known.shape[1] < queries and not (known >= queries).any():
+        warnings.warn(
+            f"stage '{name}': no query has a gallery item among its {known.shape[1]} nearest, so that the graph joins "
+            "no query to its candidates; scores of the two sides differ in scale: try align=True",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+class _Map(NamedTuple):
+    """scale · score + shift, at most `most`."""
+
+    scale: np.float32
+    shift: np.float32
+    most: np.float32
+
+    def onto(self, values: FloatArray) -> FloatArray:
+        """The values mapped, in place."""
+        values *= self.scale
+        values += self.shift
+        return np.minimum(values, self.most, out=values)
+
+
+def _onto(same: Scores, across: Scores) -> _Map:
+    """The map that gives the scores among one side's items the mean and the deviation of those across."""
+    mean, deviation, high = _moments(same, square=True)
+    wanted, spread, highest = _moments(across, square=False)
+    scale = spread / deviation if deviation > 0 and spread > 0 else 1.0
+    most = np.inf if max(high, highest) > 0 else 0  # minus distances stay such
+    return _Map(np.float32(scale), np.float32(wanted - mean * scale), np.float32(most))
+
+
+def _moments(scores: Scores, square: bool) -> tuple[float, float, float]:
+    """Mean, deviation and highest of the scores in evenly spread rows, without an item's score to itself."""
+    rows = np.unique(np.linspace(0, scores.shape[0] - 1, _SAMPLE).astype(np.int64))
+    count, total, squares, highest = 0, 0.0, 0.0, -np.inf
+    for row in rows:
+        values = scores.rows(np.array([row]))[0].astype(np.float64)
+        if square:
+            values = np.delete(values, row)
+        values = values[np.isfinite(values)]
+        count, total, squares = count + len(values), total + values.sum(), squares + np.square(values).sum()
+        highest = max(highest, values.max(initial=-np.inf))
+    mean = total / max(count, 1)
+    return mean, float(np.sqrt(max(squares / max(count, 1) - mean**2, 0))), highest
 
 
 def _full(values: FloatArray) -> bool:

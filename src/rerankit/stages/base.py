@@ -69,7 +69,7 @@ class Stage:
         """The stage for `problem.reversed()`, with the same weights: this one, unless it, or a stage among its
         parameters, takes the two sides for different things (pictures and their captions, say).
 
-        >>> stage("consensus").reversed()
+        >>> stage("consensus", voters="gallery").reversed()
         stage('consensus', voters='query')
         """
         params = self.get_params()

@@ -21,18 +21,24 @@ from rerankit.stages.dba import others_nearest
 
 C = TypeVar("C", bound="Consensus")
 
+VOTERS = ("larger", "gallery", "query")
+
 
 class Consensus(Stage):
     """Balance all scores as `sinkhorn` does, let neighbours vote, and balance again.
 
-    Of two sides, `voters` ("gallery" or "query") is the one several of whose items belong to one item of the other,
-    say captions and pictures, whichever way one searches. To the balanced plan's logarithm are added, for a
-    voter t and an item i of the other side: the vote log(`floor` + Σ w p(i | t')) of the `neighbours` voters t'
-    nearest to t, w their softmax at `sharpness`; and `likeness` times the similarity of t to the voters that i
-    most likely has, t itself left out. The score is the logarithm of the refined plan.
+    Of two sides, the voters are the one several of whose items belong to one item of the other, say captions and
+    pictures, whichever way one searches: ``"larger"`` takes the larger side for it (the gallery, where both are equal),
+    ``"gallery"`` and ``"query"`` say it. To the balanced plan's logarithm are added, for a voter t and an item i of the
+    other side: the vote log(`floor` + Σ w p(i | t')) of the `neighbours` voters t' nearest to t, w their softmax at
+    `sharpness`; and `likeness` times the similarity of t to the voters that i most likely has, t itself left out. The
+    score is the logarithm of the refined plan.
 
-    All test queries matter, so it is transductive. It loses where each item has one partner only and
-    neighbours mean nothing, and where the scores are not cosines and `beta`, `sharpness`, `likeness` were not set anew.
+    All test queries matter, so it is transductive; a bank cannot stand in for them, because the plan gives shares of
+    the very items under test to each other. It loses, and much, where only some of the captions are asked for the
+    pictures (300 of 2,000 captions cost 16 points of R@1) and with the wrong side as voters; also where each item has
+    one partner only and neighbours mean nothing, and where the scores are not cosines and `beta`, `sharpness`,
+    `likeness` were not set anew.
 
     >>> import numpy as np
     >>> from rerankit import Problem, rerank
@@ -48,7 +54,7 @@ class Consensus(Stage):
 
     def __init__(
         self,
-        voters: str = "gallery",
+        voters: str = "larger",
         beta: float = 20.0,
         neighbours: int = 16,
         sharpness: float = 15.0,
@@ -57,7 +63,7 @@ class Consensus(Stage):
         rounds: int = 10,
         depth: int = 64,
     ) -> None:
-        self.voters = checks.choice("voters", voters, ("gallery", "query"))
+        self.voters = checks.choice("voters", voters, VOTERS)
         self.beta = checks.number("beta", beta, above=0)
         self.neighbours = checks.integer("neighbours", neighbours, least=1)
         self.sharpness = checks.number("sharpness", sharpness, least=0)
@@ -68,11 +74,14 @@ class Consensus(Stage):
 
     def reversed(self: C) -> C:
         """The stage for the reversed problem, where the same items vote."""
-        return self.clone(voters="query" if self.voters == "gallery" else "gallery")
+        other = {"gallery": "query", "query": "gallery"}
+        return self.clone(voters=other[self.voters]) if self.voters in other else self
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return ("gallery_scores",) if self.voters == "gallery" else ("query_scores",)
+        if self.voters == "larger":  # which of them only the problem tells
+            return ("query_scores", "gallery_scores")
+        return (f"{self.voters}_scores",)
 
     @property
     def transductive(self) -> bool:
@@ -80,15 +89,20 @@ class Consensus(Stage):
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         # Inside, voters are always the columns.
-        facing = problem if self.voters == "gallery" else problem.reversed()
-        items = ranking.indices if self.voters == "gallery" else _by_item(ranking)
+        queries_vote = self._queries_vote(problem)
+        facing = problem.reversed() if queries_vote else problem
+        items = _by_item(ranking) if queries_vote else ranking.indices
         cells = Cells.best(facing.scores, self.depth, items)
         logits = self.refined(facing, cells)
         rows, columns = rows_of(ranking), items_of(ranking)
-        if self.voters == "query":
+        if queries_vote:
             rows, columns = columns, rows
         lowest = float(logits.min()) - 1
         return cells.at(logits, rows, columns, lowest).astype(np.float32)
+
+    def _queries_vote(self, problem: Problem) -> bool:
+        larger = "query" if problem.shape[0] > problem.shape[1] else "gallery"
+        return (larger if self.voters == "larger" else self.voters) == "query"
 
     def refined(self, facing: Problem, cells: Cells) -> AnyArray:
         """The refined plan's logarithm for each cell."""

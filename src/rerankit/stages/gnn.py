@@ -15,7 +15,7 @@ from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import blocks
 from rerankit.stages._candidates import items_of
-from rerankit.stages._joint import Joint, Neighbours, adjacency
+from rerankit.stages._joint import Joint, Neighbours, adjacency, warn_of_a_gap
 from rerankit.stages.base import Stage
 from rerankit.threads import in_threads
 
@@ -27,8 +27,11 @@ class GNN(Stage):
     made symmetric (A + Aᵀ), replaced by the sum over the `k2` nearest items weighted by similarity to the power
     `alpha`, and brought to length 1. The score is the product of the query's and the item's description.
     Without `device` it is sparse and runs on the CPU, in memory that grows with items × neighbours; with one
-    ("cpu", "cuda", …) it runs dense in torch, in memory that grows with items². It expects several right items per
-    query, as k-reciprocal does, and loses where there is one.
+    ("cpu", "cuda", …) it runs dense in torch, in memory that grows with items². With `align`, scores among the queries
+    and among the gallery are first given the mean and the deviation of those across: where the two sides are pictures
+    and texts of one network, nearest items are of an item's own kind otherwise, and no query is joined to a candidate
+    (which is told by a warning). It expects several right items per query, as k-reciprocal does, and loses where there
+    is one. All items are nodes of one graph, whose descriptions pass through other test queries: so there is no `bank`.
 
     >>> from rerankit import Problem, rerank
     >>> problem = Problem.from_embeddings([[1, 0.2]], [[1, -0.1], [0.9, 0.6], [0.8, 0.62]])
@@ -40,13 +43,20 @@ class GNN(Stage):
     citation = "Zhang et al., Understanding image retrieval re-ranking: a graph neural network perspective (2020)"
 
     def __init__(
-        self, k1: int = 26, k2: int = 7, alpha: float = 2.0, rounds: int = 2, device: str | None = None
+        self,
+        k1: int = 26,
+        k2: int = 7,
+        alpha: float = 2.0,
+        rounds: int = 2,
+        device: str | None = None,
+        align: bool = False,
     ) -> None:
         self.k1 = checks.integer("k1", k1, least=1)
         self.k2 = checks.integer("k2", k2, least=1)
         self.alpha = checks.number("alpha", alpha, least=0)
         self.rounds = checks.integer("rounds", rounds, least=1)
         self.device = device
+        self.align = checks.boolean("align", align)
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -57,7 +67,8 @@ class GNN(Stage):
         return True
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
-        near = Joint(problem).neighbours(max(self.k1, self.k2))
+        near = Joint(problem, self.align).neighbours(max(self.k1, self.k2))
+        warn_of_a_gap(near, len(ranking), self.name)
         weights = edge_weights(near, self.k2, self.alpha)
         if self.device is not None:
             require("torch", extra="torch", purpose="stage 'gnn' with a device")

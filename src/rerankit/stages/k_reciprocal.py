@@ -13,7 +13,7 @@ from rerankit.events import track
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.stages._candidates import items_of, own_scores
-from rerankit.stages._joint import Joint, Neighbours, adjacency
+from rerankit.stages._joint import Joint, Neighbours, adjacency, warn_of_a_gap
 from rerankit.stages.base import Stage
 from rerankit.threads import in_threads
 
@@ -31,8 +31,10 @@ class KReciprocal(Stage):
 
     `distance` says how scores become squared distances: ``"cosine"`` 2 − 2 s, ``"negative"`` s² (scores are minus
     distances), ``"auto"`` the second when no score is above zero, otherwise the first (with the highest score
-    for 1 when scores exceed 1). It expects several right items per query; with a single one (captions) it
-    usually loses.
+    for 1 when scores exceed 1). With `align`, scores among the queries and among the gallery are first given the
+    mean and the deviation of those across, for two sides of different kinds (pictures and texts). It expects several
+    right items per query; with a single one (captions) it usually loses. Other test queries are among the neighbours
+    that make a set reciprocal, as in the published form: so there is no `bank`.
 
     >>> from rerankit import Problem, rerank
     >>> problem = Problem.from_embeddings([[1, 0.2]], [[1, -0.1], [0.9, 0.6], [0.8, 0.62]])
@@ -43,11 +45,14 @@ class KReciprocal(Stage):
     name = "k-reciprocal"
     citation = "Zhong et al., Re-ranking person re-identification with k-reciprocal encoding (CVPR 2017)"
 
-    def __init__(self, k1: int = 20, k2: int = 6, weight: float = 0.3, distance: str = "auto") -> None:
+    def __init__(
+        self, k1: int = 20, k2: int = 6, weight: float = 0.3, distance: str = "auto", align: bool = False
+    ) -> None:
         self.k1 = checks.integer("k1", k1, least=1)
         self.k2 = checks.integer("k2", k2, least=1)
         self.weight = checks.number("weight", weight, least=0, most=1)
         self.distance = checks.choice("distance", distance, DISTANCES)
+        self.align = checks.boolean("align", align)
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -58,8 +63,9 @@ class KReciprocal(Stage):
         return True
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
-        joint = Joint(problem)
+        joint = Joint(problem, self.align)
         near = joint.neighbours(max(self.k1 + 1, self.k2))
+        warn_of_a_gap(near, len(ranking), self.name)
         measure = Measure(near, self.distance)
         encoded = self._encoded(joint, near, measure)
         items, queries = items_of(ranking), len(ranking)
