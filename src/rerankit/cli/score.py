@@ -38,13 +38,13 @@ def hmrn(
     K places of each round are written, as round-01.npz …
     """
     from rerankit.errors import rule
-    from rerankit.stages.hmrn.files import write_matrices, write_rankings
+    from rerankit.stages.hmrn.files import MARK, write_matrices, write_rankings
     from rerankit.stages.hmrn.stage import HmrnStage
 
     if k < 0:
         raise rule("k", "must be at least 1, or 0 for matrices", k)
     features, ids = _given(problem, data, task, settings or [])
-    check_target(out, "out", force=force, mark="round-*.np?")
+    check_target(out, "out", force=force, mark=MARK)
     loaded = HmrnStage.load(stage)
     wanted: Any = int(rounds) if rounds.isdigit() else rounds
     rows = write_rankings(loaded, features, wanted, out, k, ids) if k else write_matrices(loaded, features, wanted, out)

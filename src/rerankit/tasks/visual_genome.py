@@ -259,7 +259,9 @@ def plot_rounds(
         rounds = sorted(found)
         numbers = [int(name.removeprefix("round-")) for name in rounds]
         axes.plot(numbers, [100 * found[name] for name in rounds], marker="o", label=label)
-    axes.set(xlabel="rounds", ylabel=f"{metric}, %", title=title)
+    # Each search has one answer here, for which success@k is what papers call R@k.
+    named = f"R@{metric.removeprefix('success@')} ({metric})" if metric.startswith("success@") else metric
+    axes.set(xlabel="rounds", ylabel=f"{named}, %", title=title)
     axes.legend()
     with atomic(path) as temporary:
         figure.savefig(temporary, dpi=120)

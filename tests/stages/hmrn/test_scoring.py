@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from rerankit import Feature, Problem, load, rerank, settings
+from rerankit import Feature, Problem, Ranking, load, rerank, settings
 from rerankit.errors import InputError, NotFittedError, UnmetNeedError
 from rerankit.stages.hmrn.candidates import gallery_rankings
+from rerankit.stages.hmrn.files import write_matrices, write_rankings
 from rerankit.stages.hmrn.representation import Descriptions, Regions
 from rerankit.stages.hmrn.stage import HmrnStage
 
@@ -74,11 +75,40 @@ def test_the_stage_scores_its_candidates_as_the_gallery(cases: ModuleType) -> No
     reranked = stage.rerank(problem, problem.ranking(6))
     rows = np.arange(4)[:, None]
     np.testing.assert_allclose(reranked.scores, full[rows, reranked.indices], atol=1e-5)
-    by_round = stage.clone(rounds="all").rerank_rounds(problem, problem.ranking(6))
-    assert len(by_round) == 4
-    np.testing.assert_array_equal(by_round[-1].indices, reranked.indices)
-    with pytest.raises(InputError, match="rerank_rounds"):
-        stage.clone(rounds="all").rerank(problem, problem.ranking(6))
+
+
+def test_all_rounds_of_candidates_at_once(cases: ModuleType) -> None:
+    """`rounds="all"` gives the last round's ranking with those of the others, as one round after the other does."""
+    stage, problem = cases.small("ensemble", cascade=2), cases.problem(4, 9)
+    last = rerank(problem, stage.clone(rounds="all"), k=6)
+    by_round = last.notes["hmrn"]["by_round"]
+    assert last == by_round[-1] == rerank(problem, stage, k=6)
+    assert [one.notes["hmrn"] for one in by_round] == [
+        {"reasoned": 2, "candidates": 6, "rounds": t} for t in range(1, 5)
+    ]
+    for t, one in enumerate(by_round, start=1):
+        alone = stage.clone(rounds=t).rerank(problem, problem.ranking(6))
+        np.testing.assert_array_equal(one.indices, alone.indices)
+        np.testing.assert_allclose(one.scores, alone.scores, atol=1e-6)
+    assert "by_round" not in rerank(problem, stage, k=6).notes["hmrn"]
+
+
+def test_every_level_of_candidates(cases: ModuleType) -> None:
+    stage = cases.small("ensemble", cascade=3, rounds="all")
+    problem = cases.problem(3, 7)
+    first = Ranking(
+        [[4, 1, 0, 6], [2, 5, -1, -1], [-1] * 4], [[4, 3, 2, 1], [2, 1, *[-np.inf] * 2], [-np.inf] * 4], gallery_size=7
+    )
+    found = stage.score_candidates(problem, first)
+    scorer, (regions, queries) = stage.scorer, stage.read(problem.features)
+    full = next(iter(scorer.score(scorer.images(regions), scorer.searches(queries), [1, 2, 3, 4])))
+    rows = np.arange(3)[:, None]
+    for name in ("local", "overall", "reasoning", "joint"):
+        level, expected = getattr(found, name), getattr(full, name)[:, rows, first.indices]
+        reached = ~np.isnan(level)
+        np.testing.assert_allclose(level[reached], expected[reached], atol=1e-6)
+        most = [4, 2, 0] if name in ("local", "overall") else [3, 2, 0]
+        assert reached.sum(axis=2).tolist() == [most] * 4
 
 
 def test_the_cascade_reasons_for_the_best_and_keeps_the_rest_behind(cases: ModuleType) -> None:
@@ -119,6 +149,22 @@ def test_weights_travel(cases: ModuleType, tmp_path: Path) -> None:
     again = load(tmp_path / "saved")
     assert again == stage
     assert again.rerank(problem, problem.ranking()) == stage.rerank(problem, problem.ranking())
+
+
+def test_only_scores_are_replaced(cases: ModuleType, tmp_path: Path) -> None:
+    stage, features = cases.small(), cases.problem(2, 4).features
+    out, other = tmp_path / "scores", tmp_path / "photos"
+    for _ in range(2):
+        assert len(write_matrices(stage, features, "all", out)) == 4
+    write_rankings(stage, features, "last", out, 2, (None, None))
+    assert [path.name for path in out.iterdir()] == ["round-04.npz"]
+    other.mkdir()
+    (other / "cat.jpg").touch()
+    for write in (lambda: write_matrices(stage, features, "all", other),
+                  lambda: write_rankings(stage, features, "all", other, 2, (None, None))):  # fmt: skip
+        with pytest.raises(InputError, match="a folder with other things in it"):
+            write()
+    assert (other / "cat.jpg").is_file()
 
 
 def test_what_is_refused(cases: ModuleType) -> None:

@@ -10,26 +10,24 @@ from rerankit.events import track
 from rerankit.ranking import Ranking, splice
 from rerankit.scores import blocks
 from rerankit.scores.topk import order, topk_dense
+from rerankit.stages.hmrn.config import HmrnConfig
 from rerankit.stages.hmrn.fast import Images, Searches
 from rerankit.stages.hmrn.representation import Descriptions, Regions
-from rerankit.stages.hmrn.scoring import Scorer
+from rerankit.stages.hmrn.scoring import RoundScores, Scorer
 
 
 def candidate_scores(
     scorer: Scorer, regions: Regions, queries: Descriptions, candidates: IntArray, rounds: list[int], depth: int
-) -> tuple[FloatArray, FloatArray, IntArray]:
-    """Scores of candidates (searches, K), padded with −1, after each of `rounds`.
+) -> RoundScores:
+    """All levels of candidates (searches, K), padded with −1, after each of `rounds`: (rounds, searches, K) each.
 
-    Returns the cheap share (rounds, searches, K); and for the `depth` best by it the joint score and the items,
-    (rounds, searches, depth) each.
+    Reasoning and the joint score are there for the `depth` best by the cheap levels; elsewhere, and at padding, nan.
     """
     used = np.unique(candidates[candidates >= 0])
     places = np.searchsorted(used, candidates)
     images, searches = scorer.images(regions if len(used) == len(regions) else regions[used]), scorer.searches(queries)
-    shape = (len(rounds), *candidates.shape)
-    cheap = np.full(shape, -np.inf, np.float32)
-    joint = np.full((*shape[:2], depth), -np.inf, np.float32)
-    heads = np.full((*shape[:2], depth), -1, np.int64)
+    tables = [np.full((len(rounds), *candidates.shape), np.nan, np.float32) for _ in range(4)]
+    local, overall, reasoning, joint = tables
     for row in track(range(len(candidates)), "score candidates"):
         real = np.flatnonzero(candidates[row] >= 0)
         if not len(real):
@@ -37,14 +35,30 @@ def candidate_scores(
         chosen = torch.from_numpy(places[row, real]).to(scorer.device)
         few = [side[chosen] for side in images]
         own = [side[row : row + 1] for side in searches]
-        shares = scorer.cheap(few, own, rounds)[:, 0].cpu().numpy()
-        cheap[:, row, real] = shares
-        for number, share in enumerate(shares):
+        levels = [level[:, 0].cpu().numpy() for level in scorer.cheap_levels(few, own, rounds)]
+        local[:, row, real], overall[:, row, real] = levels
+        for number, share in enumerate(_cheap(scorer.config, *levels)):
             best = _best(share, candidates[row, real], depth)
-            scores = share[best] + _reasoned(scorer, few, own, 0, best, rounds[number])
-            joint[number, row, : len(best)] = scores
-            heads[number, row, : len(best)] = candidates[row, real][best]
-    return cheap, joint, heads
+            found = scorer.reason(few, own, 0, best, [rounds[number]])[0].cpu().numpy()
+            reasoning[number, row, real[best]] = found
+            joint[number, row, real[best]] = share[best] + _weight(scorer, own, 0, rounds[number]) * found
+    return RoundScores(tuple(rounds), local, overall, reasoning, joint)
+
+
+def candidate_rankings(scores: RoundScores, config: HmrnConfig, ranking: Ranking, depth: int) -> list[Ranking]:
+    """The candidates after each round: those the reasoning level reached by the joint score, the rest behind them."""
+    made = []
+    named = {name: getattr(ranking, name) for name in ("gallery_size", "query_ids", "gallery_ids")}
+    for cheap, joint in zip(_cheap(config, scores.local, scores.overall), scores.joint, strict=True):
+        tail = ranking.with_scores(np.where(ranking.mask, cheap, -np.inf))
+        reached = ~np.isnan(joint)
+        places = np.argsort(~reached, axis=1, kind="stable")[:, :depth]
+        items, found = (
+            np.take_along_axis(np.where(reached, values, empty), places, axis=1)
+            for values, empty in ((ranking.indices, -1), (joint, -np.inf))
+        )
+        made.append(splice(Ranking.ordered(items, found, **named), tail))
+    return made
 
 
 def gallery_rankings(
@@ -75,19 +89,24 @@ def _with_head(
     scorer: Scorer, images: list[Images], searches: list[Searches], tail: Ranking, depth: int, t: int
 ) -> Ranking:
     items = tail.indices[:, :depth]
-    added = np.stack([_reasoned(scorer, images, searches, row, found, t) for row, found in enumerate(items)])
+    reasoned = [
+        _weight(scorer, searches, row, t) * scorer.reason(images, searches, row, found, [t])[0]
+        for row, found in enumerate(items)
+    ]
+    added = torch.stack(reasoned).cpu().numpy()
     indices, scores = order(tail.scores[:, :depth] + added, items)
     return splice(Ranking(indices, scores, gallery_size=tail.gallery_size), tail)
 
 
-def _reasoned(
-    scorer: Scorer, images: list[Images], searches: list[Searches], row: int, items: IntArray, t: int
-) -> FloatArray:
-    """What the reasoning level adds to the joint score of one search with some images after t rounds."""
+def _cheap(config: HmrnConfig, local: FloatArray, overall: FloatArray) -> FloatArray:
+    """The cheap levels' share of the joint score; one formula for head and tail, which must part at the same place."""
+    return config.local_weight * local + config.global_weight * overall
+
+
+def _weight(scorer: Scorer, searches: list[Searches], row: int, t: int) -> float:
+    """How much of the reasoning level goes into the joint score of one search after t rounds."""
     config = scorer.config
-    weight = config.reasoning_weight * config.round_weight(min(t, int(searches[0].counts[row])))
-    found = scorer.reason(images, searches, row, items, [t])[0]
-    return (weight * found).cpu().numpy()
+    return config.reasoning_weight * config.round_weight(min(t, int(searches[0].counts[row])))
 
 
 def _best(scores: FloatArray, items: IntArray, depth: int) -> IntArray:

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from rerankit.errors import UnmetNeedError
-from rerankit.files import atomic
+from rerankit.files import atomic, check_replaceable
 
 if TYPE_CHECKING:
     from rerankit.stages.hmrn.representation import Descriptions, Regions
@@ -19,13 +19,17 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 AnyPath = str | os.PathLike[str]
+MARK = "round-*.np?"
+"""The files of a folder that may be replaced."""
 
 
 def write_matrices(stage: HmrnStage, features: Mapping[str, Any], rounds: Any, out: AnyPath) -> list[Row]:
     """Joint scores of all pairs as `round-01.npy` …, (searches, images) float32; a row of figures for each file.
 
-    Memory stays within the budget whatever the gallery: rows are written as they are done.
+    Memory stays within the budget whatever the gallery: rows are written as they are done. A folder of earlier
+    scores is replaced; one that holds other things is refused.
     """
+    check_replaceable(out, MARK)
     regions, queries = _read(stage, features)
     scorer, started = stage.scorer, time.monotonic()
     chosen = scorer.rounds(rounds, queries.shape[1])
@@ -51,6 +55,7 @@ def write_rankings(
     from rerankit.ranking import Ranking
     from rerankit.stages.hmrn.candidates import gallery_rankings
 
+    check_replaceable(out, MARK)
     regions, queries = _read(stage, features)
     scorer, started = stage.scorer, time.monotonic()
     chosen, depth = scorer.rounds(rounds, queries.shape[1]), stage.depth(len(regions))

@@ -37,7 +37,10 @@ CACHE_BYTES = 2_300_000
 
 @dataclass(frozen=True)
 class RoundScores:
-    """Similarities after some rounds: each level and the joint score, (rounds, searches, images) float32."""
+    """Similarities after some rounds: each level and the joint score, (rounds, searches, images) float32.
+
+    Of candidates the columns are theirs, and nan stands where the cascade kept the reasoning level away.
+    """
 
     rounds: tuple[int, ...]
     local: FloatArray
@@ -150,15 +153,18 @@ class Scorer:
         return joint.add_(weight * reasoning)
 
     @torch.no_grad()
+    def cheap_levels(self, images: list[Images], searches: list[Searches], rounds: list[int]) -> tuple[Tensor, Tensor]:
+        """The local and the global level of all pairs, (rounds, searches, images) each."""
+        sides = zip(self.levels, images, searches, strict=True)
+        found = [self._cheap_levels(level, image, search, rounds) for level, image, search in sides]
+        if len(found) == 1:
+            return found[0]
+        local, globe = (torch.stack(level).mean(dim=0) for level in zip(*found, strict=True))
+        return local, globe
+
     def cheap(self, images: list[Images], searches: list[Searches], rounds: list[int]) -> Tensor:
-        """Local and global share of the joint score of all pairs: (rounds, searches, images)."""
-        total: Tensor | None = None
-        for image, search, level in zip(images, searches, self.levels, strict=True):
-            local, globe = self._cheap_levels(level, image, search, rounds)
-            share = self.joint(local, globe, search.counts, rounds)
-            total = share if total is None else total.add_(share)
-        assert total is not None
-        return total.div_(len(images))
+        """Their share of the joint score of all pairs: (rounds, searches, images)."""
+        return self.joint(*self.cheap_levels(images, searches, rounds), searches[0].counts, rounds)
 
     @torch.no_grad()
     def reason(

@@ -12,7 +12,7 @@ from rerankit import checks
 from rerankit.arrays import AnyArray
 from rerankit.errors import InputError, NotFittedError, rule
 from rerankit.problem import Problem
-from rerankit.ranking import Ranking, splice
+from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 from rerankit.stages.base import Stage
 from rerankit.stages.hmrn.config import VARIANTS, HmrnConfig
@@ -21,7 +21,7 @@ from rerankit.stages.hmrn.tokens import Vocabulary
 
 if TYPE_CHECKING:
     from rerankit.stages.hmrn.network import Hmrn
-    from rerankit.stages.hmrn.scoring import Scorer
+    from rerankit.stages.hmrn.scoring import RoundScores, Scorer
     from rerankit.training import History, TrainingSettings
 
 CONFIG, VOCABULARY, CASCADE = "config", "vocabulary", "cascade"
@@ -33,7 +33,8 @@ class HmrnStage(Stage):
     Features: `regions` of the gallery, (images, R, D_in) or `Regions` when R varies, and `queries` of the
     searches: texts, token ids (searches, T, L), or vectors (searches, T, dim). Plain arrays that are padded come
     with `region_counts` and `query_counts` or `query_lengths`. `variant` is "I-T", "T-I" or "ensemble". `rounds`
-    is "last" or the number of rounds to use.
+    is "last", the number of rounds to use, or "all": `rerank` then gives the last one's ranking, and in its notes the
+    ranking after each; `rerank_rounds` gives those alone and `score_candidates` every level.
 
     `cascade`: the reasoning level runs for that many candidates only, the best by the cheap levels; None
     runs it for all; "auto" is chosen in `fit`, as the smallest that loses at most `loss_bound` of R@1 on validation.
@@ -201,27 +202,32 @@ class HmrnStage(Stage):
         return ModelTokens(self.text_model)
 
     def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
-        if self.rounds == "all":
-            raise rule("rounds", "must be 'last' or a number here; rerank_rounds gives a ranking for each round", "all")
-        return self.rerank_rounds(problem, ranking)[-1]
+        """The candidates after the last of `rounds`; with "all", the notes hold the ranking after each."""
+        by_round = self.rerank_rounds(problem, ranking)
+        last = by_round[-1]
+        return last.with_notes(hmrn={**last.notes["hmrn"], "by_round": by_round}) if self.rounds == "all" else last
 
     def rerank_rounds(self, problem: Problem, ranking: Ranking) -> list[Ranking]:
         """One ranking of the same candidates for each of `rounds`, in their order."""
+        from rerankit.stages.hmrn.candidates import candidate_rankings
+
+        depth, size = self.depth(ranking.shape[1]), ranking.shape[1]
+        scores = self.score_candidates(problem, ranking)
+        made = candidate_rankings(scores, self.scorer.config, ranking, depth)
+        told = {"reasoned": depth, "candidates": size}
+        return [one.with_notes(hmrn={**told, "rounds": t}) for one, t in zip(made, scores.rounds, strict=True)]
+
+    def score_candidates(self, problem: Problem, ranking: Ranking) -> RoundScores:
+        """Every level and the joint score of `ranking.indices` after each of `rounds`, (rounds, queries, K) each.
+
+        nan stands at padding, and for the reasoning level and the joint score where the cascade does not go.
+        """
         from rerankit.stages.hmrn.candidates import candidate_scores
 
         regions, queries = self.read(problem.features)
-        scorer = self.scorer
-        rounds = scorer.rounds(self.rounds, queries.shape[1])
+        rounds = self.scorer.rounds(self.rounds, queries.shape[1])
         depth = self.depth(ranking.shape[1])
-        cheap, joint, heads = candidate_scores(scorer, regions, queries, ranking.indices, rounds, depth)
-        notes = {"hmrn": {"reasoned": depth, "candidates": ranking.shape[1], "rounds": queries.shape[1]}}
-        made = []
-        for base, head_scores, head_items in zip(cheap, joint, heads, strict=True):
-            tail = ranking.with_scores(np.where(ranking.mask, base, -np.inf))
-            named = {name: getattr(ranking, name) for name in ("gallery_size", "query_ids", "gallery_ids")}
-            head = Ranking.ordered(head_items, head_scores, **named)
-            made.append(splice(head, tail).with_notes(**notes))
-        return made
+        return candidate_scores(self.scorer, regions, queries, ranking.indices, rounds, depth)
 
     # -- fitting ---------------------------------------------------------------------------------------------
 
