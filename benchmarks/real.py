@@ -187,17 +187,31 @@ def untrained(given: RealSet) -> Iterator[Stage]:
             given.skipped[name] = "needs " + faults[0].partition(": ")[0].partition("needs ")[2]
             continue
         yield made
-        if given.problem.query_bank is not None and "bank" in made.parameters():
-            yield made.clone(bank="queries")
 
 
-def label(made: Stage) -> str:
-    return f"{made.name}, test queries" if made.get_params().get("bank") == "queries" else made.name
+def both_ways(made: Stage, name: str, problem: Problem) -> Iterator[Contender]:
+    """A stage under its name and, where a bank is at hand, also among the test queries under a name that says so."""
+    if _takes_bank(made) and problem.query_bank is not None:
+        yield contender(looking_at(None, made), name)
+        yield contender(looking_at("queries", made), f"{name}, test queries")
+    else:
+        yield contender(made, name)
 
 
-def chosen(made: Stage, validation: RealSet, k: int) -> tuple[Contender, Any]:
+def _takes_bank(made: Stage) -> bool:
+    return "bank" in (made.forward if isinstance(made, TwoWays) else made).parameters()
+
+
+def looking_at(bank: str | None, made: Stage) -> Stage:
+    """The stage with another `bank` parameter."""
+    if isinstance(made, TwoWays):
+        return TwoWays(looking_at(bank, made.forward), looking_at(bank, made.backward))
+    return made.clone(bank=bank)
+
+
+def chosen(given: Contender, validation: RealSet, k: int) -> tuple[Contender, Any]:
     """The stage with the parameters that validation likes best."""
-    given = contender(made, label(made))
+    (made,) = given.pipeline
     if made.name not in SPACES:
         return given, None
     found = tune(given, SPACES[made.name], validation.benchmark, validation.scores[0], k=k)
@@ -220,8 +234,8 @@ def fitted(name: str, given: RealSet, validation: RealSet, folder: Path) -> Stag
     problem, relevance = given.train
     held = validation.problem, validation.benchmark.parts[0].relevance
     made = rerankit.stage(name)
-    if "bank" in made.parameters():
-        made = made.clone(bank="queries")  # as in training, where there is no bank beside the problem
+    if _takes_bank(made):
+        made = looking_at("queries", made)  # the training problem has no bank beside it, so validation has none
     if hasattr(made, "rerank_both"):  # one object for both directions
         made.fit(problem, relevance, validation=held)  # type: ignore[attr-defined]
         made.save(place)
@@ -240,6 +254,11 @@ class TwoWays(Stage):
 
     def __init__(self, forward: Stage, backward: Stage) -> None:
         self.forward, self.backward = forward, backward
+
+    @property
+    def stage(self) -> Stage:
+        """The one of this direction: what stages that hold another show of it."""
+        return self.forward
 
     def reversed(self) -> TwoWays:
         return TwoWays(self.backward, self.forward)
@@ -263,28 +282,29 @@ class TwoWays(Stage):
 
 def run_coco(
     test: RealSet, validation: RealSet, k: int, out: Path, trained: Sequence[str], brought: Mapping[str, Path]
-) -> list[Contender]:
+) -> dict[str, Stage]:
     """Stages with chosen parameters, and trained ones, which are given back."""
-    for made in untrained(test):
-        each, record = chosen(made, validation, k)
+    for given in (each for made in untrained(test) for each in both_ways(made, made.name, test.problem)):
+        each, record = chosen(given, validation, k)
         tuning = None if record is None else {each.label: record}
         test.results += bench(test.benchmark, test.scores, each, k=k, out=out, tuning=tuning)
-    found = [contender(fitted(name, test, validation, out), name) for name in trained if name not in brought]
-    found += [contender(saved(place), name) for name, place in brought.items()]
+    found = {name: fitted(name, test, validation, out) for name in trained if name not in brought}
+    found |= {name: saved(place) for name, place in brought.items()}
     run_trained(test, found, k, out)
     return found
 
 
-def run_trained(given: RealSet, trained: Sequence[Contender], k: int, out: Path) -> None:
-    for each in trained:
-        given.results += bench(given.benchmark, given.scores, each, k=k, out=out)
-        given.skipped.pop(each.label, None)
+def run_trained(given: RealSet, trained: Mapping[str, Stage], k: int, out: Path) -> None:
+    for name, made in trained.items():
+        for each in both_ways(made, name, given.problem):
+            given.results += bench(given.benchmark, given.scores, each, k=k, out=out)
+        given.skipped.pop(name, None)
 
 
 def run_defaults(given: RealSet, k: int, out: Path) -> None:
     for made in untrained(given):
         try:
-            given.results += bench(given.benchmark, given.scores, contender(made, label(made)), k=k, out=out)
+            given.results += bench(given.benchmark, given.scores, made, k=k, out=out)
         except RerankitError as error:
             given.skipped[made.name] = str(error)
 

@@ -56,7 +56,11 @@ def test_with_scores_reorders_and_keeps_padding_last():
 @pytest.mark.parametrize(
     ("indices", "scores", "message"),
     [
-        ([[0, 0]], [[2, 1]], r"must not list an item twice \(got item 0 twice in row 0\)"),
+        (
+            [[0, 0]],
+            [[2, 1]],
+            r"must not list .*\(got 1 repeated \(row, item\), such as \[\(0, 0\)\]\)",
+        ),
         ([[0, 1]], [[1, 2]], r"'scores' must not increase along a row \(got 1.0 before 2.0 in row 0\)"),
         ([[-1, 0]], [[-np.inf, 0]], r"'indices' must have their padding \(−1\) at the end"),
         ([[0, -1]], [[1, 0]], r"'scores' must be −inf where 'indices' are −1"),

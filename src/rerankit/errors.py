@@ -7,7 +7,10 @@ A message names the argument in quotes, the rule it broke, and what was given: `
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+_SHOWN = 3
 
 
 class RerankitError(Exception):
@@ -57,6 +60,16 @@ def rule(argument: str, text: str, got: object) -> InputError:
     InputError("'k' must be at least 1 (got 0)")
     """
     return InputError(f"'{argument}' {text} (got {got if isinstance(got, str) else repr(got)})")
+
+
+def several(what: str, entries: Sequence[Any], total: int | None = None) -> str:
+    """What was given, where many entries may break a rule: how many do, and the first few.
+
+    >>> several("unknown", ["a", "b", "c", "d"], 9)
+    "4 of 9 unknown, such as ['a', 'b', 'c']"
+    """
+    of = "" if total is None else f" of {total}"
+    return f"{len(entries)}{of} {what}, such as {list(entries[:_SHOWN])}"
 
 
 def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UnknownNameError:

@@ -20,7 +20,7 @@ from rerankit.arrays import (
     int_matrix,
     real_matrix,
 )
-from rerankit.errors import InputError, rule
+from rerankit.errors import InputError, rule, several
 from rerankit.scores.topk import ascending_bits, float32_of_bits, order
 
 _LOWEST = int(ascending_bits(np.array(np.finfo(np.float32).min)))  # infinities are no scores
@@ -227,8 +227,8 @@ def _check_items(items: IntArray, size: int) -> None:
     ascending = np.sort(items, axis=1)
     twice = (ascending[:, 1:] == ascending[:, :-1]) & (ascending[:, 1:] >= 0)
     if twice.any():
-        row, place = (int(x) for x in np.argwhere(twice)[0])
-        raise InputError(f"'indices' must not list an item twice (got item {ascending[row, place]} twice in row {row})")
+        places = [(row, int(ascending[row, place])) for row, place in np.argwhere(twice).tolist()]
+        raise rule("indices", "must not list an item twice in a row", several("repeated (row, item)", places))
 
 
 def _check_values(items: IntArray, values: FloatArray) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from rerankit import checks
 from rerankit.arrays import FloatArray, IntArray, check_finite, float32, frozen, real_matrix, row_numbers, to_numpy
-from rerankit.errors import InputError, rule
+from rerankit.errors import InputError, rule, several
 
 _SHOWN = 3
 
@@ -220,13 +220,18 @@ def _by_row(
     keys = rows * shape[1] + columns
     by_key = np.argsort(keys, kind="stable")
     keys = keys[by_key]
-    if np.any(keys[1:] == keys[:-1]):
-        key = int(keys[1:][keys[1:] == keys[:-1]][0])
-        raise InputError(
-            f"'columns' must name an item once for a query (got item {key % shape[1]} twice for {key // shape[1]})"
+    again = keys[1:][keys[1:] == keys[:-1]]
+    if len(again):
+        raise rule(
+            "columns", "must name an item once for a query", several("repeated (query, item)", _cells(again, shape[1]))
         )
     starts = np.searchsorted(keys, np.arange(shape[0] + 1) * shape[1])
     return frozen(starts), frozen(columns[by_key]), frozen(grades[by_key])
+
+
+def _cells(keys: IntArray, width: int) -> list[tuple[int, int]]:
+    """(query, item) of each key."""
+    return list(zip((keys // width).tolist(), (keys % width).tolist(), strict=True))
 
 
 def _renumbered(
@@ -287,9 +292,7 @@ def _check_grades(grades: FloatArray) -> None:
 def _check_known(names: Iterable[Any], known: Mapping[Any, int], what: str) -> None:
     unknown = list(dict.fromkeys(name for name in names if name not in known))
     if unknown:
-        raise InputError(
-            f"'qrels' must name only known {what} (got {len(unknown)} unknown, such as {unknown[:_SHOWN]})"
-        )
+        raise InputError(f"'qrels' must name only known {what} (got {several('unknown', unknown)})")
 
 
 def _check_disjoint(relevance: Relevance) -> None:
@@ -299,7 +302,4 @@ def _check_disjoint(relevance: Relevance) -> None:
         relevance.excluded_rows * width + relevance.excluded_indices,
     )
     if len(both):
-        raise InputError(
-            f"'excluded' must not hold relevant items (got {len(both)}, "
-            f"such as item {both[0] % width} of query {both[0] // width})"
-        )
+        raise rule("excluded", "must not hold relevant items", several("relevant (query, item)", _cells(both, width)))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rerankit import Pipeline, Problem, Stage, evaluate, stage
-from rerankit.bench import Result, bench, compare_results, rows, score_set, table
+from rerankit.bench import Result, bench, compare_results, contender, rows, score_set, table
 from rerankit.errors import FormatError, InputError, UnmetNeedError
 from rerankit.tasks import Benchmark, task
 
@@ -297,3 +297,33 @@ def test_compare_refuses_what_is_not_alike(small: Benchmark, scores: np.ndarray,
         compare_results([five], parts=["fold 1"])
     with pytest.raises(InputError, match="at least one result"):
         compare_results([])
+
+
+def test_a_default_that_changes_makes_a_new_result(small: Benchmark, scores: np.ndarray, tmp_path: Path) -> None:
+    (old,) = bench(small, scores, Sided(), k=5, out=tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Sided.__init__, "__defaults__", ("texts",))
+        (new,) = bench(small, scores, Sided(), k=5, out=tmp_path)
+    assert new.pipeline["text"] == old.pipeline["text"]
+    assert new.key != old.key
+
+
+def test_what_stands_beside_the_scores_counts(small: Benchmark, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    vectors = [random.random((size, 4), dtype=np.float32) for size in small.matrices["scores"].shape]
+    banks = [random.random((size, 4), dtype=np.float32) for size in (3, 3)]
+    problems = [Problem.from_embeddings(*vectors, query_bank=bank) for bank in (None, *banks, banks[0])]
+    sums = [score_set(small, problem).checksums["scores"] for problem in problems]
+    assert len(set(sums)) == 3
+    assert sums[1] == sums[3]
+
+
+def test_pipelines_are_told_apart_by_all_they_hold(tmp_path: Path) -> None:
+    arrays = [np.zeros((2000, 2)), np.zeros((2000, 2))]
+    arrays[1][1000] = 1  # numpy's text of both is the same
+    np.save(tmp_path / "bank.npy", arrays[0])
+    named = stage("csls", bank=str(tmp_path / "bank.npy"))
+    sums = [contender(stage("csls", bank=array)).checksum for array in arrays]
+    sums += [contender(stage("csls").top(k)).checksum for k in (3, 4)] + [contender(named).checksum]
+    np.save(tmp_path / "bank.npy", arrays[1])
+    assert len({*sums, contender(named).checksum}) == 6

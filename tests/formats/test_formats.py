@@ -277,8 +277,8 @@ def damaged(path: Path, what: str) -> Path:
         "columns.run": lambda: path.write_text("q Q0 d 1 0.5 x\nq Q0 d 1 0.5\n"),
         "score.run": lambda: path.write_text("q Q0 d 1 0.5 x\nq Q0 e 2 high x\n"),
         "nan.run": lambda: path.write_text("q Q0 d 1 0.5 x\nq Q0 e 2 nan x\n"),
-        "twice.run": lambda: path.write_text("q Q0 d 1 0.5 x\nq Q0 d 2 0.4 x\n"),
-        "twice.qrels": lambda: path.write_text("q 0 d 1\nq 0 d 0\n"),
+        "twice.run": lambda: path.write_text("".join(f"q Q0 d{n % 4} 1 0.{n} x\n" for n in range(8))),
+        "twice.qrels": lambda: path.write_text("q 0 d 1\nq 0 d 0\nr 0 d 0\nr 0 d 0\n"),
         "empty.qrels": lambda: path.write_text("\n"),
         "latin.run": lambda: path.write_bytes("q Q0 \xe9 1 0.5 x\n".encode("latin-1")),
         "cut.run.gz": lambda: path.write_bytes(gzip.compress(b"q Q0 d 1 0.5 x\n" * 99)[:-12]),
@@ -288,7 +288,8 @@ def damaged(path: Path, what: str) -> Path:
         "list.json": lambda: path.write_text("[1]"),
         "words.json": lambda: path.write_text('{"q": {"d": "high"}}'),
         "nan.json": lambda: path.write_text('{"q": {"d": NaN}}'),
-        "twice.json": lambda: path.write_text('{"q": {"d": 1, "d": 2}}'),
+        "twice.json": lambda: path.write_text('{"q": {"d": 1, "d": 2}, "r": {"e": 1, "e": 2, "d": 1}}'),
+        "query-twice.json": lambda: path.write_text('{"q": {"d": 1}, "r": {"d": 1}, "q": {"d": 1}}'),
         "text.parquet": lambda: path.write_text("hello"),
     }
     made[what]()
@@ -330,8 +331,12 @@ def _safetensors(header: Any, data: bytes) -> bytes:
         ("columns.run", r"line 2 must have 6 columns, 'query Q0 item rank score tag' \(got 5\)"),
         ("score.run", "line 2: 'high' is not a number"),
         ("nan.run", "line 2: 'nan' must be finite"),
-        ("twice.run", "query 'q' lists item 'd' twice"),
-        ("twice.qrels", "query 'q' judges item 'd' twice"),
+        (
+            "twice.run",
+            r"list an item once \(got 4 repeated \(query, item\), such as "
+            r"\[\('q', 'd0'\), \('q', 'd1'\), \('q', 'd2'\)\]\)",
+        ),
+        ("twice.qrels", r"judge an item once \(got 2 repeated \(query, item\), such as \[\('q', 'd'\), \('r', 'd'\)\]"),
         ("empty.qrels", "the file is empty"),
         ("latin.run", "must be UTF-8 text"),
         ("cut.run.gz", "truncated or not a gzip file"),
@@ -340,8 +345,9 @@ def _safetensors(header: Any, data: bytes) -> bytes:
         ("flat.json", "query 'q' must map items to numbers"),
         ("list.json", "must be an object"),
         ("words.json", "query 'q', item 'd' must be a number"),
-        ("nan.json", "query 'q', item 'd' must be finite"),
-        ("twice.json", "'d' appears twice"),
+        ("nan.json", r"every score must be finite \(got 1 that are not, such as \[\('q', 'd', nan\)\]"),
+        ("twice.json", r"got 2 repeated \(query, item\), such as \[\('q', 'd'\), \('r', 'e'\)\]"),
+        ("query-twice.json", r"must name a query once \(got 1 repeated, such as \['q'\]"),
         ("text.parquet", "damaged or not a parquet file"),
     ],
 )
@@ -424,7 +430,11 @@ def test_what_a_format_cannot_hold_is_refused_and_nothing_is_written(tmp_path: P
         ("a.npz", {"scores": np.array([None])}, r"a\.npz: 'scores' must hold numbers or texts .*got dtype object"),
         ("a.npy", np.array([None]), r"a\.npy: 'value' must hold numbers or texts to be written \(got dtype object\)"),
         ("a.npy", Problem([[1.0]], query_ids=["q"]), "this problem has query_ids: write a folder"),
-        ("a.run", Ranking([[0], [-1]], [[1], [-np.inf]]), r"without items \(got 1, such as \['1'\]\): write .json"),
+        (
+            "a.run",
+            Ranking([[0], [-1]], [[1], [-np.inf]]),
+            r"without items \(got 1 without, such as \['1'\]\): write .json",
+        ),
         ("a.run", {"a query": {"d": 1.0}}, "single words"),
         ("a.safetensors", {"scores": np.ones(2, np.longdouble)}, "safetensors cannot hold"),
     ]
@@ -518,10 +528,22 @@ def test_judgements_by_number_do_not_fit_a_run_of_names(tmp_path: Path) -> None:
     relevance = Relevance.from_lists([[0]], 3)
     write(tmp_path / "rel.npz", relevance)
     write(tmp_path / "r.run", ranking)
-    with pytest.raises(FormatError, match=r"only their names \(such as \['a', 'm', 'z'\]\): give qrels"):
+    with pytest.raises(FormatError, match=r"has queries by number, 0 to 0, but .* \(got 1 .* such as \['q'\]\)"):
         read_judged(tmp_path / "r.run", tmp_path / "rel.npz")
+    write(tmp_path / "0.run", Problem([[0.9, 0.5, 0.1]], query_ids=["0"], gallery_ids=["z", "a", "m"]).ranking())
+    with pytest.raises(FormatError, match=r"has items by number, 0 to 2, .* such as \['a', 'm', 'z'\]\): give qrels"):
+        read_judged(tmp_path / "0.run", tmp_path / "rel.npz")
     write(tmp_path / "r.npz", ranking)
     assert read_judged(tmp_path / "r.npz", tmp_path / "rel.npz")[0] == ranking
+
+
+def test_lines_named_by_numbers_come_to_their_order(tmp_path: Path) -> None:
+    write(tmp_path / "rel.npz", Relevance.from_lists([[4], [0], [2]], 5))
+    (tmp_path / "r.run").write_text("2 Q0 2 1 0.9 x\n0 Q0 3 1 0.9 x\n0 Q0 4 2 0.8 x\n")
+    ranking, relevance = read_judged(tmp_path / "r.run", tmp_path / "rel.npz")
+    assert ranking.indices.tolist() == [[3, 4], [-1, -1], [2, -1]]
+    assert ranking.notes["queries_missing_from_run"] == ["1"]
+    assert relevance.shape == (3, 5)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,14 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from rerankit.errors import InputError
+from rerankit.bench.checksums import checksum_of_pipeline, checksum_of_scores
+from rerankit.errors import InputError, several
 from rerankit.pipeline import Pipeline
 from rerankit.problem import Feature, Problem, as_problem
 from rerankit.scores import ListScores
 from rerankit.stages.base import Stage
 from rerankit.tasks import Benchmark, Matrix
-
-_SHOWN = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,12 +38,7 @@ class Contender:
     @property
     def checksum(self) -> str:
         """SHA-256 over the stages, their parameters and their weights."""
-        total = hashlib.sha256(repr(self.pipeline).encode())
-        for one in self.pipeline:
-            for name, array in sorted(one.get_weights().items()):
-                total.update(name.encode())
-                total.update(np.ascontiguousarray(array).tobytes())
-        return total.hexdigest()
+        return checksum_of_pipeline(self.pipeline)
 
 
 def contender(given: Any, label: str | None = None) -> Contender:
@@ -76,7 +69,8 @@ def contenders(given: Any) -> list[Contender]:
     labels = [each.label for each in found]
     twice = sorted({label for label in labels if labels.count(label) > 1})
     if twice:
-        raise InputError(f"'pipelines' must have different names (got {twice[:_SHOWN]} twice); give a mapping of names")
+        told = several("repeated", twice)
+        raise InputError(f"'pipelines' must have different names (got {told}); give a mapping of names")
     return found
 
 
@@ -102,7 +96,7 @@ def score_set(benchmark: Benchmark, given: Any, label: str | None = None) -> Sco
             f"(got {', '.join(map(str, by_name)) or 'none'})"
         )
     problems = {name: fitted(by_name[name], matrix, name) for name, matrix in benchmark.matrices.items()}
-    sums = {name: checksum(by_name[name], problems[name]) for name in problems}
+    sums = {name: checksum_of_scores(by_name[name], problems[name]) for name in problems}
     return ScoreSet(label or _label(by_name), problems, sums)
 
 
@@ -155,8 +149,8 @@ def _check_lists(problem: Problem, matrix: Matrix, name: str) -> None:
     bare = [ids[row] for row in np.flatnonzero(np.diff(problem.scores.starts) == 0).tolist()]
     if bare:
         raise InputError(
-            f"scores '{name}' must list something for every query (got {len(bare)} of {problem.shape[0]} queries "
-            f"without, such as {bare[:_SHOWN]})"
+            f"scores '{name}' must list something for every query "
+            f"(got {several('queries without', bare, problem.shape[0])})"
         )
 
 
@@ -172,8 +166,7 @@ def _order(given: Any, wanted: Sequence[Any], what: str) -> Any:
     lost = [each for each in names if each not in place]
     if lost:
         raise InputError(
-            f"scores '{what}' must hold every id of the task's data (got {len(lost)} of {len(names)} missing, "
-            f"such as {lost[:_SHOWN]})"
+            f"scores '{what}' must hold every id of the task's data (got {several('missing', lost, len(names))})"
         )
     return np.array([place[each] for each in names], np.int64)
 
@@ -182,19 +175,3 @@ def _feature(value: Any, matrix: Matrix) -> Feature:
     if isinstance(value, Feature):
         return value
     return Feature(value, "query" if len(value) == matrix.shape[0] else "gallery")
-
-
-def checksum(given: Any, problem: Problem) -> str:
-    """SHA-256 of a score file, or of the scores themselves."""
-    total = hashlib.sha256()
-    if isinstance(given, (str, os.PathLike)):
-        path = Path(given)
-        files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
-        for each in files:
-            with each.open("rb") as file:
-                for block in iter(lambda: file.read(1 << 20), b""):
-                    total.update(block)
-        return total.hexdigest()
-    for start in range(0, problem.shape[0], 256):
-        total.update(np.ascontiguousarray(problem.scores.rows(slice(start, start + 256))).tobytes())
-    return total.hexdigest()

@@ -53,7 +53,7 @@ def evaluate(
 def _opened(ranked: Path, relevance: Path, missing: str) -> tuple[Any, Any]:
     """Scores or a ranking, and relevance that fits it."""
     from rerankit import Problem, Ranking, read
-    from rerankit.errors import InputError, rule
+    from rerankit.errors import InputError, rule, several
     from rerankit.formats import read_judged
 
     found = read(ranked)
@@ -61,11 +61,11 @@ def _opened(ranked: Path, relevance: Path, missing: str) -> tuple[Any, Any]:
         raise rule("--missing", "must be error or zero", missing)
     if isinstance(found, Ranking):
         ranking, right = read_judged(ranked, relevance)
-        lost = ranking.query_ids[len(found) :].tolist() if ranking.query_ids is not None else []
+        lost = ranking.notes.get("queries_missing_from_run", [])
         if lost and missing == "error":
             raise InputError(
-                f"{ranked}: must hold every query of {relevance.name} (got {len(lost)} of {len(ranking)} missing, "
-                f"such as {lost[:3]}); --missing zero counts them as failures"
+                f"{ranked}: must hold every query of {relevance.name} "
+                f"(got {several('missing', lost, len(ranking))}); --missing zero counts them as failures"
             )
         return ranking, right
     problem = found if isinstance(found, Problem) else read(ranked, "problem")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
 
-from rerankit.errors import FormatError
+from rerankit.errors import FormatError, several
 from rerankit.formats.content import Format, Triples
 from rerankit.formats.text import read_text, shortest, write_text
 
@@ -40,8 +41,8 @@ class JsonRunFormat(Format):
                 values.append(value)
         scores = np.array(values, dtype=np.float64)
         if not np.isfinite(scores).all():
-            bad = int(np.argmin(np.isfinite(scores)))
-            raise FormatError(f"{path}: query '{queries[bad]}', item '{items[bad]}' must be finite (got {values[bad]})")
+            bad = [(queries[at], items[at], values[at]) for at in np.flatnonzero(~np.isfinite(scores)).tolist()]
+            raise FormatError(f"{path}: every {self.what[:-1]} must be finite (got {several('that are not', bad)})")
         return Triples(queries, items, scores, self.what, listed=list(loaded))
 
     def write(self, path: Path, content: Triples) -> None:
@@ -64,21 +65,33 @@ class JsonQrelsFormat(JsonRunFormat):
     what: ClassVar[Literal["scores", "grades"]] = "grades"
 
 
+class _Object(dict[str, object]):
+    """An object of the file, and the names that stand in it more than once."""
+
+    def __init__(self, pairs: list[tuple[str, object]]) -> None:
+        super().__init__(pairs)
+        counts = Counter(name for name, _ in pairs) if len(self) < len(pairs) else {}
+        self.repeated = [name for name, count in counts.items() if count > 1]
+
+
 def _load(path: Path) -> dict[str, object]:
     text = read_text(path)
     try:
-        loaded = json.loads(text, object_pairs_hook=_no_repeats)
+        loaded = json.loads(text, object_pairs_hook=_Object)
     except json.JSONDecodeError as cause:
         raise FormatError(f"{path}: line {cause.lineno}: truncated or not JSON: {cause.msg}") from cause
     if not isinstance(loaded, dict) or not loaded:
         raise FormatError(f'{path}: must be an object {{"query": {{"item": number}}}} with at least one query')
+    _refuse_repeats(path, loaded)
     return loaded
 
 
-def _no_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"'{twice}' appears twice in one object")
-    return found
+def _refuse_repeats(path: Path, loaded: dict[str, object]) -> None:
+    """JSON leaves open what a repeated name means; a run must not."""
+    if isinstance(loaded, _Object) and loaded.repeated:
+        raise FormatError(f"{path}: must name a query once (got {several('repeated', loaded.repeated)})")
+    inside = ((query, items) for query, items in loaded.items() if isinstance(items, _Object))
+    again = [(query, item) for query, items in inside for item in items.repeated]
+    if again:
+        told = several("repeated (query, item)", again)
+        raise FormatError(f"{path}: must name an item once for a query (got {told})")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rerankit.arrays import AnyArray, IntArray, float32
-from rerankit.errors import FormatError, InputError
+from rerankit.errors import FormatError, InputError, several
 from rerankit.formats.content import Format, Triples
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
@@ -69,7 +69,7 @@ def check_empty(format: Format, empty: list[str], path: Path) -> None:
     """Refuse queries without items in a format that would lose them."""
     if empty and not format.holds_empty_queries:
         raise FormatError(
-            f"{path}: {format.name} cannot hold queries without items (got {len(empty)}, such as {empty[:3]}): "
+            f"{path}: {format.name} cannot hold queries without items (got {several('without', empty)}): "
             "write .json, .npz or .safetensors"
         )
 
@@ -77,10 +77,12 @@ def check_empty(format: Format, empty: list[str], path: Path) -> None:
 def to_judgements(triples: Triples) -> Judgements:
     """`{query: {item: grade}}`."""
     judged: Judgements = {query: {} for query in triples.names}
+    again = []
     for query, item, grade in zip(triples.queries, triples.items, triples.values.tolist(), strict=True):
         if item in judged[query]:
-            raise InputError(f"query '{query}' judges item '{item}' twice")
+            again.append((query, item))
         judged[query][item] = grade
+    _refuse_again("judge", again)
     return judged
 
 
@@ -89,8 +91,8 @@ def from_judgements(judged: Mapping[Any, Mapping[Any, float]], what: Any = "grad
     cells = [(str(query), str(item), float(v)) for query, items in judged.items() for item, v in items.items()]
     values = np.array([value for _, _, value in cells], np.float64)
     if not np.isfinite(values).all():
-        bad = int(np.argmin(np.isfinite(values)))
-        raise InputError(f"query '{cells[bad][0]}', item '{cells[bad][1]}' must be finite (got {values[bad]})")
+        bad = [cell for cell in cells if not np.isfinite(cell[2])]
+        raise InputError(f"every {what[:-1]} must be finite (got {several('that are not', bad, len(cells))})")
     names = [str(query) for query in judged]
     return Triples([query for query, _, _ in cells], [item for _, item, _ in cells], values, what, names)
 
@@ -134,9 +136,7 @@ def _numbers(names: list[str], ids: Any, argument: str) -> IntArray:
         return np.array([number[name] for name in names], np.int64)
     except KeyError:
         unknown = sorted(set(names) - set(number))
-        raise InputError(
-            f"'{argument}' must have every id of the file (got {len(unknown)} unknown, such as {unknown[:3]})"
-        ) from None
+        raise InputError(f"'{argument}' must have every id of the file (got {several('unknown', unknown)})") from None
 
 
 def _refuse_none(triples: Triples) -> None:
@@ -148,8 +148,14 @@ def _refuse_repeats(triples: Triples, rows: IntArray, columns: IntArray, width: 
     keys = rows * width + columns
     unique, first = np.unique(keys, return_index=True)
     if len(unique) < len(keys):
-        again = int(np.setdiff1d(np.arange(len(keys)), first)[0])
-        raise InputError(f"query '{triples.queries[again]}' lists item '{triples.items[again]}' twice")
+        again = np.setdiff1d(np.arange(len(keys)), first).tolist()
+        _refuse_again("list", [(triples.queries[line], triples.items[line]) for line in again])
+
+
+def _refuse_again(verb: str, again: list[tuple[str, str]]) -> None:
+    """Pairs of query and item that were there before."""
+    if again:
+        raise InputError(f"a query must {verb} an item once (got {several('repeated (query, item)', again)})")
 
 
 def _padded(rows: IntArray, columns: IntArray, values: AnyArray, queries: int) -> tuple[IntArray, AnyArray]:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from rerankit.errors import InputError
+from rerankit.errors import InputError, several
 from rerankit.metrics.counting import Counts
 from rerankit.metrics.lists import FloatArray, IntArray, Lists, Truth
 from rerankit.metrics.places import Places, Ties, places
 
 Run = Mapping[Any, Mapping[Any, float]]
-_SHOWN = 3
 
 
 def run_places(run: Run, qrels: Run, ties: Ties) -> tuple[Places, list[Any]]:
@@ -45,9 +44,7 @@ def _of_query(
     scores = np.fromiter(listed.values(), np.float64, len(listed))
     if not np.isfinite(scores).all():
         bad = [item for item, score in listed.items() if not np.isfinite(score)]
-        raise InputError(
-            f"'run' must have finite scores (got {len(bad)} that are not for query {query!r}, such as {bad[:_SHOWN]})"
-        )
+        raise InputError(f"'run' must have finite scores (got {several(f'that are not for query {query!r}', bad)})")
     here = [item for item in relevant if item in listed]
     own: FloatArray = np.array([listed[item] for item in here], np.float64)
     ranked = np.sort(scores)
@@ -64,10 +61,6 @@ def _check_queries(run: Run, qrels: Run) -> None:
     lost = [query for query in qrels if query not in run]
     if lost:
         raise InputError(
-            f"'run' must hold every query of the qrels (got {len(lost)} of {len(qrels)} missing, "
-            f"such as {_first(lost)}); a query that found nothing is an empty dictionary"
+            f"'run' must hold every query of the qrels (got {several('missing', lost, len(qrels))}); "
+            "a query that found nothing is an empty dictionary"
         )
-
-
-def _first(names: Iterable[Any]) -> list[Any]:
-    return list(names)[:_SHOWN]

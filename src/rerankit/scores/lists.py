@@ -8,7 +8,7 @@ import numpy as np
 
 from rerankit import checks
 from rerankit.arrays import FloatArray, IntArray, check_finite, float32, int_matrix, real_matrix
-from rerankit.errors import InputError, rule
+from rerankit.errors import InputError, rule, several
 from rerankit.scores.topk import keys_of
 
 
@@ -35,12 +35,10 @@ class ListScores:
         rows = np.nonzero(real)[0]
         self._shape = (len(listed), int(columns))
         self._fill(rows, listed[real], float32(values, "scores")[real])
-        if np.any(np.diff(self.keys) == 0):
-            at = int(np.flatnonzero(np.diff(self.keys) == 0)[0])
-            raise InputError(
-                f"'{argument}' must not list an item twice for one row "
-                f"(got item {int(self.columns[at])} twice in row {int(self.keys[at] // columns)})"
-            )
+        again = self.keys[1:][np.diff(self.keys) == 0]
+        if len(again):
+            places = list(zip((again // columns).tolist(), (again % columns).tolist(), strict=True))
+            raise rule(argument, "must not list an item twice in a row", several("repeated (row, item)", places))
 
     def _fill(self, rows: IntArray, columns: IntArray, values: FloatArray) -> None:
         keys = rows * self._shape[1] + columns

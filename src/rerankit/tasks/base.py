@@ -12,14 +12,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rerankit.arrays import BoolArray
-from rerankit.errors import FormatError, InputError
+from rerankit.errors import FormatError, InputError, several
 from rerankit.metrics import Evaluation, evaluate
 from rerankit.metrics.evaluation import Empty
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
-
-_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -254,9 +252,7 @@ def fault(path: str | Path, rule: str, bad: Iterable[Any], total: int | None = N
     >>> fault("cap.json", "must name known images", ["a", "b"], 9)
     FormatError("cap.json: must name known images (got 2 of 9 that do not, such as ['a', 'b'])")
     """
-    broken = list(dict.fromkeys(bad))
-    of = f" of {total}" if total is not None else ""
-    return FormatError(f"{path}: {rule} (got {len(broken)}{of} that do not, such as {broken[:_SHOWN]})")
+    return FormatError(f"{path}: {rule} (got {several('that do not', list(dict.fromkeys(bad)), total)})")
 
 
 def counted(path: str | Path, what: str, wanted: int, got: int) -> None:

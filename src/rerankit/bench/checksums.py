@@ -1,0 +1,90 @@
+"""What decides the outcome of a run, as checksums: scores with all that stands beside them, and pipelines."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rerankit.bank import Bank
+from rerankit.pipeline import Pipeline
+from rerankit.problem import Problem
+from rerankit.scores import EmbeddingScores, Scores, blocks
+from rerankit.stages.base import Stage
+
+_PIECE = 1 << 20
+
+
+def checksum_of_scores(given: Any, problem: Problem) -> str:
+    """SHA-256 of a score file or folder; of anything else, of the problem: its scores, both sides' own, its banks."""
+    if isinstance(given, (str, os.PathLike)):
+        return _hashed(_file(Path(given)))
+    beside = (problem.query_scores, problem.gallery_scores, problem.query_bank, problem.gallery_bank)
+    return _hashed(piece for each in (problem.scores, *beside) if each is not None for piece in _pieces(each))
+
+
+def checksum_of_pipeline(pipeline: Pipeline) -> str:
+    """SHA-256 of the stages with all their parameters and weights.
+
+    Parameters that are at their defaults count too: where a later release changes one, its results are new ones.
+    """
+    return _hashed(_pieces(pipeline))
+
+
+def _hashed(pieces: Iterable[Any]) -> str:
+    total = hashlib.sha256()
+    for piece in pieces:
+        total.update(piece)
+    return total.hexdigest()
+
+
+def _pieces(value: Any) -> Iterator[Any]:
+    """The bytes of a parameter, or of anything it holds."""
+    yield f"<{type(value).__name__}>".encode()
+    if isinstance(value, Stage):
+        yield from _pieces({"name": value.name, **value.get_params(), "the weights": value.get_weights()})
+    elif isinstance(value, Mapping):
+        for name in sorted(value, key=str):
+            yield from (f"{name}=".encode(), *_pieces(value[name]))
+    elif isinstance(value, Pipeline | list | tuple):
+        for each in value:
+            yield from _pieces(each)
+    elif isinstance(value, Bank):
+        yield from _pieces([value.to_gallery, value.to_queries])
+    elif isinstance(value, EmbeddingScores):
+        yield from _pieces([value.queries, value.gallery, str(value.metric)])
+    elif isinstance(value, np.ndarray):
+        yield from _array(value)
+    elif all(callable(getattr(value, name, None)) for name in ("rows", "pairs", "topk")):
+        yield from _score_rows(value)
+    else:
+        yield from _plain(value)
+
+
+def _plain(value: Any) -> Iterator[Any]:
+    """A number or a text; what a path leads to counts, not only its name."""
+    yield repr(value).encode()
+    if isinstance(value, (str, os.PathLike)) and os.path.isfile(value):
+        yield from _file(Path(value))
+
+
+def _array(array: np.ndarray[Any, Any]) -> Iterator[Any]:
+    yield f"{array.dtype}{array.shape}".encode()
+    yield array.tobytes() if array.dtype.kind != "O" else repr(array.tolist()).encode()
+
+
+def _score_rows(scores: Scores) -> Iterator[Any]:
+    yield str(scores.shape).encode()
+    for rows in blocks(scores.shape[0], 4 * scores.shape[1]):
+        yield np.ascontiguousarray(scores.rows(rows)).tobytes()
+
+
+def _file(path: Path) -> Iterator[Any]:
+    files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+    for each in files:
+        with each.open("rb") as file:
+            yield from iter(lambda: file.read(_PIECE), b"")
