@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rerankit.errors import rule
 from rerankit.events import track
@@ -59,9 +60,9 @@ def write_cirr(
     names = [f"{split.replace('val', 'dev')}-{n}-{n % 2}-img{n % 3}" for n in range(len(scenes))]
     where = {name: f"./{folder_of}/{name}.png" for name in names}
     _draw_all(scenes, [folder / "img_raw" / where[name] for name in names], rng, size)
-    rows = []
+    rows, codes = [], _codes(scenes)
     for row, edit in enumerate(edits(scenes, queries, 1, rng)):
-        entry = _cirr_entry(row, edit, scenes, names, rng)
+        entry = _cirr_entry(row, edit, codes, names, rng)
         if split == "test1":
             del entry["target_hard"], entry["target_soft"], entry["img_set"]["target_rank"]
         rows.append(entry)
@@ -71,15 +72,15 @@ def write_cirr(
 
 
 def _cirr_entry(
-    row: int, edit: Edit, scenes: Sequence[Scene], names: Sequence[str], rng: np.random.Generator
+    row: int, edit: Edit, codes: NDArray[np.int64], names: Sequence[str], rng: np.random.Generator
 ) -> dict[str, Any]:
-    right = [n for n, scene in enumerate(scenes) if scene == edit.target]
+    from_target = (codes != _codes([edit.target])).sum(axis=1)
+    from_reference = (codes != codes[edit.reference]).sum(axis=1)
+    right = np.flatnonzero(from_target == 0).tolist()
     target = int(rng.choice(right))
-    reference = scenes[edit.reference]
     # Look-alikes: the reference with other changes, and other scenes that the text's change leads to.
-    near = [n for n, s in enumerate(scenes) if _differences(s, reference) == 1 and s != edit.target]
-    done = [n for n, s in enumerate(scenes) if 0 < _differences(s, edit.target) <= 2 and n not in near]
-    done = [n for n in done if scenes[n] != reference]
+    near = np.flatnonzero((from_reference == 1) & (from_target > 0))
+    done = np.flatnonzero((from_target > 0) & (from_target <= 2) & (from_reference > 1))
     others = [*rng.choice(near, 2, replace=False).tolist(), *rng.choice(done, 2, replace=False).tolist()]
     members = [names[n] for n in rng.permutation([edit.reference, target, *others]).tolist()]
     return {
@@ -97,8 +98,9 @@ def _cirr_entry(
     }
 
 
-def _differences(one: Scene, other: Scene) -> int:
-    return sum(getattr(one, part) != getattr(other, part) for part in PARTS)
+def _codes(scenes: Sequence[Scene]) -> NDArray[np.int64]:
+    """Which value each part of each scene has, (scenes, parts)."""
+    return np.array([[values(part).index(getattr(scene, part)) for part in PARTS] for scene in scenes])
 
 
 def write_fashion_iq(
