@@ -6,8 +6,8 @@
 Weights are random: speed and agreement need no trained ones. Orders:
 
 naive            as published: a batch of pairs, text and keys computed for each pair, attention written out
-                 with its softmax matrix
-query-major      the same with this project's network and fused attention
+                 with its softmax matrix, every token of the last layer
+query-major      the same with this project's network and fused attention, first tokens alone in the last layer
 candidate-major  candidate by candidate, its keys and values computed once for all its queries
 
 The orders take turns, so that a busy machine slows all of them alike; the medians are shown.
@@ -51,6 +51,7 @@ def flops_per_pair(sizes: TripletConfig, words: int, sharing: float) -> dict[str
     last = packed_layer / words + 2 * (2 * 2 * words * d * d)
     packed = (sizes.layers - 1) * packed_layer + last
     return {
+        "naive": plain + saved + sizes.layers * keys,
         "query-major": plain + sizes.layers * keys,
         "candidate-major": packed + sizes.layers * keys / sharing,
     }
@@ -106,12 +107,13 @@ class Case:
             return self.network.pairs(self.states[at], self.ids[at], self.mask[at], tokens)
 
     def naive(self, rows: range) -> Tensor:
-        fused = DualAttention.attend
+        fused, read_self = DualAttention.attend, DualAttention.read_self
         DualAttention.attend = naive_attention
+        DualAttention.read_self = lambda self, streams, mask, first=False: read_self(self, streams, mask)
         try:
             return self.query_major(rows)
         finally:
-            DualAttention.attend = fused
+            DualAttention.attend, DualAttention.read_self = fused, read_self
 
     def candidate_major(self, precision: str) -> Callable[[range], Tensor]:
         scorer = PackedScorer(self.network, precision)
