@@ -192,6 +192,7 @@ def test_tables_cut_no_word_on_a_terminal_of_80_columns(words: list[str]) -> Non
 def test_stages_lists_and_describes() -> None:
     rows = {row["stage"]: row for row in json.loads(run("stages", "--json").stdout)}
     assert rows["mutual-rank"]["transductive"] is True
+    assert "needs: depends on its parameters" in run("stages", "cross-encoder").stdout
     one = json.loads(run("stages", "fuse", "--json").stdout)
     assert {row["parameter"] for row in one["parameters"]} >= {"method", "normalise"}
     shown = run("stages", "mutual-rank").stdout

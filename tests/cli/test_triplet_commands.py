@@ -58,6 +58,17 @@ def test_cirr_from_files_to_figures(cirr: Path, tmp_path: Path) -> None:
     (row,) = json.loads(run("score", "triplet", fitted, "-o", tmp_path / "scores", *task))
     assert (row["file"], row["shape"]) == ("scores.npy", [6, 384])
     run("bench", "cirr", "--scores", tmp_path / "scores/scores.npy", "-p", fitted, "-k", "3", *task)
+    blind = ("--data", write_cirr(cirr, split="test1", queries=3, size=16), "--set", "gallery=null")
+    blind = (*blind, "--set", "split=test1")
+    run("score", "triplet", fitted, "-o", tmp_path / "blind", *blind)
+    write = ("submission", "write", "cirr", tmp_path / "blind/scores.npy", *blind)
+    run(*write, "-o", tmp_path / "first")
+    run(*write, "-p", fitted, "-k", "5", "-o", tmp_path / "server")
+    before, after = (json.loads((tmp_path / name / "recall.json").read_text()) for name in ("first", "server"))
+    assert before != after
+    lists = [(before[query], after[query]) for query in before if query not in ("version", "metric")]
+    assert [set(one) for one, _ in lists] == [set(other) for _, other in lists]
+    assert [one[5:] for one, _ in lists] == [other[5:] for _, other in lists]
 
 
 def test_fashion_iq_from_files_to_figures(tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ def stages(
     if found["parameters"]:
         show(found["parameters"], title="parameters")
     for what in ("needs", "transductive", "trainable", "citation"):
-        line(f"{what}: {text_of(found[what]) or 'none'}")
+        # Of a stage that cannot be made without parameters, what depends on them is not known.
+        line(f"{what}: {'depends on its parameters' if found[what] is None else text_of(found[what]) or 'none'}")
 
 
 def _summary(name: str) -> dict[str, Any] | None:

@@ -27,11 +27,17 @@ def write(
     run: Annotated[Path, typer.Argument(help="A run, or scores: a matrix, a problem (docs/formats.md).")],
     data: DataOption,
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder for the files.")],
+    pipeline: Annotated[
+        str | None,
+        typer.Option("--pipeline", "-p", metavar="FILE", help="Re-rank by a YAML file, a saved folder or a stage."),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", help="Candidates of each query that --pipeline re-ranks.")] = 100,
     settings: TaskSettings = None,
     force: ForceOption = False,
 ) -> None:
     """Write what the task's test server takes, and read it back. The test split: --set split=test1 (circo: test)."""
-    from rerankit.bench import score_set
+    from rerankit.bench import contender, score_set
+    from rerankit.ranking import splice
     from rerankit.tasks.submission import files_of, write_server_files
 
     benchmark = _loaded(task, data, settings)
@@ -40,7 +46,10 @@ def write(
         check_target(out / f"{each.name}.json", "out", force=force)
     problem = score_set(benchmark, run).problems["scores"]
     depth = None if any(each.deep for each in files) else max(each.length for each in files)
-    for path in write_server_files(benchmark, problem.ranking(depth), out):
+    ranking = problem.ranking(depth)
+    if pipeline is not None:
+        ranking = splice(contender(pipeline).pipeline.rerank(problem, ranking.top(k)), ranking)
+    for path in write_server_files(benchmark, ranking, out):
         line(str(path))
     say(f"{problem.shape[0]} queries each, read back and checked")
 

@@ -255,7 +255,11 @@ def fault(path: str | Path, rule: str, bad: Iterable[Any], total: int | None = N
     return FormatError(f"{path}: {rule} (got {several('that do not', list(dict.fromkeys(bad)), total)})")
 
 
-def counted(path: str | Path, what: str, wanted: int, got: int) -> None:
-    """A count that the protocol fixes."""
+def counted(path: str | Path, what: str, wanted: int, got: int, advice: str = "") -> None:
+    """A count that the protocol fixes; `advice` says what to do about another one."""
     if wanted != got:
-        raise FormatError(f"{path}: must hold {wanted} {what} (got {got})")
+        raise FormatError(f"{path}: must hold {wanted} {what} (got {got}){advice and f'; {advice}'}")
+
+
+ANY_GALLERY = "for another gallery, such as a miniature's, set 'gallery' to its size or null"
+"""Advice on a gallery that is not the published one."""

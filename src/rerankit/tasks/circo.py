@@ -11,6 +11,7 @@ import numpy as np
 from rerankit.metrics import Evaluation
 from rerankit.relevance import Relevance
 from rerankit.tasks.base import (
+    ANY_GALLERY,
     Benchmark,
     Card,
     DataFile,
@@ -69,7 +70,7 @@ class CIRCO(Task):
         records = field(read_json(info, dict), "images", info, 0)
         gallery = [int(field(record, "id", info, row)) for row, record in enumerate(records)]
         if self.gallery is not None:
-            counted(info, "pictures, the full gallery", self.gallery, len(gallery))
+            counted(info, "pictures, the full gallery", self.gallery, len(gallery), ANY_GALLERY)
         place = {image: column for column, image in enumerate(gallery)}
         _check_known(annotations, info, "references", [query["reference_img_id"] for query in queries], place)
         parts: tuple[Part, ...] = ()

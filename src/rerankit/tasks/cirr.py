@@ -14,6 +14,7 @@ from rerankit.problem import Feature, Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 from rerankit.tasks.base import (
+    ANY_GALLERY,
     Benchmark,
     Card,
     DataFile,
@@ -90,7 +91,7 @@ class CIRR(Task):
         queries, pictures = read_json(captions, list), read_json(split, dict)
         wanted = GALLERY.get(self.split) if self.gallery == "published" else self.gallery
         if isinstance(wanted, int):
-            counted(split, "pictures, the full gallery", wanted, len(pictures))
+            counted(split, "pictures, the full gallery", wanted, len(pictures), ANY_GALLERY)
         place = {name: column for column, name in enumerate(pictures)}
         references = _names(queries, "reference", captions)
         own = [field(query, "img_set", captions, row) for row, query in enumerate(queries)]

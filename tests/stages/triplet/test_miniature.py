@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-import triplet_miniature  # noqa: E402 - after the skips
+import triplet_miniature
 
 
 @pytest.mark.slow
@@ -16,7 +16,7 @@ def test_stage_two_is_well_above_stage_one(tmp_path):
     triplet_miniature.draw(tmp_path)
     result = triplet_miniature.run(tmp_path, triplet_miniature.ROWS["both"])
     first, second = (result.recall(stage, 1) for stage in ("stage I", "stage II"))
-    assert second >= 80
+    assert second >= 85
     assert second >= first + 5
     assert result.interval("stage II")[0] > result.interval("stage I")[1]
     assert result.recall("stage I", triplet_miniature.DEPTH) >= 97
