@@ -121,6 +121,10 @@ _OTHERS = (
     Contender("mutual-neighbours", {"k": [3, 10, 30]}),
     Contender("sinkhorn", {"beta": [10.0, 15.0, 20.0, 30.0]}),
 )
+GRAPHS: dict[str, dict[str, list[Any]]] = {
+    "k-reciprocal": {"k1": [4, 10, 20], "k2": [1, 3], "weight": [0.3]},
+    "gnn": {"k1": [5, 15], "k2": [2, 4], "rounds": [1]},
+}
 LEARNED = ("list-wise", "logistic", "trees")
 GRIDS: dict[str, dict[str, list[Any]]] = {"logistic": {"strength": [0.1, 1.0, 10.0]}, "trees": {"trees": [50, 150]}}
 CONTENDERS = (
@@ -130,6 +134,7 @@ CONTENDERS = (
     *(Contender(one.name, one.grid, bank=True) for one in _OTHERS[:-1]),
     Contender("sinkhorn", {"beta": [10.0, 15.0, 20.0], "depth": [64, None]}, bank=True),
     Contender("dual-is", {"beta": [10.0, 20.0], "gallery_beta": [5.0, 20.0]}, bank=True, fixed={"gallery": "bank"}),
+    *(Contender(name, grid, bank=True) for name, grid in GRAPHS.items()),
     *(
         Contender("learned-fusion", GRIDS.get(model, {}), bank=True, fixed={"model": model}, label=f" {model}")
         for model in LEARNED
@@ -138,12 +143,8 @@ CONTENDERS = (
     Contender("mutual-rank", label=" unweighted"),
     Contender("mutual-neighbours", {"k": [10, 30], "neighbours": [1, 3]}, label=" with nearest queries"),
     Contender("dual-is", {"beta": [10.0, 20.0], "gallery_beta": [5.0, 20.0]}),
-    Contender("k-reciprocal", {"k1": [4, 10, 20], "k2": [1, 3], "weight": [0.3]}),
-    Contender("gnn", {"k1": [5, 15], "k2": [2, 4], "rounds": [1]}),
-    Contender(
-        "k-reciprocal", {"k1": [4, 10, 20], "k2": [1, 3], "weight": [0.3]}, fixed={"align": True}, label=" aligned"
-    ),
-    Contender("gnn", {"k1": [5, 15], "k2": [2, 4], "rounds": [1]}, fixed={"align": True}, label=" aligned"),
+    *(Contender(name, grid) for name, grid in GRAPHS.items()),
+    *(Contender(name, grid, fixed={"align": True}, label=" aligned") for name, grid in GRAPHS.items()),
     Contender("consensus", {"beta": [15.0, 20.0, 25.0], "likeness": [4.0, 8.0]}),
     *(
         Contender(

@@ -10,16 +10,17 @@ from rerankit.scores import EmbeddingScores, Scores, as_scores
 
 
 class Bank:
-    """Similarities of `size` known items to a problem's gallery (size, gallery) and queries (size, queries).
+    """Similarities of `size` known items to a problem's gallery (size, gallery), queries (size, queries), each other.
 
     As a *query bank* it holds other queries (training captions, say): stages that would look at the other
-    test queries look at these instead, and the answer for one query no longer depends on the rest.
+    test queries look at these instead, and the answer for one query no longer depends on the rest. `among` (size,
+    size) is for stages that make a graph of them.
 
     >>> Bank(to_gallery=[[0.1, 0.2, 0.3]])
     Bank(1 items, to_gallery)
     """
 
-    def __init__(self, *, to_gallery: Any = None, to_queries: Any = None) -> None:
+    def __init__(self, *, to_gallery: Any = None, to_queries: Any = None, among: Any = None) -> None:
         if to_gallery is None and to_queries is None:
             raise InputError("a bank needs 'to_gallery', 'to_queries' or both (got neither)")
         self.to_gallery: Scores | None = None if to_gallery is None else as_scores(to_gallery, "to_gallery")
@@ -28,6 +29,9 @@ class Bank:
         if len(sizes) > 1:
             raise rule("to_queries", "must have as many rows as 'to_gallery'", f"{sorted(sizes)} rows")
         self.size = sizes.pop()
+        self.among: Scores | None = None if among is None else as_scores(among, "among")
+        if self.among is not None and self.among.shape != (self.size, self.size):
+            raise rule("among", f"must have shape {(self.size, self.size)}, that of the bank", self.among.shape)
 
     @classmethod
     def from_embeddings(cls, vectors: Any, scores: EmbeddingScores) -> Bank:
@@ -35,17 +39,19 @@ class Bank:
         return cls(
             to_gallery=EmbeddingScores(vectors, scores.gallery, scores.metric),
             to_queries=EmbeddingScores(vectors, scores.queries, scores.metric),
+            among=EmbeddingScores(vectors, vectors, scores.metric),
         )
 
     def reversed(self) -> Bank:
         """The same items for the reversed problem."""
-        return Bank(to_gallery=self.to_queries, to_queries=self.to_gallery)
+        return Bank(to_gallery=self.to_queries, to_queries=self.to_gallery, among=self.among)
 
     def take(self, queries: IntArray | None = None, gallery: IntArray | None = None) -> Bank:
         """The same items beside some of the queries and some of the gallery."""
         return Bank(
             to_gallery=None if self.to_gallery is None else self.to_gallery.take(None, gallery),
             to_queries=None if self.to_queries is None else self.to_queries.take(None, queries),
+            among=self.among,
         )
 
     def check(self, argument: str, shape: tuple[int, int]) -> None:
@@ -62,5 +68,5 @@ class Bank:
                 )
 
     def __repr__(self) -> str:
-        given = [name for name in ("to_gallery", "to_queries") if getattr(self, name) is not None]
+        given = [name for name in ("to_gallery", "to_queries", "among") if getattr(self, name) is not None]
         return f"Bank({self.size} items, {', '.join(given)})"

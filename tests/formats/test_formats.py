@@ -30,7 +30,7 @@ def a_problem() -> Problem:
         query_ids=["cat", "dog"],
         gallery_ids=[7, 8, 9],
         features={"words": Feature(["a b", "c"], "query"), "text": Feature(np.arange(6).reshape(3, 2), "gallery")},
-        query_bank=Bank(to_gallery=np.float32([[1, 2, 3]]), to_queries=np.float32([[4, 5]])),
+        query_bank=Bank(to_gallery=np.float32([[1, 2, 3]]), to_queries=np.float32([[4, 5]]), among=np.float32([[1]])),
     )
 
 

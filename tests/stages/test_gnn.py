@@ -33,12 +33,13 @@ def test_equals_the_loops(form, k1, k2, alpha, rounds):
     np.testing.assert_allclose(found.to_dense(), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("bank", [None, people(queries=15, seed=1)[0]], ids=["", "bank"])
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
-def test_torch_equals_numpy(device):
+def test_torch_equals_numpy(device, bank):
     torch = pytest.importorskip("torch")
     if device == "cuda" and not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    problem = Problem.from_embeddings(*people())
+    problem = Problem.from_embeddings(*people(), query_bank=bank)
     found = rerankit.rerank(problem, "gnn", k=10, device=device).to_dense(0)
     np.testing.assert_allclose(found, rerankit.rerank(problem, "gnn", k=10).to_dense(0), atol=1e-4)
 

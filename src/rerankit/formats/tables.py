@@ -6,7 +6,7 @@
 | … relations | `query_scores`, `gallery_scores` (or `query_distances`, `gallery_distances`) |
 | … ids | `query_ids`, `gallery_ids` |
 | … features | `query_features/NAME`, `gallery_features/NAME` |
-| … banks | `query_bank/to_gallery`, `query_bank/to_queries`, or vectors as `query_bank`; `gallery_bank` alike |
+| … banks | `query_bank/to_gallery`, `…/to_queries`, `…/among`, or vectors as `query_bank`; `gallery_bank` alike |
 | relevance, alone or beside a problem | `relevance/indptr`, `…/indices`, `…/grades`, `…/shape`, |
 | | or a matrix of grades `relevance`, or `query_labels` and `gallery_labels` |
 | … items left out | `relevance/excluded_indptr`, `relevance/excluded_indices` |
@@ -30,6 +30,7 @@ from rerankit.scores import EmbeddingScores, ListScores, Scores
 
 SIDES: tuple[Literal["query", "gallery"], ...] = ("query", "gallery")
 IDS = ("query_ids", "gallery_ids")
+BANK_PARTS = ("to_gallery", "to_queries", "among")
 RANKING_NAMES = {"kind", "indices", "scores", "gallery_size", *IDS}
 RELEVANCE_NAMES = {
     "kind", "relevance", "query_labels", "gallery_labels", "relevance/indptr", "relevance/indices",
@@ -37,7 +38,7 @@ RELEVANCE_NAMES = {
 }  # fmt: skip
 PROBLEM_NAMES = RANKING_NAMES | {
     "distances", "query_distances", "gallery_distances", "query_scores", "gallery_scores", "queries", "gallery",
-    "metric", *(f"{side}_bank{part}" for side in SIDES for part in ("", "/to_gallery", "/to_queries")),
+    "metric", *(f"{side}_bank{part}" for side in SIDES for part in ("", *(f"/{part}" for part in BANK_PARTS))),
 }  # fmt: skip
 KINDS = ("problem", "ranking", "relevance", "tables")
 SCORE_SOURCES = ("scores", "distances", "queries")
@@ -247,7 +248,7 @@ def _from_embeddings(tables: Tables, rest: dict[str, Any]) -> Problem:
 def _banks(tables: Tables) -> dict[str, Bank]:
     banks = {}
     for side in SIDES:
-        parts = {part: tables.get(f"{side}_bank/{part}") for part in ("to_gallery", "to_queries")}
+        parts = {part: tables.get(f"{side}_bank/{part}") for part in BANK_PARTS}
         if any(part is not None for part in parts.values()):
             banks[f"{side}_bank"] = Bank(**parts)
         elif f"{side}_bank" in tables and "queries" not in tables:
@@ -260,7 +261,7 @@ def _bank_arrays(name: str, bank: Bank | None, scores: Scores) -> Tables:
         return Tables()
     if isinstance(scores, EmbeddingScores) and isinstance(bank.to_gallery, EmbeddingScores):
         return Tables({name: bank.to_gallery.queries})
-    parts = {"to_gallery": bank.to_gallery, "to_queries": bank.to_queries}
+    parts = {part: getattr(bank, part) for part in BANK_PARTS}
     return Tables({f"{name}/{part}": given.rows() for part, given in parts.items() if given is not None})
 
 

@@ -28,6 +28,7 @@ Metric = Literal["cosine", "dot", "euclidean"]
 _ROWS = 64
 _COLUMNS = 1024
 _CENTRE_ROWS = 4096
+_CACHED = 1_000_000  # bytes of gathered vectors that are read again before they leave the cache
 _WIDEST = 128 * _COLUMNS  # the most gallery items that are scored at once
 
 
@@ -77,16 +78,21 @@ class EmbeddingScores:
 
     def pairs(self, rows: IntArray, columns: IntArray) -> FloatArray:
         rows, columns = np.broadcast_arrays(rows, columns)
+        rows, columns, shape = rows.reshape(-1), columns.reshape(-1), rows.shape
         cells = np.empty(rows.size, np.float32)
         width = self.queries.shape[1]
-        for block in blocks(rows.size, width * 16):
-            queries = self._prepared(self.queries[rows.reshape(-1)[block]])
-            gallery = self._prepared(self.gallery[columns.reshape(-1)[block]])
+        step = max(1, min(settings.memory_budget(), _CACHED) // (8 * width))
+        for start in range(0, rows.size, step):
+            block = slice(start, start + step)
+            queries, gallery = self._centred(self.queries[rows[block]]), self._centred(self.gallery[columns[block]])
             if self.metric == "euclidean":
                 cells[block] = -np.sqrt(np.square(queries - gallery).sum(axis=1))
             else:
                 cells[block] = np.einsum("ij,ij->i", queries, gallery)
-        return cells.reshape(rows.shape)
+        if self.metric == "cosine":  # a vector of many pairs is measured once
+            cells /= _lengths_at(self.queries, rows)
+            cells /= _lengths_at(self.gallery, columns)
+        return cells.reshape(shape)
 
     def topk(self, k: int) -> tuple[IntArray, FloatArray]:
         k = min(k, len(self.gallery))
@@ -121,12 +127,14 @@ class EmbeddingScores:
         return view
 
     def _prepared(self, vectors: AnyArray) -> FloatArray:
+        vectors = self._centred(vectors)
+        return normalised(vectors) if self.metric == "cosine" else vectors
+
+    def _centred(self, vectors: AnyArray) -> FloatArray:
         vectors = float32(vectors, "embeddings")
         if is_memory_map(vectors):
             check_finite(vectors, "embeddings")
-        if self._centre is not None:
-            return vectors - self._centre
-        return normalised(vectors) if self.metric == "cosine" else vectors
+        return vectors if self._centre is None else vectors - self._centre
 
     def _product(self, queries: FloatArray, gallery: FloatArray) -> FloatArray:
         short = -len(queries) % _ROWS
@@ -155,9 +163,24 @@ def normalised(vectors: FloatArray) -> FloatArray:
     array([[0.6, 0.8],
            [0. , 0. ]], dtype=float32)
     """
-    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
-    result: FloatArray = vectors / np.where(lengths > 0, lengths, np.float32(1))[:, None]
+    result: FloatArray = vectors / _lengths(vectors)[:, None]
     return result
+
+
+def _lengths(vectors: FloatArray) -> FloatArray:
+    """Lengths of vectors (n, d); 1 for a vector of zeros."""
+    lengths: FloatArray = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    lengths[lengths == 0] = 1
+    return lengths
+
+
+def _lengths_at(vectors: AnyArray, rows: IntArray) -> FloatArray:
+    """The lengths (n,) of the vectors at `rows`."""
+    named, places = (np.arange(len(vectors)), rows) if len(rows) > len(vectors) else (rows, slice(None))
+    lengths = np.empty(len(named), np.float32)
+    for block in blocks(len(named), vectors.shape[1] * 8):
+        lengths[block] = _lengths(float32(vectors[named[block]], "embeddings"))
+    return lengths[places]
 
 
 def _checked(vectors: Any, argument: str) -> AnyArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, ClassVar
 
 from rerankit.arrays import FloatArray, IntArray
 from rerankit.bank import Bank
@@ -61,6 +61,59 @@ class BankStage(Stage):
 
     def _is_test_queries(self) -> bool:
         return isinstance(self.bank, str) and self.bank == TEST_QUERIES
+
+
+class RelationsBankStage(Stage):
+    """A stage that relates items of both sides to each other, with a bank or else the other test queries beside them.
+
+    `bank` is None (the problem's `query_bank` when it has one, the test queries otherwise), ``"queries"`` (always the
+    test queries), or a `Bank` with all the relations of `bank_parts`.
+    """
+
+    bank: Any
+    bank_parts: ClassVar[tuple[str, ...]] = ("to_gallery", "to_queries")
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return ("gallery_scores",) if isinstance(self.bank, Bank) else ("query_scores", "gallery_scores")
+
+    @property
+    def transductive(self) -> bool:
+        return not isinstance(self.bank, Bank)
+
+    def is_transductive(self, problem: Problem) -> bool:
+        return self.bank_for(problem) is None
+
+    def unmet(self, problem: Problem) -> list[str]:
+        faults, bank = super().unmet(problem), self.bank_for(problem)
+        if bank is None:
+            return faults
+        # A bank stands in for the other queries.
+        faults = [line for line in faults if " needs query_scores: " not in line]
+        missing = [part for part in self.bank_parts if getattr(bank, part) is None]
+        if missing:
+            parts = ", ".join(f"{part}=…" for part in self.bank_parts)
+            faults.append(
+                f"stage '{self.name}' needs {' and '.join(missing)} of its bank: give Bank({parts}), "
+                "or bank='queries' for the test queries"
+            )
+        return faults
+
+    def bank_for(self, problem: Problem) -> Bank | None:
+        """The bank this stage looks at; None: the other test queries."""
+        if isinstance(self.bank, str):
+            return None
+        bank: Bank | None = problem.query_bank if self.bank is None else self.bank
+        if bank is not None:
+            bank.check("bank", problem.shape)
+        return bank
+
+
+def check_relations_bank(bank: Any) -> Any:
+    """The `bank` parameter of such a stage, refused when it can have no relations."""
+    if bank is None or isinstance(bank, Bank) or (isinstance(bank, str) and bank == TEST_QUERIES):
+        return bank
+    raise rule("bank", "must be None, 'queries' or a rerankit.Bank with its relations", type(bank).__name__)
 
 
 def check_bank(bank: Any) -> Any:

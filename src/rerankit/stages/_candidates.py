@@ -10,7 +10,7 @@ from rerankit.scores import DenseScores, EmbeddingScores, Scores, blocks
 from rerankit.threads import in_threads
 
 _ROWS = 512  # queries whose candidates a thread reads at once
-_PAIR_COST = 90  # how many cells of a matrix product take the time of one pair of gathered vectors
+_PAIR_COST = 50  # how many cells of a matrix product take the time of one pair of gathered vectors
 
 
 def items_of(ranking: Ranking) -> IntArray:

@@ -5,31 +5,52 @@ from __future__ import annotations
 import torch
 
 from rerankit.arrays import FloatArray, IntArray
+from rerankit.stages.gnn import Edges
 from rerankit.training.devices import pick
 
 
 def dense_scores(
-    indices: IntArray, weights: FloatArray, k1: int, rounds: int, items: IntArray, device: str
+    graph: Edges, outside: Edges | None, rounds: int, border: int, items: IntArray, device: str
 ) -> FloatArray:
-    """Scores (queries, K) of candidates `items` from neighbour lists (items, k) and edge weights (items, k2)."""
+    """Scores (queries, K) of candidates `items`: the graph's items from `border` on are the gallery; the queries are
+    those before it, or outside.
+    """
     place = pick(device)
-    near, edges, wanted = (torch.from_numpy(array.copy()).to(place) for array in (indices, weights, items))
-    described = descriptions(near, edges, k1, rounds)
-    products = described[: len(wanted)] @ described[len(wanted) :].T
-    found: FloatArray = products.gather(1, wanted).cpu().numpy()
+    edges, inward = _on(place, graph), None if outside is None else _on(place, outside)
+    count = len(graph.marks)
+    described = _marked(edges[0], count)
+    queries = described if inward is None else _marked(inward[0], count)
+    for _ in range(rounds):
+        described += described.T.clone()
+        if inward is not None and outside is not None:
+            queries = _unit(_passed(*inward[1:], described) + 2 * outside.own * queries)
+        described = _unit(_passed(*edges[1:], described))
+    products = (described[:border] if inward is None else queries) @ described[border:].T
+    found: FloatArray = products.gather(1, torch.from_numpy(items.copy()).to(place)).cpu().numpy()
     return found
 
 
-def descriptions(near: torch.Tensor, edges: torch.Tensor, k1: int, rounds: int) -> torch.Tensor:
-    """Descriptions (items, items) of length 1: marks of the k1 nearest, symmetric, passed along the edges."""
-    count = len(near)
-    described = torch.zeros(count, count, device=near.device)
-    first = near[:, :k1]
-    described.scatter_add_(1, first.clamp(min=0), (first >= 0).float())
-    for _ in range(rounds):
-        described += described.T.clone()
-        passed = torch.zeros_like(described)
-        for place in range(edges.shape[1]):
-            passed.addcmul_(edges[:, place, None], described[near[:, place].clamp(min=0)])
-        described = passed / passed.norm(dim=1, keepdim=True).clamp(min=1e-12)
-    return described
+def _on(place: torch.device, edges: Edges) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    marks, near, weights = (torch.from_numpy(array.copy()).to(place) for array in edges[:3])
+    return marks, near, weights
+
+
+def _marked(marks: torch.Tensor, items: int) -> torch.Tensor:
+    """1 at every marked item (rows, items)."""
+    found = torch.zeros(len(marks), items, device=marks.device)
+    return found.scatter_add_(1, marks.clamp(min=0), (marks >= 0).float())
+
+
+def _passed(near: torch.Tensor, weights: torch.Tensor, described: torch.Tensor) -> torch.Tensor:
+    """Σ weight · description over each row's edges, (rows, items)."""
+    found = described.new_zeros(len(near), described.shape[1])
+    for place in range(weights.shape[1]):
+        found.addcmul_(weights[:, place, None], described[near[:, place].clamp(min=0)])
+    return found
+
+
+def _unit(described: torch.Tensor) -> torch.Tensor:
+    """Rows at length 1; a row of zeros stays."""
+    lengths = torch.linalg.vector_norm(described, dim=1, keepdim=True)
+    found: torch.Tensor = described / lengths.clamp(min=1e-12)
+    return found

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
+from rerankit.bank import Bank
 from rerankit.errors import InputError
 from rerankit.events import track
 from rerankit.problem import Problem
@@ -32,6 +34,37 @@ class Neighbours:
     """The highest score anywhere, those of items to themselves included."""
 
 
+class Beside:
+    """Two relations of the same rows side by side, (rows, one + other), each with a map of its scores or None."""
+
+    def __init__(self, one: Scores, other: Scores, maps: tuple[_Map | None, _Map | None] = (None, None)) -> None:
+        self.parts, self.maps = (one, other), maps
+        self.border = one.shape[1]
+        self.shape = one.shape[0], self.border + other.shape[1]
+
+    def rows(self, rows: slice) -> FloatArray:
+        return self.mapped(np.concatenate([part.rows(rows) for part in self.parts], axis=1))
+
+    def pairs(self, rows: IntArray, columns: IntArray) -> FloatArray:
+        """Single scores (any shape, the same for both)."""
+        found = np.empty(rows.shape, np.float32)
+        for part, first, onto, here in zip(self.parts, (0, self.border), self.maps, self._sides(columns), strict=True):
+            values = part.pairs(rows[here], columns[here] - first)
+            found[here] = values if onto is None else onto.onto(values)
+        return found
+
+    def mapped(self, values: FloatArray) -> FloatArray:
+        """Scores (rows, one + other) with both maps, in place."""
+        for part, onto in zip((values[:, : self.border], values[:, self.border :]), self.maps, strict=True):
+            if onto is not None:
+                onto.onto(part)
+        return values
+
+    def _sides(self, columns: IntArray) -> tuple[AnyArray, AnyArray]:
+        first = columns < self.border
+        return first, ~first
+
+
 class Joint:
     """All items, queries first: one relation (queries + gallery)² read from the problem's three.
 
@@ -39,78 +72,91 @@ class Joint:
     """
 
     def __init__(self, problem: Problem, align: bool = False) -> None:
-        self.queries, gallery = problem.shape
-        self.count = self.queries + gallery
-        scores = problem.scores
+        self.queries = problem.shape[0]
+        self.shape = sum(problem.shape), sum(problem.shape)
+        across, same = problem.scores, (problem.query_scores, problem.gallery_scores)
+        if same[0] is None or same[1] is None:
+            raise InputError("a graph over all items needs 'query_scores' and 'gallery_scores'")
         self._whole: EmbeddingScores | None = None
         embeddings = problem.embeddings
         if embeddings is not None:
             vectors = np.concatenate([embeddings.queries, embeddings.gallery])
             self._whole = EmbeddingScores(vectors, vectors, embeddings.metric)
-        if problem.query_scores is None or problem.gallery_scores is None:
-            raise InputError("a graph over all items needs 'query_scores' and 'gallery_scores'")
-        self._parts: tuple[tuple[Scores, Scores], ...] = (
-            (problem.query_scores, scores),
-            (scores.T, problem.gallery_scores),
+        self.maps = (_onto(same[0], across), _onto(same[1], across)) if align else (None, None)
+        self._sides = (
+            Beside(same[0], across, (self.maps[0], None)),
+            Beside(across.T, same[1], (None, self.maps[1])),
         )
-        self._align = (_onto(self._parts[0][0], scores), _onto(self._parts[1][1], scores)) if align else None
+
+    @classmethod
+    def of_bank(cls, problem: Problem, bank: Bank, align: bool = False) -> Joint:
+        """The bank's items in the place of the queries."""
+        return cls(Problem(bank.to_gallery, query_scores=bank.among, gallery_scores=problem.gallery_scores), align)
 
     def rows(self, rows: slice) -> FloatArray:
         """Scores (rows, items); a block does not cross from queries to gallery."""
         side = int(rows.start >= self.queries)
         if self._whole is not None:
-            values = self._whole.rows(rows)
-        else:
-            first = side * self.queries
-            inside = slice(rows.start - first, rows.stop - first)
-            values = np.concatenate([part.rows(inside) for part in self._parts[side]], axis=1)
-        if self._align is not None:
-            same = values[:, self.queries :] if side else values[:, : self.queries]
-            self._align[side].onto(same)
-        return values
+            return self._sides[side].mapped(self._whole.rows(rows))
+        first = side * self.queries
+        return self._sides[side].rows(slice(rows.start - first, rows.stop - first))
 
     def pairs(self, rows: IntArray, columns: IntArray) -> FloatArray:
         """Single scores of items (any shape, the same for both)."""
+        if self._whole is not None and self.maps == (None, None):
+            return self._whole.pairs(rows, columns)
         found = np.empty(rows.shape, np.float32)
-        if self._whole is not None:
-            found = self._whole.pairs(rows, columns)
-        for side, parts in enumerate(self._parts):
-            for other, scores in enumerate(parts):
-                here = ((rows >= self.queries) == side) & ((columns >= self.queries) == other)
-                if self._whole is None:
-                    found[here] = scores.pairs(rows[here] - side * self.queries, columns[here] - other * self.queries)
-                if self._align is not None and side == other:
-                    found[here] = self._align[side].onto(found[here])
+        for side, relations in enumerate(self._sides):
+            here = (rows >= self.queries) == side
+            found[here] = relations.pairs(rows[here] - side * self.queries, columns[here])
         return found
-
-    def blocks(self) -> list[slice]:
-        """Blocks of items within half the memory budget, none with both queries and gallery items."""
-        row_bytes = self.count * 12
-        first = list(blocks(self.queries, row_bytes, share=0.5, least=64))
-        rest = blocks(self.count - self.queries, row_bytes, share=0.5, least=64)
-        return [*first, *(slice(block.start + self.queries, block.stop + self.queries) for block in rest)]
 
     def neighbours(self, k: int) -> Neighbours:
         """The k nearest of every item by the tie rule, after itself."""
-        k = min(k, self.count)
-        indices, scores = np.empty((self.count, k), np.int64), np.empty((self.count, k), np.float32)
-        lowest, highest = np.empty(self.count, np.float32), -np.inf
-        for block in track(self.blocks(), "neighbours"):
-            values = self.rows(block)
-            lowest[block] = (
-                np.where(np.isfinite(values), values, np.inf).min(axis=1) if not _full(values) else (values.min(axis=1))
-            )
-            own = np.arange(block.start, block.stop)
-            highest = max(highest, float(values.max()))
-            indices[block], scores[block] = _self_first(*topk_dense(values, k), own)
-        return Neighbours(indices, scores, lowest, highest)
+        row_bytes = self.shape[1] * 12
+        first = blocks(self.queries, row_bytes, share=0.5, least=64)
+        rest = blocks(self.shape[0] - self.queries, row_bytes, share=0.5, least=64)
+        work = [*first, *(slice(block.start + self.queries, block.stop + self.queries) for block in rest)]
+        return _nearest(self.rows, work, self.shape, k, itself=True)
 
 
-def warn_of_a_gap(near: Neighbours, queries: int, name: str) -> None:
-    """Tell when no query has a gallery item among its neighbours: then the graph says nothing about candidates."""
-    gallery = len(near.indices) - queries
-    known = near.indices[:queries]
-    if queries > 1 and gallery and known.shape[1] < queries and not (known >= queries).any():
+class Outside(Beside):
+    """Queries outside a joint graph of a bank and a gallery: they have neighbours there, and are nobody's.
+
+    So the graph, and with it one query's answer, does not depend on the queries under test.
+    """
+
+    def __init__(self, problem: Problem, bank: Bank, joint: Joint) -> None:
+        assert bank.to_queries is not None, "checked by the stage's unmet needs"
+        super().__init__(bank.to_queries.T, problem.scores, (joint.maps[0], None))
+
+    def neighbours(self, k: int, graph: Neighbours) -> Neighbours:
+        """The k nearest items of every query; what is the highest score anywhere, the graph alone tells."""
+        work = list(blocks(self.shape[0], self.shape[1] * 12, share=0.5, least=64))
+        return replace(_nearest(self.rows, work, self.shape, k), highest=graph.highest)
+
+
+def _nearest(
+    rows: Callable[[slice], FloatArray], work: list[slice], shape: tuple[int, int], k: int, itself: bool = False
+) -> Neighbours:
+    """The k nearest of each row's item among all, read block by block; with `itself` it comes first."""
+    count, k = shape[0], min(k, shape[1])
+    indices, scores = np.empty((count, k), np.int64), np.empty((count, k), np.float32)
+    lowest, highest = np.empty(count, np.float32), -np.inf
+    for block in track(work, "neighbours"):
+        values = rows(block)
+        lowest[block] = (values if _full(values) else np.where(np.isfinite(values), values, np.inf)).min(axis=1)
+        highest = max(highest, float(values.max()))
+        found = topk_dense(values, k)
+        indices[block], scores[block] = _self_first(*found, np.arange(block.start, block.stop)) if itself else found
+    return Neighbours(indices, scores, lowest, highest)
+
+
+def warn_of_a_gap(known: IntArray, border: int, name: str) -> None:
+    """Tell when no query has a gallery item among its neighbours `known` (queries, k), items from `border` on: then the
+    graph says nothing about candidates.
+    """
+    if border > 1 and known.size and known.shape[1] < border and not (known >= border).any():
         warnings.warn(
             f"stage '{name}': no query has a gallery item among its {known.shape[1]} nearest, so that the graph joins "
             "no query to its candidates; scores of the two sides differ in scale: try align=True",
@@ -174,10 +220,14 @@ def _self_first(indices: IntArray, scores: FloatArray, own: IntArray) -> tuple[I
     return moved, values
 
 
-def adjacency(indices: IntArray, values: AnyArray | None = None) -> Any:
-    """A sparse matrix (items, items) from neighbour lists (items, k); ones, or the given values."""
+def adjacency(indices: IntArray, values: AnyArray | None = None, items: int | None = None) -> Any:
+    """A sparse matrix (rows, items) from neighbour lists (rows, k), of ones or the given values.
+
+    Rows are the items themselves, unless `items` says how many of these there are.
+    """
     known = indices >= 0
     counts = known.sum(axis=1)
     data = np.ones(int(counts.sum()), np.float32) if values is None else values[known]
     starts = np.concatenate([[0], np.cumsum(counts)])
-    return sparse.csr_matrix((data, indices[known], starts), shape=(len(indices), len(indices)))
+    shape = (len(indices), len(indices) if items is None else items)
+    return sparse.csr_matrix((data, indices[known], starts), shape=shape)

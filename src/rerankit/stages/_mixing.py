@@ -4,9 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
+from rerankit import checks
 from rerankit.arrays import BoolArray, FloatArray, IntArray, float32
 from rerankit.problem import Problem
 from rerankit.scores import EmbeddingScores, blocks, normalised
+from rerankit.stages.base import Stage
+
+
+class Mixing(Stage):
+    """A stage that averages items with their `neighbours` nearest gallery items, by similarity to the power `alpha`."""
+
+    def __init__(self, neighbours: int = 10, alpha: float = 3.0) -> None:
+        self.neighbours = checks.integer("neighbours", neighbours, least=1)
+        self.alpha = checks.number("alpha", alpha, least=0)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return ("gallery_scores",)
 
 
 def vectors_of(problem: Problem) -> tuple[FloatArray, FloatArray] | None:

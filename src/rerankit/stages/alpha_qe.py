@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from rerankit import checks
 from rerankit.arrays import FloatArray, IntArray
 from rerankit.events import track
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import EmbeddingScores, Scores, blocks
 from rerankit.stages._candidates import filled, items_of, own_scores
-from rerankit.stages._mixing import mixed_vectors, neighbour_weights, vectors_of
-from rerankit.stages.base import Stage
+from rerankit.stages._mixing import Mixing, mixed_vectors, neighbour_weights, vectors_of
 
 
-class AlphaQE(Stage):
+class AlphaQE(Mixing):
     """Average the query with its first `neighbours` candidates, weighted by similarity to the power `alpha`.
 
     The score is the same weighted mean of the query's and the neighbours' similarities to the item. The
@@ -31,14 +29,6 @@ class AlphaQE(Stage):
 
     name = "alpha-qe"
     citation = "Radenović et al., Fine-tuning CNN image retrieval with no human annotation (TPAMI 2019)"
-
-    def __init__(self, neighbours: int = 10, alpha: float = 3.0) -> None:
-        self.neighbours = checks.integer("neighbours", neighbours, least=1)
-        self.alpha = checks.number("alpha", alpha, least=0)
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        return ("gallery_scores",)
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         own = own_scores(problem.scores, ranking)

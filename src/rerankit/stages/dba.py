@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.events import track
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import EmbeddingScores, Scores, blocks
 from rerankit.stages._candidates import filled, items_of, own_scores, rows_of
-from rerankit.stages._mixing import mixed_vectors, neighbour_weights, vectors_of
-from rerankit.stages.base import Stage
+from rerankit.stages._mixing import Mixing, mixed_vectors, neighbour_weights, vectors_of
 
 
-class DBA(Stage):
+class DBA(Mixing):
     """Average each gallery item with its `neighbours` nearest ones, weighted by similarity to the power `alpha`.
 
     The score is the same weighted mean of the query's similarities to the item and to its neighbours. It
@@ -30,14 +28,6 @@ class DBA(Stage):
 
     name = "dba"
     citation = "Arandjelović & Zisserman, Three things everyone should know to improve object retrieval (CVPR 2012)"
-
-    def __init__(self, neighbours: int = 10, alpha: float = 3.0) -> None:
-        self.neighbours = checks.integer("neighbours", neighbours, least=1)
-        self.alpha = checks.number("alpha", alpha, least=0)
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        return ("gallery_scores",)
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         gallery = problem.gallery_scores

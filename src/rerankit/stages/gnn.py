@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import sparse
 
 from rerankit import checks
 from rerankit.arrays import FloatArray, IntArray
@@ -14,13 +13,13 @@ from rerankit.extras import require
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import blocks
+from rerankit.stages._banks import RelationsBankStage, check_relations_bank
 from rerankit.stages._candidates import items_of
-from rerankit.stages._joint import Joint, Neighbours, adjacency, warn_of_a_gap
-from rerankit.stages.base import Stage
+from rerankit.stages._joint import Joint, Neighbours, Outside, adjacency, warn_of_a_gap
 from rerankit.threads import in_threads
 
 
-class GNN(Stage):
+class GNN(RelationsBankStage):
     """Describe every item by its neighbourhood, pass descriptions along edges, and compare them by cosine.
 
     An item's first description marks its `k1` nearest items (itself included). `rounds` times the descriptions are
@@ -31,7 +30,11 @@ class GNN(Stage):
     and among the gallery are first given the mean and the deviation of those across: where the two sides are pictures
     and texts of one network, nearest items are of an item's own kind otherwise, and no query is joined to a candidate
     (which is told by a warning). It expects several right items per query, as k-reciprocal does, and loses where there
-    is one. All items are nodes of one graph, whose descriptions pass through other test queries: so there is no `bank`.
+    is one.
+
+    In the published form the test queries are nodes of the graph. With a `bank` (a `Bank` with all three relations, or
+    that of the problem) its items are in their place: a query is described by its neighbours in the graph of bank and
+    gallery, but is in no item's description. One query's answer does not depend on the others then.
 
     >>> from rerankit import Problem, rerank
     >>> problem = Problem.from_embeddings([[1, 0.2]], [[1, -0.1], [0.9, 0.6], [0.8, 0.62]])
@@ -42,6 +45,8 @@ class GNN(Stage):
     name = "gnn"
     citation = "Zhang et al., Understanding image retrieval re-ranking: a graph neural network perspective (2020)"
 
+    bank_parts = ("to_gallery", "to_queries", "among")
+
     def __init__(
         self,
         k1: int = 26,
@@ -50,6 +55,7 @@ class GNN(Stage):
         rounds: int = 2,
         device: str | None = None,
         align: bool = False,
+        bank: Any = None,
     ) -> None:
         self.k1 = checks.integer("k1", k1, least=1)
         self.k2 = checks.integer("k2", k2, least=1)
@@ -57,45 +63,72 @@ class GNN(Stage):
         self.rounds = checks.integer("rounds", rounds, least=1)
         self.device = device
         self.align = checks.boolean("align", align)
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        return ("query_scores", "gallery_scores")
-
-    @property
-    def transductive(self) -> bool:
-        return True
+        self.bank = check_relations_bank(bank)
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
-        near = Joint(problem, self.align).neighbours(max(self.k1, self.k2))
-        warn_of_a_gap(near, len(ranking), self.name)
-        weights = edge_weights(near, self.k2, self.alpha)
+        bank, k = self.bank_for(problem), max(self.k1, self.k2)
+        joint = Joint(problem, self.align) if bank is None else Joint.of_bank(problem, bank, self.align)
+        near, outside = joint.neighbours(k), None
+        known = near.indices[: joint.queries]
+        if bank is not None:
+            beside = Outside(problem, bank, joint).neighbours(max(1, k - 1), near)
+            outside, known = self._edges(beside, itself=False), beside.indices
+        warn_of_a_gap(known, joint.queries, self.name)
+        graph, items = self._edges(near), items_of(ranking)
         if self.device is not None:
             require("torch", extra="torch", purpose="stage 'gnn' with a device")
             from rerankit.stages._gnn_torch import dense_scores
 
-            return dense_scores(near.indices, weights, self.k1, self.rounds, items_of(ranking), self.device)
-        described = propagated(near.indices, weights, self.k1, self.rounds)
-        return candidate_products(described[: len(ranking)], described[len(ranking) :], items_of(ranking))
+            return dense_scores(graph, outside, self.rounds, joint.queries, items, self.device)
+        described, queries = propagated(graph, outside, self.rounds)
+        return candidate_products(queries if outside else described[: joint.queries], described[joint.queries :], items)
+
+    def _edges(self, near: Neighbours, itself: bool = True) -> Edges:
+        """Similarity to the power alpha; negative distances (no score above zero) count as exp(score)."""
+        marks, places = (count - (not itself) for count in (self.k1, self.k2))
+        # The items' own scores are the last of these: an item outside has none, so the highest there is stands for it.
+        scores = np.append(near.scores[:, :places].reshape(-1), np.float32(near.highest))
+        base = np.exp(scores) if near.highest <= 0 else np.maximum(scores, 0)
+        powers = np.power(base, np.float32(self.alpha))
+        indices = near.indices[:, :places]
+        weights = np.where(indices >= 0, powers[:-1].reshape(indices.shape), np.float32(0))
+        return Edges(near.indices[:, :marks], indices, weights, float(powers[-1]))
 
 
-def edge_weights(near: Neighbours, k2: int, alpha: float) -> FloatArray:
-    """Similarity to the power alpha (items, k2); negative distances (no score above zero) count as exp(score)."""
-    scores = near.scores[:, :k2]
-    base = np.exp(scores) if near.highest <= 0 else np.maximum(scores, 0)
-    weights: FloatArray = np.where(near.indices[:, :k2] >= 0, np.power(base, np.float32(alpha)), np.float32(0))
-    return weights
+class Edges(NamedTuple):
+    """What descriptions are made of: for rows, which are the items themselves or queries outside the graph."""
+
+    marks: IntArray
+    """(rows, k1): the items of a row's first description."""
+    near: IntArray
+    """(rows, k2): the items whose descriptions a row takes over."""
+    weights: FloatArray
+    """(rows, k2)."""
+    own: float
+    """The weight of a query's own description, where queries are outside."""
 
 
-def propagated(indices: IntArray, weights: FloatArray, k1: int, rounds: int) -> Any:
-    """Descriptions (items, items), sparse, each of length 1."""
-    described = adjacency(indices[:, :k1])
-    edges = adjacency(indices[:, : weights.shape[1]], weights)
+def propagated(graph: Edges, outside: Edges | None, rounds: int) -> tuple[Any, Any]:
+    """Descriptions, sparse and of length 1, of the items (items, items) and of queries outside (queries, items)."""
+    items = len(graph.marks)
+    described, edges = adjacency(graph.marks), adjacency(graph.near, graph.weights)
+    queries = inward = None
+    if outside is not None:
+        queries, inward = adjacency(outside.marks, items=items), adjacency(outside.near, outside.weights, items)
     for _ in range(rounds):
-        described = (edges @ (described + described.T.tocsr())).tocsr()
-        squares = np.bincount(_rows(described), np.square(described.data), minlength=len(indices))
-        lengths = np.sqrt(np.where(squares > 0, squares, 1)).astype(np.float32)
-        described.data /= np.repeat(lengths, np.diff(described.indptr))
+        both = described + described.T.tocsr()
+        if outside is not None:  # no item says what a query is to it: the same as it to the query
+            queries = _unit(inward @ both + queries * np.float32(2 * outside.own))
+        described = _unit(edges @ both)
+    return described, queries
+
+
+def _unit(described: Any) -> Any:
+    """Rows at length 1; a row of zeros stays."""
+    described = described.tocsr()
+    rows = np.repeat(np.arange(described.shape[0]), np.diff(described.indptr))
+    squares = np.bincount(rows, np.square(described.data), minlength=described.shape[0])
+    described.data /= np.sqrt(np.where(squares > 0, squares, 1)).astype(np.float32)[rows]
     return described
 
 
@@ -111,7 +144,3 @@ def candidate_products(queries: Any, gallery: Any, items: IntArray) -> FloatArra
     for at in track(range(0, len(work), 4), "comparing neighbourhoods"):
         in_threads(one, work[at : at + 4])
     return result
-
-
-def _rows(matrix: sparse.csr_matrix) -> IntArray:
-    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))

@@ -12,15 +12,15 @@ from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.events import track
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
+from rerankit.stages._banks import RelationsBankStage, check_relations_bank
 from rerankit.stages._candidates import items_of, own_scores
-from rerankit.stages._joint import Joint, Neighbours, adjacency, warn_of_a_gap
-from rerankit.stages.base import Stage
+from rerankit.stages._joint import Beside, Joint, Neighbours, Outside, adjacency, warn_of_a_gap
 from rerankit.threads import in_threads
 
 DISTANCES = ("auto", "cosine", "negative")
 
 
-class KReciprocal(Stage):
+class KReciprocal(RelationsBankStage):
     """Items are alike when they have the same k-reciprocal nearest neighbours.
 
     Queries and gallery form one set. R(i) are the items among the first `k1` + 1 of i (i itself is the first) that have
@@ -33,8 +33,12 @@ class KReciprocal(Stage):
     distances), ``"auto"`` the second when no score is above zero, otherwise the first (with the highest score
     for 1 when scores exceed 1). With `align`, scores among the queries and among the gallery are first given the
     mean and the deviation of those across, for two sides of different kinds (pictures and texts). It expects several
-    right items per query; with a single one (captions) it usually loses. Other test queries are among the neighbours
-    that make a set reciprocal, as in the published form: so there is no `bank`.
+    right items per query; with a single one (captions) it usually loses.
+
+    In the published form the test queries are in each other's sets. With a `bank` (a `Bank` with all three relations,
+    or that of the problem) its items are in their place, and the graph is that of bank and gallery: a query has its
+    `k1` neighbours there, those that are nearer to it than to the last of their own are reciprocal, but it is in
+    no item's set itself. One query's answer does not depend on the others then.
 
     >>> from rerankit import Problem, rerank
     >>> problem = Problem.from_embeddings([[1, 0.2]], [[1, -0.1], [0.9, 0.6], [0.8, 0.62]])
@@ -45,52 +49,81 @@ class KReciprocal(Stage):
     name = "k-reciprocal"
     citation = "Zhong et al., Re-ranking person re-identification with k-reciprocal encoding (CVPR 2017)"
 
+    bank_parts = ("to_gallery", "to_queries", "among")
+
     def __init__(
-        self, k1: int = 20, k2: int = 6, weight: float = 0.3, distance: str = "auto", align: bool = False
+        self,
+        k1: int = 20,
+        k2: int = 6,
+        weight: float = 0.3,
+        distance: str = "auto",
+        align: bool = False,
+        bank: Any = None,
     ) -> None:
         self.k1 = checks.integer("k1", k1, least=1)
         self.k2 = checks.integer("k2", k2, least=1)
         self.weight = checks.number("weight", weight, least=0, most=1)
         self.distance = checks.choice("distance", distance, DISTANCES)
         self.align = checks.boolean("align", align)
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        return ("query_scores", "gallery_scores")
-
-    @property
-    def transductive(self) -> bool:
-        return True
+        self.bank = check_relations_bank(bank)
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
-        joint = Joint(problem, self.align)
+        bank = self.bank_for(problem)
+        joint = Joint(problem, self.align) if bank is None else Joint.of_bank(problem, bank, self.align)
         near = joint.neighbours(max(self.k1 + 1, self.k2))
-        warn_of_a_gap(near, len(ranking), self.name)
         measure = Measure(near, self.distance)
-        encoded = self._encoded(joint, near, measure)
-        items, queries = items_of(ranking), len(ranking)
-        scores = jaccard_distances(encoded[:queries], encoded[queries:], items)
-        own = measure(own_scores(problem.scores, ranking), np.arange(queries)[:, None])
+        graph = Graph(joint, near, measure, self.k1)
+        encoded = graph.averaged(self.k2)
+        if bank is None:
+            of_queries, known = encoded[: joint.queries], near.indices[: joint.queries]
+        else:
+            outside = Outside(problem, bank, joint)
+            beside = outside.neighbours(max(self.k1, self.k2 - 1), near)
+            measure, known = Measure(beside, self.distance), beside.indices
+            of_queries = graph.averaged_outside(outside, beside, measure, self.k2)
+        warn_of_a_gap(known, joint.queries, self.name)
+        items = items_of(ranking)
+        scores = jaccard_distances(of_queries, encoded[joint.queries :], items)
+        own = measure(own_scores(problem.scores, ranking), np.arange(len(ranking))[:, None])
         # In place: with the whole gallery as candidates these two arrays are the largest there are.
         scores *= np.float32(self.weight - 1)
         own *= np.float32(-self.weight)
         scores += own
         return scores
 
-    def _encoded(self, joint: Joint, near: Neighbours, measure: Measure) -> Any:
-        """The weights (items, items), sparse."""
-        members = reciprocal_sets(near.indices, self.k1)
-        rows, columns = sparse_rows(members), members.indices.astype(np.int64)
-        distances = measure(known_pairs(joint, near, rows, columns), rows)
-        distances[rows == columns] = 0
-        members.data = np.exp(-distances)
-        members.data /= np.repeat(np.add.reduceat(members.data, members.indptr[:-1]), np.diff(members.indptr))
-        if self.k2 == 1:
-            return members
-        first = adjacency(near.indices[:, : self.k2])
+
+class Graph:
+    """Items and the weights (items, items), sparse, of their expanded reciprocal sets."""
+
+    def __init__(self, joint: Joint, near: Neighbours, measure: Measure, k1: int) -> None:
+        self.near, self.k1 = near, k1
+        self.half = mutual(near.indices[:, : int(np.around(k1 / 2)) + 1])
+        self.weights = weighed(expanded(mutual(near.indices[:, : k1 + 1]), self.half), joint, near, measure)
+
+    def averaged(self, k2: int) -> Any:
+        """The items' weights, averaged over their first `k2` places."""
+        if k2 == 1:
+            return self.weights
+        first = adjacency(self.near.indices[:, :k2])
         counts = np.diff(first.indptr)
         first.data /= np.repeat(counts, counts).astype(np.float32)
-        return (first @ members).tocsr()
+        return (first @ self.weights).tocsr()
+
+    def averaged_outside(self, outside: Outside, beside: Neighbours, measure: Measure, k2: int) -> Any:
+        """The same for queries (queries, items) that have neighbours `beside` them and are in no item's set."""
+        last = self.near.scores[:, min(self.k1, self.near.scores.shape[1] - 1)]
+        if self.near.scores.shape[1] <= self.k1:  # every item is among everybody's neighbours
+            last = np.full(len(last), -np.inf, np.float32)
+        first = beside.indices[:, : self.k1]
+        reciprocal = np.where(beside.scores[:, : self.k1] > last[first], first, -1)
+        items = outside.shape[1]
+        weights = weighed(expanded(adjacency(reciprocal, items=items), self.half), outside, beside, measure)
+        others = adjacency(beside.indices[:, : k2 - 1], items=items)
+        # A query without reciprocal neighbours has no weights of its own to average.
+        counts = np.maximum((np.diff(weights.indptr) > 0) + np.diff(others.indptr), 1)
+        total = (weights + others @ self.weights).tocsr()
+        total.data /= np.repeat(counts, np.diff(total.indptr)).astype(np.float32)
+        return total
 
 
 class Measure:
@@ -117,10 +150,10 @@ class Measure:
         return squared
 
 
-def reciprocal_sets(indices: IntArray, k1: int) -> Any:
-    """Expanded k-reciprocal sets (items, items) as a sparse pattern of ones, from neighbour lists."""
-    sets = mutual(indices[:, : k1 + 1])
-    half = mutual(indices[:, : int(np.around(k1 / 2)) + 1])
+def expanded(sets: Any, half: Any) -> Any:
+    """Reciprocal sets (rows, items) with the half-size set (items, items) of each member that lies in them by more than
+    two thirds: a sparse pattern of ones.
+    """
     sizes = np.diff(half.indptr)
     shared = (sets @ half.T).multiply(sets).tocsr()
     taken = shared.data > 2 / 3 * sizes[shared.indices]
@@ -132,10 +165,22 @@ def reciprocal_sets(indices: IntArray, k1: int) -> Any:
         ),
         shape=shared.shape,
     )
-    expanded = (sets + chosen @ half).tocsr()
-    expanded.sort_indices()
-    expanded.data = np.ones(expanded.nnz, np.float32)
-    return expanded
+    found = (sets + chosen @ half).tocsr()
+    found.sort_indices()
+    found.data = np.ones(found.nnz, np.float32)
+    return found
+
+
+def weighed(members: Any, relation: Joint | Beside, near: Neighbours, measure: Measure) -> Any:
+    """Sets (rows, items) with weights exp(−d) that sum to 1 in every row."""
+    rows, columns = sparse_rows(members), members.indices.astype(np.int64)
+    distances = measure(known_pairs(relation, near, rows, columns), rows)
+    if isinstance(relation, Joint):
+        distances[rows == columns] = 0
+    members.data = np.exp(-distances)
+    sums = np.bincount(rows, members.data, minlength=members.shape[0])
+    members.data /= sums[rows].astype(np.float32)
+    return members
 
 
 def mutual(indices: IntArray) -> Any:
@@ -149,16 +194,17 @@ def sparse_rows(matrix: Any) -> IntArray:
     return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
 
 
-def known_pairs(joint: Joint, near: Neighbours, rows: IntArray, columns: IntArray) -> FloatArray:
-    """Scores of pairs of items: read from the neighbour lists where they stand, computed otherwise."""
-    listed = adjacency(near.indices, near.scores)
+def known_pairs(relation: Joint | Beside, near: Neighbours, rows: IntArray, columns: IntArray) -> FloatArray:
+    """Scores of pairs (row, item): read from the neighbour lists where they stand, computed otherwise."""
+    items = relation.shape[1]
+    listed = adjacency(near.indices, near.scores, items)
     listed.sort_indices()
-    keys = sparse_rows(listed) * joint.count + listed.indices
-    wanted = rows * joint.count + columns
+    keys = sparse_rows(listed) * items + listed.indices
+    wanted = rows * items + columns
     at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
     found: FloatArray = np.where(keys[at] == wanted, listed.data[at], np.float32(np.nan))
     unknown = np.flatnonzero(np.isnan(found))
-    computed = joint.pairs(rows[unknown], columns[unknown])
+    computed = relation.pairs(rows[unknown], columns[unknown])
     found[unknown] = np.where(np.isfinite(computed), computed, near.lowest[rows[unknown]])
     return found
 

@@ -132,7 +132,7 @@ def _expect_unchanged(stage: Stage, made: Problem) -> None:
     first = open_to_writing.ranking(_K)
     arrays |= {"ranking.indices": first.indices, "ranking.scores": first.scores}
     seen: dict[str, Any] = arrays | {f"features[{name!r}]": value for name, value in made.features.items()}
-    for side, part in itertools.product(("query_bank", "gallery_bank"), ("to_gallery", "to_queries")):
+    for side, part in itertools.product(("query_bank", "gallery_bank"), ("to_gallery", "to_queries", "among")):
         scores = getattr(getattr(made, side), part, None)
         seen |= {} if scores is None else {f"{side}.{part}": scores.rows()}
     before = {name: _bytes(value) for name, value in seen.items()}

@@ -228,7 +228,7 @@ def test_missing_matrices_are_named_with_the_reason():
     assert "needs query_scores: give Problem(…, query_scores=…)" in str(caught.value)
     half = Bank(to_gallery=distinct(3, 6))
     problem = Problem(distinct(5, 6), gallery_scores=np.eye(6), query_bank=half)
-    with pytest.raises(UnmetNeedError, match="needs both relations of its bank"):
+    with pytest.raises(UnmetNeedError, match="needs to_queries of its bank: give Bank"):
         rerankit.rerank(problem, stage)
     with pytest.raises(UnmetNeedError, match="pillars need 'to_queries' of the bank, too"):
         Relations.of(problem, half)

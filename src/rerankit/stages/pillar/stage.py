@@ -16,7 +16,7 @@ from rerankit.extras import require
 from rerankit.pipeline import rerank
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking, splice
-from rerankit.stages.base import Stage
+from rerankit.stages._banks import RelationsBankStage, check_relations_bank
 from rerankit.stages.pillar.directions import DIRECTIONS, Direction, kept, other, value_of
 from rerankit.stages.pillar.relations import Relations
 from rerankit.stages.pillar.representation import PillarSpace
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 P = TypeVar("P", bound="Pillar")
 
 
-class Pillar(Stage):
+class Pillar(RelationsBankStage):
     """Reason over a query's neighbourhood: nodes described by pillars, attention steered by shared neighbours.
 
     The query and its first candidates are re-described by their similarities to the query's nearest items of both
@@ -86,7 +86,7 @@ class Pillar(Stage):
         self.device = device
         self.precision = checks.choice("precision", precision, ("bf16", "float32", "fp16"))
         self.compile = checks.boolean("compile", compile)
-        self.bank = _checked_bank(bank)
+        self.bank = check_relations_bank(bank)
         self.both = checks.boolean("both", both)
         for one in DIRECTIONS:
             checks.integer("candidates", value_of(self.candidates, one, "candidates"), least=1)
@@ -101,33 +101,13 @@ class Pillar(Stage):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        others = () if isinstance(self.bank, Bank) else ("query_scores",)
-        return (*others, "gallery_scores", "weights")
-
-    @property
-    def transductive(self) -> bool:
-        return not isinstance(self.bank, Bank)
-
-    def is_transductive(self, problem: Problem) -> bool:
-        return self._bank_for(problem) is None
+        return (*super().needs, "weights")
 
     def unmet(self, problem: Problem) -> list[str]:
         faults = super().unmet(problem)
-        bank = self._bank_for(problem)
-        if bank is not None:  # a bank in the problem stands in for the other queries
-            faults = [line for line in faults if " needs query_scores: " not in line]
-        if bank is not None and (bank.to_gallery is None or bank.to_queries is None):
-            faults.append(
-                f"stage '{self.name}' needs both relations of its bank: give Bank(to_gallery=…, to_queries=…)"
-            )
         if self.fitted and self.direction not in self.directions:
             faults.append(f"stage '{self.name}' was fitted for {self.directions[0]} alone, not for {self.direction}")
         return faults
-
-    def _bank_for(self, problem: Problem) -> Bank | None:
-        if isinstance(self.bank, str):
-            return None
-        return problem.query_bank if self.bank is None else self.bank
 
     # -- re-ranking --------------------------------------------------------------------------------------
 
@@ -149,7 +129,7 @@ class Pillar(Stage):
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         """The reasoner's cosines (queries, K)."""
-        relations = Relations.of(problem, self._bank_for(problem))
+        relations = Relations.of(problem, self.bank_for(problem))
         space = PillarSpace.of(relations, self.pillars, self.neighbours, ranking.indices)
         return self._score(space, ranking)
 
@@ -159,7 +139,7 @@ class Pillar(Stage):
         A direction for which there is a bank looks at nothing of the other, and is re-ranked on its own.
         """
         other, turned = self.reversed(), problem.reversed()
-        if self._bank_for(problem) is not None or other._bank_for(turned) is not None:
+        if self.bank_for(problem) is not None or other.bank_for(turned) is not None:
             return rerank(problem, self, k), rerank(turned, other, k)
         there, back = PillarSpace.both(Relations.of(problem), self.pillars, self.neighbours)
         first, second = problem.ranking(k), turned.ranking(k)
@@ -290,9 +270,3 @@ class Pillar(Stage):
             raise InputError(f"the weights do not fit the sizes of {self!r}: {cause}") from cause
         network = pair.get_submodule(f"model_{self.direction}").to(pick(self.device)).eval()
         return torch.compile(network) if self.compile else network
-
-
-def _checked_bank(bank: Any) -> Any:
-    if bank is None or isinstance(bank, Bank) or (isinstance(bank, str) and bank == "queries"):
-        return bank
-    raise rule("bank", "must be None, 'queries' or a rerankit.Bank with both relations", type(bank).__name__)
