@@ -1,10 +1,11 @@
 """What each level and each round adds on made-up scenes, and what the cascade costs.
 
-    python benchmarks/hmrn_ablation.py [--data FOLDER] [--out docs/images] [--json FILE]
+    python benchmarks/hmrn_ablation.py [--seeds 3] [--data FOLDER] [--out docs/images] [--json FILE]
 
 Scenes in DrillDown's layout with planted structure (`rerankit.tasks.miniatures.drilldown`): figures on them
-show that training works and what the parts do, and nothing about real pictures. One network of each variant is trained
-through the shared loop; the levels are then switched on one after the other.
+show that training works and what the parts do, and nothing about real pictures. For each seed one network of each
+variant is trained through the shared loop; the levels are then switched on one after the other. Figures are means over
+the seeds; the interval of what a level adds resamples the test searches.
 """
 
 from __future__ import annotations
@@ -22,23 +23,28 @@ from rich.table import Table
 
 from rerankit import Relevance
 from rerankit.stages.hmrn.candidates import gallery_rankings
-from rerankit.stages.hmrn.cascade import CascadeCurve, cascade_curve
+from rerankit.stages.hmrn.cascade import cascade_curve
 from rerankit.stages.hmrn.fitting import Pairs
 from rerankit.stages.hmrn.stage import HmrnStage
+from rerankit.statistics.resampling import bootstrap
 from rerankit.tasks.miniatures.drilldown import write_drilldown
 from rerankit.tasks.visual_genome import VisualGenome, plot_rounds
 from rerankit.training import TrainingSettings
 
 SIZES: dict[str, Any] = {"dim": 32, "reasoning_dim": 32, "word_dim": 24, "region_slots": 10, "dropout": 0.1}
-TRAINING = TrainingSettings(
-    epochs=10, batch_size=64, learning_rate=3e-3, optimizer="adam", schedule="step", milestones=(7,), clip_norm=2.0
-)
+TRAINING: dict[str, Any] = {
+    "epochs": 10, "batch_size": 64, "learning_rate": 3e-3, "optimizer": "adam", "schedule": "step", "milestones": (7,),
+    "clip_norm": 2.0, "device": "cpu",
+}  # fmt: skip
 DEPTH = 100
+VARIANTS = ("I-T", "T-I")
+ENSEMBLE = "mean of both"
+LEVELS = ("local", "+ global", "+ reasoning")
 
 
-def first_places(joint: np.ndarray, relevance: Relevance) -> float:
-    """R@1 of a table of scores."""
-    return float(np.mean([item in relevance.of(row).items for row, item in enumerate(joint.argmax(axis=1))]))
+def hits(joint: np.ndarray) -> np.ndarray:
+    """Whether each search's first place is right, (searches,): the answer of search i is image i."""
+    return (joint.argmax(axis=1) == np.arange(len(joint))).astype(float)
 
 
 def levels(stage: HmrnStage, pairs: Pairs) -> dict[str, np.ndarray]:
@@ -52,73 +58,107 @@ def levels(stage: HmrnStage, pairs: Pairs) -> dict[str, np.ndarray]:
     }
 
 
-def ablation(
-    found: dict[str, np.ndarray], stage: HmrnStage, relevance: Relevance
-) -> tuple[dict[str, float], CascadeCurve]:
-    """R@1 with the levels switched on one after the other, and the curve of the cascade."""
-    local = stage.local_weight * found["local"]
-    cheap = local + stage.global_weight * found["overall"]
-    row = {
-        "local": first_places(local, relevance),
-        "+ global": first_places(cheap, relevance),
-        "+ reasoning": first_places(found["joint"], relevance),
-    }
-    return row, cascade_curve(cheap, found["joint"], relevance)
-
-
 def by_round(stage: HmrnStage, pairs: Pairs) -> dict[str, float]:
     """R@1 after every round with the cascade, all test images."""
     scorer = stage.scorer
     images, searches = scorer.images(pairs.regions), scorer.searches(pairs.queries)
     found = gallery_rankings(scorer, images, searches, list(range(1, 11)), depth=DEPTH, keep=1)
-    hits = [np.mean(ranking.indices[:, 0] == np.arange(len(ranking))) for ranking in found]
-    return {f"{VisualGenome.round_name(t)}/success@1": float(hit) for t, hit in enumerate(hits, start=1)}
+    right = [np.mean(ranking.indices[:, 0] == np.arange(len(ranking))) for ranking in found]
+    return {f"{VisualGenome.round_name(t)}/success@1": float(hit) for t, hit in enumerate(right, start=1)}
 
 
-def run(data: Path, out: Path | None, images: int) -> dict[str, Any]:
-    """Train both variants, print and draw."""
-    report: dict[str, Any] = {}
+class Findings:
+    """What the networks of all seeds do: right first places with each level, curves of the cascade, rounds."""
+
+    def __init__(self, relevance: Relevance) -> None:
+        self.relevance = relevance
+        self.hits: dict[str, list[list[np.ndarray]]] = {}
+        self.curves: dict[str, list[Any]] = {}
+        self.rounds: dict[str, list[dict[str, float]]] = {}
+
+    def add(self, name: str, stage: HmrnStage, found: dict[str, np.ndarray]) -> None:
+        """Take in the tables of one seed."""
+        local = stage.local_weight * found["local"]
+        cheap = local + stage.global_weight * found["overall"]
+        self.hits.setdefault(name, []).append([hits(table) for table in (local, cheap, found["joint"])])
+        self.curves.setdefault(name, []).append(cascade_curve(cheap, found["joint"], self.relevance))
+
+    def ablation(self, name: str) -> dict[str, Any]:
+        """R@1 with the levels switched on: mean over the seeds, each seed, and what a level adds with its interval."""
+        right = np.array(self.hits[name])  # (seeds, levels, searches)
+        means = right.mean(axis=0)
+        row: dict[str, Any] = {"seeds": right.mean(axis=2).tolist()}
+        for number, level in enumerate(LEVELS):
+            row[level] = float(means[number].mean())
+            if number:
+                added = means[number] - means[number - 1]
+                row[f"{level} adds"] = [float(added.mean()), *bootstrap(added)]
+        return row
+
+    def cascade(self, name: str) -> list[dict[str, float]]:
+        """The cascade's table, figures as means over the seeds; the limit is the highest of them."""
+        tables = [curve.rows() for curve in self.curves[name]]
+        rows = []
+        for same in zip(*tables, strict=True):
+            row = {key: float(np.mean([one[key] for one in same])) for key in same[0]}
+            row["loss at most"] = max(one["loss at most"] for one in same)
+            rows.append({**row, "depth": same[0]["depth"]})
+        return rows
+
+
+def run(data: Path, out: Path | None, images: int, seeds: int) -> dict[str, Any]:
+    """Train both variants with every seed, draw the first, gather the figures."""
     train, val = (VisualGenome(split, images=None).judged(data) for split in ("train", "val"))
-    problem, relevance = VisualGenome("test", images=None).judged(data)
+    problem, _ = VisualGenome("test", images=None).judged(data)
     problem = problem.subset(np.arange(images), np.arange(images))
     relevance = Relevance.from_lists([[row] for row in range(images)], gallery_size=images)
-    tables = {}
-    for variant in ("I-T", "T-I"):
-        started = time.monotonic()
-        stage = HmrnStage(variant, cascade=DEPTH, device="cpu", **SIZES)
-        stage.fit(*train, validation=val, settings=TRAINING)
-        seconds = time.monotonic() - started
-        pairs = Pairs(*stage.read(problem.features), relevance)
-        tables[variant] = levels(stage, pairs)
-        row, curve = ablation(tables[variant], stage, relevance)
-        report[variant] = {**row, "cascade": curve.rows(), "training seconds": seconds}
-        if out is not None:
-            curve.plot(out / f"hmrn-cascade-{variant}.png", f"Cascade, {variant}, {images:,} made-up images")
-        if variant == "T-I":
-            report["rounds"] = by_round(stage, pairs)
-    both = {name: (tables["I-T"][name] + tables["T-I"][name]) / 2 for name in tables["I-T"]}
-    row, curve = ablation(both, stage, relevance)
-    report["ensemble"] = {**row, "cascade": curve.rows()}
+    findings, report, seconds = Findings(relevance), {}, []
+    for seed in range(seeds):
+        tables = {}
+        for variant in VARIANTS:
+            started = time.monotonic()
+            stage = HmrnStage(variant, cascade=DEPTH, device="cpu", **SIZES)
+            stage.fit(*train, validation=val, settings=TrainingSettings(**TRAINING, seed=seed))
+            seconds.append(time.monotonic() - started)
+            pairs = Pairs(*stage.read(problem.features), relevance)
+            tables[variant] = levels(stage, pairs)
+            findings.add(variant, stage, tables[variant])
+            findings.rounds.setdefault(variant, []).append(by_round(stage, pairs))
+        both = {name: sum(tables[v][name] for v in VARIANTS) / 2 for name in tables[VARIANTS[0]]}
+        findings.add(ENSEMBLE, stage, both)
+    for name in (*VARIANTS, ENSEMBLE):
+        report[name] = {**findings.ablation(name), "cascade": findings.cascade(name)}
+    report["rounds"] = {
+        variant: {key: float(np.mean([one[key] for one in found])) for key in found[0]}
+        for variant, found in findings.rounds.items()
+    }
+    report["training seconds"] = seconds
     if out is not None:
+        for variant in VARIANTS:
+            title = f"Cascade, {variant}, {images:,} made-up images"
+            findings.curves[variant][0].plot(out / f"hmrn-cascade-{variant}.png", title, DEPTH)
         title = f"{images:,} made-up images, cascade of {DEPTH}"
-        plot_rounds({"T-I": report["rounds"]}, out / "hmrn-rounds.png", title=title)
+        plot_rounds(report["rounds"], out / "hmrn-rounds.png", title=title)
     return report
 
 
-def show(report: dict[str, Any], images: int) -> None:
-    """The ablation table, and the cascade at its depth."""
-    table = Table(
-        "variant", "local", "+ global", "+ reasoning", title=f"R@1 after ten rounds, {images:,} made-up images"
-    )
-    for variant in ("I-T", "T-I", "ensemble"):
-        table.add_row(variant, *(f"{report[variant][name]:.2%}" for name in ("local", "+ global", "+ reasoning")))
-    Console().print(table)
+def show(report: dict[str, Any], images: int, seeds: int) -> None:
+    """The ablation table, the cascade, the rounds."""
+    title = f"R@1 after ten rounds, {images:,} made-up images, mean of {seeds} seeds"
+    table = Table("variant", *LEVELS, "global adds (95 %)", "reasoning adds (95 %)", title=title)
+    for name in (*VARIANTS, ENSEMBLE):
+        row = report[name]
+        adds = ("{:+.1%} ({:+.1%} … {:+.1%})".format(*row[f"{level} adds"]) for level in LEVELS[1:])
+        table.add_row(name, *(f"{row[level]:.1%}" for level in LEVELS), *adds)
+    Console(width=120).print(table)
     table = Table("variant", "depth", "cost", "R@1", "loss", "loss at most (95 %)", title="cascade")
-    for variant in ("I-T", "T-I", "ensemble"):
-        for row in report[variant]["cascade"]:
-            table.add_row(variant, *(f"{value:.4g}" for value in row.values()))
+    for name in (*VARIANTS, ENSEMBLE):
+        for row in report[name]["cascade"]:
+            table.add_row(name, *(f"{value:.4g}" for value in row.values()))
     Console().print(table)
-    Console().print("R@1 by round, T-I:", " ".join(f"{value:.1%}" for value in report["rounds"].values()))
+    for variant, found in report["rounds"].items():
+        Console().print(f"R@1 by round, {variant}:", " ".join(f"{value:.1%}" for value in found.values()))
+    Console().print("seconds a training:", " ".join(f"{value:.0f}" for value in report["training seconds"]))
 
 
 def main() -> None:
@@ -127,14 +167,15 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--images", type=int, default=2100)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as spare:
         data = given.data or Path(spare)
         if not (data / "caches").is_dir():
             write_drilldown(data, train=1500, val=200, test=given.images)
-        report = run(data, given.out, given.images)
-    show(report, given.images)
+        report = run(data, given.out, given.images, given.seeds)
+    show(report, given.images, given.seeds)
     if given.json:
         given.json.write_text(json.dumps(report, indent=2) + "\n")
 

@@ -49,6 +49,27 @@ def test_a_memory_map_stays_one(tmp_path: Path) -> None:
     assert some.block(slice(0, 1))[0].shape == (1, 3, 2)
 
 
+def mapped_pages() -> int:
+    """Bytes of files in memory, by the system's account; 0 where it gives none."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("RssFile"))
+
+
+def test_reading_a_memory_map_gives_its_pages_back_and_keeps_what_was_changed(tmp_path: Path) -> None:
+    np.save(tmp_path / "regions.npy", np.ones((300, 8, 512), np.float32))
+    before = mapped_pages()
+    regions = Regions(np.load(tmp_path / "regions.npy", mmap_mode="r")[1:])
+    for start in range(0, 299, 10):
+        assert (regions.block(slice(start, start + 10))[0] == 1).all()
+    assert mapped_pages() - before < 1e6  # of the 4.9 MB that were read
+    private = np.load(tmp_path / "regions.npy", mmap_mode="c")
+    private[0] = 2
+    private.flags.writeable = False
+    for _ in range(2):
+        assert (Regions(private).block(slice(0, 1))[0] == 2).all()
+
+
 def test_padding_without_a_mask_is_refused() -> None:
     values = np.ones((3, 4, 2), np.float32)
     values[1, 2:] = 0

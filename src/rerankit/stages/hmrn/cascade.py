@@ -68,8 +68,8 @@ class CascadeCurve:
             for depth in (*(d for d in depths if d < size), size)
         ]
 
-    def plot(self, path: str | os.PathLike[str], title: str = "Cascade") -> None:
-        """R@1 against the share of the reasoning cost, as a picture."""
+    def plot(self, path: str | os.PathLike[str], title: str = "Cascade", depth: int | None = None) -> None:
+        """R@1 against the share of the reasoning cost, as a picture; with a mark at `depth`."""
         extras.require("matplotlib", extra="report", purpose="the cascade plot")
         from matplotlib.figure import Figure
 
@@ -78,7 +78,11 @@ class CascadeCurve:
         cost = np.arange(1, len(self.hits) + 1) / len(self.hits)
         axes.semilogx(100 * cost, 100 * self.hits, label="cascade")
         axes.axhline(100 * self.full, linestyle="--", color="grey", label="reasoning for all images")
+        if depth is not None and depth <= len(cost):
+            label = f"{depth} candidates"
+            axes.plot(100 * cost[depth - 1], 100 * self.hits[depth - 1], "o", color="C1", label=label)
         axes.set(xlabel="share of the reasoning cost, %", ylabel="R@1, %", title=title)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.legend()
         with atomic(path) as temporary:
             figure.savefig(temporary, dpi=120)

@@ -69,7 +69,8 @@ class Reasoning:
     def _plan(self, table: Tensor, rounds: list[int]) -> _Plan:
         count, slots = table.shape[1:]
         key = (count, slots, tuple(rounds))
-        size = count * (sum(rounds) + len(rounds)) * max(self.dim, self.width)
+        total = sum(rounds)
+        size = count * max((total + len(rounds)) * max(self.dim, self.width), 2 * total * slots)
         if not self._rooms or len(self._rooms[0]) < size or self._rooms[0].device != table.device:
             self._rooms, self._plans = [table.new_empty(size) for _ in range(2)], {}
         if key not in self._plans:
@@ -84,7 +85,8 @@ class Reasoning:
         Weights over the regions need not sum to 1: contexts are normalised anyway.
         """
         length = table.square().cumsum_(dim=0).sqrt_().add_(TINY).reciprocal_().mul_(self.temperature)
-        weight = length[plan.heard].mul_(table[plan.asked]).exp_()
+        weight = torch.index_select(length, 0, plan.heard, out=plan.weight)
+        weight.mul_(torch.index_select(table, 0, plan.asked, out=plan.table)).exp_()
         context = torch.bmm(weight.transpose(0, 1), regions, out=plan.context)
         torch.addcmul(queries.neg()[plan.asked], context, _inverse_length(context), out=context)
         context.mul_(context)
@@ -92,7 +94,7 @@ class Reasoning:
     def _nodes(self, plan: _Plan, images: Tensor, searches: Tensor) -> None:
         """Nodes of length 1 in their places, (rows, s), into `plan.nodes`."""
         torch.mm(plan.context.view(-1, self.dim), self.local[1], out=plan.local).add_(self.local[0])
-        gap = images - searches[plan.said][:, None]
+        gap = torch.sub(images, searches[plan.said][:, None], out=plan.gap)
         torch.mm(gap.mul_(gap).view(-1, self.dim), self.first[1], out=plan.first).add_(self.first[0])
         plan.spare.mul_(_inverse_length(plan.spare))
         torch.index_select(plan.spare, 0, plan.places, out=plan.nodes)
@@ -110,27 +112,32 @@ class Reasoning:
     def _last(self, plan: _Plan, step: _Step) -> Tensor:
         """The last step for node 0 only, and the score: (rounds, n)."""
         rounds = len(plan.graphs)
-        heads = torch.mm(plan.nodes[plan.heads], step.edges).add_(step.shift)
+        picked = torch.index_select(plan.nodes, 0, plan.heads, out=plan.picked)
+        heads = torch.mm(picked, step.edges, out=plan.final).add_(step.shift)
         for graph, question in zip(plan.graphs, heads.view(rounds, -1, 1, self.width), strict=True):
             edges = torch.bmm(graph, question.transpose(1, 2)).softmax(dim=1)
             torch.bmm(edges.transpose(1, 2), graph, out=question)
-        final = torch.mm(heads, step.move).sub_(step.floor).relu_()
+        final = torch.mm(heads, step.move, out=picked).sub_(step.floor).relu_()
         return torch.mm(final, self.score[1]).add_(self.score[0]).sigmoid_().view(rounds, -1)
 
 
 class _Plan:
     """Where everything lies for so many images after some rounds: views of two buffers, and the order of the rows.
 
-    The buffers take turns: contexts in the second, their nodes in the first, the nodes in their places in the second.
+    The buffers take turns: weights in the first, contexts and what the first nodes are made of in the second, all nodes
+    in the first, the nodes in their places in the second, the last step in the first.
     """
 
     def __init__(self, count: int, slots: int, rounds: list[int], sizes: tuple[int, int], rooms: list[Tensor]) -> None:
         dim, width = sizes
         total, device = sum(rounds), rooms[0].device
         rows = count * (total + len(rounds))
+        self.weight, self.table = rooms[0][: 2 * total * count * slots].view(2, total, count, slots)
         self.context = rooms[1][: count * total * dim].view(count, total, dim)
+        self.gap = rooms[1][count * total * dim : rows * dim].view(len(rounds), count, dim)
         self.spare, self.nodes = (room[: rows * width].view(rows, width) for room in rooms)
         self.local, self.first = self.spare[: count * total], self.spare[count * total :]
+        self.picked, self.final = self.spare[: 2 * count * len(rounds)].view(2, -1, width)
         self.asked = torch.tensor([query for t in rounds for query in range(t)], device=device)
         self.heard = torch.tensor([t - 1 for t in rounds for _ in range(t)], device=device)
         self.said = torch.tensor([t - 1 for t in rounds], device=device)

@@ -7,6 +7,7 @@ arrays of a problem. Regions stay where they are (a memory map is read block by 
 from __future__ import annotations
 
 import copy
+import mmap
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -67,6 +68,7 @@ class Regions:
     def block(self, rows: slice) -> tuple[FloatArray, IntArray]:
         """Some images' vectors in float32, checked, and their counts."""
         values = np.asarray(self.values[self.rows[rows]], dtype=np.float32)
+        _leave_on_disk(self.values)
         counts = np.full(len(values), self.shape[1]) if self.counts is None else self.counts[rows]
         check_finite(values.reshape(len(values), -1), "regions", rows.start or 0)
         if self.counts is None:
@@ -220,6 +222,18 @@ def _spoken(search: Any, row: int, vocabulary: Words, empty: str) -> list[str]:
     if not kept:
         raise InputError(f"'queries': nothing is left of search {row}: all its descriptions are empty or unknown")
     return kept
+
+
+def _leave_on_disk(array: AnyArray) -> None:
+    """Hand the pages of a read-only memory map back once they are copied; they would count as memory of the process."""
+    owner: Any = array
+    while isinstance(owner, np.ndarray) and not isinstance(owner, np.memmap):
+        owner = owner.base
+    if getattr(owner, "mode", "") == "r" and hasattr(mmap, "MADV_DONTNEED"):
+        while isinstance(owner, np.ndarray):
+            owner = owner.base
+        if isinstance(owner, mmap.mmap):
+            owner.madvise(mmap.MADV_DONTNEED)
 
 
 def _stacked(values: Sequence[Any]) -> tuple[AnyArray, IntArray | None]:
