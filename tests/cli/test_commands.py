@@ -263,7 +263,7 @@ def test_a_query_without_items_needs_a_format_that_can_say_so(tmp_path: Path) ->
     rerankit.write(tmp_path / "problem.npz", lists)
     refused = run("rerank", tmp_path / "problem.npz", "-s", "mutual-rank", "-o", tmp_path / "run.run")
     assert refused.exit_code == 2
-    assert "cannot hold queries without items (got 1, such as ['b']): write .json" in refused.stderr
+    assert "cannot hold queries without items (got 1 without, such as ['b']): write .json" in refused.stderr
     assert run("rerank", tmp_path / "problem.npz", "-s", "mutual-rank", "-o", tmp_path / "run.json").exit_code == 0
     assert rerankit.read(tmp_path / "run.json").to_dict()["b"] == {}
 
