@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -28,9 +30,11 @@ class CrossEncoder(Stage):
 
     `model` is a folder, a name on the hub, or a loaded model: a sentence-transformers CrossEncoder, or a
     transformers `BlipForImageTextRetrieval` (its matching head; `processor` then names its tokenizer). The
-    problem's features `query` and `candidate` name what is read of each: texts, or picture paths and PIL
-    pictures. Pairs go through the model sorted by length, `batch_size` at a time; `cache_size` scores of
-    pairs are kept, so that a second run asks only for new pairs.
+    problem's features `query` and `candidate` name what is read of each: texts, or pictures (PIL, arrays,
+    paths; in a feature whose name ends in "images" a string is a path too). Pairs go through the model sorted
+    by length, `batch_size` at a time; `cache_size` scores of pairs are kept, so that a second run asks only
+    for new pairs. `on_error` "skip" leaves a query or candidate that cannot be read where it was and lists it
+    in the ranking's notes under "cross-encoder".
 
     >>> CrossEncoder("cross-encoder/ms-marco-MiniLM-L6-v2", batch_size=64)
     stage('cross-encoder', model='cross-encoder/ms-marco-MiniLM-L6-v2', batch_size=64)
@@ -54,6 +58,7 @@ class CrossEncoder(Stage):
         precision: str = "float32",
         device: str = "auto",
         cache_size: int = 1_000_000,
+        on_error: str = "raise",
     ) -> None:
         if isinstance(model, (int, float, bool)) or model is None:
             raise rule("model", "must be a folder, a name on the hub, or a loaded model", model)
@@ -64,6 +69,7 @@ class CrossEncoder(Stage):
         self.precision = checks.choice("precision", precision, PRECISIONS)
         self.device = device
         self.cache_size = checks.integer("cache_size", cache_size, least=0)
+        self.on_error = checks.choice("on_error", on_error, ("raise", "skip"))
         self._pairs: PairModel | None = None
         self._kept: OrderedDict[tuple[str, str], float] = OrderedDict()
 
@@ -72,20 +78,37 @@ class CrossEncoder(Stage):
         return (f"query_features:{self.query}", f"gallery_features:{self.candidate}")
 
     def rescore(self, problem: Problem, ranking: Ranking) -> AnyArray:
-        queries, candidates = problem.features[self.query], problem.features[self.candidate]
+        scores, _ = self._read_and_score(problem, ranking, skip=False)
+        return np.where(ranking.mask, scores, -np.inf)
+
+    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+        if self.on_error == "raise":
+            return super().rerank(problem, ranking)
+        from rerankit.stages.triplet.stage import promote
+
+        scores, skipped = self._read_and_score(problem, ranking, skip=True)
+        return promote(ranking, scores).with_notes(**{self.name: skipped})
+
+    def _read_and_score(
+        self, problem: Problem, ranking: Ranking, *, skip: bool
+    ) -> tuple[FloatArray, dict[str, dict[int, str]]]:
+        """Scores (queries, K), NaN where there is none, and why rows and columns were skipped."""
+        queries, candidates = (_items(problem, name) for name in (self.query, self.candidate))
         rows, places = np.nonzero(ranking.mask)
         columns = ranking.indices[rows, places]
-        left = {row: _key(queries[row], "query", row) for row in np.unique(rows).tolist()}
-        right = {column: _key(candidates[column], "candidate", column) for column in np.unique(columns).tolist()}
+        left, lost = _keys(queries, np.unique(rows), "query", skip)
+        right, gone = _keys(candidates, np.unique(columns), "candidate", skip)
+        kept = ~(np.isin(rows, list(lost)) | np.isin(columns, list(gone)))
+        rows, places, columns = rows[kept], places[kept], columns[kept]
         keys = [(left[row], right[column]) for row, column in zip(rows.tolist(), columns.tolist(), strict=True)]
         new = [place for place, key in enumerate(keys) if key not in self._kept]
         fresh = self._score([(queries[rows[n]], candidates[columns[n]]) for n in new], [keys[n] for n in new])
         found = np.array([self._kept.get(key, np.nan) for key in keys], np.float32)
         found[new] = fresh
         self._forget()
-        scores = np.full(ranking.shape, -np.inf, np.float32)
+        scores = np.full(ranking.shape, np.nan, np.float32)
         scores[rows, places] = found
-        return scores
+        return scores, {"skipped_queries": lost, "skipped_candidates": gone}
 
     def _score(self, pairs: list[tuple[Any, Any]], keys: list[tuple[str, str]]) -> FloatArray:
         """Scores of pairs, longest texts first, so that a batch holds pairs of about one length."""
@@ -123,18 +146,37 @@ def _length(item: Any) -> int:
     return len(item) if isinstance(item, str) else 0
 
 
+def _items(problem: Problem, name: str) -> Sequence[Any]:
+    """What is read of each query or candidate; strings are paths where the name says that these are pictures."""
+    values: Sequence[Any] = problem.features[name]
+    if not name.endswith("images"):
+        return values
+    return [Path(value) if isinstance(value, str) else value for value in values]
+
+
+def _keys(items: Sequence[Any], rows: IntArray, side: str, skip: bool) -> tuple[dict[int, str], dict[int, str]]:
+    """What each of these items is, and why others cannot be read; without `skip` the first of those is an error."""
+    known: dict[int, str] = {}
+    lost: dict[int, str] = {}
+    for row in rows.tolist():
+        try:
+            known[row] = _key(items[row], side, row)
+        except InputError as error:
+            if not skip:
+                raise
+            lost[row] = str(error)
+    return known, lost
+
+
 def _key(item: Any, side: str, row: int) -> str:
-    """What an item is: a text itself, a path with its time and size, or a hash of the pixels."""
+    """What an item is: a text itself, or a hash of a picture's pixels, which are read for that."""
     if isinstance(item, str):
         if not item.strip():
             raise InputError(f"the text of {side} {row} is empty")
         return item
-    if isinstance(item, os.PathLike):
-        try:
-            stat = os.stat(item)
-        except OSError as cause:
-            raise InputError(f"{side} {row}: image file '{os.fspath(item)}' cannot be read: {cause}") from cause
-        return f"{os.fspath(item)}|{stat.st_mtime_ns}|{stat.st_size}"
-    if hasattr(item, "tobytes"):
-        return hashlib.sha256(item.tobytes()).hexdigest()
-    raise rule(f"{side} {row}", "must be a text, a picture's path or a picture", type(item).__name__)
+    if not isinstance(item, os.PathLike) and not hasattr(item, "tobytes"):
+        raise rule(f"{side} {row}", "must be a text, a picture's path or a picture", type(item).__name__)
+    from rerankit.stages.triplet.images import open_image
+
+    picture = open_image(item, f"{side} {row}")
+    return hashlib.sha256(f"{picture.size}".encode() + picture.tobytes()).hexdigest()

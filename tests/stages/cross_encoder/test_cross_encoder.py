@@ -138,6 +138,26 @@ def test_blip_matching_agrees_with_transformers_own_forward(blip, tokenizer, pic
     np.testing.assert_allclose(other.rerank(turned, turned.ranking()).to_dense().T, both, atol=1e-5)
 
 
+def test_pictures_that_cannot_be_read(blip, tokenizer, pictured, tmp_path):
+    paths = [str(tmp_path / f"{item}.png") for item in range(4)]
+    for path, picture in zip(paths, pictured.features["pictures"], strict=True):
+        picture.save(path)
+    problem = pictured.with_features(candidate_images=Feature(paths, "gallery"))
+    stage = CrossEncoder(blip, processor=tokenizer, candidate="candidate_images", device="cpu")
+    whole = CrossEncoder(blip, processor=tokenizer, candidate="pictures", device="cpu")
+    assert stage.rerank(problem, problem.ranking()) == whole.rerank(problem, problem.ranking())
+    (tmp_path / "2.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"candidate 2: image file '.*2\.png' cannot be read"):
+        stage.rerank(problem, problem.ranking())
+    out = stage.clone(on_error="skip").rerank(problem, problem.ranking())
+    assert list(out.notes["cross-encoder"]["skipped_candidates"]) == [2]
+    assert out.indices[:, -1].tolist() == [2, 2, 2]
+    blank = problem.with_features(text=Feature(["red", " ", "cat"], "query"))
+    out = stage.clone(on_error="skip").rerank(blank, problem.ranking())
+    assert out.notes["cross-encoder"]["skipped_queries"] == {1: "the text of query 1 is empty"}
+    assert out.indices[1].tolist() == problem.ranking().indices[1].tolist()
+
+
 def test_half_precision_is_near(blip, tokenizer, pictured):
     kept = {"processor": tokenizer, "candidate": "pictures", "device": "cpu"}
     exact = CrossEncoder(blip, **kept).rerank(pictured, pictured.ranking()).to_dense()
