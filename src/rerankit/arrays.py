@@ -188,3 +188,15 @@ def frozen(array: AnyArray) -> AnyArray:
     view: AnyArray = array.view()
     view.setflags(write=False)
     return view
+
+
+def leave_on_disk(array: AnyArray) -> None:
+    """Hand the pages of a read-only memory map back once they are copied; they would count as memory of the process."""
+    owner: Any = array
+    while isinstance(owner, np.ndarray) and not isinstance(owner, np.memmap):
+        owner = owner.base
+    if getattr(owner, "mode", "") == "r" and hasattr(mmap, "MADV_DONTNEED"):
+        while isinstance(owner, np.ndarray):
+            owner = owner.base
+        if isinstance(owner, mmap.mmap):
+            owner.madvise(mmap.MADV_DONTNEED)

@@ -114,6 +114,8 @@ def test_empty_and_unknown_descriptions_are_refused_or_left_out() -> None:
         Descriptions.from_texts([["zebra", ""]], WORDS, empty="skip")
     with pytest.raises(InputError, match="search 0 has none"):
         Descriptions.from_texts([[]], WORDS)
+    with pytest.raises(InputError, match=r"'queries' must have texts as descriptions \(got NoneType in search 1\)"):
+        Descriptions.from_texts([["a dog"], ["red", None]], WORDS)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +125,8 @@ def test_empty_and_unknown_descriptions_are_refused_or_left_out() -> None:
         (np.ones((2, 4)), {}, "shape"),
         (np.full((1, 1, 2), np.inf), {}, "finite"),
         (np.full((1, 1, 2), -1), {}, "at least 0"),
-        (np.zeros((1, 2, 2), int), {}, r"1…2 \(got 0"),
+        (np.zeros((1, 2, 2), int), {}, "search 0 has none"),
+        (np.zeros((1, 2, 2)), {"counts": [0]}, r"1…2 \(got 0"),
         (np.ones((1, 2, 2), int), {"lengths": [[3, 1]]}, "at most 2"),
         (np.array([[["a"]]]), {}, "vectors or token ids"),
     ],
@@ -146,6 +149,7 @@ def test_texts_as_files_hold_them() -> None:
         ["a dog\tred", "a ball"],
         np.array(["a dog\tred", "a ball"]),
         np.array([["a dog", "red"], ["a ball", ""]]),
+        np.array([["a dog", "red"], ["a ball"]], dtype=object),
     ):
         found = as_descriptions(given, WORDS)
         np.testing.assert_array_equal(found.values, wanted.values)

@@ -7,13 +7,12 @@ arrays of a problem. Regions stay where they are (a memory map is read block by 
 from __future__ import annotations
 
 import copy
-import mmap
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
-from rerankit.arrays import AnyArray, FloatArray, IntArray, check_finite, to_numpy
+from rerankit.arrays import AnyArray, FloatArray, IntArray, check_finite, leave_on_disk, to_numpy
 from rerankit.errors import InputError, rule
 from rerankit.stages.hmrn.tokens import pad
 
@@ -68,7 +67,7 @@ class Regions:
     def block(self, rows: slice) -> tuple[FloatArray, IntArray]:
         """Some images' vectors in float32, checked, and their counts."""
         values = np.asarray(self.values[self.rows[rows]], dtype=np.float32)
-        _leave_on_disk(self.values)
+        leave_on_disk(self.values)
         counts = np.full(len(values), self.shape[1]) if self.counts is None else self.counts[rows]
         check_finite(values.reshape(len(values), -1), "regions", rows.start or 0)
         if self.counts is None:
@@ -117,6 +116,8 @@ class Descriptions:
         if array.dtype.kind != "f":
             self.lengths = _lengths(array, mask if lengths is None else lengths)
             mask = self.lengths > 0 if counts is None else None
+            if mask is not None and not mask.any(axis=1).all():
+                raise _silent(int(np.flatnonzero(~mask.any(axis=1))[0]))
         else:
             check_finite(array.reshape(len(array), -1), "queries")
         self.counts: IntArray | None = _counts(mask, counts, array.shape[:2], "queries")
@@ -183,7 +184,10 @@ def as_descriptions(
     if texts is None:
         return Descriptions(value, counts=counts, lengths=lengths)
     if vocabulary is None:
-        raise InputError("'queries' holds texts, and there is no vocabulary for them: fit the stage, or give token ids")
+        raise InputError(
+            "'queries' holds texts, and there is no vocabulary for them: fit the stage, import it with its vocabulary, "
+            "or give token ids"
+        )
     return Descriptions.from_texts(texts, vocabulary, empty=empty)
 
 
@@ -194,6 +198,8 @@ def text_lists(value: Any) -> list[list[str]] | None:
 
 
 def _texts(value: Any) -> list[Any] | None:
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        value = value.tolist()
     if isinstance(value, np.ndarray):
         if value.dtype.kind != "U":
             return None
@@ -209,7 +215,10 @@ def _spoken(search: Any, row: int, vocabulary: Words, empty: str) -> list[str]:
     """The descriptions of one search that say something."""
     given = list(search)
     if not given:
-        raise InputError(f"'queries' must have at least one description each (search {row} has none)")
+        raise _silent(row)
+    other = [type(text).__name__ for text in given if not isinstance(text, str)]
+    if other:
+        raise rule("queries", "must have texts as descriptions", f"{other[0]} in search {row}")
     nothing = [number for number, text in enumerate(given) if vocabulary.says_nothing(text)]
     if nothing and empty == "refuse":
         text = given[nothing[0]]
@@ -224,16 +233,8 @@ def _spoken(search: Any, row: int, vocabulary: Words, empty: str) -> list[str]:
     return kept
 
 
-def _leave_on_disk(array: AnyArray) -> None:
-    """Hand the pages of a read-only memory map back once they are copied; they would count as memory of the process."""
-    owner: Any = array
-    while isinstance(owner, np.ndarray) and not isinstance(owner, np.memmap):
-        owner = owner.base
-    if getattr(owner, "mode", "") == "r" and hasattr(mmap, "MADV_DONTNEED"):
-        while isinstance(owner, np.ndarray):
-            owner = owner.base
-        if isinstance(owner, mmap.mmap):
-            owner.madvise(mmap.MADV_DONTNEED)
+def _silent(row: int) -> InputError:
+    return InputError(f"'queries' must have at least one description each (search {row} has none)")
 
 
 def _stacked(values: Sequence[Any]) -> tuple[AnyArray, IntArray | None]:
