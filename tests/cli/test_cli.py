@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import warnings
 
 import pytest
 import typer
@@ -33,6 +34,16 @@ def test_every_command_takes_plugin_and_debug() -> None:
         shown = RUNNER.invoke(build(), [str(found.name), "--help"])
         assert "--plugin" in shown.output, found.name
         assert "--debug" in shown.output, found.name
+
+
+def test_a_warning_for_people_is_one_line() -> None:
+    def show() -> None:
+        for kind in (UserWarning, DeprecationWarning):
+            typer.echo(warnings.formatwarning("two\nlines", kind, "file.py", 3), nl=False)
+
+    told = RUNNER.invoke(single(show), []).output
+    assert told.startswith("warning: two lines\nfile.py:3: DeprecationWarning: two")
+    assert warnings.formatwarning("x", UserWarning, "file.py", 3).startswith("file.py:3")
 
 
 def test_version() -> None:

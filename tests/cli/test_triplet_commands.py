@@ -88,3 +88,29 @@ def test_score_needs_one_source_and_a_pattern_that_fits(cirr: Path, tmp_path: Pa
     both = CliRunner().invoke(build(), ["score", "triplet", str(tmp_path), "-o", str(tmp_path / "out")])
     assert both.exit_code == 2
     assert "either --problem FILE or --data FOLDER" in both.output
+
+
+def test_a_problem_without_texts_is_refused_and_long_texts_are_told(cirr: Path, tmp_path: Path) -> None:
+    run(
+        "fit",
+        "triplet",
+        "--task",
+        "cirr",
+        "--train",
+        cirr,
+        "-o",
+        tmp_path / "fitted",
+        *settings(str(cirr / "img_raw/{path}")),
+    )
+    tokens = {"reference_tokens": np.ones((2, 5, 16), np.float16), "candidate_tokens": np.ones((3, 5, 16), np.float16)}
+    sides = {"reference_tokens": "query", "candidate_tokens": "gallery", "text": "query"}
+    for texts in (None, ["make it red", "make it red " * 20]):
+        values = tokens if texts is None else {**tokens, "text": texts}
+        features = {name: rerankit.Feature(value, sides[name]) for name, value in values.items()}
+        rerankit.write(tmp_path / f"{texts is None}", rerankit.Problem(np.ones((2, 3)), features=features))
+    score = ["score", "triplet", str(tmp_path / "fitted"), "-o", str(tmp_path / "out"), "--problem"]
+    refused = CliRunner().invoke(build(), [*score, str(tmp_path / "True")])
+    assert refused.exit_code == 2
+    assert "stage 'triplet' needs query_features:text|text_ids" in refused.output
+    with pytest.warns(UserWarning, match="1 of 2 texts have more than 24 tokens"):
+        assert CliRunner().invoke(build(), [*score, str(tmp_path / "False")]).exit_code == 0

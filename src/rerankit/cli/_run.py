@@ -7,7 +7,9 @@ import os
 import sys
 import traceback
 import typing
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
@@ -45,7 +47,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     def run(*args: Any, plugin: list[Path] | None = None, debug: bool = False, **kwargs: Any) -> None:
         try:
             _load_plugins(plugin or [])
-            with bars():
+            with _plain_warnings(), bars():
                 function(*args, **kwargs)
         except (typer.Exit, typer.Abort):
             raise
@@ -68,6 +70,23 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     run.__signature__ = whole  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in whole.parameters.values()}
     return run
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """What concerns the user in one line; warnings for developers keep their place in the source."""
+    usual = warnings.formatwarning
+
+    def plain(message: Any, category: type[Warning], *where: Any, **more: Any) -> str:
+        if category is not UserWarning:
+            return usual(message, category, *where, **more)
+        return f"warning: {' '.join(str(message).splitlines())}\n"
+
+    warnings.formatwarning = plain
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual
 
 
 def _explain(error: Exception) -> int:

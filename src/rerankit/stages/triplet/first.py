@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rerankit.errors import rule
+from rerankit.errors import UnmetNeedError, rule
 from rerankit.files import atomic
 from rerankit.problem import Feature, Problem
 from rerankit.scores import blocks
@@ -43,6 +43,8 @@ def first_stage(stage: Triplet, features: Mapping[str, Any], **rest: Any) -> Pro
     asked, offered = (np.zeros((sizes[side], 1), np.float32) for side in ("query", "gallery"))
     blank = Problem.from_embeddings(asked, offered, metric="dot", features=sided, **rest)
     blank = completed(blank, stage.reading())
+    if faults := stage.unmet(blank):
+        raise UnmetNeedError("\n".join(faults))
     bundle = stage.bundle.to(pick(stage.device))
     queries, gallery = vectors(blank, bundle, stage.reading())
     return Problem.from_embeddings(queries, gallery, metric="dot", features=_sided_again(blank), **rest)
