@@ -6,7 +6,8 @@ Captions of COCO (coco_captions): one caption stands for the picture, four other
 chosen on a development problem as large as the test: 1,500 items drawn from train and val; the bank and the labels
 that learned fusion learns from are the other 2,000 items, so that no bank query has its answer in the gallery under
 test. The chosen parameters are written to a file; then the test split is measured, with all 3,500 others as bank.
-Each line says whether a method looks at the other test queries. Intervals are 95 %, by paired bootstrap over queries.
+Each line says whether a method looks at the other test queries. Intervals are 95 %, by paired bootstrap over queries;
+texts of one image are drawn together.
 
 Beside it, at the parameters chosen there: the control (embeddings of an untrained network, on which nothing should
 gain) with its trained twin, and place recognition (sped), where ten backbones show who gains and who loses.
@@ -217,10 +218,13 @@ def transductive(contender: Contender, chosen: dict[str, Any], data: Data) -> bo
     return contender.make(DIRECTIONS[0], chosen).is_transductive(problem)
 
 
-def record(flag: str, found: list[Any], base: list[Any], values: dict[str, Any]) -> dict[str, Any]:
+def record(flag: str, found: list[Any], base: list[Any], values: dict[str, Any], data: Data) -> dict[str, Any]:
     """What is kept of one contender: percentages of both directions, and the interval of what R@1 gained."""
     sides = {
-        direction: {"figures": [round(100 * one[metric], 2) for metric in METRICS], "gain": interval(first, one)}
+        direction: {
+            "figures": [round(100 * one[metric], 2) for metric in METRICS],
+            "gain": interval(first, one, together(data, direction)),
+        }
         for direction, one, first in zip(DIRECTIONS, found, base, strict=True)
     }
     return {"looks at other test queries": flag, **sides, "parameters": values}
@@ -236,9 +240,14 @@ def line(title: str, kept: dict[str, Any]) -> str:
     return f"| {title} | {kept['looks at other test queries']} | {' | '.join(cells)} | {shown} |"
 
 
-def interval(base: Any, found: Any) -> str:
+def together(data: Data, direction: str) -> np.ndarray | None:
+    """Which queries depend on each other: texts of one image."""
+    return None if direction == DIRECTIONS[0] else data.test.image_of_text
+
+
+def interval(base: Any, found: Any, groups: np.ndarray | None) -> str:
     """The 95 % interval of what R@1 gained, in points."""
-    low, high, _ = paired_bootstrap(base.per_query["success@1"], found.per_query["success@1"])
+    low, high, _ = paired_bootstrap(base.per_query["success@1"], found.per_query["success@1"], groups=groups)
     return f"{100 * low:+.1f} … {100 * high:+.1f}"
 
 
@@ -271,14 +280,14 @@ def table(
     head = " | ".join(f"{direction} R@1 | R@5 | R@10 | gain in R@1" for direction in DIRECTIONS)
     kept = json.loads(file.read_text()) if file.is_file() else {}
     base = [measured(data, None, {}, direction) for direction in DIRECTIONS]
-    kept[BASE] = record("no", base, base, {})
+    kept[BASE] = record("no", base, base, {}, data)
     for contender in contenders:
         if contender.title in kept:
             continue
         values = parameters[contender.title]
         found = [measured(data, contender, values, direction) for direction in DIRECTIONS]
         flag = "yes" if transductive(contender, values, data) else "no"
-        kept[contender.title] = record(flag, found, base, values)
+        kept[contender.title] = record(flag, found, base, values, data)
         say(line(contender.title, kept[contender.title]))
         file.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
     order = [BASE, *(one.title for one in CONTENDERS if one.title in kept)]
@@ -305,7 +314,7 @@ def control(folder: Path, parameters: dict[str, Any], say: Callable[[str], None]
         for data, first in zip(sets, base, strict=True):
             for direction, before in zip(DIRECTIONS, first, strict=True):
                 found = measured(data, contender, parameters[contender.title], direction)
-                cells += [f"{100 * found['success@1']:.1f}", interval(before, found)]
+                cells += [f"{100 * found['success@1']:.1f}", interval(before, found, together(data, direction))]
         lines.append(f"| {contender.title} | {' | '.join(cells)} |")
         say(lines[-1])
     first = [f"{100 * one['success@1']:.1f} | " for both in base for one in both]

@@ -7,7 +7,8 @@
 FOLDER holds coco_captions/{train,val,test}.npz and coco_clip500/ (image, text, image_of_text; control_* from an
 untrained network). Texts are put into a random order, so that no tie is broken by the order of the files. Every
 figure is percent of queries with a relevant item among the first 1, 5, 10; three seeds. The ablation fits on one half
-of the training items and measures on the other. Intervals: paired bootstrap over queries of the seeds' mean.
+of the training items and measures on the other. Intervals: paired bootstrap over queries of the seeds' mean, texts of
+one image together.
 """
 
 from __future__ import annotations
@@ -120,14 +121,15 @@ def final(
         before, after = base(judged), over_seeds(runs[place])
         each = [means(run) for run in runs[place]]
         spread = {key: round(float(np.std([figures[key] for figures in each])), 2) for key in before}
-        gains = {key: interval(after[key], before[key]) for key in before}
+        owner = judged[1].reversed().indices  # texts of one image depend on each other
+        gains = {key: interval(after[key], before[key], owner if key[:3] == "t2i" else None) for key in before}
         results[place] = {"base": means(before), name: means(after), "over seeds ±": spread, "gain": gains}
         show(place, results[place])
     return results
 
 
-def interval(after: np.ndarray, before: np.ndarray) -> str:
-    low, high, _ = paired_bootstrap(before, after)
+def interval(after: np.ndarray, before: np.ndarray, groups: np.ndarray | None = None) -> str:
+    low, high, _ = paired_bootstrap(before, after, groups=groups)
     return f"{(after - before).mean():+.1f} [{low:+.1f}, {high:+.1f}]"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -44,13 +44,43 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     try:
         return (yield)
     except Exception as error:
-        cause: BaseException | None = error
-        while cause is not None:
-            name = (getattr(cause, "name", None) or "").partition(".")[0]
-            if isinstance(cause, ImportError) and name in OPTIONAL and find_spec(name) is None:
-                pytest.skip(f"{name} is not installed")
-            cause = cause.__cause__
+        _skip_absent(error)
         raise
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup() -> Generator[None, object, object]:
+    """The same for what a test is given."""
+    try:
+        return (yield)
+    except Exception as error:
+        _skip_absent(error)
+        raise
+
+
+class Module(pytest.Module):
+    """A file of tests; one that imports an optional package which is not installed is skipped and says so."""
+
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        try:
+            return super().collect()
+        except self.CollectError as error:
+            _skip_absent(error)
+            raise
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module:
+    return Module.from_parent(parent, path=module_path)
+
+
+def _skip_absent(error: BaseException) -> None:
+    """Skip when the error comes from an optional package that is not there."""
+    cause: BaseException | None = error
+    while cause is not None:
+        name = (getattr(cause, "name", None) or "").partition(".")[0]
+        if isinstance(cause, ImportError) and name in OPTIONAL and find_spec(name) is None:
+            pytest.skip(f"{name} is not installed", allow_module_level=True)
+        cause = cause.__cause__ or cause.__context__
 
 
 @pytest.fixture(scope="session")

@@ -100,9 +100,9 @@ def float32(array: AnyArray, argument: str) -> FloatArray:
 def check_finite(array: AnyArray, argument: str, rows: IntArray | int = 0) -> None:
     """Refuse NaN and infinities; `rows` is the number of the block's first row, or of each of them."""
     # One reduction decides the usual case: any NaN or infinity makes the sum not finite. A sum that
-    # overflows by itself only costs the slower count below.
+    # overflows by itself only costs the slower count below; in half precision it nearly always would.
     with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(array.sum(dtype=np.float64)):
+        if np.isfinite(np.add.reduce(array, axis=None, dtype=np.float32 if array.dtype == np.float16 else None)):
             return
     bad = ~np.isfinite(array)
     count = int(bad.sum())

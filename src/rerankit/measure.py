@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,21 +44,27 @@ def measure() -> Iterator[Cost]:
     True
     """
     cost = Cost()
-    torch = sys.modules.get("torch")  # only when the work uses it already: measuring must not import it
-    cuda = torch is not None and torch.cuda.is_available()
-    if torch is not None and cuda:
-        torch.cuda.synchronize()
-        torch.cuda.reset_peak_memory_stats()
-        gpu_before = torch.cuda.memory_allocated()
+    cuda, gpu_before = _cuda(), 0
+    if cuda is not None:
+        cuda.synchronize()
+        cuda.reset_peak_memory_stats()
+        gpu_before = cuda.memory_allocated()
     with _peak_memory(cost):
         start = time.perf_counter()
         try:
             yield cost
         finally:
-            if torch is not None and cuda:
-                torch.cuda.synchronize()
-                cost.gpu_peak_bytes = torch.cuda.max_memory_allocated() - gpu_before
+            cuda = _cuda()  # the work itself may have been the first to import torch
+            if cuda is not None:
+                cuda.synchronize()
+                cost.gpu_peak_bytes = cuda.max_memory_allocated() - gpu_before
             cost.seconds = time.perf_counter() - start
+
+
+def _cuda() -> Any:
+    """`torch.cuda` where torch is in use and has a device: measuring must not import it."""
+    torch = sys.modules.get("torch")
+    return torch.cuda if torch is not None and torch.cuda.is_available() else None
 
 
 @contextmanager
@@ -118,9 +125,9 @@ def machine() -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        found["gpu"] = torch.cuda.get_device_name()
+    cuda = _cuda()
+    if cuda is not None:
+        found["gpu"] = cuda.get_device_name()
     return found
 
 

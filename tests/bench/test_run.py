@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -327,3 +329,93 @@ def test_pipelines_are_told_apart_by_all_they_hold(tmp_path: Path) -> None:
     sums += [contender(stage("csls").top(k)).checksum for k in (3, 4)] + [contender(named).checksum]
     np.save(tmp_path / "bank.npy", arrays[1])
     assert len({*sums, contender(named).checksum}) == 6
+
+
+class Card:
+    """A stand-in for `torch.cuda` with one device."""
+
+    def __init__(self) -> None:
+        self.held, self.peak = 1_000_000, 9_000_000  # what was there before must not count
+
+    def is_available(self) -> bool:
+        return True
+
+    def synchronize(self) -> None:
+        pass
+
+    def reset_peak_memory_stats(self) -> None:
+        self.peak = self.held
+
+    def memory_allocated(self) -> int:
+        return self.held
+
+    def max_memory_allocated(self) -> int:
+        return self.peak
+
+    def get_device_name(self) -> str:
+        return "made-up card"
+
+    def use(self, amount: int) -> None:
+        self.peak = max(self.peak, self.held + amount)
+
+
+class OnTheCard(Stage):
+    """Holds memory of the device while it runs; `late` imports torch only then."""
+
+    name = "on-the-card"
+    card: Card
+    late = False
+
+    def rescore(self, problem, ranking):  # type: ignore[no-untyped-def]
+        if self.late:
+            sys.modules["torch"] = SimpleNamespace(cuda=self.card, Tensor=Card)  # type: ignore[assignment]
+            self.card.held, self.card.peak = 0, 0  # nothing is on a device before torch is there
+        self.card.use(5_000_000 if problem.shape[0] < problem.shape[1] else 2_000_000)
+        return ranking.scores
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_rows_hold_the_memory_of_the_device(
+    small: Benchmark, scores: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: bool
+) -> None:
+    monkeypatch.setattr(OnTheCard, "card", Card(), raising=False)
+    monkeypatch.setattr(OnTheCard, "late", late)
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=OnTheCard.card, Tensor=Card))
+    if late:
+        monkeypatch.delitem(sys.modules, "torch")
+    (result,) = bench(small, scores, OnTheCard(), k=5, out=tmp_path)
+    assert [part.stages[0].peak_gpu for part in result.parts] == [5_000_000, 2_000_000]
+    assert result.environment["device"] == result.environment["gpu"] == "made-up card"
+    assert rows([result])[-1]["GPU MB"] == 5
+    assert "GPU MB" in table([result])
+    (path,) = tmp_path.glob("*.json")
+    assert Result.read(path).parts[0].stages[0].peak_gpu == 5_000_000
+
+
+def test_columns_that_nothing_fills_are_not_shown(small: Benchmark, scores: np.ndarray) -> None:
+    without = {name: module for name, module in sys.modules.items() if name != "torch"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "modules", without)
+        results = bench(small, scores, Sided(), k=5)
+    assert "GPU MB" in rows(results)[0]
+    assert "GPU MB" not in table(results)
+    assert "flags" not in table(results)
+    with pytest.raises(InputError, match=r"'figures' must be figures of the task: .*rsum \(got nonsense\)"):
+        rows(results, ["nonsense"])
+
+
+def test_how_a_finished_run_was_tuned_is_added(small: Benchmark, scores: np.ndarray, tmp_path: Path) -> None:
+    bench(small, scores, Counting(), k=5, out=tmp_path)
+    (result,) = bench(small, scores, Counting(), k=5, out=tmp_path, tuning={"counting": {"chosen": {}}})
+    assert Counting.calls == 2
+    (path,) = tmp_path.glob("*.json")
+    assert Result.read(path).tuning == result.tuning == {"chosen": {}}
+
+
+def test_pipelines_of_one_name_are_told_by_their_parameters(small: Benchmark, scores: np.ndarray) -> None:
+    pipelines = [stage("csls"), stage("csls", k=3), Sided() >> stage("csls")]
+    results = [bench(small, scores, {"one": each}, k=5)[0] for each in pipelines]
+    systems = compare_results(results, samples=200)["image-to-text"].systems
+    assert systems[1:] == ("one: defaults", "one: k=3", "one: stage('sided'), stage('csls')")
+    again = compare_results([results[0], results[0]], samples=200)["image-to-text"].systems
+    assert again[1:] == ("one: defaults", f"one: defaults ({results[0].key[:8]})")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rerankit import Stage, stage
-from rerankit.bench import bench, tune
+from rerankit.bench import bench, contender, spaces, tune
 from rerankit.errors import InputError
 from rerankit.tasks import task
 
@@ -79,3 +79,40 @@ def test_what_cannot_be_tuned(splits) -> None:  # type: ignore[no-untyped-def]
         tune(Push(), {"amount": [1]}, validation, scores, trials=0)
     with pytest.raises(InputError, match="'figure' must be one of the task's figures"):
         tune(Push(), {"amount": [1]}, validation, scores, figure="map")
+
+
+def test_a_search_goes_on_where_it_was_interrupted(  # type: ignore[no-untyped-def]
+    splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (validation, scores), _ = splits
+    tried: list[float] = []
+    plain = Push.rescore
+
+    def counted(self, problem, ranking):  # type: ignore[no-untyped-def]
+        if self.amount == 2.0 and not tried.count(2.0):
+            tried.append(2.0)
+            raise KeyboardInterrupt
+        tried.append(self.amount)
+        return plain(self, problem, ranking)
+
+    monkeypatch.setattr(Push, "rescore", counted)
+    plan = {"validation": validation, "scores": scores, "k": 20, "out": tmp_path / "out"}
+    with pytest.raises(KeyboardInterrupt):
+        tune(Push(), {"amount": [0.0, 1.0, 2.0]}, **plan)
+    tuned = tune(Push(), {"amount": [0.0, 1.0, 2.0]}, **plan)
+    assert tried == [0.0, 0.0, 1.0, 1.0, 2.0, 2.0, 2.0]  # two parts each, and none a second time
+    assert tune(Push(), {"amount": [0.0, 1.0, 2.0]}, **plan).record == tuned.record
+    assert len(tried) == 7
+    (kept,) = (tmp_path / "out").iterdir()
+    kept.write_text("cut")
+    assert tune(Push(), {"amount": [0.0, 1.0, 2.0]}, **plan).record == tuned.record
+    assert len(tried) == 13
+
+
+def test_a_space_for_several_pipelines() -> None:
+    pipelines = [contender("csls"), contender("sinkhorn"), contender("mutual-rank")]
+    assert spaces(pipelines, {"csls.k": [1], "sinkhorn.beta": [2]}) == [{"csls.k": [1]}, {"sinkhorn.beta": [2]}, {}]
+    common = {"bank": [None], "0.bank": ["queries"]}
+    assert spaces(pipelines[:2], common) == [common, common]
+    with pytest.raises(InputError, match=r"must name stages of the pipelines: csls, sinkhorn \(got cls.k\)"):
+        spaces(pipelines[:2], {"cls.k": [1]})

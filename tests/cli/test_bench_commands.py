@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from rerankit import Problem, Relevance, write
 from rerankit.cli import build
+from rerankit.cli._output import show_figures
 from rerankit.tasks import task
 
 
@@ -63,10 +64,31 @@ def test_tune(data: Path) -> None:
     assert json.loads(path.read_text())["tuning"]["chosen"]["beta"] in (1, 10)
 
 
-def test_errors_are_one_line(data: Path) -> None:
+def test_one_space_for_several_pipelines(data: Path) -> None:
+    (data / "space.yaml").write_text("dual-softmax.beta: [1, 10]\ncsls.k: [1, 2]\n")
+    plan = ["bench", "flickr30k", "--data", data, "--set", "images=7", "--scores", data / "first.npy", "-k", "5"]
+    plan += ["--validation-data", data / "val", "--validation-set", "images=7", "--validation-set", "split=val"]
+    plan += ["--validation-scores", data / "val.npy", "--out", data / "tuned", "--tune", data / "space.yaml"]
+    done = run(*plan, "-p", "dual-softmax", "-p", "csls", "-p", "mutual-rank", "--tune-figure", "image-to-text/rsum")
+    assert done.exit_code == 0, done.output
+    assert "nothing to choose for mutual-rank" in done.stderr
+    found = {path.name.split("__")[2]: json.loads(path.read_text()) for path in (data / "tuned").glob("*.json")}
+    assert {name: each["tuning"] and each["tuning"]["figure"] for name, each in found.items()} == {
+        "dual-softmax": "image-to-text/rsum",
+        "csls": "image-to-text/rsum",
+        "mutual-rank": None,
+    }
+    assert "nothing.yaml: no such file" in run(*plan[:-1], data / "nothing.yaml", "-p", "csls").output
+
+
+def test_errors_are_one_line_with_the_list_below(data: Path) -> None:
     missing = run("bench", "coco-5k", "--data", data / "nothing", "--scores", "x.npy", "-p", "mutual-rank")
     assert missing.exit_code == 2
-    assert "dataset_coco.json" in missing.output
+    assert [line.split(":")[0].split()[-1] for line in missing.output.splitlines()[1:]] == [
+        "dataset_coco.json",
+        "coco_precomp/testall_caps.txt",
+        "coco_precomp/testall_ids.txt",
+    ]
     unknown = run("bench", "flickr", "--data", data, "--scores", "x.npy", "-p", "mutual-rank")
     assert "did you mean 'flickr30k'" in unknown.output
 
@@ -108,6 +130,30 @@ def test_tasks() -> None:
     assert "market1501" in shown.output
     files = json.loads(run("tasks", "cirr", "--json").output)
     assert files[0]["file"] == "captions/cap.rc2.val.json"
+
+
+def test_miniatures(tmp_path: Path) -> None:
+    made = run("tasks", "flickr30k", "--miniature", tmp_path / "small", "--json")
+    assert made.exit_code == 0, made.output
+    assert json.loads(made.stdout) == [{"matrix": "scores", "queries": 7, "gallery": 21}]
+    assert f"rerankit bench flickr30k --data {tmp_path / 'small'} --set images=7 --scores" in made.stderr
+    assert task("flickr30k", images=7).load(tmp_path / "small").matrices["scores"].shape == (7, 21)
+    assert "must be a new folder" in run("tasks", "flickr30k", "--miniature", tmp_path / "small").output
+    assert "needs a task's name" in run("tasks", "--miniature", tmp_path / "other").output
+    unknown = run("tasks", "flickr30k", "--set", "pictures=3").output
+    assert "unexpected keyword argument 'pictures' (its parameters: images" in unknown
+
+
+def test_tables_fit_the_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"system": "a", "metric": "map", "value": "1.00", "interval": "0.50 … 1.50", "": "+"}]
+    show_figures(rows)
+    assert capsys.readouterr().out.splitlines()[0] == "system  metric  value     interval"
+    monkeypatch.setattr("rerankit.cli._output._room", lambda: 30)
+    show_figures(rows)
+    lines = capsys.readouterr().out.splitlines()
+    heads = [line for line in lines if line.startswith("system")]
+    assert heads == ["system  metric  value", "system  metric     interval"]
+    assert max(map(len, lines)) <= 30
 
 
 def test_submission(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ import rerankit
 from rerankit.cli import build
 from rerankit.tasks import task
 
+pytest.importorskip("torch", reason="these commands train and score with torch")
+
 SMALL = {"dim": 8, "reasoning_dim": 8, "word_dim": 6, "region_slots": 10, "cascade": 4, "dropout": 0.1, "device": "cpu"}
 SETTINGS = [item for name, value in SMALL.items() for item in ("--set", f"{name}={value}")]
 TASK = ["--set", "images=null", "--set", "regions=10"]

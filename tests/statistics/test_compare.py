@@ -10,6 +10,7 @@ import pytest
 from rerankit import evaluate
 from rerankit.errors import InputError
 from rerankit.statistics import compare
+from rerankit.statistics.render import csv_of, escaped
 
 
 def systems(queries: int = 80, gallery: int = 20):
@@ -59,12 +60,18 @@ def test_renderings() -> None:
     markdown = table.render("markdown").splitlines()
     assert markdown[0].startswith("| system | metric | value |")
     assert markdown[1].startswith("| --- | --- | ---: |")
+    assert markdown[-2] == ""  # a line right below the rows would be one of them
     latex = table.render("latex")
     assert latex.startswith(r"\begin{tabular}{llrrrrrrr}")
     assert r"mean\_rank" in latex
     rows = list(csv.DictReader(io.StringIO(table.render("csv"))))
     assert len(rows) == 6
     assert float(rows[0]["value"]) == table.cell("base", "success@1").value
+    both = csv.DictReader(io.StringIO(csv_of({"a": table, "b": table})))
+    assert [row["part"] for row in both] == 6 * ["a"] + 6 * ["b"]
+    assert escaped("a_b\\c{d} 5 % ^~ −1 … <2") == (
+        r"a\_b\textbackslash{}c\{d\} 5 \% \textasciicircum{}\textasciitilde{} $-$1 \dots{} $<$2"
+    )
     assert rows[4]["p"] == ""
     with pytest.raises(InputError, match="'style' must be one of text, markdown, latex, csv"):
         table.render("html")

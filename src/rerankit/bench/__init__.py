@@ -2,10 +2,10 @@
 
 from rerankit.bench.compare import compare_results
 from rerankit.bench.inputs import Contender, ScoreSet, contender, score_set
-from rerankit.bench.report import rows, table
+from rerankit.bench.report import rows, table, text_rows
 from rerankit.bench.result import PartRow, Result, StageRow
 from rerankit.bench.run import bench
-from rerankit.bench.tune import Tuned, tune
+from rerankit.bench.tune import Tuned, spaces, tune
 
 __all__ = [
     "Contender",
@@ -19,6 +19,8 @@ __all__ = [
     "contender",
     "rows",
     "score_set",
+    "spaces",
     "table",
+    "text_rows",
     "tune",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -58,14 +59,23 @@ def _together(results: Sequence[Result], part: str) -> tuple[int, ...] | None:
 def _systems(results: Sequence[Result], part: str) -> dict[str, Evaluation]:
     several = len({result.scores["label"] for result in results}) > 1
     systems: dict[str, Evaluation] = {}
-    for result in results:
-        front = f"{result.scores['label']}: " if several else ""
+    fronts = [f"{result.scores['label']}: " if several else "" for result in results]
+    labels = [f"{front}{result.label}" for front, result in zip(fronts, results, strict=True)]
+    for front, label, result in zip(fronts, labels, results, strict=True):
         systems.setdefault(f"{front}{FIRST}", result.part(part).first)
-        label = f"{front}{result.label}"
+        if labels.count(label) > 1:
+            label = f"{label}: {_stages(result)}"
         if label in systems:
             label = f"{label} ({result.key[:8]})"
         systems[label] = result.part(part).last
     return systems
+
+
+def _stages(result: Result) -> str:
+    """What tells pipelines of one name apart: their parameters, or the stages when they are several."""
+    text = str(result.pipeline["text"]).removeprefix("Pipeline([").removesuffix("])")
+    single = re.fullmatch(r"stage\('[^']*'(?:, )?(.*)\)", text)
+    return (single[1] or "defaults") if single and "stage(" not in single[1] else text
 
 
 def _check_same_task(results: Sequence[Result]) -> None:

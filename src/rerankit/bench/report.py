@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rerankit.bench.result import Result
+from rerankit.errors import InputError
 from rerankit.statistics.render import latex, markdown, plain, scale
 
 
@@ -18,16 +19,22 @@ def rows(results: Sequence[Result], figures: Sequence[str] | None = None) -> lis
     for result in results:
         asked = list(figures or [result.summary["main"]])
         before = _figures(result.summary["first"], asked)
-        common = {"scores": result.scores["label"], "k": max((part.k for part in result.parts), default=0)}
+        front = {"scores": result.scores["label"]}
+        depth = {"k": max((part.k for part in result.parts), default=0)}
         ceiling = {f"ceiling {name}": value for name, value in _figures(result.summary["ceiling"], asked).items()}
-        made.append({**common, "pipeline": "first stage", **before, **ceiling, **_cost(result, None)})
+        made.append({**front, "pipeline": "first stage", **depth, **before, **ceiling, **_cost(result, None)})
         for at, summary in enumerate(result.summary["stages"]):
             name = result.label if len(result.summary["stages"]) == 1 else f"{result.label} [{at + 1}]"
-            made.append({**common, "pipeline": name, **_figures(summary, asked), **ceiling, **_cost(result, at)})
+            made.append(
+                {**front, "pipeline": name, **depth, **_figures(summary, asked), **ceiling, **_cost(result, at)}
+            )
     return list({tuple(row.items()): row for row in made}.values())
 
 
 def _figures(summary: dict[str, float], asked: Sequence[str]) -> dict[str, float]:
+    unknown = [name for name in asked if name not in summary]
+    if unknown:
+        raise InputError(f"'figures' must be figures of the task: {', '.join(summary)} (got {', '.join(unknown)})")
     return {name: scale(name)[0] * summary[name] for name in asked}
 
 
@@ -51,10 +58,15 @@ def _cost(result: Result, stage: int | None) -> dict[str, Any]:
 
 def table(results: Sequence[Result], figures: Sequence[str] | None = None, style: str = "text") -> str:
     """The rows as text, Markdown or LaTeX."""
-    found = rows(results, figures)
+    found = text_rows(results, figures)
     head = list(found[0]) if found else []
-    cells = [[_text(row[name]) for name in head] for row in found]
-    return {"text": plain, "markdown": markdown, "latex": latex}[style](head, cells)
+    return {"text": plain, "markdown": markdown, "latex": latex}[style](head, [list(row.values()) for row in found])
+
+
+def text_rows(results: Sequence[Result], figures: Sequence[str] | None = None) -> list[dict[str, str]]:
+    """The rows as texts; columns that are empty all the way, such as a GPU's memory without one, are left out."""
+    found = [{name: _text(value) for name, value in row.items()} for row in rows(results, figures)]
+    return [{name: row[name] for name in row if any(each[name] for each in found)} for row in found]
 
 
 def _text(value: Any) -> str:

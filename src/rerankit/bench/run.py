@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -100,10 +101,10 @@ def _run(
     pipeline = {"label": each.label, "text": repr(each.pipeline), "checksum": each.checksum}
     inputs = {"label": scores.label, "sha256": dict(scores.checksums)}
     settings = {"k": k, "seeds": [seed for one in each.pipeline if (seed := one.get_params().get("seed")) is not None]}
-    key = _key(task, inputs["sha256"], pipeline["checksum"], settings)
-    path = None if folder is None else folder / file_name(benchmark, scores, each, key)
+    key = run_key(task, inputs["sha256"], pipeline["checksum"], settings)
+    path = None if folder is None else folder / f"{run_name(benchmark, scores, each, key)}.json"
     if path is not None and path.is_file() and not again:
-        return Result.read(path)
+        return _known(path, tuning)
     for part in benchmark.parts[:1]:
         each.pipeline.check(benchmark.problem(part, scores.problems[part.matrix]))
     partial = None if path is None else path.with_name(f".{path.name}.partial")
@@ -123,6 +124,16 @@ def _run(
         figures = {name: result.summary[name] for name in ("first", "last")}
         benchmark.task.draw(figures, path.with_suffix(".png"))
         partial.unlink(missing_ok=True)
+    return result
+
+
+def _known(path: Path, tuning: Any) -> Result:
+    """The result of a finished run; how its parameters were chosen is added when that is known only now."""
+    result = Result.read(path)
+    if tuning is None or result.tuning == tuning:
+        return result
+    result = replace(result, tuning=tuning)
+    result.write(path)
     return result
 
 
@@ -225,14 +236,15 @@ def describe(benchmark: Benchmark) -> dict[str, Any]:
     return {**known, "params": params, "sha256": benchmark.checksum}
 
 
-def _key(*parts: Any) -> str:
+def run_key(*parts: Any) -> str:
+    """SHA-256 of everything that decides an outcome."""
     return hashlib.sha256(json.dumps([VERSION, *parts], sort_keys=True, default=str).encode()).hexdigest()
 
 
-def file_name(benchmark: Benchmark, scores: ScoreSet, each: Contender, key: str) -> str:
+def run_name(benchmark: Benchmark, scores: ScoreSet, each: Contender, key: str) -> str:
     """A readable name; the key's first digits keep variants apart."""
     words = (benchmark.task.card.name, scores.label, each.label)
-    return "__".join(re.sub(r"[^A-Za-z0-9.+-]+", "-", word).strip("-") for word in words) + f"__{key[:8]}.json"
+    return "__".join(re.sub(r"[^A-Za-z0-9.+-]+", "-", word).strip("-") for word in words) + f"__{key[:8]}"
 
 
 def _keep(partial: Path | None, key: str, rows: Iterable[PartRow]) -> None:

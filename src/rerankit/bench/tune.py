@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rerankit.bench.inputs import Contender, ScoreSet, contender, score_set
-from rerankit.bench.run import run_part, summaries
+from rerankit.bench.run import run_key, run_name, run_part, summaries
 from rerankit.errors import InputError, rule
 from rerankit.events import track
+from rerankit.files import atomic
 from rerankit.pipeline import Pipeline
 from rerankit.tasks import Benchmark
 
@@ -36,6 +40,7 @@ def tune(
     trials: int | None = None,
     seed: int = 0,
     against: Benchmark | None = None,
+    out: str | Path | None = None,
 ) -> Tuned:
     """The best of the space's parameters on a validation benchmark.
 
@@ -43,6 +48,7 @@ def tune(
     ``{"position.parameter": values}`` for more. Every combination is tried, or `trials` random ones of them.
     figure: the task's figure that decides (its main one by default; lower is better for ranks).
     against: the benchmark that the choice is for; it is refused when it is the validation data itself.
+    out: a folder that keeps what was tried: a search that is interrupted or asked for again does not repeat it.
     """
     if (
         against is not None
@@ -53,10 +59,12 @@ def tune(
     given = contender(pipeline)
     found = scores if isinstance(scores, ScoreSet) else score_set(validation, scores)
     wanted = figure or validation.task.card.main
+    known = Tried.of(out, validation, found, given, k, wanted)
     tried: list[dict[str, Any]] = []
     for values in track(list(_points(space, trials, seed)), f"tuning {given.label}"):
         made = _with(given.pipeline, values)
-        tried.append({"values": values, "figure": _score(validation, found, made, k, wanted)})
+        figure_of = known.figure(values, partial(_score, validation, found, made, k, wanted))
+        tried.append({"values": values, "figure": figure_of})
     sign = -1 if wanted.rpartition("/")[2] in ("median_rank", "mean_rank") else 1
     best = max(tried, key=lambda each: sign * each["figure"])
     record = {
@@ -71,6 +79,57 @@ def tune(
         "chosen": best["values"],
     }
     return Tuned(Contender(given.label, _with(given.pipeline, best["values"])), record)
+
+
+@dataclass
+class Tried:
+    """Figures that a search has found so far, in a file that survives an interruption."""
+
+    path: Path | None
+    figures: dict[str, float]
+
+    @classmethod
+    def of(
+        cls, out: str | Path | None, validation: Benchmark, scores: ScoreSet, given: Contender, k: int, figure: str
+    ) -> Tried:
+        """What is known of one pipeline on one validation set; nothing where the file is absent or damaged."""
+        if out is None:
+            return cls(None, {})
+        task = (validation.task.card.name, validation.checksum, validation.task.get_params())
+        key = run_key(*task, dict(scores.checksums), given.checksum, k, figure)
+        path = Path(out) / f".{run_name(validation, scores, given, key)}.tuning"
+        try:
+            figures = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            figures = {}
+        return cls(path, figures if isinstance(figures, dict) else {})
+
+    def figure(self, values: Mapping[str, Any], find: Callable[[], float]) -> float:
+        """The figure of some values; found now, and kept, when it is not known."""
+        name = json.dumps(values, sort_keys=True, default=str)
+        if name not in self.figures:
+            self.figures[name] = find()
+            if self.path is not None:
+                with atomic(self.path) as temporary:
+                    temporary.write_text(json.dumps(self.figures), encoding="utf-8")
+        return self.figures[name]
+
+
+def spaces(pipelines: Sequence[Contender], space: Mapping[str, Sequence[Any]]) -> list[dict[str, Sequence[Any]]]:
+    """The part of a space that is about each of several pipelines: what names a stage is for those that have it."""
+    own = [
+        {name: values for name, values in space.items() if _concerns(each.pipeline, name.rpartition(".")[0])}
+        for each in pipelines
+    ]
+    lost = sorted(set(space) - {name for each in own for name in each})
+    if lost:
+        stages = ", ".join(dict.fromkeys(one.name for each in pipelines for one in each.pipeline))
+        raise InputError(f"'space' must name stages of the pipelines: {stages} (got {', '.join(lost)})")
+    return own
+
+
+def _concerns(pipeline: Pipeline, where: str) -> bool:
+    return not where or where.isdigit() or any(one.name == where for one in pipeline)
 
 
 def _score(validation: Benchmark, scores: ScoreSet, pipeline: Pipeline, k: int, figure: str) -> float:

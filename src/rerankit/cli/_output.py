@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
@@ -47,6 +48,27 @@ def show(rows: Sequence[Mapping[str, Any]], *, title: str = "", as_json: bool = 
     console.print(table)
 
 
+def show_figures(rows: Sequence[Mapping[str, str]]) -> None:
+    """Print rows of figures, named by their first two columns; columns a terminal has no room for follow below."""
+    from rerankit.statistics.render import plain
+
+    names = list(rows[0])
+    width = {name: 2 + max(len(row[name]) for row in ({name: name}, *rows)) for name in names}
+    front = names[:2]
+    blocks = [list(front)]
+    for name in names[2:]:
+        # The last column needs no blanks behind it; one column beside the names there must always be.
+        if len(blocks[-1]) > 2 and sum(width[each] for each in (*blocks[-1], name)) - 2 > _room():
+            blocks.append(list(front))
+        blocks[-1].append(name)
+    line("\n\n".join(plain(block, [[row[name] for name in block] for row in rows]) for block in blocks))
+
+
+def _room() -> int:
+    """How many characters a line can have."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDE
+
+
 def show_json(value: Any) -> None:
     """Print one JSON value."""
     typer.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False, default=_plain, allow_nan=False))
@@ -72,9 +94,11 @@ def say(text: str) -> None:
 
 
 def complain(text: str) -> None:
-    """The one line of an error."""
+    """The one line of an error, and below it the list that it may have."""
     typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
-    typer.echo(" ".join(text.splitlines()), err=True)
+    first, *rest = text.splitlines() or [""]
+    listed = rest and all(line.startswith("  ") for line in rest)
+    typer.echo(text if listed else " ".join([first, *rest]), err=True)
 
 
 def text_of(value: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from rerankit.cli._options import TaskSettings
-from rerankit.cli._output import JsonOption, line, say, show_json
+from rerankit.cli._output import JsonOption, say, show_figures, show_json
 
 
 def bench(
@@ -38,6 +38,9 @@ def bench(
     ] = None,
     trials: Annotated[int | None, typer.Option("--trials", help="Try so many random combinations, not all.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the random combinations.")] = 0,
+    tune_figure: Annotated[
+        str | None, typer.Option("--tune-figure", help="The figure that decides; the task's main one by default.")
+    ] = None,
     validation_scores: Annotated[
         str | None, typer.Option("--validation-scores", metavar="FILE", help="Scores of the validation split.")
     ] = None,
@@ -67,13 +70,13 @@ def bench(
     tuning: dict[str, Any] = {}
     if tune is not None and validation_scores is not None:
         validation = find(task, **parameters(validation_settings or [])).load(validation_data or data)
-        plan = {"k": k, "trials": trials, "seed": seed, "against": benchmark}
+        plan = {"k": k, "trials": trials, "seed": seed, "figure": tune_figure, "against": benchmark, "out": out}
         contenders, tuning = _tuned(contenders, tune, validation, validation_scores, plan)
     results = room.bench(benchmark, sets, contenders, k=k, out=out, again=again, tuning=tuning)
     if as_json:
         show_json(room.rows(results, figures))
     else:
-        line(room.table(results, figures))
+        show_figures(room.text_rows(results, figures))
     if any(result.flags["transductive"] for result in results):
         say("note: transductive, an answer depends on the other queries of the test")
 
@@ -84,13 +87,28 @@ def _tuned(contenders: list[Any], path: Path, validation: Any, scores: str, plan
     from rerankit.errors import FormatError
     from rerankit.yaml_files import parse_yaml
 
+    if not path.is_file():
+        raise FormatError(f"{path}: no such file")
     space = parse_yaml(path.read_text(encoding="utf-8"), str(path))
-    if not isinstance(space, dict) or not all(isinstance(values, list) for values in space.values()):
+    if not (isinstance(space, dict) and space and all(isinstance(values, list) for values in space.values())):
         raise FormatError(f"{path}: must hold {{stage.parameter: [values]}}")
-    found = [room.tune(each, space, validation, _named(scores), **plan) for each in contenders]
-    for each in found:
-        say(f"chosen on validation for {each.contender.label}: {each.record['chosen']}")
-    return [each.contender for each in found], {each.contender.label: each.record for each in found}
+    held = room.score_set(validation, _named(scores))
+    tuned: list[Any] = []
+    records: dict[str, Any] = {}
+    for each, own in zip(contenders, room.spaces(contenders, space), strict=True):
+        if not own:
+            say(f"nothing to choose for {each.label}")
+            tuned.append(each)
+            continue
+        found = room.tune(each, own, validation, held, **plan)
+        say(f"chosen on validation for {each.label}: {_shown(found.record['chosen'])}")
+        tuned.append(found.contender)
+        records[each.label] = found.record
+    return tuned, records
+
+
+def _shown(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in values.items())
 
 
 def _named(text: str) -> Any:

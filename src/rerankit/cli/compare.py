@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rerankit.cli._output import JsonOption, line, show_json
+from rerankit.cli._output import JsonOption, line, show_figures, show_json
 
 
 def compare(
@@ -33,7 +33,9 @@ def compare(
     from dataclasses import asdict
 
     from rerankit.bench import Result, compare_results
+    from rerankit.statistics.render import caption, check_style, csv_of, text_rows
 
+    check_style(style)
     tables = compare_results(
         [Result.read(file) for path in results for file in _files(path)],
         baseline=baseline,
@@ -48,10 +50,16 @@ def compare(
     if as_json:
         show_json({name: asdict(table) for name, table in tables.items()})
         return
+    if style == "csv":
+        line(csv_of(tables).rstrip("\n"))
+        return
     for at, (name, table) in enumerate(tables.items()):
-        if style != "csv":
-            line(f"{'' if at == 0 else chr(10)}{'%' if style == 'latex' else '#'} {name}\n")
-        line(table.render(style))
+        line(f"{'' if at == 0 else chr(10)}{'%' if style == 'latex' else '#'} {name}\n")
+        if style == "text":
+            show_figures(text_rows(table))
+            line(caption(table))
+        else:
+            line(table.render(style))
 
 
 def _files(path: Path) -> list[Path]:

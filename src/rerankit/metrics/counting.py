@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rerankit import settings
-from rerankit.errors import InputError
+from rerankit.arrays import check_finite
 from rerankit.metrics.lists import IntArray, Lists
 
 CACHE_BYTES = 1 << 20
@@ -170,22 +170,6 @@ class ColumnCounter:
         )
 
 
-def check_finite(block: NDArray[Any], start: int, argument: str = "scores") -> None:
-    """Refuse NaN and infinities, saying how many and where the first is."""
-    # A sum is finite when all terms are (or overflows, which the slow look then clears).
-    with np.errstate(all="ignore"):
-        if np.isfinite(np.add.reduce(block, axis=None)):
-            return
-    bad = np.argwhere(~np.isfinite(block))
-    if len(bad):
-        row, column = bad[0]
-        raise InputError(
-            f"'{argument}' must be finite (got {len(bad)} of {block.size} values that are not in rows "
-            f"{start} to {start + len(block) - 1}, the first at row {start + row}, column {column}: "
-            f"{block[row, column]})"
-        )
-
-
 def blocks_of(source: Any) -> Iterator[tuple[int, NDArray[Any]]]:
     """Cache-sized blocks of rows of an array or of `Scores`, each with its first row.
 
@@ -206,6 +190,6 @@ def blocks_of(source: Any) -> Iterator[tuple[int, NDArray[Any]]]:
 def count(source: Any, *counters: Counter) -> None:
     """One pass of the counters over all rows; refuses scores that are not finite."""
     for start, block in blocks_of(source):
-        check_finite(block, start)
+        check_finite(block, "scores", start)
         for counter in counters:
             counter.add(start, block)

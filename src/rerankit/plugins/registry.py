@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+import inspect
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rerankit.errors import MissingExtraError, PluginError, RerankitError, unknown_name
+from rerankit.errors import InputError, MissingExtraError, PluginError, RerankitError, unknown_name
 from rerankit.extras import explained
 from rerankit.plugins.faults import Fault, FaultError, said
 from rerankit.plugins.kinds import check_factory, check_made
@@ -52,6 +53,15 @@ class Entry:
         except PluginError as cause:
             raise FaultError(Fault(self.owner, self.distribution, str(cause), cause)) from cause
         return made
+
+    def check_parameters(self, params: Mapping[str, Any]) -> None:
+        """Refuse parameters that the factory does not have, naming those that it has."""
+        factory = self.load()
+        try:
+            inspect.signature(factory).bind(**params)
+        except TypeError as cause:
+            known = ", ".join(inspect.signature(factory).parameters) or "none"
+            raise InputError(f"{self.kind} '{self.name}': {cause} (its parameters: {known})") from cause
 
     def _broken(self, what: str, cause: BaseException) -> RerankitError:
         told = explained(cause, f"{self.kind} '{self.name}'") if isinstance(cause, ImportError) else None

@@ -220,12 +220,7 @@ def stage(name: str, **params: Any) -> Stage:
     if not isinstance(name, str):
         raise rule("name", "must be a text", name)
     entry = manager().stages.entry(name)
-    factory = entry.load()
-    try:
-        inspect.signature(factory).bind(**params)
-    except TypeError as cause:
-        known = ", ".join(inspect.signature(factory).parameters) or "none"
-        raise InputError(f"stage '{name}': {cause} (its parameters: {known})") from cause
+    entry.check_parameters(params)
     made: Stage = entry.make(**params)
     return made
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rerankit.errors import rule
@@ -22,15 +22,27 @@ _HEAD = ("system", "metric", "value", "interval", "difference", "interval of it"
 
 def render(table: Comparison, style: str = "text") -> str:
     """The table in one of the styles."""
-    if style not in STYLES:
-        raise rule("style", f"must be one of {', '.join(STYLES)}", style)
+    check_style(style)
     if style == "csv":
-        return _csv(table)
+        return csv_of({"": table})
     rows = [_row(cell) for cell in table.cells]
     if style == "latex":
         return latex(_HEAD, rows)
-    lines = markdown(_HEAD, rows) if style == "markdown" else plain(_HEAD, rows)
-    return lines + "\n" + caption(table)
+    if style == "markdown":  # a line right below would be one more row of the table
+        return f"{markdown(_HEAD, rows)}\n\n{caption(table)}"
+    return f"{plain(_HEAD, rows)}\n{caption(table)}"
+
+
+def text_rows(table: Comparison) -> list[dict[str, str]]:
+    """The rows of the text, by the names of their columns; columns that are empty all the way are left out."""
+    rows = [dict(zip(_HEAD, _row(cell), strict=True)) for cell in table.cells]
+    return [{name: row[name] for name in _HEAD if any(each[name] for each in rows)} for row in rows]
+
+
+def check_style(style: str) -> None:
+    """Refuse a style that there is not."""
+    if style not in STYLES:
+        raise rule("style", f"must be one of {', '.join(STYLES)}", style)
 
 
 def caption(table: Comparison) -> str:
@@ -96,28 +108,36 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def latex(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A LaTeX tabular with the rules of booktabs."""
     columns = "ll" + "r" * (len(head) - 2)
-    body = [" & ".join(_escaped(cell) for cell in row) + r" \\" for row in rows]
-    top = " & ".join(_escaped(cell) for cell in head) + r" \\"
+    body = [" & ".join(escaped(cell) for cell in row) + r" \\" for row in rows]
+    top = " & ".join(escaped(cell) for cell in head) + r" \\"
     lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", top, r"\midrule", *body, r"\bottomrule", r"\end{tabular}"]
     return "\n".join(lines)
 
 
-def _escaped(text: str) -> str:
-    for char in ("\\", "&", "%", "_", "#", "$", "{", "}"):
-        text = text.replace(char, r"\textbackslash{}" if char == "\\" else f"\\{char}")
-    return text.replace("−", "$-$").replace("…", r"\dots").replace("<", "$<$")
+_LATEX: dict[str, int | str | None] = {
+    **{char: f"\\{char}" for char in "&%_#${}"},
+    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+    **{"−": "$-$", "…": r"\dots{}", "<": "$<$", ">": "$>$"},
+}
 
 
-def _csv(table: Comparison) -> str:
-    """Every number unrounded, fractions as fractions."""
+def escaped(text: str) -> str:
+    """A text for LaTeX."""
+    return text.translate(str.maketrans(_LATEX))
+
+
+def csv_of(tables: Mapping[str, Comparison]) -> str:
+    """Every number unrounded, fractions as fractions; a first column has the tables' names when they have any."""
+    named = any(tables)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_CSV)
-    for cell in table.cells:
+    writer.writerow((*(("part",) if named else ()), *_CSV))
+    for name, cell in ((name, cell) for name, table in tables.items() for cell in table.cells):
         between = cell.difference_interval or ("", "")
         effect = cell.effect
         counts = ("", "", "", "") if effect is None else (effect.wins, effect.ties, effect.losses, effect.size)
         rest = ("" if value is None else value for value in (cell.difference, *between, cell.p, cell.adjusted))
         mark = {"−": "-"}.get(cell.mark, cell.mark)
-        writer.writerow([cell.system, cell.metric, cell.value, *cell.interval, *rest, *counts, mark])
+        front = [name] if named else []
+        writer.writerow([*front, cell.system, cell.metric, cell.value, *cell.interval, *rest, *counts, mark])
     return out.getvalue()

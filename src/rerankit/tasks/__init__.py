@@ -24,7 +24,9 @@ __all__ = [
 
 def task(name: str, **params: Any) -> Task:
     """The task of a name; `params` choose a variant of its protocol."""
-    found: Task = manager().tasks.entry(name).make(**params)
+    entry = manager().tasks.entry(name)
+    entry.check_parameters(params)
+    found: Task = entry.make(**params)
     return found
 
 
