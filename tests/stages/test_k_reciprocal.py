@@ -32,10 +32,11 @@ def test_equals_the_published_algorithm(form, k1, k2, weight):
     np.testing.assert_allclose(-found, naive.k_reciprocal(*parts, k1, k2, weight), atol=1e-5)
 
 
-def test_first_candidates_get_the_scores_they_get_among_all():
+@pytest.mark.parametrize("name", ["k-reciprocal", "gnn"])
+def test_first_candidates_get_the_scores_they_get_among_all(name):
     problem = Problem.from_embeddings(*people())
-    whole = rerankit.rerank(problem, "k-reciprocal", k=None).to_dense()
-    few = rerankit.rerank(problem, "k-reciprocal", k=7)
+    whole = rerankit.rerank(problem, name, k=None).to_dense()
+    few = rerankit.rerank(problem, name, k=7)
     np.testing.assert_allclose(few.scores, np.take_along_axis(whole, few.indices, axis=1), atol=1e-6)
 
 

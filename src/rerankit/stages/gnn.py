@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import sparse
 
-from rerankit import checks
+from rerankit import checks, settings
 from rerankit.arrays import FloatArray, IntArray
 from rerankit.events import track
 from rerankit.extras import require
@@ -17,6 +19,9 @@ from rerankit.stages._banks import RelationsBankStage, check_relations_bank
 from rerankit.stages._candidates import items_of
 from rerankit.stages._joint import Joint, Neighbours, Outside, adjacency, warn_of_a_gap
 from rerankit.threads import in_threads
+
+_FEW = 8  # times so many candidates as there are gallery items: fewer are compared one by one
+_TOGETHER = 16  # queries whose descriptions stay in the cache as dense rows
 
 
 class GNN(RelationsBankStage):
@@ -134,13 +139,34 @@ def _unit(described: Any) -> Any:
 
 def candidate_products(queries: Any, gallery: Any, items: IntArray) -> FloatArray:
     """Inner products (queries, K) of sparse rows with each query's candidates, block by block in threads."""
-    across = gallery.T.tocsr()
+    if items.shape[1] * _FEW < gallery.shape[0]:
+        row_bytes = gallery.nnz // gallery.shape[0] * items.shape[1] * 16 + gallery.shape[1] * 4
+        work = list(blocks(len(items), max(row_bytes, settings.memory_budget() // _TOGETHER)))
+        product = partial(_with_candidates, gallery)
+    else:
+        work = list(blocks(len(items), gallery.shape[0] * 64))
+        product = partial(_with_all, gallery.T.tocsr())
     result = np.empty(items.shape, np.float32)
 
     def one(block: slice) -> None:
-        result[block] = np.take_along_axis((queries[block] @ across).toarray(), items[block], axis=1)
+        result[block] = product(queries[block], items[block])
 
-    work = list(blocks(len(items), gallery.shape[0] * 64))
-    for at in track(range(0, len(work), 4), "comparing neighbourhoods"):
-        in_threads(one, work[at : at + 4])
+    for at in track(range(0, len(work), 8), "comparing neighbourhoods"):
+        in_threads(one, work[at : at + 8])
     return result
+
+
+def _with_all(across: Any, queries: Any, items: IntArray) -> FloatArray:
+    found: FloatArray = np.take_along_axis((queries @ across).toarray(), items, axis=1)
+    return found
+
+
+def _with_candidates(gallery: Any, queries: Any, items: IntArray) -> FloatArray:
+    """The same from the candidates' rows alone: each stands in the columns of its own query's description."""
+    rows = gallery[items.reshape(-1)]
+    dense = queries.toarray()
+    first = np.arange(len(items), dtype=rows.indices.dtype) * np.asarray(dense.shape[1], rows.indices.dtype)
+    places = rows.indices + np.repeat(first, np.diff(rows.indptr[:: items.shape[1]]))
+    stacked = sparse.csr_matrix((rows.data, places, rows.indptr), shape=(items.size, dense.size))
+    found: FloatArray = (stacked @ dense.reshape(-1)).reshape(items.shape)
+    return found
