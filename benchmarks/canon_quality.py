@@ -366,22 +366,24 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the folder with coco_captions, coco_clip500 and sped")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/recorded"))
     parser.add_argument("--only", nargs="*", default=[], help="names of stages (all by default)")
-    parser.add_argument("--parts", nargs="*", default=["captions", "control", "places"])
+    parts = ["captions", "control", "places"]
+    parser.add_argument("--parts", nargs="*", default=parts, choices=parts)
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
 
     def say(text: str) -> None:
         print(text, flush=True)
 
-    sections = []
-    if "captions" in given.parts:
-        sections.append(("Captions of COCO, test split", captions(given.data, given.out, say, set(given.only))))
-    parameters = json.loads((given.out / "canon-parameters.json").read_text())
-    if "control" in given.parts:
-        sections.append(("CLIP and an untrained network", control(given.data, parameters, say)))
-    if "places" in given.parts:
-        sections.append(("Place recognition: gain in R@1", places(given.data, parameters, say)))
-    for part, (title, lines) in zip(given.parts, sections, strict=True):
+    def section(part: str) -> tuple[str, list[str]]:
+        if part == "captions":
+            return "Captions of COCO, test split", captions(given.data, given.out, say, set(given.only))
+        parameters = json.loads((given.out / "canon-parameters.json").read_text())
+        if part == "control":
+            return "CLIP and an untrained network", control(given.data, parameters, say)
+        return "Place recognition: gain in R@1", places(given.data, parameters, say)
+
+    for part in given.parts:
+        title, lines = section(part)
         text = "\n".join([f"## {title}", "", *lines])
         (given.out / f"canon-{part}.md").write_text(text + "\n", encoding="utf-8")
 
