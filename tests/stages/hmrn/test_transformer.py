@@ -66,6 +66,8 @@ def test_what_is_refused(model: Path, tmp_path: Path) -> None:
         Descriptions.from_texts([["zebra"]], words)
     with pytest.raises(InputError, match="'text_model' must be a model transformers can load"):
         Hmrn(HmrnStage(text_model=str(tmp_path / "none")).config_for("I-T"))
+    with pytest.raises(InputError, match="'text_model' must be a model transformers can load"):
+        ModelTokens(str(tmp_path / "none"))
     network = Hmrn(HmrnStage(dim=8, text_model=str(model)).config_for("I-T", region_dim=4))
     with pytest.raises(FormatError, match="other than the GRU"):
         export_checkpoint(network, tmp_path / "x.pth.tar")

@@ -22,12 +22,8 @@ class TransformerEncoder(nn.Module):
 
     def __init__(self, config: HmrnConfig) -> None:
         super().__init__()
-        transformers: Any = extras.require("transformers", extra="triplet", purpose="a transformers text encoder")
         assert config.text_model is not None
-        try:
-            self.model: nn.Module = transformers.AutoModel.from_pretrained(config.text_model)
-        except (OSError, ValueError) as cause:
-            raise rule("text_model", "must be a model transformers can load", config.text_model) from cause
+        self.model: nn.Module = _pretrained("AutoModel", config.text_model)
         if hasattr(self.model, "text_model"):  # CLIP and its kin bring an image tower as well
             self.model = self.model.text_model
         width = int(self.model.config.hidden_size)  # type: ignore[union-attr, arg-type]
@@ -48,8 +44,7 @@ class ModelTokens:
     """The tokenizer of a transformers model, in the place of a vocabulary."""
 
     def __init__(self, name: str) -> None:
-        transformers: Any = extras.require("transformers", extra="triplet", purpose="a transformers text encoder")
-        self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(name)
+        self.tokenizer: Any = _pretrained("AutoTokenizer", name)
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text with the model's own marks at its ends."""
@@ -59,3 +54,12 @@ class ModelTokens:
         """Whether a text has no token beside those marks, or unknown ones only."""
         ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return all(number == self.tokenizer.unk_token_id for number in ids)
+
+
+def _pretrained(kind: str, name: str) -> Any:
+    """What transformers' class `kind` loads under a name or from a folder."""
+    transformers: Any = extras.require("transformers", extra="triplet", purpose="a transformers text encoder")
+    try:
+        return getattr(transformers, kind).from_pretrained(name)
+    except (OSError, ValueError) as cause:
+        raise rule("text_model", "must be a model transformers can load", name) from cause
