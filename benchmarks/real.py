@@ -44,9 +44,9 @@ SPACES: dict[str, dict[str, list[Any]]] = {
     "diffusion": {"neighbours": [5, 20], "query_neighbours": [1, 5], "alpha": [0.5, 0.9]},
     "dual-is": {"beta": [5.0, 10.0, 20.0], "gallery_beta": [5.0, 10.0, 20.0]},
     "dual-softmax": {"beta": [5.0, 10.0, 20.0, 40.0]},
-    "gnn": {"k1": [5, 15], "k2": [2, 4], "rounds": [1]},
+    "gnn": {"k1": [5, 15], "k2": [2, 4], "rounds": [1], "align": [False, True]},
     "inverted-softmax": {"beta": [5.0, 10.0, 20.0, 40.0]},
-    "k-reciprocal": {"k1": [4, 10, 20], "k2": [1, 3]},
+    "k-reciprocal": {"k1": [4, 10, 20], "k2": [1, 3], "align": [False, True]},
     "mutual-neighbours": {"k": [10, 20, 40]},
     "mutual-rank": {"weight": [0.25, 0.5, 1.0]},
     "nnn": {"neighbours": [4, 16, 64], "alpha": [0.5, 0.75, 1.0]},
@@ -209,12 +209,12 @@ def looking_at(bank: str | None, made: Stage) -> Stage:
     return made.clone(bank=bank)
 
 
-def chosen(given: Contender, validation: RealSet, k: int) -> tuple[Contender, Any]:
+def chosen(given: Contender, validation: RealSet, k: int, out: Path) -> tuple[Contender, Any]:
     """The stage with the parameters that validation likes best."""
     (made,) = given.pipeline
     if made.name not in SPACES:
         return given, None
-    found = tune(given, SPACES[made.name], validation.benchmark, validation.scores[0], k=k)
+    found = tune(given, SPACES[made.name], validation.benchmark, validation.scores[0], k=k, out=out)
     return found.contender, found.record
 
 
@@ -285,7 +285,7 @@ def run_coco(
 ) -> dict[str, Stage]:
     """Stages with chosen parameters, and trained ones, which are given back."""
     for given in (each for made in untrained(test) for each in both_ways(made, made.name, test.problem)):
-        each, record = chosen(given, validation, k)
+        each, record = chosen(given, validation, k, out)
         tuning = None if record is None else {each.label: record}
         test.results += bench(test.benchmark, test.scores, each, k=k, out=out, tuning=tuning)
     found = {name: fitted(name, test, validation, out) for name in trained if name not in brought}
@@ -303,8 +303,11 @@ def run_trained(given: RealSet, trained: Mapping[str, Stage], k: int, out: Path)
 
 def run_defaults(given: RealSet, k: int, out: Path) -> None:
     for made in untrained(given):
+        contenders = [contender(made, made.name)]
+        if "align" in made.parameters():  # sides of different scale: the published form breaks down
+            contenders.append(contender(made.clone(align=True), f"{made.name}, aligned"))
         try:
-            given.results += bench(given.benchmark, given.scores, made, k=k, out=out)
+            given.results += bench(given.benchmark, given.scores, contenders, k=k, out=out)
         except RerankitError as error:
             given.skipped[made.name] = str(error)
 
@@ -340,7 +343,8 @@ def _row(name: str, figures: Mapping[str, float], result: Result | None, tables:
 
 
 def _shown(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value:g}" for name, value in values.items())
+    named = (name if value is True else f"{name} {value:g}" for name, value in values.items() if value is not False)
+    return ", ".join(named)
 
 
 def sped_table(given: RealSet) -> str:

@@ -13,6 +13,9 @@ import rerankit
 from rerankit.cli import build
 from rerankit.tasks.miniatures.composed import write_cirr, write_fashion_iq
 
+pytest.importorskip("torch", reason="these commands train and score with torch")
+pytest.importorskip("PIL", reason="the made-up pictures are drawn")
+
 SIZES = {
     "hidden": 16,
     "layers": 1,

@@ -54,7 +54,7 @@ def _pieces(value: Any) -> Iterator[Any]:
         for each in value:
             yield from _pieces(each)
     elif isinstance(value, Bank):
-        yield from _pieces([value.to_gallery, value.to_queries])
+        yield from _pieces([value.to_gallery, value.to_queries, value.among])
     elif isinstance(value, EmbeddingScores):
         yield from _pieces([value.queries, value.gallery, str(value.metric)])
     elif isinstance(value, np.ndarray):

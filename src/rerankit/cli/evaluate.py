@@ -65,7 +65,7 @@ def _opened(ranked: Path, relevance: Path, missing: str) -> tuple[Any, Any]:
         if lost and missing == "error":
             raise InputError(
                 f"{ranked}: must hold every query of {relevance.name} "
-                f"(got {several('missing', lost, len(ranking))}); --missing zero counts them as failures"
+                f"(got {several('missing', lost)}); --missing zero counts them as failures"
             )
         return ranking, right
     problem = found if isinstance(found, Problem) else read(ranked, "problem")

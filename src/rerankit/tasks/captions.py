@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -45,6 +44,8 @@ class CaptionTask(Task):
     folder: ClassVar[str]
     json_name: ClassVar[str]
     plain_test: ClassVar[str] = "test"
+    miniature: ClassVar[tuple[int, int]] = (7, 3)
+    """Pictures, and captions of each, of the made-up data."""
 
     def __init__(
         self, images: int | None, captions: int | None = None, layout: Layout = "auto", split: str = "test"
@@ -83,9 +84,9 @@ class CaptionTask(Task):
             self, {"scores": matrix}, self.parts(found), self.checksum(data), extras={"captions": found.captions}
         )
 
-    @abstractmethod
     def parts(self, found: Captioned) -> tuple[Part, ...]:
-        """The evaluations of the protocol."""
+        """The evaluations of the protocol: both directions."""
+        return directions(found.owner, len(found.images))
 
     def captioned(self, data: Path) -> Captioned:
         """Pictures and captions of the split."""
@@ -133,6 +134,12 @@ class CaptionTask(Task):
         figures = grouped(results, parts)
         rsums = [value for name, value in figures.items() if name.endswith("/rsum")]
         return {**figures, "rsum": float(sum(rsums))} if rsums else figures
+
+    def write_miniature(self, data: Path, seed: int = 0) -> CaptionTask:
+        """Both layouts of a small made-up split, and one picture that belongs to another split."""
+        images, captions = self.miniature
+        self._made(data, images + 1, captions, seed)
+        return type(self)(images, layout=self.layout, split=self.split)
 
     def _made(self, data: Path, images: int, captions: int, seed: int) -> None:
         """Both layouts of a made-up split."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -41,6 +40,7 @@ class Coco5K(CaptionTask):
     folder = "coco_precomp"
     json_name = "dataset_coco.json"
     plain_test = "testall"
+    miniature = (10, 6)  # five of the six captions count
 
     def __init__(
         self,
@@ -50,15 +50,6 @@ class Coco5K(CaptionTask):
         split: str = "test",
     ) -> None:
         super().__init__(images, captions, layout, split)
-
-    def parts(self, found: Captioned) -> tuple[Part, ...]:
-        """Both directions."""
-        return directions(found.owner, len(found.images))
-
-    def write_miniature(self, data: Path, seed: int = 0) -> Coco5K:
-        """Ten pictures with six captions each, of which five count."""
-        self._made(data, images=11, captions=6, seed=seed)
-        return type(self)(10, layout=self.layout, split=self.split)
 
 
 class Coco1K(Coco5K):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import ClassVar
 
-from rerankit.tasks.base import Card, Part
-from rerankit.tasks.captions import METRICS, Captioned, CaptionTask, Layout, directions
+from rerankit.tasks.base import Card
+from rerankit.tasks.captions import METRICS, CaptionTask, Layout
 
 
 class Flickr30K(CaptionTask):
@@ -40,12 +39,3 @@ class Flickr30K(CaptionTask):
         split: str = "test",
     ) -> None:
         super().__init__(images, captions, layout, split)
-
-    def parts(self, found: Captioned) -> tuple[Part, ...]:
-        """Both directions."""
-        return directions(found.owner, len(found.images))
-
-    def write_miniature(self, data: Path, seed: int = 0) -> Flickr30K:
-        """Seven pictures with three captions each, in both layouts."""
-        self._made(data, images=8, captions=3, seed=seed)
-        return Flickr30K(7, layout=self.layout, split=self.split)
