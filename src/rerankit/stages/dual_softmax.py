@@ -20,7 +20,8 @@ class DualSoftmax(BankStage):
 
     Both are softmaxes of β s, one over the gallery, one over the queries. The score is the logarithm of the product,
     divided by 2 β and with means in the place of sums, so that it stays on the scale of s. For the order
-    within a query it is an inverted softmax of half strength, and loses where that loses.
+    within a query it is an inverted softmax of half strength: it loses less, but in the same places (few queries, a
+    bank unlike them, items that are right for many), and gains less where hubs are strong.
 
     >>> from rerankit import rerank
     >>> rerank([[0.9, 0.85], [0.9, 0.1], [0.9, 0.2]], "dual-softmax", k=2).indices[0]

@@ -19,8 +19,9 @@ class QBNorm(BankStage):
     """Dynamic inverted softmax: correct a query only when its best candidate is among the bank's favourites.
 
     The favourites are the items that stand among the first `k` of any bank query; all other queries keep
-    their scores, so a bank that does not fit does little harm. Against the test queries themselves (no bank)
-    every query's best candidate is its own favourite, and the stage equals inverted softmax.
+    their scores, so a bank that does not fit does little harm; with one that fits, queries left alone lose
+    what `inverted-softmax` would have given them. Against the test queries themselves (no bank) every query's best
+    candidate is its own favourite, and the stage equals inverted softmax.
 
     >>> from rerankit import Bank, Problem, rerank
     >>> bank = Bank(to_gallery=[[0.9, 0.1, 0.0], [0.8, 0.2, 0.1]])
