@@ -63,7 +63,9 @@ def test_the_other_direction_is_the_problem_turned_around(one: Stage, form):
 def test_lists_of_all_cells_are_the_matrix(one: Stage):
     problem = relations(*people())
     found, expected = (rerankit.rerank(given, one, k=10) for given in (listed(problem), problem))
-    np.testing.assert_allclose(found.to_dense(0), expected.to_dense(0), atol=1e-5)
+    # Less a query's highest: a balance in lists and one in a matrix differ by a constant.
+    less = [(one.to_dense(np.nan) - one.scores[:, :1]) for one in (found, expected)]
+    np.testing.assert_allclose(*less, atol=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore:.*joins no query to its candidates")
