@@ -39,7 +39,7 @@ def test_every_round_knows_one_description_more(data: Path) -> None:
 
 
 def test_the_published_number_of_images_is_asserted(data: Path) -> None:
-    with pytest.raises(FormatError, match=r"must hold 9896 images \(got 12\)"):
+    with pytest.raises(FormatError, match=r"must hold 9896 images \(got 12\); for another number, .* set 'images'"):
         task("visual-genome").load(data)
 
 

@@ -69,11 +69,11 @@ def triplet(
 
     A task of several matrices gets a file for each, such as dress.npy.
     """
-    from rerankit.stages.triplet.first import write_matrices
+    from rerankit.stages.triplet.first import MARK, write_matrices
     from rerankit.stages.triplet.stage import Triplet
 
     given = _matrices(problem, data, task, settings or [])
-    check_target(out, "out", force=force, mark="*.npy")
+    check_target(out, "out", force=force, mark=MARK)
     loaded = Triplet.load(stage)
     rows = write_matrices(loaded if images is None else loaded.clone(images=images), given, out)
     show(rows, title=repr(loaded), as_json=as_json)

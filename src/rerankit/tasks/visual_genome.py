@@ -70,7 +70,8 @@ class VisualGenome(Task):
         numbers = read_split(data, self.split)
         wanted = IMAGES.get(self.split) if self.images == "published" else self.images
         if isinstance(wanted, int):
-            counted(data / f"caches/vg_{self.split}.txt", "images", wanted, len(numbers))
+            advice = "for another number, such as a miniature's, set 'images' to it or null"
+            counted(data / f"caches/vg_{self.split}.txt", "images", wanted, len(numbers), advice)
         texts = read_descriptions(data, numbers, least=self.rounds)
         relevance = Relevance.from_lists([[row] for row in range(len(numbers))], gallery_size=len(numbers))
         matrices, parts = {}, []

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rerankit.errors import UnmetNeedError, rule
-from rerankit.files import atomic
+from rerankit.files import atomic, check_replaceable
 from rerankit.problem import Feature, Problem
 from rerankit.scores import blocks
 from rerankit.stages.triplet.reading import completed
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _QUERY = ("text", "text_ids", "captions", "reference", "reference_path", "reference_images", "reference_tokens")
 _GALLERY = ("candidate_path", "candidate_images", "candidate_tokens")
+MARK = "*.npy"
+"""The files of a folder that may be replaced."""
 
 
 def with_sides(features: Mapping[str, Any]) -> dict[str, Feature]:
@@ -53,8 +55,10 @@ def first_stage(stage: Triplet, features: Mapping[str, Any], **rest: Any) -> Pro
 def write_matrices(stage: Triplet, matrices: Mapping[str, Any], out: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Stage I's scores of each of the `matrices` as NAME.npy in the folder `out`; a row of figures for each file.
 
-    A matrix is anything with `features`, `query_ids` and `gallery_ids`, such as a task's or a problem.
+    A matrix is anything with `features`, `query_ids` and `gallery_ids`, such as a task's or a problem. A folder of
+    earlier scores is replaced; one that holds other things is refused.
     """
+    check_replaceable(out, MARK)
     rows = []
     with atomic(out) as folder:
         folder.mkdir()
