@@ -74,13 +74,18 @@ def _plain(value: Any) -> Iterator[Any]:
 
 def _array(array: np.ndarray[Any, Any]) -> Iterator[Any]:
     yield f"{array.dtype}{array.shape}".encode()
-    yield array.tobytes() if array.dtype.kind != "O" else repr(array.tolist()).encode()
+    if array.dtype.kind == "O":
+        yield repr(array.tolist()).encode()
+        return
+    rows = np.atleast_1d(array)
+    for block in blocks(len(rows), rows.nbytes // max(1, len(rows))):
+        yield rows[block].tobytes()
 
 
 def _score_rows(scores: Scores) -> Iterator[Any]:
     yield str(scores.shape).encode()
     for rows in blocks(scores.shape[0], 4 * scores.shape[1]):
-        yield np.ascontiguousarray(scores.rows(rows)).tobytes()
+        yield scores.rows(rows).tobytes()
 
 
 def _file(path: Path) -> Iterator[Any]:

@@ -89,8 +89,10 @@ class Joint:
         )
 
     @classmethod
-    def of_bank(cls, problem: Problem, bank: Bank, align: bool = False) -> Joint:
-        """The bank's items in the place of the queries."""
+    def of(cls, problem: Problem, bank: Bank | None, align: bool = False) -> Joint:
+        """All items of the problem; with a bank, its items in the place of the queries."""
+        if bank is None:
+            return cls(problem, align)
         return cls(Problem(bank.to_gallery, query_scores=bank.among, gallery_scores=problem.gallery_scores), align)
 
     def rows(self, rows: slice) -> FloatArray:

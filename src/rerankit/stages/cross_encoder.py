@@ -16,7 +16,7 @@ from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.errors import InputError, StageError, rule
 from rerankit.events import track
 from rerankit.problem import Problem
-from rerankit.ranking import Ranking
+from rerankit.ranking import Ranking, promote
 from rerankit.stages.base import Stage
 
 if TYPE_CHECKING:
@@ -84,8 +84,6 @@ class CrossEncoder(Stage):
     def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
         if self.on_error == "raise":
             return super().rerank(problem, ranking)
-        from rerankit.stages.triplet.stage import promote
-
         scores, skipped = self._read_and_score(problem, ranking, skip=True)
         return promote(ranking, scores).with_notes(**{self.name: skipped})
 

@@ -72,7 +72,7 @@ class GNN(RelationsBankStage):
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         bank, k = self.bank_for(problem), max(self.k1, self.k2)
-        joint = Joint(problem, self.align) if bank is None else Joint.of_bank(problem, bank, self.align)
+        joint = Joint.of(problem, bank, self.align)
         near, outside = joint.neighbours(k), None
         known = near.indices[: joint.queries]
         if bank is not None:

@@ -69,7 +69,7 @@ class KReciprocal(RelationsBankStage):
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         bank = self.bank_for(problem)
-        joint = Joint(problem, self.align) if bank is None else Joint.of_bank(problem, bank, self.align)
+        joint = Joint.of(problem, bank, self.align)
         near = joint.neighbours(max(self.k1 + 1, self.k2))
         measure = Measure(near, self.distance)
         graph = Graph(joint, near, measure, self.k1)

@@ -10,12 +10,13 @@ import torch
 import rerankit
 from rerankit import Feature, Problem, Ranking
 from rerankit.errors import InputError, NotFittedError, UnmetNeedError
+from rerankit.ranking import promote
 from rerankit.stages.triplet.bundle import Bundle
 from rerankit.stages.triplet.config import TripletConfig
 from rerankit.stages.triplet.filter import Filter
 from rerankit.stages.triplet.first import write_matrices
 from rerankit.stages.triplet.network import DualEncoder
-from rerankit.stages.triplet.stage import Triplet, promote
+from rerankit.stages.triplet.stage import Triplet
 
 
 @pytest.fixture

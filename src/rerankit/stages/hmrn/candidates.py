@@ -37,7 +37,7 @@ def candidate_scores(
         own = [side[row : row + 1] for side in searches]
         levels = [level[:, 0].cpu().numpy() for level in scorer.cheap_levels(few, own, rounds)]
         local[:, row, real], overall[:, row, real] = levels
-        for number, share in enumerate(_cheap(scorer.config, *levels)):
+        for number, share in enumerate(scorer.config.cheap_share(*levels)):
             best = _best(share, candidates[row, real], depth)
             found = scorer.reason(few, own, 0, best, [rounds[number]])[0].cpu().numpy()
             reasoning[number, row, real[best]] = found
@@ -49,7 +49,7 @@ def candidate_rankings(scores: RoundScores, config: HmrnConfig, ranking: Ranking
     """The candidates after each round: those the reasoning level reached by the joint score, the rest behind them."""
     made = []
     named = {name: getattr(ranking, name) for name in ("gallery_size", "query_ids", "gallery_ids")}
-    for cheap, joint in zip(_cheap(config, scores.local, scores.overall), scores.joint, strict=True):
+    for cheap, joint in zip(config.cheap_share(scores.local, scores.overall), scores.joint, strict=True):
         tail = ranking.with_scores(np.where(ranking.mask, cheap, -np.inf))
         reached = ~np.isnan(joint)
         places = np.argsort(~reached, axis=1, kind="stable")[:, :depth]
@@ -96,11 +96,6 @@ def _with_head(
     added = torch.stack(reasoned).cpu().numpy()
     indices, scores = order(tail.scores[:, :depth] + added, items)
     return splice(Ranking(indices, scores, gallery_size=tail.gallery_size), tail)
-
-
-def _cheap(config: HmrnConfig, local: FloatArray, overall: FloatArray) -> FloatArray:
-    """The cheap levels' share of the joint score; one formula for head and tail, which must part at the same place."""
-    return config.local_weight * local + config.global_weight * overall
 
 
 def _weight(scorer: Scorer, searches: list[Searches], row: int, t: int) -> float:

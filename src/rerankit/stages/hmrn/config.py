@@ -73,6 +73,16 @@ class HmrnConfig:
         """Weights of the local, global and reasoning level in the joint score."""
         return self.local_weight, self.global_weight, self.reasoning_weight
 
+    def cheap_share(self, local: Any, overall: Any) -> Any:
+        """The local and the global level's share of the joint score, of numbers, arrays or tensors alike.
+
+        The one formula for it: head and tail of a cascade must part at the same place.
+
+        >>> HmrnConfig().cheap_share(0.5, 1.0)
+        0.4
+        """
+        return self.local_weight * local + self.global_weight * overall
+
     def round_weight(self, rounds: int) -> float:
         """How much of the reasoning level counts after `rounds` rounds: little at first, all of it at `full_rounds`.
 

@@ -155,7 +155,7 @@ def curve_of(scorer: Scorer, pairs: Pairs) -> CascadeCurve:
     cheap, joint = [], []
     config = scorer.config
     for block in scorer.score(images, searches, rounds):
-        cheap.append(config.local_weight * block.local[0] + config.global_weight * block.overall[0])
+        cheap.append(config.cheap_share(block.local[0], block.overall[0]))
         joint.append(block.joint[0])
     return cascade_curve(np.concatenate(cheap), np.concatenate(joint), pairs.relevance)
 

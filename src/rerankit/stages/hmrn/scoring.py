@@ -135,18 +135,14 @@ class Scorer:
             part = [side[rows] for side in searches]
             tables = [self._levels(number, images[number], part[number], rounds) for number in range(len(part))]
             local, globe, reasoning = (torch.stack(level).mean(dim=0) for level in zip(*tables, strict=True))
-            joint = self.joint(local, globe, part[0].counts, rounds, reasoning)
+            joint = self.joint(local, globe, reasoning, part[0].counts, rounds)
             arrays = (level.cpu().numpy() for level in (local, globe, reasoning, joint))
             yield RoundScores(tuple(rounds), *arrays)
 
-    def joint(
-        self, local: Tensor, globe: Tensor, counts: Tensor, rounds: list[int], reasoning: Tensor | None = None
-    ) -> Tensor:
-        """The joint score, or without `reasoning` the share of it that is cheap: (rounds, searches, images)."""
+    def joint(self, local: Tensor, globe: Tensor, reasoning: Tensor, counts: Tensor, rounds: list[int]) -> Tensor:
+        """The joint score: (rounds, searches, images)."""
         config = self.config
-        joint = config.local_weight * local + config.global_weight * globe
-        if reasoning is None:
-            return joint
+        joint: Tensor = config.cheap_share(local, globe)
         spoken = torch.minimum(torch.tensor(rounds)[:, None], counts)  # (rounds, searches)
         table = torch.tensor([config.round_weight(t) for t in range(1, int(spoken.max()) + 1)])
         weight = (config.reasoning_weight * table[spoken - 1][..., None]).to(joint.device)
@@ -164,7 +160,8 @@ class Scorer:
 
     def cheap(self, images: list[Images], searches: list[Searches], rounds: list[int]) -> Tensor:
         """Their share of the joint score of all pairs: (rounds, searches, images)."""
-        return self.joint(*self.cheap_levels(images, searches, rounds), searches[0].counts, rounds)
+        share: Tensor = self.config.cheap_share(*self.cheap_levels(images, searches, rounds))
+        return share
 
     @torch.no_grad()
     def reason(

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from rerankit import checks
-from rerankit.arrays import AnyArray, FloatArray
+from rerankit.arrays import AnyArray
 from rerankit.errors import NotFittedError, rule
 from rerankit.problem import Problem
-from rerankit.ranking import Ranking
+from rerankit.ranking import Ranking, promote
 from rerankit.settings import parse_bytes
 from rerankit.stages.base import Stage
 from rerankit.stages.triplet.plan import Plan
@@ -222,44 +222,6 @@ class Triplet(Stage):
             max_tokens=self.max_tokens,
             images=self.images,
         )
-
-
-def promote(ranking: Ranking, scores: FloatArray) -> Ranking:
-    """Scored candidates first, by the tie rule; the others (NaN in `scores`) behind, in their order.
-
-    >>> ranking = Ranking([[3, 1, 2]], [[0.9, 0.5, 0.4]], gallery_size=4)
-    >>> promote(ranking, np.array([[0.1, 0.7, np.nan]], np.float32))
-    Ranking(1 queries × 3 of 4 items)
-      0: 1 (0.7), 3 (0.1), 2 (0.09999)
-    """
-    scored = np.isfinite(scores) & ranking.mask
-    places = np.broadcast_to(np.arange(scores.shape[1]), scores.shape)
-    # Keys from the last to the first: old place, index among equals, score, and scored before unscored.
-    keys = (
-        places,
-        np.where(scored, ranking.indices, 0),
-        np.where(scored, -np.nan_to_num(scores), 0),
-        ~scored,
-    )
-    order = np.lexsort(keys, axis=1)
-    old = np.take_along_axis(np.where(scored, -np.inf, ranking.scores), order, axis=1)
-    new = np.take_along_axis(np.where(scored, scores, np.inf), order, axis=1)
-    least = np.where(scored, scores, np.inf).min(axis=1, keepdims=True)
-    first = old.max(axis=1, keepdims=True)
-    with np.errstate(invalid="ignore"):
-        gap = np.maximum(np.abs(least) * np.float32(1e-4), np.float32(1e-6))
-        shift = np.where((first >= least) & np.isfinite(least), first - (least - gap), 0)
-        lowered = np.where(np.isfinite(old), old - np.nan_to_num(shift), -np.inf)
-    merged = np.minimum.accumulate(np.where(np.isfinite(new), new, lowered), axis=1)
-    kept = np.take_along_axis(ranking.indices, order, axis=1)
-    return Ranking(
-        kept,
-        merged.astype(np.float32),
-        gallery_size=ranking.gallery_size,
-        query_ids=ranking.query_ids,
-        gallery_ids=ranking.gallery_ids,
-        notes=ranking.notes,
-    )
 
 
 def _checked_pattern(images: str | None) -> str | None:
