@@ -1,7 +1,7 @@
 """The cheap levels for every round without gradients: encoded sides, the global level, the local level.
 
 The numbers are those of `network.SimilarityEncoder`: what changes is the order of the work. The local level of all
-rounds is one pass of running sums over tiles that stay in the processor's cache. `reasoning` has the third level.
+rounds is one product and one pass of running sums, tile by tile. `reasoning` has the third level.
 """
 
 from __future__ import annotations
@@ -77,25 +77,26 @@ class Local:
         torch.nn.functional.leaky_relu_(table, SLOPE)
         return table.view(searches.queries.shape[1], len(searches), len(images), -1)
 
-    def __call__(self, images: Images, searches: Searches, cells: int = 1 << 18) -> Tensor:
+    def __call__(self, images: Images, searches: Searches, cells: int = 1 << 21) -> Tensor:
         """All rounds of all pairs, (T, c, n).
 
-        `cells`: how many similarities of one round a tile has. Four buffers of them are what the work touches, and
-        they should stay in the cache.
+        `cells`: how many similarities a tile has, all rounds counted. A tile is one product and two buffers.
         """
         queries = self._hot(searches)
         last, count = queries.shape[:2]
         out = queries.new_empty(last, count, len(images))
-        wide = min(count, WIDE)
+        wide, slots = min(count, WIDE), images.regions.shape[1]
         # Tiles of one size: a small last one would cost nearly as much as a full one.
-        tiles = math.ceil(len(images) * images.regions.shape[1] * wide / cells)
-        high = -(-len(images) // tiles)
-        rooms = self._buffers(high * images.regions.shape[1] * wide, queries)
-        for top in range(0, len(images), high):
-            rows = slice(top, top + high)
-            for left in range(0, count, wide):
-                tile = self._tile(images[rows], queries[:, left : left + wide], rooms)
-                out[:, left : left + wide, rows] = tile.transpose(1, 2)
+        tiles = math.ceil(len(images) * slots * wide * last / cells)
+        high = max(1, math.ceil(len(images) / max(1, tiles)))
+        rooms = self._buffers(high * slots * wide * last, queries)
+        for left in range(0, count, wide):
+            columns = slice(left, left + wide)
+            asked = queries[:, columns].flatten(0, 1).T.contiguous()
+            for top in range(0, len(images), high):
+                rows = slice(top, top + high)
+                tile = self._tile(images[rows], asked, last, rooms)
+                out[:, columns, rows] = tile.view(len(tile), last, -1).permute(1, 2, 0)
         if self.by_region:
             return out.div_(images.counts * self.temperature)
         steps = torch.arange(1, last + 1, device=out.device)
@@ -106,56 +107,41 @@ class Local:
         return hot.mul_(self.temperature)
 
     def _buffers(self, cells: int, like: Tensor) -> Tensor:
-        """Four buffers of a tile, kept between calls: fresh pages would cost a part of the work."""
-        if self._rooms.numel() < 4 * cells or self._rooms.device != like.device:
-            self._rooms = like.new_empty(4 * cells)
-        return self._rooms[: 4 * cells].view(4, cells)
+        """Two buffers of a tile, kept between calls: fresh pages would cost a part of the work."""
+        if self._rooms.numel() < 2 * cells or self._rooms.device != like.device:
+            self._rooms = like.new_empty(2 * cells)
+        return self._rooms[: 2 * cells].view(2, cells)
 
-    def _tile(self, images: Images, queries: Tensor, rooms: Tensor) -> Tensor:
-        """What the regions of some images add up to for some searches in each round, (T, n, c)."""
+    def _tile(self, images: Images, asked: Tensor, last: int, rooms: Tensor) -> Tensor:
+        """What the regions of some images add up to for the queries `asked` (D, T·c) in each round, (n, T·c)."""
         regions = images.regions.flatten(0, 1)
-        shape = len(regions), queries.shape[1]
-        tile = queries.new_empty(len(queries), len(images), shape[1])
-        now, weight, top, bottom = (room[: shape[0] * shape[1]].view(shape) for room in rooms)
+        shape = len(regions), asked.shape[1]
+        now, weight = (room[: shape[0] * shape[1]].view(shape) for room in rooms)
+        torch.mm(regions, asked, out=now)
+        torch.nn.functional.leaky_relu_(now, SLOPE)
+        torch.exp(now, out=weight)
         if self.by_region:
-            _by_region(regions, queries, tile, now, weight, top, bottom)
-        else:
-            padded = (images.regions.shape[1] - images.counts).to(tile.dtype)[:, None]
-            _by_query(regions, queries, tile, padded, now, weight)
-        return tile
+            return _by_region(now, weight, last, len(images))
+        padded = (images.regions.shape[1] - images.counts).to(now.dtype)[:, None]
+        return _by_query(now, weight, padded)
 
 
-def _by_region(
-    regions: Tensor, queries: Tensor, out: Tensor, now: Tensor, weight: Tensor, top: Tensor, bottom: Tensor
-) -> None:
-    """Each region attends over the queries so far, a ratio of two running sums: the sums over regions (T, n, c)."""
-    for number, asked in enumerate(queries):
-        _similar(regions, asked, now)
-        if number == 0:  # one query has all the attention: the ratio is its own similarity
-            torch.mul(torch.exp(now, out=bottom), now, out=top)
-            _over_regions(now, out[number])
-            continue
-        bottom.add_(torch.exp(now, out=weight))
-        top.addcmul_(weight, now)
-        _over_regions(torch.div(top, bottom, out=weight), out[number])
+def _by_region(now: Tensor, weight: Tensor, last: int, images: int) -> Tensor:
+    """Each region attends over the queries so far, a ratio of two running sums: the sums over regions (n, T·c)."""
+    above, below = (table.view(len(now), last, -1).unbind(1) for table in (now, weight))
+    above[0].mul_(below[0])
+    for t in range(1, last):
+        torch.addcmul(above[t - 1], above[t], below[t], out=above[t])
+        below[t].add_(below[t - 1])
+    return _over_regions(now.div_(weight), images)
 
 
-def _by_query(regions: Tensor, queries: Tensor, out: Tensor, padded: Tensor, now: Tensor, weight: Tensor) -> None:
-    """Each query attends over the regions: (T, n, c). Of the `padded` regions each weighs 1 and adds 0."""
-    total = torch.empty_like(out[0])
-    for asked, result in zip(queries, out, strict=True):
-        _similar(regions, asked, now)
-        _over_regions(torch.exp(now, out=weight), total)
-        _over_regions(weight.mul_(now), result)
-        result.div_(total.sub_(padded))
+def _by_query(now: Tensor, weight: Tensor, padded: Tensor) -> Tensor:
+    """Each query attends over the regions: (n, T·c). Of the `padded` regions each weighs 1 and adds 0."""
+    total = _over_regions(weight, len(padded)).sub_(padded)
+    return _over_regions(now.mul_(weight), len(padded)).div_(total)
 
 
-def _similar(regions: Tensor, asked: Tensor, out: Tensor) -> None:
-    """Similarities (n·R, c) after the leaky ReLU."""
-    torch.mm(regions, asked.T, out=out)
-    torch.nn.functional.leaky_relu_(out, SLOPE)
-
-
-def _over_regions(values: Tensor, out: Tensor) -> None:
-    """Sums of (n·R, c) over the regions of each image: (n, c)."""
-    torch.sum(values.view(len(out), -1, out.shape[1]), dim=1, out=out)
+def _over_regions(values: Tensor, images: int) -> Tensor:
+    """Sums of (n·R, T·c) over the regions of each image: (n, T·c)."""
+    return values.view(images, -1, values.shape[1]).sum(dim=1)

@@ -33,6 +33,8 @@ from rerankit.stages.hmrn.representation import Descriptions, Regions
 T = TypeVar("T")
 CACHE_BYTES = 2_300_000
 """What a block's buffers may take on the CPU for each core: about its own cache."""
+TILE_CELLS = 2_000_000
+"""Similarities of a tile of the local level on the CPU: enough for products that run at full speed."""
 
 
 @dataclass(frozen=True)
@@ -223,9 +225,9 @@ class Scorer:
         return max(1, (2 * CACHE_BYTES if self.device.type == "cpu" else self._budget()) // row)
 
     def cells(self) -> int:
-        """Similarities of one round in a tile of the local level, which has four buffers of them."""
-        room = CACHE_BYTES * torch.get_num_threads() if self.device.type == "cpu" else self._budget() // 2
-        return room // 16
+        """Similarities of a tile of the local level, which has two buffers of them."""
+        fitting = max(1, self._budget() // 16)
+        return min(fitting, TILE_CELLS) if self.device.type == "cpu" else fitting
 
     def _budget(self) -> int:
         """Bytes for the buffers of a block: the memory budget, on a GPU at least a quarter of what is free there."""
