@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -139,12 +140,21 @@ def in_blocks(work: Callable[[np.ndarray, np.ndarray], Any], scores: np.ndarray)
     in_threads(one, range(0, len(scores), 128))
 
 
-def best(work: Callable[[], Any], repeats: int = 5) -> Run:
-    """The fastest of a few runs, with the most memory of all: tenths of a second are not to be had from one."""
-    runs = [timed(work) for _ in range(repeats)]
-    fastest = min(runs, key=lambda run: run.seconds)
-    fastest.peak = max(run.peak for run in runs)
-    return fastest
+def in_turns(contenders: dict[str, Callable[[], Any]], rounds: int) -> dict[str, Run]:
+    """The fastest run of each contender, with the most memory of all its runs.
+
+    They take turns: tenths of a second are not to be had from one run, and a slow moment of the machine would
+    otherwise hit one of them.
+    """
+    runs: dict[str, Run] = {}
+    for _ in range(rounds):
+        for name, work in contenders.items():
+            run, before = timed(work), runs.get(name)
+            if before is not None:
+                run.seconds, run.processor = min((run.seconds, run.processor), (before.seconds, before.processor))
+                run.peak = max(run.peak, before.peak)
+            runs[name] = run
+    return runs
 
 
 def hubness(shrink: int) -> Table:
@@ -165,21 +175,20 @@ def hubness(shrink: int) -> Table:
             lambda part, room: np.exp(np.multiply(part, np.float32(20), out=room), out=room), scores
         ),
     }
-    units = []
-    for name, work in passes.items():
-        units.append(best(work))
-        add(rows, size, name, units[-1])
+    made = {name: stage(name, gallery="bank") if name == "dual-is" else stage(name) for name in HUBNESS}
+    stages = {name: partial(one.rescore, problem, first) for name, one in made.items()}
+    runs = in_turns(passes | stages, rounds=15)
+    for name in passes:
+        add(rows, size, name, runs[name])
     for name, contender in HUBNESS.items():
-        made = stage(name, gallery="bank") if name == "dual-is" else stage(name)
-        run = best(lambda made=made: made.rescore(problem, first))
-        share = " / ".join(f"{run.seconds / unit.seconds:.1f}" for unit in units)
+        share = " / ".join(f"{runs[name].seconds / runs[unit].seconds:.1f}" for unit in passes)
         agreement = ""
         if contender is not None:
-            plain = timed(lambda contender=contender: contender(scores))
-            agreement = ", " + worst(run.made, np.take_along_axis(plain.made, first.indices, axis=1))
+            plain = timed(partial(contender, scores))
+            agreement = ", " + worst(runs[name].made, np.take_along_axis(plain.made, first.indices, axis=1))
             plain.made = None
             add(rows, size, f"{name}, naive", plain)
-        add(rows, size, name, run, f"{share} passes{agreement}")
+        add(rows, size, name, runs[name], f"{share} passes{agreement}")
     for name, params in (
         ("mutual-rank", {}),
         ("mutual-neighbours", {}),

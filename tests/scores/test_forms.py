@@ -32,6 +32,16 @@ def test_dense(scores):
     assert np.array_equal(made.take(np.array([0]), np.array([0])).rows(), scores[:1, :1])
 
 
+@pytest.mark.parametrize("form", [np.ascontiguousarray, np.asfortranarray])
+def test_dense_pairs_are_those_of_numpy_and_stay_within_their_row(form):
+    values = form(np.arange(12, dtype=np.float32).reshape(3, 4))
+    made, rows = DenseScores(values), np.array([[0], [1]])
+    assert np.array_equal(made.pairs(rows, np.array([[3, 0], [1, 1]])), [[3, 0], [5, 5]])
+    assert np.array_equal(made.pairs(rows, np.array([[-1, 0], [1, 1]])), [[3, 0], [5, 5]])
+    with pytest.raises(IndexError):
+        made.pairs(rows, np.array([[4, 0], [1, 1]]))
+
+
 @given(matrices(rows=5, columns=6))
 def test_lists_equal_the_dense_matrix_with_absent_cells(scores):
     dense = np.where(scores > 0, scores, np.float32(-np.inf))

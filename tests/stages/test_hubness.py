@@ -148,6 +148,14 @@ def test_the_best_of_equal_ones_is_the_first():
     np.testing.assert_array_equal(levels, column_softmax_level(DenseScores(values), 2.0))
 
 
+def test_the_best_is_by_score_where_exponents_round_to_the_same():
+    near = np.nextafter(np.float32(0.7), np.float32(1))
+    below = np.nextafter(np.float32(0.7), np.float32(0))
+    values = np.float32([[0.1, below, 0.7, near], [0.3, near, below, 0.7]])
+    for beta in (0.3, 1.7, 20.0):
+        assert column_levels_and_best(DenseScores(values), beta)[1].tolist() == [3, 1]
+
+
 def test_items_that_no_list_names_get_the_lowest_level():
     lists = ListScores([[0, 1], [0, 2]], [[0.9, 0.5], [0.8, 0.1]], columns=4)
     levels = column_softmax_level(lists, 2.0)
@@ -172,8 +180,9 @@ def ascending(values: np.ndarray) -> np.ndarray:
     ids=lambda one: one.__name__,
 )
 @pytest.mark.parametrize("k", [1, 3])
-def test_means_of_a_tall_matrix_equal_sorting(change, k):
-    values = change(np.random.default_rng(0).normal(size=(150, 1500)).astype(np.float32))
+@pytest.mark.parametrize("shape", [(150, 1500), (900, 250)], ids=["wide", "tall"])
+def test_means_of_the_highest_equal_sorting(change, k, shape):
+    values = change(np.random.default_rng(0).normal(size=shape).astype(np.float32))
     scores = DenseScores(values)
     expected = np.sort(values, axis=0)[-k:].mean(axis=0)
     np.testing.assert_allclose(column_top_mean(scores, k), expected, atol=1e-6)

@@ -70,7 +70,7 @@ class DenseScores:
         return block
 
     def pairs(self, rows: IntArray, columns: IntArray) -> FloatArray:
-        cells = self._turned(float32(self._array[rows, columns], self._argument))
+        cells = self._turned(float32(_cells(self._array, rows, columns), self._argument))
         if not self._checked and not np.isfinite(cells).all():
             self.rows(np.unique(rows))  # says where
         return cells
@@ -114,3 +114,11 @@ def _as_slice(rows: slice | IntArray) -> slice | IntArray:
     if isinstance(rows, slice) or not len(rows) or np.any(np.diff(rows) != 1):
         return rows
     return slice(int(rows[0]), int(rows[-1]) + 1)
+
+
+def _cells(array: AnyArray, rows: IntArray, columns: IntArray) -> AnyArray:
+    """`array[rows, columns]`; of a contiguous array by the cells' places, which numpy reads twice as fast."""
+    width = array.shape[1]
+    by_place = array.flags.c_contiguous and columns.size and columns.min() >= 0 and columns.max() < width
+    cells: AnyArray = array.reshape(-1).take(rows * width + columns) if by_place else array[rows, columns]
+    return cells

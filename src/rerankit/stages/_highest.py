@@ -20,9 +20,10 @@ from rerankit.scores.topk import ascending_bits, flat_nonzero, float32_of_bits
 from rerankit.stages._passes import blocks_of, over_runs, with_floor
 from rerankit.threads import in_threads
 
-_PIECE_BYTES = 6_400_000  # each piece is read once or twice, so that only its mask has to stay in the cache
-_STRIP = 4096  # columns whose groups' maxima stay in the cache
+_PIECE_BYTES = 12_800_000  # each piece is read once or twice, so that only its mask has to stay in the cache
+_STRIP = 4096  # columns that a thread takes at once
 _SAMPLE = 2  # every so many rows are read for the bound
+_FEW = 64  # a column in so many with a bound above the rows' may be read down to theirs
 _MOST = 16  # times k cells of a column above its bound: more say that the sample tells nothing of the rest
 
 
@@ -117,32 +118,31 @@ def _bound(scores: DenseScores, groups: int, k: int) -> FloatArray:
     step = max(1, min(_SAMPLE, count // (4 * groups)))
     sample = range(0, count, step)
     highest = np.full((groups, columns), -np.inf, np.float32)
-    strips = [slice(at, at + _STRIP) for at in range(0, columns, _STRIP)]
     for block in track(list(blocks_of(len(sample), columns * 4, groups)), "highest of groups"):
         values = scores.rows(slice(sample[block.start], sample[block.stop - 1] + 1, step))
-        in_threads(partial(_raise_to, highest, values), strips)
+        in_threads(partial(_raise, highest, values), range(min(groups, len(values))))
+    strips = [slice(at, at + _STRIP) for at in range(0, columns, _STRIP)]
     parts = in_threads(lambda strip: np.partition(highest[:, strip].T.copy(), groups - k, axis=1)[:, -k], strips)
     return np.concatenate(parts)
 
 
-def _raise_to(highest: FloatArray, values: FloatArray, strip: slice) -> None:
-    groups = len(highest)
-    for at in range(0, len(values), groups):
-        part = values[at : at + groups, strip]
-        here = highest[: len(part), strip]
-        np.maximum(here, part, out=here)
+def _raise(highest: FloatArray, values: FloatArray, group: int) -> None:
+    np.maximum(highest[group], values[group :: len(highest)].max(axis=0), out=highest[group])
 
 
 def _above(bound: FloatArray, of_rows: _Rows | None, pieces: list[FloatArray], first: int) -> _Above:
     width = len(bound)
     cells, values, lows, start = [], [], [np.empty(0, np.float32)], 0
+    room = np.empty(pieces[0].shape, bool)
     for piece in pieces:
-        wanted = piece > bound
-        if of_rows is not None:
+        wanted = room[: len(piece)]
+        if of_rows is None:
+            np.greater(piece, bound, out=wanted)
+        else:
             lows.append(of_rows.bound(piece, first + start // width))
-            wanted |= piece > lows[-1][:, None]
+            _mark_above(piece, bound, lows[-1], wanted)
         here = flat_nonzero(wanted)
-        values.append(piece.reshape(-1)[here])
+        values.append(piece.reshape(-1).take(here))
         cells.append(here + start)
         start += piece.size
     found, scores, low = np.concatenate(cells), np.concatenate(values), np.concatenate(lows)
@@ -154,6 +154,16 @@ def _above(bound: FloatArray, of_rows: _Rows | None, pieces: list[FloatArray], f
     of_column, of_row = scores > bound[columns], scores > low[rows]
     means = _means(_keys(rows[of_row], falling[of_row]), low, of_rows.k)
     return _Above(_keys(columns[of_column], falling[of_column]), means)
+
+
+def _mark_above(piece: FloatArray, of_columns: FloatArray, of_rows: FloatArray, out: NDArray[np.bool_]) -> None:
+    """Mark in `out` the cells above their column's or their row's bound, and few others."""
+    lowest = of_rows.min()
+    if np.count_nonzero(of_columns > lowest) * _FEW <= len(of_columns):  # one look at the piece instead of two
+        np.greater(piece, np.minimum(of_columns, lowest), out=out)
+    else:
+        np.greater(piece, of_columns, out=out)
+        out |= piece > of_rows[:, None]
 
 
 def _keys(lines: IntArray, falling: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -19,7 +19,7 @@ from rerankit.threads import in_threads
 
 R = TypeVar("R")
 PIECE_BYTES = 1_600_000
-_RUN = 8  # pieces that a thread takes at once
+_RUN_BYTES = 25_600_000  # what a thread takes at once
 _GROUP = 64  # embeddings are multiplied in groups of this many rows
 _VANISHING = 1e-20
 _SAFE = 40.0  # exp of anything nearer to 0 neither overflows nor vanishes in float32
@@ -34,7 +34,7 @@ def column_softmax_level(scores: Scores, beta: float) -> FloatArray:
     >>> column_softmax_level(DenseScores([[1.0, 0.0], [1.0, 1.0]]), 1.0).round(3)
     array([1.  , 0.62], dtype=float32)
     """
-    return _levels_and(scores, beta, None)[0]
+    return _levels_and(scores, beta)[0]
 
 
 def row_softmax_level(scores: Scores, beta: float) -> FloatArray:
@@ -56,7 +56,7 @@ def softmax_levels(scores: Scores, beta: float) -> tuple[FloatArray, FloatArray]
     """
     if isinstance(scores, ListScores):
         return column_softmax_level(scores, beta), column_softmax_level(scores.T, beta)
-    columns, level, sums = _levels_and(scores, beta, lambda piece, powers: powers.sum(axis=1))
+    columns, level, sums = _levels_and(scores, beta, of_powers=lambda powers: powers.sum(axis=1))
     return columns, _row_levels(scores, beta, level, np.concatenate(sums).astype(np.float64))
 
 
@@ -70,7 +70,7 @@ def column_levels_and_best(scores: Scores, beta: float) -> tuple[FloatArray, Int
     if isinstance(scores, ListScores):
         first = scores.topk(1)[0][:, 0]
         return column_softmax_level(scores, beta), first[first >= 0]
-    columns, _, best = _levels_and(scores, beta, lambda piece, powers: piece.argmax(axis=1))
+    columns, _, best = _levels_and(scores, beta, of_scores=lambda piece: piece.argmax(axis=1))
     return columns, np.concatenate(best)
 
 
@@ -88,7 +88,7 @@ def over_runs(
     """What `work(pieces, first row)` returns for every run of pieces, in order; runs go in threads."""
     rows, columns = scores.shape
     piece = max(8, piece_bytes // (4 * columns) // 8 * 8)
-    run = -(-piece * _RUN // _GROUP) * _GROUP
+    run = -(-max(piece, _RUN_BYTES // (4 * columns)) // _GROUP) * _GROUP
     # A thread reads its own run of a matrix, and what stays are results: no more than 16 bytes a column. Products of
     # embeddings are made block by block with all threads: a block and the threads' arrays take 12 bytes a cell.
     alone = isinstance(scores, DenseScores)
@@ -119,9 +119,12 @@ def blocks_of(count: int, row_bytes: int, group: int) -> Iterator[slice]:
 
 
 def _levels_and(
-    scores: Scores, beta: float, more: Callable[[FloatArray, FloatArray], R] | None
+    scores: Scores,
+    beta: float,
+    of_scores: Callable[[FloatArray], R] | None = None,
+    of_powers: Callable[[FloatArray], R] | None = None,
 ) -> tuple[FloatArray, float, list[R]]:
-    """Levels of the columns; the level that powers stand over; what `more(piece, powers)` makes of every piece."""
+    """Levels of the columns; the level that powers stand over; what is made of every piece or of its powers."""
     made: list[R] = []
     common = 0.0
     if isinstance(scores, ListScores):
@@ -129,7 +132,7 @@ def _levels_and(
     else:
         sums = _Sums(scores, beta)
         common = sums.level
-        for found, far, of_pieces in over_runs(scores, partial(sums.of_run, more), "levels"):
+        for found, far, of_pieces in over_runs(scores, partial(sums.of_run, of_scores, of_powers), "levels"):
             sums.add(found, far)
             made += of_pieces
         highest, total = sums.joined()
@@ -150,16 +153,26 @@ class _Sums:
         self.far_level = np.full(scores.shape[1], -np.inf)
         self.far_total = np.zeros(scores.shape[1])
 
-    def of_run(self, more: Callable[[FloatArray, FloatArray], R] | None, pieces: list[FloatArray], first: int) -> Any:
-        """Sums of one run's columns; numbers, levels and sums of those that need a level of their own; `more`."""
+    def of_run(
+        self,
+        of_scores: Callable[[FloatArray], R] | None,
+        of_powers: Callable[[FloatArray], R] | None,
+        pieces: list[FloatArray],
+        first: int,
+    ) -> Any:
+        """Sums of one run's columns; numbers, levels and sums of those that need a level of their own; what is made."""
         powers, sums = np.empty_like(pieces[0]), np.zeros(len(self.total))
         made = []
         with np.errstate(over="ignore", under="ignore"):
             for piece in pieces:
-                here = powers_of(piece, self.level, self.beta, powers[: len(piece)])
-                sums += here.sum(axis=0)
-                if more is not None:
-                    made.append(more(piece, here))
+                here = powers[: len(piece)]
+                if of_scores is not None:  # of a copy: what was written last is still in the cache
+                    np.copyto(here, piece)
+                    made.append(of_scores(here))
+                    piece = here
+                sums += powers_of(piece, self.level, self.beta, here).sum(axis=0)
+                if of_powers is not None:
+                    made.append(of_powers(here))
         far = np.flatnonzero((sums < _VANISHING) | ~np.isfinite(sums))
         sums[far] = 0
         return sums, self._apart(pieces, far) if len(far) else None, made
