@@ -1,13 +1,16 @@
-"""Where training runs and in which precision."""
+"""Where networks run and in which precision."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import torch
 
 from rerankit.errors import rule
 
+PRODUCTS = ("float32", "tf32", "bf16")
 _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -41,3 +44,45 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
     if precision == "fp16" and device.type != "cuda":
         raise rule("precision", f"fp16 needs a CUDA device, not {device}; bf16 works on both", precision)
     return torch.autocast(device.type, dtype=_HALF[precision])
+
+
+def check_products(device: torch.device, precision: str) -> None:
+    """Refuse a precision of products that the device, or this torch, does not have."""
+    if precision not in PRODUCTS:
+        raise rule("precision", f"must be one of {', '.join(PRODUCTS)}", precision)
+    if precision == "float32":
+        return
+    own = "tf32" if device.type == "cuda" else "bf16"
+    if precision != own:
+        raise rule("precision", f"must be float32 or {own} on {device}", precision)
+    if not hasattr(_products_of(device), "fp32_precision"):
+        raise rule("precision", f"{own} needs torch 2.9 or newer, not {torch.__version__}", precision)
+
+
+def _products_of(device: torch.device) -> Any:
+    """Torch's settings of matrix products on a device."""
+    backend = torch.backends.cuda if device.type == "cuda" else torch.backends.mkldnn
+    return getattr(backend, "matmul", None)
+
+
+@contextmanager
+def products(device: torch.device, precision: str) -> Iterator[None]:
+    """The context in which the factors of float32 matrix products are rounded; sums and results stay float32.
+
+    "tf32" (CUDA) rounds them to 11 bits, "bf16" (CPU, where its library can) to 8; "float32" leaves torch as it is set.
+
+    >>> with products(torch.device("cpu"), "bf16"):
+    ...     float((torch.eye(2) @ torch.eye(2)).sum())
+    2.0
+    """
+    check_products(device, precision)
+    if precision == "float32":
+        yield
+        return
+    settings = _products_of(device)
+    before = settings.fp32_precision
+    settings.fp32_precision = precision
+    try:
+        yield
+    finally:
+        settings.fp32_precision = before

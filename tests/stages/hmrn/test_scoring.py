@@ -210,6 +210,26 @@ def test_vectors_in_place_of_tokens(cases: ModuleType) -> None:
 
 
 @pytest.mark.gpu
+def test_rounded_factors_change_scores_little_and_only_while_scoring(cases: ModuleType) -> None:
+    problem, before = cases.problem(6, 9), torch.backends.mkldnn.matmul.fp32_precision
+    exact = cases.small("ensemble").rerank(problem, problem.ranking())
+    stage = cases.small("ensemble", precision="bf16")
+    assert "precision='bf16'" in repr(stage)
+    rounded = stage.rerank(problem, problem.ranking())
+    np.testing.assert_allclose(
+        np.take_along_axis(exact.scores, np.argsort(exact.indices), axis=1),
+        np.take_along_axis(rounded.scores, np.argsort(rounded.indices), axis=1),
+        atol=5e-3,
+    )
+    assert torch.backends.mkldnn.matmul.fp32_precision == before
+
+
+def test_a_precision_of_another_device_is_refused(cases: ModuleType) -> None:
+    problem = cases.problem(2, 3)
+    with pytest.raises(InputError, match="'precision' must be float32 or bf16 on cpu"):
+        cases.small("I-T", precision="tf32", device="cpu").rerank(problem, problem.ranking())
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_the_same_scores_on_a_gpu(cases: ModuleType) -> None:
     problem: Any = cases.problem(6, 9)

@@ -29,6 +29,7 @@ from rerankit.stages.hmrn.fast import Images, Local, Searches, overall
 from rerankit.stages.hmrn.network import Hmrn, hold
 from rerankit.stages.hmrn.reasoning import Reasoning
 from rerankit.stages.hmrn.representation import Descriptions, Regions
+from rerankit.training.devices import check_products, pick, products
 
 T = TypeVar("T")
 CACHE_BYTES = 2_300_000
@@ -54,10 +55,11 @@ class RoundScores:
 class Scorer:
     """Scores searches against images with one or several networks on a device."""
 
-    def __init__(self, networks: Sequence[Hmrn], device: str | torch.device = "auto") -> None:
-        from rerankit.training.devices import pick
-
-        self.device = pick(device)
+    def __init__(
+        self, networks: Sequence[Hmrn], device: str | torch.device = "auto", precision: str = "float32"
+    ) -> None:
+        self.device, self.precision = pick(device), precision
+        check_products(self.device, precision)
         self.networks = [network.to(self.device).eval() for network in networks]
         if not self.networks:
             raise rule("networks", "must be at least one", "none")
@@ -135,7 +137,8 @@ class Scorer:
         cells = len(images[0]) * (len(rounds) * 4 + searches[0].queries.shape[1]) * 4
         for rows in track(list(blocks(len(searches[0]), cells, share=0.5)), "score searches"):
             part = [side[rows] for side in searches]
-            tables = [self._levels(number, images[number], part[number], rounds) for number in range(len(part))]
+            with products(self.device, self.precision):
+                tables = [self._levels(number, images[number], part[number], rounds) for number in range(len(part))]
             local, globe, reasoning = (torch.stack(level).mean(dim=0) for level in zip(*tables, strict=True))
             joint = self.joint(local, globe, reasoning, part[0].counts, rounds)
             arrays = (level.cpu().numpy() for level in (local, globe, reasoning, joint))
@@ -154,7 +157,8 @@ class Scorer:
     def cheap_levels(self, images: list[Images], searches: list[Searches], rounds: list[int]) -> tuple[Tensor, Tensor]:
         """The local and the global level of all pairs, (rounds, searches, images) each."""
         sides = zip(self.levels, images, searches, strict=True)
-        found = [self._cheap_levels(level, image, search, rounds) for level, image, search in sides]
+        with products(self.device, self.precision):
+            found = [self._cheap_levels(level, image, search, rounds) for level, image, search in sides]
         if len(found) == 1:
             return found[0]
         local, globe = (torch.stack(level).mean(dim=0) for level in zip(*found, strict=True))
@@ -170,6 +174,12 @@ class Scorer:
         self, images: list[Images], searches: list[Searches], row: int, items: IntArray, rounds: list[int]
     ) -> Tensor:
         """The reasoning level of one search against some images: (rounds, items)."""
+        with products(self.device, self.precision):
+            return self._reason(images, searches, row, items, rounds)
+
+    def _reason(
+        self, images: list[Images], searches: list[Searches], row: int, items: IntArray, rounds: list[int]
+    ) -> Tensor:
         chosen = torch.tensor(items, device=self.device)
         parts = []
         for number, (image, search) in enumerate(zip(images, searches, strict=True)):
