@@ -64,6 +64,31 @@ def test_fusing_ragged_rankings_pads():
     assert fuse([one, one]).indices.tolist() == [[0, -1], [1, 2]]
 
 
+@pytest.mark.parametrize("method", fusion.METHODS)
+@pytest.mark.parametrize("normalise", fusion.NORMALISATIONS)
+def test_a_query_that_a_source_knows_nothing_of(method, normalise):
+    nothing = rerankit.Ranking([[-1, -1], [1, 0]], [[-np.inf, -np.inf], [2, 1]], gallery_size=3)
+    other = rerankit.Ranking([[2, 0], [1, 0]], [[2, 1], [2, 1]], gallery_size=3)
+    assert fuse([nothing, other], method=method, normalise=normalise).indices.tolist() == [[2, 0], [1, 0]]
+
+
+def test_weights_are_one_each_unless_given():
+    values = np.float32([[[3, 1]], [[2, 4]]])
+    assert np.array_equal(fusion.combine(values), fusion.combine(values, weights=[1, 1]))
+
+
+@pytest.mark.parametrize("method", fusion.METHODS)
+def test_other_queries_change_no_fused_score(method):
+    # Query 1 has more candidates, which makes the table wider; a source without weight has items of its own.
+    one = rerankit.Ranking([[0, 1, 2, -1], [0, 1, 2, 3]], [[4, 3, 2, -np.inf], [4, 3, 2, 1]], gallery_size=9)
+    two = rerankit.Ranking([[0, 3, -1, -1], [5, 6, 7, 8]], [[2, 1, -np.inf, -np.inf], [4, 3, 2, 1]], gallery_size=9)
+    three = rerankit.Ranking([[4, -1, -1, -1], [4, 3, 2, 1]], [[1, *[-np.inf] * 3], [4, 3, 2, 1]], gallery_size=9)
+    sources = [one, two, three]
+    together = fuse(sources, method=method, weights=[1, 3, 0]).take([0]).to_dict()
+    alone = fuse([source.take([0]) for source in sources], method=method, weights=[1, 3, 0]).to_dict()
+    assert together == alone
+
+
 @given(matrices())
 def test_a_single_source_keeps_its_order(scores):
     ranking = Problem(scores).ranking()

@@ -37,6 +37,7 @@ def test_forms():
 def test_equality_looks_at_items_scores_and_ids_but_not_at_notes():
     assert example() == example().with_notes(seconds=3)
     assert hash(example()) == hash(example())
+    assert hash(Ranking([[0]], [[0.0]])) == hash(Ranking([[0]], [[-0.0]]))  # which are equal
     assert example() != example().top(1)
     assert example() != Ranking(example().indices, example().scores)
     assert example() != "something else"

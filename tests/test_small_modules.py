@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+import rerankit
 from rerankit import checks, errors, extras, files, settings
 
 
@@ -16,7 +20,7 @@ def test_memory_budget_from_environment(monkeypatch):
         assert settings.memory_budget() == 10
 
 
-@pytest.mark.parametrize("size", ["many", "0MB", -3])
+@pytest.mark.parametrize("size", ["many", "0MB", -3, "1.2.3MB", "."])
 def test_bad_budgets(size):
     with pytest.raises(errors.InputError, match="'memory_budget' must be"):
         settings.parse_bytes(size)
@@ -49,6 +53,34 @@ def test_atomic_files_keep_the_old_one_when_writing_fails(tmp_path):
         temporary.write_text("new")
     assert target.read_text() == "new"
     assert [path.name for path in tmp_path.iterdir()] == ["out.txt"]
+
+
+def test_a_folder_is_lost_neither_to_a_file_nor_to_nothing(tmp_path):
+    (tmp_path / "run.npz").mkdir()
+    (tmp_path / "run.npz" / "notes.txt").write_text("mine")
+    with pytest.raises(IsADirectoryError), files.atomic(tmp_path / "run.npz") as temporary:
+        temporary.write_text("a file")
+    with pytest.raises(OSError, match=r"run\.npz"), files.atomic(tmp_path / "run.npz"):
+        pass
+    with pytest.raises(errors.FormatError, match="cannot be written"):
+        rerankit.write(tmp_path / "run.npz", rerankit.Problem([[1.0]]))
+    assert (tmp_path / "run.npz" / "notes.txt").read_text() == "mine"
+
+
+def test_a_folder_comes_back_when_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "old").touch()
+    moved = os.replace
+
+    def replace(source, target):
+        if str(target) == str(tmp_path / "folder") and Path(source).name == "folder":
+            raise PermissionError("no")
+        moved(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(PermissionError), files.atomic(tmp_path / "folder") as temporary:
+        temporary.mkdir()
+    assert [path.name for path in tmp_path.rglob("*")] == ["folder", "old"]
 
 
 def test_atomic_folders_replace_the_old_one(tmp_path):

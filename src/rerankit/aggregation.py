@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rerankit.arrays import FloatArray
+from rerankit.arrays import BoolArray, FloatArray
 from rerankit.ranks import shared_ranks
 from rerankit.scores import blocks
 
@@ -34,6 +34,7 @@ def majorities(values: FloatArray, weights: FloatArray) -> FloatArray:
     """
     sources, queries, size = values.shape
     places = shared_ranks(values)
+    there: BoolArray = np.any(~np.isnan(places), axis=0)  # padding beats nothing and is beaten by nothing
     places = np.where(np.isnan(places), np.float32(size + 1), places)
     total = np.empty((queries, size), np.float32)
     for block in blocks(queries, size * size * 12):
@@ -41,5 +42,5 @@ def majorities(values: FloatArray, weights: FloatArray) -> FloatArray:
         for source in range(sources):
             here = places[source, block]
             balance += weights[source] * np.sign(here[:, None, :] - here[:, :, None])
-        total[block] = np.sign(balance).sum(axis=2)
+        total[block] = np.sign(balance).sum(axis=2, where=there[block][:, None, :])
     return total

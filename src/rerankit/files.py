@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -17,7 +18,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary path beside `path`, moved onto it when the block ends well and removed when it does not.
 
     The temporary name keeps the ending, since many writers choose a format or append one by it. The block
-    may create a file or a folder; a folder that already exists at `path` is replaced.
+    may create a file or a folder; a folder that already exists at `path` is replaced by a folder, never by a file.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -57,7 +58,16 @@ def check_replaceable(path: str | os.PathLike[str], mark: str) -> None:
 
 
 def _replace(temporary: Path, target: Path, room: Path) -> None:
+    if not target.is_dir() or target.is_symlink():
+        os.replace(temporary, target)
+        return
+    if not temporary.is_dir():  # a file in the place of a folder would be the end of all that the folder holds
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
     # os.replace cannot put a folder over a folder that has something in it: move the old one aside first.
-    if target.is_dir() and not target.is_symlink():
-        os.replace(target, room / ".replaced")
-    os.replace(temporary, target)
+    old = room / ".replaced"
+    os.replace(target, old)
+    try:
+        os.replace(temporary, target)
+    except BaseException:
+        os.replace(old, target)
+        raise

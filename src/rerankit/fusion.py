@@ -21,25 +21,33 @@ from rerankit.ranks import shared_ranks
 
 def min_max(values: FloatArray) -> FloatArray:
     """Scores from 0 to 1 within each query; a constant row becomes 1."""
-    low = np.nanmin(values, axis=-1, keepdims=True)
-    span = np.nanmax(values, axis=-1, keepdims=True) - low
+    some = _some(values)
+    low = np.nanmin(some, axis=-1, keepdims=True)
+    span = np.nanmax(some, axis=-1, keepdims=True) - low
     result: FloatArray = np.where(span > 0, (values - low) / np.where(span > 0, span, 1), values * 0 + 1)
     return result
 
 
 def z_score(values: FloatArray) -> FloatArray:
     """Scores at mean 0 and deviation 1 within each query; a constant row becomes 0."""
-    centred = values - np.nanmean(values, axis=-1, keepdims=True)
-    deviation = np.nanstd(values, axis=-1, keepdims=True)
+    some = _some(values)
+    centred = values - np.nanmean(some, axis=-1, keepdims=True)
+    deviation = np.nanstd(some, axis=-1, keepdims=True)
     result: FloatArray = np.where(deviation > 0, centred / np.where(deviation > 0, deviation, 1), values * 0)
     return result
 
 
 def softmax(values: FloatArray) -> FloatArray:
     """Shares of the softmax within each query."""
-    powers = np.exp(values - np.nanmax(values, axis=-1, keepdims=True))
+    powers = np.exp(values - np.nanmax(_some(values), axis=-1, keepdims=True))
     result: FloatArray = powers / np.nansum(powers, axis=-1, keepdims=True)
     return result
+
+
+def _some(values: FloatArray) -> FloatArray:
+    """The values with zeros for a query of which a source knows nothing: numpy warns of statistics of no numbers."""
+    nothing = np.isnan(values).all(axis=-1, keepdims=True)
+    return np.where(nothing, np.float32(0), values) if nothing.any() else values
 
 
 def rank_score(values: FloatArray) -> FloatArray:
@@ -66,15 +74,15 @@ def combine(
     """One score per item (queries, K) from several sources' values (sources, queries, K).
 
     ``sum`` adds weighted normalised scores, ``combmnz`` multiplies that sum by how many sources know the item,
-    ``rrf`` adds weight / (rrf_k + place), ``borda`` adds weighted points (items ranked behind, absent items sharing
-    what is left), ``isr`` adds weight / place² and multiplies as combmnz does, ``copeland`` counts the items that a
-    weighted majority of the sources places behind it. Absent (NaN) values add nothing otherwise, or the source's lowest
-    points where those are negative.
+    ``rrf`` adds weight / (rrf_k + place), ``borda`` adds weighted points (of the items that any source has, those
+    ranked behind; absent ones share what is left), ``isr`` adds weight / place² and multiplies as combmnz does,
+    ``copeland`` counts the items that a weighted majority of the sources places behind it. Absent (NaN) values add
+    nothing otherwise, or the source's lowest points where those are negative. Weights are 1 unless given.
 
     >>> combine(np.float32([[[3, 1]], [[2, 4]]]), method="rrf", weights=[1, 2]).argmax().item()
     1
     """
-    share = np.asarray(weights, np.float32)[:, None, None]
+    share = np.asarray(check_weights(weights, len(values)), np.float32)[:, None, None]
     if method in _BY_PLACE:
         return _BY_PLACE[method](values, share[:, 0, 0])
     if method == "rrf":
@@ -97,8 +105,10 @@ def _with_absent(points: FloatArray) -> FloatArray:
 
 
 def _borda(values: FloatArray) -> FloatArray:
-    size = values.shape[-1]
-    known = np.sum(~np.isnan(values), axis=-1, keepdims=True)
+    there = ~np.isnan(values)
+    # Not the width, in which other queries may have more items.
+    size = there.any(axis=0).sum(axis=-1, keepdims=True)
+    known = there.sum(axis=-1, keepdims=True)
     left_over = (size - known - 1) / 2  # absent items share the places behind the known ones
     points: FloatArray = np.where(np.isnan(values), left_over, size - shared_ranks(values)).astype(np.float32)
     return points

@@ -143,7 +143,7 @@ class Ranking:
             setattr(self, name, frozen(state[name]))
 
     def __hash__(self) -> int:
-        return hash((self.gallery_size, self.indices.tobytes(), self.scores.tobytes()))
+        return hash((self.gallery_size, self.indices.tobytes(), (self.scores + 0).tobytes()))  # −0 equals 0
 
     def __repr__(self) -> str:
         head = f"Ranking({len(self)} queries × {self.shape[1]} of {self.gallery_size} items)"

@@ -30,7 +30,7 @@ def parse_bytes(size: int | str, argument: str = "memory_budget") -> int:
     >>> parse_bytes("1.5GB"), parse_bytes(1024)
     (1500000000, 1024)
     """
-    found = re.fullmatch(r"\s*([0-9.]+)\s*([A-Za-z]*)\s*", str(size))
+    found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([A-Za-z]*)\s*", str(size))
     if not found or found[2].upper() not in _UNITS:
         raise rule(argument, "must be a number of bytes, such as 256000000 or '256MB'", size)
     count = int(float(found[1]) * _UNITS[found[2].upper()])

@@ -90,6 +90,46 @@ def test_a_memory_budget_never_changes_top_k_of_embeddings(budget):
     assert np.array_equal(scores, whole[1])
 
 
+@pytest.mark.parametrize(
+    ("queries", "gallery", "width", "metric"),
+    [(130, 1025, 200, "cosine"), (200, 16, 64, "dot"), (200, 5, 384, "euclidean"), (128, 0, 700, "dot")],
+)
+def test_no_block_changes_a_bit_of_embeddings(queries, gallery, width, metric):
+    generator = np.random.default_rng(0)
+    given_queries = generator.normal(size=(queries, width)).astype(np.float32)
+    # 0: the queries among themselves, of which numpy would make half a product
+    items = generator.normal(size=(gallery, width)).astype(np.float32) if gallery else given_queries
+    made = EmbeddingScores(given_queries, items, metric)
+    whole, best = made.rows(), made.topk(10)
+    assert np.array_equal(np.take_along_axis(whole, best[0], axis=1), best[1])
+    assert np.array_equal(made.rows(np.arange(queries)[::2]), whole[::2])
+    for budget in (1, 1_000_000):
+        with rerankit.settings.using(memory_budget=budget):
+            found = made.topk(10)
+        assert np.array_equal(found[0], best[0])
+        assert np.array_equal(found[1], best[1])
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_embeddings_on_disk_are_checked_where_they_are_read(tmp_path, dtype):
+    gallery = np.ones((5, 4), dtype)
+    gallery[3, 2] = np.nan
+    np.save(tmp_path / "gallery.npy", gallery)
+    made = EmbeddingScores(np.ones((2, 4), np.float32), np.load(tmp_path / "gallery.npy", mmap_mode="r"))
+    one = np.array([3])
+    for read in (made.rows, lambda: made.topk(2), lambda: made.pairs(np.array([0]), one), lambda: made.T.rows(one)):
+        with pytest.raises(InputError, match="'embeddings' must be finite"):
+            read()
+    assert np.array_equal(made.T.take(np.array([0, 1])).rows(), np.ones((2, 2)))
+
+
+def test_vectors_too_long_to_be_measured_are_refused():
+    made = EmbeddingScores([[1e20, 0.0]], [[1e20, 1e20]])
+    for read in (made.rows, lambda: made.topk(1), lambda: made.pairs(np.array([0]), np.array([0]))):
+        with pytest.raises(InputError, match="'embeddings' must have lengths"):
+            read()
+
+
 def test_zero_vectors_have_cosine_zero():
     assert EmbeddingScores([[0.0, 0.0]], [[1.0, 0.0]]).rows().tolist() == [[0.0]]
 

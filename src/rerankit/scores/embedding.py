@@ -24,7 +24,8 @@ from rerankit.scores.topk import merge, topk_dense
 
 Metric = Literal["cosine", "dot", "euclidean"]
 # Products run over whole groups of rows and of columns: matrix libraries sum the edges of a product in another
-# order, so without this a score's last bit would depend on the block it was computed in.
+# order, so without this a score's last bit would depend on the block it was computed in. For the same reason no block
+# is narrow: what is left over goes with the block before it, and fewer columns than `_ROWS` are filled up.
 _ROWS = 64
 _COLUMNS = 1024
 _CENTRE_ROWS = 4096
@@ -49,6 +50,7 @@ class EmbeddingScores:
         self.metric: Metric = metric
         self.queries = _checked(queries, "queries")
         self.gallery = _checked(gallery, "gallery")
+        self._unchecked = is_memory_map(self.queries) or is_memory_map(self.gallery)
         self._centre = _centre_of(self.gallery) if metric == "euclidean" else None
         if self.queries.shape[1] != self.gallery.shape[1]:
             raise rule(
@@ -123,7 +125,7 @@ class EmbeddingScores:
     def _view(self, queries: AnyArray, gallery: AnyArray) -> EmbeddingScores:
         view = object.__new__(EmbeddingScores)
         view.metric, view.queries, view.gallery = self.metric, frozen(queries), frozen(gallery)
-        view._centre = self._centre
+        view._centre, view._unchecked = self._centre, self._unchecked
         return view
 
     def _prepared(self, vectors: AnyArray) -> FloatArray:
@@ -132,14 +134,15 @@ class EmbeddingScores:
 
     def _centred(self, vectors: AnyArray) -> FloatArray:
         vectors = float32(vectors, "embeddings")
-        if is_memory_map(vectors):
+        if self._unchecked:
             check_finite(vectors, "embeddings")
         return vectors if self._centre is None else vectors - self._centre
 
     def _product(self, queries: FloatArray, gallery: FloatArray) -> FloatArray:
-        short = -len(queries) % _ROWS
-        padded = np.concatenate([queries, np.zeros((short, queries.shape[1]), np.float32)]) if short else queries
-        product: FloatArray = (padded @ gallery.T)[: len(queries)]
+        rows, columns = _filled(queries, -len(queries) % _ROWS), _filled(gallery, _ROWS - len(gallery))
+        if np.may_share_memory(rows, columns):
+            rows = rows.copy()  # of an array and itself numpy makes half of the product, with other last bits
+        product: FloatArray = (rows @ columns.T)[: len(queries), : len(gallery)]
         if self.metric == "euclidean":
             product *= -2
             product += np.square(queries).sum(axis=1)[:, None]
@@ -156,6 +159,11 @@ def _centre_of(gallery: AnyArray) -> FloatArray:
     return centre
 
 
+def _filled(vectors: FloatArray, count: int) -> FloatArray:
+    """The vectors (n, d) with `count` of zeros behind them."""
+    return vectors if count <= 0 else np.concatenate([vectors, np.zeros((count, vectors.shape[1]), np.float32)])
+
+
 def normalised(vectors: FloatArray) -> FloatArray:
     """Vectors (n, d) at length 1; a vector of zeros stays zeros.
 
@@ -170,6 +178,8 @@ def normalised(vectors: FloatArray) -> FloatArray:
 def _lengths(vectors: FloatArray) -> FloatArray:
     """Lengths of vectors (n, d); 1 for a vector of zeros."""
     lengths: FloatArray = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    if np.isinf(lengths).any():  # divided by it, the vector would be one of zeros
+        raise rule("embeddings", "must have lengths whose squares float32 holds, below 1.8e19", "a longer vector")
     lengths[lengths == 0] = 1
     return lengths
 
@@ -191,4 +201,7 @@ def _checked(vectors: Any, argument: str) -> AnyArray:
 
 
 def _column_blocks(count: int, width: int = _WIDEST) -> list[slice]:
-    return [slice(at, min(at + width, count)) for at in range(0, count, width)]
+    starts = list(range(0, count, width))
+    if len(starts) > 1 and count - starts[-1] < _COLUMNS:
+        starts.pop()
+    return [slice(start, stop) for start, stop in zip(starts, [*starts[1:], count], strict=True)]

@@ -77,9 +77,7 @@ class Fuse(Stage):
         values = np.stack([self._opinion(source, problem, ranking) for source in self.sources])
         values = np.where(ranking.mask & np.isfinite(values), values, np.float32(np.nan))
         with np.errstate(invalid="ignore"):
-            return combine(
-                values, self.method, self.normalise, check_weights(self.weights, len(self.sources)), self.rrf_k
-            )
+            return combine(values, self.method, self.normalise, self.weights, self.rrf_k)
 
     def _opinion(self, source: str | Stage, problem: Problem, ranking: Ranking) -> FloatArray:
         """The source's scores for `ranking.indices`."""
