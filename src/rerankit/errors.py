@@ -53,6 +53,10 @@ class TrainingError(RerankitError):
     """Training cannot go on; what was good has been kept."""
 
 
+class RerankitWarning(RuntimeWarning):
+    """Something goes another way than one might think; the work goes on."""
+
+
 def rule(argument: str, text: str, got: object) -> InputError:
     """The error for an argument that breaks a rule.
 

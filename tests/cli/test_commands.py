@@ -91,8 +91,9 @@ def test_rerank_reads_a_run(tmp_path: Path) -> None:
         (["-s", "mutual-rank", "--set", "weight"], "'--set' must be NAME=VALUE"),
         (["-s", "mutual-rank", "--set", "weight=1", "--set", "weight=2"], "names parameter 'weight' twice"),
         (["-s", "mutual-rank", "-k", "-3"], "'k' must be at least 1"),
-        ([], "give either --stage NAME or --pipeline FILE"),
-        (["-s", "mutual-rank", "-p", "x.yaml"], "give either --stage NAME or --pipeline FILE"),
+        ([], "give either --stage NAME or --pipeline FILE (got neither)"),
+        (["-s", "mutual-rank", "-p", "x.yaml"], "give either --stage NAME or --pipeline FILE (got both)"),
+        (["-p", "mutual-rank"], "a stage is named by --stage mutual-rank"),
         (["-p", "absent.yaml"], "does not exist"),
         (["-s", "mutual-rank", "-o", "run.xyz"], "error: run.xyz: unknown ending '.xyz'"),
         (["-s", "mutual-rank", "-o", "run.npy"], "error: run.npy: npy holds one array, which this Ranking is not"),
@@ -119,6 +120,8 @@ def test_an_unmet_need_is_explained(tmp_path: Path) -> None:
     plugins.reset()
     assert result.exit_code == 2
     assert "stage 'upside' needs query_scores: give Problem(" in result.stderr
+    result = run("rerank", tmp_path / "a.npy", "-s", "gnn", "-o", tmp_path / "b.npz")
+    assert "from_embeddings; stage 'gnn' needs gallery_scores" in result.stderr
 
 
 def test_a_one_file_plugin_is_everywhere(problem: Path, plugin: Path, tmp_path: Path) -> None:
@@ -131,6 +134,16 @@ def test_a_one_file_plugin_is_everywhere(problem: Path, plugin: Path, tmp_path: 
     plugins.reset()
     rows = json.loads(run("plugins", "--json", "--plugin", plugin).stdout)
     assert next(row for row in rows if row["plugin"] == str(plugin))["stages"] == ["upside"]
+
+
+def test_a_name_that_is_taken_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "taken.py").write_text(PLUGIN.replace('register("upside"', 'register("csls"'))
+    command = [sys.executable, "-m", "rerankit", "tasks", "cirr", "--plugin", "taken.py"]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert told.stderr.startswith(
+        f"warning: plugin '{tmp_path / 'taken.py'}' (file): stage 'csls' is already registered"
+    )
+    assert len(told.stderr.splitlines()) == 1
 
 
 def test_a_broken_one_file_plugin_is_named(tmp_path: Path) -> None:
@@ -281,6 +294,17 @@ def test_convert_to_one_matrix_says_what_stays_behind(problem: Path, tmp_path: P
     refused = run("convert", problem, tmp_path / "b.run")
     assert "give -k K to write the first K of each query" in refused.stderr
     assert not (tmp_path / "b.npy").exists()
+
+
+def test_convert_asks_what_a_matrix_is(tmp_path: Path) -> None:
+    np.save(tmp_path / "m.npy", np.eye(3))
+    refused = run("convert", tmp_path / "m.npy", tmp_path / "problem.npz")
+    assert refused.exit_code == 2
+    assert "say what the matrix is, --as problem or --as relevance" in refused.stderr
+    assert run("convert", tmp_path / "m.npy", tmp_path / "problem.npz", "--as", "problem").exit_code == 0
+    assert rerankit.read(tmp_path / "problem.npz").shape == (3, 3)
+    assert run("convert", tmp_path / "m.npy", tmp_path / "first.run", "-k", 2).exit_code == 0
+    assert "did you mean 'problem'?" in run("convert", tmp_path / "m.npy", tmp_path / "x", "--as", "problm").stderr
 
 
 def test_convert_reads_its_source_once(problem: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

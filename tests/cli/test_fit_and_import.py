@@ -87,6 +87,18 @@ def test_fit_refuses(problem, tmp_path):
     assert "unknown stage 'piller'" in run("fit", "piller", "--train", problem, *base, code=2)
 
 
+@pytest.mark.parametrize("name", ["calibrate", "learned-fusion"])
+def test_fit_of_a_stage_without_epochs(problem, tmp_path, name):
+    out = tmp_path / "fitted"
+    refused = run("fit", name, "--train", problem, "--out", out, "--training", "epochs=2", code=2)
+    assert "has no training settings (got epochs)" in refused
+    run("fit", name, "--train", problem, "--set", "k=10", "--out", out)
+    assert sorted(p.name for p in out.iterdir()) == ["config.json", "weights.safetensors"]
+    run("rerank", problem, "--pipeline", out, "--out", tmp_path / "run.npz")
+    judged = rerankit.read(problem), rerankit.read(problem, "relevance")
+    assert rerankit.load(out) == rerankit.stage(name, k=10).fit(*judged)
+
+
 def test_a_run_that_breaks_down_leaves_what_was_good(problem, tmp_path):
     out = tmp_path / "out"
     words = ["fit", "pillar-small", "--train", problem, "--out", out, *SIZES]

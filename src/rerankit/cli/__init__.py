@@ -23,7 +23,8 @@ import pkgutil
 
 import typer
 
-from rerankit.cli._run import command
+from rerankit.cli._output import complain
+from rerankit.cli._run import INTERRUPTED, command
 
 
 def build() -> typer.Typer:
@@ -51,7 +52,11 @@ def build() -> typer.Typer:
 
 def main() -> None:
     """The entry point of the program `rerankit`."""
-    build()()
+    try:
+        build()()
+    except KeyboardInterrupt:  # while the program was still being built
+        complain("interrupted")
+        raise SystemExit(INTERRUPTED) from None
 
 
 def _print_version(wanted: bool) -> None:

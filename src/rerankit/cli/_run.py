@@ -46,8 +46,8 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     @wraps(function)
     def run(*args: Any, plugin: list[Path] | None = None, debug: bool = False, **kwargs: Any) -> None:
         try:
-            _load_plugins(plugin or [])
             with _plain_warnings(), bars():
+                _load_plugins(plugin or [])
                 function(*args, **kwargs)
         except (typer.Exit, typer.Abort):
             raise
@@ -78,7 +78,7 @@ def _plain_warnings() -> Iterator[None]:
     usual = warnings.formatwarning
 
     def plain(message: Any, category: type[Warning], *where: Any, **more: Any) -> str:
-        if category is not UserWarning:
+        if not issubclass(category, (UserWarning, errors.RerankitWarning)):
             return usual(message, category, *where, **more)
         return f"warning: {' '.join(str(message).splitlines())}\n"
 
@@ -95,7 +95,7 @@ def _explain(error: Exception) -> int:
         error = explained(error, "this command") or error
     code = next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), None)
     if code is not None:
-        complain(str(error))
+        complain("; ".join(str(error).splitlines()) if isinstance(error, errors.UnmetNeedError) else str(error))
         return code
     if isinstance(error, BrokenPipeError):
         # The reader of our output has gone, for instance `head`; a flush at exit must not fail again.

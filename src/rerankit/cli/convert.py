@@ -19,9 +19,14 @@ def convert(
     force: ForceOption = False,
 ) -> None:
     """Convert a problem, a run, judgements or an array into another format."""
-    from rerankit import Problem, write
-    from rerankit.formats.door import read_both
+    import numpy as np
 
+    from rerankit import Problem, checks, errors, write
+    from rerankit.formats.door import read_both
+    from rerankit.formats.registry import format_of
+
+    if kind is not None:
+        checks.choice("as", kind, ("array", "problem", "ranking", "relevance"))
     check_target(target, "target", force=force)
     value, relevance = read_both(source, "problem" if kind is None and k is not None else kind)
     left: list[str] = []
@@ -29,6 +34,10 @@ def convert(
         value, relevance = (value.ranking(k) if isinstance(value, Problem) else value.top(k)), None
     elif isinstance(value, Problem):
         value, relevance, left = _fitting(value, relevance, target)
+    elif isinstance(value, np.ndarray) and np.ndarray not in format_of(target, writing=True).holds:
+        raise errors.InputError(
+            f"{target}: say what the matrix is, --as problem or --as relevance; -k K writes the first K of each row"
+        )
     write(target, value, relevance=relevance)
     say(f"wrote {target}: {'scores' if left else type(value).__name__}")
     if left:
@@ -50,7 +59,10 @@ def _fitting(problem: Any, relevance: Any, target: Path) -> tuple[Any, Any, list
     if Tables in holds:
         return problem, relevance, []
     if np.ndarray not in holds:
-        raise errors.InputError(f"{target}: lists hold no problem; give -k K to write the first K of each query")
+        raise errors.InputError(
+            f"{target}: lists hold no problem; give -k K to write the first K of each query, "
+            "or --as relevance to write what is relevant beside it"
+        )
     if not isinstance(problem.scores, DenseScores):
         return problem, None, []  # whose refusal says what to write instead
     left = [*beside_scores(problem), *(["relevance"] if relevance is not None else [])]

@@ -40,7 +40,8 @@ def fit(
 ) -> None:
     """Train a stage; an interrupted run goes on where its last checkpoint was written.
 
-    OUT gets the fitted stage (`rerankit rerank --pipeline OUT`), OUT/training checkpoints, history.csv and curves.png.
+    OUT gets the fitted stage (`rerankit rerank --pipeline OUT`). Of a stage that trains in epochs, OUT/training gets
+    checkpoints, history.csv and curves.png.
     """
     from rerankit import stage as make
     from rerankit.cli.rerank import parameters
@@ -52,8 +53,10 @@ def fit(
     options = _options(made, parameters(training or []), parameters(losses or []))
     given = _judged(train, task, "train")
     held_out = None if validation is None else _judged(validation, task, "val")
+    if _has_training(made):
+        options.update(out=out / "training", resume=not restart)
     try:
-        made.fit(*given, validation=held_out, out=out / "training", resume=not restart, **options)  # type: ignore[attr-defined]
+        made.fit(*given, validation=held_out, **options)  # type: ignore[attr-defined]
     except TrainingError:
         if made.fitted:
             _save(made, out)
@@ -75,6 +78,8 @@ def _options(made: Any, training: dict[str, Any], losses: dict[str, Any]) -> dic
     if not hasattr(made, "fit"):
         raise InputError(f"stage '{made.name}' has nothing to train")
     known = signature(made.fit).parameters
+    if training and not _has_training(made):
+        raise InputError(f"stage '{made.name}' has no training settings (got {', '.join(training)}): try --set")
     usual = made.training_settings() if hasattr(made, "training_settings") else TrainingSettings()
     options: dict[str, Any] = {}
     try:
@@ -87,6 +92,13 @@ def _options(made: Any, training: dict[str, Any], losses: dict[str, Any]) -> dic
     except TypeError as cause:
         raise InputError(f"'--training' and '--loss' must name known settings: {cause}") from cause
     return options
+
+
+def _has_training(made: Any) -> bool:
+    """Whether `fit` trains in steps that can be set and resumed; else it is done in one go, as in `learned-fusion`."""
+    from inspect import signature
+
+    return {"settings", "out", "resume"} <= set(signature(made.fit).parameters)
 
 
 def _judged(path: Path, task: str | None, split: str) -> tuple[Any, Any]:

@@ -44,13 +44,17 @@ def rerank(
 
 
 def _pipeline(name: str | None, settings: list[str], path: Path | None) -> Any:
-    from rerankit import Pipeline, errors, load, stage
+    from rerankit import Pipeline, errors, load, stage, stages_available
 
     if (name is None) == (path is None):
-        raise errors.InputError("give either --stage NAME or --pipeline FILE (got both or neither)")
+        raise errors.InputError(
+            f"give either --stage NAME or --pipeline FILE (got {'neither' if path is None else 'both'})"
+        )
     if path is None:
         assert name is not None
         return Pipeline([stage(name, **parameters(settings))])
+    if not path.exists() and str(path) in stages_available():
+        raise errors.InputError(f"'pipeline' must be a file or a folder: a stage is named by --stage {path}")
     found = load(path) if path.is_dir() else Pipeline.from_yaml(path)
     if settings and isinstance(found, Pipeline):
         raise errors.InputError("--set goes with a stage; a pipeline holds the parameters of its own")

@@ -100,7 +100,7 @@ def _matrices(problem: Path | None, data: Path | None, task: str, settings: list
         return {"scores": read(problem, "problem")}
     if data is not None and problem is None:
         return find(task, **parameters(settings)).load(data).matrices
-    raise InputError("give either --problem FILE or --data FOLDER (got both or neither)")
+    raise InputError(f"give either --problem FILE or --data FOLDER (got {'neither' if data is None else 'both'})")
 
 
 app.command()(command(hmrn))

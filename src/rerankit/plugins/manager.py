@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from rerankit._version import __version__
-from rerankit.errors import PluginError, unknown_name
+from rerankit.errors import PluginError, RerankitWarning, unknown_name
 from rerankit.plugins import environment, inline, spec
 from rerankit.plugins.faults import Fault, FaultError, said
 from rerankit.plugins.kinds import KINDS
@@ -108,7 +108,7 @@ class Manager:
         if info.status == "failed":
             raise FaultError(info.faults[0]) from info.faults[0].cause
         for fault in info.faults:
-            warnings.warn(str(fault), RuntimeWarning, stacklevel=3)
+            warnings.warn(str(fault), RerankitWarning, stacklevel=3)
         return info
 
     def observe(self, event: Event) -> None:
@@ -125,7 +125,7 @@ class Manager:
                 text = f"observing {event.kind}: {said(cause)}"
                 fault = Fault(name, self.plugins[name].distribution, text, cause)
                 self.plugins[name].faults.append(fault)
-                warnings.warn(f"{fault}; it is not called again", RuntimeWarning, stacklevel=2)
+                warnings.warn(f"{fault}; it is not called again", RerankitWarning, stacklevel=2)
 
     def unregister(self, name: str) -> None:
         """Remove a plugin and everything it registered."""

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.bank import Bank
-from rerankit.errors import InputError
+from rerankit.errors import InputError, RerankitWarning
 from rerankit.events import track
 from rerankit.problem import Problem
 from rerankit.scores import EmbeddingScores, Scores, blocks, topk_dense
@@ -162,7 +162,7 @@ def warn_of_a_gap(known: IntArray, border: int, name: str) -> None:
         warnings.warn(
             f"stage '{name}': no query has a gallery item among its {known.shape[1]} nearest, so that the graph joins "
             "no query to its candidates; scores of the two sides differ in scale: try align=True",
-            RuntimeWarning,
+            RerankitWarning,
             stacklevel=3,
         )
 
