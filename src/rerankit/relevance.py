@@ -242,15 +242,22 @@ def _renumbered(
     items: IntArray,
     shape: tuple[int, int],
 ) -> tuple[IntArray, IntArray, FloatArray]:
-    place = np.full(shape[1], -1)
-    place[items] = np.arange(len(items))
-    starts = np.searchsorted(rows, np.arange(shape[0] + 1))
-    counts = np.diff(starts)[queries]
-    owner = np.repeat(np.arange(len(queries)), counts)
+    """Cells by row, of some queries and then of some items, each of which may be named several times."""
+    owner, cells = _cells_of(rows, queries, shape[0])
+    columns, grades = columns[cells], grades[cells]
+    by_column = np.argsort(columns, kind="stable")
+    place, cells = _cells_of(columns[by_column], items, shape[1])
+    cells = by_column[cells]
+    return owner[cells], place, grades[cells]
+
+
+def _cells_of(rows: IntArray, chosen: IntArray, count: int) -> tuple[IntArray, IntArray]:
+    """Of cells in the order of their rows, those of chosen rows: where each row stands in `chosen`, and the cells."""
+    starts = np.searchsorted(rows, np.arange(count + 1))
+    counts = np.diff(starts)[chosen]
+    owner = np.repeat(np.arange(len(chosen)), counts)
     inside = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
-    cells = starts[queries][owner] + inside
-    kept = place[columns[cells]] >= 0
-    return owner[kept], place[columns[cells]][kept], grades[cells][kept]
+    return owner, starts[chosen][owner] + inside
 
 
 def _flat_grades(grades: Sequence[Iterable[float]], items: Sequence[Iterable[int]]) -> FloatArray:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from rerankit import Pipeline, Problem, Stage, evaluate, stage
+from rerankit import Feature, Pipeline, Problem, Stage, evaluate, stage
 from rerankit.bench import Result, bench, compare_results, contender, rows, score_set, table
 from rerankit.errors import FormatError, InputError, UnmetNeedError
 from rerankit.tasks import Benchmark, task
@@ -123,6 +123,27 @@ def test_a_finished_run_is_not_repeated_unless_asked(small: Benchmark, scores: n
     assert Counting.calls == 6
     bench(small, scores + 1, Counting(), **plan)
     assert Counting.calls == 8
+
+
+def test_a_run_with_other_features_is_another_run(small: Benchmark, scores: np.ndarray, tmp_path: Path) -> None:
+    def run(values):  # type: ignore[no-untyped-def]
+        bench(small, Problem(scores, features={"age": Feature(values, "query")}), Counting(), k=5, out=tmp_path)
+        return len(list(tmp_path.glob("*.json")))
+
+    assert run([1, 2, 3, 4, 5, 6, 7]) == 1
+    assert run([1, 2, 3, 4, 5, 6, 8]) == 2
+    assert run(np.zeros((7, 2_000))) == 3
+    assert run(np.eye(7, 2_000)) == 4
+    assert run(np.eye(7, 2_000)) == 4
+
+
+def test_files_of_a_folder_count_by_name(small: Benchmark, scores: np.ndarray, tmp_path: Path) -> None:
+    sums = set()
+    for name in ("scores", "distances"):
+        (tmp_path / name).mkdir()
+        np.save(tmp_path / name / f"{name}.npy", scores)
+        sums.add(score_set(small, tmp_path / name).checksums["scores"])
+    assert len(sums) == 2
 
 
 def test_an_interrupted_run_goes_on(small: Benchmark, scores: np.ndarray, tmp_path: Path) -> None:

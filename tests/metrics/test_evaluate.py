@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from metric_oracles import ORACLES, expected
-from rerankit import ListScores, Problem, Ranking, Relevance
+from rerankit import ListScores, Problem, Ranking, Relevance, settings
 from rerankit.errors import InputError
 from rerankit.metrics import evaluate, evaluate_both
 
@@ -128,7 +129,9 @@ def test_one_pass_over_columns_with_several_relevant_rows() -> None:
     assert both.reverse["map"] == pytest.approx(evaluate(scores.T, relevance.reversed(), ["map"])["map"])
 
 
-@pytest.mark.parametrize("kind", ["float16", "float64", "int", "memory map", "problem", "embeddings", "torch"])
+@pytest.mark.parametrize(
+    "kind", ["float16", "float64", "int", "memory map", "int map", "distances", "problem", "embeddings", "torch"]
+)
 def test_forms_of_scores(kind: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
     queries, gallery = rng.integers(-3, 4, (8, 4)), rng.integers(-3, 4, (9, 4))
@@ -136,11 +139,15 @@ def test_forms_of_scores(kind: str, tmp_path: Path) -> None:
     relevance = Relevance.from_lists([[i] for i in range(8)], 9)
     wanted = evaluate(scores, relevance, NAMES)
     np.save(tmp_path / "scores.npy", scores)
+    np.save(tmp_path / "whole.npy", scores.astype(np.int16))
+    np.save(tmp_path / "distances.npy", -scores)
     given = {
         "float16": lambda: scores.astype(np.float16),
         "float64": lambda: scores.astype(np.float64),
         "int": lambda: scores.astype(np.int64),
         "memory map": lambda: np.load(tmp_path / "scores.npy", mmap_mode="r"),
+        "int map": lambda: np.load(tmp_path / "whole.npy", mmap_mode="r"),
+        "distances": lambda: Problem.from_distances(np.load(tmp_path / "distances.npy", mmap_mode="r")),
         "problem": lambda: Problem(scores),
         "embeddings": lambda: Problem.from_embeddings(queries.astype(float), gallery.astype(float), "dot"),
         "torch": lambda: pytest.importorskip("torch").from_numpy(scores),
@@ -150,6 +157,18 @@ def test_forms_of_scores(kind: str, tmp_path: Path) -> None:
     both = evaluate_both(given, relevance, NAMES, empty="skip")
     assert dict(both.forward) == dict(wanted)
     assert both.reverse.skipped == 1
+
+
+def test_distances_on_disk_are_not_read_whole(tmp_path: Path) -> None:
+    distances = np.random.default_rng(0).random((2_000, 2_000), np.float32)
+    np.save(tmp_path / "distances.npy", distances)
+    relevance = Relevance.from_lists([[i] for i in range(2_000)], 2_000)
+    tracemalloc.start()
+    with settings.using(memory_budget="1MB"):
+        evaluate(Problem.from_distances(np.load(tmp_path / "distances.npy", mmap_mode="r")), relevance, "success@1")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < distances.nbytes / 4
 
 
 def test_lists_score_what_they_hold() -> None:

@@ -57,6 +57,8 @@ def test_lists_equal_the_dense_matrix_with_absent_cells(scores):
             assert np.array_equal(got, expected)
     backwards = np.arange(dense.shape[1])[::-1]
     assert np.array_equal(made.take(np.array([0]), backwards).rows(), dense[:1, ::-1])
+    rows, twice = np.array([2 % len(dense), 0, 0]), np.array([1, 0, 1]) % dense.shape[1]
+    assert np.array_equal(made.take(rows, twice).rows(), dense[np.ix_(rows, twice)])
 
 
 @pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])

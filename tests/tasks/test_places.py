@@ -80,6 +80,17 @@ def test_revisited_settings(tmp_path: Path) -> None:
             assert result[f"precision_found@{k}"] == pytest.approx(precision)
 
 
+def test_ground_truth_as_json_is_part_of_the_checksum(tmp_path: Path) -> None:
+    small = task("roxford5k").write_miniature(tmp_path)
+    truth = {"gnd": [{"easy": [0], "hard": [], "junk": []}] * 5, "imlist": list(range(20)), "qimlist": list(range(5))}
+    sums = [small.load(tmp_path).checksum]
+    for item in (0, 1):
+        truth["gnd"] = [{"easy": [item], "hard": [], "junk": []}] * 5
+        (tmp_path / "gnd_roxford5k.json").write_text(json.dumps(truth))
+        sums.append(small.load(tmp_path).checksum)
+    assert len(set(sums)) == 3
+
+
 def test_queries_without_anything_right_are_left_out(tmp_path: Path) -> None:
     benchmark = task("roxford5k").write_miniature(tmp_path).load(tmp_path)
     skipped = {part.name: benchmark.evaluate(part, np.zeros((5, 20))).skipped for part in benchmark.parts}

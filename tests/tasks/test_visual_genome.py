@@ -51,7 +51,7 @@ def test_regions_in_each_form_of_file(tmp_path: Path) -> None:
     for name in ("a.npz", "b.npy", "c.npy"):
         assert read_regions(tmp_path / name).tolist() == regions.tolist()
     (tmp_path / "d.npy").write_bytes(pickle.dumps({"region_feats": os.system}))
-    with pytest.raises(FormatError, match=r"system, which is not an array"):
+    with pytest.raises(FormatError, match=r"system', which is not data"):
         read_regions(tmp_path / "d.npy")
     np.savez(tmp_path / "e.npz", other=regions)
     with pytest.raises(FormatError, match="region_feats"):

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from rerankit.arrays import to_numpy
 from rerankit.bank import Bank
 from rerankit.pipeline import Pipeline
 from rerankit.problem import Problem
@@ -20,11 +21,22 @@ _PIECE = 1 << 20
 
 
 def checksum_of_scores(given: Any, problem: Problem) -> str:
-    """SHA-256 of a score file or folder; of anything else, of the problem: its scores, both sides' own, its banks."""
+    """SHA-256 of a score file or folder; of anything else, of the problem: its scores, both sides' own, its banks, and
+    the features that were given (those of the task are part of the data's checksum).
+    """
     if isinstance(given, (str, os.PathLike)):
         return _hashed(_file(Path(given)))
     beside = (problem.query_scores, problem.gallery_scores, problem.query_bank, problem.gallery_bank)
-    return _hashed(piece for each in (problem.scores, *beside) if each is not None for piece in _pieces(each))
+    names = given.features if isinstance(given, Problem) else ()
+    features = [(name, problem.feature_sides[name], _seen(problem.features[name])) for name in sorted(names)]
+    counted = (problem.scores, *(each for each in beside if each is not None), *features)
+    return _hashed(piece for each in counted for piece in _pieces(each))
+
+
+def _seen(values: Any) -> Any:
+    """What of a feature counts: arrays and lists, but of anything else, which may read files when asked, its length."""
+    known = isinstance(values, list | tuple) or _is_array_like(values)
+    return values if known else f"{type(values).__name__} of {len(values)}"
 
 
 def checksum_of_pipeline(pipeline: Pipeline) -> str:
@@ -57,12 +69,17 @@ def _pieces(value: Any) -> Iterator[Any]:
         yield from _pieces([value.to_gallery, value.to_queries, value.among])
     elif isinstance(value, EmbeddingScores):
         yield from _pieces([value.queries, value.gallery, str(value.metric)])
-    elif isinstance(value, np.ndarray):
-        yield from _array(value)
+    elif _is_array_like(value):
+        yield from _array(to_numpy(value, "value"))
     elif all(callable(getattr(value, name, None)) for name in ("rows", "pairs", "topk")):
         yield from _score_rows(value)
     else:
         yield from _plain(value)
+
+
+def _is_array_like(value: Any) -> bool:
+    """Arrays, tensors, pictures: what they show of themselves as text would leave most of them out."""
+    return hasattr(value, "__array__") or hasattr(value, "__array_interface__")
 
 
 def _plain(value: Any) -> Iterator[Any]:
@@ -91,5 +108,7 @@ def _score_rows(scores: Scores) -> Iterator[Any]:
 def _file(path: Path) -> Iterator[Any]:
     files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
     for each in files:
+        if path.is_dir():  # scores.npy and distances.npy may hold the same numbers
+            yield f"<{each.relative_to(path).as_posix()}, {each.stat().st_size}>".encode()
         with each.open("rb") as file:
             yield from iter(lambda: file.read(_PIECE), b"")

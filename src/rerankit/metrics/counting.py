@@ -108,8 +108,9 @@ class ColumnCounter:
         level = np.arange(len(columns)) - np.repeat(wanted.indptr[:-1], counts)
         self._spots = (level, columns)
         shape = (int(counts.max(initial=0)), matrix.shape[1])
-        # A column with fewer items is compared with +inf: nothing lies above it.
-        self._thresholds = np.full(shape, np.inf, matrix.dtype)
+        # A column with fewer items is compared with the highest number there is: nothing lies above it.
+        highest = np.inf if matrix.dtype.kind == "f" else np.iinfo(matrix.dtype).max
+        self._thresholds = np.full(shape, highest, matrix.dtype)
         self._thresholds[self._spots] = matrix[wanted.items, columns]
         self._totals = np.zeros((2, *shape), np.int64)
         self._bytes = np.zeros((2, *shape), np.uint8)

@@ -59,6 +59,11 @@ class DenseScores:
         return np.negative(self._array) if self._negate else self._array
 
     @property
+    def negated(self) -> bool:
+        """Whether these are distances on disk, turned where they are read: `array` then is a copy of the whole."""
+        return self._negate
+
+    @property
     def T(self) -> DenseScores:  # noqa: N802
         return self._view(self._array.T)
 

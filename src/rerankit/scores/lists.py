@@ -102,14 +102,8 @@ class ListScores:
     def take(self, rows: IntArray | None = None, columns: IntArray | None = None) -> ListScores:
         chosen = np.arange(self.shape[0]) if rows is None else np.asarray(rows)
         cells, owner = self._cells_of(chosen)
-        if columns is None:
-            return self.from_cells(owner, self.columns[cells], self.values[cells], (len(chosen), self.shape[1]))
-        place = np.full(self.shape[1], -1)
-        place[columns] = np.arange(len(columns))
-        kept = place[self.columns[cells]] >= 0
-        cells, owner = cells[kept], owner[kept]
-        shape = (len(chosen), len(columns))
-        return self.from_cells(owner, place[self.columns[cells]], self.values[cells], shape)
+        taken = self.from_cells(owner, self.columns[cells], self.values[cells], (len(chosen), self.shape[1]))
+        return taken if columns is None else taken.T.take(columns).T
 
     def _cells_of(self, rows: IntArray) -> tuple[IntArray, IntArray]:
         """Numbers of the stored cells of some rows, and for each the place of its row in `rows`."""

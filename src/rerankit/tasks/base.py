@@ -198,19 +198,24 @@ class Task(ABC):
 
     def checksum(self, data: Path) -> str:
         """SHA-256 over the counted files that are there, by name and content; of a folder, over its file names."""
-        total = hashlib.sha256()
-        for each in self.files:
-            path = located(data, each.path)
-            if not each.counted or not path.exists():
-                continue
-            total.update(each.path.encode())
-            if path.is_dir():
-                total.update("\n".join(sorted(inner.name for inner in path.iterdir())).encode())
-                continue
-            with path.open("rb") as file:
-                for block in iter(lambda: file.read(1 << 20), b""):
-                    total.update(block)
-        return total.hexdigest()
+        return checksum_of(self.files, data)
+
+
+def checksum_of(files: Iterable[DataFile], data: Path) -> str:
+    """SHA-256 over the counted files that are there, by name and content; of a folder, over its file names."""
+    total = hashlib.sha256()
+    for each in files:
+        path = located(data, each.path)
+        if not each.counted or not path.exists():
+            continue
+        total.update(each.path.encode())
+        if path.is_dir():
+            total.update("\n".join(sorted(inner.name for inner in path.iterdir())).encode())
+            continue
+        with path.open("rb") as file:
+            for block in iter(lambda: file.read(1 << 20), b""):
+                total.update(block)
+    return total.hexdigest()
 
 
 def located(data: Path, path: str) -> Path:

@@ -9,10 +9,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rerankit.errors import FormatError
 from rerankit.relevance import Relevance
-from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, counted, located
-from rerankit.tasks.files import field, read_json
+from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, checksum_of, counted, located
+from rerankit.tasks.files import field, read_json, read_pickle
 
 METRICS = ("map_trapezoid", "precision_found@1", "precision_found@5", "precision_found@10")
 # What is right and what is left out in each setting.
@@ -75,10 +74,9 @@ class ROxford(Task):
         return Benchmark(self, {"scores": matrix}, parts, self.checksum(data), empty="skip")
 
     def checksum(self, data: Path) -> str:
-        """Over the ground truth as JSON when there is one."""
-        if (data / f"{self.stem}.json").is_file() and not (data / f"{self.stem}.pkl").is_file():
-            return super().checksum(data) + "-json"
-        return super().checksum(data)
+        """Over the ground truth that is read: as JSON when there is one."""
+        as_json = DataFile(f"{self.stem}.json", "ground truth")
+        return checksum_of((as_json,), data) if (data / as_json.path).is_file() else super().checksum(data)
 
     def write_miniature(self, data: Path, seed: int = 0) -> ROxford:
         """Made-up names: five queries against twenty pictures; the last query has nothing hard."""
@@ -125,31 +123,3 @@ def _relevance(truth: Any, setting: str, gallery: int, path: Path) -> Relevance:
 
 def _joined(entry: Any, names: tuple[str, ...], path: Path, row: int) -> list[int]:
     return sorted({int(item) for name in names for item in np.asarray(field(entry, name, path, row)).ravel()})
-
-
-# A pickle runs what it names; these are all that ground truth needs.
-_ALLOWED = {
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy.core.multiarray", "scalar"),
-    ("numpy._core.multiarray", "scalar"),
-    ("_codecs", "encode"),
-}
-
-
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it names '{module}.{name}', which is not data")
-        return super().find_class(module, name)
-
-
-def read_pickle(path: Path) -> Any:
-    """Lists, dictionaries, texts, numbers and arrays in a pickle; anything else is refused and not run."""
-    try:
-        with path.open("rb") as file:
-            return _Unpickler(file, encoding="latin1").load()
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, ImportError) as cause:
-        raise FormatError(f"{path}: not a pickle of plain data ({cause})") from cause

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import os
-import pickle
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +19,7 @@ from rerankit.problem import Feature, Problem
 from rerankit.relevance import Relevance
 from rerankit.stages.hmrn.representation import Regions
 from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, check_files, counted, fault, grouped
-from rerankit.tasks.files import field, read_json, read_lines
+from rerankit.tasks.files import field, read_json, read_lines, read_pickle
 from rerankit.tasks.miniatures.drilldown import World, write_drilldown
 
 IMAGES = {"val": 5000, "test": 9896}
@@ -234,8 +232,10 @@ def read_regions(path: Path) -> AnyArray:
         elif head == b"\x93NUMPY":
             found = np.load(path, allow_pickle=False)
         else:
-            found = _ArrayReader(io.BytesIO(path.read_bytes()), encoding="latin1").load()["region_feats"]
-    except (KeyError, ValueError, TypeError, EOFError, pickle.UnpicklingError) as cause:
+            found = read_pickle(path)["region_feats"]
+    except FormatError:
+        raise
+    except (KeyError, ValueError, TypeError, EOFError) as cause:
         raise FormatError(f"{path}: is not a file of region features ({cause})") from cause
     array = np.asarray(found)
     if array.ndim != 2 or array.dtype.kind not in "fiu":
@@ -266,17 +266,6 @@ def plot_rounds(
     axes.legend()
     with atomic(path) as temporary:
         figure.savefig(temporary, dpi=120)
-
-
-class _ArrayReader(pickle.Unpickler):
-    """Reads pickled numpy arrays and plain containers, and nothing that could run."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in (("numpy", "ndarray"), ("numpy", "dtype")) or (module, name) == ("_codecs", "encode"):
-            return super().find_class(module, name)
-        if name in ("_reconstruct", "scalar") and module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-            return super().find_class("numpy._core.multiarray" if hasattr(np, "_core") else module, name)
-        raise pickle.UnpicklingError(f"it names {module}.{name}, which is not an array")
 
 
 def _region_file(data: Path, number: int) -> Path | None:
