@@ -32,6 +32,7 @@ from rerankit.stages.hmrn.fast import Images, Searches
 from rerankit.stages.hmrn.network import Hmrn
 from rerankit.stages.hmrn.representation import Descriptions, Regions
 from rerankit.stages.hmrn.scoring import Scorer
+from rerankit.training.devices import products
 
 ALL = 9896
 ROUNDS = list(range(1, 11))
@@ -71,11 +72,11 @@ def square_products(device: torch.device, calls: int = 20) -> tuple[float, Calla
     size = 2048 if device.type == "cpu" else 8192
     square = torch.randn(size, size, device=device)
 
-    def products() -> None:
+    def multiply() -> None:
         for _ in range(calls):
             square @ square
 
-    return 2.0 * calls * size**3, products
+    return 2.0 * calls * size**3, multiply
 
 
 def inputs(scorer: Scorer, searches: int, images: int, regions: Any = None) -> tuple[list[Images], list[Searches]]:
@@ -112,6 +113,12 @@ def one_local_level(variant: str, given: argparse.Namespace, report: dict[str, A
     images, searches = inputs(scorer, given.searches, given.images)
     level, network = scorer.levels[0], scorer.networks[0].similarity
     regions, queries = images[0].regions, searches[0].queries
+    rounding = "tf32" if scorer.device.type == "cuda" else "bf16"
+
+    def rounded() -> torch.Tensor:
+        with products(scorer.device, rounding):
+            return level(images[0], searches[0], scorer.cells())
+
     contenders = {
         "seconds": (10, lambda: level(images[0], searches[0], scorer.cells())),
         "definition, seconds": (1, lambda: naive.local_all_rounds(network, regions, queries)),
@@ -119,8 +126,9 @@ def one_local_level(variant: str, given: argparse.Namespace, report: dict[str, A
     if variant == "I-T":
         contenders["published layout, seconds"] = (1, lambda: naive.local_expanded(network, regions, queries))
     operations, product = square_products(scorer.device)
-    seconds, found = in_turns({"product": (1, product), **contenders}, given.repeats)
-    speed = operations / seconds.pop("product")
+    others = {"product": (1, product), rounding: (10, rounded)}
+    seconds, found = in_turns({**others, **contenders}, given.repeats)
+    speed, quick = operations / seconds.pop("product"), seconds.pop(rounding)
     row = dict(seconds)
     for name in list(seconds)[1:]:
         row[f"times faster than the {name.partition(',')[0]}"] = seconds[name] / seconds["seconds"]
@@ -128,6 +136,9 @@ def one_local_level(variant: str, given: argparse.Namespace, report: dict[str, A
     own = 2.0 * queries.numel() * regions.shape[:2].numel()
     row |= {"GFLOP of the one product": own / 1e9, "matrix GFLOP/s": speed / 1e9}
     row["seconds of the product alone at matrix speed"] = own / speed
+    row[f"seconds, {rounding}"] = quick
+    row[f"times faster than the definition, {rounding}"] = seconds["definition, seconds"] / quick
+    row[f"largest difference, {rounding}"] = float((found["seconds"] - found[rounding]).abs().max())
     report[f"local {variant}"] = row
     show(f"local level, all rounds, {variant}", row)
 

@@ -72,7 +72,7 @@ class Local:
 
         The temperature rides on the product; the reasoning level, which normalises, does not see it.
         """
-        queries = self._hot(searches).flatten(0, 1)
+        queries = (searches.queries.transpose(0, 1) * self.temperature).flatten(0, 1)
         table = queries @ images.regions.flatten(0, 1).T
         torch.nn.functional.leaky_relu_(table, SLOPE)
         return table.view(searches.queries.shape[1], len(searches), len(images), -1)
@@ -82,29 +82,25 @@ class Local:
 
         `cells`: how many similarities a tile has, all rounds counted. A tile is one product and two buffers.
         """
-        queries = self._hot(searches)
-        last, count = queries.shape[:2]
-        out = queries.new_empty(last, count, len(images))
-        wide, slots = min(count, WIDE), images.regions.shape[1]
+        regions, (count, last, dim) = images.regions, searches.queries.shape
+        out = regions.new_empty(len(images), last, count)
+        wide, slots = min(count, WIDE), regions.shape[1]
         # Tiles of one size: a small last one would cost nearly as much as a full one.
         tiles = math.ceil(len(images) * slots * wide * last / cells)
         high = max(1, math.ceil(len(images) / max(1, tiles)))
-        rooms = self._buffers(high * slots * wide * last, queries)
+        rooms = self._buffers(high * slots * wide * last, regions)
         for left in range(0, count, wide):
             columns = slice(left, left + wide)
-            asked = queries[:, columns].flatten(0, 1).T.contiguous()
+            asked = (searches.queries[columns] * self.temperature).permute(2, 1, 0).reshape(dim, -1)
             for top in range(0, len(images), high):
                 rows = slice(top, top + high)
-                tile = self._tile(images[rows], asked, last, rooms)
-                out[:, columns, rows] = tile.view(len(tile), last, -1).permute(1, 2, 0)
+                self._tile(regions[rows], images.counts[rows], asked, out[rows, :, columns], rooms)
         if self.by_region:
-            return out.div_(images.counts * self.temperature)
-        steps = torch.arange(1, last + 1, device=out.device)
-        return out.cumsum_(dim=0).div_(steps[:, None, None] * self.temperature)
-
-    def _hot(self, searches: Searches) -> Tensor:
-        hot = searches.queries.transpose(0, 1).clone(memory_format=torch.contiguous_format)
-        return hot.mul_(self.temperature)
+            out.div_(images.counts[:, None, None] * self.temperature)
+        else:
+            steps = torch.arange(1, last + 1, device=out.device)
+            out.cumsum_(dim=1).div_(steps[:, None] * self.temperature)
+        return out.permute(1, 2, 0).contiguous()
 
     def _buffers(self, cells: int, like: Tensor) -> Tensor:
         """Two buffers of a tile, kept between calls: fresh pages would cost a part of the work."""
@@ -112,36 +108,36 @@ class Local:
             self._rooms = like.new_empty(2 * cells)
         return self._rooms[: 2 * cells].view(2, cells)
 
-    def _tile(self, images: Images, asked: Tensor, last: int, rooms: Tensor) -> Tensor:
-        """What the regions of some images add up to for the queries `asked` (D, T·c) in each round, (n, T·c)."""
-        regions = images.regions.flatten(0, 1)
-        shape = len(regions), asked.shape[1]
+    def _tile(self, regions: Tensor, counts: Tensor, asked: Tensor, out: Tensor, rooms: Tensor) -> None:
+        """What the regions of some images add up to for the queries `asked` (D, T·c) in each round: `out` (n, T, c)."""
+        shape = regions.shape[0] * regions.shape[1], asked.shape[1]
         now, weight = (room[: shape[0] * shape[1]].view(shape) for room in rooms)
-        torch.mm(regions, asked, out=now)
+        torch.mm(regions.flatten(0, 1), asked, out=now)
         torch.nn.functional.leaky_relu_(now, SLOPE)
         torch.exp(now, out=weight)
         if self.by_region:
-            return _by_region(now, weight, last, len(images))
-        padded = (images.regions.shape[1] - images.counts).to(now.dtype)[:, None]
-        return _by_query(now, weight, padded)
+            _by_region(now, weight, out)
+        else:
+            _by_query(now, weight, out, regions.shape[1] - counts)
 
 
-def _by_region(now: Tensor, weight: Tensor, last: int, images: int) -> Tensor:
-    """Each region attends over the queries so far, a ratio of two running sums: the sums over regions (n, T·c)."""
-    above, below = (table.view(len(now), last, -1).unbind(1) for table in (now, weight))
+def _by_region(now: Tensor, weight: Tensor, out: Tensor) -> None:
+    """Each region attends over the queries so far, a ratio of two running sums: its sums over regions."""
+    above, below = (table.view(len(now), *out.shape[1:]).unbind(1) for table in (now, weight))
     above[0].mul_(below[0])
-    for t in range(1, last):
+    for t in range(1, len(above)):
         torch.addcmul(above[t - 1], above[t], below[t], out=above[t])
         below[t].add_(below[t - 1])
-    return _over_regions(now.div_(weight), images)
+    _over_regions(now.div_(weight), out)
 
 
-def _by_query(now: Tensor, weight: Tensor, padded: Tensor) -> Tensor:
-    """Each query attends over the regions: (n, T·c). Of the `padded` regions each weighs 1 and adds 0."""
-    total = _over_regions(weight, len(padded)).sub_(padded)
-    return _over_regions(now.mul_(weight), len(padded)).div_(total)
+def _by_query(now: Tensor, weight: Tensor, out: Tensor, padded: Tensor) -> None:
+    """Each query attends over the regions. Of the `padded` regions of an image each weighs 1 and adds 0."""
+    total = _over_regions(weight, torch.empty_like(out))
+    _over_regions(now.mul_(weight), out).div_(total.sub_(padded.to(total.dtype)[:, None, None]))
 
 
-def _over_regions(values: Tensor, images: int) -> Tensor:
-    """Sums of (n·R, T·c) over the regions of each image: (n, T·c)."""
-    return values.view(images, -1, values.shape[1]).sum(dim=1)
+def _over_regions(values: Tensor, out: Tensor) -> Tensor:
+    """Sums of (n·R, T·c) over the regions of each image: `out` (n, T, c)."""
+    count, *shape = out.shape
+    return torch.sum(values.view(count, len(values) // count, *shape), dim=1, out=out)

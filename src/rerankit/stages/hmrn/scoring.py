@@ -34,7 +34,7 @@ from rerankit.training.devices import check_products, pick, products
 T = TypeVar("T")
 CACHE_BYTES = 2_300_000
 """What a block's buffers may take on the CPU for each core: about its own cache."""
-TILE_CELLS = 2_000_000
+TILE_CELLS = 1_500_000
 """Similarities of a tile of the local level on the CPU: enough for products that run at full speed."""
 
 
