@@ -13,7 +13,7 @@ import pytest
 import torch
 from toy_run import SETTINGS, ToyTask, weights
 
-from rerankit.errors import TrainingError
+from rerankit.errors import InputError, TrainingError
 from rerankit.training import History, train
 from rerankit.training.processes import Processes
 
@@ -61,6 +61,23 @@ def test_what_a_kill_kept_from_being_written_beside_the_last_checkpoint_is_made_
     assert train(ToyTask(), SETTINGS, tmp_path).rows == history.rows
     assert (tmp_path / "curves.png").exists()
     assert History.from_csv(tmp_path / "history.csv").rows == history.rows
+
+
+def test_a_checkpoint_of_other_data_is_refused(tmp_path):
+    def task(**told):
+        made = ToyTask()
+        made.told = told
+        return made
+
+    train(task(data="a", scores=0.5), SETTINGS, tmp_path)
+    train(task(data="a", scores=0.50001), SETTINGS, tmp_path)  # as another machine computes them
+    for told in ({"data": "b", "scores": 0.5}, {"data": "a", "scores": 0.6}, {"data": "a"}):
+        with pytest.raises(InputError, match="belongs to another run"):
+            train(task(**told), SETTINGS, tmp_path)
+    payload = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    del payload["told"]
+    torch.save(payload, tmp_path / "checkpoint.pt")
+    train(task(data="b"), SETTINGS, tmp_path)  # a checkpoint of before, which does not say
 
 
 def test_leftovers_of_a_killed_write_are_removed(tmp_path):

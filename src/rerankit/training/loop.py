@@ -265,7 +265,7 @@ class _Run:
             return
         payload = self.folder.read(resume, clear=self.processes.main)
         if payload is not None:
-            wanted = state.identity(self.settings, self.task.length, self.task.model)
+            wanted = state.identity(self.settings, self.task)
             state.check_identity(self.folder.checkpoint, payload, wanted)
             self._resume(payload)
             if self.processes.main:  # a kill may have come between the checkpoint and what goes with it
@@ -287,7 +287,7 @@ class _Run:
         self.processes.wait()
 
     def _write(self, folder: Folder) -> None:
-        payload = state.identity(self.settings, self.task.length, self.task.model) | {
+        payload = state.identity(self.settings, self.task) | {
             "weights": state.snapshot(self.task.model),
             "best": self.best if self.progress.best is not None else {},
             "optimizer": self.optimizer.state_dict(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from rerankit.errors import FormatError, InputError
 from rerankit.files import atomic
 from rerankit.training.settings import TrainingSettings
+from rerankit.training.task import TrainingTask
 
 FORMAT = 1
 CHECKPOINT = "checkpoint.pt"
@@ -75,11 +77,12 @@ def load(path: Path) -> dict[str, Any]:
     return payload
 
 
-def identity(settings: TrainingSettings, length: int, model: nn.Module) -> dict[str, Any]:
+def identity(settings: TrainingSettings, task: TrainingTask) -> dict[str, Any]:
     """What must be the same for a run to be continued."""
     told = {name: value for name, value in asdict(settings).items() if name != "device"}
-    shapes = {name: list(t.shape) for name, t in model.state_dict().items()}
-    return {"settings": {**told, "milestones": list(settings.milestones)}, "length": length, "shapes": shapes}
+    shapes = {name: list(t.shape) for name, t in task.model.state_dict().items()}
+    said = {"settings": {**told, "milestones": list(settings.milestones)}, "told": dict(task.told)}
+    return {**said, "length": task.length, "shapes": shapes}
 
 
 def check_identity(path: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
@@ -92,8 +95,18 @@ def check_identity(path: Path, found: dict[str, Any], wanted: dict[str, Any]) ->
     changed += [
         f"{what} differ{'s' * (what == 'length')}" for what in ("length", "shapes") if found[what] != wanted[what]
     ]
+    there, here = found.get("told", wanted["told"]), wanted["told"]  # earlier checkpoints do not say
+    changed += [
+        f"other {name}" for name in dict.fromkeys((*there, *here)) if not _alike(there.get(name), here.get(name))
+    ]
     if changed:
         raise InputError(
             f"'{path}' belongs to another run ({'; '.join(changed)}); choose another folder, or begin anew: "
             "resume=False, --restart"
         )
+
+
+def _alike(one: Any, other: Any) -> bool:
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-3, abs_tol=1e-6)
+    return bool(one == other)

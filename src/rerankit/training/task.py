@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+from rerankit.problem import Problem
+from rerankit.relevance import Relevance
+
+Told: TypeAlias = dict[str, str | float]
+_SAMPLE = 256  # queries whose highest scores tell problems apart
 
 
 class TrainingTask(ABC):
@@ -14,11 +24,14 @@ class TrainingTask(ABC):
 
     `model` holds the trained parameters (those that require a gradient); at the end of a run the best weights
     are in it. `length` is the number of examples of one epoch: the loop draws a seeded permutation of them
-    and cuts it into batches. With several devices every process holds a copy of the task.
+    and cuts it into batches. With several devices every process holds a copy of the task. `told` is what else must be
+    the same for an interrupted run to go on: texts to the letter, numbers to a thousandth, since those that come
+    from scores differ a little from machine to machine.
     """
 
     model: nn.Module
     length: int
+    told: Mapping[str, str | float] = MappingProxyType({})
 
     @abstractmethod
     def loss(self, batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
@@ -41,3 +54,20 @@ class TrainingTask(ABC):
     def device(self) -> torch.device:
         """Where the model is."""
         return next(self.model.parameters()).device
+
+
+def told_of(data: tuple[Problem, Relevance] | None, name: str) -> Told:
+    """What tells training data apart from other data of its size, for `TrainingTask.told`."""
+    if data is None:
+        return {name: "none"}
+    problem, relevance = data
+    total = hashlib.sha256(repr(relevance.shape).encode())
+    for array in (relevance.indptr, relevance.indices, relevance.grades, relevance.excluded_indices):
+        total.update(array.tobytes())
+    highest = problem.scores.rows(slice(0, _SAMPLE)).max(axis=1).astype(np.float64)
+    known = highest[np.isfinite(highest)]
+    return {
+        f"{name}: relevant items": total.hexdigest(),
+        f"{name}: highest scores": float(known.mean()) if len(known) else 0.0,
+        f"{name}: their deviation": float(known.std()) if len(known) else 0.0,
+    }

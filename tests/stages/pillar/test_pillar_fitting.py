@@ -209,6 +209,33 @@ def test_a_fit_that_is_refused_leaves_the_stage_as_it_was(tmp_path):
     assert not stage.fitted
 
 
+def test_a_run_goes_on_only_with_the_same_data_losses_and_parameters(tmp_path):
+    (problem, relevance), once = paired(), replace(SETTINGS, epochs=1)
+
+    def fit(given=(problem, relevance), out=tmp_path, losses=None, validation=None, **changes):
+        stage = rerankit.stage("pillar", **{**SIZES, **changes})
+        return stage.fit(*given, settings=once, out=out, losses=losses, validation=validation)
+
+    first = fit()
+    assert fit() == first  # the finished run is read
+    items = np.roll(relevance.indices, 1)
+    other = rerankit.Relevance(relevance.rows, items, relevance.shape)
+    far = rerankit.Problem(
+        problem.scores.rows() / 2,
+        query_scores=problem.query_scores.rows(),
+        gallery_scores=problem.gallery_scores.rows(),
+    )
+    for message, changed in {
+        "other training: relevant items": {"given": (problem, other)},
+        "other training: highest scores": {"given": (far, relevance)},
+        "other losses": {"losses": LossWeights(hinge=0.5)},
+        "other threshold": {"threshold": 0.5},
+        "other validation: relevant items": {"validation": (problem, relevance)},
+    }.items():
+        with pytest.raises(InputError, match=f"belongs to another run .*{message}"):
+            fit(**changed)
+
+
 def test_mixed_precision_rounds_neither_graphs_nor_scores():
     side = sides_of(rerankit.stage("pillar", **SIZES), *paired())["i2t"]
     nodes = torch.randn(4, 9, 16, generator=torch.Generator().manual_seed(0))

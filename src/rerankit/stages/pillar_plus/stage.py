@@ -169,18 +169,21 @@ class PillarPlus(Stage):
         torch = require("torch", extra="pillar", purpose=f"training '{self.name}'")
         from rerankit.stages.pillar_plus.fitting import HeldOut, PlusTask, parts_of
         from rerankit.training import train
+        from rerankit.training.task import told_of
 
         settings = settings or self.training_settings()
         turned = self._turned(problem, relevance)
+        others = None if validation is None else self._turned(*validation, "validation[1]")
         held_out = None
-        if validation is not None:
-            others = self._turned(*validation, "validation[1]")
+        if others is not None:
             held_out = HeldOut(*others, self.settings, (self.diversity[0], self.diversity[1]))
         parts = list(parts_of(*turned, self.settings, self.parts, settings.seed, self.thinned))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             model = self._build()
         task = PlusTask(model, parts, held_out)
+        told = {"settings": repr(self.settings), "thinned": repr(self.thinned), "diversity": repr(self.diversity)}
+        task.told = told | told_of(turned, "training") | told_of(others, "validation")
         try:
             self.history = train(task, settings, out, resume=resume)
         except TrainingError:  # the model holds what was good

@@ -23,7 +23,7 @@ from rerankit.stages.triplet.plan import Plan
 from rerankit.stages.triplet.representation import vectors
 from rerankit.training import History, train
 from rerankit.training.devices import pick
-from rerankit.training.task import TrainingTask
+from rerankit.training.task import Told, TrainingTask, told_of
 
 if TYPE_CHECKING:
     from rerankit.stages.triplet.stage import Triplet
@@ -55,6 +55,7 @@ def fit(
     """Train the stages of `plan` into the stage's networks; the histories by stage."""
     bundle = stage.bundle.to(pick(plan.settings.device))
     held = None if validation is None else Validation(*validation)
+    data = told_of((problem, relevance), "training") | told_of(validation, "validation")
     histories: dict[str, History] = {}
     if "filter" in plan.stages:
         tune = "filter" in plan.tune_images
@@ -67,9 +68,9 @@ def fit(
             checkpointing=plan.checkpointing,
             validation=held,
         )
-        histories["filter"] = _train(task, plan, "filter", out, resume)
+        histories["filter"] = _train(task, plan, "filter", data, out, resume)
     if "dual" in plan.stages:
-        histories["dual"] = _fit_dual(stage, bundle, problem, relevance, held, plan, out, resume)
+        histories["dual"] = _fit_dual(stage, bundle, problem, relevance, held, plan, data, out, resume)
     bundle.filter.requires_grad_(True)
     return histories
 
@@ -82,7 +83,11 @@ def _listed(stage: Triplet, bundle: Bundle, problem: Problem, plan: Plan) -> Ran
     return Problem.from_embeddings(queries, gallery, metric="dot").ranking(plan.depth)
 
 
-def _train(task: TrainingTask, plan: Plan, stage: str, out: Path | None, resume: bool) -> History:
+def _train(task: TrainingTask, plan: Plan, stage: str, data: Told, out: Path | None, resume: bool) -> History:
+    told = {"tune_images": repr(stage in plan.tune_images)}
+    if stage == "dual":
+        told |= {name: repr(getattr(plan, name)) for name in ("hard_negatives", "depth")}
+    task.told = told | data
     return train(task, plan.of(stage), None if out is None else out / stage, resume=resume)
 
 
@@ -93,6 +98,7 @@ def _fit_dual(
     relevance: Relevance,
     held: Validation | None,
     plan: Plan,
+    data: Told,
     out: Path | None,
     resume: bool,
 ) -> History:
@@ -116,4 +122,4 @@ def _fit_dual(
         checkpointing=plan.checkpointing,
         validation=held,
     )
-    return _train(task, plan, "dual", out, resume)
+    return _train(task, plan, "dual", data, out, resume)
