@@ -107,6 +107,23 @@ def test_a_stage_without_a_name_or_with_needs_as_text_is_refused_before_it_runs(
         rerank([[1]], Spelt())
 
 
+def test_a_parameter_that_is_not_stored_is_named():
+    class Forgetful(Stage):
+        name = "forgetful"
+
+        def __init__(self, weight=1.0, depth=2):
+            self.depth, self.strength = depth, weight
+
+    for used in (repr, Forgetful.get_params, lambda made: rerank([[1]], made)):
+        with pytest.raises(InputError, match=r"Forgetful.__init__ must store .* own names \(got no self.weight\)"):
+            used(Forgetful())
+
+
+def test_large_arrays_are_told_by_their_shape():
+    assert repr(stage("csls", bank=np.ones((4, 30)))) == "stage('csls', bank=<float64 array of shape (4, 30)>)"
+    assert repr(stage("fuse", weights=np.array([1, 2]))) == "stage('fuse', weights=array([1, 2]))"
+
+
 def test_a_failing_stage_is_named_with_what_it_was_given():
     with pytest.raises(StageError) as error:
         rerank([[1, 2]], Failing(), k=1)
@@ -158,6 +175,10 @@ def test_bad_pipelines():
         Pipeline("mutual-rank")
     with pytest.raises(InputError, match="'stages' must hold stages, names or pipelines"):
         Pipeline([3])
+    with pytest.raises(InputError, match=r"'how' must be joined: rerankit.Pipeline\(\[…\]\) \(got \['csls'\]\)"):
+        rerank([[1]], ["csls"])
+    with pytest.raises(InputError, match=r"'how' must be a stage's name, a stage or a pipeline .*array of shape"):
+        rerank([[1]], np.zeros((9, 9)))
     with pytest.raises(InputError, match="parameters go with a stage's name"):
         rerank([[1]], stage("mutual-rank"), weight=2)
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -143,6 +145,16 @@ class _Broken:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: Problem("a.npz"), r"'scores' must be numbers: rerankit.read\(path\) reads a file \(got 'a.npz'\)"),
+        (lambda: Problem(Path("a.npz")), r"rerankit.read\(path\) reads a file \(got 'a.npz'\)"),
+        (
+            lambda: Problem.from_embeddings(np.eye(3), np.eye(3), query_bank=np.ones((4, 2))),
+            r"'query_bank' must have the queries' width, 3 \(got shape \(4, 2\)\)",
+        ),
+        (
+            lambda: Problem.from_embeddings(np.eye(3), np.eye(3), gallery_bank=[[0, np.nan, 0]]),
+            r"'gallery_bank' must be finite",
+        ),
         (lambda: Problem(_Broken()), r"'scores' must be an array \(got _Broken: no numbers today\)"),
         (lambda: Problem(np.ma.masked_array([[1.0, 9.0]], mask=[[0, 1]])), r"'scores' must not be masked"),
         (lambda: Problem(sparse.csr_matrix(np.eye(2))), r"'scores' must not be sparse: give value.toarray\(\)"),

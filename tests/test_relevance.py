@@ -69,7 +69,7 @@ def test_excluded_items_travel():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Relevance.from_lists([[3]], 3), r"'columns' must lie in 0…2 \(got 3…3\)"),
+        (lambda: Relevance.from_lists([[3]], 3), r"'items' must lie in 0…2 \(got 3…3\)"),
         (
             lambda: Relevance.from_lists([[1, 1]], 3),
             r"name an item once .*\(got 1 repeated \(query, item\), such as \[\(0, 1\)\]\)",

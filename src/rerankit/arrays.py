@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -67,6 +68,8 @@ def _tensor_to_numpy(tensor: Any) -> AnyArray:
 def real_matrix(value: Any, argument: str) -> AnyArray:
     """A non-empty two-dimensional array of real numbers; integers become float32 (those of a memory map later,
     block by block), the rest is kept as it is."""
+    if isinstance(value, (str, os.PathLike)):
+        raise rule(argument, "must be numbers: rerankit.read(path) reads a file", repr(str(value)))
     array = to_numpy(value, argument)
     if array.dtype == np.bool_:
         raise rule(argument, "must hold numbers, not booleans", f"dtype bool, shape {array.shape}")

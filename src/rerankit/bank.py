@@ -7,6 +7,7 @@ from typing import Any
 from rerankit.arrays import IntArray
 from rerankit.errors import InputError, rule
 from rerankit.scores import EmbeddingScores, Scores, as_scores
+from rerankit.scores.embedding import vectors_of
 
 
 class Bank:
@@ -34,8 +35,11 @@ class Bank:
             raise rule("among", f"must have shape {(self.size, self.size)}, that of the bank", self.among.shape)
 
     @classmethod
-    def from_embeddings(cls, vectors: Any, scores: EmbeddingScores) -> Bank:
+    def from_embeddings(cls, vectors: Any, scores: EmbeddingScores, argument: str = "vectors") -> Bank:
         """A bank of vectors (bank, d) beside the embeddings of a problem's scores."""
+        vectors, width = vectors_of(vectors, argument), scores.queries.shape[1]
+        if vectors.shape[1] != width:
+            raise rule(argument, f"must have the queries' width, {width}", f"shape {vectors.shape}")
         return cls(
             to_gallery=EmbeddingScores(vectors, scores.gallery, scores.metric),
             to_queries=EmbeddingScores(vectors, scores.queries, scores.metric),

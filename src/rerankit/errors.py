@@ -7,10 +7,12 @@ A message names the argument in quotes, the rule it broke, and what was given: `
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 _SHOWN = 3
+_FEW = 20
 
 
 class RerankitError(Exception):
@@ -63,7 +65,20 @@ def rule(argument: str, text: str, got: object) -> InputError:
     >>> rule("k", "must be at least 1", 0)
     InputError("'k' must be at least 1 (got 0)")
     """
-    return InputError(f"'{argument}' {text} (got {got if isinstance(got, str) else repr(got)})")
+    return InputError(f"'{argument}' {text} (got {got if isinstance(got, str) else brief(got)})")
+
+
+def brief(value: object) -> str:
+    """A value on one line: an array of more than a few numbers by its shape alone.
+
+    >>> import numpy as np
+    >>> brief("a"), brief(np.zeros((3, 40)))
+    ("'a'", '<float64 array of shape (3, 40)>')
+    """
+    shape, kind = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if isinstance(shape, tuple) and kind is not None and math.prod(shape) > _FEW:
+        return f"<{str(kind).removeprefix('torch.')} array of shape {shape}>"
+    return repr(value)
 
 
 def several(what: str, entries: Sequence[Any], total: int | None = None) -> str:

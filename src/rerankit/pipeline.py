@@ -159,6 +159,7 @@ def rerank(problem: Any, how: str | Stage | Pipeline, k: int | None = 100, **par
     array([[0, 1],
            [0, 1]])
     """
+    _check_how(how)
     if params and not isinstance(how, str):
         raise InputError(f"parameters go with a stage's name (got {sorted(params)} beside {how!r})")
     pipeline = Pipeline([stage(how, **params) if isinstance(how, str) else how])
@@ -167,12 +168,19 @@ def rerank(problem: Any, how: str | Stage | Pipeline, k: int | None = 100, **par
     return pipeline.rerank(given, given.ranking(k))
 
 
+def _check_how(how: Any) -> None:
+    if not isinstance(how, (str, Stage, Pipeline)):
+        several = isinstance(how, (list, tuple))
+        text = "joined: rerankit.Pipeline([…])" if several else "a stage's name, a stage or a pipeline"
+        raise rule("how", f"must be {text}", how)
+
+
 def _flat(given: Stage | str | Pipeline) -> tuple[Stage, ...]:
     if isinstance(given, Pipeline):
         return given.stages
     made = stage(given) if isinstance(given, str) else given
     if not isinstance(made, Stage):
-        raise InputError(f"'stages' must hold stages, names or pipelines (got {given!r})")
+        raise rule("stages", "must hold stages, names or pipelines", given)
     return (made,)
 
 

@@ -97,7 +97,7 @@ class Problem:
         """
         scores = EmbeddingScores(queries, gallery, metric)
         banks = {
-            side: None if vectors is None else Bank.from_embeddings(vectors, scores)
+            side: None if vectors is None else Bank.from_embeddings(vectors, scores, side)
             for side, vectors in (("query_bank", query_bank), ("gallery_bank", gallery_bank))
         }
         return cls(scores, **banks, **rest)  # type: ignore[arg-type]
@@ -294,7 +294,7 @@ def _fitting(bank: Bank | None, argument: str, shape: tuple[int, int]) -> Bank |
     if bank is None:
         return None
     if not isinstance(bank, Bank):
-        raise rule(argument, "must be a rerankit.Bank", type(bank).__name__)
+        raise rule(argument, "must be a rerankit.Bank, such as Bank(to_gallery=…)", type(bank).__name__)
     bank.check(argument, shape)
     return bank
 

@@ -76,6 +76,7 @@ class Relevance:
         _check_lists(grades, len(items), "grades")
         _check_lists(excluded, len(items), "excluded")
         rows, columns = _flat(items, "items")
+        columns = row_numbers(columns, gallery_size, "items")
         grade = None if grades is None else _flat_grades(grades, items)
         out = None if excluded is None else _flat(excluded, "excluded")
         return cls(rows, columns, (len(items), gallery_size), grade, excluded=out)

@@ -172,6 +172,18 @@ def test_plugins_and_doctor_show_the_faults_of_others(monkeypatch: pytest.Monkey
     assert "broken on purpose" in json.loads(told.stdout)["plugin_faults"][0]["fault"]
 
 
+def test_an_unknown_name_comes_with_the_plugins_that_failed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "upside.py").write_text("import nonsense_that_is_absent\n")
+    monkeypatch.setenv("RERANKIT_PLUGINS", str(tmp_path / "upside.py"))
+    plugins.reset()
+    told = run("stages", "upside")
+    plugins.reset()
+    assert told.exit_code == 2
+    error, note = told.stderr.splitlines()
+    assert error.startswith("error: unknown stage 'upside'")
+    assert note.startswith(f"note: not loaded: plugin '{tmp_path / 'upside.py'}' (file): ModuleNotFoundError")
+
+
 def test_doctor_finds_names_that_do_not_load(tmp_path: Path) -> None:
     (tmp_path / "late.py").write_text(PLUGIN.replace('"upside", Upside', '"upside", "no_such_module:Upside"'))
     plugins.reset()

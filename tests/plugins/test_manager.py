@@ -256,12 +256,12 @@ def test_broken_files(tmp_path, monkeypatch):
     with pytest.raises(PluginError, match=r"broken.py' \(file\): ZeroDivisionError: division by zero") as error:
         rerankit.load_plugin(path)
     assert isinstance(error.value.__cause__, ZeroDivisionError)
-    with pytest.raises(PluginError, match="does not exist"):
+    with pytest.raises(PluginError, match=r"absent.py. \(file\): PluginError: there is no such file"):
         rerankit.load_plugin(tmp_path / "absent.py")
     monkeypatch.setenv("RERANKIT_PLUGINS", f"{path}:{tmp_path / 'absent.py'}")
     plugins.reset()
     assert "ZeroDivisionError" in fault_of(str(path))
-    assert "does not exist" in fault_of(str(tmp_path / "absent.py"))
+    assert "there is no such file" in fault_of(str(tmp_path / "absent.py"))
 
 
 def test_a_stage_that_raises_is_named_with_its_plugin(tmp_path):
@@ -349,3 +349,28 @@ def test_registries_name_the_nearest():
         manager().stages["fusse"]
     assert "fuse" in manager().stages
     assert len(manager().stages) == len(list(manager().stages))
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (
+            STAGE.replace("@hookimpl\n", ""),
+            "'rerankit_register_stages' is never called: put @rerankit.hookimpl above it",
+        ),
+        (STAGE.replace("(register):\n    register(", "():\n    print("), "must take an argument 'register'"),
+        (STAGE.partition("@hookimpl")[0], "it has no hook, so it registers nothing"),
+    ],
+)
+def test_a_plugin_that_nobody_hears_is_told(tmp_path, monkeypatch, code, text):
+    (tmp_path / "mine.py").write_text(code)
+    with pytest.warns(rerankit.errors.RerankitWarning, match=text):
+        assert rerankit.load_plugin(tmp_path / "mine.py").status == "loaded"
+    install(tmp_path, monkeypatch, code)
+    assert text in fault_of("sample")
+
+
+def test_a_plugin_may_register_without_a_hook(tmp_path):
+    code = "from rerankit.metrics import register_metric\nregister_metric('mine', lambda places: places)\n"
+    (tmp_path / "mine.py").write_text(code)
+    assert not rerankit.load_plugin(tmp_path / "mine.py").faults

@@ -136,5 +136,8 @@ def test_flags_needs_and_errors():
         stage("learned-fusion", features="score")
     with pytest.raises(InputError, match="some candidates right and some wrong"):
         stage("learned-fusion").fit(Problem([[1, 2]]), Relevance.from_lists([[]], 2))
+    for name in ("learned-fusion", "calibrate"):
+        with pytest.raises(InputError, match=r"'relevance' must be a rerankit.Relevance, .* \(got list\)"):
+            stage(name).fit(Problem([[1, 2]]), [[0]])
     with pytest.raises(InputError, match="must have the problem's shape"):
         stage("learned-fusion").fit(Problem([[1, 2]]), Relevance.from_lists([[0]], 3))

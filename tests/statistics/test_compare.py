@@ -96,6 +96,8 @@ def test_what_cannot_be_compared() -> None:
     optimist = evaluate(np.eye(80), range(80), ["success@1", "mean_rank", "median_rank"], ties="optimistic")
     with pytest.raises(InputError, match="must be evaluated alike"):
         compare({**made, "optimist": optimist})
+    with pytest.raises(InputError, match="'systems' must map names to evaluations \\(got list\\)"):
+        compare(list(made.values()))  # type: ignore[arg-type]
     with pytest.raises(InputError, match="'systems' must hold"):
         compare({})
 

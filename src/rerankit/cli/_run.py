@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from rerankit import errors
-from rerankit.cli._output import complain
+from rerankit.cli._output import complain, say
 from rerankit.cli._progress import bars
 from rerankit.extras import explained
 
@@ -96,6 +96,8 @@ def _explain(error: Exception) -> int:
     code = next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), None)
     if code is not None:
         complain("; ".join(str(error).splitlines()) if isinstance(error, errors.UnmetNeedError) else str(error))
+        if isinstance(error, errors.UnknownNameError):
+            _tell_failed_plugins()
         return code
     if isinstance(error, BrokenPipeError):
         # The reader of our output has gone, for instance `head`; a flush at exit must not fail again.
@@ -103,6 +105,15 @@ def _explain(error: Exception) -> int:
         return FAILED
     complain(f"unexpected {type(error).__name__}: {error} (--debug shows where)")
     return FAILED
+
+
+def _tell_failed_plugins() -> None:
+    """What a name that is not known may have come from."""
+    from rerankit.plugins import manager
+
+    for info in manager().plugins.values():
+        if info.status == "failed":
+            say(f"note: not loaded: {info.faults[0]}")
 
 
 def _load_plugins(paths: list[Path]) -> None:

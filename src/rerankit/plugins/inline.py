@@ -16,12 +16,12 @@ def module_from(path: str | os.PathLike[str]) -> ModuleType:
     """The file as a module, imported now."""
     file = Path(path).expanduser()
     if not file.is_file():
-        raise PluginError(f"plugin file '{file}' does not exist")
+        raise PluginError("there is no such file")
     # The whole path is part of the name, so that two files named alike are two plugins.
     name = f"rerankit_inline_{zlib.crc32(str(file.resolve()).encode()):08x}_{file.stem}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
-        raise PluginError(f"plugin file '{file}' is not a Python file")
+        raise PluginError("it is not a Python file: its name must end in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # classes defined there must be importable, or they do not pickle
     try:

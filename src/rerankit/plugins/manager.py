@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import threading
 import warnings
@@ -169,16 +170,39 @@ class Manager:
     def _load(self, name: str, distribution: str, found: Callable[[], Any]) -> PluginInfo:
         """The one way in: find the plugin, check its hooks, collect what it registers; a fault leaves nothing."""
         info = self.plugins[name] = PluginInfo(name, distribution)
+        registered = self._changes()
         try:
             plugin = found()
             self._pluggy.register(plugin, name)
             self._check_hooks()
             self._collect(plugin, info)
+            info.faults += [Fault(name, distribution, text) for text in self._unheard(name, plugin, registered)]
         except (Exception, SystemExit) as cause:  # sys.exit() in a plugin must not end the program
             info.status = "failed"
             info.faults.append(Fault(name, distribution, said(cause), cause))
             self._forget(name)
         return info
+
+    def _unheard(self, name: str, plugin: Any, registered: int) -> list[str]:
+        """What keeps a plugin that loads without a fault from being heard, since nobody would ever call it."""
+        hooks = [hook for hook in vars(spec) if hook.startswith("rerankit_")]
+        marked = {hook for hook in hooks if self._pluggy.parse_hookimpl_opts(plugin, hook) is not None}
+        found = [
+            f"'{hook}' is never called: put @rerankit.hookimpl above it"
+            for hook in hooks
+            if hook not in marked and inspect.isroutine(getattr(plugin, hook, None))
+        ]
+        found += [
+            f"'{hook}' must take an argument 'register', by which it registers"
+            for hook in sorted(marked)
+            if "_register_" in hook and "register" not in inspect.signature(getattr(plugin, hook)).parameters
+        ]
+        if not marked and not found and self._changes() == registered:
+            found.append("it has no hook, so it registers nothing: see docs/plugins.md")
+        return found
+
+    def _changes(self) -> int:
+        return sum(registry.version for registry in self.registries)
 
     def _check_hooks(self) -> None:
         try:

@@ -48,8 +48,8 @@ class EmbeddingScores:
         if metric not in get_args(Metric):
             raise unknown_name("metric", str(metric), get_args(Metric))
         self.metric: Metric = metric
-        self.queries = _checked(queries, "queries")
-        self.gallery = _checked(gallery, "gallery")
+        self.queries = vectors_of(queries, "queries")
+        self.gallery = vectors_of(gallery, "gallery")
         self._unchecked = is_memory_map(self.queries) or is_memory_map(self.gallery)
         self._centre = _centre_of(self.gallery) if metric == "euclidean" else None
         if self.queries.shape[1] != self.gallery.shape[1]:
@@ -193,7 +193,8 @@ def _lengths_at(vectors: AnyArray, rows: IntArray) -> FloatArray:
     return lengths[places]
 
 
-def _checked(vectors: Any, argument: str) -> AnyArray:
+def vectors_of(vectors: Any, argument: str) -> AnyArray:
+    """Embeddings (rows, d) as a read-only array of finite numbers; a memory map is checked when it is read."""
     array = frozen(real_matrix(vectors, argument))
     if not is_memory_map(array):
         check_all_finite(array, argument)

@@ -9,7 +9,7 @@ import numpy as np
 
 from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray
-from rerankit.errors import InputError, NotFittedError, rule
+from rerankit.errors import InputError, NotFittedError, brief, rule
 from rerankit.needs import unmet
 from rerankit.plugins import manager
 from rerankit.ranking import Ranking, splice
@@ -99,7 +99,14 @@ class Stage:
 
     def get_params(self) -> dict[str, Any]:
         """The constructor arguments as given."""
-        return {name: getattr(self, name) for name in self.parameters()}
+        names = list(self.parameters())
+        missing = [name for name in names if not hasattr(self, name)]
+        if missing:
+            raise InputError(
+                f"{type(self).__name__}.__init__ must store its parameters under their own names "
+                f"(got no self.{', self.'.join(missing)})"
+            )
+        return {name: getattr(self, name) for name in names}
 
     def clone(self: S, **changes: Any) -> S:
         """A new stage with the same parameters but for `changes`, and the same weights."""
@@ -124,7 +131,7 @@ class Stage:
 
     def __repr__(self) -> str:
         shown = [
-            f"{name}={value!r}"
+            f"{name}={brief(value)}"
             for name, value in self.get_params().items()
             if not same(value, self.parameters()[name].default)
         ]
@@ -182,7 +189,7 @@ class Top(Stage):
 
     def __init__(self, stage: Stage, k: int) -> None:
         if not isinstance(stage, Stage):
-            raise InputError(f"'stage' must be a stage (got {stage!r})")
+            raise rule("stage", "must be a stage", stage)
         self.stage = stage
         self.k = checks.integer("k", k, least=1)
 

@@ -59,8 +59,7 @@ class Calibrate(Stage):
     ) -> Calibrate:
         """Learn from `ranking`, or from the problem's first `k` candidates; `validation` is not used."""
         given = problem.ranking(self.k) if ranking is None else ranking
-        if relevance.shape != (len(given), given.gallery_size):
-            raise InputError(f"'relevance' must have the problem's shape {problem.shape} (got {relevance.shape})")
+        checks.relevance("relevance", relevance, (len(given), given.gallery_size))
         right, there = labels(given, relevance)
         if not right.any() or right[there].all():
             raise InputError("'relevance' must make some candidates right and some wrong")

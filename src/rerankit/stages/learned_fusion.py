@@ -96,8 +96,7 @@ class LearnedFusion(BankStage):
         ranking: Ranking | None = None,
     ) -> LearnedFusion:
         """Learn from the first `k` candidates of every query (or those of `ranking`); `validation` is not used."""
-        if relevance.shape != problem.shape:
-            raise InputError(f"'relevance' must have the problem's shape {problem.shape} (got {relevance.shape})")
+        checks.relevance("relevance", relevance, problem.shape)
         given = problem.ranking(self.k) if ranking is None else ranking
         right, there = labels(given, relevance)
         if not right.any() or right[there].all():

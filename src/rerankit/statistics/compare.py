@@ -108,6 +108,8 @@ def compare(
     >>> table.cell("good", "success@1").mark
     '+'
     """
+    if not isinstance(systems, Mapping):
+        raise rule("systems", "must map names to evaluations", type(systems).__name__)
     names = tuple(systems)
     if len(names) < 1:
         raise rule("systems", "must hold at least one system", "none")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from rerankit import checks
 from rerankit.arrays import FloatArray, IntArray
-from rerankit.errors import InputError, rule
+from rerankit.errors import InputError
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
@@ -80,8 +81,7 @@ def sides_of(
 
 def check_pair(problem: Problem, relevance: Relevance, argument: str = "relevance") -> None:
     """Refuse relevance that does not belong to the problem or says nothing."""
-    if relevance.shape != problem.shape:
-        raise rule(argument, f"must have the problem's shape {problem.shape}", f"shape {relevance.shape}")
+    checks.relevance(argument, relevance, problem.shape)
     if not len(relevance.indices):
         raise InputError(f"'{argument}' must name at least one relevant item (got none)")
 

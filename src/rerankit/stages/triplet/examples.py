@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rerankit import settings
+from rerankit import checks, settings
 from rerankit.errors import InputError
 from rerankit.events import track
 from rerankit.problem import Problem
@@ -96,8 +96,7 @@ class Examples:
     """Every (query, right item) of a relevance, one example each."""
 
     def __init__(self, problem: Problem, relevance: Relevance) -> None:
-        if relevance.shape != problem.shape:
-            raise InputError(f"'relevance' must have the problem's shape {problem.shape} (got {relevance.shape})")
+        checks.relevance("relevance", relevance, problem.shape)
         good = relevance.grades > 0
         self.queries: IntArray = relevance.rows[good].astype(np.int64)
         self.targets: IntArray = relevance.indices[good].astype(np.int64)
