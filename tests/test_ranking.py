@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import rerankit
 from rerankit import DenseScores, Ranking
 from rerankit.errors import InputError
-from rerankit.ranking import splice
+from rerankit.ranking import promote, splice
 from strategies import matrices
 
 
@@ -139,3 +139,20 @@ def test_the_callers_arrays_stay_the_callers():
     ranking = Ranking(indices, scores)
     indices[0], scores[0] = [0, 1], [9, 8]
     assert ranking.to_dict() == {0: {1: 2.0, 0: 1.0}}
+
+
+@given(matrices(rows=3, columns=8), st.data(), st.sampled_from([1e-6, 1, 1e6]))
+def test_what_is_not_scored_goes_behind_by_the_same_seam_rule(scores, data, size):
+    small = (scores * np.float32(1e-4)).astype(np.float32)  # so close that a shift rounds them together
+    whole = Ranking(*DenseScores(small).topk(small.shape[1]), gallery_size=small.shape[1])
+    known = np.array([[data.draw(st.booleans()) for _ in row] for row in scores])
+    new = np.float32(size) * np.cos(whole.indices).astype(np.float32)
+    made = promote(whole, np.where(known, new, np.float32(np.nan)))
+    for row, there in enumerate(known):
+        first = sorted((-new[row, place], whole.indices[row, place]) for place in np.flatnonzero(there))
+        assert made.indices[row].tolist() == [item for _, item in first] + whole.indices[row, ~there].tolist()
+        count = len(first)
+        assert made.scores[row, :count].tolist() == [-score for score, _ in first]
+        assert not (made.scores[row, count:] >= made.scores[row, :count, None]).any()
+        tied = np.diff(whole.scores[row, ~there]) == 0
+        assert np.array_equal(np.diff(made.scores[row, count:]) == 0, tied)

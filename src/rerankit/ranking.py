@@ -192,34 +192,30 @@ def splice(head: Ranking, tail: Ranking) -> Ranking:
 
 
 def promote(ranking: Ranking, scores: FloatArray) -> Ranking:
-    """Scored candidates first, by the tie rule; the others (NaN in `scores`) behind, in their order.
+    """Scored candidates first, by the tie rule; the others (NaN in `scores`) behind, by the seam rule of `splice`.
 
     >>> ranking = Ranking([[3, 1, 2]], [[0.9, 0.5, 0.4]], gallery_size=4)
     >>> promote(ranking, np.array([[0.1, 0.7, np.nan]], np.float32))
     Ranking(1 queries × 3 of 4 items)
-      0: 1 (0.7), 3 (0.1), 2 (0.09999)
+      0: 1 (0.7), 3 (0.1), 2 (0.1)
     """
-    scored = np.isfinite(scores) & ranking.mask
-    places = np.broadcast_to(np.arange(scores.shape[1]), scores.shape)
+    values = np.asarray(scores, np.float32)
+    scored = np.isfinite(values) & ranking.mask
+    places = np.broadcast_to(np.arange(values.shape[1]), values.shape)
     # Keys from the last to the first: old place, index among equals, score, and scored before unscored.
-    keys = (
-        places,
-        np.where(scored, ranking.indices, 0),
-        np.where(scored, -np.nan_to_num(scores), 0),
-        ~scored,
-    )
+    keys = (places, np.where(scored, ranking.indices, 0), np.where(scored, -values, 0), ~scored)
     chosen = np.lexsort(keys, axis=1)
-    old = np.take_along_axis(np.where(scored, -np.inf, ranking.scores), chosen, axis=1)
-    new = np.take_along_axis(np.where(scored, scores, np.inf), chosen, axis=1)
-    least = np.where(scored, scores, np.inf).min(axis=1, keepdims=True)
-    first = old.max(axis=1, keepdims=True)
-    with np.errstate(invalid="ignore"):
-        gap = np.maximum(np.abs(least) * np.float32(1e-4), np.float32(1e-6))
-        shift = np.where((first >= least) & np.isfinite(least), first - (least - gap), 0)
-        lowered = np.where(np.isfinite(old), old - np.nan_to_num(shift), -np.inf)
-    merged = np.minimum.accumulate(np.where(np.isfinite(new), new, lowered), axis=1)
-    kept = np.take_along_axis(ranking.indices, chosen, axis=1)
-    return ranking._like(kept, merged.astype(np.float32), notes=ranking.notes)
+    kept: IntArray = np.take_along_axis(ranking.indices, chosen, axis=1)
+    new, old = (np.take_along_axis(array, chosen, axis=1) for array in (values, ranking.scores))
+    # The others, moved to the beginning of their rows, go below the last of those with scores.
+    count = scored.sum(axis=1, keepdims=True)
+    last = np.where(count > 0, np.take_along_axis(new, np.maximum(count - 1, 0), axis=1), np.float32(np.inf))
+    width = values.shape[1]
+    moved = (places + count) % width
+    rest = (places < width - count) & (np.take_along_axis(kept, moved, axis=1) >= 0)
+    lowered = _below(np.where(rest, np.take_along_axis(old, moved, axis=1), np.float32(-np.inf)), rest, last)
+    behind = np.take_along_axis(lowered, (places - count) % width, axis=1)
+    return ranking._like(kept, np.where(places < count, new, behind))
 
 
 def _below(scores: FloatArray, real: BoolArray, last: FloatArray) -> FloatArray:
