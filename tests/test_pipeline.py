@@ -128,7 +128,7 @@ def test_a_failing_stage_is_named_with_what_it_was_given():
     with pytest.raises(StageError) as error:
         rerank([[1, 2]], Failing(), k=1)
     assert str(error.value) == (
-        "stage stage('failing') of unregistered, given Problem(1 queries × 2 items) and a ranking of shape (1, 1), "
+        "stage('failing') of unregistered, given Problem(1 queries × 2 items) and a ranking of shape (1, 1), "
         "failed: ValueError: no luck"
     )
     assert isinstance(error.value.__cause__, ValueError)

@@ -199,7 +199,7 @@ def _check_first(problem: Problem, ranking: Ranking) -> None:
 
 def _run(one: Stage, problem: Problem, ranking: Ranking) -> Ranking:
     owner = manager().owner(one.name)
-    where = f"stage {one!r} of {owner}, given {problem!r} and a ranking of shape {ranking.shape}"
+    where = f"{one!r} of {owner}, given {problem!r} and a ranking of shape {ranking.shape}"
     try:
         result = one.rerank(problem, ranking)
     except (UnmetNeedError, MissingExtraError, StageError):

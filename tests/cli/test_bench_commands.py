@@ -111,6 +111,8 @@ def test_evaluate_runs(tmp_path: Path) -> None:
     assert shown == [{"metric": "mrr", "value": 0.75}]
     values = run("evaluate", tmp_path / "a.run", tmp_path / "a.qrels", "-m", "mrr", "--json", "--per-query")
     assert json.loads(values.stdout)["forward"]["per_query"]["mrr"] == [0.5, 1.0]
+    told = run("evaluate", tmp_path / "a.run", tmp_path / "a.qrels", "-m", "mrr", "--per-query")
+    assert told.stderr == "note: --json shows the value of each query\n"
 
 
 def test_a_run_that_lacks_judged_queries(tmp_path: Path) -> None:

@@ -47,6 +47,8 @@ def evaluate(
         rows += [{**front, "metric": name, "value": value} for name, value in each.items()]
         if each.skipped:
             say(f"note: {each.skipped} of {each.queries} queries have nothing relevant and are left out")
+    if per_query:
+        say("note: --json shows the value of each query")
     show(rows, title=f"{next(iter(found.values())).queries} queries", as_json=as_json)
 
 
