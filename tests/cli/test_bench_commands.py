@@ -30,6 +30,10 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_help_swallows_no_brackets() -> None:
+    assert "{stage.parameter: [values]}" in " ".join(run("bench", "--help").output.replace("│", " ").split())
+
+
 def test_bench_and_compare(data: Path) -> None:
     plan = ("bench", "flickr30k", "--data", data, "--set", "images=7", "--scores", data / "first.npy", "-k", 5)
     done = run(*plan, "-p", "mutual-rank", "-p", data / "pipe.yaml", "--out", data / "results")

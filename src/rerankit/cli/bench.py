@@ -34,7 +34,7 @@ def bench(
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Repeat runs that are finished.")] = False,
     tune: Annotated[
-        Path | None, typer.Option("--tune", metavar="YAML", help="Choose parameters: {stage.parameter: [values]}.")
+        Path | None, typer.Option("--tune", metavar="YAML", help="Choose parameters: {stage.parameter: \\[values]}.")
     ] = None,
     trials: Annotated[int | None, typer.Option("--trials", help="Try so many random combinations, not all.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the random combinations.")] = 0,
