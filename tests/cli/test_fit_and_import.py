@@ -8,10 +8,35 @@ import torch
 from typer.testing import CliRunner
 
 import rerankit
-from rerankit import Problem, Relevance
+from rerankit import Problem, Relevance, plugins
 from rerankit.cli import build
 
 SIZES = ["--set", "pillars=5", "--set", "neighbours=3", "--set", "width=8", "--set", "heads=2", "--set", "candidates=6"]
+SHIFT = """
+from rerankit import Stage, hookimpl
+
+class Shift(Stage):
+    name = "shift"
+    needs = ("weights",)
+    weights = {}
+
+    def fit(self, problem, relevance):
+        self.weights = {"mean": problem.scores.rows().mean(axis=0)}
+        return self
+
+    def get_weights(self):
+        return self.weights
+
+    def set_weights(self, weights):
+        self.weights = weights
+
+    def rescore(self, problem, ranking):
+        return ranking.scores - self.weights["mean"][ranking.indices]
+
+@hookimpl
+def rerankit_register_stages(register):
+    register("shift", Shift)
+"""
 QUICK = ["--training", "epochs=2", "--training", "device=cpu"]
 
 
@@ -97,6 +122,17 @@ def test_fit_of_a_stage_without_epochs(problem, tmp_path, name):
     run("rerank", problem, "--pipeline", out, "--out", tmp_path / "run.npz")
     judged = rerankit.read(problem), rerankit.read(problem, "relevance")
     assert rerankit.load(out) == rerankit.stage(name, k=10).fit(*judged)
+
+
+def test_fit_of_a_plugin_s_stage(problem, tmp_path):
+    (tmp_path / "shift.py").write_text(SHIFT)
+    out, words = tmp_path / "fitted", ["--plugin", tmp_path / "shift.py"]
+    plugins.reset()
+    fit = ["fit", "shift", "--train", problem, "--out", out, *words]
+    assert "stage 'shift' is fitted without --validation" in run(*fit, "--validation", problem, code=2)
+    run(*fit)
+    run("rerank", problem, "--pipeline", out, "--out", tmp_path / "run.npz", *words)
+    plugins.reset()
 
 
 def test_a_run_that_breaks_down_leaves_what_was_good(problem, tmp_path):

@@ -43,20 +43,26 @@ def fit(
     OUT gets the fitted stage (`rerankit rerank --pipeline OUT`). Of a stage that trains in epochs, OUT/training gets
     checkpoints, history.csv and curves.png.
     """
+    from inspect import signature
+
     from rerankit import stage as make
     from rerankit.cli.rerank import parameters
-    from rerankit.errors import TrainingError
+    from rerankit.errors import InputError, TrainingError
 
     # A folder with training/ is that of a run to go on with; what was not asked for there, the run itself refuses.
     check_target(out, "out", force=restart or (out / "training").is_dir(), option="--restart")
     made = make(stage, **parameters(settings or []))
     options = _options(made, parameters(training or []), parameters(losses or []))
     given = _judged(train, task, "train")
+    if validation is not None and "validation" not in signature(made.fit).parameters:  # type: ignore[attr-defined]
+        raise InputError(f"stage '{stage}' is fitted without --validation (got {validation})")
     held_out = None if validation is None else _judged(validation, task, "val")
+    if held_out is not None:
+        options["validation"] = held_out
     if _has_training(made):
         options.update(out=out / "training", resume=not restart)
     try:
-        made.fit(*given, validation=held_out, **options)  # type: ignore[attr-defined]
+        made.fit(*given, **options)  # type: ignore[attr-defined]
     except TrainingError:
         if made.fitted:
             _save(made, out)
