@@ -82,6 +82,10 @@ def test_excluded_items_travel():
         (lambda: Relevance.from_dict({"z": {"a": 1}}, ["q"], ["a"]), r"only known queries \(got 1 unknown"),
         (lambda: Relevance.from_dict({"q": {"z": 1}}, ["q"], ["a"]), r"only known gallery items \(got 1 unknown"),
         (lambda: Relevance.from_labels([[1]], [1]), r"'query_labels' must be a list of labels"),
+        (lambda: Relevance([0], [0], (1, 1.5)), r"'shape' must be a whole number \(got 1.5\)"),
+        (lambda: Relevance([], [], (0, 1)), r"'shape' must be at least 1"),
+        (lambda: Relevance([0], [0], (1, 1), ["x"]), r"'grades' must be a list of numbers \(got dtype <U1"),
+        (lambda: Relevance([0], [0], (1, 1), [[1.0]]), r"'grades' must be a list of numbers .*shape \(1, 1\)"),
     ],
 )
 def test_bad_relevance(make, message):

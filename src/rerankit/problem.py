@@ -191,8 +191,8 @@ class Problem:
 
     def subset(self, queries: Any = None, gallery: Any = None) -> Problem:
         """The problem among some queries and some items, in the given order; banks stay whole."""
-        query = None if queries is None else row_numbers(queries, self.shape[0], "queries")
-        item = None if gallery is None else row_numbers(gallery, self.shape[1], "gallery")
+        query = None if queries is None else _some(queries, self.shape[0], "queries")
+        item = None if gallery is None else _some(gallery, self.shape[1], "gallery")
         rows: dict[Side, IntArray | None] = {"query": query, "gallery": item}
         return Problem(
             self.scores.take(query, item),
@@ -249,6 +249,13 @@ def as_problem(value: Any) -> Problem:
     if isinstance(value, Ranking):
         raise rule("problem", "must be scores: a ranking goes to Pipeline([…]).rerank(problem, ranking)", "a Ranking")
     return value if isinstance(value, Problem) else Problem(value)
+
+
+def _some(rows: Any, count: int, argument: str) -> IntArray:
+    chosen = row_numbers(rows, count, argument)
+    if not len(chosen):
+        raise rule(argument, "must name at least one of the problem's", "none")
+    return chosen
 
 
 def _square(scores: Any, size: int, argument: str) -> Scores | None:

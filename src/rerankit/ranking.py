@@ -19,6 +19,7 @@ from rerankit.arrays import (
     identifiers,
     int_matrix,
     real_matrix,
+    row_numbers,
 )
 from rerankit.errors import InputError, rule, several
 from rerankit.scores.topk import ascending_bits, float32_of_bits, order
@@ -91,8 +92,9 @@ class Ranking:
 
     def take(self, queries: Any) -> Ranking:
         """The rows of some queries, in the given order."""
-        ids = None if self.query_ids is None else self.query_ids[queries]
-        return self._like(self.indices[queries], self.scores[queries], query_ids=ids)
+        rows = row_numbers(queries, len(self), "queries")
+        ids = None if self.query_ids is None else self.query_ids[rows]
+        return self._like(self.indices[rows], self.scores[rows], query_ids=ids)
 
     def with_scores(self, scores: Any) -> Ranking:
         """The same candidates under new scores (queries, K), re-ordered by the tie rule."""

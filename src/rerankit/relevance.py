@@ -44,12 +44,10 @@ class Relevance:
         *,
         excluded: tuple[Any, Any] | None = None,
     ) -> None:
-        self.shape = int(shape[0]), int(shape[1])
-        if min(self.shape) < 1:
-            raise rule("shape", "must be positive", self.shape)
+        self.shape = checks.integer("shape", shape[0], least=1), checks.integer("shape", shape[1], least=1)
         row = row_numbers(rows, self.shape[0], "rows")
         column = row_numbers(columns, self.shape[1], "columns")
-        grade = np.ones(len(row), np.float32) if grades is None else float32(np.asarray(grades), "grades")
+        grade = np.ones(len(row), np.float32) if grades is None else _numbers(grades)
         if not len(row) == len(column) == len(grade):
             raise rule("grades", f"must be one for each of the {len(row)} pairs", f"{len(grade)}")
         _check_grades(grade)
@@ -286,6 +284,13 @@ def _flat(lists: Sequence[Iterable[int]], argument: str) -> tuple[IntArray, IntA
 def _check_lists(lists: Sequence[Any] | None, count: int, argument: str) -> None:
     if lists is not None and len(lists) != count:
         raise rule(argument, f"must have one list for each of the {count} queries", f"{len(lists)} lists")
+
+
+def _numbers(grades: Any) -> FloatArray:
+    given = to_numpy(grades, "grades")
+    if given.ndim != 1 or given.dtype.kind not in "fiub":
+        raise rule("grades", "must be a list of numbers", f"dtype {given.dtype}, shape {given.shape}")
+    return float32(given, "grades")
 
 
 def _check_grades(grades: FloatArray) -> None:

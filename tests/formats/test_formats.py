@@ -178,6 +178,16 @@ def test_bfloat16_is_read_as_float32(tmp_path: Path) -> None:
         np.testing.assert_array_equal(array, [[1.5, -2.25]])
 
 
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv.gz"])
+def test_ids_that_csv_would_change_are_refused(name: str, tmp_path: Path) -> None:
+    for names in (["x ", "y"], ["x", "\ty"]):
+        ranking = Ranking([[0, 1]], [[2.0, 1.0]], gallery_ids=names)
+        with pytest.raises(FormatError, match="must not begin or end with blanks"):
+            write(tmp_path / name, ranking)
+    inside = Ranking([[0, 1]], [[2.0, 1.0]], gallery_ids=["x, 1", 'two\n"lines"'])
+    assert read(write(tmp_path / name, inside)).to_dict() == {"0": inside.to_dict()[0]}
+
+
 def test_a_matrix_with_ids_in_csv(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(",x,y\nq1,0.5,1\nq2,2,3\n")
     problem = read(tmp_path / "a.csv")

@@ -139,6 +139,11 @@ def test_p_values_are_even_under_no_difference() -> None:
     assert 0.01 <= np.mean(np.array(found) < 0.05) <= 0.1
 
 
+def test_one_query_is_no_evidence() -> None:
+    assert paired_bootstrap([0.0], [1.0]) == (1.0, 1.0, 1.0)
+    assert randomisation([0.0], [1.0]) == 1.0
+
+
 def test_clear_differences_are_found() -> None:
     rng = np.random.default_rng(4)
     one = rng.integers(1, 40, 300).astype(float)

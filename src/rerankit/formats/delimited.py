@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -31,6 +32,12 @@ class CsvFormat(Format):
     description: ClassVar[str] = "a matrix, or columns query,item,score (or grade)"
     delimiter: ClassVar[str] = ","
 
+    def check_ids(self, path: Path, ids: Iterable[str]) -> None:
+        """Refuse the first id with blanks around it, which people put beside commas and reading takes away."""
+        for text in ids:
+            if text != text.strip():
+                raise FormatError(f"{path}: ids in this format must not begin or end with blanks (got {text!r})")
+
     def read(self, path: Path) -> Content:
         """An array, named arrays (a matrix with ids) or lines, by the first line."""
         rows, lines = self._rows(path)
@@ -48,6 +55,8 @@ class CsvFormat(Format):
 
     def write(self, path: Path, content: AnyArray | Triples) -> None:
         """Write a matrix without a header, or lines with one."""
+        if isinstance(content, Triples):
+            self.check_ids(path, chain(content.queries, content.items))
         rows = _line_rows(content) if isinstance(content, Triples) else _matrix_rows(path, content)
         write_text(path, (self._join(row) for row in rows))
 

@@ -76,7 +76,9 @@ def paired_bootstrap(
         drawn = medians[1] - medians[0]
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     tail = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0))
-    return float(low), float(high), min(1.0, 2.0 * (tail + 1) / (samples + 1))
+    # A single observation is the same in every sample, and says nothing of what others would be.
+    p = 1.0 if together.count < 2 else min(1.0, 2.0 * (int(tail) + 1) / (samples + 1))
+    return float(low), float(high), p
 
 
 def randomisation(
