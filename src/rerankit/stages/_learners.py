@@ -1,6 +1,7 @@
-"""The models behind `learned-fusion`: fitted once, kept as plain arrays, applied with numpy alone.
+"""What `learned-fusion` and `calibrate` learn from, and the models behind the first.
 
-Each takes columns (queries, K, columns), which candidates are right (queries, K) and which are there at all.
+They are fitted once, kept as plain arrays and applied with numpy alone. Each takes columns (queries, K, columns), which
+candidates are right (queries, K) and which are there at all.
 """
 
 from __future__ import annotations
@@ -11,12 +12,30 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
+from rerankit import checks
 from rerankit.arrays import AnyArray, BoolArray, FloatArray
+from rerankit.errors import InputError
 from rerankit.extras import require
+from rerankit.ranking import Ranking
+from rerankit.relevance import Relevance
 from rerankit.scores import blocks
+from rerankit.stages._candidates import items_of, rows_of
 from rerankit.threads import in_threads
 
 Weights = dict[str, AnyArray]
+
+
+def labels(ranking: Ranking, relevance: Relevance) -> tuple[BoolArray, BoolArray]:
+    """Which candidates (queries, K) are right, and which are there and not to be left out; both kinds must occur."""
+    checks.relevance("relevance", relevance, (len(ranking), ranking.gallery_size))
+    width = relevance.shape[1]
+    keys = rows_of(ranking) * width + items_of(ranking)
+    right = np.isin(keys, relevance.rows * width + relevance.indices) & ranking.mask
+    excluded = np.isin(keys, relevance.excluded_rows * width + relevance.excluded_indices)
+    there = ranking.mask & ~excluded
+    if not right.any() or right[there].all():
+        raise InputError("'relevance' must make some candidates right and some wrong")
+    return right, there
 
 
 def fit_logistic(columns: FloatArray, right: BoolArray, there: BoolArray, strength: float) -> Weights:

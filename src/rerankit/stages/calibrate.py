@@ -10,13 +10,13 @@ from scipy.special import expit, log_softmax
 
 from rerankit import checks
 from rerankit.arrays import AnyArray, BoolArray, FloatArray
-from rerankit.errors import InputError, NotFittedError
+from rerankit.errors import NotFittedError
 from rerankit.extras import require
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
+from rerankit.stages._learners import labels
 from rerankit.stages.base import Stage
-from rerankit.stages.learned_fusion import labels
 
 METHODS = ("temperature", "platt", "isotonic")
 
@@ -59,10 +59,7 @@ class Calibrate(Stage):
     ) -> Calibrate:
         """Learn from `ranking`, or from the problem's first `k` candidates; `validation` is not used."""
         given = problem.ranking(self.k) if ranking is None else ranking
-        checks.relevance("relevance", relevance, (len(given), given.gallery_size))
         right, there = labels(given, relevance)
-        if not right.any() or right[there].all():
-            raise InputError("'relevance' must make some candidates right and some wrong")
         self._weights = _FIT[self.method](given.scores, right, there)
         return self
 

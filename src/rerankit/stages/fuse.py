@@ -12,6 +12,7 @@ from rerankit.fusion import check_rules, check_weights, combine
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import as_scores
+from rerankit.stages._candidates import items_of, rows_of
 from rerankit.stages.base import Stage
 
 _OWN = ("ranking", "scores")
@@ -83,14 +84,12 @@ class Fuse(Stage):
         """The source's scores for `ranking.indices`."""
         if source == "ranking":
             return ranking.scores
-        indices = np.where(ranking.mask, ranking.indices, 0)
-        rows = np.arange(len(ranking))[:, None]
         if isinstance(source, Stage):
             return aligned(source.rerank(problem, ranking), ranking)
         scores = problem.scores if source == "scores" else as_scores(problem.features[source], source)
         if scores.shape != problem.shape:
             raise rule(f"features[{source!r}]", f"must have the shape of 'scores', {problem.shape}", f"{scores.shape}")
-        return scores.pairs(rows, indices)
+        return scores.pairs(rows_of(ranking), items_of(ranking))
 
 
 def aligned(result: Ranking, ranking: Ranking) -> FloatArray:

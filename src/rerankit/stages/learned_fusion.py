@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from rerankit import checks
-from rerankit.arrays import AnyArray, BoolArray, FloatArray
+from rerankit.arrays import AnyArray, FloatArray
 from rerankit.errors import InputError, NotFittedError
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 from rerankit.stages._banks import BankStage, check_bank
-from rerankit.stages._candidates import items_of, rows_of
-from rerankit.stages._learners import Weights, fit_list_wise, fit_logistic, fit_trees, predicted
+from rerankit.stages._learners import Weights, fit_list_wise, fit_logistic, fit_trees, labels, predicted
 from rerankit.stages._opinions import OPINIONS, columns
 
 MODELS = ("list-wise", "logistic", "trees")
@@ -96,11 +93,8 @@ class LearnedFusion(BankStage):
         ranking: Ranking | None = None,
     ) -> LearnedFusion:
         """Learn from the first `k` candidates of every query (or those of `ranking`); `validation` is not used."""
-        checks.relevance("relevance", relevance, problem.shape)
         given = problem.ranking(self.k) if ranking is None else ranking
         right, there = labels(given, relevance)
-        if not right.any() or right[there].all():
-            raise InputError("'relevance' must make some candidates right and some wrong")
         values = self._columns(problem, given)
         if self.model == "trees":
             self._weights = fit_trees(values, right, there, self.trees)
@@ -122,12 +116,3 @@ class LearnedFusion(BankStage):
 
     def _columns(self, problem: Problem, ranking: Ranking) -> FloatArray:
         return columns(tuple(self.features), problem, ranking, self.other_queries(problem), self.beta)
-
-
-def labels(ranking: Ranking, relevance: Relevance) -> tuple[BoolArray, BoolArray]:
-    """Which candidates (queries, K) are right, and which are there and not to be left out."""
-    width = relevance.shape[1]
-    keys = rows_of(ranking) * width + items_of(ranking)
-    right = np.isin(keys, relevance.rows * width + relevance.indices) & ranking.mask
-    excluded = np.isin(keys, relevance.excluded_rows * width + relevance.excluded_indices)
-    return right, ranking.mask & ~excluded

@@ -12,6 +12,7 @@ from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.ranks import shared_ranks
 from rerankit.stages._banks import BankStage, check_bank
+from rerankit.stages._candidates import items_of, rows_of
 
 
 class MutualRank(BankStage):
@@ -36,8 +37,7 @@ class MutualRank(BankStage):
         self.bank = check_bank(bank)
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
-        indices = np.where(ranking.mask, ranking.indices, 0)
-        queries = np.arange(len(ranking))[:, None]
+        indices, queries = items_of(ranking), rows_of(ranking)
         own = problem.scores.pairs(queries, indices)
         forward = shared_ranks(np.where(ranking.mask & np.isfinite(own), own, np.float32(np.nan)))
         backward = self.ranks_back(problem, indices, own, queries)

@@ -51,6 +51,11 @@ def test_unreadable_pictures_say_which(tmp_path):
         open_image(np.zeros((2, 2)), "row 4")
     with pytest.raises(InputError, match="must lie in 0…1"):
         open_image(np.full((2, 2, 3), 7.0), "row 5")
+    for beyond in (np.full((2, 2, 3), 300), np.full((2, 2, 3), -1), np.full((2, 2, 3), 40_000, np.uint16)):
+        with pytest.raises(InputError, match=r"row 6: a picture of whole numbers must have them in 0…255"):
+            open_image(beyond, "row 6")
+    with pytest.raises(InputError, match="row 7 is no picture"):
+        open_image(np.zeros((0, 2, 3)), "row 7")
 
 
 @pytest.fixture

@@ -37,12 +37,14 @@ def open_image(given: Any, where: str) -> Any:
     array = np.asarray(given)
     if array.ndim == 3 and array.shape[0] == 3 and array.shape[2] != 3:
         array = array.transpose(1, 2, 0)
-    if array.ndim != 3 or array.shape[2] != 3:
+    if array.ndim != 3 or array.shape[2] != 3 or not array.size:
         raise UnreadableImageError(f"{where} is no picture (got {type(given).__name__} of shape {array.shape})")
     if array.dtype.kind == "f":
         if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
             raise UnreadableImageError(f"{where}: a floating-point picture must lie in 0…1")
         array = (array * 255).round().astype(np.uint8)
+    if array.dtype.kind not in "iu" or array.min() < 0 or array.max() > 255:
+        raise UnreadableImageError(f"{where}: a picture of whole numbers must have them in 0…255 (got {array.dtype})")
     return pil.fromarray(np.ascontiguousarray(array.astype(np.uint8)))
 
 
