@@ -76,6 +76,13 @@ def test_short_lists_are_enough_to_run(one: Stage):
     np.testing.assert_array_equal(found.mask.sum(axis=1), 10)
 
 
+@pytest.mark.parametrize("one", STAGES, ids=repr)
+def test_lists_in_which_nothing_was_found(one: Stage):
+    lists = ListScores(np.full((2, 1), -1), np.full((2, 1), -np.inf), 3)
+    problem = Problem(lists, query_scores=np.eye(2), gallery_scores=np.eye(3))
+    assert not rerankit.rerank(problem, one, k=2).mask.any()
+
+
 @pytest.mark.parametrize("name", sorted({one.name for one in STAGES} | {"learned-fusion", "calibrate"}))
 def test_it_is_cited_and_says_when_it_loses(name: str):
     made = stage(name)

@@ -59,6 +59,8 @@ class Stage:
 
     def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
         """The same candidates of every query in a new order."""
+        if not ranking.mask.any():  # nothing was found for anybody: there is one order only
+            return ranking
         return ranking.with_scores(self._padded(self.rescore(problem, ranking), ranking))
 
     def unmet(self, problem: Problem) -> list[str]:
