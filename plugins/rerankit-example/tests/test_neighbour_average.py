@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rerankit import Problem, errors, rerank
+from rerankit import ListScores, Problem, errors, rerank
 from rerankit.testing import STAGE_CHECKS
 from rerankit_example.neighbour_average import NeighbourAverage
 
@@ -23,6 +23,12 @@ def test_the_scores_are_means_over_neighbours():
     ranking = rerank(problem, NeighbourAverage(neighbours=2, weight=0.5))
     expected = {0: (0.9 + 0.5) / 2, 1: (0.1 + 0.5) / 2, 2: (0.8 + 0.45) / 2}
     assert ranking.to_dict()[0] == pytest.approx(expected)
+
+
+def test_lists_of_the_gallery_may_be_short():
+    lists = ListScores([[0, 1], [1, -1], [2, -1]], [[1, 0.9], [1, 0], [1, 0]], 3)
+    ranking = rerank(Problem([[0.9, 0.1, 0.8]], gallery_scores=lists), NeighbourAverage(neighbours=2, weight=1))
+    assert ranking.to_dict()[0] == pytest.approx({0: 0.5, 1: 0.1, 2: 0.8})
 
 
 def test_weight_zero_changes_nothing():

@@ -39,7 +39,10 @@ class NeighbourAverage(Stage):
         # Work in blocks of queries that fit the memory budget; a block's size must never change an answer.
         for rows in blocks(len(ranking), row_bytes=16 * ranking.shape[1] * nearest.shape[1]):
             queries = np.arange(rows.start, rows.stop)[:, None, None]
-            around = nearest[ranking.indices[rows]]  # (queries, K, neighbours); padding reads some row, ignored
+            items = ranking.indices[rows]
+            around = nearest[items]  # (queries, K, neighbours); padding reads some row, ignored
+            # Lists of the gallery end in −1 where an item has fewer neighbours: it stands in for them itself.
+            around = np.where(around >= 0, around, items[:, :, None])
             mean[rows] = problem.scores.pairs(queries, around).mean(axis=2)
         own = np.where(ranking.mask, ranking.scores, 0)
         return (1 - self.weight) * own + self.weight * mean
