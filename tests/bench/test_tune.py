@@ -8,6 +8,8 @@ import pytest
 from rerankit import Stage, stage
 from rerankit.bench import bench, contender, spaces, tune
 from rerankit.errors import InputError
+from rerankit.metrics import Places, register_metric, success, traits
+from rerankit.plugins import manager
 from rerankit.tasks import task
 
 
@@ -21,6 +23,18 @@ class Push(Stage):
 
     def rescore(self, problem, ranking):  # type: ignore[no-untyped-def]
         return ranking.scores + self.amount * (ranking.scores * 1000 % 1)
+
+
+class Turn(Stage):
+    """Turns every list round, or does not."""
+
+    name = "turn"
+
+    def __init__(self, turned: bool = False) -> None:
+        self.turned = turned
+
+    def rescore(self, problem, ranking):  # type: ignore[no-untyped-def]
+        return -ranking.scores if self.turned else ranking.scores
 
 
 @pytest.fixture
@@ -65,6 +79,22 @@ def test_lower_is_better_for_ranks(splits) -> None:  # type: ignore[no-untyped-d
     tuned = tune(Push(), {"amount": [0.0, 5.0]}, validation, scores, k=20, figure="image-to-text/mean_rank")
     figures = [each["figure"] for each in tuned.record["tried"]]
     assert tuned.record["chosen"] == {"amount": [0.0, 5.0][int(np.argmin(figures))]}
+
+
+def test_lower_is_better_where_a_metric_says_so(tmp_path: Path) -> None:
+    @traits(better="lower")
+    def failure(places: Places, k: int) -> np.ndarray:
+        return 1 - success(places, k)
+
+    register_metric("failure", failure)
+    try:
+        task("generic").write_miniature(tmp_path)
+        made = task("generic", metrics=["failure@1"]).load(tmp_path)
+        scores = made.parts[0].relevance.to_dense() + np.linspace(0, 0.5, 54).reshape(6, 9)
+        tuned = tune(Turn(), {"turned": [True, False]}, made, scores, k=9, figure="forward/failure@1")
+        assert tuned.record["chosen"] == {"turned": False}
+    finally:
+        manager().metrics.drop("this process")
 
 
 def test_what_cannot_be_tuned(splits) -> None:  # type: ignore[no-untyped-def]

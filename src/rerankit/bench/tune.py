@@ -17,6 +17,7 @@ from rerankit.bench.run import run_key, run_name, run_part, summaries
 from rerankit.errors import InputError, rule
 from rerankit.events import track
 from rerankit.files import atomic
+from rerankit.metrics import metrics_available
 from rerankit.pipeline import Pipeline
 from rerankit.tasks import Benchmark
 
@@ -46,7 +47,7 @@ def tune(
 
     space: ``{"parameter": values}`` for a pipeline of one stage, ``{"stage-name.parameter": values}`` or
     ``{"position.parameter": values}`` for more. Every combination is tried, or `trials` random ones of them.
-    figure: the task's figure that decides (its main one by default; lower is better for ranks).
+    figure: the task's figure that decides (its main one by default; lower is better where its metric says so).
     against: the benchmark that the choice is for; it is refused when it is the validation data itself.
     out: a folder that keeps what was tried: a search that is interrupted or asked for again does not repeat it.
     """
@@ -65,8 +66,7 @@ def tune(
         made = _with(given.pipeline, values)
         figure_of = known.figure(values, partial(_score, validation, found, made, k, wanted))
         tried.append({"values": values, "figure": figure_of})
-    sign = -1 if wanted.rpartition("/")[2] in ("median_rank", "mean_rank") else 1
-    best = max(tried, key=lambda each: sign * each["figure"])
+    best = (min if _lower_is_better(wanted) else max)(tried, key=lambda each: each["figure"])
     record = {
         "task": validation.task.card.name,
         "params": validation.task.get_params(),
@@ -79,6 +79,12 @@ def tune(
         "chosen": best["values"],
     }
     return Tuned(Contender(given.label, _with(given.pipeline, best["values"])), record)
+
+
+def _lower_is_better(figure: str) -> bool:
+    """Whether a task's figure, such as "image-to-text/mean_rank", is that of a metric for which this holds."""
+    known = metrics_available().get(figure.rpartition("/")[2].partition("@")[0])
+    return known is not None and known.traits.better == "lower"
 
 
 @dataclass
