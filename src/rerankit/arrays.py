@@ -113,9 +113,13 @@ def check_finite(array: AnyArray, argument: str, rows: IntArray | int = 0) -> No
         return
     row, column = (int(x) for x in np.argwhere(bad)[0])
     place = row + rows if isinstance(rows, int) else int(rows[row])
+    first = array[row, column]
+    masked = (
+        "" if np.isnan(first) else "; numbers beyond 3.4e38 count as infinite: mark a pair with a low one within that"
+    )
     raise InputError(
         f"'{argument}' must be finite (got {count} bad cell{'s' if count > 1 else ''}, "
-        f"the first {array[row, column]} at row {place}, column {column})"
+        f"the first {first} at row {place}, column {column}{masked})"
     )
 
 
