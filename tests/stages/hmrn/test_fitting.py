@@ -91,6 +91,23 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(data: Path, tmp_p
         np.testing.assert_array_equal(resumed.get_weights()[name], value)
 
 
+def test_a_run_goes_on_only_with_the_same_data_and_parameters(data: Path, tmp_path: Path) -> None:
+    problem, relevance = split(data, "train")
+    first = small().fit(problem, relevance, settings=QUICK, out=tmp_path)
+    assert small().fit(problem, relevance, settings=QUICK, out=tmp_path) == first  # the finished run is read
+    values, counts = problem.features["regions"].block(slice(None))
+    far = problem.with_features(regions=Feature(Regions(values * 2, counts=counts), side="gallery"))
+    items = np.roll(relevance.indices, 1)
+    other = Relevance(relevance.rows, items, relevance.shape)
+    for message, changes, given in (
+        ("other training: regions", {}, (far, relevance)),
+        ("other training: relevant items", {}, (problem, other)),
+        ("other region_temperature", {"region_temperature": 4.0}, (problem, relevance)),
+    ):
+        with pytest.raises(InputError, match=f"belongs to another run .*{message}"):
+            small(**changes).fit(*given, settings=QUICK, out=tmp_path)
+
+
 def test_descriptions_are_shuffled_and_the_first_rounds_kept() -> None:
     stage = small(full_rounds=2)
     ids = np.arange(4, 16).reshape(2, 6, 1)
