@@ -189,6 +189,10 @@ def test_queries_without_a_relevant_item_follow_the_policy() -> None:
     scores, relevant = [[0.9, 0.1], [0.2, 0.7]], [[0], []]
     with pytest.raises(InputError, match=r"'relevance' must have a relevant item .* \(got 1 without, such as \[1\]\)"):
         evaluate(scores, relevant)
+    with pytest.raises(
+        InputError, match=r"must have a relevant item for one query at least \(got none for 2 queries\)"
+    ):
+        evaluate(scores, [[], []], empty="skip")
     skipped = evaluate(scores, relevant, ["success@1", "map"], empty="skip")
     assert skipped["success@1"] == 1.0
     assert skipped.skipped == 1

@@ -6,6 +6,7 @@ import pytest
 from rerankit.errors import InputError, PluginError, UnknownNameError
 from rerankit.metrics import MetricAlias, Places, evaluate, measure, metrics_available, register_metric, success, traits
 from rerankit.plugins import manager
+from rerankit.statistics.render import scale
 
 
 def test_names_are_exact() -> None:
@@ -74,6 +75,8 @@ def test_metrics_can_be_added() -> None:
     register_metric("failure", failure)
     try:
         assert evaluate(np.eye(2), [0, 0], ["failure@1"])["failure@1"] == 0.5
+        assert scale("text-to-image/failure@1") == (100.0, 2)
+        assert scale("text-to-image/mean_rank") == (1.0, 2)
         known = metrics_available()["failure"]
         assert (known.cut, known.traits.better, known.text) == (
             "required",

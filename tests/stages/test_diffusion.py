@@ -62,6 +62,15 @@ def test_a_query_does_not_depend_on_the_others():
         np.testing.assert_allclose(rerankit.rerank(problem, "diffusion").scores, whole.scores, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("truncation", [None, 12])
+def test_large_similarities_answer_as_small_ones(truncation):
+    random = np.random.default_rng(0)
+    one, other = np.abs(random.normal(size=(4, 8))), np.abs(random.normal(size=(30, 8)))
+    small = rerankit.rerank(rerankit.Problem.from_embeddings(one, other, "dot"), "diffusion", truncation=truncation)
+    large = rerankit.Problem.from_embeddings(one * 2.0**30, other * 2.0**30, "dot")
+    assert np.array_equal(rerankit.rerank(large, "diffusion", truncation=truncation).indices, small.indices)
+
+
 def test_the_graph_is_symmetric_and_has_no_loops():
     _, gallery = people()
     graph = normalised_graph(Problem.from_embeddings(gallery, gallery).scores, 5, 3.0).toarray()

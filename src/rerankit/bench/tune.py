@@ -17,7 +17,7 @@ from rerankit.bench.run import run_key, run_name, run_part, summaries
 from rerankit.errors import InputError, rule
 from rerankit.events import track
 from rerankit.files import atomic
-from rerankit.metrics import metrics_available
+from rerankit.metrics import traits_of
 from rerankit.pipeline import Pipeline
 from rerankit.tasks import Benchmark
 
@@ -66,7 +66,7 @@ def tune(
         made = _with(given.pipeline, values)
         figure_of = known.figure(values, partial(_score, validation, found, made, k, wanted))
         tried.append({"values": values, "figure": figure_of})
-    best = (min if _lower_is_better(wanted) else max)(tried, key=lambda each: each["figure"])
+    best = (min if traits_of(wanted).better == "lower" else max)(tried, key=lambda each: each["figure"])
     record = {
         "task": validation.task.card.name,
         "params": validation.task.get_params(),
@@ -79,12 +79,6 @@ def tune(
         "chosen": best["values"],
     }
     return Tuned(Contender(given.label, _with(given.pipeline, best["values"])), record)
-
-
-def _lower_is_better(figure: str) -> bool:
-    """Whether a task's figure, such as "image-to-text/mean_rank", is that of a metric for which this holds."""
-    known = metrics_available().get(figure.rpartition("/")[2].partition("@")[0])
-    return known is not None and known.traits.better == "lower"
 
 
 @dataclass

@@ -15,7 +15,7 @@ from rerankit.metrics.pmrp import pmrp
 from rerankit.metrics.rank import first_rank, mean_rank, median_rank
 from rerankit.metrics.recall import precision, precision_found, r_precision, recall
 from rerankit.metrics.reciprocal_rank import reciprocal_rank
-from rerankit.metrics.registry import Measure, MetricAlias, measure, metrics_available, register_metric
+from rerankit.metrics.registry import Measure, MetricAlias, measure, metrics_available, register_metric, traits_of
 from rerankit.metrics.rsum import rsum
 from rerankit.metrics.success import cmc, subset_success, success
 
@@ -52,4 +52,5 @@ __all__ = [
     "subset_success",
     "success",
     "traits",
+    "traits_of",
 ]

@@ -125,6 +125,8 @@ def check_empty(empty: str) -> Empty:
 
 
 def _check_empty(missing: np.ndarray[Any, np.dtype[np.bool_]], empty: Empty, query_ids: Any) -> None:
+    if empty == "skip" and missing.all():
+        raise rule("relevance", "must have a relevant item for one query at least", f"none for {len(missing)} queries")
     if empty != "error" or not missing.any():
         return
     rows = np.flatnonzero(missing)

@@ -15,11 +15,14 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Traits:
-    """How a system's one figure is made of its queries' values, and among which items a query looks."""
+    """How a system's one figure is made of its queries' values, among which items a query looks, and what is shown:
+    fractions in percent, numbers (such as ranks) as they are.
+    """
 
     summary: Literal["mean", "median"] = "mean"
     better: Literal["higher", "lower"] = "higher"
     scope: Literal["gallery", "subset"] = "gallery"
+    unit: Literal["fraction", "number"] = "fraction"
 
 
 def traits(
@@ -27,11 +30,12 @@ def traits(
     summary: Literal["mean", "median"] = "mean",
     better: Literal["higher", "lower"] = "higher",
     scope: Literal["gallery", "subset"] = "gallery",
+    unit: Literal["fraction", "number"] = "fraction",
 ) -> Callable[[Function], Function]:
     """Say what is special about a metric's function; one without this is a mean for which higher is better."""
 
     def mark(function: Function) -> Function:
-        function.__dict__["traits"] = Traits(summary, better, scope)
+        function.__dict__["traits"] = Traits(summary, better, scope, unit)
         return function
 
     return mark

@@ -17,13 +17,13 @@ def first_rank(places: Places) -> FloatArray:
     return values
 
 
-@traits(better="lower")
+@traits(better="lower", unit="number")
 def mean_rank(places: Places) -> FloatArray:
     """Rank of the first relevant item (queries,), averaged over queries."""
     return first_rank(places)
 
 
-@traits(summary="median", better="lower")
+@traits(summary="median", better="lower", unit="number")
 def median_rank(places: Places) -> FloatArray:
     """Rank of the first relevant item (queries,), of which the median is taken."""
     return first_rank(places)

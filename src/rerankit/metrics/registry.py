@@ -12,7 +12,7 @@ import numpy as np
 
 from rerankit.errors import InputError, rule, unknown_name
 from rerankit.metrics.lists import FloatArray
-from rerankit.metrics.metric import Metric, MetricFunction
+from rerankit.metrics.metric import Metric, MetricFunction, Traits
 from rerankit.metrics.places import Places
 from rerankit.plugins import manager
 
@@ -81,6 +81,16 @@ def metrics_available() -> dict[str, Metric]:
     """Every known metric by name, sorted."""
     registry = manager().metrics
     return {name: Metric.of(name, registry[name]) for name in registry}
+
+
+def traits_of(figure: str) -> Traits:
+    """What is special about the metric of a figure, such as "image-to-text/mean_rank" or "success@5".
+
+    >>> traits_of("image-to-text/mean_rank").better, traits_of("success@5").better
+    ('lower', 'higher')
+    """
+    known = metrics_available().get(figure.rpartition("/")[2].partition("@")[0])
+    return Traits() if known is None else known.traits
 
 
 def register_metric(name: str, function: MetricFunction) -> None:

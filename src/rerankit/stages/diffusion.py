@@ -19,6 +19,7 @@ from rerankit.stages.base import Stage
 from rerankit.stages.dba import others_nearest
 from rerankit.threads import in_threads
 
+_LARGE = 10  # the exponent of two above which similarities are divided
 _COLUMNS = 16  # queries solved together: their vectors stay in the cache
 
 
@@ -78,7 +79,7 @@ class Diffusion(Stage):
     def _sources(self, problem: Problem) -> Any:
         """y (queries, gallery), sparse: positive similarities of the nearest items to the power gamma."""
         indices, scores = problem.scores.topk(self.query_neighbours)
-        base = np.maximum(scores, 0)
+        base = _moderate(np.maximum(scores, 0), scores[:, :1])
         distances = scores[:, 0] <= 0  # nothing above zero: scores are minus distances
         base[distances] = np.exp(scores[distances])
         rows, places = np.nonzero(indices >= 0)
@@ -127,13 +128,23 @@ class Diffusion(Stage):
         return _stacked(solved, graph.shape[0])
 
 
+def _moderate(values: FloatArray, highest: AnyArray) -> FloatArray:
+    """Values over a power of two where the highest is far above 1: their cubes and squares must stay within float32.
+
+    Neither an order nor a normalised graph feels such a factor, and dividing by it rounds nothing.
+    """
+    _, exponent = np.frexp(highest)
+    return np.ldexp(values, np.where(exponent > _LARGE, -exponent, 0))
+
+
 def normalised_graph(gallery: Scores, neighbours: int, gamma: float) -> Any:
     """D^−½ A D^−½ (gallery, gallery), A the similarities (power gamma) of mutual nearest items, without loops."""
     count = gallery.shape[0]
     indices, scores = others_nearest(gallery, np.arange(count), neighbours)
     rows, places = np.nonzero(indices >= 0)
     columns, values = indices[rows, places], scores[rows, places]
-    base = np.exp(values) if values.size and values.max() <= 0 else np.maximum(values, 0)
+    highest = values.max() if values.size else np.float32(0)
+    base = np.exp(values) if values.size and highest <= 0 else _moderate(np.maximum(values, 0), highest)
     listed = sparse.csr_matrix((np.power(base, np.float32(gamma)), (rows, columns)), shape=(count, count))
     graph = listed.minimum(listed.T.tocsr()).tocsr()
     degree = np.asarray(graph.sum(axis=1)).ravel()

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rerankit.errors import rule
+from rerankit.metrics import traits_of
 
 if TYPE_CHECKING:
     from rerankit.statistics.compare import Cell, Comparison
@@ -57,9 +58,9 @@ def caption(table: Comparison) -> str:
 
 
 def scale(metric: str) -> tuple[float, int]:
-    """How a metric is shown: its factor and decimals; fractions in percent."""
+    """How a metric is shown: its factor and decimals; fractions in percent, not sums of percents or ranks."""
     stem = metric.rpartition("/")[2].partition("@")[0]
-    return (1.0, 2) if stem in ("median_rank", "mean_rank", "rsum") else (100.0, 2)
+    return (1.0 if stem == "rsum" or traits_of(stem).unit == "number" else 100.0), 2
 
 
 def _row(cell: Cell) -> tuple[str, ...]:
