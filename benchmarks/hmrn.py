@@ -32,7 +32,7 @@ from rerankit.stages.hmrn.fast import Images, Searches
 from rerankit.stages.hmrn.network import Hmrn
 from rerankit.stages.hmrn.representation import Descriptions, Regions
 from rerankit.stages.hmrn.scoring import Scorer
-from rerankit.training.devices import products
+from rerankit.training.devices import products, rounded_products
 
 ALL = 9896
 ROUNDS = list(range(1, 11))
@@ -113,7 +113,7 @@ def one_local_level(variant: str, given: argparse.Namespace, report: dict[str, A
     images, searches = inputs(scorer, given.searches, given.images)
     level, network = scorer.levels[0], scorer.networks[0].similarity
     regions, queries = images[0].regions, searches[0].queries
-    rounding = "tf32" if scorer.device.type == "cuda" else "bf16"
+    rounding = rounded_products(scorer.device)
 
     def rounded() -> torch.Tensor:
         with products(scorer.device, rounding):
@@ -148,7 +148,7 @@ def all_levels(given: argparse.Namespace, report: dict[str, Any]) -> None:
     scorer = Scorer([Hmrn(HmrnConfig(region_dim=64, vocabulary_size=9)).eval()])
     images, searches = inputs(scorer, given.searches, given.images)
     network = scorer.networks[0].similarity
-    rounding = Scorer(scorer.networks, scorer.device, "tf32" if scorer.device.type == "cuda" else "bf16")
+    rounding = Scorer(scorer.networks, scorer.device, rounded_products(scorer.device))
     operations, product = square_products(scorer.device)
     contenders = {
         "product": (1, product),

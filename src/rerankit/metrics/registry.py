@@ -89,8 +89,8 @@ def traits_of(figure: str) -> Traits:
     >>> traits_of("image-to-text/mean_rank").better, traits_of("success@5").better
     ('lower', 'higher')
     """
-    known = metrics_available().get(figure.rpartition("/")[2].partition("@")[0])
-    return Traits() if known is None else known.traits
+    name, known = figure.rpartition("/")[2].partition("@")[0], manager().metrics
+    return Metric.of(name, known[name]).traits if name in known else Traits()
 
 
 def register_metric(name: str, function: MetricFunction) -> None:

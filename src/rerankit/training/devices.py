@@ -46,13 +46,22 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
     return torch.autocast(device.type, dtype=_HALF[precision])
 
 
+def rounded_products(device: torch.device) -> str:
+    """The precision of products, other than float32, that a device has: "tf32" on CUDA, "bf16" on a CPU.
+
+    >>> rounded_products(torch.device("cpu"))
+    'bf16'
+    """
+    return "tf32" if device.type == "cuda" else "bf16"
+
+
 def check_products(device: torch.device, precision: str) -> None:
     """Refuse a precision of products that the device, or this torch, does not have."""
     if precision not in PRODUCTS:
         raise rule("precision", f"must be one of {', '.join(PRODUCTS)}", precision)
     if precision == "float32":
         return
-    own = "tf32" if device.type == "cuda" else "bf16"
+    own = rounded_products(device)
     if precision != own:
         raise rule("precision", f"must be float32 or {own} on {device}", precision)
     if not hasattr(_products_of(device), "fp32_precision"):

@@ -56,8 +56,12 @@ class TrainingTask(ABC):
         return next(self.model.parameters()).device
 
 
-def told_of(data: tuple[Problem, Relevance] | None, name: str) -> Told:
-    """What tells training data apart from other data of its size, for `TrainingTask.told`."""
+def told_of(training: tuple[Problem, Relevance], validation: tuple[Problem, Relevance] | None) -> Told:
+    """What tells the data of a run apart from other data of its size, for `TrainingTask.told`."""
+    return _told("training", training) | _told("validation", validation)
+
+
+def _told(name: str, data: tuple[Problem, Relevance] | None) -> Told:
     if data is None:
         return {name: "none"}
     problem, relevance = data

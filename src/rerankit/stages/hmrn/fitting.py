@@ -139,7 +139,7 @@ def fit(
     stage._vocabulary = vocabulary
     pairs = Pairs(*stage.read(problem.features), relevance)
     checked = None if validation is None else Pairs(*stage.read(validation[0].features), validation[1])
-    told = told_of((problem, relevance), "training") | told_of(validation, "validation") | _means(pairs)
+    told = told_of((problem, relevance), validation) | _means(pairs)
     networks = []
     for variant in stage.variants:
         config = stage.config_for(variant, **_sizes(pairs, vocabulary))

@@ -206,7 +206,7 @@ class Pillar(RelationsBankStage):
         losses = losses or self.loss_weights()
         task = PillarTask(model, sides, losses, held_out)
         told = {"losses": repr(losses)} | {n: repr(getattr(self, n)) for n in ("candidates", "threshold", "neighbours")}
-        task.told = told | told_of((problem, relevance), "training") | told_of(validation, "validation")
+        task.told = told | told_of((problem, relevance), validation)
         try:
             self.history = train(task, settings, out, resume=resume)
         except TrainingError:  # the model holds what was good

@@ -183,7 +183,7 @@ class PillarPlus(Stage):
             model = self._build()
         task = PlusTask(model, parts, held_out)
         told = {"settings": repr(self.settings), "thinned": repr(self.thinned), "diversity": repr(self.diversity)}
-        task.told = told | told_of(turned, "training") | told_of(others, "validation")
+        task.told = told | told_of(turned, others)
         try:
             self.history = train(task, settings, out, resume=resume)
         except TrainingError:  # the model holds what was good

@@ -55,7 +55,7 @@ def fit(
     """Train the stages of `plan` into the stage's networks; the histories by stage."""
     bundle = stage.bundle.to(pick(plan.settings.device))
     held = None if validation is None else Validation(*validation)
-    data = told_of((problem, relevance), "training") | told_of(validation, "validation")
+    data = told_of((problem, relevance), validation)
     histories: dict[str, History] = {}
     if "filter" in plan.stages:
         tune = "filter" in plan.tune_images
