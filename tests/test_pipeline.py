@@ -337,7 +337,7 @@ def test_places_that_cannot_be_saved_to(tmp_path, monkeypatch, place):
 def test_saving_and_loading(tmp_path):
     bank = distinct(3, 8)
     for made in (stage("mutual-rank", bank=bank), example().stages[0], example().stages[1], example()):
-        made.save(tmp_path / "here")  # replaces what was there
+        made.save(tmp_path / "here", overwrite=True)
         assert rerankit.load(tmp_path / "here") == made
     assert not list(tmp_path.glob(".rerankit-*"))
 
@@ -403,9 +403,19 @@ def test_loading_as_another_class_is_refused(tmp_path):
         type(stage("mutual-rank")).load(tmp_path / "fuse")
 
 
+def without_checksums(folder):
+    """Make a saved stage one that was written by hand."""
+    config = json.loads((folder / "config.json").read_text())
+    del config["files"]
+    (folder / "config.json").write_text(json.dumps(config))
+
+
 def test_damaged_arrays_are_refused(tmp_path):
     stage("mutual-rank", bank=np.ones((1, 2), np.float32)).save(tmp_path / "s")
     (tmp_path / "s" / "param-bank.safetensors").write_bytes(b"short")
+    with pytest.raises(FormatError, match="is not what was written"):
+        rerankit.load(tmp_path / "s")
+    without_checksums(tmp_path / "s")
     with pytest.raises(FormatError, match="is not a readable safetensors file"):
         rerankit.load(tmp_path / "s")
 
@@ -426,6 +436,7 @@ def test_weights_that_do_not_fit_and_links_to_the_outside_are_refused(tmp_path):
 def test_an_array_file_with_other_things_in_it(tmp_path):
     Holding(np.ones(2)).save(tmp_path / "s")
     SafetensorsFormat().write(tmp_path / "s" / "param-what.safetensors", {"other": np.ones(2)})
+    without_checksums(tmp_path / "s")
     with pytest.raises(FormatError, match=r"must hold one array named 'array' \(got other\)"):
         rerankit.load(tmp_path / "s")
 

@@ -62,8 +62,8 @@ def test_a_folder_is_lost_neither_to_a_file_nor_to_nothing(tmp_path):
         temporary.write_text("a file")
     with pytest.raises(OSError, match=r"run\.npz"), files.atomic(tmp_path / "run.npz"):
         pass
-    with pytest.raises(errors.FormatError, match="cannot be written"):
-        rerankit.write(tmp_path / "run.npz", rerankit.Problem([[1.0]]))
+    with pytest.raises(errors.InputError, match="which rerankit did not write"):
+        rerankit.write(tmp_path / "run.npz", rerankit.Problem([[1.0]]), overwrite=True)
     assert (tmp_path / "run.npz" / "notes.txt").read_text() == "mine"
 
 

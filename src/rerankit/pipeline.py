@@ -117,11 +117,11 @@ class Pipeline:
 
         return from_yaml(source)
 
-    def save(self, folder: Any) -> None:
-        """Write every stage with its weights into one folder; all or nothing."""
+    def save(self, folder: Any, *, overwrite: bool = False) -> None:
+        """Write every stage with its weights into one folder; all or nothing (see `Stage.save`)."""
         from rerankit.storage import save
 
-        save(self, folder)
+        save(self, folder, overwrite=overwrite)
 
     @classmethod
     def load(cls, folder: Any) -> Pipeline:

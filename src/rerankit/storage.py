@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from rerankit._version import __version__
 from rerankit.errors import FormatError, InputError, RerankitError
 from rerankit.extras import explained
-from rerankit.files import atomic, check_replaceable
+from rerankit.files import CONFIG, atomic, check_entry, check_free, check_inside, check_regular, entry
 from rerankit.formats.safetensors import SafetensorsFormat, write_tensors
 from rerankit.pipeline import Pipeline
 from rerankit.stages.base import Stage, stage
@@ -22,32 +23,54 @@ if TYPE_CHECKING:
     from rerankit.arrays import AnyArray
 
 FORMAT = 1
-CONFIG, WEIGHTS = "config.json", "weights.safetensors"
+WEIGHTS = "weights.safetensors"
 
 
-def save(what: Stage | Pipeline, folder: str | os.PathLike[str]) -> None:
-    """Write a stage or a pipeline with its weights into a folder; all or nothing."""
+def save(
+    what: Stage | Pipeline, folder: str | os.PathLike[str], *, overwrite: bool = False, keep: str | None = None
+) -> None:
+    """Write a stage or a pipeline with its weights into a folder; all or nothing.
+
+    With `overwrite` a folder that is there is replaced, if rerankit wrote every file in it but for those of the
+    folder `keep` inside, which stay (the training of a fitted stage, say).
+    """
     if Path(folder).exists() and not Path(folder).is_dir():
         raise InputError(f"'{folder}' is a file, and a stage is saved as a folder: name a new one")
-    check_replaceable(folder, CONFIG)
+    check_free(folder, overwrite=overwrite, argument="folder", kept=() if keep is None else (f"{keep}/*",))
     try:
         with atomic(folder) as temporary:
             temporary.mkdir()
             _write(what, temporary)
+            if keep is not None and (Path(folder) / keep).is_dir():
+                _link_tree(Path(folder) / keep, temporary / keep)
     except OSError as cause:
         raise InputError(f"'{folder}' cannot be written: {cause.strerror or cause}") from cause
+
+
+def _link_tree(source: Path, target: Path) -> None:
+    """The same files in another place, without a copy where the disk has links."""
+
+    def link(file: str, place: str) -> None:
+        try:
+            os.link(file, place, follow_symlinks=False)
+        except OSError:
+            shutil.copy2(file, place, follow_symlinks=False)
+
+    shutil.copytree(source, target, symlinks=True, copy_function=link)
 
 
 def load(folder: str | os.PathLike[str]) -> Any:
     """The stage or pipeline a folder holds."""
     path = Path(folder)
     config = _config(path)
+    for name, said in config["files"].items():
+        check_entry(path, _inner(path, name).name, said, "save the stage again")
     if "pipeline" in config:
         return Pipeline([load(_inner_folder(path, name)) for name in config["pipeline"]])
     params = {name: _decoded(value, path) for name, value in config["params"].items()}
     made = stage(config["stage"], **params)
-    if (path / WEIGHTS).is_file():
-        _set_weights(made, path / WEIGHTS)
+    if os.path.lexists(path / WEIGHTS):
+        _set_weights(made, check_inside(path / WEIGHTS, path))
     return made
 
 
@@ -79,13 +102,16 @@ def _write(what: Stage | Pipeline, folder: Path) -> None:
         weights = what.get_weights()
         if weights:
             _write_arrays(weights, folder / WEIGHTS)
+    config["files"] = {file.name: entry(file, "sha256") for file in sorted(folder.iterdir()) if file.is_file()}
+    config["folders"] = sorted(each.name for each in folder.iterdir() if each.is_dir())
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def _config(path: Path) -> dict[str, Any]:
     file = path / CONFIG
-    if not file.is_file():
+    if not os.path.lexists(file):
         raise FormatError(f"'{path}' is not a saved stage: it has no {CONFIG}")
+    check_inside(check_regular(file), path)
     try:
         config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as cause:
@@ -100,7 +126,7 @@ def _config(path: Path) -> dict[str, Any]:
 
 
 def _well_formed(config: Any) -> bool:
-    if not isinstance(config, dict):
+    if not isinstance(config, dict) or not isinstance(config.setdefault("files", {}), dict):
         return False
     if "pipeline" in config:
         names = config["pipeline"]
@@ -179,7 +205,7 @@ def _decoded(value: Any, folder: Path) -> Any:
     if value.keys() == {"$stage"}:
         return load(_inner_folder(folder, value["$stage"]))
     if value.keys() == {"$array"}:
-        return _array_in(_inner(folder, value["$array"]))
+        return _array_in(check_inside(_inner(folder, value["$array"]), folder))
     return {key: _decoded(item, folder) for key, item in value.items()}
 
 
@@ -195,6 +221,7 @@ def _write_arrays(arrays: dict[str, AnyArray], path: Path) -> None:
 
 
 def _read_arrays(path: Path) -> dict[str, AnyArray]:
+    check_regular(path)
     try:
         return {name: np.array(array) for name, array in SafetensorsFormat().read(path).items()}
     except (FormatError, OSError, ValueError) as cause:

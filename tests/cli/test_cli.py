@@ -132,15 +132,15 @@ def test_places_are_refused_before_the_work(tmp_path, monkeypatch):
     for place in (file, full):
         with pytest.raises(errors.InputError, match="'out' must not exist, unless --force is given"):
             check_target(place, "out", force=False)
-    with pytest.raises(errors.InputError, match="is a folder with other things in it"):
-        check_target(full, "out", force=True, mark="config.json")
+    with pytest.raises(errors.InputError, match=r"has 'other\.txt', which rerankit did not write"):
+        check_target(full, "out", force=True)
     with pytest.raises(errors.InputError, match=r"run\.npz' cannot be written: '.*file' is not a folder"):
         check_target(file / "run.npz", "out", force=False)
 
     def refused(*args, **kwargs):
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("rerankit.files.tempfile.TemporaryDirectory", refused)
+    monkeypatch.setattr("rerankit.files.writing.tempfile.TemporaryDirectory", refused)
     with pytest.raises(errors.InputError, match=r"cannot be written: .*: Read-only file system"):
         check_target(free, "out", force=False)
 

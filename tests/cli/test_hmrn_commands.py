@@ -114,7 +114,7 @@ def test_score_replaces_only_scores_and_only_when_asked(fitted: Path, data: Path
     run(*words, tmp_path / "a", "--force")
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").touch()
-    assert "a folder with other things in it" in fails(*words, tmp_path / "photos", "--force")
+    assert "which rerankit did not write" in fails(*words, tmp_path / "photos", "--force")
 
 
 def test_what_is_refused(fitted: Path, data: Path, tmp_path: Path) -> None:

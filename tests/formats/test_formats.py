@@ -471,7 +471,7 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
     write(tmp_path / "a.run", a_ranking())
     before = (tmp_path / "a.run").read_bytes()
     with pytest.raises(FormatError):
-        write(tmp_path / "a.run", {"q": {"ok": 1.0}, "two words": {"d": 1.0}})
+        write(tmp_path / "a.run", {"q": {"ok": 1.0}, "two words": {"d": 1.0}}, overwrite=True)
     assert (tmp_path / "a.run").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["a.run"]
 
@@ -479,15 +479,15 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
 def test_a_folder_of_somebody_else_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "data").mkdir()
     write(tmp_path / "data", a_ranking())  # an empty folder may be used
-    write(tmp_path / "data", a_ranking())  # and one of ours replaced
+    write(tmp_path / "data", a_ranking(), overwrite=True)  # and one of ours replaced
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").touch()
     monkeypatch.chdir(tmp_path)
     for place in (tmp_path / "photos", "photos", ".", tmp_path):
-        with pytest.raises(InputError, match="is a folder with other things in it"):
-            write(place, a_ranking())
-        with pytest.raises(InputError, match="is a folder with other things in it"):
-            rerankit.stage("mutual-rank").save(place)
+        with pytest.raises(InputError, match=r"cat\.jpg', which rerankit did not write|in which this program runs"):
+            write(place, a_ranking(), overwrite=True)
+        with pytest.raises(InputError, match=r"cat\.jpg', which rerankit did not write|in which this program runs"):
+            rerankit.stage("mutual-rank").save(place, overwrite=True)
     assert (tmp_path / "photos" / "cat.jpg").exists()
 
 
@@ -495,7 +495,7 @@ def test_a_folder_of_somebody_else_is_not_replaced(tmp_path: Path, monkeypatch: 
 def test_the_same_content_gives_the_same_bytes(tmp_path: Path, name: str) -> None:
     write(tmp_path / name, a_ranking())
     first = (tmp_path / name).read_bytes()
-    write(tmp_path / name, a_ranking())
+    write(tmp_path / name, a_ranking(), overwrite=True)
     assert (tmp_path / name).read_bytes() == first
 
 

@@ -16,18 +16,15 @@ TaskSettings = Annotated[
 ]
 
 
-def check_target(path: Path, argument: str, *, force: bool, option: str = "--force", mark: str | None = None) -> None:
+def check_target(
+    path: Path, argument: str, *, force: bool, option: str = "--force", kept: tuple[str, ...] = ()
+) -> None:
     """Refuse a place that is taken, unless `option` asks to replace it, and one where nothing can be written.
 
-    A folder without a file that fits the pattern `mark` is somebody else's, and never replaced. Called before the
-    work, so that no work is lost.
+    A folder with a file that rerankit did not write is somebody else's and never replaced; files of the patterns
+    `kept` stay. Called before the work, so that no work is lost.
     """
-    from rerankit.errors import rule
-    from rerankit.files import check_place, check_replaceable
+    from rerankit.files import check_free, check_place
 
-    taken = any(path.iterdir()) if path.is_dir() else path.exists()
-    if taken and not force:
-        raise rule(argument, f"must not exist, unless {option} is given to replace it", str(path))
-    if mark is not None:
-        check_replaceable(path, mark)
+    check_free(path, overwrite=force, argument=argument, option=option, kept=kept)
     check_place(path)

@@ -38,7 +38,7 @@ def convert(
         raise errors.InputError(
             f"{target}: say what the matrix is, --as problem or --as relevance; -k K writes the first K of each row"
         )
-    write(target, value, relevance=relevance)
+    write(target, value, relevance=relevance, overwrite=force)
     say(f"wrote {target}: {'scores' if left else type(value).__name__}")
     if left:
         say(f"note: one matrix is all that {target.name} holds; left behind: {', '.join(left)}")

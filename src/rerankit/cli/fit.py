@@ -48,9 +48,11 @@ def fit(
     from rerankit import stage as make
     from rerankit.cli.rerank import parameters
     from rerankit.errors import InputError, TrainingError
+    from rerankit.storage import save
 
     # A folder with training/ is that of a run to go on with; what was not asked for there, the run itself refuses.
-    check_target(out, "out", force=restart or (out / "training").is_dir(), option="--restart")
+    again = restart or (out / "training").is_dir()
+    check_target(out, "out", force=again, option="--restart", kept=("training/*",))
     made = make(stage, **parameters(settings or []))
     options = _options(made, parameters(training or []), parameters(losses or []))
     given = _judged(train, task, "train")
@@ -65,10 +67,10 @@ def fit(
         made.fit(*given, **options)  # type: ignore[attr-defined]
     except TrainingError:
         if made.fitted:
-            _save(made, out)
+            save(made, out, overwrite=True, keep="training")
             say(f"wrote what was good into {out}")
         raise
-    _save(made, out)
+    save(made, out, overwrite=True, keep="training")
     _report(made, as_json)
     say(f"wrote {out}")
 
@@ -121,19 +123,6 @@ def _judged(path: Path, task: str | None, split: str) -> tuple[Any, Any]:
     if relevance is None:
         raise InputError(f"{path}: training needs relevance beside the problem: rerankit.write(…, relevance=…)")
     return problem, relevance
-
-
-def _save(made: Any, folder: Path) -> None:
-    """Write the stage's files into a folder that has others; the config comes last and makes them a stage."""
-    import os
-    from tempfile import TemporaryDirectory
-
-    folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder, prefix=".rerankit-") as room:
-        made.save(Path(room) / "stage")
-        written = sorted((Path(room) / "stage").iterdir(), key=lambda file: file.name == "config.json")
-        for file in written:
-            os.replace(file, folder / file.name)
 
 
 def _report(made: Any, as_json: bool) -> None:

@@ -35,12 +35,11 @@ def leaprr(
     """Import a checkpoint of the pillar reasoner (LeaPRR) as stage 'pillar'."""
     from rerankit.cli.rerank import parameters
     from rerankit.stages.pillar.checkpoint import import_leaprr
-    from rerankit.storage import CONFIG
 
-    check_target(out, "out", force=force, mark=CONFIG)
+    check_target(out, "out", force=force)
     params = parameters(settings or [])
     stage = import_leaprr(file, heads=heads, groups=groups, query=query, **params)
-    stage.save(out)
+    stage.save(out, overwrite=force)
     line(repr(stage))
     say(f"wrote {out}")
 
@@ -59,11 +58,10 @@ def hmrn(
     """Import checkpoints of the hierarchical scorer (HMRN) as stage 'hmrn'."""
     from rerankit.cli.rerank import parameters
     from rerankit.stages.hmrn.published import load_published
-    from rerankit.storage import CONFIG
 
-    check_target(out, "out", force=force, mark=CONFIG)
+    check_target(out, "out", force=force)
     stage = load_published(files, vocabulary, **parameters(settings or []))
-    stage.save(out)
+    stage.save(out, overwrite=force)
     line(repr(stage))
     say(f"wrote {out}")
 
@@ -88,11 +86,10 @@ def triplet(
     """Import Candidate Set Re-ranking's checkpoints as stage 'triplet'; only tensors are read, never code."""
     from rerankit.cli.rerank import parameters
     from rerankit.stages.triplet.published import import_published
-    from rerankit.storage import CONFIG
 
-    check_target(out, "out", force=force, mark=CONFIG)
+    check_target(out, "out", force=force)
     stage = import_published(first, second, vocabulary=vocabulary, heads=heads, **parameters(settings or []))
-    stage.save(out)
+    stage.save(out, overwrite=force)
     line(repr(stage))
     say(f"wrote {out}")
 

@@ -39,7 +39,7 @@ def rerank(
     first = given.ranking(k or None)
     check_names(out, first)
     result = steps.rerank(given, first)
-    write(out, result)
+    write(out, result, overwrite=force)
     _report(result, steps, given, out, as_json)
 
 

@@ -38,16 +38,19 @@ def hmrn(
     K places of each round are written, as round-01.npz …
     """
     from rerankit.errors import rule
-    from rerankit.stages.hmrn.files import MARK, write_matrices, write_rankings
+    from rerankit.stages.hmrn.files import write_matrices, write_rankings
     from rerankit.stages.hmrn.stage import HmrnStage
 
     if k < 0:
         raise rule("k", "must be at least 1, or 0 for matrices", k)
     features, ids = _given(problem, data, task, settings or [])
-    check_target(out, "out", force=force, mark=MARK)
+    check_target(out, "out", force=force)
     loaded = HmrnStage.load(stage)
     wanted: Any = int(rounds) if rounds.isdigit() else rounds
-    rows = write_rankings(loaded, features, wanted, out, k, ids) if k else write_matrices(loaded, features, wanted, out)
+    if k:
+        rows = write_rankings(loaded, features, wanted, out, k, ids, overwrite=force)
+    else:
+        rows = write_matrices(loaded, features, wanted, out, overwrite=force)
     show(rows, title=repr(loaded), as_json=as_json)
     say(f"wrote {out}")
 
@@ -69,13 +72,13 @@ def triplet(
 
     A task of several matrices gets a file for each, such as dress.npy.
     """
-    from rerankit.stages.triplet.first import MARK, write_matrices
+    from rerankit.stages.triplet.first import write_matrices
     from rerankit.stages.triplet.stage import Triplet
 
     given = _matrices(problem, data, task, settings or [])
-    check_target(out, "out", force=force, mark=MARK)
+    check_target(out, "out", force=force)
     loaded = Triplet.load(stage)
-    rows = write_matrices(loaded if images is None else loaded.clone(images=images), given, out)
+    rows = write_matrices(loaded if images is None else loaded.clone(images=images), given, out, overwrite=force)
     show(rows, title=repr(loaded), as_json=as_json)
     say(f"wrote {out}")
 

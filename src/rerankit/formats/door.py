@@ -12,10 +12,9 @@ import numpy as np
 
 from rerankit.arrays import AnyArray, to_numpy
 from rerankit.errors import FormatError, InputError, MissingExtraError, RerankitError, unknown_name
-from rerankit.files import atomic, check_place, check_replaceable
+from rerankit.files import atomic, check_free, check_name, check_place, check_regular
 from rerankit.formats import lists, tables
 from rerankit.formats.content import CONTENT_NAMES, Content, Format, Tables, Triples, holds_values, plain
-from rerankit.formats.folder import FolderFormat
 from rerankit.formats.registry import format_of
 from rerankit.formats.text import first_sentence
 from rerankit.problem import Problem
@@ -61,17 +60,23 @@ def read(path: AnyPath, kind: str | None = None, *, query_ids: Any = None, galle
 
 
 def write(
-    path: AnyPath, value: Any, *, relevance: Relevance | None = None, query_ids: Any = None, gallery_ids: Any = None
+    path: AnyPath,
+    value: Any,
+    *,
+    relevance: Relevance | None = None,
+    query_ids: Any = None,
+    gallery_ids: Any = None,
+    overwrite: bool = False,
 ) -> Path:
     """Write a problem (with its relevance, if given), a ranking, relevance or an array; return the path.
 
     The ending of `path` says the format; no ending means a folder. The file appears whole or not at all.
     `query_ids` and `gallery_ids` name the rows and items of relevance in a list of judgements.
+    With `overwrite` what is there already is replaced; a folder only if rerankit wrote every file in it.
     """
     place = Path(path)
     format = format_of(place, writing=True)
-    if format.name == FolderFormat.name:
-        check_replaceable(place, FolderFormat.mark)
+    check_free(place, overwrite=overwrite)
     try:
         content = _content(place, format, value, relevance, query_ids, gallery_ids)
         with atomic(place) as temporary:
@@ -104,8 +109,7 @@ def _write_content(temporary: Path, path: Path, format: Format, content: Content
 def check_writable(path: AnyPath, kind: Literal["ranking", "problem"]) -> None:
     """Raise now what writing a result of this kind would raise after the work: a wrong ending, a missing extra."""
     place = Path(path)
-    if format_of(place, writing=True).name == FolderFormat.name:
-        check_replaceable(place, FolderFormat.mark)
+    format_of(place, writing=True)
     check_place(place)
     smallest = Ranking([[0]], [[0.0]]) if kind == "ranking" else Problem([[0.0]])
     with tempfile.TemporaryDirectory() as folder:
@@ -122,8 +126,8 @@ def check_names(path: AnyPath, ranking: Ranking) -> None:
 
 
 def _read_content(path: Path) -> Content:
-    if not path.exists():
-        raise FormatError(f"{path}: no such file or folder")
+    if not path.is_dir():
+        check_regular(path, "file or folder")
     format = format_of(path)
     try:
         content = format.read(path)
@@ -134,11 +138,21 @@ def _read_content(path: Path) -> Content:
             raise FormatError(f"{path}: cannot be read: {error.strerror}") from error
         raise FormatError(f"{path}: damaged or not a {format.name} file: {first_sentence(error)}") from error
     if isinstance(content, Tables):
+        _check_names(path, content)
         for name, array in content.items():
             plain(array, path, name)
     elif not isinstance(content, Triples):
         plain(content, path, path.stem)
     return content
+
+
+def _check_names(path: Path, content: Tables, *, portable: bool = False) -> None:
+    """Names of arrays become paths when they are written to a folder, so one that leads elsewhere is never taken."""
+    for name in content:
+        try:
+            check_name(name, "name of an array", portable=portable)
+        except InputError as error:
+            raise FormatError(f"{path}: {error}") from error
 
 
 def _opened(path: Path, content: Content, kind: str | None, query_ids: Any = None, gallery_ids: Any = None) -> Any:
@@ -221,6 +235,8 @@ def _content(
     if found is None or not isinstance(found, format.holds):
         holds = " or ".join(CONTENT_NAMES[form] for form in format.holds)
         raise InputError(f"{format.name} holds {holds}, which this {type(value).__name__} is not")
+    if isinstance(found, Tables):
+        _check_names(place, found, portable=format.name == "folder")
     if isinstance(found, Triples) and found.what == "scores":
         # Judgements without a line mean what no judgement means; a query that a run lacks would be lost.
         with_lines = set(found.queries)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from rerankit.errors import FormatError
+from rerankit.errors import FormatError, InputError
+from rerankit.files import check_inside, check_manifest, check_regular, files_in, write_manifest
 from rerankit.formats.content import AnyArray, Format, Tables
 from rerankit.formats.npy import map_array
 from rerankit.formats.text import BYTE_ORDER_MARK, read_text, write_text
+
+_MOST_FILES = 100_000
 
 
 class FolderFormat(Format):
@@ -19,18 +23,22 @@ class FolderFormat(Format):
     name: ClassVar[str] = "folder"
     suffixes: ClassVar[tuple[str, ...]] = ("",)
     holds: ClassVar[tuple[type, ...]] = (Tables,)
-    mark: ClassVar[str] = "kind.txt"  # the file that says a folder is one of ours
     description: ClassVar[str] = "a folder with one .npy for each array, ids as .npy or .txt"
 
     def read(self, path: Path) -> Tables:
-        """Every `.npy`, and `.txt` of ids, labels and texts, in the folder and below; other files are left alone."""
+        """Every `.npy`, and `.txt` of ids, labels and texts, in the folder and below; other files are left alone.
+
+        What the folder's list says of its files is checked; a folder made by hand has none.
+        """
+        check_manifest(path)
         tables = Tables()
-        for file in sorted(path.rglob("*")):
+        for file in files_in(path, _MOST_FILES):
             relative = file.relative_to(path)
             name = relative.with_suffix("").as_posix()
             wanted = file.suffix == ".npy" or (file.suffix == ".txt" and _is_text(name))
             if not wanted or any(part.startswith(".") for part in relative.parts):
                 continue
+            check_inside(check_regular(file), path)
             if name in tables:
                 raise FormatError(f"{path}: '{name}' is there twice, as .npy and as .txt")
             tables[name] = map_array(file, name) if file.suffix == ".npy" else _read_lines(file)
@@ -39,8 +47,9 @@ class FolderFormat(Format):
         return tables
 
     def write(self, path: Path, content: Tables) -> None:
-        """Write a file for each array."""
+        """Write a file for each array, and the list of them."""
         path.mkdir()
+        _refuse_alike(content)
         for name, array in content.items():
             file = path / name
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -48,6 +57,16 @@ class FolderFormat(Format):
                 write_text(file.with_name(f"{file.name}.txt"), (f"{text}\n" for text in array.ravel().tolist()))
             else:
                 np.save(file.with_name(f"{file.name}.npy"), array, allow_pickle=False)
+        write_manifest(path, "arrays")
+
+
+def _refuse_alike(names: Iterable[str]) -> None:
+    """Refuse names that are one file where systems do not tell capitals apart."""
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(name.casefold(), name)
+        if other != name:
+            raise InputError(f"'{other}' and '{name}' would be one file on some systems: rename one of them")
 
 
 def _is_text(name: str) -> bool:

@@ -154,11 +154,14 @@ class Stage:
         """Whether there are weights."""
         return bool(self.get_weights())
 
-    def save(self, folder: Any) -> None:
-        """Write config.json and, when there are weights, weights.safetensors; all or nothing."""
+    def save(self, folder: Any, *, overwrite: bool = False) -> None:
+        """Write config.json and, when there are weights, weights.safetensors; all or nothing.
+
+        With `overwrite` a folder that is there is replaced, if rerankit wrote every file in it.
+        """
         from rerankit.storage import save
 
-        save(self, folder)
+        save(self, folder, overwrite=overwrite)
 
     @classmethod
     def load(cls: type[S], folder: Any) -> S:

@@ -155,14 +155,14 @@ def test_only_scores_are_replaced(cases: ModuleType, tmp_path: Path) -> None:
     stage, features = cases.small(), cases.problem(2, 4).features
     out, other = tmp_path / "scores", tmp_path / "photos"
     for _ in range(2):
-        assert len(write_matrices(stage, features, "all", out)) == 4
-    write_rankings(stage, features, "last", out, 2, (None, None))
-    assert [path.name for path in out.iterdir()] == ["round-04.npz"]
+        assert len(write_matrices(stage, features, "all", out, overwrite=True)) == 4
+    write_rankings(stage, features, "last", out, 2, (None, None), overwrite=True)
+    assert sorted(path.name for path in out.iterdir()) == ["rerankit.json", "round-04.npz"]
     other.mkdir()
     (other / "cat.jpg").touch()
-    for write in (lambda: write_matrices(stage, features, "all", other),
-                  lambda: write_rankings(stage, features, "all", other, 2, (None, None))):  # fmt: skip
-        with pytest.raises(InputError, match="a folder with other things in it"):
+    for write in (lambda: write_matrices(stage, features, "all", other, overwrite=True),
+                  lambda: write_rankings(stage, features, "all", other, 2, (None, None), overwrite=True)):  # fmt: skip
+        with pytest.raises(InputError, match="which rerankit did not write"):
             write()
     assert (other / "cat.jpg").is_file()
 

@@ -74,11 +74,13 @@ def test_first_stage_is_the_golden_filter(stage, problem, cir):
 def test_only_scores_are_replaced(stage, problem, tmp_path):
     out, other = tmp_path / "scores", tmp_path / "photos"
     for _ in range(2):
-        assert [row["file"] for row in write_matrices(stage, {"scores": problem}, out)] == ["scores.npy"]
+        assert [row["file"] for row in write_matrices(stage, {"scores": problem}, out, overwrite=True)] == [
+            "scores.npy"
+        ]
     other.mkdir()
     (other / "cat.jpg").touch()
-    with pytest.raises(InputError, match="a folder with other things in it"):
-        write_matrices(stage, {"scores": problem}, other)
+    with pytest.raises(InputError, match="which rerankit did not write"):
+        write_matrices(stage, {"scores": problem}, other, overwrite=True)
     assert (other / "cat.jpg").is_file()
 
 

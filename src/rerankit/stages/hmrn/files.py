@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from rerankit.errors import UnmetNeedError
-from rerankit.files import atomic, check_replaceable
+from rerankit.files import atomic, check_free, write_manifest
 
 if TYPE_CHECKING:
     from rerankit.stages.hmrn.representation import Descriptions, Regions
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 AnyPath = str | os.PathLike[str]
-MARK = "round-*.np?"
-"""The files of a folder that may be replaced."""
 
 
-def write_matrices(stage: HmrnStage, features: Mapping[str, Any], rounds: Any, out: AnyPath) -> list[Row]:
+def write_matrices(
+    stage: HmrnStage, features: Mapping[str, Any], rounds: Any, out: AnyPath, *, overwrite: bool = False
+) -> list[Row]:
     """Joint scores of all pairs as `round-01.npy` …, (searches, images) float32; a row of figures for each file.
 
-    Memory stays within the budget whatever the gallery: rows are written as they are done. A folder of earlier
-    scores is replaced; one that holds other things is refused.
+    Memory stays within the budget whatever the gallery: rows are written as they are done. With `overwrite` a folder
+    of earlier scores is replaced, one with anything else in it never.
     """
-    check_replaceable(out, MARK)
+    check_free(out, overwrite=overwrite, argument="out")
     regions, queries = _read(stage, features)
     scorer, started = stage.scorer, time.monotonic()
     chosen = scorer.rounds(rounds, queries.shape[1])
@@ -43,19 +43,28 @@ def write_matrices(stage: HmrnStage, features: Mapping[str, Any], rounds: Any, o
         for block in scorer.score(images, searches, chosen):
             for file, rows in zip(files, block.joint, strict=True):
                 file.write(np.ascontiguousarray(rows, "<f4").tobytes())
+        open_files.close()
+        write_manifest(folder, "scores of rounds")
     seconds = round(time.monotonic() - started, 3)
     return [{"round": t, "file": _name(t, "npy"), "shape": list(shape), "seconds, all rounds": seconds} for t in chosen]
 
 
 def write_rankings(
-    stage: HmrnStage, features: Mapping[str, Any], rounds: Any, out: AnyPath, k: int, ids: tuple[Any, Any]
+    stage: HmrnStage,
+    features: Mapping[str, Any],
+    rounds: Any,
+    out: AnyPath,
+    k: int,
+    ids: tuple[Any, Any],
+    *,
+    overwrite: bool = False,
 ) -> list[Row]:
     """The first k places of each round as `round-01.npz` …, with the stage's cascade; a row for each file."""
     from rerankit.formats import write
     from rerankit.ranking import Ranking
     from rerankit.stages.hmrn.candidates import gallery_rankings
 
-    check_replaceable(out, MARK)
+    check_free(out, overwrite=overwrite, argument="out")
     regions, queries = _read(stage, features)
     scorer, started = stage.scorer, time.monotonic()
     chosen, depth = scorer.rounds(rounds, queries.shape[1]), stage.depth(len(regions))
@@ -66,6 +75,7 @@ def write_rankings(
         for t, each in zip(chosen, found, strict=True):
             named = Ranking(each.indices, each.scores, gallery_size=len(regions), query_ids=ids[0], gallery_ids=ids[1])
             write(folder / _name(t, "npz"), named)
+        write_manifest(folder, "rankings of rounds")
     seconds = round(time.monotonic() - started, 3)
     return [{"round": t, "file": _name(t, "npz"), "reasoned": depth, "seconds, all rounds": seconds} for t in chosen]
 

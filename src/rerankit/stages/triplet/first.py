@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rerankit.errors import UnmetNeedError, rule
-from rerankit.files import atomic, check_replaceable
+from rerankit.files import atomic, check_free, write_manifest
 from rerankit.problem import Feature, Problem
 from rerankit.scores import blocks
 from rerankit.stages.triplet.reading import completed
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 _QUERY = ("text", "text_ids", "captions", "reference", "reference_path", "reference_images", "reference_tokens")
 _GALLERY = ("candidate_path", "candidate_images", "candidate_tokens")
-MARK = "*.npy"
-"""The files of a folder that may be replaced."""
 
 
 def with_sides(features: Mapping[str, Any]) -> dict[str, Feature]:
@@ -52,13 +50,15 @@ def first_stage(stage: Triplet, features: Mapping[str, Any], **rest: Any) -> Pro
     return Problem.from_embeddings(queries, gallery, metric="dot", features=_sided_again(blank), **rest)
 
 
-def write_matrices(stage: Triplet, matrices: Mapping[str, Any], out: str | os.PathLike[str]) -> list[dict[str, Any]]:
+def write_matrices(
+    stage: Triplet, matrices: Mapping[str, Any], out: str | os.PathLike[str], *, overwrite: bool = False
+) -> list[dict[str, Any]]:
     """Stage I's scores of each of the `matrices` as NAME.npy in the folder `out`; a row of figures for each file.
 
-    A matrix is anything with `features`, `query_ids` and `gallery_ids`, such as a task's or a problem. A folder of
-    earlier scores is replaced; one that holds other things is refused.
+    A matrix is anything with `features`, `query_ids` and `gallery_ids`, such as a task's or a problem. With
+    `overwrite` a folder of earlier scores is replaced, one with anything else in it never.
     """
-    check_replaceable(out, MARK)
+    check_free(out, overwrite=overwrite, argument="out")
     rows = []
     with atomic(out) as folder:
         folder.mkdir()
@@ -71,7 +71,9 @@ def write_matrices(stage: Triplet, matrices: Mapping[str, Any], out: str | os.Pa
                 file[block] = scored.scores.rows(block)
             file.flush()
             seconds = round(time.monotonic() - started, 3)
+            del file
             rows.append({"file": f"{name}.npy", "shape": list(scored.shape), "seconds": seconds})
+        write_manifest(folder, "scores")
     return rows
 
 

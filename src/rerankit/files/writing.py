@@ -50,13 +50,6 @@ def check_place(path: str | os.PathLike[str]) -> None:
         raise InputError(f"'{path}' cannot be written: '{parent}': {cause.strerror or cause}") from cause
 
 
-def check_replaceable(path: str | os.PathLike[str], mark: str) -> None:
-    """Refuse to replace a folder without a file that fits the pattern `mark`, which says that rerankit wrote it."""
-    folder = Path(path)
-    if folder.resolve() == Path.cwd() or (folder.is_dir() and any(folder.iterdir()) and not any(folder.glob(mark))):
-        raise InputError(f"'{path}' is a folder with other things in it, which writing would replace: name a new one")
-
-
 def _replace(temporary: Path, target: Path, room: Path) -> None:
     if not target.is_dir() or target.is_symlink():
         os.replace(temporary, target)

@@ -1,0 +1,27 @@
+"""Files that are whole or not there: writing and replacing them, what may be replaced, and what a name may be."""
+
+from __future__ import annotations
+
+from rerankit.files.manifest import MANIFEST, Listed, check_entry, check_manifest, entry, read_list, write_manifest
+from rerankit.files.names import check_name
+from rerankit.files.owned import CONFIG, check_free
+from rerankit.files.regular import check_inside, check_regular, files_in
+from rerankit.files.writing import atomic, check_place
+
+__all__ = [
+    "CONFIG",
+    "MANIFEST",
+    "Listed",
+    "atomic",
+    "check_entry",
+    "check_free",
+    "check_inside",
+    "check_manifest",
+    "check_name",
+    "check_place",
+    "check_regular",
+    "entry",
+    "files_in",
+    "read_list",
+    "write_manifest",
+]
