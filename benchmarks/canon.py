@@ -193,7 +193,7 @@ def hubness(shrink: int) -> Table:
         ("mutual-rank", {}),
         ("mutual-neighbours", {}),
         ("sinkhorn", {}),
-        ("sinkhorn", {"depth": None}),
+        ("sinkhorn", {"cells_kept": None}),
     ):
         title = f"{name}, all cells" if params else name
         add(rows, size, title, timed(lambda n=name, p=params: stage(n, **p).rescore(problem, first)))

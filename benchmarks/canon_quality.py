@@ -109,22 +109,22 @@ class Contender:
 
 BETA = {"beta": [10.0, 15.0, 20.0, 30.0]}
 _FEATURES = {
-    DIRECTIONS[0]: {"features": (*VOTES, "gallery-opinion", "gallery-votes")},
-    DIRECTIONS[1]: {"features": (*VOTES, "query-opinion", "query-votes")},
+    DIRECTIONS[0]: {"opinions": (*VOTES, "gallery-opinion", "gallery-votes")},
+    DIRECTIONS[1]: {"opinions": (*VOTES, "query-opinion", "query-votes")},
 }
 _OTHERS = (
     Contender("inverted-softmax", BETA),
-    Contender("qb-norm", {**BETA, "k": [1, 5]}),
+    Contender("qb-norm", {**BETA, "neighbours": [1, 5]}),
     Contender("dual-softmax", {"beta": [20.0, 30.0, 40.0, 60.0]}),
-    Contender("csls", {"k": [2, 5, 10, 20]}),
+    Contender("csls", {"neighbours": [2, 5, 10, 20]}),
     Contender("nnn", {"neighbours": [4, 16, 64], "alpha": [0.5, 0.75, 1.0]}),
     Contender("mutual-rank", {"weight": [0.5, 1.0, 2.0]}),
-    Contender("mutual-neighbours", {"k": [3, 10, 30]}),
+    Contender("mutual-neighbours", {"neighbours": [3, 10, 30]}),
     Contender("sinkhorn", {"beta": [10.0, 15.0, 20.0, 30.0]}),
 )
 GRAPHS: dict[str, dict[str, list[Any]]] = {
     "k-reciprocal": {"k1": [4, 10, 20], "k2": [1, 3], "weight": [0.3]},
-    "gnn": {"k1": [5, 15], "k2": [2, 4], "rounds": [1]},
+    "gnn": {"k1": [5, 15], "k2": [2, 4], "layers": [1]},
 }
 LEARNED = ("list-wise", "logistic", "trees")
 GRIDS: dict[str, dict[str, list[Any]]] = {"logistic": {"strength": [0.1, 1.0, 10.0]}, "trees": {"trees": [50, 150]}}
@@ -133,7 +133,7 @@ CONTENDERS = (
     Contender("dba", {"neighbours": [1, 4], "alpha": [1.0, 3.0]}),
     Contender("diffusion", {"neighbours": [5, 20], "query_neighbours": [1, 5], "alpha": [0.5, 0.9]}),
     *(Contender(one.name, one.grid, bank=True) for one in _OTHERS[:-1]),
-    Contender("sinkhorn", {"beta": [10.0, 15.0, 20.0], "depth": [64, None]}, bank=True),
+    Contender("sinkhorn", {"beta": [10.0, 15.0, 20.0], "cells_kept": [64, None]}, bank=True),
     Contender("dual-is", {"beta": [10.0, 20.0], "gallery_beta": [5.0, 20.0]}, bank=True, fixed={"gallery": "bank"}),
     *(Contender(name, grid, bank=True) for name, grid in GRAPHS.items()),
     *(
@@ -142,7 +142,7 @@ CONTENDERS = (
     ),
     *_OTHERS,
     Contender("mutual-rank", label=" unweighted"),
-    Contender("mutual-neighbours", {"k": [10, 30], "neighbours": [1, 3]}, label=" with nearest queries"),
+    Contender("mutual-neighbours", {"neighbours": [10, 30], "nearest_queries": [1, 3]}, label=" with nearest queries"),
     Contender("dual-is", {"beta": [10.0, 20.0], "gallery_beta": [5.0, 20.0]}),
     *(Contender(name, grid) for name, grid in GRAPHS.items()),
     *(Contender(name, grid, fixed={"align": True}, label=" aligned") for name, grid in GRAPHS.items()),

@@ -306,7 +306,7 @@ def test_parameters_whose_files_would_have_one_name(tmp_path):
             "a-b": {"c": two},
             "../up": three,
             "d": stage("fuse"),
-            "e/f": [stage("top", stage=stage("fuse"), k=1)],
+            "e/f": [stage("top", stage=stage("fuse"), candidates=1)],
         }
     )
     made.save(tmp_path / "room" / "held")

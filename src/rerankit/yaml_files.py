@@ -50,7 +50,7 @@ def to_yaml(pipeline: Pipeline) -> str:
 def _yaml_of(one: Stage) -> dict[str, Any]:
     # The short form says one `top`; a top of a top is written in full.
     if isinstance(one, Top) and not isinstance(one.stage, Top):
-        return {**_yaml_of(one.stage), "top": one.k}
+        return {**_yaml_of(one.stage), "top": one.candidates}
     if one.fitted and not isinstance(one, Top):
         raise InputError(
             f"stage '{one.name}' has weights, which YAML does not hold: save it and write 'load: FOLDER', "

@@ -434,9 +434,9 @@ def test_how_a_finished_run_was_tuned_is_added(small: Benchmark, scores: np.ndar
 
 
 def test_pipelines_of_one_name_are_told_by_their_parameters(small: Benchmark, scores: np.ndarray) -> None:
-    pipelines = [stage("csls"), stage("csls", k=3), Sided() >> stage("csls")]
+    pipelines = [stage("csls"), stage("csls", neighbours=3), Sided() >> stage("csls")]
     results = [bench(small, scores, {"one": each}, k=5)[0] for each in pipelines]
     systems = compare_results(results, samples=200)["image-to-text"].systems
-    assert systems[1:] == ("one: defaults", "one: k=3", "one: stage('sided'), stage('csls')")
+    assert systems[1:] == ("one: defaults", "one: neighbours=3", "one: stage('sided'), stage('csls')")
     again = compare_results([results[0], results[0]], samples=200)["image-to-text"].systems
     assert again[1:] == ("one: defaults", f"one: defaults ({results[0].key[:8]})")

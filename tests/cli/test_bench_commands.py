@@ -69,7 +69,7 @@ def test_tune(data: Path) -> None:
 
 
 def test_one_space_for_several_pipelines(data: Path) -> None:
-    (data / "space.yaml").write_text("dual-softmax.beta: [1, 10]\ncsls.k: [1, 2]\n")
+    (data / "space.yaml").write_text("dual-softmax.beta: [1, 10]\ncsls.neighbours: [1, 2]\n")
     plan = ["bench", "flickr30k", "--data", data, "--set", "images=7", "--scores", data / "first.npy", "-k", "5"]
     plan += ["--validation-data", data / "val", "--validation-set", "images=7", "--validation-set", "split=val"]
     plan += ["--validation-scores", data / "val.npy", "--out", data / "tuned", "--tune", data / "space.yaml"]

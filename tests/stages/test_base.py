@@ -92,6 +92,8 @@ def test_top_reorders_only_the_head():
     assert result.indices.tolist() == [[1, 0, 2, 3, 4]]
     assert (np.diff(result.scores) <= 0).all()
     with pytest.raises(InputError, match="'k' must be at least 1"):
+        fitted().top(0)
+    with pytest.raises(InputError, match="'candidates' must be at least 1"):
         Top(fitted(), 0)
     with pytest.raises(InputError, match="'stage' must be a stage"):
         Top("mutual-rank", 3)

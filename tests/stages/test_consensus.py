@@ -11,8 +11,8 @@ from strategies import people
 BETA, SHARPNESS, FLOOR, LIKENESS, ROUNDS = 5.0, 4.0, 0.05, 2.0, 6
 
 
-def balanced(logits: np.ndarray, rounds: int) -> np.ndarray:
-    for _ in range(rounds):
+def balanced(logits: np.ndarray, iterations: int) -> np.ndarray:
+    for _ in range(iterations):
         logits = logits - np.log(np.exp(logits).sum(axis=0, keepdims=True)) + np.log(len(logits) / logits.shape[1])
         logits = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     return logits
@@ -37,8 +37,8 @@ def naive(scores: np.ndarray, voters: np.ndarray, neighbours: int) -> np.ndarray
 
 
 def make(voters: str, neighbours: int = 3) -> rerankit.Stage:
-    given = {"beta": BETA, "sharpness": SHARPNESS, "floor": FLOOR, "likeness": LIKENESS, "rounds": ROUNDS}
-    return stage("consensus", voters=voters, neighbours=neighbours, depth=1000, **given)
+    given = {"beta": BETA, "sharpness": SHARPNESS, "floor": FLOOR, "likeness": LIKENESS, "iterations": ROUNDS}
+    return stage("consensus", voters=voters, neighbours=neighbours, cells_kept=1000, **given)
 
 
 def test_repr():
@@ -71,8 +71,8 @@ def test_the_larger_side_votes(queries, gallery, side):
 
 def test_few_cells_change_little():
     problem = Problem.from_embeddings(*people(queries=20, gallery=60))
-    whole = rerankit.rerank(problem, "consensus", k=5, depth=1000)
-    few = rerankit.rerank(problem, "consensus", k=5, depth=15)
+    whole = rerankit.rerank(problem, "consensus", k=5, cells_kept=1000)
+    few = rerankit.rerank(problem, "consensus", k=5, cells_kept=15)
     assert np.mean(whole.indices[:, 0] == few.indices[:, 0]) > 0.8
 
 

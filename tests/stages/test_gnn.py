@@ -20,16 +20,16 @@ def test_repr():
 
 
 @pytest.mark.parametrize("form", ["embeddings", "matrices"])
-@pytest.mark.parametrize(("k1", "k2", "alpha", "rounds"), [(26, 7, 2.0, 2), (5, 3, 1.0, 1), (200, 6, 0.0, 2)])
-def test_equals_the_loops(form, k1, k2, alpha, rounds):
+@pytest.mark.parametrize(("k1", "k2", "alpha", "layers"), [(26, 7, 2.0, 2), (5, 3, 1.0, 1), (200, 6, 0.0, 2)])
+def test_equals_the_loops(form, k1, k2, alpha, layers):
     queries, gallery = people()
     problem = (
         Problem.from_embeddings(queries, gallery)
         if form == "embeddings"
         else Problem(queries @ gallery.T, query_scores=queries @ queries.T, gallery_scores=gallery @ gallery.T)
     )
-    found = rerankit.rerank(problem, "gnn", k=None, k1=k1, k2=k2, alpha=alpha, rounds=rounds)
-    expected = naive.gnn(joint(queries, gallery), len(queries), k1, k2, alpha, rounds)
+    found = rerankit.rerank(problem, "gnn", k=None, k1=k1, k2=k2, alpha=alpha, layers=layers)
+    expected = naive.gnn(joint(queries, gallery), len(queries), k1, k2, alpha, layers)
     np.testing.assert_allclose(found.to_dense(), expected, atol=1e-5)
 
 
@@ -56,8 +56,8 @@ def test_distances_and_budget():
 def test_needs_and_parameters():
     with pytest.raises(UnmetNeedError, match="query_scores"):
         rerankit.rerank([[1, 2]], "gnn")
-    with pytest.raises(InputError, match="'rounds' must be at least 1"):
-        stage("gnn", rounds=0)
+    with pytest.raises(InputError, match="'layers' must be at least 1"):
+        stage("gnn", layers=0)
 
 
 def relations(queries: np.ndarray, gallery: np.ndarray, far: float = 1.0, shift: float = 0.0) -> Problem:

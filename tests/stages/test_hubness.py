@@ -51,7 +51,7 @@ FAMILY = [
     (stage("inverted-softmax", beta=BETA), inverted),
     (stage("qb-norm", beta=BETA), qb_norm),
     (stage("dual-softmax", beta=BETA), dual),
-    (stage("csls", k=2), csls),
+    (stage("csls", neighbours=2), csls),
     (stage("nnn", neighbours=2, alpha=0.5), nnn),
 ]
 NAMES = [one.name for one, _ in FAMILY]

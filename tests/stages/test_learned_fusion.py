@@ -57,7 +57,9 @@ def test_logistic_equals_scikit_learn():
     from sklearn.preprocessing import StandardScaler
 
     problem, relevance = noisy(30)
-    fitted = stage("learned-fusion", model="logistic", k=30, features=("score", "rank")).fit(problem, relevance)
+    fitted = stage("learned-fusion", model="logistic", candidates=30, opinions=("score", "rank")).fit(
+        problem, relevance
+    )
     ranking = problem.ranking()
     values = columns(("score", "rank"), problem, ranking, problem.scores, 20.0).reshape(-1, 2)
     right = relevance.to_dense()[np.arange(30)[:, None], ranking.indices].reshape(-1) > 0
@@ -126,14 +128,14 @@ def test_flags_needs_and_errors():
     with_bank = Problem([[1, 2]], query_bank=Bank(to_gallery=[[1, 2]]))
     assert stage("learned-fusion").is_transductive(Problem([[1, 2]]))
     assert not stage("learned-fusion").is_transductive(with_bank)
-    assert not stage("learned-fusion", features=["score", "rank"]).transductive
-    assert stage("learned-fusion", features=["query-votes"]).is_transductive(with_bank)
+    assert not stage("learned-fusion", opinions=["score", "rank"]).transductive
+    assert stage("learned-fusion", opinions=["query-votes"]).is_transductive(with_bank)
     with pytest.raises(UnmetNeedError, match="weights"):
         rerankit.rerank([[1, 2]], "learned-fusion")
     with pytest.raises(UnknownNameError, match="did you mean 'margin'"):
-        stage("learned-fusion", features=["margins"])
-    with pytest.raises(InputError, match="'features' must be a list of names"):
-        stage("learned-fusion", features="score")
+        stage("learned-fusion", opinions=["margins"])
+    with pytest.raises(InputError, match="'opinions' must be a list of names"):
+        stage("learned-fusion", opinions="score")
     with pytest.raises(InputError, match="some candidates right and some wrong"):
         stage("learned-fusion").fit(Problem([[1, 2]]), Relevance.from_lists([[]], 2))
     for name in ("learned-fusion", "calibrate"):

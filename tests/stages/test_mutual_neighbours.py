@@ -23,14 +23,14 @@ def naive_order(scores: np.ndarray, others: np.ndarray, near: list[list[int]], k
 
 
 def test_repr():
-    assert repr(stage("mutual-neighbours", k=5)) == "stage('mutual-neighbours', k=5)"
+    assert repr(stage("mutual-neighbours", neighbours=5)) == "stage('mutual-neighbours', neighbours=5)"
 
 
 @pytest.mark.parametrize("k", [1, 3, 20])
 def test_equals_sorting_by_place_then_score(k):
     scores = distinct(7, 9)
     found = rerankit.rerank(scores, "mutual-neighbours", k=None) if k == 20 else None
-    found = found or stage("mutual-neighbours", k=k).rerank(Problem(scores), Problem(scores).ranking())
+    found = found or stage("mutual-neighbours", neighbours=k).rerank(Problem(scores), Problem(scores).ranking())
     assert found.indices.tolist() == naive_order(scores, scores, [[]] * 7, k)
 
 
@@ -45,16 +45,16 @@ def test_a_bank_takes_the_place_of_the_test_queries():
 def test_nearest_queries_have_a_say():
     problem = full_problem()
     near = np.argsort(-problem.query_scores.rows() + np.diag([np.inf] * 6), axis=1)[:, :2].tolist()
-    found = rerankit.rerank(problem, "mutual-neighbours", neighbours=2)
+    found = rerankit.rerank(problem, "mutual-neighbours", nearest_queries=2)
     scores = problem.scores.rows()
     assert found.indices.tolist() == naive_order(scores, scores, near, 20)
-    assert stage("mutual-neighbours", neighbours=1, bank=[[1.0]]).transductive
+    assert stage("mutual-neighbours", nearest_queries=1, bank=[[1.0]]).transductive
 
 
 def test_needs_and_parameters():
     with pytest.raises(UnmetNeedError, match="query_scores"):
-        rerankit.rerank([[1, 2]], "mutual-neighbours", neighbours=1)
-    with pytest.raises(InputError, match="'k' must be at least 1"):
-        stage("mutual-neighbours", k=0)
+        rerankit.rerank([[1, 2]], "mutual-neighbours", nearest_queries=1)
+    with pytest.raises(InputError, match="'neighbours' must be at least 1"):
+        stage("mutual-neighbours", neighbours=0)
     alone = Problem([[1.0, 2.0]], query_scores=[[1.0]])
-    assert rerankit.rerank(alone, "mutual-neighbours", neighbours=3).indices.tolist() == [[1, 0]]
+    assert rerankit.rerank(alone, "mutual-neighbours", nearest_queries=3).indices.tolist() == [[1, 0]]

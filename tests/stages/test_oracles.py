@@ -79,13 +79,13 @@ def test_fusion_gives_the_figures_of_ranx(method):
     np.testing.assert_allclose(combine(SOURCES, method, weights=[1, 1, 1])[0], RANX[method], rtol=1e-5)
 
 
-@pytest.mark.parametrize("depth", [None, 100])
-def test_sinkhorn_converges_to_the_plan_of_pot(depth):
+@pytest.mark.parametrize("cells_kept", [None, 100])
+def test_sinkhorn_converges_to_the_plan_of_pot(cells_kept):
     ot = pytest.importorskip("ot", reason="package 'POT' is not installed")
     scores, beta = distinct(12, 20), 5.0
     plan = ot.sinkhorn(np.ones(12), np.full(20, 12 / 20), -scores.astype(np.float64), reg=1 / beta, stopThr=1e-12)
     ranking = Problem(scores).ranking()
-    found = stage("sinkhorn", beta=beta, rounds=300, depth=depth).rescore(Problem(scores), ranking) * beta
+    found = stage("sinkhorn", beta=beta, iterations=300, cells_kept=cells_kept).rescore(Problem(scores), ranking) * beta
     expected = np.log(np.take_along_axis(plan, ranking.indices, axis=1))
     # A plan's logarithm and the stage's score differ by one number in every row.
     spread = found - expected

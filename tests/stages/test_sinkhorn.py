@@ -27,15 +27,15 @@ def naive_gains(scores: np.ndarray, beta: float, rounds: int) -> np.ndarray:
 
 
 def test_repr():
-    assert repr(stage("sinkhorn", depth=None)) == "stage('sinkhorn', depth=None)"
+    assert repr(stage("sinkhorn", cells_kept=None)) == "stage('sinkhorn', cells_kept=None)"
 
 
-@pytest.mark.parametrize("depth", [None, 64])
+@pytest.mark.parametrize("cells_kept", [None, 64])
 @given(scores=matrices(elements=VALUES))
-def test_equals_dividing_by_sums(depth, scores):
+def test_equals_dividing_by_sums(cells_kept, scores):
     problem = Problem(scores)
     ranking = problem.ranking()
-    found = stage("sinkhorn", beta=2, rounds=4, depth=depth).rescore(problem, ranking)
+    found = stage("sinkhorn", beta=2, iterations=4, cells_kept=cells_kept).rescore(problem, ranking)
     corrected = scores + naive_gains(scores, 2.0, 4) / 2
     expected = np.take_along_axis(corrected, ranking.indices, axis=1)
     # What a whole row gains or loses says nothing about its order, and the two forms differ in it.
@@ -44,7 +44,7 @@ def test_equals_dividing_by_sums(depth, scores):
 
 def test_one_round_is_inverted_softmax():
     scores = distinct(6, 8)
-    one = rerankit.rerank(scores, "sinkhorn", rounds=1, depth=None)
+    one = rerankit.rerank(scores, "sinkhorn", iterations=1, cells_kept=None)
     np.testing.assert_array_equal(one.indices, rerankit.rerank(scores, "inverted-softmax").indices)
 
 
@@ -64,7 +64,7 @@ def test_few_cells_equal_the_matrix_with_the_rest_left_out():
 def test_a_bank_balances_against_the_gallery_alone():
     scores, bank = distinct(5, 6), distinct(9, 6, seed=1)
     problem = Problem(scores, query_bank=Bank(to_gallery=bank))
-    found = rerankit.rerank(problem, "sinkhorn", beta=3, rounds=5)
+    found = rerankit.rerank(problem, "sinkhorn", beta=3, iterations=5)
     expected = np.argsort(-(scores + naive_gains(bank, 3.0, 5) / 3), axis=1)
     np.testing.assert_array_equal(found.indices, expected)
     assert not stage("sinkhorn").is_transductive(problem)
@@ -75,19 +75,19 @@ def test_lists_and_far_scores():
     first = whole.ranking(3)
     listed = Problem.from_rankings(first.indices, first.scores, 7)
     assert np.isfinite(rerankit.rerank(listed, "sinkhorn", k=3).scores).all()
-    for depth in (None, 2):
-        assert np.isfinite(rerankit.rerank(whole, "sinkhorn", depth=depth).scores).all()
+    for cells_kept in (None, 2):
+        assert np.isfinite(rerankit.rerank(whole, "sinkhorn", cells_kept=cells_kept).scores).all()
 
 
 def test_memory_budget_changes_nothing():
     scores = distinct(70, 300)
-    expected = rerankit.rerank(scores, "sinkhorn", depth=None)
+    expected = rerankit.rerank(scores, "sinkhorn", cells_kept=None)
     with settings.using(memory_budget=1):
-        assert rerankit.rerank(scores, "sinkhorn", depth=None) == expected
+        assert rerankit.rerank(scores, "sinkhorn", cells_kept=None) == expected
 
 
 def test_bad_parameters():
-    with pytest.raises(InputError, match="'rounds' must be at least 1"):
-        stage("sinkhorn", rounds=0)
-    with pytest.raises(InputError, match="'depth' must be at least 1"):
-        stage("sinkhorn", depth=0)
+    with pytest.raises(InputError, match="'iterations' must be at least 1"):
+        stage("sinkhorn", iterations=0)
+    with pytest.raises(InputError, match="'cells_kept' must be at least 1"):
+        stage("sinkhorn", cells_kept=0)

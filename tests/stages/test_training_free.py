@@ -15,7 +15,7 @@ from strategies import people
 STAGES = [
     stage("alpha-qe", neighbours=3),
     stage("consensus", neighbours=4),
-    stage("csls", k=3),
+    stage("csls", neighbours=3),
     stage("dba", neighbours=3),
     stage("diffusion", neighbours=8, query_neighbours=3),
     stage("diffusion", neighbours=8, query_neighbours=3, truncation=20),
@@ -25,13 +25,13 @@ STAGES = [
     stage("gnn", k1=6, k2=3),
     stage("inverted-softmax"),
     stage("k-reciprocal", k1=6, k2=3),
-    stage("mutual-neighbours", k=8),
-    stage("mutual-neighbours", k=8, neighbours=2),
+    stage("mutual-neighbours", neighbours=8),
+    stage("mutual-neighbours", neighbours=8, nearest_queries=2),
     stage("mutual-rank"),
     stage("nnn", neighbours=4),
     stage("qb-norm"),
     stage("sinkhorn"),
-    stage("sinkhorn", depth=None),
+    stage("sinkhorn", cells_kept=None),
 ]
 
 

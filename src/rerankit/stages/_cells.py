@@ -24,18 +24,18 @@ class Cells:
         self.starts = np.searchsorted(self.rows, np.arange(shape[0] + 1))
 
     @classmethod
-    def best(cls, scores: Scores, depth: int | None, also: IntArray | None = None) -> Cells:
-        """The first `depth` cells of every row and of every column (None: all cells); lists: all they hold.
+    def best(cls, scores: Scores, cells_kept: int | None, also: IntArray | None = None) -> Cells:
+        """The first `cells_kept` cells of every row and of every column (None: all cells); lists: all they hold.
 
         `also` names items (rows, k) whose cells are kept in any case.
         """
         rows, columns = scores.shape
         if isinstance(scores, ListScores):
             return cls(scores.keys, scores.values, scores.shape)
-        if depth is None or depth >= max(rows, columns):
+        if cells_kept is None or cells_kept >= max(rows, columns):
             return cls(np.arange(rows * columns), scores.rows().reshape(-1), scores.shape)
-        across, forward = scores.topk(depth)
-        down, backward = scores.T.topk(depth)
+        across, forward = scores.topk(cells_kept)
+        down, backward = scores.T.topk(cells_kept)
         down_keys = (down * columns + np.arange(columns)[:, None]).reshape(-1)
         keys = np.concatenate([_keys(across, columns), down_keys])
         values = np.concatenate([forward.reshape(-1), backward.reshape(-1)])
@@ -87,16 +87,16 @@ class Cells:
         place = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
         return np.where(self.keys[place] == wanted, values[place], absent)
 
-    def balanced(self, logits: AnyArray, rounds: int) -> tuple[AnyArray, AnyArray]:
+    def balanced(self, logits: AnyArray, iterations: int) -> tuple[AnyArray, AnyArray]:
         """Sinkhorn's potentials (rows,), (columns,): exp(logit + row + column) sums to about 1 in every row, and in
-        every column to rows / columns. Columns come first in each of the `rounds`, rows come last.
+        every column to rows / columns. Columns come first in each of the `iterations`, rows come last.
         """
         level = self.row_highest(logits)
         share = self.shape[0] / self.shape[1]
         kernel = np.exp(logits - level[self.rows])
         left = np.exp(level - level.max())
         right = np.ones(self.shape[1])
-        for _ in range(rounds):
+        for _ in range(iterations):
             right = share / np.maximum(self.over_columns(kernel * left[self.rows]), _NOTHING)
             left = 1 / np.maximum(self.over_rows(kernel * right[self.columns]), _NOTHING)
         return np.log(left) - level, np.log(right)

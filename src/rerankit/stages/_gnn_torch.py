@@ -10,7 +10,7 @@ from rerankit.training.devices import pick
 
 
 def dense_scores(
-    graph: Edges, outside: Edges | None, rounds: int, border: int, items: IntArray, device: str
+    graph: Edges, outside: Edges | None, layers: int, border: int, items: IntArray, device: str
 ) -> FloatArray:
     """Scores (queries, K) of candidates `items`: the graph's items from `border` on are the gallery; the queries are
     those before it, or outside.
@@ -20,7 +20,7 @@ def dense_scores(
     count = len(graph.marks)
     described = _marked(edges[0], count)
     queries = described if inward is None else _marked(inward[0], count)
-    for _ in range(rounds):
+    for _ in range(layers):
         described += described.T.clone()
         if inward is not None and outside is not None:
             queries = _unit(_passed(*inward[1:], described) + 2 * outside.own * queries)

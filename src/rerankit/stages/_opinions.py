@@ -120,7 +120,7 @@ OPINIONS: dict[str, Opinion] = {
     "gallery-votes": Opinion(_votes("gallery"), needs=("gallery_scores",), looks_at="queries"),
     "query-votes": Opinion(_votes("query"), needs=("query_scores",), looks_at="queries"),
 }
-"""Every column by its name in `features=`."""
+"""Every column by its name in `opinions=`."""
 
 
 def columns(names: tuple[str, ...], problem: Problem, ranking: Ranking, others: Scores, beta: float) -> FloatArray:

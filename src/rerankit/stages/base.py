@@ -81,7 +81,7 @@ class Stage:
 
     def top(self, k: int) -> Top:
         """This stage for the first k candidates only; the rest keep their order behind them."""
-        return Top(self, k)
+        return Top(self, checks.integer("k", k, least=1))
 
     def __rshift__(self, other: Stage | Pipeline) -> Pipeline:
         from rerankit.pipeline import Pipeline
@@ -184,7 +184,7 @@ class Stage:
 
 
 class Top(Stage):
-    """Another stage for the first k candidates only; the rest keep their order behind them.
+    """Another stage for the first `candidates` only; the rest keep their order behind them.
 
     >>> Stage().top(20)
     stage('Stage').top(20)
@@ -192,11 +192,11 @@ class Top(Stage):
 
     name = "top"
 
-    def __init__(self, stage: Stage, k: int) -> None:
+    def __init__(self, stage: Stage, candidates: int) -> None:
         if not isinstance(stage, Stage):
             raise rule("stage", "must be a stage", stage)
         self.stage = stage
-        self.k = checks.integer("k", k, least=1)
+        self.candidates = checks.integer("candidates", candidates, least=1)
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -213,14 +213,14 @@ class Top(Stage):
         return self.stage.unmet(problem)
 
     def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
-        return splice(self.stage.rerank(problem, ranking.top(self.k)), ranking)
+        return splice(self.stage.rerank(problem, ranking.top(self.candidates)), ranking)
 
     @property
     def fitted(self) -> bool:
         return self.stage.fitted
 
     def __repr__(self) -> str:
-        return f"{self.stage!r}.top({self.k})"
+        return f"{self.stage!r}.top({self.candidates})"
 
 
 def stage(name: str, **params: Any) -> Stage:

@@ -40,9 +40,9 @@ class Calibrate(Stage):
     name = "calibrate"
     citation = "Guo et al., On calibration of modern neural networks (ICML 2017); Zadrozny & Elkan (KDD 2002)"
 
-    def __init__(self, method: str = "temperature", k: int = 50) -> None:
+    def __init__(self, method: str = "temperature", candidates: int = 50) -> None:
         self.method = checks.choice("method", method, METHODS)
-        self.k = checks.integer("k", k, least=1)
+        self.candidates = checks.integer("candidates", candidates, least=1)
         self._weights: dict[str, AnyArray] = {}
 
     @property
@@ -57,8 +57,8 @@ class Calibrate(Stage):
         validation: Any = None,
         ranking: Ranking | None = None,
     ) -> Calibrate:
-        """Learn from `ranking`, or from the problem's first `k` candidates; `validation` is not used."""
-        given = problem.ranking(self.k) if ranking is None else ranking
+        """Learn from `ranking`, or from the problem's first `candidates`; `validation` is not used."""
+        given = problem.ranking(self.candidates) if ranking is None else ranking
         right, there = labels(given, relevance)
         self._weights = _FIT[self.method](given.scores, right, there)
         return self

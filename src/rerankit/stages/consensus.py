@@ -60,8 +60,8 @@ class Consensus(Stage):
         sharpness: float = 15.0,
         floor: float = 0.03,
         likeness: float = 8.0,
-        rounds: int = 10,
-        depth: int = 64,
+        iterations: int = 10,
+        cells_kept: int = 64,
     ) -> None:
         self.voters = checks.choice("voters", voters, VOTERS)
         self.beta = checks.number("beta", beta, above=0)
@@ -69,8 +69,8 @@ class Consensus(Stage):
         self.sharpness = checks.number("sharpness", sharpness, least=0)
         self.floor = checks.number("floor", floor, above=0)
         self.likeness = checks.number("likeness", likeness, least=0)
-        self.rounds = checks.integer("rounds", rounds, least=1)
-        self.depth = checks.integer("depth", depth, least=1)
+        self.iterations = checks.integer("iterations", iterations, least=1)
+        self.cells_kept = checks.integer("cells_kept", cells_kept, least=1)
 
     def reversed(self: C) -> C:
         """The stage for the reversed problem, where the same items vote."""
@@ -92,7 +92,7 @@ class Consensus(Stage):
         queries_vote = self._queries_vote(problem)
         facing = problem.reversed() if queries_vote else problem
         items = _by_item(ranking) if queries_vote else ranking.indices
-        cells = Cells.best(facing.scores, self.depth, items)
+        cells = Cells.best(facing.scores, self.cells_kept, items)
         logits = self.refined(facing, cells)
         rows, columns = rows_of(ranking), items_of(ranking)
         if queries_vote:
@@ -108,10 +108,10 @@ class Consensus(Stage):
         """The refined plan's logarithm for each cell."""
         among = facing.gallery_scores
         assert among is not None, "checked by the stage's needs"
-        logits = _balanced(cells, self.beta * cells.scores.astype(np.float64), self.rounds)
+        logits = _balanced(cells, self.beta * cells.scores.astype(np.float64), self.iterations)
         voted = np.log(self.floor + self._votes(among, cells, logits))
         liked = self._likeness(facing, among, cells, logits) if self.likeness else 0.0
-        return _balanced(cells, logits + voted + self.likeness * liked, max(1, self.rounds // 2))
+        return _balanced(cells, logits + voted + self.likeness * liked, max(1, self.iterations // 2))
 
     def _votes(self, among: Scores, cells: Cells, logits: AnyArray) -> AnyArray:
         """Σ w p(row | neighbour) for each cell (row, voter), over the voter's nearest others."""
@@ -156,8 +156,8 @@ class Consensus(Stage):
         return found
 
 
-def _balanced(cells: Cells, logits: AnyArray, rounds: int) -> AnyArray:
-    row, column = cells.balanced(logits, rounds)
+def _balanced(cells: Cells, logits: AnyArray, iterations: int) -> AnyArray:
+    row, column = cells.balanced(logits, iterations)
     found: AnyArray = logits + row[cells.rows] + column[cells.columns]
     return found
 

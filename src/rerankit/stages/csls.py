@@ -16,9 +16,9 @@ from rerankit.stages._highest import column_top_mean, row_top_mean, top_means
 class CSLS(BankStage):
     """Compare a similarity with how near both its ends are to their neighbours.
 
-    The score is 2 s − r(query) − r(item): r is the mean similarity to the `k` nearest items of the other side. It
-    helps where density differs from place to place; it loses where the number of right items per query
-    differs more than the density, because a well-matched item then looks like a hub.
+    The score is 2 s − r(query) − r(item): r is the mean similarity to the `neighbours` nearest items of the other side.
+    It helps where density differs from place to place; it loses where the number of right items per query differs
+    more than the density, because a well-matched item then looks like a hub.
 
     >>> from rerankit import rerank
     >>> rerank([[0.9, 0.8], [0.9, 0.1], [0.9, 0.2]], "csls", k=2).indices[0]
@@ -28,15 +28,18 @@ class CSLS(BankStage):
     name = "csls"
     citation = "Conneau et al., Word translation without parallel data (ICLR 2018)"
 
-    def __init__(self, k: int = 10, bank: Any = None) -> None:
-        self.k = checks.integer("k", k, least=1)
+    def __init__(self, neighbours: int = 10, bank: Any = None) -> None:
+        self.neighbours = checks.integer("neighbours", neighbours, least=1)
         self.bank = check_bank(bank)
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         others, own = self.other_queries(problem), own_scores(problem.scores, ranking)
         if others is problem.scores:
-            of_items, of_queries = top_means(others, self.k, own if ranking.mask.all() else None)
+            of_items, of_queries = top_means(others, self.neighbours, own if ranking.mask.all() else None)
         else:
-            of_items, of_queries = column_top_mean(others, self.k), row_top_mean(problem.scores, self.k)
+            of_items, of_queries = (
+                column_top_mean(others, self.neighbours),
+                row_top_mean(problem.scores, self.neighbours),
+            )
         scores: FloatArray = 2 * own - of_items[items_of(ranking)]
         return scores - of_queries[:, None]

@@ -27,7 +27,7 @@ _TOGETHER = 16  # queries whose descriptions stay in the cache as dense rows
 class GNN(RelationsBankStage):
     """Describe every item by its neighbourhood, pass descriptions along edges, and compare them by cosine.
 
-    An item's first description marks its `k1` nearest items (itself included). `rounds` times the descriptions are
+    An item's first description marks its `k1` nearest items (itself included). `layers` times the descriptions are
     made symmetric (A + Aᵀ), replaced by the sum over the `k2` nearest items weighted by similarity to the power
     `alpha`, and brought to length 1. The score is the product of the query's and the item's description.
     Without `device` it is sparse and runs on the CPU, in memory that grows with items × neighbours; with one
@@ -57,7 +57,7 @@ class GNN(RelationsBankStage):
         k1: int = 26,
         k2: int = 7,
         alpha: float = 2.0,
-        rounds: int = 2,
+        layers: int = 2,
         device: str | None = None,
         align: bool = False,
         bank: Any = None,
@@ -65,7 +65,7 @@ class GNN(RelationsBankStage):
         self.k1 = checks.integer("k1", k1, least=1)
         self.k2 = checks.integer("k2", k2, least=1)
         self.alpha = checks.number("alpha", alpha, least=0)
-        self.rounds = checks.integer("rounds", rounds, least=1)
+        self.layers = checks.integer("layers", layers, least=1)
         self.device = device
         self.align = checks.boolean("align", align)
         self.bank = check_relations_bank(bank)
@@ -84,8 +84,8 @@ class GNN(RelationsBankStage):
             require("torch", extra="torch", purpose="stage 'gnn' with a device")
             from rerankit.stages._gnn_torch import dense_scores
 
-            return dense_scores(graph, outside, self.rounds, joint.queries, items, self.device)
-        described, queries = propagated(graph, outside, self.rounds)
+            return dense_scores(graph, outside, self.layers, joint.queries, items, self.device)
+        described, queries = propagated(graph, outside, self.layers)
         return candidate_products(queries if outside else described[: joint.queries], described[joint.queries :], items)
 
     def _edges(self, near: Neighbours, itself: bool = True) -> Edges:
@@ -113,14 +113,14 @@ class Edges(NamedTuple):
     """The weight of a query's own description, where queries are outside."""
 
 
-def propagated(graph: Edges, outside: Edges | None, rounds: int) -> tuple[Any, Any]:
+def propagated(graph: Edges, outside: Edges | None, layers: int) -> tuple[Any, Any]:
     """Descriptions, sparse and of length 1, of the items (items, items) and of queries outside (queries, items)."""
     items = len(graph.marks)
     described, edges = adjacency(graph.marks), adjacency(graph.near, graph.weights)
     queries = inward = None
     if outside is not None:
         queries, inward = adjacency(outside.marks, items=items), adjacency(outside.near, outside.weights, items)
-    for _ in range(rounds):
+    for _ in range(layers):
         both = described + described.T.tocsr()
         if outside is not None:  # no item says what a query is to it: the same as it to the query
             queries = _unit(inward @ both + queries * np.float32(2 * outside.own))

@@ -22,7 +22,7 @@ DEFAULT = ("score", "margin", "rank", "back-rank", "hubness", "level", "back-mar
 class LearnedFusion(BankStage):
     """Learn from labelled queries how much each opinion on a candidate counts.
 
-    `features` names the opinions: the ``score``, its ``margin`` to the query's best and its ``rank``; the ``back-rank``
+    `opinions` names the opinions: the ``score``, its ``margin`` to the query's best and its ``rank``; the ``back-rank``
     of the query for the item, the item's ``hubness``, the score above the item's ``level`` (inverted softmax), above
     the item's best (``back-margin``) and after Sinkhorn's ``balance``, all among the test queries or a bank's; the
     neighbours' mean scores (``gallery-opinion``, ``query-opinion``) and the plan of `consensus`
@@ -48,21 +48,21 @@ class LearnedFusion(BankStage):
 
     def __init__(
         self,
-        features: Sequence[str] = DEFAULT,
+        opinions: Sequence[str] = DEFAULT,
         model: str = "list-wise",
-        k: int = 50,
+        candidates: int = 50,
         beta: float = 20.0,
         strength: float = 1.0,
         trees: int = 150,
         bank: Any = None,
     ) -> None:
-        if isinstance(features, str) or not features:
-            raise InputError(f"'features' must be a list of names (got {features!r})")
-        for feature in features:
-            checks.choice("feature", feature, OPINIONS)
-        self.features = features
+        if isinstance(opinions, str) or not opinions:
+            raise InputError(f"'opinions' must be a list of names (got {opinions!r})")
+        for opinion in opinions:
+            checks.choice("opinion", opinion, OPINIONS)
+        self.opinions = opinions
         self.model = checks.choice("model", model, MODELS)
-        self.k = checks.integer("k", k, least=2)
+        self.candidates = checks.integer("candidates", candidates, least=2)
         self.beta = checks.number("beta", beta, above=0)
         self.strength = checks.number("strength", strength, above=0)
         self.trees = checks.integer("trees", trees, least=1)
@@ -71,7 +71,7 @@ class LearnedFusion(BankStage):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        named = (need for feature in self.features for need in OPINIONS[feature].needs)
+        named = (need for opinion in self.opinions for need in OPINIONS[opinion].needs)
         return ("weights", *dict.fromkeys(named))
 
     @property
@@ -82,7 +82,7 @@ class LearnedFusion(BankStage):
         return self._looks_at("queries") or (self._looks_at("bank") and super().is_transductive(problem))
 
     def _looks_at(self, what: str) -> bool:
-        return any(OPINIONS[feature].looks_at == what for feature in self.features)
+        return any(OPINIONS[opinion].looks_at == what for opinion in self.opinions)
 
     def fit(
         self,
@@ -92,8 +92,8 @@ class LearnedFusion(BankStage):
         validation: Any = None,
         ranking: Ranking | None = None,
     ) -> LearnedFusion:
-        """Learn from the first `k` candidates of every query (or those of `ranking`); `validation` is not used."""
-        given = problem.ranking(self.k) if ranking is None else ranking
+        """Learn from the first `candidates` of every query (or those of `ranking`); `validation` is not used."""
+        given = problem.ranking(self.candidates) if ranking is None else ranking
         right, there = labels(given, relevance)
         values = self._columns(problem, given)
         if self.model == "trees":
@@ -115,4 +115,4 @@ class LearnedFusion(BankStage):
         self._weights = dict(weights)
 
     def _columns(self, problem: Problem, ranking: Ranking) -> FloatArray:
-        return columns(tuple(self.features), problem, ranking, self.other_queries(problem), self.beta)
+        return columns(tuple(self.opinions), problem, ranking, self.other_queries(problem), self.beta)

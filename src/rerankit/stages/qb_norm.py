@@ -18,7 +18,7 @@ from rerankit.stages._passes import column_levels_and_best, column_softmax_level
 class QBNorm(BankStage):
     """Dynamic inverted softmax: correct a query only when its best candidate is among the bank's favourites.
 
-    The favourites are the items that stand among the first `k` of any bank query; all other queries keep
+    The favourites are the items that stand among the first `neighbours` of any bank query; all other queries keep
     their scores, so a bank that does not fit does little harm; with one that fits, queries left alone lose
     what `inverted-softmax` would have given them. Against the test queries themselves (no bank) every query's best
     candidate is its own favourite, and the stage equals inverted softmax.
@@ -33,18 +33,18 @@ class QBNorm(BankStage):
     name = "qb-norm"
     citation = "Bogolin et al., Cross modal retrieval with querybank normalisation (CVPR 2022)"
 
-    def __init__(self, beta: float = 20.0, k: int = 1, bank: Any = None) -> None:
+    def __init__(self, beta: float = 20.0, neighbours: int = 1, bank: Any = None) -> None:
         self.beta = checks.number("beta", beta, above=0)
-        self.k = checks.integer("k", k, least=1)
+        self.neighbours = checks.integer("neighbours", neighbours, least=1)
         self.bank = check_bank(bank)
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         others = self.other_queries(problem)
         favourite = np.zeros(problem.shape[1], bool)
-        if self.k == 1:
+        if self.neighbours == 1:
             level, first = column_levels_and_best(others, self.beta)
         else:
-            level, first = column_softmax_level(others, self.beta), others.topk(self.k)[0]
+            level, first = column_softmax_level(others, self.beta), others.topk(self.neighbours)[0]
         favourite[first[first >= 0]] = True
         own, items = own_scores(problem.scores, ranking), items_of(ranking)
         best = best_item(np.where(ranking.mask, own, -np.inf), items)

@@ -113,7 +113,7 @@ def test_small_is_the_same_stage_with_other_defaults():
         **{"candidates": (31, 15), "pillars": 32, "threshold": (0.025, 0.05)},
         **{"width": 128, "heads": 4, "expansion": 2},
     }
-    assert repr(rerankit.stage("pillar-small", width=128, depth=3)) == "stage('pillar-small', depth=3)"
+    assert repr(rerankit.stage("pillar-small", width=128, layers=3)) == "stage('pillar-small', layers=3)"
     assert rerankit.stage("pillar-small").clone(heads=8).width == 128
     with pytest.raises(InputError, match="stage 'pillar-small': got an unexpected keyword argument 'widht'"):
         rerankit.stage("pillar-small", widht=2)

@@ -102,7 +102,7 @@ def _sizes(state: dict[str, torch.Tensor], path: str) -> dict[str, Any]:
     return {
         "pillars": columns // 2,
         "width": width,
-        "depth": len(blocks),
+        "layers": len(blocks),
         "expansion": hidden // width,
         "bias": not blocks or f"{first}blocks.0.attn.qkv.bias" in state,
         **({"direction": known[0], "both": False} if len(known) == 1 else {}),

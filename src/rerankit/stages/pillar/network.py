@@ -87,7 +87,7 @@ class PillarNetwork(nn.Module):
         self,
         pillars: int = 64,
         width: int = 768,
-        depth: int = 2,
+        layers: int = 2,
         heads: int = 24,
         *,
         expansion: int = 4,
@@ -102,7 +102,7 @@ class PillarNetwork(nn.Module):
         self.ln1 = nn.LayerNorm(pillars)
         self.topk_proj = nn.Linear(2 * pillars, width)
         self.feature_align = FeatureAlign(width, 2 * pillars)
-        self.blocks = nn.ModuleList([Block(width, heads, expansion, bias, form) for _ in range(depth)])
+        self.blocks = nn.ModuleList([Block(width, heads, expansion, bias, form) for _ in range(layers)])
 
     def forward(self, x: Tensor, graph: Tensor, mask: Tensor | None = None) -> Tensor:
         """Node vectors (queries, nodes, width), not yet of length 1.

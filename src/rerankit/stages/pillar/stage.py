@@ -61,7 +61,7 @@ class Pillar(RelationsBankStage):
         neighbours: int = 10,
         threshold: float | Sequence[float] = (0.8 / 32, 0.8 / 8),
         width: int = 768,
-        depth: int = 2,
+        layers: int = 2,
         heads: int = 24,
         expansion: int = 4,
         bias: bool = True,
@@ -78,7 +78,7 @@ class Pillar(RelationsBankStage):
         self.neighbours = checks.integer("neighbours", neighbours, least=1, most=100)
         self.threshold = kept(threshold)
         self.width = checks.integer("width", width, least=1)
-        self.depth = checks.integer("depth", depth, least=0)
+        self.layers = checks.integer("layers", layers, least=0)
         self.heads = checks.integer("heads", heads, least=1)
         self.expansion = checks.integer("expansion", expansion, least=1)
         self.bias = checks.boolean("bias", bias)
@@ -251,7 +251,7 @@ class Pillar(RelationsBankStage):
 
         if directions is None:
             directions = DIRECTIONS if self.both else (self.direction,)
-        sizes = (self.pillars, self.width, self.depth, self.heads)
+        sizes = (self.pillars, self.width, self.layers, self.heads)
         rest = {"expansion": self.expansion, "bias": self.bias, "form": self.form}
         return PillarPair({d: PillarNetwork(*sizes, **rest) for d in directions})  # type: ignore[arg-type]
 
