@@ -108,7 +108,7 @@ def test_results_survive_files(small: Benchmark, scores: np.ndarray, tmp_path: P
     assert path.name.startswith("flickr30k__scores__turned__")
     again = Result.read(path)
     assert again.to_dict() == result.to_dict()
-    assert json.loads(path.read_text())["version"] == 2
+    assert json.loads(path.read_text())["version"] == 3
 
 
 def test_a_finished_run_is_not_repeated_unless_asked(small: Benchmark, scores: np.ndarray, tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_old_results_stay_readable() -> None:
     ("text", "message"),
     [
         ("{", "not a JSON file"),
-        ("[]", "must be a result of version 1 to 2 \\(got version None\\)"),
+        ("[]", "must be a result of version 1 to 3 \\(got version None\\)"),
         ('{"version": 99}', "got version 99"),
         ('{"version": 1}', "not a complete result"),
     ],

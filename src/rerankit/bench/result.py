@@ -9,11 +9,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from rerankit.bench.batches import Batches
+from rerankit.bench.examples import Example
 from rerankit.errors import FormatError
 from rerankit.files import atomic
-from rerankit.metrics import Evaluation
+from rerankit.metrics import Evaluation, Hubness
 
-VERSION = 2
+VERSION = 3
 """The version of the files written; `from_dict` reads this one and all before it."""
 
 
@@ -33,6 +35,8 @@ class StageRow:
     bank: bool
     labels: bool
     """Whether the stage holds weights that were fitted with labels."""
+    hubness: Hubness | None = None
+    """How often items come up after the stage; None in files of version 1 and 2."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,12 @@ class PartRow:
     together: tuple[int, ...] | None = None
     """A number per query: queries with the same one depend on each other. None: every query is on its own, or the
     file is of version 1, which did not say."""
+    hubness: Hubness | None = None
+    """How often items come up before re-ranking; None in files of version 1 and 2."""
+    examples: tuple[Example, ...] = ()
+    """The queries that the pipeline moved most."""
+    batches: Batches | None = None
+    """Figures when the queries are answered in batches; None where that was not asked or makes no difference."""
 
     @property
     def last(self) -> Evaluation:
@@ -143,22 +153,45 @@ def part_to_dict(part: PartRow) -> dict[str, Any]:
     plain: dict[str, Any] = {
         name: getattr(part, name) for name in ("name", "group", "queries", "gallery", "k", "candidates", "together")
     }
-    stages = [
-        {name: value for name, value in vars(row).items() if name != "evaluation"}
-        | {"evaluation": row.evaluation.to_dict()}
-        for row in part.stages
-    ]
-    return {**plain, "first": part.first.to_dict(), "ceiling": part.ceiling.to_dict(), "stages": stages}
+    return {
+        **plain,
+        "first": part.first.to_dict(),
+        "ceiling": part.ceiling.to_dict(),
+        "hubness": None if part.hubness is None else part.hubness.to_dict(),
+        "examples": [each.to_dict() for each in part.examples],
+        "batches": None if part.batches is None else part.batches.to_dict(),
+        "stages": [_stage_to_dict(row) for row in part.stages],
+    }
 
 
 def part_from_dict(data: Mapping[str, Any]) -> PartRow:
-    """What `part_to_dict` gave."""
+    """What `part_to_dict` gave, in this or an earlier version."""
     known = dict(data)
-    stages = tuple(
-        StageRow(**{**row, "evaluation": Evaluation.from_dict(row["evaluation"])}) for row in known.pop("stages")
-    )
     first, ceiling = (Evaluation.from_dict(known.pop(name)) for name in ("first", "ceiling"))
-    together = known.pop("together", None)
+    together, hubness, batches = (known.pop(name, None) for name in ("together", "hubness", "batches"))
     return PartRow(
-        **known, first=first, ceiling=ceiling, stages=stages, together=None if together is None else tuple(together)
+        stages=tuple(_stage_from_dict(row) for row in known.pop("stages")),
+        examples=tuple(Example.from_dict(each) for each in known.pop("examples", ())),
+        **known,
+        first=first,
+        ceiling=ceiling,
+        together=None if together is None else tuple(together),
+        hubness=None if hubness is None else Hubness.from_dict(hubness),
+        batches=None if batches is None else Batches.from_dict(batches),
+    )
+
+
+def _stage_to_dict(row: StageRow) -> dict[str, Any]:
+    hubness = None if row.hubness is None else row.hubness.to_dict()
+    return {**vars(row), "evaluation": row.evaluation.to_dict(), "hubness": hubness}
+
+
+def _stage_from_dict(data: Mapping[str, Any]) -> StageRow:
+    hubness = data.get("hubness")
+    return StageRow(
+        **{
+            **data,
+            "evaluation": Evaluation.from_dict(data["evaluation"]),
+            "hubness": None if hubness is None else Hubness.from_dict(hubness),
+        }
     )

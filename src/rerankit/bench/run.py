@@ -14,13 +14,15 @@ from typing import Any
 import numpy as np
 
 from rerankit._version import __version__
+from rerankit.bench.batches import batch_curve, check_sizes, known_metrics
+from rerankit.bench.examples import examples
 from rerankit.bench.inputs import Contender, ScoreSet, contenders, score_set
 from rerankit.bench.result import VERSION, PartRow, Result, StageRow, part_from_dict, part_to_dict
 from rerankit.errors import FormatError, InputError, rule
 from rerankit.events import track
 from rerankit.files import atomic
 from rerankit.measure import Cost, machine, measure
-from rerankit.metrics import Evaluation
+from rerankit.metrics import Evaluation, Hubness, hubness
 from rerankit.pipeline import Pipeline
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
@@ -39,6 +41,7 @@ def bench(
     out: str | Path | None = None,
     again: bool = False,
     tuning: Mapping[str, Any] | None = None,
+    batch_sizes: Sequence[int] = (),
 ) -> list[Result]:
     """Run every pipeline on every set of scores and give a result for each pair.
 
@@ -49,6 +52,7 @@ def bench(
     out: a folder for the JSON files. A finished run there is read, not repeated, unless `again`; an
     interrupted one goes on after its last finished part.
     tuning: how a pipeline's parameters were chosen, by label (`Tuned.record`), kept with its results.
+    batch_sizes: for pipelines that look at other queries, also answer some queries in batches of these sizes.
 
     >>> import tempfile
     >>> import numpy as np
@@ -69,8 +73,9 @@ def bench(
         )
     sets = [each if isinstance(each, ScoreSet) else score_set(benchmark, each) for each in _sets(scores)]
     folder = None if out is None else Path(out)
+    sizes = check_sizes(batch_sizes)
     return [
-        _run(benchmark, one, each, k, folder, again, (tuning or {}).get(each.label))
+        _run(benchmark, one, each, k, folder, again, (tuning or {}).get(each.label), sizes)
         for one in sets
         for each in contenders(pipelines)
     ]
@@ -96,11 +101,13 @@ def _run(
     folder: Path | None,
     again: bool,
     tuning: Any,
+    sizes: tuple[int, ...],
 ) -> Result:
     task = describe(benchmark)
     pipeline = {"label": each.label, "text": repr(each.pipeline), "checksum": each.checksum}
     inputs = {"label": scores.label, "sha256": dict(scores.checksums)}
-    settings = {"k": k, "seeds": [seed for one in each.pipeline if (seed := one.get_params().get("seed")) is not None]}
+    seeds = [seed for one in each.pipeline if (seed := one.get_params().get("seed")) is not None]
+    settings = {"k": k, "seeds": seeds, **({"batch_sizes": list(sizes)} if sizes else {})}
     key = run_key(task, inputs["sha256"], pipeline["checksum"], settings)
     path = None if folder is None else folder / f"{run_name(benchmark, scores, each, key)}.json"
     if path is not None and path.is_file() and not again:
@@ -112,7 +119,7 @@ def _run(
     for part in track(benchmark.parts, f"{benchmark.task.card.name}: {scores.label}, {each.label}"):
         if part.name not in rows:
             problem = benchmark.problem(part, scores.problems[part.matrix])
-            rows[part.name] = run_part(benchmark, part, problem, each.pipeline, k)
+            rows[part.name] = run_part(benchmark, part, problem, each.pipeline, k, sizes)
             _keep(partial, key, rows.values())
     parts = tuple(rows[part.name] for part in benchmark.parts)
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
@@ -137,27 +144,38 @@ def _known(path: Path, tuning: Any) -> Result:
     return result
 
 
-def run_part(benchmark: Benchmark, part: Part, problem: Problem, pipeline: Pipeline, k: int) -> PartRow:
+def run_part(
+    benchmark: Benchmark, part: Part, problem: Problem, pipeline: Pipeline, k: int, sizes: Sequence[int] = ()
+) -> PartRow:
     """Figures of a part before, after each stage, and at best; `pipeline` is the one for the matrix as it is."""
     pipeline = pipeline.reversed() if part.reverse else pipeline
     ranking = problem.ranking(min(k, problem.shape[1]))
     tail = problem.scores if problem.scores.complete else None
-    metrics = benchmark.metrics(part)
-    if tail is None:  # the ranks of what is not listed are not known
-        metrics = tuple(name for name in metrics if name not in ("median_rank", "mean_rank"))
+    metrics = known_metrics(benchmark, part, tail is not None)
     first = benchmark.evaluate(part, problem.scores if tail is not None else ranking, metrics=metrics)
     best = benchmark.evaluate(part, ideal(ranking, part.relevance), tail, metrics)
     rows: list[StageRow] = []
-    steps = pipeline.steps(problem, ranking)
+    steps, last = pipeline.steps(problem, ranking), ranking
     for one in pipeline:
         with measure() as cost:
             step = next(steps)
-        figures = benchmark.evaluate(part, step.ranking, tail, metrics)
-        rows.append(_row(one, problem, figures, cost))
+        last = step.ranking
+        rows.append(_row(one, problem, benchmark.evaluate(part, last, tail, metrics), hubness(last), cost))
     digest = hashlib.sha256(np.ascontiguousarray(ranking.indices).tobytes()).hexdigest()
-    shape = problem.shape
-    sizes = (shape[0], shape[1], ranking.shape[1])
-    return PartRow(part.name, part.group, *sizes, digest, first, best, tuple(rows), _numbers(part))
+    figures = first, rows[-1].evaluation if rows else first
+    return PartRow(
+        part.name,
+        part.group,
+        *(problem.shape[0], problem.shape[1], ranking.shape[1]),
+        digest,
+        first,
+        best,
+        tuple(rows),
+        _numbers(part),
+        hubness(ranking),
+        examples(problem, part.relevance, (ranking, last), figures),
+        batch_curve(benchmark, part, problem, pipeline, k, sizes) if pipeline.is_transductive(problem) else None,
+    )
 
 
 def _numbers(part: Part) -> tuple[int, ...] | None:
@@ -174,7 +192,7 @@ def _environment() -> dict[str, str]:
     return {"rerankit": __version__, **found, "device": found.get("gpu", "cpu")}
 
 
-def _row(one: Stage, problem: Problem, figures: Evaluation, cost: Cost) -> StageRow:
+def _row(one: Stage, problem: Problem, figures: Evaluation, hubs: Hubness, cost: Cost) -> StageRow:
     transductive = one.is_transductive(problem)
     return StageRow(
         repr(one),
@@ -186,6 +204,7 @@ def _row(one: Stage, problem: Problem, figures: Evaluation, cost: Cost) -> Stage
         transductive,
         _uses_bank(one, problem),
         one.fitted,
+        hubs,
     )
 
 

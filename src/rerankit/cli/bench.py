@@ -33,6 +33,10 @@ def bench(
         list[str] | None, typer.Option("--figure", help="A figure of the task to show; its main one by default.")
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Repeat runs that are finished.")] = False,
+    batch_sizes: Annotated[
+        list[int] | None,
+        typer.Option("--batch-size", metavar="N", help="Also answer some queries in batches of N; repeat it."),
+    ] = None,
     tune: Annotated[
         Path | None, typer.Option("--tune", metavar="YAML", help="Choose parameters: {stage.parameter: \\[values]}.")
     ] = None,
@@ -72,7 +76,7 @@ def bench(
         validation = find(task, **parameters(validation_settings or [])).load(validation_data or data)
         plan = {"k": k, "trials": trials, "seed": seed, "figure": tune_figure, "against": benchmark, "out": out}
         contenders, tuning = _tuned(contenders, tune, validation, validation_scores, plan)
-    results = room.bench(benchmark, sets, contenders, k=k, out=out, again=again, tuning=tuning)
+    results = room.bench(benchmark, sets, contenders, k=k, out=out, again=again, tuning=tuning, batch_sizes=batch_sizes or [])
     if as_json:
         show_json(room.rows(results, figures))
     else:

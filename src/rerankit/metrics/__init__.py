@@ -9,6 +9,7 @@ from rerankit.metrics.average_precision import (
 from rerankit.metrics.evaluating import DEFAULT_METRICS, BothWays, evaluate, evaluate_both
 from rerankit.metrics.evaluation import Evaluation
 from rerankit.metrics.gain import ndcg
+from rerankit.metrics.hubness import Hubness, hubness
 from rerankit.metrics.metric import Metric, Traits, traits
 from rerankit.metrics.places import Places
 from rerankit.metrics.pmrp import pmrp
@@ -23,6 +24,7 @@ __all__ = [
     "DEFAULT_METRICS",
     "BothWays",
     "Evaluation",
+    "Hubness",
     "Measure",
     "Metric",
     "MetricAlias",
@@ -36,6 +38,7 @@ __all__ = [
     "evaluate",
     "evaluate_both",
     "first_rank",
+    "hubness",
     "mean_rank",
     "measure",
     "median_rank",

@@ -11,6 +11,7 @@ import numpy as np
 from rerankit.errors import InputError, rule
 from rerankit.metrics.lists import FloatArray
 from rerankit.metrics.places import Places
+from rerankit.metrics.rank import first_rank
 from rerankit.metrics.registry import Measure, measure
 
 Empty = Literal["error", "skip", "zero"]
@@ -23,7 +24,8 @@ class Evaluation(Mapping[str, float]):
     """Figures by metric name; `per_query` holds the value of each query (queries,).
 
     Queries without a relevant item are NaN in `per_query` and left out of the figures when they were skipped;
-    `skipped` says how many.
+    `skipped` says how many. `ranks` (queries,) is where the first relevant item of each query stands, from 1; NaN
+    where none is listed.
     """
 
     figures: Mapping[str, float]
@@ -33,6 +35,7 @@ class Evaluation(Mapping[str, float]):
     empty: str = "error"
     skipped: int = 0
     notes: Mapping[str, Any] = field(default_factory=dict)
+    ranks: FloatArray | None = None
 
     def __getitem__(self, name: str) -> float:
         found = self.figures.get(name)
@@ -53,19 +56,18 @@ class Evaluation(Mapping[str, float]):
         """Plain lists and numbers, for JSON; a skipped query's value is None."""
         return {
             "figures": dict(self.figures),
-            "per_query": {
-                name: [None if np.isnan(x) else float(x) for x in values] for name, values in self.per_query.items()
-            },
+            "per_query": {name: _listed(values) for name, values in self.per_query.items()},
             "query_ids": None if self.query_ids is None else list(self.query_ids),
             "ties": self.ties,
             "empty": self.empty,
             "skipped": self.skipped,
+            "ranks": None if self.ranks is None else _listed(self.ranks),
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Evaluation:
         """What `to_dict` wrote."""
-        ids = data.get("query_ids")
+        ids, ranks = data.get("query_ids"), data.get("ranks")
         return cls(
             dict(data["figures"]),
             {name: np.array(values, np.float64) for name, values in data["per_query"].items()},
@@ -73,6 +75,7 @@ class Evaluation(Mapping[str, float]):
             data.get("ties", "expected"),
             data.get("empty", "error"),
             int(data.get("skipped", 0)),
+            ranks=None if ranks is None else np.array(ranks, np.float64),
         )
 
     def __repr__(self) -> str:
@@ -103,7 +106,12 @@ def evaluation(
         per_query[each.name] = found if empty == "zero" else np.where(missing, np.nan, found)
     ids = None if query_ids is None else tuple(np.asarray(query_ids).tolist())
     skipped = 0 if empty == "zero" else int(missing.sum())
-    return Evaluation(figures, per_query, ids, ties, empty, skipped)
+    ranks = first_rank(whole)
+    return Evaluation(figures, per_query, ids, ties, empty, skipped, ranks=np.where(np.isfinite(ranks), ranks, np.nan))
+
+
+def _listed(values: FloatArray) -> list[float | None]:
+    return [None if np.isnan(x) else float(x) for x in values]
 
 
 def _figure(each: Measure, values: FloatArray) -> float:

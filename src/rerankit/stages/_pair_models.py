@@ -14,7 +14,8 @@ from torch import Tensor
 from rerankit.arrays import FloatArray
 from rerankit.errors import rule
 from rerankit.extras import require
-from rerankit.stages.triplet.images import ImageTransform, open_image
+from rerankit.pictures import open_image
+from rerankit.stages.triplet.images import ImageTransform
 from rerankit.training.devices import autocast, pick
 
 

@@ -174,7 +174,7 @@ def _key(item: Any, side: str, row: int) -> str:
         return item
     if not isinstance(item, os.PathLike) and not hasattr(item, "tobytes"):
         raise rule(f"{side} {row}", "must be a text, a picture's path or a picture", type(item).__name__)
-    from rerankit.stages.triplet.images import open_image
+    from rerankit.pictures import open_image
 
     picture = open_image(item, f"{side} {row}")
     return hashlib.sha256(f"{picture.size}".encode() + picture.tobytes()).hexdigest()

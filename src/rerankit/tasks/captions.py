@@ -13,6 +13,7 @@ import numpy as np
 from rerankit.errors import FormatError, rule
 from rerankit.metrics import Evaluation
 from rerankit.metrics.lists import IntArray
+from rerankit.problem import Feature
 from rerankit.relevance import Relevance
 from rerankit.tasks.base import Benchmark, DataFile, Matrix, Part, Task, counted, fault, grouped, located
 from rerankit.tasks.files import field, read_json, read_lines, write_json
@@ -79,10 +80,9 @@ class CaptionTask(Task):
         found = self.captioned(data)
         if self.images is not None:
             counted(data, "pictures", self.images, len(found.images))
-        matrix = Matrix(found.images, found.caption_ids)
-        return Benchmark(
-            self, {"scores": matrix}, self.parts(found), self.checksum(data), extras={"captions": found.captions}
-        )
+        texts = {"caption_text": Feature(found.captions, "gallery")}
+        matrix = Matrix(found.images, found.caption_ids, texts)
+        return Benchmark(self, {"scores": matrix}, self.parts(found), self.checksum(data))
 
     def parts(self, found: Captioned) -> tuple[Part, ...]:
         """The evaluations of the protocol: both directions."""

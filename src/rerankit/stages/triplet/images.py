@@ -13,49 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rerankit.errors import InputError, rule
+from rerankit.errors import rule
 from rerankit.extras import require
+from rerankit.pictures import UnreadableImageError, open_image
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 DEVIATION = (0.26862954, 0.26130258, 0.27577711)
-
-
-class UnreadableImageError(InputError):
-    """A picture that cannot be read; the message names the file and the row."""
-
-
-def open_image(given: Any, where: str) -> Any:
-    """A PIL picture in RGB from a path, a PIL picture, or an array or tensor (height, width, 3) of bytes.
-
-    `where` names the row in the error, such as "candidate 12".
-    """
-    pil = require("PIL.Image", extra="triplet", purpose="reading images")
-    if isinstance(given, (str, os.PathLike)):
-        return _read(pil, Path(given), where)
-    if isinstance(given, pil.Image):
-        return given.convert("RGB")
-    array = np.asarray(given)
-    if array.ndim == 3 and array.shape[0] == 3 and array.shape[2] != 3:
-        array = array.transpose(1, 2, 0)
-    if array.ndim != 3 or array.shape[2] != 3 or not array.size:
-        raise UnreadableImageError(f"{where} is no picture (got {type(given).__name__} of shape {array.shape})")
-    if array.dtype.kind == "f":
-        if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
-            raise UnreadableImageError(f"{where}: a floating-point picture must lie in 0…1")
-        array = (array * 255).round().astype(np.uint8)
-    if array.dtype.kind not in "iu" or array.min() < 0 or array.max() > 255:
-        raise UnreadableImageError(f"{where}: a picture of whole numbers must have them in 0…255 (got {array.dtype})")
-    return pil.fromarray(np.ascontiguousarray(array.astype(np.uint8)))
-
-
-def _read(pil: Any, path: Path, where: str) -> Any:
-    try:
-        with pil.open(path) as picture:
-            return picture.convert("RGB")
-    except FileNotFoundError as cause:
-        raise UnreadableImageError(f"{where}: image file '{path}' does not exist") from cause
-    except Exception as cause:  # PIL raises anything from OSError to SyntaxError on broken files
-        raise UnreadableImageError(f"{where}: image file '{path}' cannot be read: {cause}") from cause
 
 
 def checksum(given: Any) -> str:

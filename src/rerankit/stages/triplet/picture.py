@@ -14,10 +14,10 @@ from typing import Any
 from rerankit.errors import rule
 from rerankit.extras import require
 from rerankit.files import atomic
+from rerankit.pictures import open_image
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
-from rerankit.stages.triplet.images import open_image
 from rerankit.stages.triplet.reading import Reading, completed
 
 _RIGHT, _INK = (22, 140, 60), (30, 30, 30)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,7 +12,8 @@ import numpy as np
 
 from rerankit import checks
 from rerankit.arrays import AnyArray
-from rerankit.errors import NotFittedError, rule
+from rerankit.display import check_pattern
+from rerankit.errors import NotFittedError
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking, promote
 from rerankit.settings import parse_bytes
@@ -71,7 +71,7 @@ class Triplet(Stage):
         self.precision = checks.choice("precision", precision, PRECISIONS)
         self.device = device
         self.on_error = checks.choice("on_error", on_error, ("raise", "skip"))
-        self.images = _checked_pattern(images)
+        self.images = check_pattern("images", images)
         self.cache = cache
         parse_bytes(cache_bytes, "cache_bytes")
         self.cache_bytes = cache_bytes
@@ -222,12 +222,6 @@ class Triplet(Stage):
             max_tokens=self.max_tokens,
             images=self.images,
         )
-
-
-def _checked_pattern(images: str | None) -> str | None:
-    if images is not None and not re.search(r"\{(id|path)\b", images):
-        raise rule("images", "must be a path with {id} in place of an item's id, or {path} of its path", images)
-    return images
 
 
 def _checked_budget(budget: str | int | None) -> str | int | None:
