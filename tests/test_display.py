@@ -39,6 +39,17 @@ def test_other_arrays_are_no_pictures() -> None:
     assert not Faces(problem(tokens=np.zeros((2, 4, 3), np.float32)), "query").pictured
 
 
+def test_values_that_read_files_are_not_asked() -> None:
+    class Regions:
+        def __len__(self) -> int:
+            return 2
+
+        def __getitem__(self, rows: object) -> object:
+            raise AssertionError("was asked")
+
+    assert Faces(problem(regions=Regions()), "query")[0] == Face("a")
+
+
 def test_pictures_by_a_pattern() -> None:
     given = with_pictures(problem(reference=["r1", "r2"]), "img/{id}.png")
     assert Faces(given, "query")[1].picture == "img/r2.png"

@@ -42,7 +42,11 @@ class Faces:
     def __init__(self, problem: Problem, side: Side) -> None:
         self._ids = problem.query_ids if side == "query" else problem.gallery_ids
         sides = problem.feature_sides
-        own = {name: problem.features[name] for name in sides if sides[name] == side and len(problem.features[name])}
+        features = {name: problem.features[name] for name in sides if sides[name] == side}
+        # Other kinds of values may read files when they are asked, and what they give is nothing to look at.
+        own = {
+            name: each for name, each in features.items() if isinstance(each, list | tuple | np.ndarray) and len(each)
+        }
         texts = [name for name, values in own.items() if _is_text(name, values[0])]
         pictures = [name for name, values in own.items() if _is_picture(name, values[0])]
         texts.sort(key=lambda name: _TEXTS.search(name) is None)

@@ -76,7 +76,8 @@ def bench(
         validation = find(task, **parameters(validation_settings or [])).load(validation_data or data)
         plan = {"k": k, "trials": trials, "seed": seed, "figure": tune_figure, "against": benchmark, "out": out}
         contenders, tuning = _tuned(contenders, tune, validation, validation_scores, plan)
-    results = room.bench(benchmark, sets, contenders, k=k, out=out, again=again, tuning=tuning, batch_sizes=batch_sizes or [])
+    sizes = batch_sizes or []
+    results = room.bench(benchmark, sets, contenders, k=k, out=out, again=again, tuning=tuning, batch_sizes=sizes)
     if as_json:
         show_json(room.rows(results, figures))
     else:
