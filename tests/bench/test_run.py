@@ -302,7 +302,7 @@ def test_report(small: Benchmark, scores: np.ndarray) -> None:
     assert shown[0]["text-to-image/success@1"] == pytest.approx(
         100 * results[0].summary["first"]["text-to-image/success@1"]
     )
-    for style in ("text", "markdown", "latex"):
+    for style in ("text", "md", "latex", "html"):
         assert "mutual-rank" in table(results, style=style)
 
 

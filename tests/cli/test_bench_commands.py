@@ -46,8 +46,12 @@ def test_bench_and_compare(data: Path) -> None:
     assert shown.exit_code == 0, shown.output
     assert "# image-to-text" in shown.output
     assert run("compare", data / "results", "-m", "success@1", "--samples", 200).output == shown.output
-    for style in ("markdown", "latex", "csv"):
+    for style in ("md", "latex", "csv", "html"):
         assert run("compare", *files, "--format", style, "--samples", 200).exit_code == 0
+        wide = run("compare", *files, "--format", style, "--layout", "wide", "--samples", 200)
+        assert wide.exit_code == 0, wide.output
+        assert "R@5" in wide.output
+    assert "unknown layout 'broad'" in run("compare", *files, "--layout", "broad").output
     table = json.loads(run("compare", *files, "--json", "--samples", 200, "--part", "text-to-image").output)
     assert list(table) == ["text-to-image"]
     figures = json.loads(run(*plan, "-p", "mutual-rank", "--json", "--figure", "text-to-image/success@1").stdout)
@@ -152,10 +156,10 @@ def test_miniatures(tmp_path: Path) -> None:
 
 def test_tables_fit_the_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [{"system": "a", "metric": "map", "value": "1.00", "interval": "0.50 … 1.50", "": "+"}]
-    show_figures(rows)
+    show_figures(rows, 2)
     assert capsys.readouterr().out.splitlines()[0] == "system  metric  value     interval"
     monkeypatch.setattr("rerankit.cli._output._room", lambda: 30)
-    show_figures(rows)
+    show_figures(rows, 2)
     lines = capsys.readouterr().out.splitlines()
     heads = [line for line in lines if line.startswith("system")]
     assert heads == ["system  metric  value", "system  metric     interval"]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -57,10 +58,13 @@ def test_renderings() -> None:
     assert text == repr(table)
     assert "against 'worse'" in text
     assert "Holm over 4 tests" in text
-    markdown = table.render("markdown").splitlines()
+    markdown = table.render("md").splitlines()
     assert markdown[0].startswith("| system | metric | value |")
     assert markdown[1].startswith("| --- | --- | ---: |")
     assert markdown[-2] == ""  # a line right below the rows would be one of them
+    page = table.render("html")
+    assert page.count("<tr>") == 7
+    assert table._repr_html_() == page
     latex = table.render("latex")
     assert latex.startswith(r"\begin{tabular}{llrrrrrrr}")
     assert r"mean\_rank" in latex
@@ -73,8 +77,21 @@ def test_renderings() -> None:
         r"a\_b\textbackslash{}c\{d\} 5 \% \textasciicircum{}\textasciitilde{} $-$1 \dots{} $<$2"
     )
     assert rows[4]["p"] == ""
-    with pytest.raises(InputError, match="'style' must be one of text, markdown, latex, csv"):
-        table.render("html")
+    with pytest.raises(InputError, match="'style' must be one of text, md, latex, csv, html"):
+        table.render("markdown")
+
+
+def test_flags_stand_near_the_name() -> None:
+    table = replace(
+        compare(systems(), metrics=["success@1"], samples=300), flags={"better": ("transductive", "labels")}
+    )
+    lines = table.render().splitlines()
+    assert lines[0].split()[:3] == ["system", "flags", "metric"]
+    assert lines[3].split()[:4] == ["better", "transductive,", "labels", "success@1"]
+    assert table.render("latex").startswith(r"\begin{tabular}{lllrrrrrrr}")
+    rows = list(csv.DictReader(io.StringIO(table.render("csv"))))
+    assert [row["flags"] for row in rows] == ["", "transductive labels", ""]
+    assert rows[1]["metric"] == "success@1"
 
 
 def test_one_system_is_a_table_too() -> None:

@@ -2,8 +2,8 @@
 
 from rerankit.bench.compare import compare_results
 from rerankit.bench.inputs import Contender, ScoreSet, contender, score_set
-from rerankit.bench.report import rows, table, text_rows
 from rerankit.bench.result import PartRow, Result, StageRow
+from rerankit.bench.rows import rows, table, text_rows
 from rerankit.bench.run import bench
 from rerankit.bench.tune import Tuned, spaces, tune
 

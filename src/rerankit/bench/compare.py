@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from rerankit.bench.result import Result
+from rerankit.bench.result import Result, flags_of
 from rerankit.errors import InputError
 from rerankit.metrics import Evaluation
 from rerankit.statistics import Comparison, compare
@@ -43,11 +44,10 @@ def compare_results(
     for name in asked:
         if not allow_other_candidates:
             _check_same_candidates(results, name)
-        systems = _systems(results, name)
+        systems = {label: found for label, found, _ in _systems(results, name)}
         groups = None if independent else _together(results, name)
-        tables[name] = compare(
-            systems, baseline=baseline or next(iter(systems)), metrics=metrics, groups=groups, **options
-        )
+        table = compare(systems, baseline=baseline or next(iter(systems)), metrics=metrics, groups=groups, **options)
+        tables[name] = replace(table, flags={label: flags for label, _, flags in _systems(results, name) if flags})
     return tables
 
 
@@ -56,19 +56,20 @@ def _together(results: Sequence[Result], part: str) -> tuple[int, ...] | None:
     return next((labels for labels in known if labels is not None), None)
 
 
-def _systems(results: Sequence[Result], part: str) -> dict[str, Evaluation]:
+def _systems(results: Sequence[Result], part: str) -> list[tuple[str, Evaluation, tuple[str, ...]]]:
+    """Label, figures and flags of the first stages and of every result, in their order."""
     several = len({result.scores["label"] for result in results}) > 1
-    systems: dict[str, Evaluation] = {}
+    systems: dict[str, tuple[Evaluation, tuple[str, ...]]] = {}
     fronts = [f"{result.scores['label']}: " if several else "" for result in results]
     labels = [f"{front}{result.label}" for front, result in zip(fronts, results, strict=True)]
     for front, label, result in zip(fronts, labels, results, strict=True):
-        systems.setdefault(f"{front}{FIRST}", result.part(part).first)
+        systems.setdefault(f"{front}{FIRST}", (result.part(part).first, ()))
         if labels.count(label) > 1:
             label = f"{label}: {_stages(result)}"
         if label in systems:
             label = f"{label} ({result.key[:8]})"
-        systems[label] = result.part(part).last
-    return systems
+        systems[label] = result.part(part).last, flags_of(result.part(part).stages)
+    return [(label, *found) for label, found in systems.items()]
 
 
 def _stages(result: Result) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from rerankit.bench.examples import Example
 from rerankit.errors import FormatError
 from rerankit.files import atomic
 from rerankit.metrics import Evaluation, Hubness
+from rerankit.statistics.render import FLAGS
 
 VERSION = 3
 """The version of the files written; `from_dict` reads this one and all before it."""
@@ -91,8 +92,8 @@ class Result:
     @property
     def flags(self) -> dict[str, bool]:
         """What the pipeline looks at beyond a query and its candidates."""
-        rows = [row for part in self.parts for row in part.stages]
-        return {name: any(getattr(row, name) for row in rows) for name in ("transductive", "bank", "labels")}
+        found = flags_of([row for part in self.parts for row in part.stages])
+        return {name: name in found for name in FLAGS}
 
     @property
     def seconds(self) -> float:
@@ -146,6 +147,11 @@ class Result:
             return cls.from_dict(data)
         except (KeyError, TypeError, AttributeError) as cause:
             raise FormatError(f"{file}: not a complete result ({type(cause).__name__}: {cause})") from cause
+
+
+def flags_of(rows: Sequence[StageRow]) -> tuple[str, ...]:
+    """What any of some stages looked at beyond a query and its candidates."""
+    return tuple(name for name in FLAGS if any(getattr(row, name) for row in rows))
 
 
 def part_to_dict(part: PartRow) -> dict[str, Any]:

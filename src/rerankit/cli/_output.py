@@ -48,20 +48,20 @@ def show(rows: Sequence[Mapping[str, Any]], *, title: str = "", as_json: bool = 
     console.print(table)
 
 
-def show_figures(rows: Sequence[Mapping[str, str]]) -> None:
-    """Print rows of figures, named by their first two columns; columns a terminal has no room for follow below."""
+def show_figures(rows: Sequence[Mapping[str, str]], named: int) -> None:
+    """Print rows of figures, named by their first columns; columns a terminal has no room for follow below."""
     from rerankit.statistics.render import plain
 
     names = list(rows[0])
     width = {name: 2 + max(len(row[name]) for row in ({name: name}, *rows)) for name in names}
-    front = names[:2]
+    front = names[:named]
     blocks = [list(front)]
-    for name in names[2:]:
+    for name in names[named:]:
         # The last column needs no blanks behind it; one column beside the names there must always be.
-        if len(blocks[-1]) > 2 and sum(width[each] for each in (*blocks[-1], name)) - 2 > _room():
+        if len(blocks[-1]) > named and sum(width[each] for each in (*blocks[-1], name)) - 2 > _room():
             blocks.append(list(front))
         blocks[-1].append(name)
-    line("\n\n".join(plain(block, [[row[name] for name in block] for row in rows]) for block in blocks))
+    line("\n\n".join(plain(block, [[row[name] for name in block] for row in rows], named) for block in blocks))
 
 
 def _room() -> int:

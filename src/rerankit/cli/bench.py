@@ -62,6 +62,7 @@ def bench(
     With --tune, parameters are chosen on the validation split only and recorded with the results.
     """
     from rerankit import bench as room
+    from rerankit.bench.rows import names_of
     from rerankit.cli.rerank import parameters
     from rerankit.errors import InputError
     from rerankit.tasks import task as find
@@ -81,7 +82,8 @@ def bench(
     if as_json:
         show_json(room.rows(results, figures))
     else:
-        show_figures(room.text_rows(results, figures))
+        rows = room.text_rows(results, figures)
+        show_figures(rows, names_of(rows))
     if any(result.flags["transductive"] for result in results):
         say("note: transductive, an answer depends on the other queries of the test")
 

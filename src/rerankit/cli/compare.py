@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,7 +17,10 @@ def compare(
     ] = None,
     metrics: Annotated[list[str] | None, typer.Option("--metric", "-m", help="A metric; repeat it.")] = None,
     parts: Annotated[list[str] | None, typer.Option("--part", help="A part of the task; repeat it.")] = None,
-    style: Annotated[str, typer.Option("--format", "-f", help="text, markdown, latex or csv.")] = "text",
+    style: Annotated[str, typer.Option("--format", "-f", help="text, md, latex, csv or html.")] = "text",
+    layout: Annotated[
+        str, typer.Option("--layout", help="long: intervals and tests; wide: a row for each system, as in papers.")
+    ] = "long",
     test: Annotated[str, typer.Option("--test", help="randomisation, bootstrap or student-t.")] = "randomisation",
     samples: Annotated[int, typer.Option("--samples", help="Of the bootstrap and of the randomisation.")] = 10_000,
     level: Annotated[float, typer.Option("--level", help="Of the intervals; marks stand at 1 − level.")] = 0.95,
@@ -32,14 +35,18 @@ def compare(
     """Compare results query by query: one table for each part of the task."""
     from dataclasses import asdict
 
+    from rerankit import checks
     from rerankit.bench import Result, compare_results
-    from rerankit.statistics.render import caption, check_style, csv_of, text_rows
+    from rerankit.statistics.render import check_style
+    from rerankit.statistics.wide import wide
 
     check_style(style)
+    checks.choice("layout", layout, ("long", "wide"))
+    found = [Result.read(file) for path in results for file in _files(path)]
     tables = compare_results(
-        [Result.read(file) for path in results for file in _files(path)],
+        found,
         baseline=baseline,
-        metrics=metrics,
+        metrics=metrics or (_cuts(found) if layout == "wide" else None),
         parts=parts,
         allow_other_candidates=other_candidates,
         independent=independent,
@@ -49,17 +56,36 @@ def compare(
     )
     if as_json:
         show_json({name: asdict(table) for name, table in tables.items()})
-        return
+    elif layout == "wide":
+        line(wide(tables, metrics).render(style).rstrip(chr(10)))
+    else:
+        _show_long(tables, style)
+
+
+def _show_long(tables: dict[str, Any], style: str) -> None:
+    """One table below the other, each with its part's name in the words of the style."""
+    from rerankit.statistics.render import caption, csv_of, names_of, text_rows
+
     if style == "csv":
         line(csv_of(tables).rstrip("\n"))
         return
+    heads = {"latex": "% {}\n", "html": "<h2>{}</h2>"}
     for at, (name, table) in enumerate(tables.items()):
-        line(f"{'' if at == 0 else chr(10)}{'%' if style == 'latex' else '#'} {name}\n")
+        line(f"{'' if at == 0 else chr(10)}{heads.get(style, '# {}' + chr(10)).format(name)}")
         if style == "text":
-            show_figures(text_rows(table))
+            rows = text_rows(table)
+            show_figures(rows, names_of(rows))
             line(caption(table))
         else:
             line(table.render(style))
+
+
+def _cuts(results: list[Any]) -> list[str] | None:
+    """What a wide table shows where nothing is asked for; tests are then corrected for these alone."""
+    from rerankit.statistics.wide import CUTS
+
+    known = results[0].parts[0].first if results and results[0].parts else {}
+    return [name for name in CUTS if name in known] or None
 
 
 def _files(path: Path) -> list[Path]:

@@ -2,11 +2,13 @@
 
 from rerankit.statistics.compare import Cell, Comparison, Effect, compare, effect
 from rerankit.statistics.resampling import bootstrap, holm, paired_bootstrap, randomisation, student_t
+from rerankit.statistics.wide import Wide, wide
 
 __all__ = [
     "Cell",
     "Comparison",
     "Effect",
+    "Wide",
     "bootstrap",
     "compare",
     "effect",
@@ -14,4 +16,5 @@ __all__ = [
     "paired_bootstrap",
     "randomisation",
     "student_t",
+    "wide",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -64,6 +64,8 @@ class Comparison:
     cells: tuple[Cell, ...]
     groups: int | None = None
     """How many groups of queries were resampled as a whole; None: each query on its own."""
+    flags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What systems looked at beyond a query and its candidates: "transductive", "bank", "labels"."""
 
     def cell(self, system: str, metric: str) -> Cell:
         """One cell of the table."""
@@ -73,13 +75,16 @@ class Comparison:
         raise unknown_name("cell", f"{system}/{metric}", [f"{c.system}/{c.metric}" for c in self.cells])
 
     def render(self, style: str = "text") -> str:
-        """The table as "text", "markdown", "latex" or "csv"."""
+        """The table as "text", "md", "latex", "csv" or "html"."""
         from rerankit.statistics.render import render
 
         return render(self, style)
 
     def __repr__(self) -> str:
         return self.render()
+
+    def _repr_html_(self) -> str:
+        return self.render("html")
 
 
 def compare(

@@ -1,10 +1,11 @@
-"""A comparison as text, Markdown, LaTeX or CSV."""
+"""A comparison as text, Markdown, LaTeX, CSV or HTML."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import TYPE_CHECKING
 
 from rerankit.errors import rule
@@ -13,12 +14,22 @@ from rerankit.metrics import traits_of
 if TYPE_CHECKING:
     from rerankit.statistics.compare import Cell, Comparison
 
-STYLES = ("text", "markdown", "latex", "csv")
+STYLES = ("text", "md", "latex", "csv", "html")
+FLAGS = {"transductive": "T", "bank": "B", "labels": "L"}
+"""What a system looked at beyond a query and its candidates, with the letter that a narrow table has for it."""
+FLAG_TEXTS = {
+    "transductive": "looks at the other test queries",
+    "bank": "looks at other queries that are not under test",
+    "labels": "was fitted with labels",
+}
 _CSV = (
-    *("system", "metric", "value", "low", "high", "difference", "difference_low", "difference_high"),
+    *("system", "flags", "metric", "value", "low", "high", "difference", "difference_low", "difference_high"),
     *("p", "p_holm", "wins", "ties", "losses", "effect", "mark"),
 )
-_HEAD = ("system", "metric", "value", "interval", "difference", "interval of it", "p", "better/same/worse", "")
+_HEAD = ("system", "flags", "metric", "value", "interval", "difference", "interval of it", "p", "better/same/worse", "")
+_NAMES = 3
+"""So many columns at the front name a row."""
+_SHOWN = {"mrr": "MRR", "map": "mAP", "ndcg": "nDCG", "rsum": "rSum", "success": "R", "subset_success": "R_subset"}
 
 
 def render(table: Comparison, style: str = "text") -> str:
@@ -26,24 +37,43 @@ def render(table: Comparison, style: str = "text") -> str:
     check_style(style)
     if style == "csv":
         return csv_of({"": table})
-    rows = [_row(cell) for cell in table.cells]
+    rows = text_rows(table)
+    head, names = list(rows[0]), names_of(rows)
+    cells = [list(row.values()) for row in rows]
     if style == "latex":
-        return latex(_HEAD, rows)
-    if style == "markdown":  # a line right below would be one more row of the table
-        return f"{markdown(_HEAD, rows)}\n\n{caption(table)}"
-    return f"{plain(_HEAD, rows)}\n{caption(table)}"
+        return latex(head, cells, names)
+    if style == "html":
+        return html(head, cells, names, caption(table))
+    if style == "md":  # a line right below would be one more row of the table
+        return f"{markdown(head, cells, names)}\n\n{caption(table)}"
+    return f"{plain(head, cells, names)}\n{caption(table)}"
 
 
 def text_rows(table: Comparison) -> list[dict[str, str]]:
     """The rows of the text, by the names of their columns; columns that are empty all the way are left out."""
-    rows = [dict(zip(_HEAD, _row(cell), strict=True)) for cell in table.cells]
+    rows = [dict(zip(_HEAD, _row(cell, table.flags.get(cell.system, ())), strict=True)) for cell in table.cells]
     return [{name: row[name] for name in _HEAD if any(each[name] for each in rows)} for row in rows]
+
+
+def names_of(rows: Sequence[Mapping[str, str]]) -> int:
+    """How many columns at the front of `text_rows` name a row."""
+    return sum(name in rows[0] for name in _HEAD[:_NAMES])
 
 
 def check_style(style: str) -> None:
     """Refuse a style that there is not."""
     if style not in STYLES:
         raise rule("style", f"must be one of {', '.join(STYLES)}", style)
+
+
+def shown(metric: str) -> str:
+    """A metric as papers write it: success@k is their R@k, also "recall at k" where one item is right.
+
+    >>> shown("success@5"), shown("median_rank"), shown("ndcg@10")
+    ('R@5', 'median rank', 'nDCG@10')
+    """
+    stem, at, cut = metric.partition("@")
+    return f"{_SHOWN.get(stem, stem.replace('_', ' '))}{at}{cut}"
 
 
 def caption(table: Comparison) -> str:
@@ -63,14 +93,14 @@ def scale(metric: str) -> tuple[float, int]:
     return (1.0 if stem == "rsum" or traits_of(stem).unit == "number" else 100.0), 2
 
 
-def _row(cell: Cell) -> tuple[str, ...]:
+def _row(cell: Cell, flags: Sequence[str]) -> tuple[str, ...]:
     factor, digits = scale(cell.metric)
 
     def figure(value: float, sign: bool = False) -> str:
         return f"{factor * value:{'+' if sign else ''}.{digits}f}".replace("-", "−")
 
     low, high = cell.interval
-    row = [cell.system, cell.metric, figure(cell.value), f"{figure(low)} … {figure(high)}"]
+    row = [cell.system, ", ".join(flags), cell.metric, figure(cell.value), f"{figure(low)} … {figure(high)}"]
     if cell.difference is None or cell.difference_interval is None or cell.effect is None:
         return (*row, "", "", "", "", "")
     low, high = cell.difference_interval
@@ -86,12 +116,12 @@ def p_value(p: float | None) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
-def plain(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns of text: the first two to the left, the rest to the right."""
+def plain(head: Sequence[str], rows: Sequence[Sequence[str]], names: int = 2) -> str:
+    """Columns of text: the first ones, which name a row, to the left, the rest to the right."""
     widths = [max(len(row[at]) for row in (head, *rows)) for at in range(len(head))]
     lines = [
         "  ".join(
-            cell.ljust(width) if at < 2 else cell.rjust(width)
+            cell.ljust(width) if at < names else cell.rjust(width)
             for at, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in (head, ["-" * width for width in widths], *rows)
@@ -99,20 +129,33 @@ def plain(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]], names: int = 2) -> str:
     """A Markdown table."""
-    line = ["---" if at < 2 else "---:" for at in range(len(head))]
+    line = ["---" if at < names else "---:" for at in range(len(head))]
     cells = [[cell.replace("|", "\\|") for cell in row] for row in (head, line, *rows)]
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
-def latex(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def latex(head: Sequence[str], rows: Sequence[Sequence[str]], names: int = 2) -> str:
     """A LaTeX tabular with the rules of booktabs."""
-    columns = "ll" + "r" * (len(head) - 2)
+    columns = "l" * names + "r" * (len(head) - names)
     body = [" & ".join(escaped(cell) for cell in row) + r" \\" for row in rows]
     top = " & ".join(escaped(cell) for cell in head) + r" \\"
     lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", top, r"\midrule", *body, r"\bottomrule", r"\end{tabular}"]
     return "\n".join(lines)
+
+
+def html(head: Sequence[str], rows: Sequence[Sequence[str]], names: int = 2, below: str = "") -> str:
+    """An HTML table; its caption stands below."""
+
+    def line(cells: Sequence[str], tag: str) -> str:
+        sides = ["left" if at < names else "right" for at in range(len(cells))]
+        inside = (f'<{tag} style="text-align:{s}">{escape(c)}</{tag}>' for c, s in zip(cells, sides, strict=True))
+        return f"<tr>{''.join(inside)}</tr>"
+
+    foot = f'<caption style="caption-side:bottom">{escape(below)}</caption>' if below else ""
+    body = "\n".join(line(row, "td") for row in rows)
+    return f"<table>{foot}\n<thead>{line(head, 'th')}</thead>\n<tbody>\n{body}\n</tbody>\n</table>"
 
 
 _LATEX: dict[str, int | str | None] = {
@@ -133,12 +176,13 @@ def csv_of(tables: Mapping[str, Comparison]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow((*(("part",) if named else ()), *_CSV))
-    for name, cell in ((name, cell) for name, table in tables.items() for cell in table.cells):
+    for name, known, cell in ((name, table.flags, cell) for name, table in tables.items() for cell in table.cells):
         between = cell.difference_interval or ("", "")
         effect = cell.effect
         counts = ("", "", "", "") if effect is None else (effect.wins, effect.ties, effect.losses, effect.size)
         rest = ("" if value is None else value for value in (cell.difference, *between, cell.p, cell.adjusted))
         mark = {"−": "-"}.get(cell.mark, cell.mark)
         front = [name] if named else []
-        writer.writerow([*front, cell.system, cell.metric, cell.value, *cell.interval, *rest, *counts, mark])
+        flags = " ".join(known.get(cell.system, ()))
+        writer.writerow([*front, cell.system, flags, cell.metric, cell.value, *cell.interval, *rest, *counts, mark])
     return out.getvalue()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rerankit.bench.result import Result
-from rerankit.errors import InputError
-from rerankit.statistics.render import latex, markdown, plain, scale
+from rerankit.bench.result import Result, flags_of
+from rerankit.errors import InputError, unknown_name
+from rerankit.statistics.render import html, latex, markdown, plain, scale
 
 
 def rows(results: Sequence[Result], figures: Sequence[str] | None = None) -> list[dict[str, Any]]:
@@ -22,12 +22,12 @@ def rows(results: Sequence[Result], figures: Sequence[str] | None = None) -> lis
         front = {"scores": result.scores["label"]}
         depth = {"k": max((part.k for part in result.parts), default=0)}
         ceiling = {f"ceiling {name}": value for name, value in _figures(result.summary["ceiling"], asked).items()}
-        made.append({**front, "pipeline": "first stage", **depth, **before, **ceiling, **_cost(result, None)})
+        named = {"pipeline": "first stage", "flags": ""}
+        made.append({**front, **named, **depth, **before, **ceiling, **_cost(result, None)})
         for at, summary in enumerate(result.summary["stages"]):
             name = result.label if len(result.summary["stages"]) == 1 else f"{result.label} [{at + 1}]"
-            made.append(
-                {**front, "pipeline": name, **depth, **_figures(summary, asked), **ceiling, **_cost(result, at)}
-            )
+            named = {"pipeline": name, "flags": ", ".join(flags_of([part.stages[at] for part in result.parts]))}
+            made.append({**front, **named, **depth, **_figures(summary, asked), **ceiling, **_cost(result, at)})
     return list({tuple(row.items()): row for row in made}.values())
 
 
@@ -40,11 +40,10 @@ def _figures(summary: dict[str, float], asked: Sequence[str]) -> dict[str, float
 
 def _cost(result: Result, stage: int | None) -> dict[str, Any]:
     if stage is None:
-        return {"seconds": None, "ms/query": None, "peak MB": None, "GPU MB": None, "flags": ""}
+        return {"seconds": None, "ms/query": None, "peak MB": None, "GPU MB": None}
     found = [part.stages[stage] for part in result.parts]
     ram = [row.peak_ram for row in found if row.peak_ram is not None]
     gpu = [row.peak_gpu for row in found if row.peak_gpu is not None]
-    flags = [name for name in ("transductive", "bank", "labels") if any(getattr(row, name) for row in found)]
     queries = sum(part.queries for part in result.parts)
     seconds = sum(row.seconds for row in found)
     return {
@@ -52,15 +51,22 @@ def _cost(result: Result, stage: int | None) -> dict[str, Any]:
         "ms/query": 1000 * seconds / max(queries, 1),
         "peak MB": max(ram) / 1e6 if ram else None,
         "GPU MB": max(gpu) / 1e6 if gpu else None,
-        "flags": ", ".join(flags),
     }
 
 
 def table(results: Sequence[Result], figures: Sequence[str] | None = None, style: str = "text") -> str:
-    """The rows as text, Markdown or LaTeX."""
+    """The rows as "text", "md", "latex" or "html"."""
+    styles = {"text": plain, "md": markdown, "latex": latex, "html": html}
+    if style not in styles:
+        raise unknown_name("style", style, styles)
     found = text_rows(results, figures)
     head = list(found[0]) if found else []
-    return {"text": plain, "markdown": markdown, "latex": latex}[style](head, [list(row.values()) for row in found])
+    return styles[style](head, [list(row.values()) for row in found], names_of(found))
+
+
+def names_of(found: Sequence[Mapping[str, str]]) -> int:
+    """How many columns at the front of `text_rows` name a row."""
+    return sum(name in found[0] for name in ("scores", "pipeline", "flags")) if found else 0
 
 
 def text_rows(results: Sequence[Result], figures: Sequence[str] | None = None) -> list[dict[str, str]]:
