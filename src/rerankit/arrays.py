@@ -5,7 +5,6 @@ from __future__ import annotations
 import mmap
 import os
 import sys
-from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -154,40 +153,6 @@ def row_numbers(rows: Any, count: int, argument: str) -> IntArray:
     if chosen.size and (int(chosen.min()) < 0 or int(chosen.max()) >= count):
         raise rule(argument, f"must lie in 0…{count - 1}", f"{int(chosen.min())}…{int(chosen.max())}")
     return chosen.astype(np.int64, copy=False)
-
-
-def identifiers(ids: Sequence[Any] | AnyArray | None, count: int, argument: str) -> AnyArray | None:
-    """Ids of one side as a read-only array of int64 or str, checked to be `count` and unique."""
-    if ids is None:
-        return None
-    array = np.array(to_numpy(ids, argument))
-    if array.ndim != 1 or array.dtype.kind not in "iuUSO":
-        raise rule(argument, "must be a list of texts or integers", f"{array.dtype}, shape {array.shape}")
-    if array.dtype.kind in "SO":
-        array = np.array([_text_of(one, argument) for one in array.tolist()])
-    elif array.dtype.kind in "iu":
-        if array.size and int(array.max()) > np.iinfo(np.int64).max:
-            raise rule(argument, "must fit 64-bit integers", int(array.max()))
-        array = array.astype(np.int64)
-    if len(array) != count:
-        raise rule(argument, f"must have one id for each of the {count} rows", f"{len(array)} ids")
-    values, counts = np.unique(array, return_counts=True)
-    if len(values) != count:
-        twice = values[counts > 1][:3].tolist()
-        raise rule(argument, "must be unique", f"{int((counts > 1).sum())} repeated ids, such as {twice}")
-    array.setflags(write=False)
-    return array
-
-
-def _text_of(one: Any, argument: str) -> str:
-    if isinstance(one, bytes):
-        try:
-            return one.decode()
-        except UnicodeDecodeError as cause:
-            raise rule(argument, "must be texts in UTF-8", one) from cause
-    if one is None or isinstance(one, float):
-        raise rule(argument, "must be a list of texts or integers", one)
-    return str(one)
 
 
 def frozen(array: AnyArray) -> AnyArray:

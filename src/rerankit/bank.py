@@ -8,9 +8,10 @@ from rerankit.arrays import IntArray
 from rerankit.errors import InputError, rule
 from rerankit.scores import EmbeddingScores, Scores, as_scores
 from rerankit.scores.embedding import vectors_of
+from rerankit.values import Value
 
 
-class Bank:
+class Bank(Value):
     """Similarities of `size` known items to a problem's gallery (size, gallery), queries (size, queries), each other.
 
     As a *query bank* it holds other queries (training captions, say): stages that would look at the other
@@ -21,16 +22,22 @@ class Bank:
     Bank(1 items, to_gallery)
     """
 
+    size: int
+    to_gallery: Scores | None
+    to_queries: Scores | None
+    among: Scores | None
+
     def __init__(self, *, to_gallery: Any = None, to_queries: Any = None, among: Any = None) -> None:
         if to_gallery is None and to_queries is None:
             raise InputError("a bank needs 'to_gallery', 'to_queries' or both (got neither)")
-        self.to_gallery: Scores | None = None if to_gallery is None else as_scores(to_gallery, "to_gallery")
-        self.to_queries: Scores | None = None if to_queries is None else as_scores(to_queries, "to_queries")
-        sizes = {given.shape[0] for given in (self.to_gallery, self.to_queries) if given is not None}
+        parts = {
+            name: None if given is None else as_scores(given, name)
+            for name, given in (("to_gallery", to_gallery), ("to_queries", to_queries), ("among", among))
+        }
+        sizes = {given.shape[0] for name, given in parts.items() if given is not None and name != "among"}
         if len(sizes) > 1:
             raise rule("to_queries", "must have as many rows as 'to_gallery'", f"{sorted(sizes)} rows")
-        self.size = sizes.pop()
-        self.among: Scores | None = None if among is None else as_scores(among, "among")
+        self._keep(size=sizes.pop(), **parts)
         if self.among is not None and self.among.shape != (self.size, self.size):
             raise rule("among", f"must have shape {(self.size, self.size)}, that of the bank", self.among.shape)
 
@@ -48,11 +55,12 @@ class Bank:
 
     def reversed(self) -> Bank:
         """The same items for the reversed problem."""
-        return Bank(to_gallery=self.to_queries, to_queries=self.to_gallery, among=self.among)
+        return self._made(size=self.size, to_gallery=self.to_queries, to_queries=self.to_gallery, among=self.among)
 
     def take(self, queries: IntArray | None = None, gallery: IntArray | None = None) -> Bank:
         """The same items beside some of the queries and some of the gallery."""
-        return Bank(
+        return self._made(
+            size=self.size,
             to_gallery=None if self.to_gallery is None else self.to_gallery.take(None, gallery),
             to_queries=None if self.to_queries is None else self.to_queries.take(None, queries),
             among=self.among,

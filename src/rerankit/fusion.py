@@ -14,8 +14,9 @@ from rerankit import checks
 from rerankit.aggregation import inverse_squares, majorities
 from rerankit.arrays import FloatArray, IntArray
 from rerankit.errors import InputError, rule
+from rerankit.ids import same_ids
 from rerankit.problem import as_problem
-from rerankit.ranking import Ranking, same_ids
+from rerankit.ranking import Ranking
 from rerankit.ranks import shared_ranks
 
 

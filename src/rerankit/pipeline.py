@@ -7,14 +7,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from rerankit.errors import InputError, MissingExtraError, RerankitError, StageError, UnmetNeedError, rule
 from rerankit.events import Event, emit
 from rerankit.extras import explained
+from rerankit.ids import same_ids
 from rerankit.plugins import manager
 from rerankit.problem import Problem, as_problem
-from rerankit.ranking import Ranking, same_ids
+from rerankit.ranking import Ranking, same_candidates
 from rerankit.stages.base import Stage, stage
 
 
@@ -59,6 +58,10 @@ class Pipeline:
     def steps(self, problem: Problem, ranking: Ranking) -> Iterator[Step]:
         """Run stage after stage and hand out what each made."""
         self.check(problem)
+        _check_first(problem, ranking)
+        return self._steps(problem, ranking)
+
+    def _steps(self, problem: Problem, ranking: Ranking) -> Iterator[Step]:
         for position, one in enumerate(self.stages):
             emit(Event("stage_started", repr(one), position=position, total=len(self.stages)))
             start = time.perf_counter()
@@ -71,11 +74,15 @@ class Pipeline:
     def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
         """Run all stages on a first ranking; its notes say what was done."""
         self.check(problem)
+        return self._rerank(problem, ranking)
+
+    def _rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+        """The same for a problem whose needs have been checked."""
         _check_first(problem, ranking)
         emit(Event("run_started", repr(self), total=len(self.stages)))
         start = time.perf_counter()
         try:
-            steps = list(self.steps(problem, ranking))
+            steps = list(self._steps(problem, ranking))
         except BaseException as cause:
             failed = f"{type(cause).__name__}: {cause}"
             emit(Event("run_failed", failed, seconds=time.perf_counter() - start))
@@ -165,7 +172,7 @@ def rerank(problem: Any, how: str | Stage | Pipeline, k: int | None = 100, **par
     pipeline = Pipeline([stage(how, **params) if isinstance(how, str) else how])
     given = as_problem(problem)
     pipeline.check(given)
-    return pipeline.rerank(given, given.ranking(k))
+    return pipeline._rerank(given, given.ranking(k))
 
 
 def _check_how(how: Any) -> None:
@@ -191,7 +198,7 @@ def _check_first(problem: Problem, ranking: Ranking) -> None:
         raise rule("ranking", f"must be of the problem's {problem.shape} queries and items", f"{size}")
     for name in ("query_ids", "gallery_ids"):
         theirs, ours = getattr(ranking, name), getattr(problem, name)
-        if theirs is not None and ours is not None and not np.array_equal(theirs, ours):
+        if theirs is not None and ours is not None and theirs != ours:
             raise rule(
                 "ranking", f"must have the problem's {name}", f"{theirs[:3].tolist()}…, not {ours[:3].tolist()}…"
             )
@@ -221,9 +228,7 @@ def _fault(result: Any, ranking: Ranking) -> str:
     """What is wrong with a stage's answer; nothing when all is well."""
     if not isinstance(result, Ranking):
         return f"must return a Ranking (got {type(result).__name__})"
-    if result.shape != ranking.shape or not np.array_equal(
-        np.sort(result.indices, axis=1), np.sort(ranking.indices, axis=1)
-    ):
+    if not same_candidates(result.indices, ranking.indices):
         return f"must return every candidate it was given once (got a ranking of {result.shape})"
     if result.gallery_size != ranking.gallery_size or not (
         same_ids(result.query_ids, ranking.query_ids) and same_ids(result.gallery_ids, ranking.gallery_ids)

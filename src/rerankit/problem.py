@@ -1,30 +1,22 @@
-"""Problem: what a backbone hands over, checked once at the door."""
+"""Problem: what a backbone hands over, checked once."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from rerankit import checks
-from rerankit.arrays import (
-    AnyArray,
-    IntArray,
-    check_all_finite,
-    identifiers,
-    is_memory_map,
-    real_matrix,
-    row_numbers,
-)
+from rerankit.arrays import IntArray, check_all_finite, is_memory_map, real_matrix, row_numbers
 from rerankit.bank import Bank
 from rerankit.errors import InputError, rule, unknown_name
+from rerankit.ids import Ids, as_ids
 from rerankit.ranking import Ranking
 from rerankit.scores import DenseScores, EmbeddingScores, ListScores, Metric, Scores, as_scores
-
-Side = Literal["query", "gallery"]
+from rerankit.sides import SIDES, Side, SideName
+from rerankit.values import Named, Value
 
 
 @dataclass(frozen=True)
@@ -32,20 +24,21 @@ class Feature:
     """A named input beside the scores, one entry for each item of one side (`len(values)` agrees with it)."""
 
     values: Any
-    side: Side
+    side: SideName
 
     def __post_init__(self) -> None:
-        if self.side not in ("query", "gallery"):
-            raise unknown_name("side", str(self.side), ("query", "gallery"))
+        if self.side not in SIDES:
+            raise unknown_name("side", str(self.side), SIDES)
 
 
-class Problem:
-    """Scores of queries against a gallery (higher is better, rows are queries), and what goes with them.
+class Problem(Value):
+    """Scores of queries against a gallery (higher is better, rows are queries), and what is known of both sides.
 
     `query_scores` (queries, queries) and `gallery_scores` (gallery, gallery) compare items of one side;
     `features` maps names to per-item inputs (a plain value belongs to the side whose length it has, `Feature`
     says it outright); `query_bank` and `gallery_bank` are other items of a side's kind, not under test.
-    Nothing given is modified, and nothing is copied that need not be.
+    Nothing given is modified, and nothing is copied that need not be. A problem is a value: `queries` and `gallery`,
+    its two sides, are shared with the problems made from it.
 
     >>> problem = Problem([[0.1, 0.9], [0.8, 0.3]], query_ids=["cat", "dog"])
     >>> problem
@@ -53,6 +46,12 @@ class Problem:
     >>> problem.ranking(1).to_dict()
     {'cat': {1: 0.9}, 'dog': {0: 0.8}}
     """
+
+    scores: Scores
+    queries: Side
+    """The items of the rows."""
+    gallery: Side
+    """The items of the columns."""
 
     def __init__(
         self,
@@ -66,15 +65,14 @@ class Problem:
         query_bank: Bank | None = None,
         gallery_bank: Bank | None = None,
     ) -> None:
-        self.scores: Scores = as_scores(scores)
-        queries, items = self.shape
-        self._query_scores = _square(query_scores, queries, "query_scores")
-        self._gallery_scores = _square(gallery_scores, items, "gallery_scores")
-        self.query_ids: AnyArray | None = identifiers(query_ids, queries, "query_ids")
-        self.gallery_ids: AnyArray | None = identifiers(gallery_ids, items, "gallery_ids")
-        self._features = _features_of(features, self.shape)
-        self.query_bank: Bank | None = _fitting(query_bank, "query_bank", self.shape)
-        self.gallery_bank: Bank | None = _fitting(gallery_bank, "gallery_bank", self.shape)
+        between = as_scores(scores)
+        shape = between.shape
+        sided = _features_of(features, shape)
+        sides = (
+            _side("query", shape, query_scores, query_ids, sided, query_bank),
+            _side("gallery", shape, gallery_scores, gallery_ids, sided, gallery_bank),
+        )
+        self._keep(scores=between, **_related(between, *sides))
 
     @classmethod
     def from_embeddings(
@@ -130,37 +128,54 @@ class Problem:
     @property
     def shape(self) -> tuple[int, int]:
         """(queries, gallery)."""
-        return self.scores.shape
+        return self.queries.size, self.gallery.size
+
+    @property
+    def query_ids(self) -> Ids | None:
+        """The ids of the queries, or None."""
+        return self.queries.ids
+
+    @property
+    def gallery_ids(self) -> Ids | None:
+        """The ids of the gallery items, or None."""
+        return self.gallery.ids
 
     @property
     def query_scores(self) -> Scores | None:
         """Similarities among the queries (queries, queries), or None; computed when embeddings are known."""
-        if self._query_scores is None and isinstance(self.scores, EmbeddingScores):
-            return EmbeddingScores(self.scores.queries, self.scores.queries, self.scores.metric)
-        return self._query_scores
+        return self.queries.scores
 
     @property
     def gallery_scores(self) -> Scores | None:
         """Similarities among the gallery items (gallery, gallery), or None."""
-        if self._gallery_scores is None and isinstance(self.scores, EmbeddingScores):
-            return EmbeddingScores(self.scores.gallery, self.scores.gallery, self.scores.metric)
-        return self._gallery_scores
+        return self.gallery.scores
+
+    @property
+    def query_bank(self) -> Bank | None:
+        """Other queries, known beforehand and not under test, or None."""
+        return self.queries.bank
+
+    @property
+    def gallery_bank(self) -> Bank | None:
+        """Other gallery items, known beforehand and not under test, or None."""
+        return self.gallery.bank
 
     @property
     def embeddings(self) -> EmbeddingScores | None:
         """The scores as embeddings when all relations come from them alone; None when any matrix was given."""
-        given = self._query_scores is not None or self._gallery_scores is not None
-        return None if given or not isinstance(self.scores, EmbeddingScores) else self.scores
+        alone = self.queries.computed and self.gallery.computed
+        return self.scores if alone and isinstance(self.scores, EmbeddingScores) else None
 
     @property
     def features(self) -> Mapping[str, Any]:
         """Feature values by name."""
-        return MappingProxyType({name: feature.values for name, feature in self._features.items()})
+        return self.queries.features | self.gallery.features
 
     @property
-    def feature_sides(self) -> Mapping[str, Side]:
+    def feature_sides(self) -> Mapping[str, SideName]:
         """The side, "query" or "gallery", each feature belongs to."""
-        return MappingProxyType({name: feature.side for name, feature in self._features.items()})
+        own: dict[str, SideName] = dict.fromkeys(self.queries.features, "query")
+        return Named({**own, **dict.fromkeys(self.gallery.features, "gallery")})
 
     def ranking(self, k: int | None = None) -> Ranking:
         """The first k items of every query (all of them by default) by these scores."""
@@ -177,37 +192,31 @@ class Problem:
 
     def reversed(self) -> Problem:
         """The other direction: gallery items look for queries."""
-        swapped: dict[Side, Side] = {"query": "gallery", "gallery": "query"}
-        return Problem(
-            self.scores.T,
-            query_scores=self._gallery_scores,
-            gallery_scores=self._query_scores,
-            query_ids=self.gallery_ids,
-            gallery_ids=self.query_ids,
-            features={name: Feature(f.values, swapped[f.side]) for name, f in self._features.items()},
-            query_bank=None if self.gallery_bank is None else self.gallery_bank.reversed(),
-            gallery_bank=None if self.query_bank is None else self.query_bank.reversed(),
-        )
+        return self._made(scores=self.scores.T, queries=self.gallery.reversed(), gallery=self.queries.reversed())
 
     def subset(self, queries: Any = None, gallery: Any = None) -> Problem:
         """The problem among some queries and some items, in the given order; banks stay whole."""
         query = None if queries is None else _some(queries, self.shape[0], "queries")
         item = None if gallery is None else _some(gallery, self.shape[1], "gallery")
-        rows: dict[Side, IntArray | None] = {"query": query, "gallery": item}
-        return Problem(
-            self.scores.take(query, item),
-            query_scores=None if self._query_scores is None else self._query_scores.take(query, query),
-            gallery_scores=None if self._gallery_scores is None else self._gallery_scores.take(item, item),
-            query_ids=_taken(self.query_ids, query),
-            gallery_ids=_taken(self.gallery_ids, item),
-            features={name: Feature(_taken(f.values, rows[f.side]), f.side) for name, f in self._features.items()},
-            query_bank=None if self.query_bank is None else self.query_bank.take(query, item),
-            gallery_bank=None if self.gallery_bank is None else self.gallery_bank.take(query, item),
-        )
+        scores = self.scores.take(query, item)
+        sides = [
+            replace(side.take(rows), bank=None if side.bank is None else side.bank.take(query, item))
+            for side, rows in ((self.queries, query), (self.gallery, item))
+        ]
+        return self._made(scores=scores, **_related(scores, sides[0], sides[1]))
 
     def with_features(self, **features: Any) -> Problem:
         """The same problem with more features."""
-        return self._with(features={**self._features, **features})
+        more = _features_of(features, self.shape)
+        sides = [
+            replace(
+                side,
+                features=Named({k: v for k, v in side.features.items() if k not in more})
+                | {k: feature.values for k, feature in more.items() if feature.side == name},
+            )
+            for name, side in (("query", self.queries), ("gallery", self.gallery))
+        ]
+        return self._made(scores=self.scores, queries=sides[0], gallery=sides[1])
 
     def with_ids(self, query_ids: Any = None, gallery_ids: Any = None) -> Problem:
         """The same problem with ids for the sides for which they are given.
@@ -215,30 +224,23 @@ class Problem:
         >>> Problem([[0.1, 0.9]]).with_ids(gallery_ids=["cat", "dog"]).ranking(1).to_dict()
         {0: {'dog': 0.9}}
         """
-        given = {"query_ids": query_ids, "gallery_ids": gallery_ids}
-        return self._with(**{name: ids for name, ids in given.items() if ids is not None})
+        queries = self.queries if query_ids is None else _with_ids(self.queries, query_ids, "query_ids")
+        gallery = self.gallery if gallery_ids is None else _with_ids(self.gallery, gallery_ids, "gallery_ids")
+        return self._made(scores=self.scores, queries=queries, gallery=gallery)
 
     def with_banks(self, *, query_bank: Bank | None = None, gallery_bank: Bank | None = None) -> Problem:
         """The same problem with other items of the query's, the gallery's kind."""
-        return self._with(query_bank=query_bank or self.query_bank, gallery_bank=gallery_bank or self.gallery_bank)
-
-    def _with(self, **changes: Any) -> Problem:
-        parts: dict[str, Any] = {
-            "query_scores": self._query_scores,
-            "gallery_scores": self._gallery_scores,
-            "query_ids": self.query_ids,
-            "gallery_ids": self.gallery_ids,
-            "features": self._features,
-            "query_bank": self.query_bank,
-            "gallery_bank": self.gallery_bank,
-        }
-        return Problem(self.scores, **{**parts, **changes})
+        query = _fitting(query_bank, "query_bank", self.shape) or self.query_bank
+        gallery = _fitting(gallery_bank, "gallery_bank", self.shape) or self.gallery_bank
+        return self._made(
+            scores=self.scores, queries=replace(self.queries, bank=query), gallery=replace(self.gallery, bank=gallery)
+        )
 
     def __repr__(self) -> str:
-        given = ["query_scores"] * (self._query_scores is not None)
-        given += ["gallery_scores"] * (self._gallery_scores is not None)
-        given += [f"{side}_bank" for side in ("query", "gallery") if getattr(self, f"{side}_bank") is not None]
-        given += [f"{name} ({feature.side})" for name, feature in self._features.items()]
+        sides: dict[SideName, Side] = {"query": self.queries, "gallery": self.gallery}
+        given = [f"{name}_scores" for name, side in sides.items() if side.scores is not None and not side.computed]
+        given += [f"{name}_bank" for name, side in sides.items() if side.bank is not None]
+        given += [f"{feature} ({name})" for name, side in sides.items() for feature in side.features]
         form = "" if isinstance(self.scores, DenseScores) else f", {type(self.scores).__name__}"
         extra = f", with {', '.join(given)}" if given else ""
         return f"Problem({self.shape[0]} queries × {self.shape[1]} items{form}{extra})"
@@ -249,6 +251,34 @@ def as_problem(value: Any) -> Problem:
     if isinstance(value, Ranking):
         raise rule("problem", "must be scores: a ranking goes to Pipeline([…]).rerank(problem, ranking)", "a Ranking")
     return value if isinstance(value, Problem) else Problem(value)
+
+
+def _side(
+    name: SideName, shape: tuple[int, int], scores: Any, ids: Any, features: Mapping[str, Feature], bank: Any
+) -> Side:
+    """One side of what a problem was made from, checked."""
+    size = shape[SIDES.index(name)]
+    return Side(
+        size,
+        as_ids(ids, size, f"{name}_ids"),
+        _square(scores, size, f"{name}_scores"),
+        features=Named({key: feature.values for key, feature in features.items() if feature.side == name}),
+        bank=_fitting(bank, f"{name}_bank", shape),
+    )
+
+
+def _related(scores: Scores, queries: Side, gallery: Side) -> dict[str, Side]:
+    """Both sides, with relations from the embeddings of the scores where none were given."""
+    if isinstance(scores, EmbeddingScores):
+        if queries.scores is None:
+            queries = replace(queries, scores=scores.among_rows(), computed=True)
+        if gallery.scores is None:
+            gallery = replace(gallery, scores=scores.among_columns(), computed=True)
+    return {"queries": queries, "gallery": gallery}
+
+
+def _with_ids(side: Side, ids: Any, argument: str) -> Side:
+    return replace(side, ids=as_ids(ids, side.size, argument))
 
 
 def _some(rows: Any, count: int, argument: str) -> IntArray:
@@ -278,7 +308,7 @@ def _sided(name: str, value: Any, shape: tuple[int, int]) -> Feature:
     if not hasattr(given, "__len__"):
         raise rule(f"features[{name!r}]", "must have one entry per item", type(given).__name__)
     feature = value if isinstance(value, Feature) else Feature(value, _side_by_length(name, value, shape))
-    size = shape[0] if feature.side == "query" else shape[1]
+    size = shape[SIDES.index(feature.side)]
     if len(feature.values) != size:
         raise rule(
             f"features[{name!r}]",
@@ -288,7 +318,7 @@ def _sided(name: str, value: Any, shape: tuple[int, int]) -> Feature:
     return feature
 
 
-def _side_by_length(name: str, value: Any, shape: tuple[int, int]) -> Side:
+def _side_by_length(name: str, value: Any, shape: tuple[int, int]) -> SideName:
     if shape[0] == shape[1]:
         raise InputError(
             f"'features[{name!r}]' fits both sides, which have {shape[0]} items each: "
@@ -312,9 +342,3 @@ def _negated(distances: Any, argument: str) -> DenseScores:
         return DenseScores(matrix, argument, negate=True)
     check_all_finite(matrix, argument)
     return DenseScores(np.negative(matrix), argument)
-
-
-def _taken(values: Any, rows: IntArray | None) -> Any:
-    if rows is None or values is None:
-        return values
-    return values[rows] if hasattr(values, "shape") else [values[row] for row in rows.tolist()]

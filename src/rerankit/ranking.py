@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,18 +15,19 @@ from rerankit.arrays import (
     IntArray,
     check_finite,
     frozen,
-    identifiers,
     int_matrix,
     real_matrix,
     row_numbers,
 )
 from rerankit.errors import InputError, rule, several
+from rerankit.ids import Ids, as_ids, same_ids
 from rerankit.scores.topk import ascending_bits, float32_of_bits, order
+from rerankit.values import Named, Value
 
 _LOWEST = int(ascending_bits(np.array(np.finfo(np.float32).min)))  # infinities are no scores
 
 
-class Ranking:
+class Ranking(Value):
     """The first K gallery items of each query, best first; immutable.
 
     `indices` (queries, K) int64 and `scores` (queries, K) float32, padded with −1 and −inf where a query has
@@ -42,6 +42,13 @@ class Ranking:
     >>> ranking.to_dict()
     {0: {2: 0.9, 0: 0.5}, 1: {1: 0.7}}
     """
+
+    indices: IntArray
+    scores: FloatArray
+    gallery_size: int
+    query_ids: Ids | None
+    gallery_ids: Ids | None
+    notes: Named[Any]
 
     def __init__(
         self,
@@ -60,12 +67,14 @@ class Ranking:
         size = int(items.max()) + 1 if gallery_size is None else checks.integer("gallery_size", gallery_size, least=1)
         _check_items(items, size)
         _check_values(items, values)
-        self.indices: IntArray = _own(items)
-        self.scores: FloatArray = _own(values)
-        self.gallery_size = size
-        self.query_ids = identifiers(query_ids, len(items), "query_ids")
-        self.gallery_ids = identifiers(gallery_ids, size, "gallery_ids")
-        self.notes: Mapping[str, Any] = MappingProxyType(dict(notes or {}))
+        self._keep(
+            indices=_own(items),
+            scores=_own(values),
+            gallery_size=size,
+            query_ids=as_ids(query_ids, len(items), "query_ids"),
+            gallery_ids=as_ids(gallery_ids, size, "gallery_ids"),
+            notes=Named(notes),
+        )
 
     @classmethod
     def ordered(cls, indices: IntArray, scores: FloatArray, **rest: Any) -> Ranking:
@@ -93,7 +102,7 @@ class Ranking:
     def take(self, queries: Any) -> Ranking:
         """The rows of some queries, in the given order."""
         rows = row_numbers(queries, len(self), "queries")
-        ids = None if self.query_ids is None else self.query_ids[rows]
+        ids = None if self.query_ids is None else self.query_ids.take(rows)
         return self._like(self.indices[rows], self.scores[rows], query_ids=ids)
 
     def with_scores(self, scores: Any) -> Ranking:
@@ -101,11 +110,12 @@ class Ranking:
         values = real_matrix(scores, "scores").astype(np.float32, copy=False)
         if values.shape != self.shape:
             raise rule("scores", f"must have the ranking's shape {self.shape}", f"shape {values.shape}")
+        check_finite(np.where(self.mask, values, 0), "scores")
         return self._like(*order(values, self.indices))
 
     def with_notes(self, **notes: Any) -> Ranking:
         """The same ranking with more notes."""
-        return self._like(self.indices, self.scores, notes={**self.notes, **notes})
+        return self._like(self.indices, self.scores, notes=self.notes | notes)
 
     def to_dict(self) -> dict[Any, dict[Any, float]]:
         """``{query: {item: score}}`` with ids where there are any; scores rounded to float32's own digits."""
@@ -136,13 +146,8 @@ class Ranking:
             and same_ids(self.gallery_ids, other.gallery_ids)
         )
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "notes": dict(self.notes)}  # a read-only mapping cannot be pickled
-
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, notes=MappingProxyType(state["notes"]))
-        for name in ("indices", "scores"):
-            setattr(self, name, frozen(state[name]))
+        self._keep(**{**state, "indices": frozen(state["indices"]), "scores": frozen(state["scores"])})
 
     def __hash__(self) -> int:
         return hash((self.gallery_size, self.indices.tobytes(), (self.scores + 0).tobytes()))  # −0 equals 0
@@ -163,13 +168,8 @@ class Ranking:
         return f"  {query}: {', '.join(shown)}{', …' if len(items) > 5 else ''}"
 
     def _like(self, indices: IntArray, scores: FloatArray, **changes: Any) -> Ranking:
-        rest = {
-            "gallery_size": self.gallery_size,
-            "query_ids": self.query_ids,
-            "gallery_ids": self.gallery_ids,
-            "notes": self.notes,
-        }
-        return Ranking(indices, scores, **{**rest, **changes})
+        """A ranking made from this one; what it is made of is right already, and is not checked again."""
+        return self._made(**{**self.__dict__, "indices": frozen(indices), "scores": frozen(scores), **changes})
 
 
 def splice(head: Ranking, tail: Ranking) -> Ranking:
@@ -183,13 +183,15 @@ def splice(head: Ranking, tail: Ranking) -> Ranking:
     array([[1, 0, 2]])
     """
     depth = head.shape[1]
+    if not same_candidates(head.indices, tail.indices[:, :depth]):
+        raise rule("head", "must hold the candidates of the first places of 'tail', each once", "others")
     rest, scores = tail.indices[:, depth:], tail.scores[:, depth:]
     if rest.shape[1] == 0:
         return head
     return tail._like(
         np.concatenate([head.indices, rest], axis=1),
         np.concatenate([head.scores, _below(scores, rest >= 0, head.scores[:, -1:])], axis=1),
-        notes={**tail.notes, **head.notes},
+        notes=tail.notes | head.notes,
     )
 
 
@@ -243,6 +245,13 @@ def _below(scores: FloatArray, real: BoolArray, last: FloatArray) -> FloatArray:
     return lowered
 
 
+def same_candidates(one: IntArray, other: IntArray) -> bool:
+    """Whether two lists of items (queries, K) name the same ones for every query, in any order."""
+    return one.shape == other.shape and (
+        np.array_equal(one, other) or np.array_equal(np.sort(one, axis=1), np.sort(other, axis=1))
+    )
+
+
 def _own(array: AnyArray) -> AnyArray:
     """The array read-only; copied when the caller could still write to it."""
     return frozen(array.copy() if array.flags.writeable else array)
@@ -272,10 +281,3 @@ def _check_values(items: IntArray, values: FloatArray) -> None:
             f"'scores' must not increase along a row (got {values[row, place]} before {values[row, place + 1]} "
             f"in row {row}); Ranking.ordered puts them in order"
         )
-
-
-def same_ids(one: AnyArray | None, other: AnyArray | None) -> bool:
-    """Whether two lists of ids, either of which may be absent, are the same."""
-    if one is None or other is None:
-        return one is other
-    return np.array_equal(one, other)

@@ -10,6 +10,7 @@ import numpy as np
 from rerankit import checks
 from rerankit.arrays import FloatArray, IntArray, check_finite, float32, frozen, real_matrix, row_numbers, to_numpy
 from rerankit.errors import InputError, rule, several
+from rerankit.values import Value
 
 _SHOWN = 3
 
@@ -22,7 +23,7 @@ class Relevant(NamedTuple):
     excluded: IntArray
 
 
-class Relevance:
+class Relevance(Value):
     """Relevant items per query with grades, and items to leave out; compressed by row, immutable.
 
     `indptr` (queries + 1), `indices` and `grades` (grades are above zero); the items left out (the reference image in
@@ -35,6 +36,13 @@ class Relevance:
     array([1])
     """
 
+    shape: tuple[int, int]
+    indptr: IntArray
+    indices: IntArray
+    grades: FloatArray
+    excluded_indptr: IntArray
+    excluded_indices: IntArray
+
     def __init__(
         self,
         rows: Any,
@@ -44,7 +52,7 @@ class Relevance:
         *,
         excluded: tuple[Any, Any] | None = None,
     ) -> None:
-        self.shape = checks.integer("shape", shape[0], least=1), checks.integer("shape", shape[1], least=1)
+        self._keep(shape=(checks.integer("shape", shape[0], least=1), checks.integer("shape", shape[1], least=1)))
         row = row_numbers(rows, self.shape[0], "rows")
         column = row_numbers(columns, self.shape[1], "columns")
         grade = np.ones(len(row), np.float32) if grades is None else _numbers(grades)
@@ -52,13 +60,12 @@ class Relevance:
             raise rule("grades", f"must be one for each of the {len(row)} pairs", f"{len(grade)}")
         _check_grades(grade)
         positive = grade > 0  # a judged but irrelevant pair (grade 0) says nothing a missing one does not
-        self.indptr, self.indices, self.grades = _by_row(row[positive], column[positive], grade[positive], self.shape)
+        starts, items, kept = _by_row(row[positive], column[positive], grade[positive], self.shape)
         out = (np.empty(0, np.int64),) * 2 if excluded is None else excluded
         out_rows = row_numbers(out[0], self.shape[0], "excluded rows")
         out_columns = row_numbers(out[1], self.shape[1], "excluded columns")
-        self.excluded_indptr, self.excluded_indices, _ = _by_row(
-            out_rows, out_columns, np.ones(len(out_rows), np.float32), self.shape
-        )
+        out_starts, out_items, _ = _by_row(out_rows, out_columns, np.ones(len(out_rows), np.float32), self.shape)
+        self._keep(indptr=starts, indices=items, grades=kept, excluded_indptr=out_starts, excluded_indices=out_items)
         _check_disjoint(self)
 
     @classmethod

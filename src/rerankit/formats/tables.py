@@ -123,12 +123,11 @@ def from_problem(problem: Problem, relevance: Relevance | None = None) -> Tables
         indices, values = scores.topk(_longest_list(scores))
         tables |= {"indices": indices, "scores": values, "gallery_size": np.array(scores.shape[1])}
     for side in SIDES:
-        ids = getattr(problem, f"{side}_ids")
-        relation = getattr(problem, f"_{side}_scores")  # what was given, not what embeddings can compute
-        if ids is not None:
-            tables[f"{side}_ids"] = ids
-        if relation is not None:
-            tables[f"{side}_scores"] = relation.rows()
+        items = problem.queries if side == "query" else problem.gallery
+        if items.ids is not None:
+            tables[f"{side}_ids"] = items.ids.values
+        if items.scores is not None and not items.computed:  # what embeddings can compute is not written
+            tables[f"{side}_scores"] = items.scores.rows()
         tables |= _bank_arrays(f"{side}_bank", getattr(problem, f"{side}_bank"), scores)
     for name, values in problem.features.items():
         tables[f"{problem.feature_sides[name]}_features/{name}"] = np.asarray(values)
@@ -143,8 +142,9 @@ def beside_scores(problem: Problem) -> list[str]:
         return ["embeddings in place of a matrix"]
     if not problem.scores.complete:
         return ["top-k lists in place of a matrix"]
-    sides = [f"{side}_{what}" for what in ("scores", "ids", "bank") for side in SIDES]
-    kept = [name for name in sides if getattr(problem, f"_{name}" if name.endswith("scores") else name) is not None]
+    sides = {"query": problem.queries, "gallery": problem.gallery}
+    whats = ("scores", "ids", "bank")
+    kept = [f"{name}_{what}" for what in whats for name, side in sides.items() if getattr(side, what) is not None]
     return [*kept, *(f"the feature '{name}'" for name in problem.features)]
 
 
@@ -163,8 +163,9 @@ def from_ranking(ranking: Ranking) -> Tables:
     tables = Tables(kind=np.array("ranking"), indices=ranking.indices, scores=ranking.scores)
     tables["gallery_size"] = np.array(ranking.gallery_size)
     for name in IDS:
-        if getattr(ranking, name) is not None:
-            tables[name] = getattr(ranking, name)
+        ids = getattr(ranking, name)
+        if ids is not None:
+            tables[name] = ids.values
     return tables
 
 

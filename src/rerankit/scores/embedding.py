@@ -122,6 +122,20 @@ class EmbeddingScores:
             self.gallery if columns is None else self.gallery[columns],
         )
 
+    def among_rows(self) -> EmbeddingScores:
+        """Similarities of the rows' vectors to each other; what was checked is not checked again."""
+        return self._among(self.queries)
+
+    def among_columns(self) -> EmbeddingScores:
+        """Similarities of the columns' vectors to each other."""
+        return self._among(self.gallery)
+
+    def _among(self, vectors: AnyArray) -> EmbeddingScores:
+        view = self._view(vectors, vectors)
+        view._unchecked = is_memory_map(vectors)
+        view._centre = _centre_of(vectors) if self.metric == "euclidean" else None
+        return view
+
     def _view(self, queries: AnyArray, gallery: AnyArray) -> EmbeddingScores:
         view = object.__new__(EmbeddingScores)
         view.metric, view.queries, view.gallery = self.metric, frozen(queries), frozen(gallery)

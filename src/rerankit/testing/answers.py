@@ -11,8 +11,9 @@ import numpy as np
 
 from rerankit import settings
 from rerankit.arrays import to_numpy
-from rerankit.problem import Feature, Problem, Side
+from rerankit.problem import Feature, Problem
 from rerankit.ranking import Ranking
+from rerankit.sides import SideName
 from rerankit.stages.base import Stage
 from rerankit.testing.problems import ProblemMaker, as_lists, bare, forms, make_problem, rebuilt, with_banks
 from rerankit.testing.run import CheckFailed, StageFactory, close, expect, expect_close, expect_equal, run, run_on
@@ -152,7 +153,7 @@ def check_relevance(factory: StageFactory, problem: ProblemMaker = make_problem)
     plain = Ranking(answer.indices, answer.scores, gallery_size=_GALLERY)
     expect_close(without, plain, "ids, which may tell what is right, change the answer")
     hidden = [name for name in _HIDDEN if name not in made.features]
-    sides: tuple[tuple[Side, int], ...] = (("query", _QUERIES), ("gallery", _GALLERY))
+    sides: tuple[tuple[SideName, int], ...] = (("query", _QUERIES), ("gallery", _GALLERY))
     for side, count in sides:
         secret = {name: Feature(_Secret([None] * count), side) for name in hidden}
         run(factory(), made.with_features(**secret), _K, f"a problem with hidden labels of its {side} side")

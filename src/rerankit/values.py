@@ -1,0 +1,71 @@
+"""Values: objects that are made once and never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NoReturn, TypeVar
+
+T = TypeVar("T")
+V = TypeVar("V", bound="Value")
+
+
+class Value:
+    """An object whose attributes are set while it is made, by `_keep`, and never again.
+
+    >>> from rerankit import Ranking
+    >>> Ranking([[0]], [[1.0]]).scores = None
+    Traceback (most recent call last):
+    AttributeError: 'scores' of a Ranking cannot be set: it is a value, make another one
+    """
+
+    def _keep(self, **attributes: Any) -> None:
+        """Set attributes; only for what makes the object."""
+        self.__dict__.update(attributes)
+
+    @classmethod
+    def _made(cls: type[V], **attributes: Any) -> V:
+        """An object of attributes that have been checked already."""
+        made = object.__new__(cls)
+        made._keep(**attributes)
+        return made
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"'{name}' of a {type(self).__name__} cannot be set: it is a value, make another one")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"'{name}' of a {type(self).__name__} cannot be deleted: it is a value, make another one")
+
+
+class Named(Mapping[str, T]):
+    """Values by name, never changed, in the order in which they were given.
+
+    >>> Named(a=1) | {"b": 2}
+    Named(a=1, b=2)
+    """
+
+    __slots__ = ("_values",)
+    _values: dict[str, T]
+
+    def __init__(self, values: Mapping[str, T] | None = None, **more: T) -> None:
+        object.__setattr__(self, "_values", {**(values or {}), **more})
+
+    def __getitem__(self, name: str) -> T:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __or__(self, more: Mapping[str, T]) -> Named[T]:
+        return Named({**self._values, **more})
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"'{name}' of {type(self).__name__} cannot be set: it is a value, make another one")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Named, (self._values,)
+
+    def __repr__(self) -> str:
+        return f"Named({', '.join(f'{name}={value!r}' for name, value in self._values.items())})"
