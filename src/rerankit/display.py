@@ -12,7 +12,8 @@ import numpy as np
 
 from rerankit.errors import rule
 from rerankit.pictures import ENDINGS
-from rerankit.problem import Feature, Problem, Side
+from rerankit.problem import Feature, Problem
+from rerankit.sides import SideName
 
 _TEXTS = re.compile("text|caption|title|description|quer")
 _SEVERAL = " · "
@@ -39,10 +40,9 @@ class Faces:
     Face(name='1', text='a dog', picture=None)
     """
 
-    def __init__(self, problem: Problem, side: Side) -> None:
-        self._ids = problem.query_ids if side == "query" else problem.gallery_ids
-        sides = problem.feature_sides
-        features = {name: problem.features[name] for name in sides if sides[name] == side}
+    def __init__(self, problem: Problem, side: SideName) -> None:
+        items = problem.queries if side == "query" else problem.gallery
+        self._ids, features = items.ids, items.features
         # Other kinds of values may read files when they are asked, and what they give is nothing to look at.
         own = {
             name: each for name, each in features.items() if isinstance(each, list | tuple | np.ndarray) and len(each)
