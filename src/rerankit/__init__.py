@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rerankit._version import __version__
 
 if TYPE_CHECKING:
-    from rerankit import bench, errors, metrics, settings, statistics, tasks
+    from rerankit import bench, errors, limits, metrics, settings, statistics, tasks
     from rerankit.bank import Bank
     from rerankit.events import Event, track
     from rerankit.formats import read, write
@@ -55,7 +55,7 @@ _HOME = {
     "track": "rerankit.events",
     "write": "rerankit.formats",
 }
-_MODULES = ("bench", "errors", "metrics", "settings", "statistics", "tasks")
+_MODULES = ("bench", "errors", "limits", "metrics", "settings", "statistics", "tasks")
 
 __all__ = [
     "Bank",
@@ -78,6 +78,7 @@ __all__ = [
     "evaluate_both",
     "fuse",
     "hookimpl",
+    "limits",
     "load",
     "load_plugin",
     "metrics",

@@ -316,14 +316,14 @@ def _safetensors(header: Any, data: bytes) -> bytes:
     [
         ("objects.npy", "object arrays are pickles"),
         ("objects.npz", "object arrays are pickles"),
-        ("packed-objects.npz", "Object arrays cannot be loaded"),
+        ("packed-objects.npz", "object arrays are pickles"),
         ("pickle.npy", "this is a pickle"),
         ("complex.npy", "must be real numbers"),
         ("cut.npy", r"truncated: \(20, 30\) float32 takes 2400 bytes, 2391 remain"),
-        ("cut-header.npy", "damaged or not a npy file"),
+        ("cut-header.npy", "damaged or not an npy file"),
         ("empty.npy", "truncated or not an npy file"),
-        ("cut.npz", "truncated or not an npz file"),
-        ("text.npz", "truncated or not an npz file"),
+        ("cut.npz", "truncated or not a zip file"),
+        ("text.npz", "truncated or not a zip file"),
         ("cut.safetensors", "'scores' is truncated"),
         ("text.safetensors", "truncated or not a safetensors file"),
         ("short.safetensors", "truncated or not a safetensors file"),
@@ -403,12 +403,12 @@ def test_code_in_a_pt_file_is_refused_and_does_not_run(tmp_path: Path) -> None:
             return (Path.touch, (tmp_path / "ran",))
 
     torch.save({"scores": Bomb()}, tmp_path / "bomb.pt")
-    with pytest.raises(FormatError, match="could run code"):
+    with pytest.raises(FormatError, match=r"it names '.*getattr', which is not data and never run"):
         read(tmp_path / "bomb.pt")
     assert not (tmp_path / "ran").exists()
     torch.save(torch.eye(3), tmp_path / "a.pt")
     (tmp_path / "cut.pt").write_bytes((tmp_path / "a.pt").read_bytes()[:-99])
-    with pytest.raises(FormatError, match=r"cut\.pt: truncated or not a torch file: [^.]*$"):
+    with pytest.raises(FormatError, match=r"cut\.pt: truncated or not a zip file: it has no directory at its end$"):
         read(tmp_path / "cut.pt")
     torch.save({"deep": {"er": torch.eye(2)}}, tmp_path / "deep.pt")
     with pytest.raises(FormatError, match="'deep' must be a tensor, a number, a text"):
@@ -581,14 +581,12 @@ def test_a_tensor_is_mapped(tmp_path):
     matrix = np.float32([[0.5, np.nan], [2, 3]])
     for name, zipped in (("a.pt", True), ("old.pt", False)):
         torch.save({"scores": torch.from_numpy(matrix)}, tmp_path / name, _use_new_zipfile_serialization=zipped)
-    problem = read(tmp_path / "a.pt")  # a matrix in memory would be read and refused
-    assert problem.scores.rows(slice(1, 2)).tolist() == [[2, 3]]
-    array = read(tmp_path / "a.pt", "array")
-    assert isinstance(array, np.memmap)
-    assert not array.flags.writeable
-    np.testing.assert_array_equal(array, matrix)
-    with pytest.raises(FormatError, match="'scores' must be finite"):
-        read(tmp_path / "old.pt")
+        problem = read(tmp_path / name)  # a matrix in memory would be read and refused
+        assert problem.scores.rows(slice(1, 2)).tolist() == [[2, 3]]
+        array = read(tmp_path / name, "array")
+        assert isinstance(array, np.memmap)
+        assert not array.flags.writeable
+        np.testing.assert_array_equal(array, matrix)
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.json.gz"])

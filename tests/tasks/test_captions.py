@@ -69,7 +69,7 @@ def test_wrong_caption_counts_are_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "not a JSON file"),
+        ("{", "truncated or not JSON"),
         ("[]", r"must hold a dict \(got a list\)"),
         ("{}", "entry 0 must have 'images'"),
         ('{"images": [{"split": "val"}]}', r"must have pictures of split test \(got splits \['val'\]\)"),

@@ -185,7 +185,7 @@ def test_another_run_is_not_continued(tmp_path):
 
 def test_a_broken_checkpoint_is_named(tmp_path):
     (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
-    with pytest.raises(FormatError, match=r"checkpoint\.pt' is not a training checkpoint"):
+    with pytest.raises(FormatError, match=r"checkpoint\.pt: not a checkpoint of tensors .*; remove it to begin again"):
         train(ToyTask(), SETTINGS, tmp_path)
 
 

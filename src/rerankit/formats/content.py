@@ -19,8 +19,6 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from rerankit.errors import FormatError
-
 AnyArray: TypeAlias = NDArray[Any]
 
 
@@ -82,16 +80,3 @@ class Format(ABC):
     @abstractmethod
     def write(self, path: Path, content: Any) -> None:
         """Write `content`, which is of one of the types in `holds`."""
-
-
-def holds_values(array: AnyArray) -> bool:
-    """Whether the elements are numbers, truth values or texts, which files can hold without code."""
-    return array.dtype.kind in "biufUS"
-
-
-def plain(array: AnyArray, path: Path, name: str) -> AnyArray:
-    """The array itself, refused when its elements are not numbers or texts."""
-    if not holds_values(array):
-        reason = "object arrays are pickles and never read" if array.dtype.hasobject else "it must be real numbers"
-        raise FormatError(f"{path}: '{name}' has dtype {array.dtype}: {reason}")
-    return array

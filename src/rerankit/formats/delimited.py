@@ -17,7 +17,8 @@ import numpy as np
 
 from rerankit.errors import FormatError
 from rerankit.formats.content import AnyArray, Content, Format, Tables, Triples
-from rerankit.formats.text import numbers, read_text, shortest, write_text
+from rerankit.formats.text import numbers, shortest, write_text
+from rerankit.reading import read_text
 
 ITEM_COLUMNS = ("query", "item")
 VALUE_COLUMNS: dict[str, Literal["scores", "grades"]] = {"score": "scores", "grade": "grades"}

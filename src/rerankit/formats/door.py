@@ -14,11 +14,12 @@ from rerankit.arrays import AnyArray, to_numpy
 from rerankit.errors import FormatError, InputError, MissingExtraError, RerankitError, unknown_name
 from rerankit.files import atomic, check_free, check_name, check_place, check_regular
 from rerankit.formats import lists, tables
-from rerankit.formats.content import CONTENT_NAMES, Content, Format, Tables, Triples, holds_values, plain
+from rerankit.formats.content import CONTENT_NAMES, Content, Format, Tables, Triples
 from rerankit.formats.registry import format_of
-from rerankit.formats.text import first_sentence
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
+from rerankit.reading.npy_arrays import holds_values, plain
+from rerankit.reading.text import first_sentence
 from rerankit.relevance import Relevance
 
 Kind = Literal["array", "tables", "problem", "ranking", "relevance"]

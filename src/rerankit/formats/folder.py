@@ -8,13 +8,14 @@ from typing import ClassVar
 
 import numpy as np
 
+from rerankit import limits
 from rerankit.errors import FormatError, InputError
 from rerankit.files import check_inside, check_manifest, check_regular, files_in, write_manifest
 from rerankit.formats.content import AnyArray, Format, Tables
-from rerankit.formats.npy import map_array
-from rerankit.formats.text import BYTE_ORDER_MARK, read_text, write_text
-
-_MOST_FILES = 100_000
+from rerankit.formats.text import write_text
+from rerankit.reading import read_text
+from rerankit.reading.npy_arrays import map_npy
+from rerankit.reading.text import BYTE_ORDER_MARK
 
 
 class FolderFormat(Format):
@@ -32,7 +33,7 @@ class FolderFormat(Format):
         """
         check_manifest(path)
         tables = Tables()
-        for file in files_in(path, _MOST_FILES):
+        for file in files_in(path, limits.current().files):
             relative = file.relative_to(path)
             name = relative.with_suffix("").as_posix()
             wanted = file.suffix == ".npy" or (file.suffix == ".txt" and _is_text(name))
@@ -41,7 +42,7 @@ class FolderFormat(Format):
             check_inside(check_regular(file), path)
             if name in tables:
                 raise FormatError(f"{path}: '{name}' is there twice, as .npy and as .txt")
-            tables[name] = map_array(file, name) if file.suffix == ".npy" else _read_lines(file)
+            tables[name] = map_npy(file, name) if file.suffix == ".npy" else _read_lines(file)
         if not tables:
             raise FormatError(f"{path}: the folder has no .npy file")
         return tables

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rerankit.errors import FormatError, several
 from rerankit.formats.content import Format, Triples
-from rerankit.formats.text import read_text, shortest, write_text
+from rerankit.formats.text import shortest, write_text
+from rerankit.reading import parse_json, read_text
 
 
 class JsonRunFormat(Format):
@@ -39,7 +41,7 @@ class JsonRunFormat(Format):
                 queries.append(query)
                 items.append(item)
                 values.append(value)
-        scores = np.array(values, dtype=np.float64)
+        scores = _numbers(path, values)
         if not np.isfinite(scores).all():
             bad = [(queries[at], items[at], values[at]) for at in np.flatnonzero(~np.isfinite(scores)).tolist()]
             raise FormatError(f"{path}: every {self.what[:-1]} must be finite (got {several('that are not', bad)})")
@@ -65,6 +67,13 @@ class JsonQrelsFormat(JsonRunFormat):
     what: ClassVar[Literal["scores", "grades"]] = "grades"
 
 
+def _numbers(path: Path, values: list[float]) -> NDArray[np.float64]:
+    try:
+        return np.array(values, dtype=np.float64)
+    except OverflowError as cause:  # JSON has whole numbers of any size
+        raise FormatError(f"{path}: every number must fit into 64 bits: {cause}") from cause
+
+
 class _Object(dict[str, object]):
     """An object of the file, and the names that stand in it more than once."""
 
@@ -75,11 +84,7 @@ class _Object(dict[str, object]):
 
 
 def _load(path: Path) -> dict[str, object]:
-    text = read_text(path)
-    try:
-        loaded = json.loads(text, object_pairs_hook=_Object)
-    except json.JSONDecodeError as cause:
-        raise FormatError(f"{path}: line {cause.lineno}: truncated or not JSON: {cause.msg}") from cause
+    loaded = parse_json(read_text(path), path, _Object)
     if not isinstance(loaded, dict) or not loaded:
         raise FormatError(f'{path}: must be an object {{"query": {{"item": number}}}} with at least one query')
     _refuse_repeats(path, loaded)

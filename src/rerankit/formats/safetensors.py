@@ -1,15 +1,10 @@
-"""`.safetensors` in plain NumPy: named arrays, memory-mapped.
-
-The file is eight bytes of length, a JSON header and the raw arrays, so reading it needs no package, and
-unlike the package's own reader for NumPy this one maps arrays in place of copying them. Texts live in the
-header.
-"""
+"""`.safetensors`: named arrays, memory-mapped; texts live in the header. Needs no package."""
 
 from __future__ import annotations
 
 import json
-import math
 import struct
+import zlib
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,14 +12,12 @@ import numpy as np
 
 from rerankit.errors import FormatError
 from rerankit.formats.content import AnyArray, Format, Tables
+from rerankit.reading import parse_json
+from rerankit.reading.safetensors_file import CHECKSUMS, DTYPES, read_file
 
-_DTYPES = {
-    "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "|i1",
-    "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "|u1", "BOOL": "|b1",
-}  # fmt: skip
-_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
-_LONGEST_HEADER = 100_000_000  # the format's own limit
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 _TEXT_KEYS = "rerankit"  # header entry that lists which texts are JSON lists or texts of ours
+_UNKNOWN = "0" * 8
 
 
 class SafetensorsFormat(Format):
@@ -37,11 +30,12 @@ class SafetensorsFormat(Format):
 
     def read(self, path: Path) -> Tables:
         """Every array of the file, and the texts that `write` put into its header."""
-        header, start = read_header(path)
-        metadata = header.pop("__metadata__", {})
-        tables = Tables((name, _map(path, name, entry, start)) for name, entry in header.items())
-        for name in json.loads(metadata.get(_TEXT_KEYS, "[]")):
-            tables[name] = np.array(json.loads(metadata[name]))
+        arrays, metadata = read_file(path)
+        tables = Tables(arrays)
+        for name in _texts(path, metadata.get(_TEXT_KEYS, "[]"), list):
+            if not isinstance(name, str) or name in tables or name not in metadata:
+                raise FormatError(f"{path}: its header must have each text once (got {name!r})")
+            tables[name] = np.array(_texts(path, metadata[name], (list, str)))
         return tables
 
     def write(self, path: Path, content: Tables) -> None:
@@ -53,58 +47,43 @@ class SafetensorsFormat(Format):
         write_tensors(path, {name: a for name, a in content.items() if name not in texts}, metadata)
 
 
-def read_header(path: Path) -> tuple[dict[str, Any], int]:
-    """The header and where the data begins; the error says when the file is cut short."""
-    size = path.stat().st_size
-    with open(path, "rb") as file:
-        first = file.read(8)
-        length = struct.unpack("<Q", first)[0] if len(first) == 8 else -1
-        if not 2 <= length <= min(_LONGEST_HEADER, size - 8):
-            raise FormatError(f"{path}: truncated or not a safetensors file (header length {length}, file {size})")
-        header = json.loads(file.read(length))
-    if not isinstance(header, dict):
-        raise FormatError(f"{path}: not a safetensors file: its header must be a JSON object")
-    return header, 8 + length
-
-
-def _map(path: Path, name: str, entry: dict[str, Any], start: int) -> AnyArray:
-    try:
-        dtype, shape = str(entry["dtype"]), tuple(int(n) for n in entry["shape"])
-        begin, end = (int(n) for n in entry["data_offsets"])
-    except (KeyError, TypeError, ValueError) as cause:
-        raise FormatError(f"{path}: '{name}' has a damaged header entry: {cause}") from cause
-    if dtype != "BF16" and dtype not in _DTYPES:
-        raise FormatError(f"{path}: '{name}' has dtype {dtype}; known: BF16, {', '.join(sorted(_DTYPES))}")
-    stored = np.dtype("<u2" if dtype == "BF16" else _DTYPES[dtype])
-    size = math.prod(shape) * stored.itemsize
-    if min(shape, default=0) < 0 or begin < 0 or end - begin != size:
-        raise FormatError(f"{path}: '{name}' is damaged: {shape} {dtype} takes {size} bytes, not {end - begin}")
-    if start + end > path.stat().st_size:
-        raise FormatError(f"{path}: '{name}' is truncated: it ends at byte {start + end} of {path.stat().st_size}")
-    if size == 0:
-        return np.empty(shape, np.float32 if dtype == "BF16" else stored)
-    mapped = np.memmap(path, stored, mode="r", offset=start + begin, shape=shape)
-    if dtype != "BF16":
-        return mapped
-    # NumPy has no bfloat16: it is the upper half of a float32.
-    return (mapped.astype(np.uint32) << 16).view(np.float32)
+def _texts(path: Path, text: str, kind: type | tuple[type, ...]) -> Any:
+    found = parse_json(text, path)
+    if not isinstance(found, kind):
+        raise FormatError(f"{path}: its header must hold texts as JSON (got {text[:80]!r})")
+    return found
 
 
 def write_tensors(path: Path, tensors: dict[str, AnyArray], metadata: dict[str, str] | None = None) -> None:
-    """Write a safetensors file; arrays may be memory maps, which are written block by block."""
-    header: dict[str, Any] = {"__metadata__": metadata} if metadata else {}
-    offset = 0
+    """Write a safetensors file with a checksum of each array; maps are written block by block."""
     arrays = {name: _storable(path, name, array) for name, array in tensors.items()}
+    sums = dict.fromkeys(arrays, _UNKNOWN)
+    with path.open("wb") as file:
+        file.write(_header(arrays, metadata or {}, sums))
+        for name, array in arrays.items():
+            array.tofile(file)
+            sums[name] = f"{_crc32(array):08x}"
+        file.seek(0)
+        file.write(_header(arrays, metadata or {}, sums))  # of the same length: all checksums have one
+
+
+def _header(arrays: dict[str, AnyArray], metadata: dict[str, str], sums: dict[str, str]) -> bytes:
+    header: dict[str, Any] = {"__metadata__": {**metadata, CHECKSUMS: json.dumps(sums)}}
+    offset = 0
     for name, array in arrays.items():
         end = offset + array.nbytes
         entry = {"dtype": _NAMES[array.dtype.str], "shape": list(array.shape), "data_offsets": [offset, end]}
         header[name], offset = entry, end
     text = json.dumps(header, ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
-    with open(path, "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text)
-        for array in arrays.values():
-            array.tofile(file)
+    return struct.pack("<Q", len(text)) + text
+
+
+def _crc32(array: AnyArray) -> int:
+    flat, value = array.reshape(-1).view(np.uint8), 0
+    for start in range(0, len(flat), 1 << 20):
+        value = zlib.crc32(flat[start : start + (1 << 20)].data, value)
+    return value
 
 
 def _storable(path: Path, name: str, array: AnyArray) -> AnyArray:

@@ -13,19 +13,6 @@ from numpy.typing import NDArray
 
 from rerankit.errors import FormatError
 
-BYTE_ORDER_MARK = "\ufeff"  # some programs begin a text file with it; `read_text` takes it away
-
-
-def read_text(path: Path) -> str:
-    """The whole text of a file; a cut gzip stream and bytes that are not UTF-8 are refused."""
-    try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as cause:
-        raise FormatError(f"{path}: must be UTF-8 text (byte {cause.start} is not)") from cause
-    except (EOFError, gzip.BadGzipFile) as cause:
-        raise FormatError(f"{path}: truncated or not a gzip file: {cause}") from cause
-
 
 def write_text(path: Path, pieces: Iterable[str]) -> None:
     """Write pieces of text one after the other."""
@@ -41,16 +28,6 @@ def write_text(path: Path, pieces: Iterable[str]) -> None:
 def _pour(file: BinaryIO | gzip.GzipFile, pieces: Iterable[str]) -> None:
     with io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
         text.writelines(pieces)
-
-
-def first_sentence(error: BaseException) -> str:
-    """What an error of another library says, without the advice that some of them go on with.
-
-    >>> first_sentence(ValueError("no end of file. Please report this.\\nStack: …"))
-    'no end of file'
-    """
-    line = (str(error).splitlines() or [""])[0].strip()
-    return line.split(". ")[0].rstrip(".") or type(error).__name__
 
 
 def numbers(path: Path, texts: list[str], lines: Sequence[int] | None = None) -> NDArray[np.float64]:

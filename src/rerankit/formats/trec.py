@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from rerankit.errors import FormatError
 from rerankit.formats.content import Format, Triples
-from rerankit.formats.text import numbers, read_text, shortest, write_text
+from rerankit.formats.text import numbers, shortest, write_text
+from rerankit.reading import read_text
 
 TAG = "rerankit"
 

@@ -14,9 +14,10 @@ from rerankit.errors import FormatError, rule
 from rerankit.metrics import Evaluation
 from rerankit.metrics.lists import IntArray
 from rerankit.problem import Feature
+from rerankit.reading import read_json
 from rerankit.relevance import Relevance
 from rerankit.tasks.base import Benchmark, DataFile, Matrix, Part, Task, counted, fault, grouped, located
-from rerankit.tasks.files import field, read_json, read_lines, write_json
+from rerankit.tasks.files import field, read_lines, write_json
 
 METRICS = ("success@1", "success@5", "success@10", "median_rank", "mean_rank", "rsum")
 Layout = Literal["auto", "karpathy", "plain"]

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rerankit.metrics import Evaluation
+from rerankit.reading import read_json
 from rerankit.relevance import Relevance
 from rerankit.tasks.base import (
     ANY_GALLERY,
@@ -24,7 +25,7 @@ from rerankit.tasks.base import (
     grouped,
     located,
 )
-from rerankit.tasks.files import field, read_json, write_json
+from rerankit.tasks.files import field, write_json
 
 _IMAGES = "COCO2017_unlabeled/annotations/image_info_unlabeled2017.json"
 

@@ -12,6 +12,7 @@ from rerankit.arrays import BoolArray
 from rerankit.metrics import Evaluation
 from rerankit.problem import Feature, Problem
 from rerankit.ranking import Ranking
+from rerankit.reading import read_json
 from rerankit.relevance import Relevance
 from rerankit.tasks.base import (
     ANY_GALLERY,
@@ -28,7 +29,7 @@ from rerankit.tasks.base import (
     located,
 )
 from rerankit.tasks.composed import judged_problem
-from rerankit.tasks.files import field, read_json, write_json
+from rerankit.tasks.files import field, write_json
 
 GALLERY = {"val": 2297, "test1": 2316}
 _SUBSET = "subset_success@1"

@@ -12,9 +12,11 @@ import numpy as np
 from rerankit.errors import FormatError, rule
 from rerankit.extras import require
 from rerankit.metrics import Evaluation
+from rerankit.reading import read_json
+from rerankit.reading.npy_arrays import map_npy
 from rerankit.relevance import Relevance
 from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, grouped, located
-from rerankit.tasks.files import read_json, write_json
+from rerankit.tasks.files import write_json
 
 Judgements = dict[int, list[int]]
 RECALLS = ("success@1", "success@5", "success@10")
@@ -62,7 +64,7 @@ class EccvCaption(Task):
     def read(self, data: Path) -> Benchmark:
         """Both directions under every set of judgements."""
         folder = data if self.source == "files" else _package_data()
-        captions = np.load(folder / "coco_test_ids.npy").astype(np.int64)
+        captions = map_npy(folder / "coco_test_ids.npy", "coco_test_ids").astype(np.int64)
         owners = _judgements(folder / "original_caption_to_image.json")
         lost = [caption for caption in captions.tolist() if caption not in owners]
         if lost:

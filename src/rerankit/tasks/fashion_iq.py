@@ -11,10 +11,11 @@ import numpy as np
 from rerankit.errors import rule
 from rerankit.metrics import Evaluation
 from rerankit.problem import Problem
+from rerankit.reading import read_json
 from rerankit.relevance import Relevance
 from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, fault, grouped, located
 from rerankit.tasks.composed import judged_problem
-from rerankit.tasks.files import field, read_json, write_json
+from rerankit.tasks.files import field, write_json
 
 CATEGORIES = ("dress", "shirt", "toptee")
 

@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from rerankit.reading import read_json, read_pickle
 from rerankit.relevance import Relevance
 from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, checksum_of, counted, located
-from rerankit.tasks.files import field, read_json, read_pickle
+from rerankit.tasks.files import field
 
 METRICS = ("map_trapezoid", "precision_found@1", "precision_found@5", "precision_found@10")
 # What is right and what is left out in each setting.

@@ -12,8 +12,9 @@ import numpy as np
 from rerankit.arrays import BoolArray
 from rerankit.errors import FormatError, InputError, RerankitError, rule
 from rerankit.ranking import Ranking
+from rerankit.reading import read_json
 from rerankit.tasks.base import Benchmark, ServerFile, fault
-from rerankit.tasks.files import read_json, write_json
+from rerankit.tasks.files import write_json
 
 
 def write_server_files(benchmark: Benchmark, ranking: Ranking, folder: str | os.PathLike[str]) -> list[Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,12 +13,15 @@ from rerankit import extras
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.errors import FormatError
 from rerankit.files import atomic
+from rerankit.formats.npz import NpzFormat
 from rerankit.metrics import Evaluation
 from rerankit.problem import Feature, Problem
+from rerankit.reading import read_json, read_pickle
+from rerankit.reading.npy_arrays import map_npy
 from rerankit.relevance import Relevance
 from rerankit.stages.hmrn.representation import Regions
 from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, check_files, counted, fault, grouped
-from rerankit.tasks.files import field, read_json, read_lines, read_pickle
+from rerankit.tasks.files import field, read_lines
 from rerankit.tasks.miniatures.drilldown import World, write_drilldown
 
 IMAGES = {"val": 5000, "test": 9896}
@@ -224,23 +226,22 @@ def read_descriptions(data: Path, numbers: Sequence[int], *, least: int = 10) ->
 
 def read_regions(path: Path) -> AnyArray:
     """Region vectors (R, D) of one image: an .npz with `region_feats`, an array, or DrillDown's pickled dict."""
-    head = path.read_bytes()[:6]
-    try:
-        if zipfile.is_zipfile(path):
-            with np.load(path, allow_pickle=False) as content:
-                found: Any = content["region_feats"]
-        elif head == b"\x93NUMPY":
-            found = np.load(path, allow_pickle=False)
-        else:
-            found = read_pickle(path)["region_feats"]
-    except FormatError:
-        raise
-    except (KeyError, ValueError, TypeError, EOFError) as cause:
-        raise FormatError(f"{path}: is not a file of region features ({cause})") from cause
-    array = np.asarray(found)
-    if array.ndim != 2 or array.dtype.kind not in "fiu":
-        raise FormatError(f"{path}: must hold an array (regions, dim) (got {array.dtype} of shape {array.shape})")
+    array = _region_array(path)
+    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "fiu":
+        got = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise FormatError(f"{path}: must hold an array (regions, dim) (got {got})")
     return array
+
+
+def _region_array(path: Path) -> Any:
+    with path.open("rb") as file:
+        head = file.read(6)
+    if head == b"\x93NUMPY":
+        return map_npy(path, "region_feats")
+    content = NpzFormat().read(path) if head.startswith(b"PK") else read_pickle(path)
+    if not isinstance(content, Mapping) or "region_feats" not in content:
+        raise FormatError(f"{path}: must have 'region_feats' (got {type(content).__name__})")
+    return content["region_feats"]
 
 
 def plot_rounds(

@@ -26,7 +26,8 @@ class Folder:
             state.clear_leftovers(self.path)
         if self.checkpoint.is_dir():
             raise InputError(f"'{self.checkpoint}' is a folder; a checkpoint file goes there")
-        return state.load(self.checkpoint) if resume and self.checkpoint.exists() else None
+        found = state.load(self.checkpoint) if self.checkpoint.exists() else None
+        return found if resume else None  # read even if not wanted: somebody else's file of this name stays
 
     def write(self, payload: dict[str, Any], history: History) -> None:
         """A new checkpoint and the history so far; the curves when the run is finished."""

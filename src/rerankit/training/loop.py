@@ -55,6 +55,7 @@ def _train_in_processes(
     with tempfile.TemporaryDirectory() as spare:
         folder = Path(out if out is not None else spare)
         if not resume:
+            Folder(folder).read(resume, clear=True)  # which refuses to lose a file of somebody else
             (folder / state.CHECKPOINT).unlink(missing_ok=True)
         try:
             processes.launch(train, (task, settings, folder), settings.devices)

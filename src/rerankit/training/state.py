@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from rerankit.errors import FormatError, InputError
 from rerankit.files import atomic
+from rerankit.reading import read_checkpoint
+from rerankit.reading.states import with_tensors
 from rerankit.training.settings import TrainingSettings
 from rerankit.training.task import TrainingTask
 
@@ -69,11 +71,11 @@ def save(path: Path, payload: dict[str, Any]) -> None:
 def load(path: Path) -> dict[str, Any]:
     """Read a checkpoint; only tensors and plain values are accepted."""
     try:
-        payload = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as cause:  # damaged bytes make the reader fail in any way, from KeyError to struct.error
-        raise FormatError(f"'{path}' is not a training checkpoint: {cause}") from cause
+        payload = with_tensors(read_checkpoint(path))
+    except FormatError as error:
+        raise FormatError(f"{error}; remove it to begin again") from error
     if not isinstance(payload, dict) or payload.get("format") != FORMAT:
-        raise FormatError(f"'{path}' is not a training checkpoint of format {FORMAT}")
+        raise FormatError(f"'{path}' is not a training checkpoint of format {FORMAT}, and stays: choose another folder")
     return payload
 
 

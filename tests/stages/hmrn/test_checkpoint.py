@@ -44,10 +44,10 @@ def test_names_from_several_devices_are_taken(golden: Path, tmp_path: Path) -> N
 def test_code_in_a_pickle_is_refused_and_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({"model": [{}, {}, {}], "opt": argparse.Namespace(), "extra": Harmful()}, "bad.pth.tar")
-    with pytest.raises(FormatError, match=r"refused.*other than tensors and argparse\.Namespace.*system"):
+    with pytest.raises(FormatError, match=r"names 'posix\.system', which is not data and never run"):
         import_checkpoint("bad.pth.tar")
     (tmp_path / "old.pth.tar").write_bytes(pickle.dumps(Harmful()))
-    with pytest.raises(FormatError, match="refused"):
+    with pytest.raises(FormatError, match=r"names 'posix\.system', which is not data and never run"):
         import_checkpoint("old.pth.tar")
     assert not (tmp_path / "harmed.txt").exists()
 
@@ -59,7 +59,7 @@ def test_code_in_a_pickle_is_refused_and_not_run(tmp_path: Path, monkeypatch: py
         ({"model": [], "opt": {}}, "argparse.Namespace"),
         ({"model": [{}], "opt": argparse.Namespace()}, "three state dicts"),
         ({"model": [{}, {}, {}], "opt": argparse.Namespace()}, "lacks the parameter 'fc.weight'"),
-        ({"model": [{"a": 1}, {}, {}], "opt": argparse.Namespace()}, "map names to tensors"),
+        ({"model": [{"a": 1}, {}, {}], "opt": argparse.Namespace()}, "must hold names and tensors"),
     ],
 )
 def test_other_contents_are_refused(tmp_path: Path, content: Any, message: str) -> None:
@@ -73,12 +73,12 @@ def test_missing_parameters_and_damaged_files_are_refused(golden: Path, tmp_path
         content = torch.load(golden / "hmrn_it_checkpoint.pth.tar", weights_only=True)
     del content["model"][2]["sim_w.bias"]
     torch.save(content, tmp_path / "short.pth.tar")
-    with pytest.raises(FormatError, match=r"similarity encoder lacks \['sim_w.bias'\]"):
+    with pytest.raises(FormatError, match=r"this scorer's similarity encoder: sim_w\.bias is missing"):
         import_checkpoint(tmp_path / "short.pth.tar")
     (tmp_path / "cut.pth.tar").write_bytes((golden / "hmrn_it_checkpoint.pth.tar").read_bytes()[:1000])
-    with pytest.raises(FormatError, match="refused"):
+    with pytest.raises(FormatError, match="truncated or not a zip file"):
         import_checkpoint(tmp_path / "cut.pth.tar")
-    with pytest.raises(FormatError, match="is not a file"):
+    with pytest.raises(FormatError, match="no such checkpoint"):
         import_checkpoint(tmp_path / "none.pth.tar")
 
 

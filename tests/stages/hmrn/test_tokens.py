@@ -62,7 +62,7 @@ def test_the_published_pickle_is_read_without_its_class(tmp_path: Path, monkeypa
     monkeypatch.delitem(sys.modules, "vocab")
     assert Vocabulary.load(tmp_path / "vg_vocab.pkl").encode("dog") == [4, 2]
     (tmp_path / "bad.pkl").write_bytes(pickle.dumps(print))
-    with pytest.raises(FormatError, match=r"refused.*builtins\.print"):
+    with pytest.raises(FormatError, match=r"it holds 'builtins\.print', which is not data"):
         Vocabulary.load(tmp_path / "bad.pkl")
 
 
@@ -72,7 +72,7 @@ def test_bad_vocabularies(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"unique.*'a'"):
         Vocabulary([*SPECIAL, "a", "a"])
     (tmp_path / "x.json").write_text("{}")
-    with pytest.raises(FormatError, match="JSON list of words"):
+    with pytest.raises(FormatError, match="must hold a list"):
         Vocabulary.load(tmp_path / "x.json")
-    with pytest.raises(FormatError, match="is not a file"):
+    with pytest.raises(FormatError, match="no such file"):
         Vocabulary.load(tmp_path / "y.json")

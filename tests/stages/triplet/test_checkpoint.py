@@ -120,12 +120,12 @@ def test_a_file_that_runs_code_is_refused(tmp_path):
             return print, ("ran",)
 
     (tmp_path / "evil.pt").write_bytes(pickle.dumps({"BLIP_NLVR": Evil()}))
-    with pytest.raises(FormatError, match="not a checkpoint of tensors alone"):
+    with pytest.raises(FormatError, match=r"names 'builtins\.print', which is not data and never run"):
         checkpoint.load_dual(tmp_path / "evil.pt")
 
 
 def test_wrong_files_say_what_is_wrong(golden, tmp_path):
-    with pytest.raises(FormatError, match="no checkpoint at"):
+    with pytest.raises(FormatError, match="no such checkpoint"):
         checkpoint.load_dual(tmp_path / "absent.pt")
     with pytest.raises(FormatError, match="'BLIP_NLVR'"):
         checkpoint.load_dual(golden / "cir_stage1.pt", heads=4)
@@ -133,7 +133,7 @@ def test_wrong_files_say_what_is_wrong(golden, tmp_path):
         checkpoint.load_dual(golden / "cir_stage2.pt")
     weights = checkpoint.read_weights(golden / "cir_stage1.pt", "BLIP_Retrieval")
     del weights["text_proj.bias"]
-    with pytest.raises(FormatError, match=r"1 missing \['text_proj.bias'\]"):
+    with pytest.raises(FormatError, match=r"not one of this stage: text_proj\.bias is missing"):
         checkpoint.filter_from_weights(weights, heads=4)
     weights["text_proj.bias"] = torch.zeros(3)
     with pytest.raises(FormatError, match=r"must have shape \(16,\) \(got \(3,\)\)"):

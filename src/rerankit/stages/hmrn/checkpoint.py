@@ -1,26 +1,24 @@
 """Checkpoints of the published implementation: reading them safely, and writing them.
 
-A published checkpoint is a pickle of ``{'epoch', 'model': [image, text, similarity state dicts],
-'best_rsum', 'opt': argparse.Namespace, 'Eiters'}``. A pickle can run code, so the reader admits tensors,
-plain containers and `argparse.Namespace`, and refuses a file that names anything else.
+A published checkpoint is ``{'epoch', 'model': [image, text, similarity state dicts], 'best_rsum',
+'opt': argparse.Namespace, 'Eiters'}``, read by `rerankit.reading`, which runs nothing.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.serialization import safe_globals
 
 from rerankit.errors import FormatError
 from rerankit.files import atomic
+from rerankit.reading import Record, check_state, read_checkpoint
+from rerankit.reading.states import as_tensors, plain_names
 from rerankit.stages.hmrn.config import VARIANTS, HmrnConfig
 from rerankit.stages.hmrn.encoders import GruEncoder
 from rerankit.stages.hmrn.network import Hmrn
@@ -40,12 +38,14 @@ def import_checkpoint(path: str | os.PathLike[str], *, full_rounds: int = 10) ->
     `full_rounds` is the number of rounds at which the reasoning level counts fully; the published joint score
     has 10 whatever the checkpoint's own number of rounds.
     """
-    content = read_pickle(path)
+    content = read_checkpoint(path, records=("argparse.Namespace",))
     states, options = _content(content, path)
     config = _config(states, options, path, full_rounds)
     network = Hmrn(config)
     for name, state in zip(PARTS, states, strict=True):
-        _load(getattr(network, name), state, f"{path}, {name} encoder")
+        module = getattr(network, name)
+        check_state(state, module.state_dict(), f"'{path}'", f"a checkpoint of this scorer's {name} encoder")
+        module.load_state_dict(state)
     return network.eval()
 
 
@@ -65,46 +65,16 @@ def export_checkpoint(network: Hmrn, path: str | os.PathLike[str], *, epoch: int
         torch.save(content, temporary)
 
 
-def read_pickle(path: str | os.PathLike[str]) -> Any:
-    """The content of a torch pickle that holds tensors, plain containers and `argparse.Namespace` only."""
-    file = Path(path)
-    if not file.is_file():
-        raise FormatError(f"'{file}' is not a file")
-    try:
-        with safe_globals([argparse.Namespace]), warnings.catch_warnings():
-            # Torch warns about other pickle protocols before it refuses what they bring.
-            warnings.simplefilter("ignore", UserWarning)
-            return torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as cause:  # damaged bytes make the reader fail in any way, from KeyError to struct.error
-        raise FormatError(f"'{file}' is refused as a checkpoint: {_reason(cause)}") from cause
-
-
-def _reason(cause: BaseException) -> str:
-    """Torch's several paragraphs down to the line that says which type or which damage."""
-    text = str(cause)
-    for sentence in text.replace("\n", " ").split(". "):
-        if "GLOBAL" in sentence or "Unsupported" in sentence:
-            return f"it names something other than tensors and argparse.Namespace ({sentence.strip()[-160:]})"
-    return text.splitlines()[0][:200] if text else type(cause).__name__
-
-
 def _content(content: Any, path: Any) -> tuple[list[dict[str, Tensor]], dict[str, Any]]:
     if not isinstance(content, dict) or not {"model", "opt"} <= set(content):
         got = sorted(map(str, content)) if isinstance(content, dict) else type(content).__name__
         raise FormatError(f"'{path}' must be a dict with 'model' and 'opt' (got {got})")
     states, options = content["model"], content["opt"]
-    if not isinstance(options, argparse.Namespace):
+    if not isinstance(options, Record):
         raise FormatError(f"'{path}': 'opt' must be an argparse.Namespace (got {type(options).__name__})")
     if not isinstance(states, list | tuple) or len(states) != len(PARTS):
         raise FormatError(f"'{path}': 'model' must list three state dicts, image, text and similarity encoder")
-    return [_plain(state, path) for state in states], vars(options)
-
-
-def _plain(state: Any, path: Any) -> dict[str, Tensor]:
-    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise FormatError(f"'{path}': a state dict must map names to tensors")
-    # Training on several devices puts 'module.' in front of every name.
-    return {str(name).removeprefix("module."): value for name, value in state.items()}
+    return [as_tensors(plain_names(state, path)) for state in states], options.attributes
 
 
 def _config(states: list[dict[str, Tensor]], options: dict[str, Any], path: Any, full_rounds: int) -> HmrnConfig:
@@ -124,18 +94,33 @@ def _config(states: list[dict[str, Tensor]], options: dict[str, Any], path: Any,
         }
     except (KeyError, ValueError) as cause:
         raise FormatError(f"'{path}' lacks the parameter {cause} of a hierarchical scorer") from cause
-    values["steps"] = 1 + max((int(n.split(".")[1]) for n in similarity if n.startswith("ICR_module.")), default=-1)
+    values["steps"] = _steps(similarity, path)
     values["bidirectional"] = "cap_rnn.weight_ih_l0_reverse" in text
     values["text_layers"] = sum(name.startswith("cap_rnn.weight_ih") and "reverse" not in name for name in text)
-    alpha, beta = float(options.get("alpha", 0.6)), float(options.get("beta", 0.3))
+    alpha, beta = _number(options, "alpha", 0.6, path), _number(options, "beta", 0.3, path)
     values |= {"local_weight": alpha, "reasoning_weight": beta, "global_weight": round(1 - alpha - beta, 12)}
-    values |= {ours: float(options[theirs]) for theirs, ours in _SETTINGS.items() if theirs in options}
+    values |= {ours: _number(options, theirs, 0.0, path) for theirs, ours in _SETTINGS.items() if theirs in options}
     values |= {
         "full_rounds": full_rounds,
         "normalise_regions": not options.get("no_imgnorm", False),
         "normalise_queries": not options.get("no_txtnorm", False),
     }
     return HmrnConfig.from_dict(values)
+
+
+def _steps(similarity: Mapping[str, Tensor], path: Any) -> int:
+    """How many reasoning steps there are weights for: the number is read off names, which may say anything."""
+    numbers = {name.split(".")[1] for name in similarity if name.startswith("ICR_module.")}
+    if numbers != set(map(str, range(len(numbers)))):
+        raise FormatError(f"'{path}' must have reasoning steps 0 to {len(numbers) - 1} (got {sorted(numbers)[:5]})")
+    return len(numbers)
+
+
+def _number(options: Mapping[str, Any], name: str, usual: float, path: Any) -> float:
+    value = options.get(name, usual)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise FormatError(f"'{path}': option '{name}' must be a number (got {value!r:.80})")
+    return float(value)
 
 
 def _options(config: HmrnConfig) -> dict[str, Any]:
@@ -161,17 +146,6 @@ def _options(config: HmrnConfig) -> dict[str, Any]:
     }
 
 
-def _load(module: torch.nn.Module, state: dict[str, Tensor], where: str) -> None:
-    wanted = module.state_dict()
-    absent, extra = sorted(set(wanted) - set(state)), sorted(set(state) - set(wanted))
-    wrong = [n for n in wanted if n in state and wanted[n].shape != state[n].shape]
-    if absent or extra or wrong:
-        parts = [f"{label} {names[:3]}" for label, names in
-                 (("lacks", absent), ("has unknown", extra), ("has other shapes for", wrong)) if names]  # fmt: skip
-        raise FormatError(f"{where} {'; '.join(parts)}")
-    module.load_state_dict(state)
-
-
 def network_from_arrays(config: HmrnConfig, arrays: Mapping[str, Any]) -> Hmrn:
     """A network of these sizes with these parameters, by the names of `Hmrn.state_dict`."""
     network = Hmrn(config)
@@ -180,5 +154,6 @@ def network_from_arrays(config: HmrnConfig, arrays: Mapping[str, Any]) -> Hmrn:
     for name, value in state.items():  # a file may have made a list of one number out of a number
         if shapes.get(name) == () and value.numel() == 1:
             state[name] = value.reshape(())
-    _load(network, state, "the saved network")
+    check_state(state, network.state_dict(), "the saved network", "one of these sizes")
+    network.load_state_dict(state)
     return network.eval()

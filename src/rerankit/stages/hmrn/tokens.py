@@ -5,20 +5,18 @@ Published vocabularies were built with such a tokenizer, so its splits matter: "
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import pickle
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from rerankit.arrays import IntArray
 from rerankit.errors import FormatError, InputError, rule
 from rerankit.files import atomic
+from rerankit.reading import Record, read_json, read_pickle
 
 PAD, START, END, UNKNOWN = "<pad>", "<start>", "<end>", "<unk>"
 SPECIAL = (PAD, START, END, UNKNOWN)
@@ -101,17 +99,14 @@ class Vocabulary:
     def load(cls, path: str | os.PathLike[str]) -> Vocabulary:
         """From a JSON list of words, or from the pickle DrillDown publishes (read without running its code)."""
         file = Path(path)
-        if not file.is_file():
-            raise FormatError(f"'{file}' is not a file")
-        if file.suffix in (".pkl", ".pickle"):
-            return cls(_read_published(file))
+        published = file.suffix in (".pkl", ".pickle")
+        words = _read_published(file) if published else read_json(file, list)
+        if not all(isinstance(word, str) for word in words):
+            raise FormatError(f"{file}: must hold a JSON list of words")
         try:
-            words = json.loads(file.read_text(encoding="utf-8"))
-        except (UnicodeDecodeError, json.JSONDecodeError) as cause:
-            raise FormatError(f"'{file}' is not a JSON list of words: {cause}") from cause
-        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-            raise FormatError(f"'{file}' must hold a JSON list of words")
-        return cls(words)
+            return cls(words)
+        except InputError as error:
+            raise FormatError(f"{file}: {error}") from error
 
     def __len__(self) -> int:
         return len(self.words)
@@ -126,25 +121,13 @@ class Vocabulary:
         return f"Vocabulary({len(self)} words)"
 
 
-class _Words:
-    """Stands in for the published vocabulary class: takes its attributes, has none of its code."""
-
-    word2idx: dict[str, int]
-
-
-class _Reader(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if name == "Vocabulary":
-            return _Words
-        raise pickle.UnpicklingError(f"it names {module}.{name}")
-
-
 def _read_published(file: Path) -> list[str]:
-    try:
-        read = _Reader(io.BytesIO(file.read_bytes())).load()
-        by_id = sorted((int(number), str(word)) for word, number in read.word2idx.items())
-    except (pickle.UnpicklingError, AttributeError, EOFError, ValueError, TypeError, IndexError) as cause:
-        raise FormatError(f"'{file}' is refused as a published vocabulary: {cause}") from cause
+    """The words of the vocabulary that DrillDown publishes: a pickled object, read without its code."""
+    read = read_pickle(file, records=("*.Vocabulary",))
+    ids = read.attributes.get("word2idx") if isinstance(read, Record) else None
+    if not isinstance(ids, dict) or not all(isinstance(w, str) and type(n) is int for w, n in ids.items()):
+        raise FormatError(f"'{file}' must hold a published vocabulary, with 'word2idx' from words to whole numbers")
+    by_id = sorted((number, word) for word, number in ids.items())
     if [number for number, _ in by_id] != list(range(len(by_id))):
         raise FormatError(f"'{file}': ids must be 0…{len(by_id) - 1}, each once")
     return [word for _, word in by_id]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,6 +14,8 @@ from rerankit import checks
 from rerankit.arrays import IntArray
 from rerankit.errors import FormatError, InputError
 from rerankit.files import atomic
+from rerankit.reading import check_state, read_state
+from rerankit.reading.states import as_tensors, check_finite
 from rerankit.stages.pillar.directions import DIRECTIONS
 from rerankit.stages.pillar.stage import Pillar
 
@@ -40,7 +41,7 @@ def import_leaprr(
     in each ("first", "last"); weights are re-ordered to this library's layout (see `representation`). Other
     parameters of the stage (candidates, threshold, neighbours, device…) are passed on.
     """
-    state = _state_dict(Path(path))
+    state = _state_dict(path)
     sizes = _sizes(state, str(path))
     columns = _columns(sizes["pillars"], groups, query)
     stage = Pillar(**{**sizes, "heads": _heads(sizes["width"], heads), **params})
@@ -69,23 +70,10 @@ def export_leaprr(
         torch.save({"epoch": epoch, "state_dict": state, "recall": dict(recall or {})}, temporary)
 
 
-def _state_dict(path: Path) -> dict[str, torch.Tensor]:
-    if not path.is_file():
-        raise FormatError(f"checkpoint '{path}' does not exist")
-    try:
-        payload = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as cause:  # damaged bytes make the reader fail in any way, from KeyError to struct.error
-        reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
-        raise FormatError(f"'{path}' cannot be read safely as a checkpoint of tensors: {reason}") from cause
-    state = payload.get("state_dict", payload) if isinstance(payload, dict) else None
-    if not isinstance(state, dict) or not all(isinstance(t, torch.Tensor) for t in state.values()):
-        shown = sorted(map(str, payload))[:5] if isinstance(payload, dict) else type(payload).__name__
-        raise FormatError(f"'{path}' must hold 'state_dict', names and tensors (got {shown})")
-    odd = [name for name, t in state.items() if t.layout is not torch.strided or not bool(t.isfinite().all())]
-    if odd:
-        raise FormatError(f"'{path}' must hold plain tensors of finite numbers (got {', '.join(map(str, odd[:5]))})")
-    # Names get this prefix when a model was trained on several devices.
-    return {re.sub(r"^module\.", "", str(name)): tensor.detach().float() for name, tensor in state.items()}
+def _state_dict(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
+    state = read_state(path)
+    check_finite(state, path)
+    return {name: tensor.float() for name, tensor in as_tensors(state).items()}
 
 
 def _sizes(state: dict[str, torch.Tensor], path: str) -> dict[str, Any]:
@@ -125,18 +113,7 @@ def _heads(width: int, heads: int | None) -> int:
 
 def _check_fit(stage: Pillar, state: dict[str, torch.Tensor], path: str) -> None:
     known = [direction for direction in DIRECTIONS if f"model_{direction}.topk_proj.weight" in state]
-    wanted = {name: tuple(t.shape) for name, t in stage.build(known).state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    faults = [f"{name} is missing" for name in sorted(wanted.keys() - found.keys())]
-    faults += [f"{name} is unknown" for name in sorted(found.keys() - wanted.keys())]
-    faults += [
-        f"{name} has shape {found[name]}, not {wanted[name]}"
-        for name in sorted(wanted.keys() & found.keys())
-        if wanted[name] != found[name]
-    ]
-    if faults:
-        more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
-        raise FormatError(f"'{path}' is not a pillar checkpoint: {'; '.join(faults[:5])}{more}")
+    check_state(state, stage.build(known).state_dict(), f"'{path}'", "a pillar checkpoint")
 
 
 def _columns(pillars: int, groups: str, query: str) -> IntArray:

@@ -1,6 +1,6 @@
 """Reading and writing checkpoints in the published files' own format, and starting from plain BLIP.
 
-Files are read with pickle's code execution switched off. Sizes are read off the weights; only the number of
+Files are read by `rerankit.reading`, which runs nothing. Sizes are read off the weights; only the number of
 attention heads leaves no trace in them and has to be given where it is not one per 64 channels.
 """
 
@@ -9,14 +9,17 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rerankit.arrays import AnyArray
 from rerankit.errors import FormatError, rule
 from rerankit.files import atomic
+from rerankit.reading import check_state, read_checkpoint
+from rerankit.reading.states import as_tensors
 from rerankit.stages.triplet.config import TripletConfig
 from rerankit.stages.triplet.filter import Filter
 from rerankit.stages.triplet.network import DualEncoder
@@ -53,29 +56,19 @@ _VISION_OUT = (
 
 def read_weights(path: str | os.PathLike[str], key: str | None = None) -> Weights:
     """The tensors of a checkpoint file: under `key`, under 'model' or 'state_dict', or at its top."""
-    file = Path(path)
-    if not file.is_file():
-        raise FormatError(f"no checkpoint at '{file}'")
-    if file.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return cast(Weights, load_file(file))
-    try:
-        content: Any = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as cause:
-        raise FormatError(f"'{file}' is not a checkpoint of tensors alone: {cause}") from cause
-    return _tensors(content, key, file)
-
-
-def _tensors(content: Any, key: str | None, file: Path) -> Weights:
-    if not isinstance(content, dict):
-        raise FormatError(f"'{file}' holds a {type(content).__name__}, not a state dict")
-    if key is not None and not any(isinstance(value, Tensor) for value in content.values()):
+    content = read_checkpoint(path)
+    if isinstance(content, dict) and key is not None and not _arrays(content):
         inside = next((content[k] for k in (key, "model", "state_dict") if k in content), None)
-        if not isinstance(inside, dict):
-            raise FormatError(f"'{file}' has no '{key}'; it holds {', '.join(map(str, content))}")
+        if inside is None:
+            raise FormatError(f"'{path}' has no '{key}'; it holds {', '.join(map(str, content))[:200]}")
         content = inside
-    return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+    if not isinstance(content, dict) or not _arrays(content):
+        raise FormatError(f"'{path}' holds no state dict, names and tensors (got {type(content).__name__})")
+    return as_tensors(_arrays(content))
+
+
+def _arrays(content: Mapping[Any, Any]) -> dict[str, AnyArray]:
+    return {str(name): value for name, value in content.items() if isinstance(value, np.ndarray)}
 
 
 def load_filter(path: str | os.PathLike[str], *, heads: int | None = None) -> Filter:
@@ -139,16 +132,7 @@ def _mean_layer(like: Tensor) -> Tensor:
 
 def _fill(network: Network, weights: Mapping[str, Tensor]) -> Network:
     given = {name: value.float() for name, value in weights.items() if not _IGNORED.fullmatch(name)}
-    wanted = dict(network.state_dict())
-    missing, unknown = sorted(set(wanted) - set(given)), sorted(set(given) - set(wanted))
-    if missing or unknown:
-        raise FormatError(
-            f"the weights do not fit: {len(missing)} missing {missing[:3]}, {len(unknown)} unknown {unknown[:3]}"
-        )
-    wrong = [name for name in wanted if wanted[name].shape != given[name].shape]
-    if wrong:
-        name = wrong[0]
-        raise FormatError(f"'{name}' must have shape {tuple(wanted[name].shape)} (got {tuple(given[name].shape)})")
+    check_state(given, network.state_dict(), "the checkpoint", "one of this stage")
     network.load_state_dict(given)
     return network
 
