@@ -118,11 +118,11 @@ class Pipeline:
         return to_yaml(self)
 
     @classmethod
-    def from_yaml(cls, source: Any) -> Pipeline:
-        """A pipeline from YAML text or from a file's path."""
+    def from_yaml(cls, source: Any, *, trust: bool = False) -> Pipeline:
+        """A pipeline from YAML text or from a file's path (`trust`: of what its `load:` names, see `rerankit.load`)."""
         from rerankit.yaml_files import from_yaml
 
-        return from_yaml(source)
+        return from_yaml(source, trust=trust)
 
     def save(self, folder: Any, *, overwrite: bool = False) -> None:
         """Write every stage with its weights into one folder; all or nothing (see `Stage.save`)."""
@@ -131,11 +131,11 @@ class Pipeline:
         save(self, folder, overwrite=overwrite)
 
     @classmethod
-    def load(cls, folder: Any) -> Pipeline:
-        """The pipeline a folder holds."""
+    def load(cls, folder: Any, *, trust: bool = False) -> Pipeline:
+        """The pipeline a folder holds (`trust`: see `rerankit.load`)."""
         from rerankit.storage import load
 
-        loaded = load(folder)
+        loaded = load(folder, trust=trust)
         if not isinstance(loaded, Pipeline):
             raise InputError(f"'{folder}' holds {loaded!r}, not a Pipeline")
         return loaded

@@ -17,6 +17,7 @@ from rerankit.extras import explained
 from rerankit.files import CONFIG, atomic, check_entry, check_free, check_inside, check_regular, entry
 from rerankit.formats.safetensors import SafetensorsFormat, write_tensors
 from rerankit.pipeline import Pipeline
+from rerankit.plugins import manager
 from rerankit.stages.base import Stage, stage
 
 if TYPE_CHECKING:
@@ -59,15 +60,20 @@ def _link_tree(source: Path, target: Path) -> None:
     shutil.copytree(source, target, symlinks=True, copy_function=link)
 
 
-def load(folder: str | os.PathLike[str]) -> Any:
-    """The stage or pipeline a folder holds."""
+def load(folder: str | os.PathLike[str], *, trust: bool = False) -> Any:
+    """The stage or pipeline a folder holds.
+
+    A stage may name a model that does not lie in the folder: a path, or a name on a hub. Whoever wrote the folder chose
+    it, and what is loaded from there is not what was looked at here; with `trust` it is taken.
+    """
     path = Path(folder)
     config = _config(path)
     for name, said in config["files"].items():
         check_entry(path, _inner(path, name).name, said, "save the stage again")
     if "pipeline" in config:
-        return Pipeline([load(_inner_folder(path, name)) for name in config["pipeline"]])
-    params = {name: _decoded(value, path) for name, value in config["params"].items()}
+        return Pipeline([load(_inner_folder(path, name), trust=trust) for name in config["pipeline"]])
+    params = {name: _decoded(value, path, trust) for name, value in config["params"].items()}
+    params |= _models(config["stage"], params, path, trust)
     made = stage(config["stage"], **params)
     if os.path.lexists(path / WEIGHTS):
         _set_weights(made, check_inside(path / WEIGHTS, path))
@@ -197,16 +203,34 @@ def _unused(folder: Path, name: str, ending: str) -> Path:
     return folder / f"{stem}{f'.{taken}' if taken else ''}{ending}"
 
 
-def _decoded(value: Any, folder: Path) -> Any:
+def _models(name: str, params: dict[str, Any], folder: Path, trust: bool) -> dict[str, str]:
+    """Models that a stage names, as paths where they lie in its folder; others are refused without `trust`."""
+    found: dict[str, str] = {}
+    for parameter in getattr(manager().stages[name], "outside", ()):
+        value = params.get(parameter)
+        if not isinstance(value, str):
+            continue
+        inside = folder / value
+        if value and inside.exists() and inside.resolve().is_relative_to(folder.resolve()):
+            found[parameter] = str(inside)
+        elif not trust:
+            raise FormatError(
+                f"'{folder / CONFIG}' names a model outside of its folder, {parameter}={value!r}, which its author "
+                "chose and which would be loaded; if you trust it, load the folder with trust=True (--trust)"
+            )
+    return found
+
+
+def _decoded(value: Any, folder: Path, trust: bool) -> Any:
     if isinstance(value, list):
-        return [_decoded(item, folder) for item in value]
+        return [_decoded(item, folder, trust) for item in value]
     if not isinstance(value, dict):
         return value
     if value.keys() == {"$stage"}:
-        return load(_inner_folder(folder, value["$stage"]))
+        return load(_inner_folder(folder, value["$stage"]), trust=trust)
     if value.keys() == {"$array"}:
         return _array_in(check_inside(_inner(folder, value["$array"]), folder))
-    return {key: _decoded(item, folder) for key, item in value.items()}
+    return {key: _decoded(item, folder, trust) for key, item in value.items()}
 
 
 def _array_in(file: Path) -> AnyArray:

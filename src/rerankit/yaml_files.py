@@ -81,8 +81,8 @@ def _yaml_value(name: str, value: Any) -> Any:
     )
 
 
-def from_yaml(source: str | os.PathLike[str]) -> Pipeline:
-    """A pipeline from YAML text or from a file's path.
+def from_yaml(source: str | os.PathLike[str], *, trust: bool = False) -> Pipeline:
+    """A pipeline from YAML text or from a file's path; `trust` goes to `rerankit.load` for what `load:` names.
 
     >>> from_yaml("stages: [{stage: mutual-rank, top: 20}]")
     Pipeline([stage('mutual-rank').top(20)])
@@ -92,7 +92,7 @@ def from_yaml(source: str | os.PathLike[str]) -> Pipeline:
     if not isinstance(parsed, dict) or not isinstance(parsed.get("stages"), list) or len(parsed) > 1:
         raise FormatError(f"{where} must hold one key, 'stages', with a list (got {parsed!r})")
     try:
-        return Pipeline([_from_yaml_item(item, base, where) for item in parsed["stages"]])
+        return Pipeline([_from_yaml_item(item, base, where, trust) for item in parsed["stages"]])
     except RecursionError as cause:  # an anchor that holds itself
         raise FormatError(f"{where} must not refer to itself") from cause
 
@@ -113,13 +113,17 @@ def _text_of(source: str | os.PathLike[str]) -> tuple[str, str, Path]:
         raise FormatError(f"'{path}' is not text in UTF-8: {cause}") from cause
 
 
-def _from_yaml_item(item: Any, base: Path, where: str) -> Stage | Pipeline:
+def _from_yaml_item(item: Any, base: Path, where: str, trust: bool) -> Stage | Pipeline:
     if isinstance(item, str):
         return stage(item)
     if not isinstance(item, dict) or ("stage" in item) == ("load" in item):
         raise FormatError(f"{where}: a stage is a name, or has 'stage' or 'load' (got {item!r})")
     _check_item(item, where)
-    made = load(base / item["load"]) if "load" in item else stage(item["stage"], **_params_of(item, base, where))
+    made: Stage | Pipeline
+    if "load" in item:
+        made = load(base / item["load"], trust=trust)
+    else:
+        made = stage(item["stage"], **_params_of(item, base, where, trust))
     if "top" not in item:
         return made
     if isinstance(made, Pipeline):
@@ -138,14 +142,14 @@ def _check_item(item: dict[Any, Any], where: str) -> None:
         raise FormatError(f"{where}: 'stage' and 'load' must be a text (got {name!r})")
 
 
-def _params_of(item: dict[str, Any], base: Path, where: str) -> dict[str, Any]:
+def _params_of(item: dict[str, Any], base: Path, where: str, trust: bool) -> dict[str, Any]:
     params = {} if item.get("params") is None else item["params"]
     if not isinstance(params, dict) or not all(isinstance(name, str) for name in params):
         raise FormatError(f"{where}: 'params' of stage '{item['stage']}' must have texts as keys (got {params!r})")
-    return {name: _yaml_param(value, base, where) for name, value in params.items()}
+    return {name: _yaml_param(value, base, where, trust) for name, value in params.items()}
 
 
-def _yaml_param(value: Any, base: Path, where: str) -> Any:
+def _yaml_param(value: Any, base: Path, where: str, trust: bool) -> Any:
     if isinstance(value, dict) and ("stage" in value or "load" in value):
-        return _from_yaml_item(value, base, where)
-    return [_yaml_param(item, base, where) for item in value] if isinstance(value, list) else value
+        return _from_yaml_item(value, base, where, trust)
+    return [_yaml_param(item, base, where, trust) for item in value] if isinstance(value, list) else value

@@ -41,8 +41,11 @@ class Contender:
         return checksum_of_pipeline(self.pipeline)
 
 
-def contender(given: Any, label: str | None = None) -> Contender:
-    """A pipeline from a pipeline, a stage, a stage's name, a YAML file or the folder of a saved one."""
+def contender(given: Any, label: str | None = None, *, trust: bool = False) -> Contender:
+    """A pipeline from a pipeline, a stage, a stage's name, a YAML file or the folder of a saved one.
+
+    `trust` goes to `rerankit.load`, for a saved stage that names a model outside of its folder.
+    """
     if isinstance(given, Contender):
         return given
     if isinstance(given, Pipeline):
@@ -53,9 +56,9 @@ def contender(given: Any, label: str | None = None) -> Contender:
     if path.is_dir():
         from rerankit.storage import load
 
-        return Contender(label or path.name, Pipeline([load(path)]))
+        return Contender(label or path.name, Pipeline([load(path, trust=trust)]))
     if path.suffix in (".yaml", ".yml"):
-        return Contender(label or path.stem, Pipeline.from_yaml(path))
+        return Contender(label or path.stem, Pipeline.from_yaml(path, trust=trust))
     return Contender(label or str(given), Pipeline([str(given)]))
 
 

@@ -8,6 +8,9 @@ from typing import Annotated
 import typer
 
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace what is there already.")]
+TrustOption = Annotated[
+    bool, typer.Option("--trust", help="Let a saved stage load the model that it names outside of its folder.")
+]
 StageSettings = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the stage; repeat it.")
 ]

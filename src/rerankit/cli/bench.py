@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rerankit.cli._options import TaskSettings
+from rerankit.cli._options import TaskSettings, TrustOption
 from rerankit.cli._output import JsonOption, say, show_figures, show_json
 
 
@@ -55,6 +55,7 @@ def bench(
         list[str] | None,
         typer.Option("--validation-set", metavar="NAME=VALUE", help="Task parameters of the validation split."),
     ] = None,
+    trust: TrustOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run every pipeline on every set of scores, on the same candidates, and keep the results.
@@ -71,7 +72,7 @@ def bench(
         raise InputError("'--tune' needs --validation-scores, the scores of a split that is not tested on")
     benchmark = find(task, **parameters(settings or [])).load(data)
     sets = [room.score_set(benchmark, _named(text)) for text in scores]
-    contenders = [room.contender(text) for text in pipelines]
+    contenders = [room.contender(text, trust=trust) for text in pipelines]
     tuning: dict[str, Any] = {}
     if tune is not None and validation_scores is not None:
         validation = find(task, **parameters(validation_settings or [])).load(validation_data or data)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rerankit.cli._options import ForceOption, StageSettings, check_target
+from rerankit.cli._options import ForceOption, StageSettings, TrustOption, check_target
 from rerankit.cli._output import JsonOption, say, show
 
 
@@ -19,6 +19,7 @@ def rerank(
     pipeline: Annotated[Path | None, typer.Option("--pipeline", "-p", help="A YAML file, or a saved stage.")] = None,
     k: Annotated[int, typer.Option("-k", help="Candidates of each query to re-rank; 0 means all.")] = 100,
     reverse: Annotated[bool, typer.Option("--reverse", help="Let the gallery look for queries.")] = False,
+    trust: TrustOption = False,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -28,7 +29,7 @@ def rerank(
 
     if k < 0:
         raise errors.rule("k", "must be at least 1, or 0 for the whole gallery", k)
-    steps = _pipeline(stage, settings or [], pipeline)
+    steps = _pipeline(stage, settings or [], pipeline, trust)
     if out.resolve() == problem.resolve():
         raise errors.rule("out", "must not be the problem, which would be lost", str(out))
     check_target(out, "out", force=force)
@@ -43,7 +44,7 @@ def rerank(
     _report(result, steps, given, out, as_json)
 
 
-def _pipeline(name: str | None, settings: list[str], path: Path | None) -> Any:
+def _pipeline(name: str | None, settings: list[str], path: Path | None, trust: bool) -> Any:
     from rerankit import Pipeline, errors, load, stage, stages_available
 
     if (name is None) == (path is None):
@@ -55,7 +56,7 @@ def _pipeline(name: str | None, settings: list[str], path: Path | None) -> Any:
         return Pipeline([stage(name, **parameters(settings))])
     if not path.exists() and str(path) in stages_available():
         raise errors.InputError(f"'pipeline' must be a file or a folder: a stage is named by --stage {path}")
-    found = load(path) if path.is_dir() else Pipeline.from_yaml(path)
+    found = load(path, trust=trust) if path.is_dir() else Pipeline.from_yaml(path, trust=trust)
     if settings and isinstance(found, Pipeline):
         raise errors.InputError("--set goes with a stage; a pipeline holds the parameters of its own")
     return Pipeline([found.clone(**parameters(settings)) if settings else found])

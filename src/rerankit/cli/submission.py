@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rerankit.cli._options import ForceOption, TaskSettings, check_target
+from rerankit.cli._options import ForceOption, TaskSettings, TrustOption, check_target
 from rerankit.cli._output import JsonOption, line, say, show
 from rerankit.cli._run import command
 
@@ -33,6 +33,7 @@ def write(
     ] = None,
     k: Annotated[int, typer.Option("-k", help="Candidates of each query that --pipeline re-ranks.")] = 100,
     settings: TaskSettings = None,
+    trust: TrustOption = False,
     force: ForceOption = False,
 ) -> None:
     """Write what the task's test server takes, and read it back. The test split: --set split=test1 (circo: test)."""
@@ -48,7 +49,7 @@ def write(
     depth = None if any(each.deep for each in files) else max(each.length for each in files)
     ranking = problem.ranking(depth)
     if pipeline is not None:
-        ranking = splice(contender(pipeline).pipeline.rerank(problem, ranking.top(k)), ranking)
+        ranking = splice(contender(pipeline, trust=trust).pipeline.rerank(problem, ranking.top(k)), ranking)
     for path in write_server_files(benchmark, ranking, out):
         line(str(path))
     say(f"{problem.shape[0]} queries each, read back and checked")

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
+from packaging.version import Version
 from torch import Tensor
 
 from rerankit.arrays import FloatArray
-from rerankit.errors import rule
+from rerankit.errors import MissingExtraError, rule
 from rerankit.extras import require
 from rerankit.pictures import open_image
+from rerankit.reading import read_json
 from rerankit.stages.triplet.images import ImageTransform
 from rerankit.training.devices import autocast, pick
+
+SAFE = {"trust_remote_code": False}
+"""Said to every loader: unasked, some would ask on the terminal whether to run a model's own code."""
 
 
 class PairModel(Protocol):
@@ -32,22 +36,35 @@ def load_pair_model(model: Any, processor: Any, precision: str, device: str, max
     if isinstance(model, (str, os.PathLike)) and _is_blip(model):
         transformers = require("transformers", extra="triplet", purpose="stage 'cross-encoder'")
         processor = model if processor is None else processor
-        model = transformers.BlipForImageTextRetrieval.from_pretrained(model)
+        model = transformers.BlipForImageTextRetrieval.from_pretrained(model, **SAFE, use_safetensors=True)
     if type(model).__name__ == "BlipForImageTextRetrieval":
         return BlipMatching(model, _tokenizer(processor), precision, where, max_tokens)
     if isinstance(model, (str, os.PathLike)):
-        library = require("sentence_transformers", extra="cross-encoder", purpose="stage 'cross-encoder'")
+        library = _sentence_transformers()
         # Not `activation_fn`: the order of the pairs needs none, and a saturated sigmoid would lose it.
-        model = library.CrossEncoder(os.fspath(model), device=str(where), max_length=max_tokens)
+        weights = {"use_safetensors": True}  # never a pickle
+        model = library.CrossEncoder(
+            os.fspath(model), device=str(where), max_length=max_tokens, model_kwargs=weights, **SAFE
+        )
     if not hasattr(model, "predict"):
         raise rule("model", "must be a CrossEncoder or a BlipForImageTextRetrieval", type(model).__name__)
     return SentencePairs(model, precision, where)
 
 
+def _sentence_transformers() -> Any:
+    library = require("sentence_transformers", extra="cross-encoder", purpose="stage 'cross-encoder'")
+    if Version(library.__version__) < Version("6"):
+        raise MissingExtraError(
+            "stage 'cross-encoder' needs sentence-transformers 6 or later, since earlier ones run code that lies in a "
+            f"model's folder (got {library.__version__}): pip install 'rerankit[cross-encoder]'"
+        )
+    return library
+
+
 def _is_blip(model: str | os.PathLike[str]) -> bool:
     config = Path(model) / "config.json"
     if config.is_file():
-        return bool(json.loads(config.read_text(encoding="utf-8")).get("model_type") == "blip")
+        return bool(read_json(config, dict, "text").get("model_type") == "blip")
     return "blip-itm" in str(model)
 
 
@@ -56,7 +73,7 @@ def _tokenizer(processor: Any) -> Any:
         raise rule("processor", "must be the model's tokenizer, or the folder or hub name of one", processor)
     if isinstance(processor, (str, os.PathLike)):
         transformers = require("transformers", extra="triplet", purpose="stage 'cross-encoder'")
-        return transformers.AutoTokenizer.from_pretrained(processor)
+        return transformers.AutoTokenizer.from_pretrained(processor, **SAFE)
     return getattr(processor, "tokenizer", processor)
 
 

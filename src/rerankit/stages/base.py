@@ -38,6 +38,8 @@ class Stage:
 
     name: ClassVar[str] = ""
     citation: ClassVar[str] = ""
+    outside: ClassVar[tuple[str, ...]] = ()
+    """Parameters that name a model or a service: a saved stage that names one outside of its folder needs `trust`."""
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -164,11 +166,11 @@ class Stage:
         save(self, folder, overwrite=overwrite)
 
     @classmethod
-    def load(cls: type[S], folder: Any) -> S:
-        """The stage a folder holds, which must be of this class."""
+    def load(cls: type[S], folder: Any, *, trust: bool = False) -> S:
+        """The stage a folder holds, which must be of this class (`trust`: see `rerankit.load`)."""
         from rerankit.storage import load
 
-        loaded = load(folder)
+        loaded = load(folder, trust=trust)
         if not isinstance(loaded, cls):
             raise InputError(f"'{folder}' holds {loaded!r}, not a {cls.__name__}")
         return loaded

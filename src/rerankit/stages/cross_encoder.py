@@ -41,6 +41,7 @@ class CrossEncoder(Stage):
     """
 
     name: ClassVar[str] = "cross-encoder"
+    outside: ClassVar[tuple[str, ...]] = ("model", "processor")
     citation: ClassVar[str] = (
         "Reimers, Gurevych: Sentence-BERT. EMNLP 2019 (CrossEncoder). "
         "Li, Li, Xiong, Hoi: BLIP. ICML 2022 (image-text matching)."
