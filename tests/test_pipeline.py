@@ -10,7 +10,7 @@ from rerankit import Pipeline, Problem, Stage, rerank, stage
 from rerankit.errors import FormatError, InputError, MissingExtraError, RerankitError, StageError, UnmetNeedError
 from rerankit.formats.safetensors import SafetensorsFormat
 from rerankit.plugins import manager
-from rerankit.yaml_files import parse_yaml
+from rerankit.reading import parse_yaml
 from strategies import distinct
 
 
@@ -221,8 +221,8 @@ def test_yaml_from_a_file_and_with_saved_stages(tmp_path):
         ("stages: [{name: fuse}]", "a stage is a name, or has 'stage' or 'load'"),
         ("stages: [{stage: fuse, k: 3}]", r"a stage has 'stage' or 'load', 'params' and 'top' \(got k too\)"),
         ("stages: [{stage: fuze}]", "unknown stage 'fuze'; did you mean 'fuse'"),
-        ("nowhere.yaml", "pipeline file 'nowhere.yaml' does not exist"),
-        ("C:/nowhere.yaml", "pipeline file 'C:/nowhere.yaml' does not exist"),
+        ("nowhere.yaml", "nowhere.yaml: no such pipeline file"),
+        ("C:/nowhere.yaml", "C:/nowhere.yaml: no such pipeline file"),
         ("stages: [{stage: fuse, params: [1]}]", r"'params' of stage 'fuse' must have texts as keys \(got \[1\]\)"),
         ("stages: [{stage: fuse, params: 5}]", "must have texts as keys"),
         ("stages: [{stage: fuse, params: 0}]", "must have texts as keys"),
@@ -230,7 +230,7 @@ def test_yaml_from_a_file_and_with_saved_stages(tmp_path):
         ("stages: [{load: 3}]", r"'stage' and 'load' must be a text \(got 3\)"),
         ("stages: [{stage: 3}]", r"'stage' and 'load' must be a text \(got 3\)"),
         ("stages: [{load: here, params: {k: 3}}]", "'params' goes with 'stage'; what 'load' names has its own"),
-        ("stages: [{stage: fuse, params: {sources: &a [*a]}}]", "must not refer to itself"),
+        ("stages: [{stage: fuse, params: {sources: &a [*a]}}]", "an anchor holds itself"),
         ("stages: [2020-13-45]", "is not YAML"),
         (3, "'source' must be YAML text or a path"),
     ],
@@ -242,7 +242,7 @@ def test_bad_yaml(text, message):
 
 def test_yaml_files_that_are_no_text_and_tops_of_pipelines(tmp_path):
     (tmp_path / "latin.yaml").write_bytes(b"stages: [fus\xe9]")
-    with pytest.raises(FormatError, match="is not text in UTF-8"):
+    with pytest.raises(FormatError, match="must be UTF-8 text"):
         Pipeline.from_yaml(tmp_path / "latin.yaml")
     Pipeline(["fuse"]).save(tmp_path / "saved")
     (tmp_path / "top.yaml").write_text("stages: [{load: saved, top: 3}]")

@@ -8,11 +8,18 @@ from __future__ import annotations
 
 import difflib
 import math
+import reprlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 _SHOWN = 3
 _FEW = 20
+
+
+# What a file says may be long, or name one list again and again: a message shows its beginning.
+_BRIEF = reprlib.Repr()
+_BRIEF.maxlevel, _BRIEF.maxstring, _BRIEF.maxother = 4, 300, 300
+_BRIEF.maxlist = _BRIEF.maxtuple = _BRIEF.maxdict = _BRIEF.maxset = _FEW
 
 
 class RerankitError(Exception):
@@ -78,7 +85,7 @@ def brief(value: object) -> str:
     shape, kind = getattr(value, "shape", None), getattr(value, "dtype", None)
     if isinstance(shape, tuple) and kind is not None and math.prod(shape) > _FEW:
         return f"<{str(kind).removeprefix('torch.')} array of shape {shape}>"
-    return repr(value)
+    return _BRIEF.repr(value) if isinstance(value, list | tuple | dict | set | str | bytes) else repr(value)
 
 
 def several(what: str, entries: Sequence[Any], total: int | None = None) -> str:

@@ -1,4 +1,4 @@
-"""Pipelines as YAML, and the one way YAML is read here."""
+"""Pipelines as YAML."""
 
 from __future__ import annotations
 
@@ -10,35 +10,20 @@ from typing import Any
 import numpy as np
 import yaml
 
-from rerankit.errors import FormatError, InputError, rule
+from rerankit.errors import FormatError, InputError, brief, rule
+from rerankit.files import check_regular
 from rerankit.pipeline import Pipeline
+from rerankit.reading import parse_yaml, read_text
+from rerankit.reading.yaml_text import EXPONENT, FIRST, FLOAT
 from rerankit.stages.base import Stage, Top, same, stage
 from rerankit.storage import load
 
 
-class _Loader(yaml.SafeLoader):
-    """The safe loader, with 1e-3 a number; YAML 1.1 wants 1.0e-3, which nobody writes."""
-
-
 class _Dumper(yaml.SafeDumper):
-    """The safe dumper, which puts quotes around a text that `_Loader` would read as a number."""
+    """The safe dumper, which puts quotes around a text that would be read as a number."""
 
 
-_EXPONENT = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+$")
-for _each in (_Loader, _Dumper):
-    _each.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
-
-
-def parse_yaml(text: str, where: str = "the YAML text") -> Any:
-    """What a YAML text says.
-
-    >>> parse_yaml("{rate: 1e-3, name: '1e-3'}")
-    {'rate': 0.001, 'name': '1e-3'}
-    """
-    try:
-        return yaml.load(text, _Loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as cause:
-        raise FormatError(f"{where} is not YAML: {' '.join(str(cause).split())}") from cause
+_Dumper.add_implicit_resolver(FLOAT, EXPONENT, FIRST)
 
 
 def to_yaml(pipeline: Pipeline) -> str:
@@ -90,11 +75,8 @@ def from_yaml(source: str | os.PathLike[str], *, trust: bool = False) -> Pipelin
     text, where, base = _text_of(source)
     parsed = parse_yaml(text, where)
     if not isinstance(parsed, dict) or not isinstance(parsed.get("stages"), list) or len(parsed) > 1:
-        raise FormatError(f"{where} must hold one key, 'stages', with a list (got {parsed!r})")
-    try:
-        return Pipeline([_from_yaml_item(item, base, where, trust) for item in parsed["stages"]])
-    except RecursionError as cause:  # an anchor that holds itself
-        raise FormatError(f"{where} must not refer to itself") from cause
+        raise FormatError(f"{where} must hold one key, 'stages', with a list (got {brief(parsed)})")
+    return Pipeline([_from_yaml_item(item, base, where, trust) for item in parsed["stages"]])
 
 
 def _text_of(source: str | os.PathLike[str]) -> tuple[str, str, Path]:
@@ -104,20 +86,15 @@ def _text_of(source: str | os.PathLike[str]) -> tuple[str, str, Path]:
     # A mapping has a colon before a blank or a brace, or at the end; C:/pipeline.yaml has neither.
     if isinstance(source, str) and re.search(r"\n|:\s|:$|^\s*\{", source):
         return source, "the YAML text", Path()
-    path = Path(source)
-    if not path.is_file():
-        raise FormatError(f"pipeline file '{path}' does not exist")
-    try:
-        return path.read_text(encoding="utf-8"), f"'{path}'", path.parent
-    except UnicodeDecodeError as cause:
-        raise FormatError(f"'{path}' is not text in UTF-8: {cause}") from cause
+    path = check_regular(source, "pipeline file")
+    return read_text(path, "text"), f"'{path}'", path.parent
 
 
 def _from_yaml_item(item: Any, base: Path, where: str, trust: bool) -> Stage | Pipeline:
     if isinstance(item, str):
         return stage(item)
     if not isinstance(item, dict) or ("stage" in item) == ("load" in item):
-        raise FormatError(f"{where}: a stage is a name, or has 'stage' or 'load' (got {item!r})")
+        raise FormatError(f"{where}: a stage is a name, or has 'stage' or 'load' (got {brief(item)})")
     _check_item(item, where)
     made: Stage | Pipeline
     if "load" in item:
@@ -136,16 +113,16 @@ def _check_item(item: dict[Any, Any], where: str) -> None:
     if unknown:
         raise FormatError(f"{where}: a stage has 'stage' or 'load', 'params' and 'top' (got {', '.join(unknown)} too)")
     if "load" in item and "params" in item:
-        raise FormatError(f"{where}: 'params' goes with 'stage'; what 'load' names has its own (got {item!r})")
+        raise FormatError(f"{where}: 'params' goes with 'stage'; what 'load' names has its own (got {brief(item)})")
     name = item.get("stage", item.get("load"))
     if not isinstance(name, str):
-        raise FormatError(f"{where}: 'stage' and 'load' must be a text (got {name!r})")
+        raise FormatError(f"{where}: 'stage' and 'load' must be a text (got {brief(name)})")
 
 
 def _params_of(item: dict[str, Any], base: Path, where: str, trust: bool) -> dict[str, Any]:
     params = {} if item.get("params") is None else item["params"]
     if not isinstance(params, dict) or not all(isinstance(name, str) for name in params):
-        raise FormatError(f"{where}: 'params' of stage '{item['stage']}' must have texts as keys (got {params!r})")
+        raise FormatError(f"{where}: 'params' of stage '{item['stage']}' must have texts as keys (got {brief(params)})")
     return {name: _yaml_param(value, base, where, trust) for name, value in params.items()}
 
 

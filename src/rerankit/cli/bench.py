@@ -93,11 +93,9 @@ def _tuned(contenders: list[Any], path: Path, validation: Any, scores: str, plan
     """The contenders with the parameters that validation likes best, and how they were chosen by label."""
     from rerankit import bench as room
     from rerankit.errors import FormatError
-    from rerankit.yaml_files import parse_yaml
+    from rerankit.reading import parse_yaml, read_text
 
-    if not path.is_file():
-        raise FormatError(f"{path}: no such file")
-    space = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    space = parse_yaml(read_text(path, "text"), str(path))
     if not (isinstance(space, dict) and space and all(isinstance(values, list) for values in space.values())):
         raise FormatError(f"{path}: must hold {{stage.parameter: [values]}}")
     held = room.score_set(validation, _named(scores))

@@ -69,7 +69,7 @@ def parameters(settings: list[str]) -> dict[str, Any]:
     {'k1': 20, 'method': 'rrf', 'weights': [0.5, 2], 'rate': 0.001}
     """
     from rerankit.errors import FormatError, InputError
-    from rerankit.yaml_files import parse_yaml
+    from rerankit.reading import parse_yaml
 
     found: dict[str, Any] = {}
     for text in settings:

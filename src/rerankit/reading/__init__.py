@@ -9,6 +9,7 @@ from rerankit.reading.pickles import read_pickle
 from rerankit.reading.plain import Record
 from rerankit.reading.states import check_state, compare_states
 from rerankit.reading.text import read_bytes, read_text
+from rerankit.reading.yaml_text import parse_yaml
 
 __all__ = [
     "Archive",
@@ -16,6 +17,7 @@ __all__ = [
     "check_state",
     "compare_states",
     "parse_json",
+    "parse_yaml",
     "read_bytes",
     "read_checkpoint",
     "read_json",
