@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rerankit.problem import Feature, Problem
     from rerankit.ranking import Ranking
     from rerankit.relevance import Relevance
+    from rerankit.reports import report
     from rerankit.scores import DenseScores, EmbeddingScores, ListScores, Scores
     from rerankit.stages.base import Stage, stage, stages_available
     from rerankit.storage import load
@@ -49,6 +50,7 @@ _HOME = {
     "load": "rerankit.storage",
     "load_plugin": "rerankit.plugins.manager",
     "read": "rerankit.formats",
+    "report": "rerankit.reports",
     "rerank": "rerankit.pipeline",
     "stage": "rerankit.stages.base",
     "stages_available": "rerankit.stages.base",
@@ -83,6 +85,7 @@ __all__ = [
     "load_plugin",
     "metrics",
     "read",
+    "report",
     "rerank",
     "settings",
     "stage",

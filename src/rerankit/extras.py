@@ -16,8 +16,8 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "cross-encoder": ("torch", "safetensors", "transformers", "PIL", "sentence_transformers"),
     "learn": ("sklearn",),
     "parquet": ("pyarrow",),
-    "report": ("matplotlib", "PIL"),
-    "demo": ("sklearn", "matplotlib", "PIL"),
+    "report": ("matplotlib", "PIL", "jinja2"),
+    "demo": ("sklearn", "matplotlib", "PIL", "jinja2"),
     "eccv": ("eccv_caption",),
     "distributed": ("torch", "accelerate"),
 }

@@ -97,6 +97,15 @@ def test_the_ceiling_is_the_best_order_of_the_candidates(small: Benchmark, score
     assert deeper.parts[1].ceiling["success@1"] == 1.0
 
 
+def test_the_main_figure_is_one_that_was_asked_for(tmp_path: Path) -> None:
+    own = task("generic").write_miniature(tmp_path)
+    scores = np.random.default_rng(0).random((6, 9))
+    assert bench(own, scores, "mutual-rank", data=tmp_path, k=5)[0].summary["main"] == "forward/map"
+    (result,) = bench(task("generic", metrics=["mrr"]), scores, "mutual-rank", data=tmp_path, k=5)
+    assert result.summary["main"] == "forward/mrr"
+    assert "forward/mrr" in rows([result])[0]
+
+
 def test_stages_are_turned_around_with_the_matrix(small: Benchmark, scores: np.ndarray) -> None:
     (result,) = bench(small, scores, Sided(), k=5)
     assert [part.stages[0].stage for part in result.parts] == ["stage('sided')", "stage('sided', rows='texts')"]

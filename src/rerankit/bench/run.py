@@ -237,9 +237,12 @@ def summaries(benchmark: Benchmark, parts: Sequence[PartRow]) -> dict[str, Any]:
         return benchmark.task.summary(named, benchmark.parts)
 
     depth = min((len(part.stages) for part in parts), default=0)
+    first, main = figures(part.first for part in parts), benchmark.task.card.main
     return {
-        "main": benchmark.task.card.main,
-        "first": figures(part.first for part in parts),
+        "main": main
+        if main in first
+        else next(iter(first)),  # a task can be asked for other metrics than its usual ones
+        "first": first,
         "ceiling": figures(part.ceiling for part in parts),
         "stages": [figures(part.stages[at].evaluation for part in parts) for at in range(depth)],
         "last": figures(part.last for part in parts),

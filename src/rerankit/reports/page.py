@@ -1,0 +1,169 @@
+"""The page of a report: what its templates show, made of views."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rerankit._version import __version__
+from rerankit.bench import Result
+from rerankit.extras import require
+from rerankit.metrics import traits_of
+from rerankit.plots import THEMES, Theme
+from rerankit.reports import charts
+from rerankit.reports.queries import Pictures, moved
+from rerankit.reports.tables import figures, hub_lines, moves, overview
+from rerankit.reports.views import KINDS, Chapter, System, View
+from rerankit.statistics.render import FLAG_TEXTS, caption
+
+FLAG_NAMES = {"transductive": "test queries", "bank": "bank", "labels": "labels"}
+
+
+def render(chapters: Sequence[Chapter], pictures: Pictures, title: str | None = None) -> str:
+    """The whole page as HTML."""
+    jinja = require("jinja2", extra="report", purpose="a report")
+    loader = jinja.PackageLoader("rerankit.reports")
+    environment = jinja.Environment(
+        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja.StrictUndefined
+    )
+    themes = {name: _variables(theme) for name, theme in THEMES.items()}
+    views = [view for chapter in chapters for view in chapter.views]
+    results = [result for chapter in chapters for result in chapter.results]
+    several = len(chapters) > 1
+    pages = [_page(chapter, view, several, pictures) for chapter in chapters for view in chapter.views]
+    text: str = environment.get_template("report.html").render(
+        title=title or "; ".join(dict.fromkeys(str(chapter.task["title"]) for chapter in chapters)),
+        lead=_lead(views),
+        version=__version__,
+        date=max((result.date[:10] for result in results), default=""),
+        chapters=chapters,
+        pages=pages,
+        overviews=[(str(chapter.task["title"]), *overview(chapter)) for chapter in chapters] if len(views) > 1 else [],
+        filters=_filters(views),
+        environments=_environments(results),
+        pictures=pictures.uris,
+        css=environment.get_template("report.css").render(**themes),
+        script=loader.get_source(environment, "report.js")[0],
+        flag_names=FLAG_NAMES,
+        flag_texts=FLAG_TEXTS,
+        tuned=_tuned,
+    )
+    return text
+
+
+def _variables(theme: Theme) -> str:
+    return " ".join(f"--{name}: {colour};" for name, colour in asdict(theme).items())
+
+
+def _lead(views: Sequence[View]) -> str:
+    pipelines = dict.fromkeys(system.label for view in views for system in view.pipelines)
+    names = list(dict.fromkeys(view.scores for view in views))
+    queries = sum(view.row.queries for view in views)
+    depths = " or ".join(f"{k:,}" for k in sorted({view.row.k for view in views}))
+    scores = names[0] if len(names) == 1 else f"{len(names)} backbones"
+    count = f"{len(pipelines)} pipeline{'s' * (len(pipelines) != 1)}"
+    return f"{count} re-ranked the first {depths} candidates of {queries:,} queries; first stage: {scores}."
+
+
+def _page(chapter: Chapter, view: View, several: bool, pictures: Pictures) -> dict[str, Any]:
+    front = [str(chapter.task["title"])] if several else []
+    backbones = {each.scores for each in chapter.views}
+    names = [*front, *([view.scores] if len(backbones) > 1 else []), view.part]
+    drawn = charts.before_after(view), charts.cost(view), charts.differences(view)
+    heads, lines, ceilings = figures(view)
+    page: dict[str, Any] = {
+        "view": view,
+        "name": " · ".join(names),
+        "verdict": verdict(view),
+        "tiles": _tiles(view),
+        "heads": heads,
+        "lines": lines,
+        "ceilings": ceilings,
+        "caption": caption(view.table),
+        "charts": [each for each in drawn if each is not None],
+        "moves": moves(view),
+        "falls": charts.waterfalls(view),
+        "hubs": charts.hubs(view),
+        "hub_lines": hub_lines(view),
+        "batches": charts.batch_sizes(view),
+        "moved": moved(view, pictures),
+    }
+    return page | {"sections": _sections(page)}
+
+
+def _sections(page: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Keys and titles of what there is on the page."""
+    own = [(each.key.partition("-")[2], each.title) for each in page["charts"]]
+    titles = {"moves": "Ranks", "falls": "Stages", "hubs": "Hubs", "batches": "Batch size", "moved": "Queries"}
+    return [("table", "Figures"), *own, *((name, title) for name, title in titles.items() if page[name])]
+
+
+def verdict(view: View) -> str:
+    """The best pipeline, and the best that does not look at other test queries, in a sentence or two."""
+    if not view.pipelines:
+        return "Nothing was re-ranked."
+    best = view.pipelines[0]
+    text = f"'{best.label}' is best: {_gain(view, best)}."
+    alone = next((each for each in view.pipelines if each.kind != "others"), None)
+    if best.kind == "others" and alone is not None:
+        text += f" Of those that do not look at the other test queries, '{alone.label}': {_gain(view, alone)}."
+    marks = [view.cell(each).mark for each in view.pipelines]
+    better, worse = marks.count("+"), marks.count("−")
+    return f"{text} Significantly better than '{view.table.baseline}': {better} of {len(marks)}; worse: {worse}."
+
+
+def _gain(view: View, system: System) -> str:
+    cell, first = view.cell(system), view.cell(view.first)
+    change = f"{view.shown} {view.figure(first.value)} → {view.figure(cell.value)}"
+    if cell.difference_interval is None or view.table.baseline != view.first.label:
+        return change
+    low, high = (view.figure(end, sign=True) for end in cell.difference_interval)
+    return f"{change} ({view.figure(cell.difference or 0.0, sign=True)}, interval {low} … {high})"
+
+
+def _tiles(view: View) -> list[tuple[str, str, str, str]]:
+    """Name, value, note and colour of the few numbers that matter."""
+    first, ceiling = view.cell(view.first).value, view.ceiling(view.metric)
+    tiles = [(f"{view.shown} before", view.figure(first), view.first.label, "")]
+    if view.pipelines:
+        best = view.pipelines[0]
+        last = view.cell(best).value
+        higher = traits_of(view.metric).better == "higher"
+        kind = "" if last == first else "gain" if (last > first) == higher else "loss"
+        tiles.append(("after", view.figure(last), best.label, kind))
+        share = (last - first) / (ceiling - first) if ceiling != first else math.nan
+        if not math.isnan(share):
+            tiles.append(("of the way", f"{100 * share:.0f} %".replace("-", "−"), "to the ceiling", ""))
+    tiles.append(("ceiling", view.figure(ceiling), f"best order of {view.row.k:,}", ""))
+    size = f"{view.row.queries:,} × {view.row.gallery:,}"
+    return [*tiles, ("queries × gallery", size, f"{view.scores}, K = {view.row.k:,}", "")]
+
+
+def _filters(views: Iterable[View]) -> list[tuple[str, str]]:
+    """Kinds of pipelines that can be left out."""
+    systems = [system for view in views for system in view.pipelines]
+    found = [(kind, text) for kind, text in KINDS.items() if any(system.kind == kind for system in systems)]
+    if any(system.labels for system in systems) and not all(system.labels for system in systems):
+        found.append(("labels", FLAG_TEXTS["labels"]))
+    return found
+
+
+def _environments(results: Sequence[Result]) -> dict[str, list[str]]:
+    """What is known of the machines, each value once."""
+    found: dict[str, dict[str, None]] = {}
+    for result in results:
+        for name, value in result.environment.items():
+            found.setdefault(name, {})[str(value)] = None
+    return {name: list(values) for name, values in found.items()}
+
+
+def _tuned(result: Result) -> str:
+    """The parameters that were chosen, and how."""
+    record = result.tuning
+    if record is None:
+        return ""
+    values = ", ".join(f"{name} {value}" for name, value in record.get("chosen", {}).items())
+    how = f"{record.get('figure', '')} on {record.get('task', 'validation')}, {record.get('method', '')}"
+    return f"{values} (best {how})"
