@@ -7,7 +7,7 @@ from typing import Any
 from rerankit.arrays import IntArray
 from rerankit.errors import InputError, rule
 from rerankit.scores import EmbeddingScores, Scores, as_scores
-from rerankit.scores.embedding import vectors_of
+from rerankit.scores.vectors import vectors_of
 from rerankit.values import Value
 
 

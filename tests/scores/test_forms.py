@@ -125,11 +125,52 @@ def test_embeddings_on_disk_are_checked_where_they_are_read(tmp_path, dtype):
     assert np.array_equal(made.T.take(np.array([0, 1])).rows(), np.ones((2, 2)))
 
 
-def test_vectors_too_long_to_be_measured_are_refused():
-    made = EmbeddingScores([[1e20, 0.0]], [[1e20, 1e20]])
+@pytest.mark.parametrize("size", [1e-30, 1e-25, 1e20])
+def test_cosines_do_not_depend_on_the_size_of_the_vectors(size):
+    vectors = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
+    plain = EmbeddingScores(vectors[:10], vectors[10:])
+    made = EmbeddingScores((vectors[:10] * np.float32(size)), vectors[10:] * np.float32(size))
+    np.testing.assert_allclose(made.rows(), plain.rows(), atol=1e-6)
+    assert np.array_equal(made.topk(3)[0], plain.topk(3)[0])
+
+
+def test_products_beyond_float32_are_refused():
+    made = EmbeddingScores([[1e20, 0.0]], [[1e20, 1e20]], "dot")
     for read in (made.rows, lambda: made.topk(1), lambda: made.pairs(np.array([0]), np.array([0]))):
-        with pytest.raises(InputError, match="'embeddings' must have lengths"):
+        with pytest.raises(InputError, match="scores of 'dot' embeddings' must be finite"):
             read()
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])
+@pytest.mark.parametrize("width", [3, 31, 384, 700])
+def test_a_score_is_one_number_whatever_reads_it(metric, width):
+    generator = np.random.default_rng(width)
+    queries = (generator.normal(size=(37, width)) * np.exp(generator.normal(size=(37, 1)))).astype(np.float32)
+    gallery = generator.normal(size=(3000, width)).astype(np.float16)
+    gallery[100:140] = gallery[100]  # more equal items than candidates
+    made = EmbeddingScores(queries, gallery, metric)
+    whole = made.rows()
+    rows, columns = np.indices(whole.shape)
+    assert np.array_equal(made.pairs(rows, columns), whole)
+    assert np.array_equal(made.T.rows(), whole.T)
+    assert np.array_equal(made.rows(np.array([5])), whole[5:6])
+    backwards = np.arange(3000)[::-1]
+    assert np.array_equal(made.take(None, backwards).rows(), whole[:, backwards])
+    for scores, expected in ((made, whole), (made.T, whole.T), (made.take(np.array([8])), whole[8:9])):
+        for got, naive in zip(scores.topk(7), naive_topk(expected, 7), strict=True):
+            assert np.array_equal(got, naive)
+
+
+def test_equal_and_nearly_equal_vectors_come_in_the_order_of_their_distances():
+    generator = np.random.default_rng(0)
+    queries = (3 + generator.normal(size=(200, 64))).astype(np.float32)
+    near = [queries + (size * generator.normal(size=queries.shape)).astype(np.float32) for size in (1e-5, 3e-5, 1e-4)]
+    made = EmbeddingScores(queries, np.concatenate([near[2], queries, near[0], near[1]]), "euclidean")
+    indices, scores = made.topk(4)
+    assert (indices == np.arange(200)[:, None] + [200, 400, 600, 0]).all()
+    assert (scores[:, 0] == 0).all()
+    exact = np.linalg.norm(queries.astype(np.float64) - near[0].astype(np.float64), axis=1)
+    np.testing.assert_allclose(-scores[:, 1], exact, rtol=1e-6)
 
 
 def test_zero_vectors_have_cosine_zero():

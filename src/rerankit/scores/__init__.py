@@ -6,11 +6,12 @@ from typing import Any
 
 from rerankit.scores.blocks import blocks
 from rerankit.scores.dense import DenseScores
-from rerankit.scores.embedding import EmbeddingScores, Metric, normalised
+from rerankit.scores.embedding import EmbeddingScores, Metric
 from rerankit.scores.lists import ListScores
 from rerankit.scores.protocol import Scores
 from rerankit.scores.taken import TakenScores
 from rerankit.scores.topk import merge, order, topk_dense
+from rerankit.scores.vectors import normalised
 
 __all__ = [
     "DenseScores",

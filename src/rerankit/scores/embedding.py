@@ -5,38 +5,32 @@ from __future__ import annotations
 from typing import Any, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rerankit import settings
-from rerankit.arrays import (
-    AnyArray,
-    FloatArray,
-    IntArray,
-    check_all_finite,
-    check_finite,
-    float32,
-    frozen,
-    is_memory_map,
-    real_matrix,
-)
+from rerankit.arrays import AnyArray, BoolArray, FloatArray, IntArray, check_finite, float32
 from rerankit.errors import rule, unknown_name
 from rerankit.scores.blocks import blocks
-from rerankit.scores.topk import merge, topk_dense
+from rerankit.scores.topk import merge, order, topk_dense
+from rerankit.scores.vectors import Doubles, Vectors
+from rerankit.threads import in_threads
 
 Metric = Literal["cosine", "dot", "euclidean"]
-# Products run over whole groups of rows and of columns: matrix libraries sum the edges of a product in another
-# order, so without this a score's last bit would depend on the block it was computed in. For the same reason no block
-# is narrow: what is left over goes with the block before it, and fewer columns than `_ROWS` are filled up.
-_ROWS = 64
-_COLUMNS = 1024
 _CENTRE_ROWS = 4096
 _CACHED = 1_000_000  # bytes of gathered vectors that are read again before they leave the cache
-_WIDEST = 128 * _COLUMNS  # the most gallery items that are scored at once
+_COLUMNS = 4096  # gallery items whose exact products with a block are made at once
+_WIDEST = 131_072  # the most gallery items that are looked through at once
+_LEAST = 64  # rows that are worked on together, however small the memory budget: the gallery is read for each block
+_MORE = 16  # candidates beyond k, and a quarter of k, whose exact scores decide what the fast product cannot
+_NARROW = 16  # times as many items as candidates: of fewer, all exact scores cost no more
+_NEAR = 2.0**-10  # squared distances below this share of the squared lengths are made from differences
 
 
 class EmbeddingScores:
     """Similarities of two sets of vectors, (rows, d) and (columns, d); nothing N × N is ever kept.
 
-    `euclidean` gives minus the distance, so that higher is better as everywhere.
+    `euclidean` gives minus the distance, so that higher is better as everywhere. A score is one number,
+    whatever it was read with: `rows`, `pairs`, `topk` and `T` agree to the bit (see `Vectors`).
 
     >>> EmbeddingScores([[1.0, 0.0]], [[0.0, 2.0], [3.0, 0.0]], "cosine").topk(1)
     (array([[1]]), array([[1.]], dtype=float32))
@@ -48,175 +42,210 @@ class EmbeddingScores:
         if metric not in get_args(Metric):
             raise unknown_name("metric", str(metric), get_args(Metric))
         self.metric: Metric = metric
-        self.queries = vectors_of(queries, "queries")
-        self.gallery = vectors_of(gallery, "gallery")
-        self._unchecked = is_memory_map(self.queries) or is_memory_map(self.gallery)
-        self._centre = _centre_of(self.gallery) if metric == "euclidean" else None
-        if self.queries.shape[1] != self.gallery.shape[1]:
+        self._columns = Vectors(gallery, "gallery", unit=metric == "cosine")
+        self._rows = Vectors(queries, "queries", unit=metric == "cosine")
+        if metric == "euclidean":
+            centre = _centre_of(self._columns.array)
+            self._rows, self._columns = self._rows.around(centre), self._columns.around(centre)
+        if self._rows.width != self._columns.width:
             raise rule(
-                "gallery",
-                f"must have the queries' width, {self.queries.shape[1]}",
-                f"shape {self.gallery.shape}",
+                "gallery", f"must have the queries' width, {self._rows.width}", f"shape {self._columns.array.shape}"
             )
 
     def __repr__(self) -> str:
         rows, columns = self.shape
-        return f"EmbeddingScores({rows} × {columns}, {self.metric}, width {self.queries.shape[1]})"
+        return f"EmbeddingScores({rows} × {columns}, {self.metric}, width {self._rows.width})"
+
+    @property
+    def queries(self) -> AnyArray:
+        """The rows' vectors (rows, d) as given."""
+        return self._rows.array
+
+    @property
+    def gallery(self) -> AnyArray:
+        """The columns' vectors (columns, d) as given."""
+        return self._columns.array
 
     @property
     def shape(self) -> tuple[int, int]:
-        return len(self.queries), len(self.gallery)
+        return len(self._rows), len(self._columns)
 
     @property
     def T(self) -> EmbeddingScores:  # noqa: N802
-        return self._view(self.gallery, self.queries)
+        return self._view(self._columns, self._rows)
 
     def rows(self, rows: slice | IntArray | None = None) -> FloatArray:
-        queries = self._prepared(self.queries if rows is None else self.queries[rows])
-        block = np.empty((len(queries), len(self.gallery)), np.float32)
-        for columns in _column_blocks(len(self.gallery)):
-            block[:, columns] = self._product(queries, self._prepared(self.gallery[columns]))
-        return block
+        chosen = np.arange(len(self._rows))[slice(None) if rows is None else rows]
+        block = np.empty((len(chosen), len(self._columns)), np.float32)
+        queries = self._rows.doubles(chosen)
+        for at in range(0, len(self._columns), _COLUMNS):
+            columns = np.arange(at, min(at + _COLUMNS, len(self._columns)))
+            gallery = self._columns.doubles(slice(at, at + _COLUMNS))
+            products = queries @ gallery.T
+            if self.metric == "euclidean":
+                squares = _squares(queries)[:, None] + _squares(gallery)
+                products = self._distances(products, squares, chosen[:, None], columns[None])
+            block[:, at : at + _COLUMNS] = _to_float32(products)
+        return self._finite(block, chosen)
 
     def pairs(self, rows: IntArray, columns: IntArray) -> FloatArray:
         rows, columns = np.broadcast_arrays(rows, columns)
         rows, columns, shape = rows.reshape(-1), columns.reshape(-1), rows.shape
         cells = np.empty(rows.size, np.float32)
-        width = self.queries.shape[1]
-        step = max(1, min(settings.memory_budget(), _CACHED) // (8 * width))
+        step = max(1, min(settings.memory_budget(), _CACHED) // (24 * self._rows.width))
         for start in range(0, rows.size, step):
             block = slice(start, start + step)
-            queries, gallery = self._centred(self.queries[rows[block]]), self._centred(self.gallery[columns[block]])
+            one, other = self._rows.doubles(rows[block]), self._columns.doubles(columns[block])
+            products: Doubles = np.einsum("ij,ij->i", one, other)
             if self.metric == "euclidean":
-                cells[block] = -np.sqrt(np.square(queries - gallery).sum(axis=1))
-            else:
-                cells[block] = np.einsum("ij,ij->i", queries, gallery)
-        if self.metric == "cosine":  # a vector of many pairs is measured once
-            cells /= _lengths_at(self.queries, rows)
-            cells /= _lengths_at(self.gallery, columns)
-        return cells.reshape(shape)
+                products = self._distances(products, _squares(one) + _squares(other), rows[block], columns[block])
+            cells[block] = _to_float32(products)
+        return self._finite(cells[:, None], rows).reshape(shape)
 
     def topk(self, k: int) -> tuple[IntArray, FloatArray]:
-        k = min(k, len(self.gallery))
-        # Eight bytes a cell: the product and the mask or maxima beside it.
-        groups = max(1, settings.memory_budget() // (8 * _ROWS * _COLUMNS))
-        width = min(len(self.gallery), _WIDEST, groups * _COLUMNS)
+        k = min(k, len(self._columns))
+        more = min(k + k // 4 + _MORE, len(self._columns))
+        # What is kept of a row while the gallery is gone through: its vector and its best so far.
         parts = [
-            self._topk_of(self._prepared(self.queries[block]), k, width)
-            for block in blocks(len(self.queries), width * 8, least=_ROWS)
+            self._topk_of(np.arange(block.start, block.stop), k, more)
+            for block in blocks(len(self._rows), self._rows.width * 4 + more * 24, share=0.25, least=_LEAST)
         ]
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
-    def _topk_of(self, queries: FloatArray, k: int, width: int) -> tuple[IntArray, FloatArray]:
-        best: list[tuple[IntArray, FloatArray]] = []
-        for columns in _column_blocks(len(self.gallery), width):
-            product = self._product(queries, self._prepared(self.gallery[columns]))
-            best.append(topk_dense(product, k, columns.start))
-            if len(best) > 1:
-                best = [merge(best, k)]
-        return best[0]
+    def _topk_of(self, rows: IntArray, k: int, more: int) -> tuple[IntArray, FloatArray]:
+        if len(self._columns) <= _NARROW * more:
+            return self._exact_topk(rows, k)
+        found, scores = self._by_fast_products(rows, more)
+        clear = self._decided(rows, scores, k)
+        indices, values = np.empty((len(rows), k), np.int64), np.empty((len(rows), k), np.float32)
+        exact = order(self._candidates(rows[clear], found[clear]), found[clear])
+        indices[clear], values[clear] = exact[0][:, :k], exact[1][:, :k]
+        if not clear.all():  # many items at about the k-th score
+            indices[~clear], values[~clear] = self._exact_topk(rows[~clear], k)
+        return indices, values
+
+    def _exact_topk(self, rows: IntArray, k: int) -> tuple[IntArray, FloatArray]:
+        parts = [
+            topk_dense(self.rows(rows[block]), k) for block in blocks(len(rows), len(self._columns) * 8, least=_LEAST)
+        ]
+        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+
+    def _candidates(self, rows: IntArray, items: IntArray) -> FloatArray:
+        """Exact scores (rows, k) of some items of every row."""
+        if self.metric == "euclidean":
+            return self.pairs(rows[:, None], items)
+        scores = np.empty(items.shape, np.float32)
+
+        def one(start: int) -> None:
+            for row in range(start, min(start + _LEAST, len(rows))):
+                vector = self._rows.doubles(rows[row : row + 1])[0]
+                scores[row] = _to_float32(np.einsum("kd,d->k", self._columns.doubles(items[row]), vector))
+
+        in_threads(one, range(0, len(rows), _LEAST))
+        return self._finite(scores, rows)
 
     def take(self, rows: IntArray | None = None, columns: IntArray | None = None) -> EmbeddingScores:
-        return self._view(
-            self.queries if rows is None else self.queries[rows],
-            self.gallery if columns is None else self.gallery[columns],
-        )
+        return self._view(self._rows.take(rows), self._columns.take(columns))
 
     def among_rows(self) -> EmbeddingScores:
         """Similarities of the rows' vectors to each other; what was checked is not checked again."""
-        return self._among(self.queries)
+        return self._among(self._rows)
 
     def among_columns(self) -> EmbeddingScores:
         """Similarities of the columns' vectors to each other."""
-        return self._among(self.gallery)
+        return self._among(self._columns)
 
-    def _among(self, vectors: AnyArray) -> EmbeddingScores:
-        view = self._view(vectors, vectors)
-        view._unchecked = is_memory_map(vectors)
-        view._centre = _centre_of(vectors) if self.metric == "euclidean" else None
-        return view
-
-    def _view(self, queries: AnyArray, gallery: AnyArray) -> EmbeddingScores:
-        view = object.__new__(EmbeddingScores)
-        view.metric, view.queries, view.gallery = self.metric, frozen(queries), frozen(gallery)
-        view._centre, view._unchecked = self._centre, self._unchecked
-        return view
-
-    def _prepared(self, vectors: AnyArray) -> FloatArray:
-        vectors = self._centred(vectors)
-        return normalised(vectors) if self.metric == "cosine" else vectors
-
-    def _centred(self, vectors: AnyArray) -> FloatArray:
-        vectors = float32(vectors, "embeddings")
-        if self._unchecked:
-            check_finite(vectors, "embeddings")
-        return vectors if self._centre is None else vectors - self._centre
-
-    def _product(self, queries: FloatArray, gallery: FloatArray) -> FloatArray:
-        rows, columns = _filled(queries, -len(queries) % _ROWS), _filled(gallery, _ROWS - len(gallery))
-        if np.may_share_memory(rows, columns):
-            rows = rows.copy()  # of an array and itself numpy makes half of the product, with other last bits
-        product: FloatArray = (rows @ columns.T)[: len(queries), : len(gallery)]
+    def _among(self, vectors: Vectors) -> EmbeddingScores:
         if self.metric == "euclidean":
-            product *= -2
-            product += np.square(queries).sum(axis=1)[:, None]
-            product += np.square(gallery).sum(axis=1)
-            np.maximum(product, 0, out=product)
-            np.sqrt(product, out=product)
-            np.negative(product, out=product)
+            vectors = vectors.around(_centre_of(vectors.array))
+        return self._view(vectors, vectors)
+
+    def _view(self, rows: Vectors, columns: Vectors) -> EmbeddingScores:
+        view = object.__new__(EmbeddingScores)
+        view.metric, view._rows, view._columns = self.metric, rows, columns
+        return view
+
+    # -- exact scores ------------------------------------------------------------------------------------
+
+    def _distances(self, products: Doubles, squares: Doubles, rows: IntArray, columns: IntArray) -> Doubles:
+        """Minus the distances, from inner products and the sums of both squared lengths."""
+        products *= -2
+        products += squares
+        # A small difference of large squares has few digits of the vectors left in it.
+        near = products < _NEAR * squares
+        np.sqrt(products, out=products, where=~near)
+        cells = np.nonzero(near)
+        rows, columns = np.broadcast_to(rows, near.shape)[cells], np.broadcast_to(columns, near.shape)[cells]
+        products[cells] = self._near_distances(rows, columns)
+        return np.negative(products, out=products)
+
+    def _near_distances(self, rows: IntArray, columns: IntArray) -> Doubles:
+        found = np.empty(len(rows))
+        step = max(1, min(settings.memory_budget(), _CACHED) // (24 * self._rows.width))
+        for start in range(0, len(rows), step):
+            block = slice(start, start + step)
+            difference = self._rows.raw(rows[block]) - self._columns.raw(columns[block])
+            found[block] = np.sqrt(np.einsum("ij,ij->i", difference, difference))
+        return found
+
+    def _finite(self, scores: FloatArray, rows: IntArray) -> FloatArray:
+        if self.metric != "cosine":
+            check_finite(scores, f"scores of '{self.metric}' embeddings", rows)
+        return scores
+
+    # -- the first items by a product in float32, whose errors have a bound -------------------------------------
+
+    def _by_fast_products(self, rows: IntArray, k: int) -> tuple[IntArray, FloatArray]:
+        """The first k items of some rows by `_fast` scores, near enough to tell who may be first."""
+        width = max(_COLUMNS, min(len(self._columns), _WIDEST, settings.memory_budget() // 4 // (4 * self._rows.width)))
+        queries = self._rows.read(rows)
+        work = list(blocks(len(rows), min(width, len(self._columns)) * 8, share=0.5, least=_LEAST))
+        best: list[list[tuple[IntArray, FloatArray]]] = [[] for _ in work]
+        for at in range(0, len(self._columns), width):
+            gallery = self._columns.read(slice(at, at + width))
+            for place, block in enumerate(work):
+                best[place].append(topk_dense(self._fast(queries[block], gallery), k, at))
+                best[place] = [merge(best[place], k)] if len(best[place]) > 1 else best[place]
+        return tuple(np.concatenate([one[0][which] for one in best]) for which in (0, 1))  # type: ignore[return-value]
+
+    def _fast(self, queries: FloatArray, gallery: FloatArray) -> FloatArray:
+        product: FloatArray = queries @ gallery.T
+        if self.metric == "euclidean":  # minus squared distances have the same order
+            product *= 2
+            product -= _squares(queries).astype(np.float32)[:, None]
+            product -= _squares(gallery).astype(np.float32)
         return product
+
+    def _decided(self, rows: IntArray, scores: FloatArray, k: int) -> BoolArray:
+        """Whether the fast scores (rows, more) leave no doubt that the exact first k are among their items."""
+        if scores.shape[1] == len(self._columns):
+            return np.ones(len(rows), bool)
+        reach = self._lengths(self._rows)[rows], self._lengths(self._columns).max()
+        size = np.square(reach[0] + reach[1]) if self.metric == "euclidean" else reach[0] * reach[1]
+        # Sums of d products, each rounded, in any order; and the rounding of the exact score and of its vectors.
+        error = (self._rows.width + 16) * 2.0**-24 * size
+        decided: BoolArray = scores[:, k - 1] - scores[:, -1] > 4 * error
+        return decided
+
+    def _lengths(self, vectors: Vectors) -> NDArray[np.float64]:
+        """Lengths (n,) of vectors on the grid, at least."""
+        if self.metric == "cosine":
+            return np.ones(len(vectors))
+        return vectors.lengths()
+
+
+def _squares(vectors: AnyArray) -> Doubles:
+    """Squared lengths (n,) of vectors (n, d) on the grid."""
+    found: Doubles = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
+    return found
+
+
+def _to_float32(products: Doubles) -> FloatArray:
+    with np.errstate(over="ignore"):
+        return products.astype(np.float32)
 
 
 def _centre_of(gallery: AnyArray) -> FloatArray:
-    """A point amid the vectors, (d,): distances between vectors far from the origin lose their digits otherwise."""
+    """A point amid the vectors, (d,)."""
     centre: FloatArray = float32(gallery[:_CENTRE_ROWS], "gallery").mean(axis=0, dtype=np.float64).astype(np.float32)
     return centre
-
-
-def _filled(vectors: FloatArray, count: int) -> FloatArray:
-    """The vectors (n, d) with `count` of zeros behind them."""
-    return vectors if count <= 0 else np.concatenate([vectors, np.zeros((count, vectors.shape[1]), np.float32)])
-
-
-def normalised(vectors: FloatArray) -> FloatArray:
-    """Vectors (n, d) at length 1; a vector of zeros stays zeros.
-
-    >>> normalised(np.float32([[3, 4], [0, 0]]))
-    array([[0.6, 0.8],
-           [0. , 0. ]], dtype=float32)
-    """
-    result: FloatArray = vectors / _lengths(vectors)[:, None]
-    return result
-
-
-def _lengths(vectors: FloatArray) -> FloatArray:
-    """Lengths of vectors (n, d); 1 for a vector of zeros."""
-    lengths: FloatArray = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
-    if np.isinf(lengths).any():  # divided by it, the vector would be one of zeros
-        raise rule("embeddings", "must have lengths whose squares float32 holds, below 1.8e19", "a longer vector")
-    lengths[lengths == 0] = 1
-    return lengths
-
-
-def _lengths_at(vectors: AnyArray, rows: IntArray) -> FloatArray:
-    """The lengths (n,) of the vectors at `rows`."""
-    named, places = (np.arange(len(vectors)), rows) if len(rows) > len(vectors) else (rows, slice(None))
-    lengths = np.empty(len(named), np.float32)
-    for block in blocks(len(named), vectors.shape[1] * 8):
-        lengths[block] = _lengths(float32(vectors[named[block]], "embeddings"))
-    return lengths[places]
-
-
-def vectors_of(vectors: Any, argument: str) -> AnyArray:
-    """Embeddings (rows, d) as a read-only array of finite numbers; a memory map is checked when it is read."""
-    array = frozen(real_matrix(vectors, argument))
-    if not is_memory_map(array):
-        check_all_finite(array, argument)
-    return array
-
-
-def _column_blocks(count: int, width: int = _WIDEST) -> list[slice]:
-    starts = list(range(0, count, width))
-    if len(starts) > 1 and count - starts[-1] < _COLUMNS:
-        starts.pop()
-    return [slice(start, stop) for start, stop in zip(starts, [*starts[1:], count], strict=True)]

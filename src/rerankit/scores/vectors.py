@@ -1,0 +1,161 @@
+"""The vectors of one side, on a grid on which inner products are exact."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rerankit.arrays import (
+    AnyArray,
+    FloatArray,
+    IntArray,
+    check_all_finite,
+    check_finite,
+    float32,
+    frozen,
+    is_memory_map,
+    real_matrix,
+)
+from rerankit.scores.blocks import blocks
+
+Doubles = NDArray[np.float64]
+
+_MANTISSA = 53  # bits that float64 holds
+_MOST_BITS = 24  # bits that float32 holds
+_LEAST = 256  # vectors that are brought onto the grid together, however small the budget
+_SHARE = 0.25  # of the memory budget that vectors may take while they are brought onto the grid
+
+
+class Vectors:
+    """Vectors (n, d) of one side, as given; `read` brings some of them onto the grid.
+
+    Matrix libraries sum products in an order that depends on the block, the number of threads and the processor, so
+    that the last bit of an inner product does too. On the grid it cannot: every vector is rounded to so many bits
+    below its largest component that float64 holds the sum of its products exactly. The rounding, 21 to 24 bits,
+    is as fine as the rounding of a sum in float32.
+
+    >>> Vectors([[3.0, 4.0]], unit=True).read()
+    array([[0.6, 0.8]], dtype=float32)
+    """
+
+    def __init__(self, vectors: Any, argument: str = "vectors", *, unit: bool = False) -> None:
+        self.array = vectors_of(vectors, argument)
+        self.unit = unit
+        self.centre: FloatArray | None = None
+        self._scales: tuple[Doubles, Doubles] | None = None
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    @property
+    def width(self) -> int:
+        """d, the number of components."""
+        return int(self.array.shape[1])
+
+    @property
+    def bits(self) -> int:
+        """How many bits below its largest component a vector keeps."""
+        return min(_MOST_BITS, (_MANTISSA - int(self.width - 1).bit_length()) // 2)
+
+    def take(self, rows: slice | IntArray | None) -> Vectors:
+        """Some of the vectors, in the given order."""
+        if rows is None:
+            return self
+        scales = None if self._scales is None else (self._scales[0][rows], self._scales[1][rows])
+        return self._made(frozen(self.array[rows]), self.centre, scales)
+
+    def around(self, centre: FloatArray) -> Vectors:
+        """The same vectors less a point (d,), so that distances far from the origin keep their digits."""
+        return self._made(self.array, centre, None)
+
+    def _made(self, array: AnyArray, centre: FloatArray | None, scales: tuple[Doubles, Doubles] | None) -> Vectors:
+        made = object.__new__(Vectors)
+        made.array, made.unit, made.centre, made._scales = array, self.unit, centre, scales
+        return made
+
+    def read(self, rows: slice | IntArray | None = None) -> FloatArray:
+        """Some of the vectors on the grid, (rows, d), at length 1 where that was asked for."""
+        rows = slice(None) if rows is None else rows
+        result = np.empty((len(self.array[rows]) if isinstance(rows, slice) else len(rows), self.width), np.float32)
+        chosen = np.arange(len(self))[rows] if isinstance(rows, slice) else rows
+        for block in blocks(len(result), self.width * 16, share=_SHARE, least=_LEAST):
+            result[block] = self.doubles(_as_slice(chosen[block]))
+        return result
+
+    def doubles(self, rows: slice | IntArray) -> Doubles:
+        """`read` in float64: the same numbers."""
+        factors, steps = self.scales()
+        values = self._doubles(self.array[rows])
+        values *= factors[rows, None]
+        np.rint(values, out=values)
+        values *= steps[rows, None]
+        return values
+
+    def raw(self, rows: IntArray) -> Doubles:
+        """Some of the vectors as they were given, (rows, d) in float64."""
+        return float32(self.array[rows], "embeddings").astype(np.float64)
+
+    def lengths(self) -> Doubles:
+        """The vectors' lengths (n,), after `centre` was taken from them."""
+        found = np.empty(len(self))
+        for block in blocks(len(self), self.width * 16, share=_SHARE, least=_LEAST):
+            found[block] = _lengths(self._doubles(self.array[block]))
+        return found
+
+    def scales(self) -> tuple[Doubles, Doubles]:
+        """By what each vector is multiplied to become whole numbers, (n,), and the step of its grid, (n,)."""
+        if self._scales is None:
+            factors, steps = np.ones(len(self)), np.ones(len(self))
+            for block in blocks(len(self), self.width * 16, share=_SHARE, least=_LEAST):
+                values = self._doubles(self.array[block], check=is_memory_map(self.array))
+                lengths = _lengths(values) if self.unit else np.ones(len(values))
+                exponents = self.bits - np.frexp(np.abs(values).max(axis=1) / lengths)[1]
+                steps[block] = np.ldexp(1.0, -exponents)
+                factors[block] = np.ldexp(1.0, exponents) / lengths
+            self._scales = factors, steps
+        return self._scales
+
+    def _doubles(self, given: AnyArray, check: bool = False) -> Doubles:
+        values = float32(given, "embeddings")
+        if check:
+            check_finite(values, "embeddings")
+        doubles = values.astype(np.float64)
+        if self.centre is not None:
+            doubles -= self.centre
+        return doubles
+
+
+def _as_slice(rows: IntArray) -> slice | IntArray:
+    """Neighbouring rows as a slice, which copies nothing."""
+    return rows if not len(rows) or np.any(np.diff(rows) != 1) else slice(int(rows[0]), int(rows[-1]) + 1)
+
+
+def vectors_of(vectors: Any, argument: str) -> AnyArray:
+    """Embeddings (rows, d) as a read-only array of finite numbers; a memory map is checked when it is read."""
+    array = frozen(real_matrix(vectors, argument))
+    if not is_memory_map(array):
+        check_all_finite(array, argument)
+    return array
+
+
+def normalised(vectors: FloatArray) -> FloatArray:
+    """Vectors (n, d) at length 1; a vector of zeros stays zeros.
+
+    >>> normalised(np.float32([[3, 4], [0, 0]]))
+    array([[0.6, 0.8],
+           [0. , 0. ]], dtype=float32)
+    """
+    result = np.empty(vectors.shape, np.float32)
+    for block in blocks(len(vectors), vectors.shape[1] * 8, share=_SHARE):
+        values = vectors[block].astype(np.float64)
+        result[block] = values / _lengths(values)[:, None]
+    return result
+
+
+def _lengths(values: Doubles) -> Doubles:
+    """Lengths (n,) of vectors (n, d); 1 for a vector of zeros."""
+    lengths: Doubles = np.sqrt(np.einsum("ij,ij->i", values, values))
+    lengths[lengths == 0] = 1
+    return lengths
