@@ -137,7 +137,7 @@ def _tiles(view: View) -> list[tuple[str, str, str, str]]:
         if not math.isnan(share):
             tiles.append(("of the way", f"{100 * share:.0f} %".replace("-", "−"), "to the ceiling", ""))
     tiles.append(("ceiling", view.figure(ceiling), f"best order of {view.row.k:,}", ""))
-    size = f"{view.row.queries:,} × {view.row.gallery:,}"
+    size = f"{view.row.queries:,}×{view.row.gallery:,}"
     return [*tiles, ("queries × gallery", size, f"{view.scores}, K = {view.row.k:,}", "")]
 
 
