@@ -35,6 +35,7 @@ import naive
 import rerankit
 from rerankit import Problem, stage
 from rerankit.measure import machine, matrix_speed, measure
+from rerankit.plots import Theme, save_pair
 from rerankit.stages import diffusion
 from rerankit.threads import in_threads
 
@@ -240,7 +241,7 @@ def memory(shrink: int, plot: Path | None) -> Table:
             found.append((count // shrink, run.peak / 1e6))
             add(rows, f"{count // shrink:,} items", name, run)
     if plot is not None:
-        draw(peaks, plot)
+        save_pair(partial(draw, peaks), plot, (6.4, 4.0))
     return rows
 
 
@@ -254,26 +255,17 @@ def few_candidates(name: str, items: int) -> Run:
     return run
 
 
-def draw(peaks: dict[str, list[tuple[int, float]]], path: Path) -> None:
+def draw(peaks: dict[str, list[tuple[int, float]]], figure: Any, theme: Theme) -> None:
     """Peak memory against items, beside the three matrices (items, items) that dense forms hold."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.subplots()
     for (name, found), marker in zip(peaks.items(), "os", strict=True):
         axes.plot(*zip(*found, strict=True), marker=marker, label=name)
     items = np.array([count for count, _ in peaks["k-reciprocal"]])
-    axes.plot(items, items**2 * 4 * 3 / 1e6, linestyle="--", color="grey", label="three dense matrices, items²")
+    axes.plot(items, items**2 * 4 * 3 / 1e6, linestyle="--", color=theme.muted, label="three dense matrices, items²")
     axes.set(xscale="log", yscale="log", xlabel="items (queries + gallery)", ylabel="peak memory above the input, MB")
     axes.set_xticks(items, [f"{count:,}" for count in items], minor=False)
     axes.minorticks_off()
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+    axes.legend()
 
 
 def main() -> None:

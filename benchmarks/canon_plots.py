@@ -7,40 +7,36 @@ from __future__ import annotations
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-
 from canon_quality import BASE, DIRECTIONS
+from rerankit.plots import Theme, save_pair
 
-COLOURS = {"no": "tab:blue", "yes": "tab:orange"}
 LABELS = {"no": "each query by itself, or with a bank", "yes": "looks at the other test queries"}
 
 
-def draw(kept: dict[str, Any], path: Path) -> None:
+def draw(kept: dict[str, Any], names: list[str], figure: Any, theme: Theme) -> None:
     """R@1 after re-ranking, one row for each stage, sorted; the line is R@1 before."""
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
+    from matplotlib.lines import Line2D
 
-    names = sorted((name for name in kept if name != BASE), key=lambda name: kept[name][DIRECTIONS[1]]["figures"][0])
-    figure, panels = plt.subplots(1, 2, figsize=(9, 0.24 * len(names) + 1.4), sharey=True, layout="constrained")
+    colours = {"no": theme.alone, "yes": theme.others}
+    panels = figure.subplots(1, 2, sharey=True)
     for axes, direction in zip(panels, DIRECTIONS, strict=True):
         base = kept[BASE][direction]["figures"][0]
-        axes.axvline(base, color="grey", linewidth=1)
+        axes.axvline(base, color=theme.muted, linewidth=1)
         for row, name in enumerate(names):
-            flag, found = kept[name]["looks at other test queries"], kept[name][direction]
+            colour, found = colours[kept[name]["looks at other test queries"]], kept[name][direction]
             low, high = (base + float(end) for end in found["gain"].split(" … "))
-            axes.plot([low, high], [row, row], color=COLOURS[flag], alpha=0.4, linewidth=3)
-            axes.plot(found["figures"][0], row, "o", color=COLOURS[flag], markersize=4)
+            axes.plot([low, high], [row, row], color=colour, alpha=0.4, linewidth=3)
+            axes.plot(found["figures"][0], row, "o", color=colour, markersize=4)
         axes.set(title=direction, xlabel="R@1, with the 95 % interval of the gain")
         axes.set_yticks(range(len(names)), names, fontsize=8)
-        axes.grid(axis="x", alpha=0.3)
-    handles = [plt.Line2D([], [], color=COLOURS[flag], marker="o", label=LABELS[flag]) for flag in COLOURS]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
+        axes.set_ylim(-0.7, len(names) - 0.3)
+        axes.grid(visible=False, axis="y")
+    handles = [Line2D([], [], color=colours[flag], marker="o", label=LABELS[flag]) for flag in colours]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
 
 
 def main() -> None:
@@ -48,7 +44,9 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("benchmarks/recorded/canon-captions.json"))
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    draw(json.loads(given.results.read_text()), given.out)
+    kept = json.loads(given.results.read_text())
+    names = sorted((name for name in kept if name != BASE), key=lambda name: kept[name][DIRECTIONS[1]]["figures"][0])
+    save_pair(partial(draw, kept, names), given.out, (9, 0.24 * len(names) + 1.4))
 
 
 if __name__ == "__main__":

@@ -136,9 +136,11 @@ def run(data: Path, out: Path | None, images: int, seeds: int) -> dict[str, Any]
     if out is not None:
         for variant in VARIANTS:
             title = f"Cascade, {variant}, {images:,} made-up images"
-            findings.curves[variant][0].plot(out / f"hmrn-cascade-{variant}.png", title, DEPTH)
+            for theme, ending in (("light", ""), ("dark", "-dark")):
+                findings.curves[variant][0].plot(out / f"hmrn-cascade-{variant}{ending}.png", title, DEPTH, theme)
         title = f"{images:,} made-up images, cascade of {DEPTH}"
-        plot_rounds(report["rounds"], out / "hmrn-rounds.png", title=title)
+        for theme, ending in (("light", ""), ("dark", "-dark")):
+            plot_rounds(report["rounds"], out / f"hmrn-rounds{ending}.png", title=title, theme=theme)
     return report
 
 

@@ -95,6 +95,12 @@ def save(draw: Draw, path: str | os.PathLike[str], size: tuple[float, float], th
     return target
 
 
+def save_pair(draw: Draw, path: str | os.PathLike[str], size: tuple[float, float]) -> tuple[Path, Path]:
+    """Write a picture for light ground at `path`, and the same for dark ground beside it, as NAME-dark.ENDING."""
+    light = Path(path)
+    return save(draw, light, size), save(draw, light.with_stem(f"{light.stem}-dark"), size, "dark")
+
+
 def inline(draw: Draw, size: tuple[float, float], name: str, tips: Mapping[str, str] | None = None) -> str:
     """A picture as an SVG element whose colours are the variables --ink, --muted, … of the page it stands in.
 
@@ -147,6 +153,8 @@ def _style(theme: Theme) -> dict[str, Any]:
     return {
         "font.size": 9,
         "font.family": "sans-serif",
+        "figure.constrained_layout.w_pad": 0.08,
+        "figure.constrained_layout.h_pad": 0.06,
         "axes.titlesize": 9.5,
         "axes.titleweight": "bold",
         "axes.titlelocation": "left",

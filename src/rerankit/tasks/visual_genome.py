@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,9 +13,9 @@ import numpy as np
 from rerankit import extras
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.errors import FormatError
-from rerankit.files import atomic
 from rerankit.formats.npz import NpzFormat
 from rerankit.metrics import Evaluation
+from rerankit.plots import Theme, save
 from rerankit.problem import Feature, Problem
 from rerankit.reading import read_json, read_pickle
 from rerankit.reading.npy_arrays import map_npy
@@ -249,12 +250,15 @@ def plot_rounds(
     path: str | os.PathLike[str],
     metric: str = "success@1",
     title: str = "Visual Genome multi-query",
-) -> None:
+    theme: str = "light",
+) -> Path:
     """A picture of one figure over the rounds, a line for each labelled summary of the task."""
-    extras.require("matplotlib", extra="report", purpose="the plot over rounds")
-    from matplotlib.figure import Figure
+    return save(partial(_draw_rounds, summaries, metric, title), path, (5, 3.4), theme)
 
-    figure = Figure(figsize=(5, 3.4), layout="constrained")
+
+def _draw_rounds(
+    summaries: Mapping[str, Mapping[str, float]], metric: str, title: str, figure: Any, theme: Theme
+) -> None:
     axes = figure.subplots()
     for label, summary in summaries.items():
         found = {name.partition("/")[0]: value for name, value in summary.items() if name.endswith(f"/{metric}")}
@@ -265,8 +269,6 @@ def plot_rounds(
     named = f"R@{metric.removeprefix('success@')} ({metric})" if metric.startswith("success@") else metric
     axes.set(xlabel="rounds", ylabel=f"{named}, %", title=title)
     axes.legend()
-    with atomic(path) as temporary:
-        figure.savefig(temporary, dpi=120)
 
 
 def _region_file(data: Path, number: int) -> Path | None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rerankit.errors import FormatError
-from rerankit.extras import require
 from rerankit.files import atomic
+from rerankit.plots import Theme, save
 
 _FIXED = ("step", "epoch", "learning_rate", "loss")
 
@@ -60,30 +63,26 @@ class History:
             raise FormatError(f"'{path}' is not a training history: {cause}") from cause
         return cls(rows)
 
-    def plot(self, path: str | Path) -> None:
+    def plot(self, path: str | os.PathLike[str], theme: str = "light") -> Path:
         """Draw the loss terms, the figure that decides and the other validation figures over the steps."""
-        require("matplotlib", extra="report", purpose="a plot of the curves")
-        from matplotlib.figure import Figure
-
         figures = [column for column in self.columns if column.startswith("validation/")]
         panels = {"loss": [column for column in self.columns if column.startswith("loss")]}
         if figures:  # apart from the others, beside whose range its ups and downs would not be seen
             panels[f"validation: {figures[0].partition('/')[2]}"] = figures[:1]
         if figures[1:]:
-            panels["validation"] = figures[1:]
-        figure = Figure(figsize=(4.5 * len(panels), 4), layout="constrained")
-        axes = figure.subplots(1, len(panels), squeeze=False)[0]
-        for axis, (title, columns) in zip(axes, panels.items(), strict=True):
-            self._draw(axis, columns, title)
-        with atomic(path) as temporary:
-            figure.savefig(temporary, dpi=110)
+            panels["validation" if figures[2:] else f"validation: {figures[1].partition('/')[2]}"] = figures[1:]
+        return save(partial(self._draw, panels), path, (4.2 * len(panels), 3.6), theme)
 
-    def _draw(self, axis: Any, columns: list[str], title: str) -> None:
-        for column in columns:
-            points = [(row["step"], row[column]) for row in self.rows if column in row]
-            axis.plot(*zip(*points, strict=True), label=column.partition("/")[2] or "total", marker=".")
-        axis.set(title=title, xlabel="step")
-        if self.best_step is not None:
-            axis.axvline(self.best_step, color="grey", linewidth=0.8, linestyle=":")
-        if len(columns) > 1:
-            axis.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=3)
+    def _draw(self, panels: Mapping[str, Sequence[str]], figure: Any, theme: Theme) -> None:
+        panes = figure.subplots(1, len(panels), squeeze=False)[0]
+        for axes, (title, columns) in zip(panes, panels.items(), strict=True):
+            for column in columns:
+                points = [(row["step"], row[column]) for row in self.rows if column in row]
+                axes.plot(
+                    *zip(*points, strict=True), label=column.partition("/")[2] or "total", marker="o", markersize=3
+                )
+            axes.set(title=title, xlabel="step")
+            if self.best_step is not None:
+                axes.axvline(self.best_step, color=theme.muted, linewidth=1, linestyle=":")
+            if len(columns) > 1:
+                axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)

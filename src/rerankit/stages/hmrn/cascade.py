@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from rerankit import extras
 from rerankit.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from rerankit.errors import rule
-from rerankit.files import atomic
+from rerankit.plots import Theme, save
 from rerankit.relevance import Relevance
 from rerankit.scores.topk import topk_dense
 
@@ -68,24 +70,23 @@ class CascadeCurve:
             for depth in (*(d for d in depths if d < size), size)
         ]
 
-    def plot(self, path: str | os.PathLike[str], title: str = "Cascade", depth: int | None = None) -> None:
+    def plot(
+        self, path: str | os.PathLike[str], title: str = "Cascade", depth: int | None = None, theme: str = "light"
+    ) -> Path:
         """R@1 against the share of the reasoning cost, as a picture; with a mark at `depth`."""
-        extras.require("matplotlib", extra="report", purpose="the cascade plot")
-        from matplotlib.figure import Figure
+        return save(partial(self._draw, title, depth), path, (6, 3.6), theme)
 
-        figure = Figure(figsize=(6, 3.6), layout="constrained")
+    def _draw(self, title: str, depth: int | None, figure: Any, theme: Theme) -> None:
         axes = figure.subplots()
         cost = np.arange(1, len(self.hits) + 1) / len(self.hits)
         axes.semilogx(100 * cost, 100 * self.hits, label="cascade")
-        axes.axhline(100 * self.full, linestyle="--", color="grey", label="reasoning for all images")
+        axes.axhline(100 * self.full, linestyle="--", color=theme.muted, label="reasoning for all images")
         if depth is not None and depth <= len(cost):
             label = f"{depth} candidates"
-            axes.plot(100 * cost[depth - 1], 100 * self.hits[depth - 1], "o", color="C1", label=label)
+            axes.plot(100 * cost[depth - 1], 100 * self.hits[depth - 1], "o", color=theme.others, label=label)
         axes.set(xlabel="share of the reasoning cost, %", ylabel="R@1, %", title=title)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.legend()
-        with atomic(path) as temporary:
-            figure.savefig(temporary, dpi=120)
 
 
 def cascade_curve(cheap: FloatArray, joint: FloatArray, relevance: Relevance) -> CascadeCurve:
