@@ -29,9 +29,9 @@ from typing import Any
 import numpy as np
 import torch
 
+import rerankit
 from rerankit import Feature, Problem, Ranking, Relevance
 from rerankit.measure import machine
-from rerankit.stages.triplet.picture import compose, save_picture
 from rerankit.stages.triplet.plan import Plan
 from rerankit.stages.triplet.stage import Triplet
 from rerankit.statistics import bootstrap
@@ -230,8 +230,10 @@ def _write(result: Result, table: list[dict[str, Any]], given: argparse.Namespac
     if given.picture:
         before, after = (result.ranks[name] for name in ("stage I", "stage II"))
         query = int(np.argmax((before > 1) & (after == 1)))
-        drawn = compose(result.problem, query, *result.rankings.values(), relevance=result.relevance, k=6)
-        save_picture(drawn, given.picture)
+        first, last = result.rankings.values()
+        sheet = rerankit.show(result.problem, last, [query], before=first, relevance=result.relevance, k=6)
+        for theme, ending in (("light", ""), ("dark", "-dark")):
+            sheet.save(given.picture.with_stem(f"{given.picture.stem}{ending}"), theme, overwrite=True)
     if given.save:
         result.stage.save(given.save)
     if given.out:

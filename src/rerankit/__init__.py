@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rerankit.problem import Feature, Problem
     from rerankit.ranking import Ranking
     from rerankit.relevance import Relevance
-    from rerankit.reports import report
+    from rerankit.reports import report, show
     from rerankit.scores import DenseScores, EmbeddingScores, ListScores, Scores
     from rerankit.stages.base import Stage, stage, stages_available
     from rerankit.storage import load
@@ -51,6 +51,7 @@ _HOME = {
     "load_plugin": "rerankit.plugins.manager",
     "read": "rerankit.formats",
     "report": "rerankit.reports",
+    "show": "rerankit.reports",
     "rerank": "rerankit.pipeline",
     "stage": "rerankit.stages.base",
     "stages_available": "rerankit.stages.base",
@@ -88,6 +89,7 @@ __all__ = [
     "report",
     "rerank",
     "settings",
+    "show",
     "stage",
     "stages_available",
     "statistics",

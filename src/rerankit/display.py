@@ -75,7 +75,7 @@ def _is_picture(name: str, value: Any) -> bool:
     if isinstance(value, (str, os.PathLike)):
         return not name.endswith("path") and (name.endswith("images") or os.fspath(value).lower().endswith(ENDINGS))
     if isinstance(value, np.ndarray):
-        return value.dtype == np.uint8 and value.ndim == 3 and value.shape[2] == 3
+        return value.ndim == 3 and (name.endswith("images") or (value.dtype == np.uint8 and value.shape[2] == 3))
     return hasattr(value, "convert") and hasattr(value, "size")
 
 

@@ -42,10 +42,10 @@ def show(rows: Sequence[Mapping[str, Any]], *, title: str = "", as_json: bool = 
             column.justify = "right"
     for texts in zip(*(_texts([row[name] for row in rows]) for name in names), strict=True):
         table.add_row(*texts)
-    console = _console()
+    out = console()
     if title:
-        console.print(title, style="italic", markup=False, highlight=False)
-    console.print(table)
+        out.print(title, style="italic", markup=False, highlight=False)
+    out.print(table)
 
 
 def show_figures(rows: Sequence[Mapping[str, str]], named: int) -> None:
@@ -132,7 +132,8 @@ def _texts(values: list[Any]) -> list[str]:
     ]
 
 
-def _console() -> Any:
+def console() -> Any:
+    """The console that results are printed on; as wide as it likes where nobody looks."""
     from rich.console import Console
 
     return Console(file=sys.stdout, width=None if sys.stdout.isatty() else _WIDE)

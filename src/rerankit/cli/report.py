@@ -53,6 +53,7 @@ def report(
         show=shown if images is None or shown is None else with_pictures(shown, images),
         baseline=baseline,
         parts=parts,
+        overwrite=force,
         samples=samples,
         allow_other_candidates=other_candidates,
     )

@@ -9,11 +9,12 @@ from typing import Any
 
 from rerankit._version import __version__
 from rerankit.bench import Result
+from rerankit.bench.examples import Example
 from rerankit.extras import require
 from rerankit.metrics import traits_of
 from rerankit.plots import THEMES, Theme
 from rerankit.reports import charts
-from rerankit.reports.queries import Pictures, moved
+from rerankit.reports.queries import Pictures, moved, query
 from rerankit.reports.tables import figures, hub_lines, moves, overview
 from rerankit.reports.views import KINDS, Chapter, System, View
 from rerankit.statistics.render import FLAG_TEXTS, caption
@@ -23,12 +24,7 @@ FLAG_NAMES = {"transductive": "test queries", "bank": "bank", "labels": "labels"
 
 def render(chapters: Sequence[Chapter], pictures: Pictures, title: str | None = None) -> str:
     """The whole page as HTML."""
-    jinja = require("jinja2", extra="report", purpose="a report")
-    loader = jinja.PackageLoader("rerankit.reports")
-    environment = jinja.Environment(
-        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja.StrictUndefined
-    )
-    themes = {name: _variables(theme) for name, theme in THEMES.items()}
+    environment = _environment()
     views = [view for chapter in chapters for view in chapter.views]
     results = [result for chapter in chapters for result in chapter.results]
     several = len(chapters) > 1
@@ -42,14 +38,38 @@ def render(chapters: Sequence[Chapter], pictures: Pictures, title: str | None = 
         pages=pages,
         overviews=[(str(chapter.task["title"]), *overview(chapter)) for chapter in chapters] if len(views) > 1 else [],
         filters=_filters(views),
-        environments=_environments(results),
+        environments=_machines(results),
         pictures=pictures.uris,
-        css=environment.get_template("report.css").render(**themes),
-        script=loader.get_source(environment, "report.js")[0],
+        css=_css(environment),
+        script=environment.loader.get_source(environment, "report.js")[0],
         flag_names=FLAG_NAMES,
         flag_texts=FLAG_TEXTS,
         tuned=_tuned,
     )
+    return text
+
+
+def render_queries(examples: Sequence[Example], *, whole: bool = True) -> str:
+    """Queries as cards: a whole page, or what a notebook shows."""
+    environment, pictures = _environment(), Pictures()
+    cards = [query(each, pictures) for each in examples]
+    text: str = environment.get_template("queries.html").render(
+        queries=cards, pictures=pictures.uris, whole=whole, css=_css(environment), flag_names={}, flag_texts={}
+    )
+    return text
+
+
+def _environment() -> Any:
+    jinja = require("jinja2", extra="report", purpose="a report")
+    loader = jinja.PackageLoader("rerankit.reports")
+    return jinja.Environment(
+        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja.StrictUndefined
+    )
+
+
+def _css(environment: Any) -> str:
+    themes = {name: _variables(theme) for name, theme in THEMES.items()}
+    text: str = environment.get_template("report.css").render(**themes)
     return text
 
 
@@ -150,7 +170,7 @@ def _filters(views: Iterable[View]) -> list[tuple[str, str]]:
     return found
 
 
-def _environments(results: Sequence[Result]) -> dict[str, list[str]]:
+def _machines(results: Sequence[Result]) -> dict[str, list[str]]:
     """What is known of the machines, each value once."""
     found: dict[str, dict[str, None]] = {}
     for result in results:

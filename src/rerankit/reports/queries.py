@@ -67,27 +67,35 @@ class Pictures:
 
 def moved(view: View, pictures: Pictures) -> list[dict[str, Any]]:
     """For the best pipelines, the queries that they moved most."""
-    shown = [system for system in view.pipelines if system.row.examples][:_PIPELINES]
+    found = [system for system in view.pipelines if system.row.examples][:_PIPELINES]
+    listed = f"> {view.row.k:,}"
     return [
-        {"key": each.key, "label": each.label, "queries": [_query(view, one, pictures) for one in each.row.examples]}
-        for each in shown
+        {
+            "key": system.key,
+            "label": system.label,
+            "queries": [query(one, pictures, listed, view.part) for one in system.row.examples],
+        }
+        for system in found
     ]
 
 
-def _query(view: View, example: Example, pictures: Pictures) -> dict[str, Any]:
-    face = pictures.face(view.part, "query", example.row, example.query)
+def query(example: Example, pictures: Pictures, beyond: str = "not listed", part: str = "") -> dict[str, Any]:
+    """A query as a card shows it; `beyond` stands for the rank of what is not among the candidates."""
+    face = pictures.face(part, "query", example.row, example.query)
     sides: list[dict[str, Any]] = [
-        {"name": name, "listed": [_item(view.part, each, pictures) for each in listed]}
+        {"name": name, "listed": [_item(part, each, pictures) for each in listed]}
         for name, listed in (("before", example.before), ("after", example.after))
     ]
-    before, after = example.ranks
+    before, after = (beyond if rank is None else f"{rank:,.4g}" for rank in example.ranks)
+    old, new = (float("inf") if rank is None else rank for rank in example.ranks)
+    known = example.ranks != (None, None)
     return {
         "name": face.name,
         "text": face.text,
-        "picture": pictures.key(face, view.part, "query", example.row),
-        "before": _rank(before, view.row.k),
-        "after": _rank(after, view.row.k),
-        "gained": (after or float("inf")) < (before or float("inf")),
+        "picture": pictures.key(face, part, "query", example.row),
+        "before": before if known else "",
+        "after": after,
+        "kind": "gain" if new < old else "loss" if new > old else "",
         "sides": sides,
         "pictured": any(item["picture"] for side in sides for item in side["listed"]),
     }
@@ -97,7 +105,3 @@ def _item(part: str, candidate: Candidate, pictures: Pictures) -> dict[str, Any]
     face = pictures.face(part, "gallery", candidate.row, candidate.face)
     picture = pictures.key(face, part, "gallery", candidate.row)
     return {"name": face.name, "text": face.text, "picture": picture, "right": candidate.right}
-
-
-def _rank(rank: float | None, k: int) -> str:
-    return f"> {k:,}" if rank is None else f"{rank:,.4g}" if rank < 1000 else f"{rank:,.0f}"

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from rerankit.bench import Result
 from rerankit.errors import InputError, rule
-from rerankit.files import atomic
+from rerankit.files import atomic, check_free
 from rerankit.problem import Problem
 from rerankit.reports.page import render
 from rerankit.reports.queries import Pictures
@@ -27,9 +27,10 @@ class Report:
     html: str
     path: Path | None = None
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the page."""
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Write the page; what is there already is replaced only with `overwrite`."""
         target = Path(path)
+        check_free(target, overwrite=overwrite)
         with atomic(target) as temporary:
             temporary.write_text(self.html, encoding="utf-8")
         return target
@@ -48,12 +49,14 @@ def report(
     title: str | None = None,
     metric: str | None = None,
     show: Problem | Mapping[str, Problem] | None = None,
+    overwrite: bool = False,
     **options: Any,
 ) -> Report:
     """One self-contained page about results of `bench`: tables, charts, the queries that moved, provenance.
 
     results: results, or files and folders of them; of one task or of several.
-    out: where the page goes; it is given back as well, and notebooks show it.
+    out: where the page goes; it is given back as well, and notebooks show it. What is there already is replaced only
+    with `overwrite`.
     metric: by which systems are sorted and drawn, such as "success@1"; the task's main one by default.
     show: the problem whose features say what items look like (pictures, texts), or one for each part by its name,
     for results that only know ids.
@@ -69,6 +72,8 @@ def report(
     >>> page.path.name
     'report.html'
     """
+    if out is not None:
+        check_free(out, overwrite=overwrite)
     found = read_results(results)
     if not found:
         raise rule("results", "must hold at least one result", "none")
@@ -76,7 +81,7 @@ def report(
     html = render(made, Pictures(_shown(show, [view.part for each in made for view in each.views])), title)
     if out is None:
         return Report(html)
-    return Report(html, Report(html).save(out))
+    return Report(html, Report(html).save(out, overwrite=overwrite))
 
 
 def read_results(given: Results) -> list[Result]:
