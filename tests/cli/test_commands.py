@@ -94,7 +94,7 @@ def test_rerank_reads_a_run(tmp_path: Path) -> None:
         ([], "give either --stage NAME or --pipeline FILE (got neither)"),
         (["-s", "mutual-rank", "-p", "x.yaml"], "give either --stage NAME or --pipeline FILE (got both)"),
         (["-p", "mutual-rank"], "a stage is named by --stage mutual-rank"),
-        (["-p", "absent.yaml"], "does not exist"),
+        (["-p", "absent.yaml"], "no such pipeline file"),
         (["-s", "mutual-rank", "-o", "run.xyz"], "error: run.xyz: unknown ending '.xyz'"),
         (["-s", "mutual-rank", "-o", "run.npy"], "error: run.npy: npy holds one array, which this Ranking is not"),
         (["-s", "mutual-rank", "-o", "run.qrels"], "error: run.qrels: this format holds judgements"),

@@ -117,11 +117,11 @@ def test_fit_of_a_stage_without_epochs(problem, tmp_path, name):
     out = tmp_path / "fitted"
     refused = run("fit", name, "--train", problem, "--out", out, "--training", "epochs=2", code=2)
     assert "has no training settings (got epochs)" in refused
-    run("fit", name, "--train", problem, "--set", "k=10", "--out", out)
+    run("fit", name, "--train", problem, "--set", "candidates=10", "--out", out)
     assert sorted(p.name for p in out.iterdir()) == ["config.json", "weights.safetensors"]
     run("rerank", problem, "--pipeline", out, "--out", tmp_path / "run.npz")
     judged = rerankit.read(problem), rerankit.read(problem, "relevance")
-    assert rerankit.load(out) == rerankit.stage(name, k=10).fit(*judged)
+    assert rerankit.load(out) == rerankit.stage(name, candidates=10).fit(*judged)
 
 
 def test_fit_of_a_plugin_s_stage(problem, tmp_path):
