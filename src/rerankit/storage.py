@@ -14,7 +14,7 @@ import numpy as np
 from rerankit._version import __version__
 from rerankit.errors import FormatError, InputError, RerankitError
 from rerankit.extras import explained
-from rerankit.files import CONFIG, atomic, check_entry, check_free, check_inside, check_regular, entry
+from rerankit.files import CONFIG, atomic, check_entry, check_free, check_inside, check_regular, entry, unchanged
 from rerankit.formats.safetensors import SafetensorsFormat, write_tensors
 from rerankit.pipeline import Pipeline
 from rerankit.plugins import manager
@@ -39,7 +39,7 @@ def save(
         raise InputError(f"'{folder}' is a file, and a stage is saved as a folder: name a new one")
     check_free(folder, overwrite=overwrite, argument="folder", kept=() if keep is None else (f"{keep}/*",))
     try:
-        with atomic(folder) as temporary:
+        with atomic(folder, overwrite=overwrite) as temporary:
             temporary.mkdir()
             _write(what, temporary)
             if keep is not None and (Path(folder) / keep).is_dir():
@@ -67,11 +67,15 @@ def load(folder: str | os.PathLike[str], *, trust: bool = False) -> Any:
     it, and what is loaded from there is not what was looked at here; with `trust` it is taken.
     """
     path = Path(folder)
+    return unchanged(path, lambda: _load(path, trust))
+
+
+def _load(path: Path, trust: bool) -> Any:
     config = _config(path)
     for name, said in config["files"].items():
         check_entry(path, _inner(path, name).name, said, "save the stage again")
     if "pipeline" in config:
-        return Pipeline([load(_inner_folder(path, name), trust=trust) for name in config["pipeline"]])
+        return Pipeline([_load(_inner_folder(path, name), trust) for name in config["pipeline"]])
     params = {name: _decoded(value, path, trust) for name, value in config["params"].items()}
     params |= _models(config["stage"], params, path, trust)
     made = stage(config["stage"], **params)
@@ -227,7 +231,7 @@ def _decoded(value: Any, folder: Path, trust: bool) -> Any:
     if not isinstance(value, dict):
         return value
     if value.keys() == {"$stage"}:
-        return load(_inner_folder(folder, value["$stage"]), trust=trust)
+        return _load(_inner_folder(folder, value["$stage"]), trust)
     if value.keys() == {"$array"}:
         return _array_in(check_inside(_inner(folder, value["$array"]), folder))
     return {key: _decoded(item, folder, trust) for key, item in value.items()}

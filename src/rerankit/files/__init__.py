@@ -6,12 +6,16 @@ from rerankit.files.manifest import MANIFEST, Listed, check_entry, check_manifes
 from rerankit.files.names import check_name
 from rerankit.files.owned import CONFIG, check_free
 from rerankit.files.regular import check_inside, check_regular, files_in
+from rerankit.files.rooms import PREFIX, Room, clear_leftovers
+from rerankit.files.stable import unchanged
 from rerankit.files.writing import atomic, check_place
 
 __all__ = [
     "CONFIG",
     "MANIFEST",
+    "PREFIX",
     "Listed",
+    "Room",
     "atomic",
     "check_entry",
     "check_free",
@@ -20,8 +24,10 @@ __all__ = [
     "check_name",
     "check_place",
     "check_regular",
+    "clear_leftovers",
     "entry",
     "files_in",
     "read_list",
+    "unchanged",
     "write_manifest",
 ]

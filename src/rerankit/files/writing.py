@@ -1,34 +1,62 @@
-"""Writing files so that nothing half-written is ever seen."""
+"""Writing files so that nothing half-written is ever seen, and nothing written is lost."""
 
 from __future__ import annotations
 
-import errno
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from rerankit.errors import InputError
+from rerankit.files.rooms import PREFIX, Room
+from rerankit.files.switching import switch
 
 
 @contextmanager
-def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic(path: str | os.PathLike[str], *, overwrite: bool = True, durable: bool = True) -> Iterator[Path]:
     """A temporary path beside `path`, moved onto it when the block ends well and removed when it does not.
 
-    The temporary name keeps the ending, since many writers choose a format or append one by it. The block
-    may create a file or a folder; a folder that already exists at `path` is replaced by a folder, never by a file.
+    The temporary name keeps the ending, since many writers choose a format or append one by it. The block may create
+    a file or a folder; a folder that already exists at `path` is replaced by a folder, never by a file. A link at
+    `path` stays, and what it leads to is replaced. Without `overwrite` a file or folder that has come in the meantime
+    is not replaced. `durable` waits until all of it is on the disk before it takes the old one's place: after a loss
+    of power there is the old or the new one.
     """
-    target = Path(path)
+    target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    room = Path(tempfile.mkdtemp(prefix=".rerankit-", dir=target.parent))
-    try:
-        temporary = room / target.name
+    with Room(target.parent) as room:
+        temporary = room.path / target.name
         yield temporary
-        _replace(temporary, target, room)
+        if durable:
+            _sync_tree(temporary)
+        switch(temporary, target, overwrite=overwrite)
+        if durable:
+            _sync(target.parent)
+
+
+def _sync_tree(path: Path) -> None:
+    """Wait until a file, or a folder with all its files, is on the disk."""
+    if path.is_dir():
+        for place, _, names in os.walk(path):
+            for name in names:
+                _sync(Path(place, name))
+            _sync(Path(place))
+    else:
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    if path.is_symlink():
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        if not path.is_dir():  # some systems do not sync folders
+            raise
     finally:
-        shutil.rmtree(room, ignore_errors=True)
+        os.close(descriptor)
 
 
 def check_place(path: str | os.PathLike[str]) -> None:
@@ -45,22 +73,6 @@ def check_place(path: str | os.PathLike[str]) -> None:
         raise InputError(f"'{path}' cannot be written: '{parent}' is not a folder")
     try:
         # Permissions do not tell all: a disk may be read-only for everybody. Trying does.
-        tempfile.TemporaryDirectory(prefix=".rerankit-", dir=parent).cleanup()
+        tempfile.TemporaryDirectory(prefix=PREFIX, dir=parent).cleanup()
     except OSError as cause:
         raise InputError(f"'{path}' cannot be written: '{parent}': {cause.strerror or cause}") from cause
-
-
-def _replace(temporary: Path, target: Path, room: Path) -> None:
-    if not target.is_dir() or target.is_symlink():
-        os.replace(temporary, target)
-        return
-    if not temporary.is_dir():  # a file in the place of a folder would be the end of all that the folder holds
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
-    # os.replace cannot put a folder over a folder that has something in it: move the old one aside first.
-    old = room / ".replaced"
-    os.replace(target, old)
-    try:
-        os.replace(temporary, target)
-    except BaseException:
-        os.replace(old, target)
-        raise

@@ -12,7 +12,7 @@ import numpy as np
 
 from rerankit.arrays import AnyArray, to_numpy
 from rerankit.errors import FormatError, InputError, MissingExtraError, RerankitError, unknown_name
-from rerankit.files import atomic, check_free, check_name, check_place, check_regular
+from rerankit.files import atomic, check_free, check_name, check_place, check_regular, unchanged
 from rerankit.formats import lists, tables
 from rerankit.formats.content import CONTENT_NAMES, Content, Format, Tables, Triples
 from rerankit.formats.registry import format_of
@@ -80,7 +80,7 @@ def write(
     check_free(place, overwrite=overwrite)
     try:
         content = _content(place, format, value, relevance, query_ids, gallery_ids)
-        with atomic(place) as temporary:
+        with atomic(place, overwrite=overwrite) as temporary:
             _write_content(temporary, place, format, content)
     except (FormatError, MissingExtraError):
         raise
@@ -127,6 +127,10 @@ def check_names(path: AnyPath, ranking: Ranking) -> None:
 
 
 def _read_content(path: Path) -> Content:
+    return unchanged(path, lambda: _content_of(path))
+
+
+def _content_of(path: Path) -> Content:
     if not path.is_dir():
         check_regular(path, "file or folder")
     format = format_of(path)

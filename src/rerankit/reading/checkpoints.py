@@ -17,7 +17,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from rerankit.arrays import AnyArray
 from rerankit.errors import FormatError
-from rerankit.files import check_regular
+from rerankit.files import check_regular, unchanged
 from rerankit.reading.archive import Archive
 from rerankit.reading.builders import ELEMENTS
 from rerankit.reading.machine import Machine
@@ -39,6 +39,10 @@ def read_checkpoint(path: str | os.PathLike[str], *, records: Collection[str] = 
     `records` are names of classes whose objects become a `Record` of their attributes, such as "argparse.Namespace".
     What names anything else is refused with that name; nothing in the file is called, whatever it is.
     """
+    return unchanged(Path(path), lambda: _content(Path(path), records))
+
+
+def _content(path: Path, records: Collection[str]) -> Any:
     file = check_regular(path, "checkpoint")
     if file.suffix == ".safetensors":
         return read_tensors(file)

@@ -8,6 +8,7 @@ from typing import Any
 
 from rerankit.errors import InputError
 from rerankit.extras import absent
+from rerankit.files import clear_leftovers
 from rerankit.training import state
 from rerankit.training.history import History
 
@@ -23,7 +24,7 @@ class Folder:
         """The checkpoint to go on from, if there is one; `clear` makes the folder and removes what a kill left."""
         if clear:
             self.path.mkdir(parents=True, exist_ok=True)
-            state.clear_leftovers(self.path)
+            clear_leftovers(self.path)
         if self.checkpoint.is_dir():
             raise InputError(f"'{self.checkpoint}' is a folder; a checkpoint file goes there")
         found = state.load(self.checkpoint) if self.checkpoint.exists() else None

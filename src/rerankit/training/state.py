@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,12 +53,6 @@ def restore(model: nn.Module, weights: Weights) -> None:
 def finite(model: nn.Module) -> bool:
     """Whether everything training changes is a finite number."""
     return all(bool(tensor.isfinite().all()) for tensor in snapshot(model).values())
-
-
-def clear_leftovers(folder: Path) -> None:
-    """Remove what a killed process left half-written."""
-    for leftover in folder.glob(".rerankit-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def save(path: Path, payload: dict[str, Any]) -> None:

@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 
 from rerankit import settings
-from rerankit.errors import InputError
-from rerankit.stages.triplet.features import ArrayTokens, ImageTokens, Rows, TokenCache, fingerprint
+from rerankit.errors import InputError, RerankitWarning
+from rerankit.stages.triplet.cache import TokenCache
+from rerankit.stages.triplet.features import ArrayTokens, ImageTokens, Rows, fingerprint
 from rerankit.stages.triplet.images import DEVIATION, MEAN, ImageTransform, checksum, open_image
 
 
@@ -80,11 +81,11 @@ def test_cache_finds_corruption(cache):
     content = bytearray(path.read_bytes())
     content[-3] ^= 1
     path.write_bytes(content)
-    with pytest.warns(UserWarning, match="do not match their checksum; it is made again"):
+    with pytest.warns(RerankitWarning, match="is damaged: it is not what its checksum says; they are made again"):
         assert cache.get("ab12") is None
     cache.put("ab12", tokens(0))
     path.write_bytes(b"short")
-    with pytest.warns(UserWarning, match="are broken"):
+    with pytest.warns(RerankitWarning, match="truncated or not a safetensors file"):
         assert cache.get("ab12") is None
 
 

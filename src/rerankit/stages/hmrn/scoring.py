@@ -7,7 +7,6 @@ variant). Rows are searches and columns are images everywhere.
 from __future__ import annotations
 
 import math
-import shutil
 import tempfile
 import weakref
 from collections.abc import Iterator, Sequence
@@ -23,6 +22,7 @@ from rerankit import settings
 from rerankit.arrays import FloatArray, IntArray
 from rerankit.errors import rule
 from rerankit.events import track
+from rerankit.files import Room
 from rerankit.scores import blocks
 from rerankit.stages.hmrn.encoders import encode_rounds, mask_of, tensor
 from rerankit.stages.hmrn.fast import Images, Local, Searches, overall
@@ -257,8 +257,9 @@ class _Folder:
     """A temporary folder that goes when nothing holds this object any more."""
 
     def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="rerankit-regions-"))
-        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+        room = Room(Path(tempfile.gettempdir()))
+        self.path = room.path
+        weakref.finalize(self, room.close)
 
 
 class _Room:

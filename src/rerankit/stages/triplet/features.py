@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import warnings
-import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,9 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rerankit import settings
-from rerankit.errors import FormatError, InputError, rule
-from rerankit.files import atomic
-from rerankit.settings import parse_bytes
+from rerankit.errors import InputError, rule
+from rerankit.stages.triplet.cache import TokenCache
 from rerankit.stages.triplet.images import ImageTransform, checksum, unreadable
 
 IntArray = NDArray[np.int64]
@@ -32,83 +28,6 @@ def fingerprint(network: nn.Module, *rest: object) -> str:
         digest.update(name.encode())
         digest.update(np.ascontiguousarray(value.detach().cpu().numpy()).data)
     return digest.hexdigest()[:16]
-
-
-class TokenCache:
-    """Image tokens on disk in half precision, one safetensors file per model and picture.
-
-    A file is written whole or not at all, so work that was stopped goes on where it stopped. What was read
-    longest ago goes first once the files of all models exceed `max_bytes`. A file whose checksum is wrong is
-    reported, removed and made again.
-    """
-
-    def __init__(self, folder: str | os.PathLike[str], model: str, *, max_bytes: int | str = "20GB") -> None:
-        self.folder, self.model = Path(folder), model
-        self.max_bytes = parse_bytes(max_bytes, "cache_bytes")
-        self._size: int | None = None
-
-    def __repr__(self) -> str:
-        return f"TokenCache({str(self.folder)!r}, {self.model!r}, max_bytes={self.max_bytes})"
-
-    def _path(self, key: str) -> Path:
-        return self.folder / self.model / key[:2] / f"{key}.safetensors"
-
-    def get(self, key: str) -> NDArray[np.float16] | None:
-        """The tokens (P, width) of a picture, or None."""
-        path = self._path(key)
-        try:
-            tokens = _read(path)
-        except FileNotFoundError:
-            return None
-        except FormatError as broken:
-            warnings.warn(f"{broken}; it is made again", stacklevel=2)
-            path.unlink(missing_ok=True)
-            return None
-        os.utime(path)
-        return tokens
-
-    def put(self, key: str, tokens: NDArray[np.float16]) -> None:
-        """Keep the tokens (P, width) of a picture, and make room for them."""
-        from safetensors.numpy import save_file
-
-        path = self._path(key)
-        with atomic(path) as temporary:
-            save_file({"tokens": np.ascontiguousarray(tokens)}, temporary, {"crc32": str(_crc(tokens))})
-        self._size = None if self._size is None else self._size + path.stat().st_size
-        if self._size is None or self._size > self.max_bytes:
-            self._shrink()
-
-    def _shrink(self) -> None:
-        """Remove what was read longest ago until nine tenths of the bound are left."""
-        entries = [(path, path.stat()) for path in self.folder.glob("*/??/*.safetensors")]
-        self._size = sum(stat.st_size for _, stat in entries)
-        if self._size <= self.max_bytes:
-            return
-        for path, stat in sorted(entries, key=lambda entry: entry[1].st_mtime_ns):
-            path.unlink(missing_ok=True)
-            self._size -= stat.st_size
-            if self._size <= 0.9 * self.max_bytes:
-                return
-
-
-def _crc(tokens: NDArray[np.float16]) -> int:
-    return zlib.crc32(np.ascontiguousarray(tokens).tobytes())
-
-
-def _read(path: Path) -> NDArray[np.float16]:
-    from safetensors import SafetensorError, safe_open
-
-    if not path.is_file():
-        raise FileNotFoundError(path)
-    try:
-        with safe_open(path, framework="np") as file:
-            tokens = np.asarray(file.get_tensor("tokens"))
-            expected = (file.metadata() or {}).get("crc32")
-    except (SafetensorError, OSError, ValueError) as cause:
-        raise FormatError(f"cached tokens '{path}' are broken ({cause})") from cause
-    if str(_crc(tokens)) != expected:
-        raise FormatError(f"cached tokens '{path}' do not match their checksum")
-    return tokens
 
 
 class ArrayTokens:

@@ -32,7 +32,8 @@ from rerankit.errors import InputError, UnmetNeedError, rule
 from rerankit.events import track
 from rerankit.problem import Problem
 from rerankit.stages.triplet.bundle import Bundle
-from rerankit.stages.triplet.features import ArrayTokens, ImageTokens, TokenCache, fingerprint
+from rerankit.stages.triplet.cache import TokenCache
+from rerankit.stages.triplet.features import ArrayTokens, ImageTokens, fingerprint
 from rerankit.stages.triplet.filter import Filter
 from rerankit.stages.triplet.images import ImageTransform
 from rerankit.stages.triplet.reading import Reading

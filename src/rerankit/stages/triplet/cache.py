@@ -1,0 +1,115 @@
+"""Image tokens on disk, bounded, shared by processes."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rerankit.errors import FormatError, RerankitWarning
+from rerankit.files import PREFIX, atomic, clear_leftovers
+from rerankit.formats.safetensors import write_tensors
+from rerankit.reading.safetensors_file import read_tensors
+from rerankit.settings import parse_bytes
+
+_NAME = "tokens"
+
+
+class TokenCache:
+    """Image tokens on disk in half precision, one safetensors file per model and picture.
+
+    A file is written whole or not at all, so work that was stopped goes on where it stopped. What was read longest ago
+    goes first once the files of all models exceed `max_bytes`; what killed processes left behind goes before that.
+    Several processes may share the folder: each looks at all of it again after it has written a sixteenth of the
+    bound. A file whose checksum is wrong is reported, removed and made again.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], model: str, *, max_bytes: int | str = "20GB") -> None:
+        self.folder, self.model = Path(folder), model
+        self.max_bytes = parse_bytes(max_bytes, "cache_bytes")
+        self._written: int | None = None
+        """Bytes since the whole folder was looked at; None before."""
+        self._full = False
+
+    def __repr__(self) -> str:
+        return f"TokenCache({str(self.folder)!r}, {self.model!r}, max_bytes={self.max_bytes})"
+
+    def _path(self, key: str) -> Path:
+        return self.folder / self.model / key[:2] / f"{key}.safetensors"
+
+    def get(self, key: str) -> NDArray[np.float16] | None:
+        """The tokens (P, width) of a picture, or None."""
+        path = self._path(key)
+        if not path.is_file():
+            return None
+        try:
+            tokens = np.array(_tokens(path))
+            os.utime(path)
+        except FileNotFoundError:  # another process has made room for its own
+            return None
+        except (FormatError, OSError) as broken:
+            if path.is_file():
+                warnings.warn(f"cached tokens: {broken}; they are made again", RerankitWarning, stacklevel=2)
+                path.unlink(missing_ok=True)
+            return None
+        return tokens
+
+    def put(self, key: str, tokens: NDArray[np.float16]) -> None:
+        """Keep the tokens (P, width) of a picture, and make room for them; on a full disk the work goes on without."""
+        if self._full:
+            return
+        path = self._path(key)
+        try:
+            # What a cache loses is made again: it need not wait for the disk.
+            with atomic(path, durable=False) as temporary:
+                write_tensors(temporary, {_NAME: np.ascontiguousarray(tokens)})
+            size = path.stat().st_size
+        except FileNotFoundError:  # another process has made room already
+            size = 0
+        except OSError as error:
+            self._full = True
+            told = f"'{self.folder}' cannot be written ({error.strerror or error}): tokens are no longer kept there"
+            warnings.warn(told, RerankitWarning, stacklevel=2)
+            return
+        self._written = None if self._written is None else self._written + size
+        if self._written is None or self._written > self.max_bytes // 16:
+            self._shrink()
+
+    def _shrink(self) -> None:
+        """Remove leftovers, and what was read longest ago, until nine tenths of the bound are left."""
+        entries = list(_found(path for place in self.folder.glob("*/??") for path in _files(place)))
+        writing = sum(size for _, _, size in _found(self.folder.glob(f"*/??/{PREFIX}*/*")))
+        total, self._written = writing + sum(size for _, _, size in entries), 0
+        if total <= self.max_bytes - self.max_bytes // 16:
+            return
+        for _, path, size in sorted(entries):
+            path.unlink(missing_ok=True)
+            total -= size
+            if total <= 0.9 * self.max_bytes:
+                return
+
+
+def _files(place: Path) -> Iterator[Path]:
+    """The files of a part of the cache: only what has the name of one, so that nothing else can be removed."""
+    clear_leftovers(place)
+    yield from place.glob(f"{place.name}*.safetensors")
+
+
+def _found(paths: Iterable[Path]) -> Iterator[tuple[int, Path, int]]:
+    """Files by age with their sizes; another process may have removed some."""
+    for path in paths:
+        with suppress(FileNotFoundError):
+            found = path.lstat()
+            yield found.st_mtime_ns, path, found.st_size
+
+
+def _tokens(path: Path) -> NDArray[np.float16]:
+    arrays = read_tensors(path)
+    if arrays.keys() != {_NAME} or arrays[_NAME].dtype != np.float16 or arrays[_NAME].ndim != 2:
+        raise FormatError(f"{path}: must hold '{_NAME}' of half precision")
+    return arrays[_NAME]
