@@ -10,7 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 from rerankit import errors
-from rerankit.cli import build, main
+from rerankit.cli import build
 from rerankit.cli._options import check_target
 from rerankit.cli._run import command
 from rerankit.metrics import MetricAlias
@@ -45,17 +45,6 @@ def test_a_warning_for_people_is_one_line() -> None:
     told = RUNNER.invoke(single(show), []).output
     assert told.startswith("warning: two lines\n" * 3 + "file.py:3: DeprecationWarning: two")
     assert warnings.formatwarning("x", UserWarning, "file.py", 3).startswith("file.py:3")
-
-
-def test_an_interrupt_before_the_command_is_one_line(monkeypatch, capsys) -> None:
-    def interrupted() -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("rerankit.cli.build", interrupted)
-    with pytest.raises(SystemExit) as left:
-        main()
-    assert left.value.code == 130
-    assert capsys.readouterr().err == "error: interrupted\n"
 
 
 def test_version() -> None:

@@ -115,3 +115,23 @@ def test_shares_add_up_to_the_batch():
     assert [len(part) for part in parts] == [1, 1, 1, 1]  # the fourth repeats the first and weighs nothing
     mean = sum(p.weight(batch) * part.float().mean() for p, part in zip(crowd, parts, strict=True)) / 4
     assert float(mean) == 1.0
+
+
+def test_two_processes_do_not_train_into_one_folder(tmp_path):
+    from rerankit.files import lock_folder
+
+    other = lock_folder(tmp_path)
+    with pytest.raises(InputError, match="is being trained into by another process"):
+        train(ToyTask(), SETTINGS, tmp_path)
+    other.release()
+    train(ToyTask(), SETTINGS, tmp_path)
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_somebody_elses_checkpoint_stays(tmp_path, resume):
+    torch.save({"model": torch.ones(3)}, tmp_path / "checkpoint.pt")
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    for devices in (1, 2):
+        with pytest.raises(InputError, match="is not a training checkpoint of format 1, and stays"):
+            train(ToyTask(), replace(SETTINGS, devices=devices), tmp_path, resume=resume)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before

@@ -23,8 +23,7 @@ import pkgutil
 
 import typer
 
-from rerankit.cli._output import complain
-from rerankit.cli._run import INTERRUPTED, command
+from rerankit.cli._run import command
 
 
 def build() -> typer.Typer:
@@ -51,12 +50,8 @@ def build() -> typer.Typer:
 
 
 def main() -> None:
-    """The entry point of the program `rerankit`."""
-    try:
-        build()()
-    except KeyboardInterrupt:  # while the program was still being built
-        complain("interrupted")
-        raise SystemExit(INTERRUPTED) from None
+    """Run the program."""
+    build()()
 
 
 def _print_version(wanted: bool) -> None:

@@ -20,6 +20,7 @@ from rerankit import errors
 from rerankit.cli._output import complain, say
 from rerankit.cli._progress import bars
 from rerankit.extras import explained
+from rerankit.stopping import Stopped, stoppable
 
 EXIT_CODES: dict[type[BaseException], int] = {
     errors.MissingExtraError: 3,
@@ -46,7 +47,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     @wraps(function)
     def run(*args: Any, plugin: list[Path] | None = None, debug: bool = False, **kwargs: Any) -> None:
         try:
-            with _plain_warnings(), bars():
+            with stoppable(), _plain_warnings(), bars():
                 _load_plugins(plugin or [])
                 function(*args, **kwargs)
         except (typer.Exit, typer.Abort):
@@ -55,6 +56,9 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             if debug:
                 traceback.print_exc()
             raise typer.Exit(_explain(error)) from error
+        except Stopped as stop:
+            complain(str(stop))
+            raise typer.Exit(stop.exit_code) from None
         except KeyboardInterrupt:
             complain("interrupted")
             raise typer.Exit(INTERRUPTED) from None

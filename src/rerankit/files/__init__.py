@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rerankit.files.locks import lock_folder
 from rerankit.files.manifest import MANIFEST, Listed, check_entry, check_manifest, entry, read_list, write_manifest
 from rerankit.files.names import check_name
 from rerankit.files.owned import CONFIG, check_free
@@ -27,6 +28,7 @@ __all__ = [
     "clear_leftovers",
     "entry",
     "files_in",
+    "lock_folder",
     "read_list",
     "unchanged",
     "write_manifest",

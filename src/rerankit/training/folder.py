@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rerankit.errors import InputError
 from rerankit.extras import absent
-from rerankit.files import clear_leftovers
+from rerankit.files import clear_leftovers, lock_folder
 from rerankit.training import state
 from rerankit.training.history import History
 
@@ -19,6 +21,20 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.checkpoint = path / state.CHECKPOINT
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """A block in which no other process can train into this folder."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = lock_folder(self.path)
+        if lock is None:
+            raise InputError(
+                f"'{self.path}' is being trained into by another process: wait for it, or take another folder"
+            )
+        try:
+            yield
+        finally:
+            lock.release()
 
     def read(self, resume: bool, *, clear: bool) -> dict[str, Any] | None:
         """The checkpoint to go on from, if there is one; `clear` makes the folder and removes what a kill left."""

@@ -96,6 +96,12 @@ class _Run:
     # -- the course of a run ---------------------------------------------------------------------------
 
     def go(self, resume: bool) -> History:
+        if self.folder is None or not self.processes.main:
+            return self._go(resume)
+        with self.folder.locked():
+            return self._go(resume)
+
+    def _go(self, resume: bool) -> History:
         self._open(resume)
         if not self.progress.finished:
             self._loop()
