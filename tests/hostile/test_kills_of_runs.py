@@ -125,10 +125,10 @@ def test_tune(captions: Path, amount, rng, tried) -> None:
 SIZES = ["--set", "pillars=5", "--set", "neighbours=3", "--set", "width=8", "--set", "heads=2", "--set", "candidates=6"]
 FITS = {
     "calibrate": ([], []),
-    "learned-fusion": (["--set", "sources=[scores, csls]"], []),
+    "learned-fusion": ([], []),
     "pillar-small": (["--set", "pillars=5", "--set", "neighbours=3"], QUICK),
     "pillar": (SIZES, QUICK),
-    "pillar-plus": (["--set", "neighbours=3"], QUICK),
+    "pillar-plus": (["--set", "wide=[6, 6]", "--set", "kept=[4, 4]"], QUICK),
 }
 
 

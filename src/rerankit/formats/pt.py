@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,8 +11,10 @@ import numpy as np
 
 from rerankit.errors import FormatError
 from rerankit.extras import require
+from rerankit.files import atomic
 from rerankit.formats.content import AnyArray, Content, Format, Tables
 from rerankit.reading import read_checkpoint
+from rerankit.reading.text import first_sentence
 
 
 class PtFormat(Format):
@@ -33,9 +36,26 @@ class PtFormat(Format):
         """Write a tensor or a dictionary of tensors and texts."""
         torch = require("torch", extra="torch", purpose=f"writing {path.name}")
         if isinstance(content, Tables):
-            torch.save({name: _stored(torch, array) for name, array in content.items()}, path)
+            _save(torch, {name: _stored(torch, array) for name, array in content.items()}, path)
         else:
-            torch.save(_stored(torch, np.asarray(content)), path)
+            _save(torch, _stored(torch, np.asarray(content)), path)
+
+
+def write_checkpoint(path: str | os.PathLike[str], content: Any) -> None:
+    """Write what `rerankit.reading.read_checkpoint` reads, whole or not at all."""
+    torch = require("torch", extra="torch", purpose=f"writing {path}")
+    try:
+        with atomic(path) as temporary:
+            _save(torch, content, temporary)
+    except OSError as cause:
+        raise FormatError(f"{path}: cannot be written: {cause.strerror or cause}") from cause
+
+
+def _save(torch: Any, content: Any, path: Path) -> None:
+    try:
+        torch.save(content, path)
+    except RuntimeError as cause:  # what torch makes of a full disk
+        raise OSError(f"torch could not write it: {first_sentence(cause)}") from cause
 
 
 def _stored(torch: Any, array: AnyArray) -> Any:

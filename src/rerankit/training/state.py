@@ -7,11 +7,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from rerankit.errors import FormatError, InputError
-from rerankit.files import atomic
+from rerankit.formats.pt import write_checkpoint
 from rerankit.reading import read_checkpoint
 from rerankit.reading.states import with_tensors
 from rerankit.training.settings import TrainingSettings
@@ -57,8 +56,7 @@ def finite(model: nn.Module) -> bool:
 
 def save(path: Path, payload: dict[str, Any]) -> None:
     """Write a checkpoint so that a kill at any moment leaves the old or the new one."""
-    with atomic(path) as temporary:
-        torch.save({"format": FORMAT, **payload}, temporary)
+    write_checkpoint(path, {"format": FORMAT, **payload})
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -89,6 +89,17 @@ def blip_retrieval():
     return BlipForImageTextRetrieval(BlipConfig(text_config=text, vision_config=vision, image_text_hidden_size=8))
 
 
+def test_stage_two_begins_the_same_way_each_time(sizes):
+    network = Filter(sizes)
+    before = torch.random.get_rng_state()
+    first, again = (checkpoint.dual_from_filter(network).state_dict() for _ in range(2))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    for name, value in first.items():
+        assert torch.equal(value, again[name]), name
+    other = checkpoint.dual_from_filter(network, seed=1).state_dict()
+    assert any(not torch.equal(value, other[name]) for name, value in first.items())
+
+
 def test_stages_start_from_plain_blip(tmp_path):
     blip = blip_retrieval()
     torch.save(blip.state_dict(), tmp_path / "blip.pt")
@@ -136,5 +147,5 @@ def test_wrong_files_say_what_is_wrong(golden, tmp_path):
     with pytest.raises(FormatError, match=r"not one of this stage: text_proj\.bias is missing"):
         checkpoint.filter_from_weights(weights, heads=4)
     weights["text_proj.bias"] = torch.zeros(3)
-    with pytest.raises(FormatError, match=r"must have shape \(16,\) \(got \(3,\)\)"):
+    with pytest.raises(FormatError, match=r"text_proj\.bias has shape \(3,\), not \(16,\)"):
         checkpoint.filter_from_weights(weights, heads=4)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from rerankit.errors import FormatError
-from rerankit.files import atomic
+from rerankit.formats.pt import write_checkpoint
 from rerankit.reading import Record, check_state, read_checkpoint
 from rerankit.reading.states import as_tensors, plain_names
 from rerankit.stages.hmrn.config import VARIANTS, HmrnConfig
@@ -61,8 +61,7 @@ def export_checkpoint(network: Hmrn, path: str | os.PathLike[str], *, epoch: int
         "opt": argparse.Namespace(**_options(network.config)),
         "Eiters": 0,
     }
-    with atomic(path) as temporary:
-        torch.save(content, temporary)
+    write_checkpoint(path, content)
 
 
 def _content(content: Any, path: Any) -> tuple[list[dict[str, Tensor]], dict[str, Any]]:

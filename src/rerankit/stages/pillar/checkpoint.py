@@ -13,7 +13,7 @@ import torch
 from rerankit import checks
 from rerankit.arrays import IntArray
 from rerankit.errors import FormatError, InputError
-from rerankit.files import atomic
+from rerankit.formats.pt import write_checkpoint
 from rerankit.reading import check_state, read_state
 from rerankit.reading.states import as_tensors, check_finite
 from rerankit.stages.pillar.directions import DIRECTIONS
@@ -66,8 +66,7 @@ def export_leaprr(
     columns = np.argsort(_columns(stage.pillars, groups, query))
     state = {name: torch.tensor(array) for name, array in stage.get_weights().items()}
     state = _reordered(state, columns, groups == "intra-inter")
-    with atomic(path) as temporary:
-        torch.save({"epoch": epoch, "state_dict": state, "recall": dict(recall or {})}, temporary)
+    write_checkpoint(path, {"epoch": epoch, "state_dict": state, "recall": dict(recall or {})})
 
 
 def _state_dict(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:

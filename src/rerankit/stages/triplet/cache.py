@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rerankit.errors import FormatError, RerankitWarning
-from rerankit.files import PREFIX, atomic, clear_leftovers
+from rerankit.files import atomic, clear_leftovers, rooms_in
 from rerankit.formats.safetensors import write_tensors
 from rerankit.reading.safetensors_file import read_tensors
 from rerankit.settings import parse_bytes
@@ -82,8 +83,9 @@ class TokenCache:
 
     def _shrink(self) -> None:
         """Remove leftovers, and what was read longest ago, until nine tenths of the bound are left."""
-        entries = list(_found(path for place in self.folder.glob("*/??") for path in _files(place)))
-        writing = sum(size for _, _, size in _found(self.folder.glob(f"*/??/{PREFIX}*/*")))
+        places = list(self.folder.glob("*/??"))
+        entries = [found for place in places for found in _files(place)]
+        writing = sum(size for place in places for room in rooms_in(place) for _, _, size in _inside(room))
         total, self._written = writing + sum(size for _, _, size in entries), 0
         if total <= self.max_bytes - self.max_bytes // 16:
             return
@@ -94,18 +96,20 @@ class TokenCache:
                 return
 
 
-def _files(place: Path) -> Iterator[Path]:
+def _files(place: Path) -> Iterator[tuple[int, Path, int]]:
     """The files of a part of the cache: only what has the name of one, so that nothing else can be removed."""
     clear_leftovers(place)
-    yield from place.glob(f"{place.name}*.safetensors")
+    return (found for found in _inside(place) if fnmatch(found[1].name, f"{place.name}*.safetensors"))
 
 
-def _found(paths: Iterable[Path]) -> Iterator[tuple[int, Path, int]]:
-    """Files by age with their sizes; another process may have removed some."""
-    for path in paths:
-        with suppress(FileNotFoundError):
-            found = path.lstat()
-            yield found.st_mtime_ns, path, found.st_size
+def _inside(folder: Path) -> Iterator[tuple[int, Path, int]]:
+    """The files of a folder by age, with their sizes; another process may be removing them."""
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):
+                found = entry.stat(follow_symlinks=False)
+                if entry.is_file(follow_symlinks=False):
+                    yield found.st_mtime_ns, Path(entry.path), found.st_size
 
 
 def _tokens(path: Path) -> NDArray[np.float16]:

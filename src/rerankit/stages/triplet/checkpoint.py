@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from rerankit.arrays import AnyArray
 from rerankit.errors import FormatError, rule
-from rerankit.files import atomic
+from rerankit.formats.pt import write_checkpoint
 from rerankit.reading import check_state, read_checkpoint
 from rerankit.reading.states import as_tensors
 from rerankit.stages.triplet.config import TripletConfig
@@ -93,13 +93,15 @@ def filter_from_weights(weights: Mapping[str, Tensor], *, heads: int | None = No
     return _fill(network, weights)
 
 
-def dual_from_filter(network: Filter, *, images: bool = False) -> DualEncoder:
+def dual_from_filter(network: Filter, *, images: bool = False, seed: int = 0) -> DualEncoder:
     """Stage II started from stage I's (or plain BLIP's) text weights, copied into both streams.
 
     A merge layer starts as the mean, which is what the layers before it do. With `images` it gets a copy of
-    the image encoder, to be trained with it.
+    the image encoder, to be trained with it. What stage I has nothing for, the last layer, is drawn by `seed`.
     """
-    dual = DualEncoder(network.config, images=images)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        dual = DualEncoder(network.config, images=images)
     source = network.text_encoder.state_dict()
     target = dual.state_dict()
     for name in target:
@@ -243,5 +245,4 @@ def export_dual(network: DualEncoder, path: str | os.PathLike[str], *, epoch: in
 
 
 def _export(content: dict[str, Any], path: str | os.PathLike[str], epoch: int) -> None:
-    with atomic(path) as temporary:
-        torch.save({"epoch": epoch, **content, "optimizer_state_dict": {}}, temporary)
+    write_checkpoint(path, {"epoch": epoch, **content, "optimizer_state_dict": {}})

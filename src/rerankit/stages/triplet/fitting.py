@@ -106,7 +106,7 @@ def _fit_dual(
     if bundle.dual is None or (tune and bundle.dual.visual_encoder is None):
         if tune and bundle.filter.visual_encoder is None:
             raise InputError("'tune_images' needs an image encoder, and these weights have none")
-        bundle.dual = dual_from_filter(bundle.filter, images=tune)
+        bundle.dual = dual_from_filter(bundle.filter, images=tune, seed=plan.of("dual").seed)
         bundle.dual.to(next(bundle.filter.parameters()).device)
     listed = _listed(stage, bundle, problem, plan) if plan.hard_negatives else None
     if held is not None and held.candidates is None:

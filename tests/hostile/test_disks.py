@@ -1,0 +1,187 @@
+"""Disks that are full or cannot be written, and processes that write to one place at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rerankit
+from rerankit import Problem
+from rerankit.errors import InputError, RerankitError
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot copy a process")
+
+BUNDLES = ["folder", "a.npz", "a.safetensors", "a.pt", "a.npy", "a.run", "a.run.gz", "a.csv", "a.json", "a.parquet"]
+BUNDLES.append("stage")
+ROOM = 20_000
+
+
+def content(name: str, size: int):
+    """Something to write under a name; larger with a larger size."""
+    scores = np.random.default_rng(size).random((size, 40), dtype=np.float32)
+    if name in ("folder", "a.npz", "a.safetensors", "a.pt"):
+        return Problem(scores, query_ids=[f"q{n}" for n in range(size)])
+    return scores if name == "a.npy" else Problem(scores).ranking(40)
+
+
+def write(folder: Path, name: str, size: int) -> None:
+    if name == "stage":
+        bank = content("a.npy", size)
+        rerankit.stage("mutual-rank", bank=bank).save(folder / name, overwrite=True)
+    else:
+        rerankit.write(folder / name, content(name, size), overwrite=True)
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
+def in_a_copy(work) -> str:
+    """What a copy of this process, whose files must stay small, says of its work."""
+    import resource
+
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:  # pragma: no cover - the copy
+        os.close(reading)
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM, ROOM))
+        try:
+            work()
+            said = "done"
+        except RerankitError as error:
+            said = f"refused: {error}"
+        except BaseException as error:
+            said = f"raw {type(error).__name__}: {error}"
+        os.write(writing, said.encode()[:60_000])
+        os._exit(0)
+    os.close(writing)
+    with open(reading, encoding="utf-8") as pipe:
+        said = pipe.read()
+    os.waitpid(child, 0)
+    return said
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("name", BUNDLES)
+def test_a_full_disk_is_one_error_and_the_old_file_stays(name: str, tmp_path: Path, tried) -> None:
+    for module in {"a.pt": ["torch"], "a.parquet": ["pyarrow"]}.get(name, []):
+        pytest.importorskip(module, reason=f"{module} is not installed")
+    write(tmp_path, name, 4)
+    before = snapshot(tmp_path)
+    said = in_a_copy(lambda: write(tmp_path, name, 800))
+    assert said.startswith("refused: "), said
+    assert "cannot be written" in said
+    assert "\n" not in said
+    assert snapshot(tmp_path) == before
+    tried("full disks", 1)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_full_disk_ends_no_work_that_only_wanted_to_keep_things(tmp_path: Path, tried) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    from rerankit.errors import RerankitWarning
+    from rerankit.stages.triplet.cache import TokenCache
+
+    cache = TokenCache(tmp_path / "cache", "m")
+
+    def keep() -> None:
+        with pytest.warns(RerankitWarning, match="cannot be written .*: tokens are no longer kept there"):
+            cache.put("ab", np.zeros((100, 400), np.float16))
+        cache.put("ab", np.zeros((100, 400), np.float16))
+
+    assert in_a_copy(keep) == "done"
+    assert [file for file in (tmp_path / "cache").rglob("*") if file.is_file()] == []
+    tried("full disks", 1)
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_a_place_that_cannot_be_written_is_one_error(name: str, tmp_path: Path) -> None:
+    """A file in the place of a folder; permissions are no hindrance to an administrator, who may run this."""
+    for module in {"a.pt": ["torch"], "a.parquet": ["pyarrow"]}.get(name, []):
+        pytest.importorskip(module, reason=f"{module} is not installed")
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match=r"cannot be written"):
+        write(tmp_path / "file", name, 4)
+    if os.geteuid() != 0:
+        (tmp_path / "closed").mkdir(mode=0o500)
+        with pytest.raises(InputError, match=r"cannot be written.*Permission denied"):
+            write(tmp_path / "closed", name, 4)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_read_only_disk_is_told_before_the_work(tmp_path: Path) -> None:
+    if os.geteuid() != 0 or not Path("/proc/self/mounts").exists():
+        pytest.skip("only an administrator can make a disk read-only")
+    place = tmp_path / "disk"
+    place.mkdir()
+    rerankit.write(tmp_path / "problem.npz", Problem(np.eye(3)))
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "none", str(place)], capture_output=True).returncode:
+        pytest.skip("no disk can be mounted here")
+    try:
+        words = ["rerank", str(tmp_path / "problem.npz"), "-s", "csls", "-o", str(place / "run.npz")]
+        done = subprocess.run([sys.executable, "-m", "rerankit", *words], capture_output=True, text=True)
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "cannot be written" in done.stderr
+    assert "Read-only file system" in done.stderr
+
+
+WRITER = """
+import sys, numpy as np, rerankit
+from rerankit import Problem
+place, number, turns = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+for turn in range(turns):
+    problem = Problem(np.full((4, 5), float(number)), query_ids=[f"{number}{n}" for n in range(4)])
+    rerankit.write(f"{place}/folder", problem, overwrite=True)
+    rerankit.write(f"{place}/a.npz", problem, overwrite=True)
+    rerankit.stage("csls", neighbours=number + 1).save(f"{place}/stage", overwrite=True)
+    found = rerankit.read(f"{place}/folder")
+    assert found.query_ids[0] == f"{int(found.scores.rows()[0, 0])}0"
+    rerankit.load(f"{place}/stage")
+"""
+
+
+def test_several_writers_of_one_place(tmp_path: Path, amount, tried) -> None:
+    turns = amount(5, 200)
+    command = [sys.executable, "-c", WRITER, str(tmp_path)]
+    writers = [subprocess.Popen([*command, str(n), str(turns)], stderr=subprocess.PIPE) for n in range(amount(2, 4))]
+    errors = [writer.communicate()[1].decode() for writer in writers]
+    assert errors == [""] * len(writers)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npz", "folder", "stage"]
+    tried("writes by several processes at once", 3 * turns * len(writers))
+
+
+CACHE = """
+import sys, warnings, numpy as np
+warnings.simplefilter("error")
+from rerankit.stages.triplet.cache import TokenCache
+cache, rng = TokenCache(sys.argv[1], "m", max_bytes=int(sys.argv[2])), np.random.default_rng(int(sys.argv[3]))
+for _ in range(int(sys.argv[4])):
+    number = int(rng.integers(60))
+    found = cache.get(f"{number:04d}")
+    assert found is None or (found == number).all()
+    if found is None:
+        cache.put(f"{number:04d}", np.full((8, 16), number, np.float16))
+"""
+
+
+def test_four_processes_share_a_bounded_cache(tmp_path: Path, amount, tried) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    turns, bound = amount(60, 2000), 10_000
+    command = [sys.executable, "-c", CACHE, str(tmp_path), str(bound)]
+    users = [subprocess.Popen([*command, str(n), str(turns)], stderr=subprocess.PIPE) for n in range(4)]
+    errors = [user.communicate()[1].decode() for user in users]
+    assert errors == [""] * 4
+    size = sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file())
+    assert size <= bound * 1.25
+    assert not list(tmp_path.rglob(".rerankit-*"))
+    tried("uses of a cache by four processes", 4 * turns)
