@@ -119,7 +119,10 @@ def test_tune(captions: Path, amount, rng, tried) -> None:
     words = ["bench", "flickr30k", "--data", ".", "--set", "images=7", "--scores", "scores.npy", "-k", 5, "-p", "csls"]
     words += ["--tune", "space.yaml", "--validation-scores", "val.npy", "--validation-data", "val"]
     words += ["--validation-set", "images=7", "--validation-set", "split=val"]
-    check("tune", captions, words, "results", same_results, amount(1, 20), rng, tried)
+    many = amount(0, 20)
+    if not many:
+        pytest.skip("make test-hostile kills searches")
+    check("tune", captions, words, "results", same_results, many, rng, tried)
 
 
 SIZES = ["--set", "pillars=5", "--set", "neighbours=3", "--set", "width=8", "--set", "heads=2", "--set", "candidates=6"]
