@@ -14,6 +14,7 @@ from rerankit._version import __version__
 if TYPE_CHECKING:
     from rerankit import bench, errors, limits, metrics, settings, statistics, tasks
     from rerankit.bank import Bank
+    from rerankit.bars import progress
     from rerankit.events import Event, track
     from rerankit.formats import read, write
     from rerankit.fusion import fuse
@@ -49,6 +50,7 @@ _HOME = {
     "hookimpl": "rerankit.plugins",
     "load": "rerankit.storage",
     "load_plugin": "rerankit.plugins.manager",
+    "progress": "rerankit.bars",
     "read": "rerankit.formats",
     "report": "rerankit.reports",
     "show": "rerankit.reports",
@@ -85,6 +87,7 @@ __all__ = [
     "load",
     "load_plugin",
     "metrics",
+    "progress",
     "read",
     "report",
     "rerank",

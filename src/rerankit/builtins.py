@@ -37,6 +37,22 @@ STAGES = {
     "triplet": "rerankit.stages.triplet.stage:Triplet",
 }
 
+FAMILIES = {
+    "hubness": (
+        "items that come up for everybody fall back",
+        ("sinkhorn", "inverted-softmax", "dual-softmax", "dual-is", "qb-norm", "nnn", "csls"),
+    ),
+    "both directions": ("query and item must find each other", ("mutual-rank", "mutual-neighbours")),
+    "neighbours": (
+        "items that are alike speak for each other, where several are right",
+        ("k-reciprocal", "gnn", "alpha-qe", "dba", "diffusion", "consensus"),
+    ),
+    "fusion": ("opinions put together", ("fuse", "learned-fusion", "calibrate", "top")),
+    "pillars": ("learned over similarities alone", ("pillar-plus", "pillar", "pillar-small")),
+    "reading": ("models that read query and item themselves", ("triplet", "cross-encoder", "hmrn")),
+}
+"""What the stages that ship have in common: a text and the names of each family."""
+
 METRICS = {
     "map": "rerankit.metrics.average_precision:average_precision",
     "map_all": "rerankit.metrics.average_precision:average_precision_all",

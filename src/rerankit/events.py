@@ -30,6 +30,8 @@ class Event:
     """Which stage of the pipeline, from 0."""
     completed: int = 0
     total: int | None = None
+    note: str = ""
+    """What changes while the work goes on, such as the latest figure of a training run."""
     seconds: float = 0.0
     ranking: Ranking | None = None
     """The result of a finished stage or run."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from rerankit import bars
 from rerankit.errors import InputError, MissingExtraError, RerankitError, StageError, UnmetNeedError, rule
 from rerankit.events import Event, emit
 from rerankit.extras import explained
@@ -156,11 +157,13 @@ class Pipeline:
         return f"Pipeline([{', '.join(map(repr, self.stages))}])"
 
 
-def rerank(problem: Any, how: str | Stage | Pipeline, k: int | None = 100, **params: Any) -> Ranking:
+def rerank(
+    problem: Any, how: str | Stage | Pipeline, k: int | None = 100, *, progress: bool = False, **params: Any
+) -> Ranking:
     """Re-rank the first k candidates of every query (None: the whole gallery).
 
     `problem` is a `Problem` or anything that is a matrix of scores (queries, gallery), higher is better; `how` a
-    stage's name with its parameters, a stage, or a pipeline.
+    stage's name with its parameters, a stage, or a pipeline. With `progress`, bars on stderr say how far it is.
 
     >>> rerank([[0.9, 0.8], [0.7, 0.1]], "mutual-rank", k=2).indices
     array([[0, 1],
@@ -172,7 +175,8 @@ def rerank(problem: Any, how: str | Stage | Pipeline, k: int | None = 100, **par
     pipeline = Pipeline([stage(how, **params) if isinstance(how, str) else how])
     given = as_problem(problem)
     pipeline.check(given)
-    return pipeline._rerank(given, given.ranking(k))
+    with bars.progress(progress):
+        return pipeline._rerank(given, given.ranking(k))
 
 
 def _check_how(how: Any) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import pty
@@ -13,7 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import rerankit
-from rerankit import Problem, Ranking, Relevance, plugins
+from rerankit import Problem, Ranking, Relevance, builtins, plugins
 from rerankit.cli import build
 from rerankit.testing import make_problem
 
@@ -203,7 +204,7 @@ def test_a_stage_that_cannot_be_made_is_named_with_its_plugin(tmp_path: Path) ->
     assert "stage 'upside' cannot be made: RuntimeError: no luck" in told.stderr
 
 
-@pytest.mark.parametrize("words", [["stages"], ["plugins"], ["doctor"], ["tasks"]])
+@pytest.mark.parametrize("words", [["plugins"], ["doctor"], ["tasks"]])
 def test_tables_cut_no_word_on_a_terminal_of_80_columns(words: list[str]) -> None:
     shown = _on_a_terminal([sys.executable, "-m", "rerankit", *words], columns=80)
     assert "…" not in shown
@@ -214,9 +215,44 @@ def test_tables_cut_no_word_on_a_terminal_of_80_columns(words: list[str]) -> Non
         assert "cross-encoder" in shown
 
 
+@pytest.mark.parametrize("columns", [80, 120])
+def test_stages_are_lines_below_their_families(columns: int) -> None:
+    lines = _on_a_terminal([sys.executable, "-m", "rerankit", "stages"], columns=columns).splitlines()
+    assert max(map(len, lines)) <= columns
+    assert lines[0] == "hubness: items that come up for everybody fall back"
+    assert lines[1].split()[:2] == ["sinkhorn", "TB"]
+    listed = [line.split()[0] for line in lines if line.startswith("  ")]
+    assert sorted(listed) == rerankit.stages_available()
+    assert "T looks at the other test queries; B" in " ".join(lines)
+
+
+def test_every_stage_that_ships_has_one_family() -> None:
+    named = [name for _, names in builtins.FAMILIES.values() for name in names]
+    assert sorted(named) == sorted(builtins.STAGES)
+
+
+@pytest.mark.parametrize("columns", [60, 120])
+def test_docstrings_are_wrapped(columns: int) -> None:
+    shown = _on_a_terminal([sys.executable, "-m", "rerankit", "stages", "sinkhorn"], columns=columns)
+    assert max(map(len, shown.splitlines())) <= max(columns, 73)  # examples stay as they are
+    words = (inspect.getdoc(type(rerankit.stage("sinkhorn"))) or "").split()
+    assert " ".join(words[:40]) in " ".join(shown.split())
+    filled = [line for line in shown.splitlines() if line and not line.startswith((">>>", "array", " "))]
+    assert max(map(len, filled)) > min(columns, 100) - 15
+
+
+def test_help_fills_its_lines() -> None:
+    shown = _on_a_terminal([sys.executable, "-m", "rerankit", "fit", "--help"], columns=80)
+    assert "Of a stage that\n trains in epochs, OUT/training gets checkpoints, history.csv and curves.png." in re.sub(
+        " +\n", "\n", shown
+    )
+
+
 def test_stages_lists_and_describes() -> None:
     rows = {row["stage"]: row for row in json.loads(run("stages", "--json").stdout)}
     assert rows["mutual-rank"]["transductive"] is True
+    assert rows["mutual-rank"]["family"] == "both directions"
+    assert rows["pillar"]["marks"] == "TBW"
     assert "needs: depends on its parameters" in run("stages", "cross-encoder").stdout
     one = json.loads(run("stages", "fuse", "--json").stdout)
     assert {row["parameter"] for row in one["parameters"]} >= {"method", "normalise"}
@@ -375,12 +411,12 @@ def test_a_plugin_gets_no_name_that_is_taken(tmp_path: Path) -> None:
 
 
 def test_bars_appear_on_a_terminal_only(tmp_path: Path) -> None:
+    loop = "[sleep(0.02) for _ in track(range(50), 'counting sheep')]"
+    made = 'name = "upside"\n    def __init__(self, words=()):\n        self.words = words\n'
     (tmp_path / "slow.py").write_text(
-        PLUGIN.replace("return -ranking.scores", "list(track(range(50), 'counting sheep')); return -ranking.scores")
-        .replace("import Stage", "import track, Stage")
-        .replace(
-            'name = "upside"\n', 'name = "upside"\n    def __init__(self, words=()):\n        self.words = words\n'
-        )
+        PLUGIN.replace("return -ranking.scores", f"{loop}; return -ranking.scores")
+        .replace("from rerankit import Stage", "from time import sleep\nfrom rerankit import track, Stage")
+        .replace('name = "upside"\n', made)
     )
     rerankit.write(tmp_path / "a.npy", np.eye(3))
     command = [

@@ -61,7 +61,8 @@ def test_fit_writes_a_stage_that_reranks(problem, tmp_path):
     out = tmp_path / "fitted"
     words = ["fit", "pillar-small", "--train", problem, "--validation", problem, "--out", out, *SIZES, *QUICK]
     shown = run(*words)
-    assert "validation/rsum" in shown
+    assert shown.splitlines()[0].split()[:4] == ["step", "epoch", "loss", "rsum"]
+    assert "* best, by rsum; all epochs done" in shown
     assert sorted(p.name for p in out.iterdir()) == ["config.json", "training", "weights.safetensors"]
     assert sorted(p.name for p in (out / "training").iterdir()) == ["checkpoint.pt", "curves.png", "history.csv"]
     first = rerankit.load(out)
@@ -106,7 +107,7 @@ def test_fit_refuses(problem, tmp_path):
     )
     assert "training needs relevance" in run("fit", "pillar-small", "--train", bare, *base, code=2)
     assert "has nothing to train" in run("fit", "mutual-rank", "--train", problem, *base, code=2)
-    assert "must name known settings" in run(
+    assert "unknown training setting" in run(
         "fit", "pillar-small", "--train", problem, *base, "--training", "epoch=2", code=2
     )
     assert "unknown stage 'piller'" in run("fit", "piller", "--train", problem, *base, code=2)
@@ -166,3 +167,10 @@ def test_import_leaprr(golden, tmp_path):
     assert "'heads' must be told" in run(
         "import", "leaprr", golden / "leaprr_checkpoint.pth", "--out", tmp_path / "y", code=2
     )
+
+
+def test_unknown_settings_and_losses_name_the_nearest(problem, tmp_path):
+    plan = ("fit", "pillar-small", "--train", problem, "--out", tmp_path / "out")
+    assert "unknown training setting 'epoch'; did you mean 'epochs'" in run(*plan, "--training", "epoch=3", code=2)
+    assert "unknown loss 'triplets'; did you mean 'triplet'" in run(*plan, "--loss", "triplets=3", code=2)
+    assert not (tmp_path / "out").exists()

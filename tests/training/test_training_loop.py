@@ -6,7 +6,7 @@ import pytest
 import torch
 from toy_run import SETTINGS, ToyTask, weights
 
-from rerankit.errors import FormatError, InputError, TrainingError
+from rerankit.errors import FormatError, InputError, TrainingError, UnknownNameError
 from rerankit.training import History, TrainingSettings, train
 from rerankit.training.devices import pick
 
@@ -206,10 +206,26 @@ def test_progress_shows_the_validation_figure(monkeypatch):
     monkeypatch.setattr("rerankit.training.reporter.emit", events.append)
     history = train(ToyTask(), SETTINGS)
     figures = [row["validation/fit"] for row in history.rows]
-    assert events[0].description == "training"
-    assert {event.description for event in events[1:]} >= {
-        f"training, fit {value:.4g} (best {max(figures[: at + 1]):.4g})" for at, value in enumerate(figures)
-    }
+    assert {event.description for event in events} == {"training"}  # one bar from the beginning to the end
+    assert events[0].note == ""
+    assert [note for note in dict.fromkeys(event.note for event in events) if note] == list(
+        dict.fromkeys(f"fit {value:.4g} (best {max(figures[: at + 1]):.4g})" for at, value in enumerate(figures))
+    )
     assert [event.completed for event in events if event.completed < 24] == list(range(1, 24))
-    # Every line of progress comes to its end, so that no bar is left over.
-    assert {event.description for event in events if event.completed == 24} == {event.description for event in events}
+    assert events[-1].completed == 24
+
+
+def test_a_history_shows_itself_in_a_line():
+    history = train(ToyTask(), SETTINGS)
+    best = history.rows[[row["step"] for row in history.rows].index(history.best_step)]
+    assert repr(history) == (
+        f"History({len(history.rows)} rows to step 24; best at step {history.best_step}: "
+        f"fit {best['validation/fit']:.4g}; all epochs done)"
+    )
+    assert repr(History()) == "History(no rows)"
+
+
+def test_an_unknown_setting_names_the_nearest():
+    with pytest.raises(UnknownNameError, match="unknown training setting 'epoch'; did you mean 'epochs'"):
+        SETTINGS.changed(epoch=3)
+    assert SETTINGS.changed(seed=5).seed == 5

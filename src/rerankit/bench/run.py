@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from rerankit import bars
 from rerankit._version import __version__
 from rerankit.bench.batches import batch_curve, check_sizes, known_metrics
 from rerankit.bench.examples import examples
@@ -42,6 +43,7 @@ def bench(
     again: bool = False,
     tuning: Mapping[str, Any] | None = None,
     batch_sizes: Sequence[int] = (),
+    progress: bool = False,
 ) -> list[Result]:
     """Run every pipeline on every set of scores and give a result for each pair.
 
@@ -53,6 +55,7 @@ def bench(
     interrupted one goes on after its last finished part.
     tuning: how a pipeline's parameters were chosen, by label (`Tuned.record`), kept with its results.
     batch_sizes: for pipelines that look at other queries, also answer some queries in batches of these sizes.
+    progress: draw bars on stderr that say how far it is.
 
     >>> import tempfile
     >>> import numpy as np
@@ -74,11 +77,12 @@ def bench(
     sets = [each if isinstance(each, ScoreSet) else score_set(benchmark, each) for each in _sets(scores)]
     folder = None if out is None else Path(out)
     sizes = check_sizes(batch_sizes)
-    return [
-        _run(benchmark, one, each, k, folder, again, (tuning or {}).get(each.label), sizes)
-        for one in sets
-        for each in contenders(pipelines)
-    ]
+    with bars.progress(progress):
+        return [
+            _run(benchmark, one, each, k, folder, again, (tuning or {}).get(each.label), sizes)
+            for one in sets
+            for each in contenders(pipelines)
+        ]
 
 
 def _loaded(task: Task | Benchmark, data: str | Path | None) -> Benchmark:

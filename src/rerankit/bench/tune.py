@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from rerankit import bars
 from rerankit.bench.inputs import Contender, ScoreSet, contender, score_set
 from rerankit.bench.run import run_key, run_name, run_part, summaries
 from rerankit.errors import InputError, rule
@@ -42,6 +43,7 @@ def tune(
     seed: int = 0,
     against: Benchmark | None = None,
     out: str | Path | None = None,
+    progress: bool = False,
 ) -> Tuned:
     """The best of the space's parameters on a validation benchmark.
 
@@ -50,6 +52,7 @@ def tune(
     figure: the task's figure that decides (its main one by default; lower is better where its metric says so).
     against: the benchmark that the choice is for; it is refused when it is the validation data itself.
     out: a folder that keeps what was tried: a search that is interrupted or asked for again does not repeat it.
+    progress: draw bars on stderr that say how far it is.
     """
     if (
         against is not None
@@ -62,10 +65,11 @@ def tune(
     wanted = figure or validation.task.card.main
     known = Tried.of(out, validation, found, given, k, wanted)
     tried: list[dict[str, Any]] = []
-    for values in track(list(_points(space, trials, seed)), f"tuning {given.label}"):
-        made = _with(given.pipeline, values)
-        figure_of = known.figure(values, partial(_score, validation, found, made, k, wanted))
-        tried.append({"values": values, "figure": figure_of})
+    with bars.progress(progress):
+        for values in track(list(_points(space, trials, seed)), f"tuning {given.label}"):
+            made = _with(given.pipeline, values)
+            figure_of = known.figure(values, partial(_score, validation, found, made, k, wanted))
+            tried.append({"values": values, "figure": figure_of})
     best = (min if traits_of(wanted).better == "lower" else max)(tried, key=lambda each: each["figure"])
     record = {
         "task": validation.task.card.name,

@@ -6,14 +6,18 @@ import json
 import math
 import shutil
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 
+from rerankit.bars import aside
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON in place of a table.")]
 
 _NAME_LENGTH = 36  # names in the first column up to this length stay whole
+_READABLE = 100  # longer lines of text are hard to read
 _WIDE = 240  # columns when nobody's terminal says how wide it is: nothing is cut
 
 
@@ -40,12 +44,13 @@ def show(rows: Sequence[Mapping[str, Any]], *, title: str = "", as_json: bool = 
         column.overflow = "fold"  # a name or a command that is cut is of no use
         if all(type(row[name]) in (int, float, type(None)) for row in rows):
             column.justify = "right"
-    for texts in zip(*(_texts([row[name] for row in rows]) for name in names), strict=True):
+    for texts in zip(*(column_texts([row[name] for row in rows]) for name in names), strict=True):
         table.add_row(*texts)
-    out = console()
-    if title:
-        out.print(title, style="italic", markup=False, highlight=False)
-    out.print(table)
+    with aside():
+        out = console()
+        if title:
+            out.print(title, style="italic", markup=False, highlight=False)
+        out.print(table)
 
 
 def show_figures(rows: Sequence[Mapping[str, str]], named: int) -> None:
@@ -58,20 +63,20 @@ def show_figures(rows: Sequence[Mapping[str, str]], named: int) -> None:
     blocks = [list(front)]
     for name in names[named:]:
         # The last column needs no blanks behind it; one column beside the names there must always be.
-        if len(blocks[-1]) > named and sum(width[each] for each in (*blocks[-1], name)) - 2 > _room():
+        if len(blocks[-1]) > named and sum(width[each] for each in (*blocks[-1], name)) - 2 > room():
             blocks.append(list(front))
         blocks[-1].append(name)
     line("\n\n".join(plain(block, [[row[name] for name in block] for row in rows], named) for block in blocks))
 
 
-def _room() -> int:
-    """How many characters a line can have."""
+def room() -> int:
+    """How many characters a line can have: a terminal's width, and no limit to speak of elsewhere."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDE
 
 
 def show_json(value: Any) -> None:
     """Print one JSON value."""
-    typer.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False, default=_plain, allow_nan=False))
+    line(json.dumps(_finite(value), indent=2, ensure_ascii=False, default=_plain, allow_nan=False))
 
 
 def _finite(value: Any) -> Any:
@@ -85,20 +90,47 @@ def _finite(value: Any) -> Any:
 
 def line(text: str) -> None:
     """A line of a command's result, on stdout."""
-    typer.echo(text)
+    with aside():
+        typer.echo(text)
+
+
+def heading(text: str) -> None:
+    """A line above others, on stdout."""
+    with aside():
+        typer.secho(text, bold=True)
+
+
+def wrapped(text: str) -> str:
+    """A docstring's text in lines that fit: paragraphs are filled, examples and what is indented stay as they are.
+
+    >>> print(wrapped("A line\\nthat goes on.\\n\\n>>> 1 +\\\\\\n... 2\\n3"))
+    A line that goes on.
+    <BLANKLINE>
+    >>> 1 +\\
+    ... 2
+    3
+    """
+    width = min(room(), _READABLE)
+    done = []
+    for paragraph in text.split("\n\n"):
+        kept = paragraph.startswith((">>> ", " ", "| ", "- "))
+        done.append(paragraph if kept else textwrap.fill(" ".join(paragraph.split()), width, break_on_hyphens=False))
+    return "\n\n".join(done)
 
 
 def say(text: str) -> None:
     """A line for people; on stderr, so that what is printed on stdout stays clean."""
-    typer.echo(text, err=True)
+    with aside():
+        typer.echo(text, err=True)
 
 
 def complain(text: str) -> None:
     """The one line of an error, and below it the list that it may have."""
-    typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
     first, *rest = text.splitlines() or [""]
     listed = rest and all(line.startswith("  ") for line in rest)
-    typer.echo(text if listed else " ".join([first, *rest]), err=True)
+    with aside():
+        typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
+        typer.echo(text if listed else " ".join([first, *rest]), err=True)
 
 
 def text_of(value: Any) -> str:
@@ -120,7 +152,7 @@ def text_of(value: Any) -> str:
     return escape(str(value))
 
 
-def _texts(values: list[Any]) -> list[str]:
+def column_texts(values: list[Any]) -> list[str]:
     """The cells of a column; numbers with a point get the same number of decimals."""
     texts = [text_of(value) for value in values]
     floats = [text for text, value in zip(texts, values, strict=True) if isinstance(value, float)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from rerankit.bars import aside
 from rerankit.cli._output import console
 
 if TYPE_CHECKING:
@@ -17,16 +18,21 @@ _CELLS = 14
 
 def print_queries(examples: Sequence[Example]) -> None:
     """Print each query with its candidates before and after: pictures in colour where they can be drawn, else lines."""
-    out = console()
-    for number, example in enumerate(examples):
-        if number:
-            out.print()
-        _print_head(out, example)
-        pictured = any(each.face.picture is not None for each in (*example.before, *example.after))
-        if pictured and out.is_terminal and out.color_system in ("truecolor", "256") and _can_draw():
-            _print_pictures(out, example)
-        else:
-            _print_lines(out, example)
+    with aside():
+        out = console()
+        for number, example in enumerate(examples):
+            if number:
+                out.print()
+            _print_query(out, example)
+
+
+def _print_query(out: Any, example: Example) -> None:
+    _print_head(out, example)
+    pictured = any(each.face.picture is not None for each in (*example.before, *example.after))
+    if pictured and out.is_terminal and out.color_system in ("truecolor", "256") and _can_draw():
+        _print_pictures(out, example)
+    else:
+        _print_lines(out, example)
 
 
 def _can_draw() -> bool:

@@ -17,8 +17,8 @@ from typing import Annotated, Any
 import typer
 
 from rerankit import errors
+from rerankit.bars import progress
 from rerankit.cli._output import complain, say
-from rerankit.cli._progress import bars
 from rerankit.extras import explained
 from rerankit.stopping import Stopped, stoppable
 
@@ -47,7 +47,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     @wraps(function)
     def run(*args: Any, plugin: list[Path] | None = None, debug: bool = False, **kwargs: Any) -> None:
         try:
-            with stoppable(), _plain_warnings(), bars():
+            with stoppable(), _plain_warnings(), progress(sys.stderr.isatty()):
                 _load_plugins(plugin or [])
                 function(*args, **kwargs)
         except (typer.Exit, typer.Abort):
@@ -71,9 +71,15 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=DebugOption),
     ]
     whole = signature.replace(parameters=[*own, *common], return_annotation=None)
+    run.__doc__ = _filled(inspect.getdoc(function) or "")
     run.__signature__ = whole  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in whole.parameters.values()}
     return run
+
+
+def _filled(text: str) -> str:
+    """A docstring with its paragraphs in one line each: the help breaks lines where its terminal ends."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rerankit.cli._output import JsonOption, line, show_figures, show_json
+from rerankit.cli._output import JsonOption, line, show_figures, show_json, wrapped
 
 
 def compare(
@@ -75,7 +75,7 @@ def _show_long(tables: dict[str, Any], style: str) -> None:
         if style == "text":
             rows = text_rows(table)
             show_figures(rows, names_of(rows))
-            line(caption(table))
+            line(wrapped(caption(table)))
         else:
             line(table.render(style))
 

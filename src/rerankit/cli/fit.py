@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from rerankit.cli._options import StageSettings, check_target
-from rerankit.cli._output import JsonOption, say, show
+from rerankit.cli._output import JsonOption, column_texts, line, say, show, show_figures
 
 
 def fit(
@@ -77,7 +77,6 @@ def fit(
 
 def _options(made: Any, training: dict[str, Any], losses: dict[str, Any]) -> dict[str, Any]:
     """The settings and loss weights that `fit` takes, over the stage's own."""
-    from dataclasses import replace
     from inspect import signature
 
     from rerankit.errors import InputError
@@ -90,16 +89,26 @@ def _options(made: Any, training: dict[str, Any], losses: dict[str, Any]) -> dic
         raise InputError(f"stage '{made.name}' has no training settings (got {', '.join(training)}): try --set")
     usual = made.training_settings() if hasattr(made, "training_settings") else TrainingSettings()
     options: dict[str, Any] = {}
-    try:
-        if training or hasattr(made, "training_settings"):
-            options["settings"] = replace(usual, **training)
-        if losses:
-            if "losses" not in known:
-                raise InputError(f"stage '{made.name}' has no losses to weigh")
-            options["losses"] = made.loss_weights(**losses)
-    except TypeError as cause:
-        raise InputError(f"'--training' and '--loss' must name known settings: {cause}") from cause
+    if training or hasattr(made, "training_settings"):
+        options["settings"] = usual.changed(**training)
+    if losses:
+        if "losses" not in known:
+            raise InputError(f"stage '{made.name}' has no losses to weigh")
+        options["losses"] = _loss_weights(made, losses)
     return options
+
+
+def _loss_weights(made: Any, losses: dict[str, Any]) -> Any:
+    """The weights of the losses as the stage has them, but for those given."""
+    from dataclasses import asdict
+
+    from rerankit.errors import unknown_name
+
+    known = asdict(made.loss_weights())
+    for name in losses:
+        if name not in known:
+            raise unknown_name("loss", name, known)
+    return made.loss_weights(**losses)
 
 
 def _has_training(made: Any) -> bool:
@@ -126,9 +135,22 @@ def _judged(path: Path, task: str | None, split: str) -> tuple[Any, Any]:
 
 
 def _report(made: Any, as_json: bool) -> None:
+    """A row for each validation, the best one marked; columns that a terminal has no room for follow below."""
     history = getattr(made, "history", None)
-    if history is not None and history.rows:
-        # A table of every loss term would be too wide to read; history.csv and --json have them all.
-        names = [name for name in history.columns if as_json or not name.startswith("loss/")]
-        rows = [{name: row.get(name) for name in names} for row in history.rows]
-        show(rows, title=f"best step: {history.best_step}", as_json=as_json)
+    if history is None or not history.rows:
+        return
+    if as_json:
+        show([{name: row.get(name) for name in history.columns} for row in history.rows], as_json=True)
+        return
+    # A table of every loss term would be too wide to read; history.csv and --json have them all.
+    names = [name for name in history.columns if not name.startswith("loss/") and name != "learning_rate"]
+    columns = {_short(name): column_texts([row.get(name) for row in history.rows]) for name in names}
+    steps = [f"{row['step']:g}{' *' if row['step'] == history.best_step else ''}" for row in history.rows]
+    columns |= {"step": steps, "epoch": [f"{row['epoch']:g}" for row in history.rows]}
+    show_figures([{name: texts[at] for name, texts in columns.items()} for at in range(len(history.rows))], 2)
+    if history.best_step is not None:
+        line(f"* best, by {history.decides}; {history.stopped}")
+
+
+def _short(column: str) -> str:
+    return column.rpartition("/")[2]

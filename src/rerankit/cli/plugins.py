@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rerankit.bars import NAME
 from rerankit.cli._output import JsonOption, say, show
-from rerankit.cli._progress import NAME
 
 if TYPE_CHECKING:
     from rerankit.plugins import Fault, PluginInfo

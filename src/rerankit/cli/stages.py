@@ -7,30 +7,65 @@ from typing import Annotated, Any
 
 import typer
 
-from rerankit.cli._output import JsonOption, complain, line, show, show_json, text_of
+from rerankit.cli._output import JsonOption, complain, heading, line, room, show, show_json, text_of, wrapped
+
+MARKS = {
+    "T": "looks at the other test queries",
+    "B": "takes a bank of other queries instead",
+    "W": "has weights: fit it, load it or import it",
+}
+"""The letters of the list."""
+_OUTSIDE = "from plugins"
 
 
 def stages(
     name: Annotated[str | None, typer.Argument(help="One stage, with its parameters and text.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the stages, or tell all about one: parameters, needs, flags, citation, text."""
+    """List the stages by family, or tell all about one: parameters, needs, marks, citation, text."""
     from rerankit.plugins import manager
 
     if name is None:
         rows = [row for row in (_summary(stage) for stage in manager().stages) if row]
-        show(rows if as_json else [_brief(row) for row in rows], title="stages", as_json=as_json)
+        if as_json:
+            show(rows, as_json=True)
+        else:
+            _list(rows)
         return
     found = _details(name)
     if as_json:
         show_json(found)
         return
-    line(f"{found['stage']}, from {found['owner']}\n\n{found['text']}\n")
+    heading(f"{found['stage']}, from {found['owner']}")
+    line(f"\n{wrapped(found['text'])}\n")
     if found["parameters"]:
         show(found["parameters"], title="parameters")
-    for what in ("needs", "transductive", "trainable", "citation"):
+        line("")
+    for what in ("family", "needs", "transductive", "trainable", "citation"):
         # Of a stage that cannot be made without parameters, what depends on them is not known.
-        line(f"{what}: {'depends on its parameters' if found[what] is None else text_of(found[what]) or 'none'}")
+        value = "depends on its parameters" if found[what] is None else text_of(found[what]) or "none"
+        line(wrapped(f"{what}: {value}"))
+
+
+def _list(rows: list[dict[str, Any]]) -> None:
+    """A line for each stage below the heading of its family; what does not fit into the line is cut."""
+    from rerankit.builtins import FAMILIES
+
+    width = max(len(row["stage"]) for row in rows)
+    texts = {family: text for family, (text, _) in FAMILIES.items()} | {_OUTSIDE: "what others have registered"}
+    order = {name: place for _, names in FAMILIES.values() for place, name in enumerate(names)}
+    for family, text in texts.items():
+        own = sorted((row for row in rows if row["family"] == family), key=lambda row: order.get(row["stage"], 0))
+        if own:
+            heading(f"{family}: {text}")
+        for row in own:
+            front = f"  {row['stage']:{width}}  {row['marks']:{len(MARKS)}}  "
+            what, rest = row["what"], room() - len(front)
+            line(front + (what if len(what) <= rest else f"{what[: rest - 1].rstrip()}…"))
+    line("")
+    used = {letter for row in rows for letter in row["marks"]}
+    line(wrapped("; ".join(f"{letter} {text}" for letter, text in MARKS.items() if letter in used)))
+    line("rerankit stages NAME tells all about one")
 
 
 def _summary(name: str) -> dict[str, Any] | None:
@@ -40,19 +75,13 @@ def _summary(name: str) -> dict[str, Any] | None:
         complain(f"stage '{name}': {error}")
         return None
     parameters = [f"{row['parameter']}={row['default']}" for row in found["parameters"]]
-    wanted = ("stage", "needs", "transductive", "trainable")
-    return {**{key: found[key] for key in wanted}, "parameters": parameters, "what": found["text"].split("\n")[0]}
-
-
-def _brief(row: dict[str, Any]) -> dict[str, Any]:
-    """What fits into a line or two of a terminal; `rerankit stages NAME` and JSON tell all."""
-    flags = [flag for flag in ("transductive", "trainable") if row[flag]]
-    needs = [f"needs {', '.join(row['needs'])}"] if row["needs"] else []
-    return {"stage": row["stage"], "what": row["what"], "flags": [*flags, *needs]}
+    wanted = ("stage", "family", "marks", "needs", "transductive", "trainable")
+    what = " ".join(found["text"].partition("\n\n")[0].split())
+    return {**{key: found[key] for key in wanted}, "parameters": parameters, "what": what}
 
 
 def _details(name: str) -> dict[str, Any]:
-    """All about one stage; flags that depend on parameters are those of the defaults."""
+    """All about one stage; what depends on parameters is that of the defaults."""
     from rerankit import Stage
     from rerankit.plugins import manager
 
@@ -67,13 +96,28 @@ def _details(name: str) -> dict[str, Any]:
         for each in inspect.signature(factory).parameters.values()
     ]
     made = entry.make() if all(row["default"] != "(required)" for row in parameters) else None
+    trainable = isinstance(factory, type) and "fit" in dir(factory) and issubclass(factory, Stage)
+    known = {
+        "T": made is not None and made.transductive,
+        "B": any(row["parameter"] == "bank" for row in parameters),
+        "W": trainable or (made is not None and "weights" in made.needs),
+    }
     return {
         "stage": name,
         "owner": manager().owner(name),
+        "family": _family(name, manager().is_builtin(name)),
+        "marks": "".join(letter for letter in MARKS if known[letter]),
         "parameters": parameters,
         "needs": list(made.needs) if made else None,
         "transductive": made.transductive if made else None,
-        "trainable": isinstance(factory, type) and "fit" in dir(factory) and issubclass(factory, Stage),
+        "trainable": trainable,
         "citation": getattr(factory, "citation", ""),
         "text": inspect.getdoc(factory) or "",
     }
+
+
+def _family(name: str, ours: bool) -> str:
+    from rerankit.builtins import FAMILIES
+
+    found = next((family for family, (_, names) in FAMILIES.items() if name in names), "")
+    return found if ours and found else _OUTSIDE

@@ -17,7 +17,7 @@ from rerankit.plots import Theme, save
 _FIXED = ("step", "epoch", "learning_rate", "loss")
 
 
-@dataclass
+@dataclass(repr=False)
 class History:
     """Rows of a training run and which of them was best.
 
@@ -27,6 +27,8 @@ class History:
     >>> history = History([{"step": 10, "epoch": 1, "learning_rate": 0.1, "loss": 2.0, "validation/r1": 0.5}])
     >>> history.last("validation/r1"), history.best_step
     (0.5, None)
+    >>> history
+    History(1 row to step 10)
     """
 
     rows: list[dict[str, float]] = field(default_factory=list)
@@ -45,6 +47,22 @@ class History:
         """All columns, the fixed ones first."""
         found = dict.fromkeys(_FIXED) | {name: None for row in self.rows for name in row}
         return list(found)
+
+    @property
+    def decides(self) -> str:
+        """The validation figure that says which weights are best; nothing without validation."""
+        return next((name.partition("/")[2] for name in self.columns if name.startswith("validation/")), "")
+
+    def __repr__(self) -> str:
+        if not self.rows:
+            return "History(no rows)"
+        best = next((row for row in self.rows if row["step"] == self.best_step), None)
+        count = f"{len(self.rows)} row{'s' * (len(self.rows) != 1)} to step {self.rows[-1]['step']:g}"
+        figure = "" if best is None else f"; best at step {self.best_step}: {self.decides} {self._figure(best):.4g}"
+        return f"History({count}{figure}{f'; {self.stopped}' if self.stopped else ''})"
+
+    def _figure(self, row: Mapping[str, float]) -> float:
+        return row[f"validation/{self.decides}"]
 
     def to_csv(self, path: str | Path) -> None:
         """Write the rows; an absent value is an empty cell."""

@@ -1,4 +1,4 @@
-"""Progress of a run for observers, with the validation figure in its description."""
+"""Progress of a run for observers, with the validation figure as its note."""
 
 from __future__ import annotations
 
@@ -7,29 +7,26 @@ from rerankit.training.state import Progress
 
 
 class Reporter:
-    """Emits a progress event for every step; a new figure ends the old line of progress and begins another."""
+    """Emits a progress event for every step, all of them about one piece of work."""
 
     def __init__(self, total: int) -> None:
         self.total = total
-        self.description = ""
 
     def report(self, progress: Progress) -> None:
-        """Tell how far the run is."""
-        description = self._describe(progress)
-        if self.description and description != self.description:
-            emit(Event("progress", self.description, completed=self.total, total=self.total))
-        self.description = description
+        """Say how far the run is."""
         completed = self.total if progress.finished else progress.step
-        emit(Event("progress", description, completed=completed, total=self.total))
+        emit(Event("progress", "training", completed=completed, total=self.total, note=_note(progress)))
 
-    def _describe(self, progress: Progress) -> str:
-        figures = [
-            (name.partition("/")[2], value)
-            for row in progress.rows[-1:]
-            for name, value in row.items()
-            if name.startswith("validation/")
-        ]
-        if not figures or progress.best is None:
-            return "training"
-        name, value = figures[0]
-        return f"training, {name} {value:.4g} (best {progress.best:.4g})"
+
+def _note(progress: Progress) -> str:
+    """The latest value of the figure that decides, and the best so far."""
+    figures = [
+        (name.partition("/")[2], value)
+        for row in progress.rows[-1:]
+        for name, value in row.items()
+        if name.startswith("validation/")
+    ]
+    if not figures or progress.best is None:
+        return ""
+    name, value = figures[0]
+    return f"{name} {value:.4g} (best {progress.best:.4g})"

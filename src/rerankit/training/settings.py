@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from rerankit.errors import rule
+from rerankit.errors import rule, unknown_name
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "cosine", "one-cycle", "step")
@@ -44,6 +44,18 @@ class TrainingSettings:
     validate_every: int | None = None
     save_every: int | None = None
     devices: int = 1
+
+    def changed(self, **values: Any) -> TrainingSettings:
+        """The same settings but for some.
+
+        >>> TrainingSettings().changed(epochs=3).epochs
+        3
+        """
+        known = [each.name for each in fields(self)]
+        for name in values:
+            if name not in known:
+                raise unknown_name("training setting", name, known)
+        return replace(self, **values)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "milestones", tuple(self.milestones))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from rerankit.errors import rule
@@ -55,10 +55,7 @@ class Plan:
 
     def of(self, stage: str) -> TrainingSettings:
         """The settings of one stage."""
-        try:
-            return replace(self.settings, **getattr(self, stage))
-        except TypeError as cause:
-            raise rule(stage, "must hold training settings", dict(getattr(self, stage))) from cause
+        return self.settings.changed(**getattr(self, stage))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any] | None) -> Plan:
@@ -68,5 +65,5 @@ class Plan:
         if unknown:
             raise rule("training", f"must hold only {', '.join(each.name for each in fields(cls))}", unknown)
         if isinstance(values.get("settings"), Mapping):
-            values["settings"] = replace(PUBLISHED, **values["settings"])
+            values["settings"] = PUBLISHED.changed(**values["settings"])
         return cls(**values)
