@@ -103,12 +103,11 @@ def heading(text: str) -> None:
 def wrapped(text: str) -> str:
     """A docstring's text in lines that fit: paragraphs are filled, examples and what is indented stay as they are.
 
-    >>> print(wrapped("A line\\nthat goes on.\\n\\n>>> 1 +\\\\\\n... 2\\n3"))
+    >>> print(wrapped("A line\\nthat goes on.\\n\\n- a list\\n- stays"))
     A line that goes on.
     <BLANKLINE>
-    >>> 1 +\\
-    ... 2
-    3
+    - a list
+    - stays
     """
     width = min(room(), _READABLE)
     done = []
