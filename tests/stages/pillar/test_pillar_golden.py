@@ -139,11 +139,11 @@ class Surprise:
     ("payload", "message"),
     [
         ({"state_dict": {"fc.weight": torch.ones(2)}}, "is not a pillar checkpoint: it has no model_i2t"),
-        ({"state_dict": [1]}, "must hold 'state_dict', names and tensors"),
-        ([1, 2], "must hold 'state_dict', names and tensors"),
-        (Surprise(), "cannot be read safely"),
-        ({"state_dict": {"a": torch.eye(2).to_sparse()}}, "must hold plain tensors of finite numbers"),
-        ({"state_dict": {"a": torch.tensor(torch.nan)}}, "must hold plain tensors of finite numbers"),
+        ({"state_dict": [1]}, r"must hold names and tensors \(got list\)"),
+        ([1, 2], r"must hold names and tensors \(got list\)"),
+        (Surprise(), "which is not data and never run"),
+        ({"state_dict": {"a": torch.eye(2).to_sparse()}}, "which is not data and never run"),
+        ({"state_dict": {"a": torch.tensor(torch.nan)}}, r"must hold finite numbers \(got others in a\)"),
     ],
 )
 def test_other_files_are_refused(tmp_path, payload, message, capsys):
@@ -169,14 +169,14 @@ def test_incomplete_and_unreadable_checkpoints(golden, tmp_path):
     whole = (golden / "leaprr_checkpoint.pth").read_bytes()
     for end in (0, 1, 100, len(whole) // 2, len(whole) - 30):
         (tmp_path / "short.pth").write_bytes(whole[:end])
-        with pytest.raises(FormatError, match="cannot be read safely"):
+        with pytest.raises(FormatError, match="the file is empty|not a checkpoint of tensors|truncated or not a zip file"):
             import_leaprr(tmp_path / "short.pth", heads=4)
     with pytest.raises(InputError, match="'heads' must be told"):
         import_leaprr(golden / "leaprr_checkpoint.pth")
     with pytest.raises(InputError, match="'heads' must divide the width, 24"):
         import_leaprr(golden / "leaprr_checkpoint.pth", heads=5)
     (tmp_path / "text.pth").write_text("hello")
-    with pytest.raises(FormatError, match="cannot be read safely"):
+    with pytest.raises(FormatError, match="not a checkpoint of tensors and plain values"):
         import_leaprr(tmp_path / "text.pth")
     with pytest.raises(FormatError, match="does not exist"):
         import_leaprr(tmp_path / "absent.pth")

@@ -210,7 +210,7 @@ def test_bad_plans():
         Plan(hard_negatives=-1)
     with pytest.raises(InputError, match="'training' must hold only stages, settings"):
         Triplet(training={"epochs": 3})
-    with pytest.raises(InputError, match="'filter' must hold training settings"):
+    with pytest.raises(InputError, match="unknown training setting 'speed'; did you mean"):
         Triplet(training={"filter": {"speed": 3}})
 
 
