@@ -169,7 +169,7 @@ def test_incomplete_and_unreadable_checkpoints(golden, tmp_path):
     whole = (golden / "leaprr_checkpoint.pth").read_bytes()
     for end in (0, 1, 100, len(whole) // 2, len(whole) - 30):
         (tmp_path / "short.pth").write_bytes(whole[:end])
-        with pytest.raises(FormatError, match="the file is empty|not a checkpoint of tensors|truncated or not a zip file"):
+        with pytest.raises(FormatError, match=r"is empty|not a checkpoint|not a zip file"):
             import_leaprr(tmp_path / "short.pth", heads=4)
     with pytest.raises(InputError, match="'heads' must be told"):
         import_leaprr(golden / "leaprr_checkpoint.pth")
@@ -178,7 +178,7 @@ def test_incomplete_and_unreadable_checkpoints(golden, tmp_path):
     (tmp_path / "text.pth").write_text("hello")
     with pytest.raises(FormatError, match="not a checkpoint of tensors and plain values"):
         import_leaprr(tmp_path / "text.pth")
-    with pytest.raises(FormatError, match="does not exist"):
+    with pytest.raises(FormatError, match="no such checkpoint"):
         import_leaprr(tmp_path / "absent.pth")
     with pytest.raises(InputError, match="must be fitted to be exported"):
         export_leaprr(rerankit.stage("pillar"), tmp_path / "x.pth")
