@@ -35,6 +35,19 @@ def test_equals_solving_the_whole_system(form, neighbours, query_neighbours, alp
     np.testing.assert_allclose(reached(found), expected, atol=1e-4 * expected.max())
 
 
+def test_default_iterations_reach_the_solved_system():
+    angle = np.linspace(0, 2 * np.pi, 200, endpoint=False) + np.random.default_rng(0).normal(size=200) / 50
+    ring = np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
+    problem = Problem(ring @ ring.T, gallery_scores=ring @ ring.T)
+    expected = naive.diffusion(ring @ ring.T, ring @ ring.T, neighbours=3, query_neighbours=1)
+    whole, few = (
+        reached(rerankit.rerank(problem, "diffusion", k=None, neighbours=3, query_neighbours=1, **given))
+        for given in ({}, {"iterations": 20})
+    )
+    np.testing.assert_allclose(whole, expected, atol=1e-4 * expected.max())
+    assert np.abs(few - expected).max() > 1e-3 * expected.max()
+
+
 def test_offline_among_all_items_is_the_whole_system():
     problem = Problem.from_embeddings(*people())
     parameters = {"neighbours": 8, "query_neighbours": 4, "iterations": 200, "alpha": 0.9}

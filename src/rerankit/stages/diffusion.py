@@ -21,6 +21,7 @@ from rerankit.threads import in_threads
 
 _LARGE = 10  # the exponent of two above which similarities are divided
 _COLUMNS = 16  # queries solved together: their vectors stay in the cache
+_ENOUGH = 1e-18  # a residual so much smaller than its source, squared, changes no score in float32
 
 
 class Diffusion(Stage):
@@ -48,7 +49,7 @@ class Diffusion(Stage):
         query_neighbours: int = 10,
         gamma: float = 3.0,
         alpha: float = 0.99,
-        iterations: int = 20,
+        iterations: int = 200,
         truncation: int | None = None,
     ) -> None:
         self.neighbours = checks.integer("neighbours", neighbours, least=1)
@@ -83,7 +84,7 @@ class Diffusion(Stage):
         distances = scores[:, 0] <= 0  # nothing above zero: scores are minus distances
         base[distances] = np.exp(scores[distances])
         rows, places = np.nonzero(indices >= 0)
-        values = np.power(base[rows, places], np.float32(self.gamma))
+        values = np.power(base[rows, places].astype(np.float64), self.gamma)
         return sparse.csr_matrix((values, (rows, indices[rows, places])), shape=problem.shape)
 
     def _solved(self, graph: Any, sources: Any, items: IntArray) -> FloatArray:
@@ -118,7 +119,7 @@ class Diffusion(Stage):
 
         def one(row: int) -> tuple[IntArray, AnyArray]:
             inside = np.union1d(near[row][near[row] >= 0], starts[row])
-            source = (inside == starts[row]).astype(np.float32)[:, None]
+            source = (inside == starts[row]).astype(np.float64)[:, None]
             local = graph[inside][:, inside]
             return inside, conjugate_gradients(local, self.alpha, source, self.iterations)[:, 0]
 
@@ -145,26 +146,29 @@ def normalised_graph(gallery: Scores, neighbours: int, gamma: float) -> Any:
     columns, values = indices[rows, places], scores[rows, places]
     highest = values.max() if values.size else np.float32(0)
     base = np.exp(values) if values.size and highest <= 0 else _moderate(np.maximum(values, 0), highest)
-    listed = sparse.csr_matrix((np.power(base, np.float32(gamma)), (rows, columns)), shape=(count, count))
+    listed = sparse.csr_matrix((np.power(base.astype(np.float64), gamma), (rows, columns)), shape=(count, count))
     graph = listed.minimum(listed.T.tocsr()).tocsr()
     degree = np.asarray(graph.sum(axis=1)).ravel()
-    scale = (1 / np.sqrt(np.where(degree > 0, degree, 1))).astype(np.float32)
+    scale = 1 / np.sqrt(np.where(degree > 0, degree, 1))
     graph.data *= np.repeat(scale, np.diff(graph.indptr)) * scale[graph.indices]
     return graph
 
 
 def conjugate_gradients(graph: Any, alpha: float, sources: AnyArray, iterations: int) -> AnyArray:
-    """f (items, n) with (I − α S) f = sources, every column by itself, until nothing changes any more."""
+    """f (items, n) with (I − α S) f = sources, every column by itself, until nothing changes any more.
+
+    All in float64: for an α near 1 the error of float32 grows a hundredfold, and differs from machine to machine.
+    """
     flow = np.zeros_like(sources)
     rest = sources.copy()
     step = rest.copy()
     size = np.einsum("ij,ij->j", rest, rest)
-    enough = size * np.float32(1e-12)
+    enough = size * _ENOUGH
     for _ in range(iterations):
         going = size > enough
         if not going.any():
             break
-        moved = step - np.float32(alpha) * (graph @ step)
+        moved = step - alpha * (graph @ step)
         # A column that is done stays as it is, so that no query's answer depends on its block.
         share = _ratio(size, np.einsum("ij,ij->j", step, moved)) * going
         flow += share * step
