@@ -29,7 +29,7 @@ def test_counts_are_those_of_the_products(naive: Any) -> None:
         table = level.table(images, searches)
     assert table_counter.get_total_flops() == 3 * cost.similarities
     with FlopCounterMode(display=False) as counter:
-        reasoner(table[:, 0], regions, images.pooled, queries[0], searches.pooled[0], rounds)
+        reasoner(table[:, 0], images, queries[0], searches.pooled[0], rounds)
     assert counter.get_total_flops() == 3 * cost.reasoning
     with FlopCounterMode(display=False) as counter:
         naive.reasoning_round(encoder, regions, images.pooled, queries[0], searches.pooled[0, -1])

@@ -51,10 +51,7 @@ def test_every_round_in_one_pass(golden_case: dict[str, Any]) -> None:
     table = level.table(images, searches)
     reasoner = Reasoning(encoder)
     local, overall = level(images, searches), fast.overall(images, searches)
-    parts = [
-        reasoner(table[:, c], regions, images.pooled, queries[c], searches.pooled[c], list(rounds))
-        for c in range(len(queries))
-    ]
+    parts = [reasoner(table[:, c], images, queries[c], searches.pooled[c], list(rounds)) for c in range(len(queries))]
     reasoning = torch.stack(parts, dim=1)
     torch.testing.assert_close(local.permute(2, 1, 0), numbers["lm"], **CLOSE)
     for t in rounds:

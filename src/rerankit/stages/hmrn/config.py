@@ -11,7 +11,7 @@ from rerankit.errors import rule, unknown_name
 VARIANTS = ("I-T", "T-I")
 """Which side the local level attends with: each region over the queries, or each query over the regions."""
 
-# exp(temperature) must stay far inside float32, since the fast path does not subtract a maximum first.
+# exp(temperature) must stay far inside float32, since the local level does not subtract a maximum first.
 HOTTEST = 60.0
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rerankit.stages.hmrn.config import HmrnConfig
+from rerankit.stages.hmrn.encoders import mask_of
 from rerankit.stages.hmrn.network import SLOPE, SimilarityEncoder
 
 WIDE = 256
@@ -58,19 +60,24 @@ def overall(images: Images, searches: Searches) -> Tensor:
     return searches.pooled.transpose(0, 1) @ images.pooled.T
 
 
+def table_scale(config: HmrnConfig) -> float:
+    """The temperature of the local level, by which its tables of raw similarities are multiplied."""
+    return config.region_temperature if config.variant == "I-T" else config.query_temperature
+
+
 class Local:
     """The local level after every round, by running sums; and the raw similarities of a block."""
 
     def __init__(self, encoder: SimilarityEncoder) -> None:
         config = encoder.config
         self.by_region = config.variant == "I-T"
-        self.temperature = config.region_temperature if self.by_region else config.query_temperature
+        self.temperature = table_scale(config)
         self._rooms = torch.empty(0)
 
     def table(self, images: Images, searches: Searches) -> Tensor:
         """Temperature times raw similarity after the leaky ReLU, (T, c, n, R): one product.
 
-        The temperature rides on the product; the reasoning level, which normalises, does not see it.
+        The temperature rides on the product; the reasoning level, which normalises, takes it out again.
         """
         queries = (searches.queries.transpose(0, 1) * self.temperature).flatten(0, 1)
         table = queries @ images.regions.flatten(0, 1).T
@@ -118,7 +125,7 @@ class Local:
         if self.by_region:
             _by_region(now, weight, out)
         else:
-            _by_query(now, weight, out, regions.shape[1] - counts)
+            _by_query(now, weight, out, counts)
 
 
 def _by_region(now: Tensor, weight: Tensor, out: Tensor) -> None:
@@ -131,10 +138,13 @@ def _by_region(now: Tensor, weight: Tensor, out: Tensor) -> None:
     _over_regions(now.div_(weight), out)
 
 
-def _by_query(now: Tensor, weight: Tensor, out: Tensor, padded: Tensor) -> None:
-    """Each query attends over the regions. Of the `padded` regions of an image each weighs 1 and adds 0."""
+def _by_query(now: Tensor, weight: Tensor, out: Tensor, counts: Tensor) -> None:
+    """Each query attends over the first `counts` regions of each image; padded ones would weigh 1."""
+    slots = len(now) // len(out)
+    if bool((counts < slots).any()):
+        weight.view(len(out), slots, -1).mul_(mask_of(counts, slots)[:, :, None])
     total = _over_regions(weight, torch.empty_like(out))
-    _over_regions(now.mul_(weight), out).div_(total.sub_(padded.to(total.dtype)[:, None, None]))
+    _over_regions(now.mul_(weight), out).div_(total)
 
 
 def _over_regions(values: Tensor, out: Tensor) -> Tensor:

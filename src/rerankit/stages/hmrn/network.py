@@ -167,7 +167,8 @@ class SimilarityEncoder(nn.Module):
         else:
             searches = searches[:, -1]
         keep = None if query_counts is None else mask_of(query_counts, queries.shape[1])
-        reasoning = self._reasoning_in_blocks(similar, regions, images, queries, searches, keep)
+        real = None if region_counts is None else mask_of(region_counts, regions.shape[1])
+        reasoning = self._reasoning_in_blocks(similar, regions, images, queries, searches, keep, real)
         return Levels(local.transpose(0, 1), searches @ images.T, reasoning)
 
     def local(self, similar: Tensor, region_counts: Tensor | None = None) -> Tensor:
@@ -179,13 +180,21 @@ class SimilarityEncoder(nn.Module):
             attended = (weight * similar).cumsum(dim=1) / weight.cumsum(dim=1)
             return attended.sum(dim=3) / counts
         weight = (self.config.query_temperature * similar).exp()
-        # A padded region has similarity 0 and so weight 1: it adds nothing above and is taken out below.
-        attended = (weight * similar).sum(dim=3) / (weight.sum(dim=3) - (size - counts))
+        if region_counts is not None:  # a padded region has similarity 0, and would weigh 1
+            weight = weight * mask_of(region_counts, size)
+        attended = (weight * similar).sum(dim=3) / weight.sum(dim=3)
         rounds = torch.arange(1, similar.shape[1] + 1, device=similar.device)
         return attended.cumsum(dim=1) / rounds[:, None]
 
     def _reasoning_in_blocks(
-        self, similar: Tensor, regions: Tensor, images: Tensor, queries: Tensor, searches: Tensor, keep: Tensor | None
+        self,
+        similar: Tensor,
+        regions: Tensor,
+        images: Tensor,
+        queries: Tensor,
+        searches: Tensor,
+        keep: Tensor | None,
+        real: Tensor | None,
     ) -> Tensor:
         """The reasoning level (c, n); blocks beyond the memory budget are recomputed in the backward pass."""
         nodes = queries.shape[1] + 1
@@ -202,16 +211,29 @@ class SimilarityEncoder(nn.Module):
                 queries[part],
                 searches[part],
                 None if keep is None else keep[part],
+                real,
             )
             again = torch.is_grad_enabled() and size < len(queries)
             parts.append(checkpoint(self.reason, *inputs, use_reentrant=False) if again else self.reason(*inputs))
         return torch.cat(parts)
 
     def reason(
-        self, similar: Tensor, regions: Tensor, images: Tensor, queries: Tensor, searches: Tensor, keep: Tensor | None
+        self,
+        similar: Tensor,
+        regions: Tensor,
+        images: Tensor,
+        queries: Tensor,
+        searches: Tensor,
+        keep: Tensor | None,
+        real: Tensor | None = None,
     ) -> Tensor:
-        """The reasoning level (c, n) from tables (c, T, n, R), vectors and pooled vectors of both sides."""
-        weight = (self.config.query_temperature * unit(similar, dim=1)).exp()
+        """The reasoning level (c, n) from tables (c, T, n, R), vectors and pooled vectors of both sides.
+
+        `keep` (c, T) and `real` (n, R) say which descriptions and regions there are; None: all.
+        """
+        logits = self.config.query_temperature * unit(similar, dim=1)
+        # Softmax, since exp(temperature) squared is beyond float32 from 44 on.
+        weight = (logits if real is None else logits.masked_fill(~real, -torch.inf)).softmax(dim=3)
         context = unit(torch.einsum("ctnr,nrd->cntd", weight, regions))
         nodes = unit(self.sim_tranloc_w((context - queries[:, None]).square()))
         first = unit(self.sim_tranglo_w((images - searches[:, None]).square()))

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from rerankit.stages.hmrn.encoders import mask_of
+from rerankit.stages.hmrn.fast import Images, table_scale
 from rerankit.stages.hmrn.network import ReasoningStep, SimilarityEncoder
 
 TINY = 1e-8
@@ -39,6 +41,7 @@ class Reasoning:
 
     def __init__(self, encoder: SimilarityEncoder) -> None:
         self.temperature = encoder.config.query_temperature
+        self.tiny = TINY * table_scale(encoder.config)
         self.dim, self.width = encoder.config.dim, encoder.config.reasoning_dim
         self.local = _line(encoder.sim_tranloc_w)
         self.first = _line(encoder.sim_tranglo_w)
@@ -47,17 +50,14 @@ class Reasoning:
         self._rooms: list[Tensor] = []
         self._plans: dict[tuple[int, int, tuple[int, ...]], _Plan] = {}
 
-    def __call__(
-        self, table: Tensor, regions: Tensor, images: Tensor, queries: Tensor, searches: Tensor, rounds: list[int]
-    ) -> Tensor:
+    def __call__(self, table: Tensor, images: Images, queries: Tensor, searches: Tensor, rounds: list[int]) -> Tensor:
         """One search after each of `rounds`: (len(rounds), n).
 
-        `table` (T, n, R) any multiple of the raw similarities, `regions` (n, R, D), `images` (n, D) pooled,
-        `queries` (T, D), `searches` (T, D) pooled after every round.
+        `table` (T, n, R) as the local level makes it, `queries` (T, D), `searches` (T, D) pooled after every round.
         """
         plan = self._plan(table, rounds)
-        self._attend(plan, table, regions, queries)
-        self._nodes(plan, images, searches)
+        self._attend(plan, table, images, queries)
+        self._nodes(plan, images.pooled, searches)
         for step in self.steps[:-1]:
             self._step(plan, step)
         return self._last(plan, self.steps[-1])
@@ -79,15 +79,19 @@ class Reasoning:
             self._plans[key] = _Plan(count, slots, rounds, (self.dim, self.width), self._rooms)
         return self._plans[key]
 
-    def _attend(self, plan: _Plan, table: Tensor, regions: Tensor, queries: Tensor) -> None:
+    def _attend(self, plan: _Plan, table: Tensor, images: Images, queries: Tensor) -> None:
         """Squared differences of contexts and queries, (n, queries of all rounds, D), into `plan.context`.
 
-        Weights over the regions need not sum to 1: contexts are normalised anyway.
+        Weights over an image's regions are exp(logit − highest), which no temperature can make too large or too small
+        to be squared. They need not sum to 1: contexts are normalised anyway.
         """
-        length = table.square().cumsum_(dim=0).sqrt_().add_(TINY).reciprocal_().mul_(self.temperature)
+        length = table.square().cumsum_(dim=0).sqrt_().add_(self.tiny).reciprocal_().mul_(self.temperature)
         weight = torch.index_select(length, 0, plan.heard, out=plan.weight)
-        weight.mul_(torch.index_select(table, 0, plan.asked, out=plan.table)).exp_()
-        context = torch.bmm(weight.transpose(0, 1), regions, out=plan.context)
+        weight.mul_(torch.index_select(table, 0, plan.asked, out=plan.table))
+        real = mask_of(images.counts, table.shape[2])
+        weight.add_(torch.where(real, 0.0, -torch.inf).to(weight))
+        weight.sub_(weight.amax(dim=2, keepdim=True)).exp_()
+        context = torch.bmm(weight.transpose(0, 1), images.regions, out=plan.context)
         torch.addcmul(queries.neg()[plan.asked], context, _inverse_length(context), out=context)
         context.mul_(context)
 

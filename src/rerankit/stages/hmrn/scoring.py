@@ -213,9 +213,7 @@ class Scorer:
         count = int(searches.counts[row])
         spoken = [min(t, count) for t in rounds]
         once = sorted(set(spoken))
-        found = self.reasoners[number](
-            table[:, row], images.regions, images.pooled, searches.queries[row], searches.pooled[row], once
-        )
+        found = self.reasoners[number](table[:, row], images, searches.queries[row], searches.pooled[row], once)
         return found if len(once) == len(rounds) else found[[once.index(t) for t in spoken]]
 
     def _cheap_levels(
@@ -224,6 +222,9 @@ class Scorer:
         """The local and the global level of a block of searches against all images, (rounds, c, n) each."""
         last = searches.queries.shape[1]
         local = level(images, searches, self.cells())
+        if not bool(torch.isfinite(local).all()):  # vectors of length 1 never get there
+            limit = f"must have vectors so short that exp({level.temperature:g} · similarity to a region) is in float32"
+            raise rule("queries", limit, "longer ones")
         if bool((searches.counts < last).any()):
             local = hold(local.transpose(0, 1), searches.counts.to(self.device)).transpose(0, 1)
         chosen = [t - 1 for t in rounds]
