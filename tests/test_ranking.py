@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import pickle
 
 import numpy as np
@@ -156,3 +157,119 @@ def test_what_is_not_scored_goes_behind_by_the_same_seam_rule(scores, data, size
         assert not (made.scores[row, count:] >= made.scores[row, :count, None]).any()
         tied = np.diff(whole.scores[row, ~there]) == 0
         assert np.array_equal(np.diff(made.scores[row, count:]) == 0, tied)
+
+
+def test_equal_scores_keep_the_order_in_which_candidates_came():
+    came = Ranking([[7, 2, 9, 4, -1]], [[5, 4, 3, 3, -np.inf]])
+    found = came.with_scores([[1, 1, 2, 1, 9]])
+    assert found.indices.tolist() == [[9, 7, 2, 4, -1]]
+    one, less = np.float32(1), np.nextafter(np.float32(1), np.float32(0))
+    expected = [2, one, less, np.nextafter(less, np.float32(0)), -np.inf]
+    assert found.scores.tolist() == [np.float32(expected).tolist()]
+    # What came with equal scores stays tied.
+    assert came.with_scores([[0, 0, 1, 1, 0]]).scores[0, :2].tolist() == [1, 1]
+    assert came.with_scores([[0, 0, 1, 1, 0]]).indices.tolist() == [[9, 4, 7, 2, -1]]
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, -1.0, 3e38, -3.4028235e38, 1e-45])
+def test_parted_scores_fall_at_every_level(level):
+    width = 300
+    came = Ranking(np.arange(width)[None, ::-1], np.arange(width)[None, ::-1])
+    found = came.with_scores(np.full((1, width), level))
+    assert np.array_equal(found.indices, came.indices)
+    assert np.isfinite(found.scores).all()
+    if level > -3e38:
+        assert (np.diff(found.scores) < 0).all()
+    assert found.scores[0, 0] == np.float32(level)
+
+
+def test_new_scores_against_a_naive_loop():
+    random = np.random.default_rng(3)
+    for _ in range(50):
+        width = int(random.integers(1, 9))
+        old = -np.sort(-random.integers(0, 4, width)).astype(np.float32)
+        new = random.integers(0, 3, width).astype(np.float32)
+        came = Ranking(random.permutation(20)[None, :width], old[None])
+        order = sorted(range(width), key=lambda place: (-new[place], place))
+        scores = [new[order[0]]]
+        for before, after in itertools.pairwise(order):
+            apart = new[after] < new[before] or old[after] < old[before]
+            least = np.nextafter(scores[-1], np.float32(-np.inf)) if apart else scores[-1]
+            scores.append(min(new[after], least))
+        found = came.with_scores(new[None])
+        assert found.indices[0].tolist() == came.indices[0][order].tolist()
+        assert found.scores[0].tolist() == [float(score) for score in scores]
+
+
+def test_permuting_the_gallery_changes_no_order_that_ranks_make():
+    random = np.random.default_rng(0)
+    scores = random.standard_normal((12, 30))
+    places = random.permutation(30)
+    expected = rerankit.rerank(scores, "mutual-rank", k=10)
+    found = rerankit.rerank(scores[:, places], "mutual-rank", k=10)
+    assert np.array_equal(places[found.indices], expected.indices)
+    assert np.array_equal(found.scores, expected.scores)
+    assert (np.diff(expected.scores) < 0).all()
+
+
+def test_what_is_read_back_has_the_same_order(tmp_path):
+    scores = np.random.default_rng(1).standard_normal((6, 20))
+    made = rerankit.rerank(scores, "mutual-rank", k=8)
+    for name in ("run.run", "run.json", "run.npz"):
+        read = rerankit.read(rerankit.write(tmp_path / name, made), gallery_ids=np.arange(20), query_ids=np.arange(6))
+        assert np.array_equal(read.indices, made.indices)
+
+
+def test_keep():
+    ranking = Ranking([[7, 2, 9], [1, 4, -1]], [[5, 4, 3], [2, 1, -np.inf]], query_ids=["a", "b"])
+    kept = ranking.keep([[False, True, True], [False, False, True]])
+    assert kept == Ranking([[2, 9], [-1, -1]], [[4, 3], [-np.inf] * 2], gallery_size=10, query_ids=["a", "b"])
+    with pytest.raises(InputError, match=r"'candidates' must have the ranking's shape \(2, 3\) \(got shape \(1,\)\)"):
+        ranking.keep([True])
+
+
+def test_merge():
+    one = Ranking([[7, 2], [1, -1]], [[5, 4], [2, -np.inf]], gallery_size=10).with_notes(a=1, b=[1])
+    two = Ranking([[9, 0], [3, 0]], [[4, 4], [3, 1]], gallery_size=10).with_notes(a=2, b=[1])
+    merged = Ranking.merge([one, two])
+    assert merged.indices.tolist() == [[7, 0, 2, 9], [3, 1, 0, -1]]
+    assert merged.scores[0].tolist() == [5, 4, 4, 4]
+    assert merged.notes == {"b": [1]}
+    assert Ranking.merge([one, two], k=2) == merged.top(2)
+    scores = np.random.default_rng(0).standard_normal((5, 40)).astype(np.float32)
+    whole = rerankit.Problem(scores).ranking(7)
+    halves = [rerankit.Problem(half).ranking(7) for half in (scores[:, :20], scores[:, 20:])]
+    shards = [Ranking(h.indices + 20 * n, h.scores, gallery_size=40) for n, h in enumerate(halves)]
+    assert Ranking.merge(shards, k=7) == whole
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ([], r"'parts' must be a list of at least one Ranking \(got \[\]\)"),
+        (Ranking([[0]], [[1]]), "'parts' must be a list"),
+        ([Ranking([[0]], [[1]]), Ranking([[0]], [[1]])], r"must not list an item twice in a row"),
+        ([Ranking([[0]], [[1]]), Ranking([[1]], [[1]])], r"'parts' must have the same gallery_size \(got \[1, 2\]\)"),
+        (
+            [Ranking([[1]], [[1]]), Ranking([[0], [1]], [[1], [1]])],
+            r"'parts' must have the same queries \(got \[1, 2\]\)",
+        ),
+        ([Ranking([[0]], [[1]], gallery_ids=["a"]), Ranking([[0]], [[1]])], "must have the same gallery_ids"),
+    ],
+)
+def test_what_merge_refuses(parts, message):
+    with pytest.raises(InputError, match=message):
+        Ranking.merge(parts)
+
+
+def test_concat():
+    one = Ranking([[7, 2]], [[5, 4]], gallery_size=10, query_ids=["a"])
+    two = Ranking([[9], [3]], [[4], [3]], gallery_size=10, query_ids=["b", "c"])
+    joined = Ranking.concat([one, two])
+    assert joined.indices.tolist() == [[7, 2], [9, -1], [3, -1]]
+    assert joined.query_ids.tolist() == ["a", "b", "c"]
+    assert joined.take([0]) == one
+    with pytest.raises(InputError, match=r"'parts' must all have query_ids or none \(got 1 of 2 that have\)"):
+        Ranking.concat([one, Ranking([[1]], [[1]], gallery_size=10)])
+    with pytest.raises(InputError, match="'query_ids' must be unique"):
+        Ranking.concat([one, one])

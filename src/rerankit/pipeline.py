@@ -12,9 +12,10 @@ from rerankit.errors import InputError, MissingExtraError, RerankitError, StageE
 from rerankit.events import Event, emit
 from rerankit.extras import explained
 from rerankit.ids import same_ids
+from rerankit.padded import same_items
 from rerankit.plugins import manager
 from rerankit.problem import Problem, as_problem
-from rerankit.ranking import Ranking, same_candidates
+from rerankit.ranking import Ranking
 from rerankit.stages.base import Stage, stage
 
 
@@ -232,7 +233,7 @@ def _fault(result: Any, ranking: Ranking) -> str:
     """What is wrong with a stage's answer; nothing when all is well."""
     if not isinstance(result, Ranking):
         return f"must return a Ranking (got {type(result).__name__})"
-    if not same_candidates(result.indices, ranking.indices):
+    if not same_items(result.indices, ranking.indices):
         return f"must return every candidate it was given once (got a ranking of {result.shape})"
     if result.gallery_size != ranking.gallery_size or not (
         same_ids(result.query_ids, ranking.query_ids) and same_ids(result.gallery_ids, ranking.gallery_ids)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,12 @@ from rerankit.arrays import (
     real_matrix,
     row_numbers,
 )
-from rerankit.errors import InputError, rule, several
+from rerankit.errors import rule
 from rerankit.ids import Ids, as_ids, same_ids
-from rerankit.scores.topk import ascending_bits, float32_of_bits, order
-from rerankit.values import Named, Value
-
-_LOWEST = int(ascending_bits(np.array(np.finfo(np.float32).min)))  # infinities are no scores
+from rerankit.padded import check_items, check_once, check_values, items_at, moved_first, same_items
+from rerankit.scores.topk import merge, order
+from rerankit.ties import below, reordered
+from rerankit.values import Named, Value, same
 
 
 class Ranking(Value):
@@ -65,8 +65,8 @@ class Ranking(Value):
         if items.shape != values.shape:
             raise rule("scores", f"must have the shape of 'indices', {items.shape}", f"shape {values.shape}")
         size = int(items.max()) + 1 if gallery_size is None else checks.integer("gallery_size", gallery_size, least=1)
-        _check_items(items, size)
-        _check_values(items, values)
+        check_items(items, size)
+        check_values(items, values)
         self._keep(
             indices=_own(items),
             scores=_own(values),
@@ -80,6 +80,42 @@ class Ranking(Value):
     def ordered(cls, indices: IntArray, scores: FloatArray, **rest: Any) -> Ranking:
         """A ranking from items and scores in any order, put in the order of the tie rule."""
         return cls(*order(np.asarray(scores, np.float32), indices), **rest)
+
+    @classmethod
+    def merge(cls, parts: Sequence[Ranking], k: int | None = None) -> Ranking:
+        """The first k (None: all) out of rankings of the same queries, such as those of several parts of a gallery.
+
+        Scores are compared as they are, and equal ones come by index; an item may stand in one part only.
+
+        >>> Ranking.merge([Ranking([[0, 1]], [[0.9, 0.2]], gallery_size=4), Ranking([[3]], [[0.5]])], k=2).indices
+        array([[0, 3]])
+        """
+        _check_parts(parts, "queries", "gallery_size", "query_ids", "gallery_ids")
+        width = sum(part.shape[1] for part in parts) if k is None else checks.integer("k", k, least=1)
+        both = [np.concatenate([getattr(part, name) for part in parts], axis=1) for name in ("indices", "scores")]
+        check_once(both[0])
+        indices, scores = merge([(both[0], both[1])], width)
+        return parts[0]._like(indices, scores, notes=_common_notes(parts))
+
+    @classmethod
+    def concat(cls, parts: Sequence[Ranking]) -> Ranking:
+        """Rankings of other queries against one gallery, one below the other; narrower ones are padded.
+
+        >>> Ranking.concat([Ranking([[0, 1]], [[0.9, 0.2]]), Ranking([[1]], [[0.5]])]).indices
+        array([[ 0,  1],
+               [ 1, -1]])
+        """
+        _check_parts(parts, "gallery_size", "gallery_ids")
+        named = [part.query_ids for part in parts if part.query_ids is not None]
+        if named and len(named) < len(parts):
+            raise rule("parts", "must all have query_ids or none", f"{len(named)} of {len(parts)} that have")
+        width = max(part.shape[1] for part in parts)
+        indices, scores = (
+            np.concatenate([moved_first(getattr(part, name), part.mask, width) for part in parts])
+            for name in ("indices", "scores")
+        )
+        ids = as_ids([name for one in named for name in one], len(indices), "query_ids") if named else None
+        return parts[0]._like(indices, scores, query_ids=ids, notes=_common_notes(parts))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -99,6 +135,19 @@ class Ranking(Value):
         checks.integer("k", k, least=1)
         return self._like(self.indices[:, :k], self.scores[:, :k])
 
+    def keep(self, candidates: Any) -> Ranking:
+        """Only the candidates for which `candidates` (queries, K) is true, in their order; at least one place wide.
+
+        >>> Ranking([[2, 0], [1, 0]], [[3, 2], [3, 2]]).keep([[False, True], [True, True]]).indices
+        array([[ 0, -1],
+               [ 1,  0]])
+        """
+        kept = np.asarray(candidates, bool)
+        if kept.shape != self.shape:
+            raise rule("candidates", f"must have the ranking's shape {self.shape}", f"shape {kept.shape}")
+        kept = kept & self.mask
+        return self._like(moved_first(self.indices, kept), moved_first(self.scores, kept))
+
     def take(self, queries: Any) -> Ranking:
         """The rows of some queries, in the given order."""
         rows = row_numbers(queries, len(self), "queries")
@@ -106,12 +155,17 @@ class Ranking(Value):
         return self._like(self.indices[rows], self.scores[rows], query_ids=ids)
 
     def with_scores(self, scores: Any) -> Ranking:
-        """The same candidates under new scores (queries, K), re-ordered by the tie rule."""
+        """The same candidates under new scores (queries, K), re-ordered by the tie rule of `rerankit.ties`.
+
+        >>> Ranking([[2, 0, 1]], [[3, 2, 1]]).with_scores([[0.5, 0.7, 0.5]]).indices
+        array([[0, 2, 1]])
+        """
         values = real_matrix(scores, "scores").astype(np.float32, copy=False)
         if values.shape != self.shape:
             raise rule("scores", f"must have the ranking's shape {self.shape}", f"shape {values.shape}")
         check_finite(np.where(self.mask, values, 0), "scores")
-        return self._like(*order(values, self.indices))
+        places, parted = reordered(values, self.scores, self.mask)
+        return self._like(items_at(self.indices, places), parted)
 
     def with_notes(self, **notes: Any) -> Ranking:
         """The same ranking with more notes."""
@@ -183,14 +237,14 @@ def splice(head: Ranking, tail: Ranking) -> Ranking:
     array([[1, 0, 2]])
     """
     depth = head.shape[1]
-    if not same_candidates(head.indices, tail.indices[:, :depth]):
+    if not same_items(head.indices, tail.indices[:, :depth]):
         raise rule("head", "must hold the candidates of the first places of 'tail', each once", "others")
     rest, scores = tail.indices[:, depth:], tail.scores[:, depth:]
     if rest.shape[1] == 0:
         return head
     return tail._like(
         np.concatenate([head.indices, rest], axis=1),
-        np.concatenate([head.scores, _below(scores, rest >= 0, head.scores[:, -1:])], axis=1),
+        np.concatenate([head.scores, below(scores, rest >= 0, head.scores[:, -1:])], axis=1),
         notes=tail.notes | head.notes,
     )
 
@@ -205,79 +259,31 @@ def promote(ranking: Ranking, scores: FloatArray) -> Ranking:
     """
     values = np.asarray(scores, np.float32)
     scored = np.isfinite(values) & ranking.mask
-    places = np.broadcast_to(np.arange(values.shape[1]), values.shape)
-    # Keys from the last to the first: old place, index among equals, score, and scored before unscored.
-    keys = (places, np.where(scored, ranking.indices, 0), np.where(scored, -values, 0), ~scored)
-    chosen = np.lexsort(keys, axis=1)
-    kept: IntArray = np.take_along_axis(ranking.indices, chosen, axis=1)
-    new, old = (np.take_along_axis(array, chosen, axis=1) for array in (values, ranking.scores))
-    # The others, moved to the beginning of their rows, go below the last of those with scores.
-    count = scored.sum(axis=1, keepdims=True)
-    last = np.where(count > 0, np.take_along_axis(new, np.maximum(count - 1, 0), axis=1), np.float32(np.inf))
-    width = values.shape[1]
-    moved = (places + count) % width
-    rest = (places < width - count) & (np.take_along_axis(kept, moved, axis=1) >= 0)
-    lowered = _below(np.where(rest, np.take_along_axis(old, moved, axis=1), np.float32(-np.inf)), rest, last)
-    behind = np.take_along_axis(lowered, (places - count) % width, axis=1)
-    return ranking._like(kept, np.where(places < count, new, behind))
+    head = ranking.keep(scored).with_scores(moved_first(values, scored))
+    rest = ranking.keep(~scored)
+    tail = below(rest.scores, rest.mask, np.where(head.mask, head.scores, np.inf).min(axis=1, keepdims=True))
+    both = np.concatenate([head.indices, rest.indices], axis=1), np.concatenate([head.scores, tail], axis=1)
+    indices, kept = (moved_first(array, both[0] >= 0, ranking.shape[1]) for array in both)
+    return ranking._like(indices, kept)
 
 
-def _below(scores: FloatArray, real: BoolArray, last: FloatArray) -> FloatArray:
-    """Falling scores (queries, places) shifted to lie just below `last` (queries, 1), where they do not already.
-
-    Scores that differ still differ: a shift can round neighbours to one number, and such a tie would be broken by
-    the items' numbers when the ranking is read from a file, in place of by the order they have.
-    """
-    high = np.flatnonzero((scores[:, 0] >= last[:, 0]) & real[:, 0])
-    lowered: FloatArray = scores.copy()
-    if len(high):
-        some, inside, top = scores[high], real[high], last[high]
-        with np.errstate(over="ignore"):
-            below = np.nextafter(top, np.float32(-np.inf), dtype=np.float32)
-        kept = np.where(inside, some, some[:, :1])  # no infinities in the arithmetic
-        shifted = (kept.astype(np.float64) - (kept[:, :1].astype(np.float64) - below)).astype(np.float32)
-        # In the order of the floats, each place at least one step below the one before where it was below it.
-        steps = np.zeros(kept.shape, np.int64)
-        np.cumsum(kept[:, 1:] < kept[:, :-1], axis=1, out=steps[:, 1:])
-        places = np.minimum.accumulate(ascending_bits(np.minimum(shifted, below)).astype(np.int64) + steps, axis=1)
-        falling = float32_of_bits(np.maximum(places - steps, _LOWEST).astype(np.uint32))
-        lowered[high] = np.where(inside, falling, np.float32(-np.inf))
-    return lowered
+def _check_parts(parts: Sequence[Ranking], *alike: str) -> None:
+    """Refuse parts that cannot be put together: no rankings, or of other queries or another gallery."""
+    if isinstance(parts, Ranking) or not parts or not all(isinstance(part, Ranking) for part in parts):
+        raise rule("parts", "must be a list of at least one Ranking", parts)
+    traits = [{"queries": len(part), **part.__dict__} for part in parts]
+    for name in alike:
+        if any(one[name] is not traits[0][name] and one[name] != traits[0][name] for one in traits[1:]):
+            shown = [one[name] for one in traits[:3]]
+            raise rule("parts", f"must have the same {name}", f"{shown}")
 
 
-def same_candidates(one: IntArray, other: IntArray) -> bool:
-    """Whether two lists of items (queries, K) name the same ones for every query, in any order."""
-    return one.shape == other.shape and (
-        np.array_equal(one, other) or np.array_equal(np.sort(one, axis=1), np.sort(other, axis=1))
-    )
+def _common_notes(parts: Sequence[Ranking]) -> Named[Any]:
+    """The notes that all parts have."""
+    first, *rest = (part.notes for part in parts)
+    return Named({name: note for name, note in first.items() if all(same(one.get(name), note) for one in rest)})
 
 
 def _own(array: AnyArray) -> AnyArray:
     """The array read-only; copied when the caller could still write to it."""
     return frozen(array.copy() if array.flags.writeable else array)
-
-
-def _check_items(items: IntArray, size: int) -> None:
-    if int(items.max()) >= size or int(items.min()) < -1:
-        raise rule("indices", f"must lie in 0…{size - 1}, or be −1 for padding", f"{items.min()}…{items.max()}")
-    if np.any((items[:, :-1] < 0) & (items[:, 1:] >= 0)):
-        raise InputError("'indices' must have their padding (−1) at the end of a row")
-    ascending = np.sort(items, axis=1)
-    twice = (ascending[:, 1:] == ascending[:, :-1]) & (ascending[:, 1:] >= 0)
-    if twice.any():
-        places = [(row, int(ascending[row, place])) for row, place in np.argwhere(twice).tolist()]
-        raise rule("indices", "must not list an item twice in a row", several("repeated (row, item)", places))
-
-
-def _check_values(items: IntArray, values: FloatArray) -> None:
-    real = items >= 0
-    check_finite(np.where(real, values, 0), "scores")
-    if not np.isneginf(values[~real]).all():
-        raise InputError("'scores' must be −inf where 'indices' are −1")
-    rising = values[:, 1:] > values[:, :-1]
-    if rising.any():
-        row, place = (int(x) for x in np.argwhere(rising)[0])
-        raise InputError(
-            f"'scores' must not increase along a row (got {values[row, place]} before {values[row, place + 1]} "
-            f"in row {row}); Ranking.ordered puts them in order"
-        )

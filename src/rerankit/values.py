@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn, TypeVar
 
+import numpy as np
+
 T = TypeVar("T")
 V = TypeVar("V", bound="Value")
 
@@ -69,3 +71,14 @@ class Named(Mapping[str, T]):
 
     def __repr__(self) -> str:
         return f"Named({', '.join(f'{name}={value!r}' for name, value in self._values.items())})"
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equality that looks inside containers and arrays."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return isinstance(one, np.ndarray) and isinstance(other, np.ndarray) and np.array_equal(one, other)
+    return bool(one is other or one == other)

@@ -15,8 +15,9 @@ from rerankit.files import check_regular
 from rerankit.pipeline import Pipeline
 from rerankit.reading import parse_yaml, read_text
 from rerankit.reading.yaml_text import EXPONENT, FIRST, FLOAT
-from rerankit.stages.base import Stage, Top, same, stage
+from rerankit.stages.base import Stage, Top, stage
 from rerankit.storage import load
+from rerankit.values import same
 
 
 class _Dumper(yaml.SafeDumper):

@@ -89,6 +89,35 @@ class BreaksTiesBackwards(Plain):
         return Ranking(indices, scores, gallery_size=ranking.gallery_size)
 
 
+class TiesWhatCameApart(Plain):
+    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+        return Ranking(ranking.indices, np.zeros(ranking.shape), gallery_size=ranking.gallery_size)
+
+
+class OrdersTiesByNumber(Plain):
+    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+        return Ranking(np.sort(ranking.indices), np.zeros(ranking.shape), gallery_size=ranking.gallery_size)
+
+
+class AllAlike(Plain):
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        return np.ones(ranking.shape)
+
+
+class ByRank(Plain):
+    """The place of the query among the item's own scores, which many candidates share."""
+
+    def is_transductive(self, problem: Problem) -> bool:
+        return True
+
+    transductive = True
+
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        scores = problem.scores.rows()
+        places = (scores > scores[:, None]).sum(axis=1)
+        return -np.take_along_axis(places, np.where(ranking.mask, ranking.indices, 0), axis=1) // 2
+
+
 class DiffersForTensors(Plain):
     def rescore(self, problem: Problem, ranking: Ranking) -> Any:
         return ranking.scores * (2 if owner(problem.scores).startswith("torch") else 1)
@@ -298,7 +327,21 @@ BROKEN: list[tuple[str, Any, str]] = [
     ("check_shapes", lambda: FailsWhere(lambda q, g, k: q < k == g), "on k larger than the gallery: .*not made"),
     ("check_shapes", FailsOnOneCandidate, "one query and one item: StageError.*IndexError"),
     ("check_shapes", LosesACandidate, "must return every candidate"),
-    ("check_ties", BreaksTiesBackwards, "tied scores: items with equal scores must come by ascending number"),
+    (
+        "check_ties",
+        BreaksTiesBackwards,
+        "tied scores: candidates with equal scores must keep the order",
+    ),
+    (
+        "check_ties",
+        TiesWhatCameApart,
+        "candidates that came with different scores must not leave with equal",
+    ),
+    (
+        "check_permutations",
+        OrdersTiesByNumber,
+        "permuting the gallery changes the order of candidates",
+    ),
     ("check_ties", NanOnConstantScores, "constant scores: .*finite"),
     ("check_forms", DiffersForHalfPrecision, "float16 matrices give another answer"),
     ("check_forms", lambda: DiffersWhere(lambda s: "float64" in repr(s)), "float64 matrices give another answer"),
@@ -335,7 +378,7 @@ def check_named(name: str) -> Any:
     return next(check for check in STAGE_CHECKS if check.__name__ == name)
 
 
-@pytest.mark.parametrize("stage", [Good, Plain])
+@pytest.mark.parametrize("stage", [Good, Plain, AllAlike, ByRank])
 @pytest.mark.parametrize("check", STAGE_CHECKS, ids=lambda check: check.__name__)
 def test_good_stages_pass(check: Any, stage: type[Stage]) -> None:
     check(stage)

@@ -87,11 +87,7 @@ def _answered(
     for rows, places in track(batches, f"batches of {size}"):
         some = problem.subset(rows)
         pieces.append(pipeline.rerank(some, some.ranking(min(k, some.shape[1]))).take(places))
-    return Ranking(
-        np.concatenate([each.indices for each in pieces]),
-        np.concatenate([each.scores for each in pieces]),
-        gallery_size=problem.shape[1],
-    )
+    return Ranking.concat(pieces)
 
 
 def _batches(order: IntArray, count: int, size: int) -> Iterator[tuple[IntArray, IntArray]]:

@@ -13,6 +13,7 @@ from rerankit.errors import InputError, NotFittedError, brief, rule
 from rerankit.needs import unmet
 from rerankit.plugins import manager
 from rerankit.ranking import Ranking, splice
+from rerankit.values import same
 
 if TYPE_CHECKING:
     from rerankit.pipeline import Pipeline
@@ -251,16 +252,5 @@ def _turned(value: Any) -> Any:
     if not isinstance(value, list | tuple):
         return value
     turned = [_turned(item) for item in value]
-    same = all(new is old for new, old in zip(turned, value, strict=True))
-    return value if same else type(value)(turned)
-
-
-def same(one: Any, other: Any) -> bool:
-    """Equality that looks inside containers and arrays."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
-        return isinstance(one, np.ndarray) and isinstance(other, np.ndarray) and np.array_equal(one, other)
-    return bool(one is other or one == other)
+    unchanged = all(new is old for new, old in zip(turned, value, strict=True))
+    return value if unchanged else type(value)(turned)

@@ -63,19 +63,12 @@ class Calibrate(Stage):
         self._weights = _FIT[self.method](given.scores, right, there)
         return self
 
-    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+    def rescore(self, problem: Problem, ranking: Ranking) -> AnyArray:
         if not self._weights:
             raise NotFittedError(f"stage '{self.name}' is not fitted: call its fit(…)")
-        scores = np.where(ranking.mask, self._probabilities(ranking), -np.inf).astype(np.float32)
-        # Equal probabilities must not bring candidates into another order, so they are not sorted again.
-        return Ranking(
-            ranking.indices,
-            np.minimum.accumulate(scores, axis=1),
-            gallery_size=ranking.gallery_size,
-            query_ids=ranking.query_ids,
-            gallery_ids=ranking.gallery_ids,
-            notes=ranking.notes,
-        )
+        # Rounding must not bring candidates into another order.
+        chances: AnyArray = np.minimum.accumulate(self._probabilities(ranking), axis=1)
+        return chances
 
     def _probabilities(self, ranking: Ranking) -> AnyArray:
         scores = np.where(ranking.mask, ranking.scores, 0).astype(np.float64)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rerankit import settings
-from rerankit.arrays import to_numpy
+from rerankit.arrays import IntArray, to_numpy
 from rerankit.problem import Feature, Problem
 from rerankit.ranking import Ranking
 from rerankit.sides import SideName
@@ -50,15 +50,16 @@ def check_shapes(factory: StageFactory, problem: ProblemMaker = make_problem) ->
 
 
 def check_ties(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:
-    """A valid answer, the same each time, when scores tie and when all are equal."""
+    """A valid answer, the same each time, when scores tie and when all are equal; ties keep the order they came in."""
     made = problem(_QUERIES, _GALLERY, 1)
     for name, change in (("tied scores", np.round), ("constant scores", np.zeros_like)):
         parts = {part: getattr(made, part) for part in ("scores", "query_scores", "gallery_scores")}
         flat: dict[str, Any] = {n: None if given is None else change(given.rows() * 2) for n, given in parts.items()}
         tied = rebuilt(made, **flat)
-        answer, first = run(factory(), tied, _K, name), tied.ranking(_K).to_dense()
-        expect_equal(run(factory(), tied, _K, name), answer, f"{name} give two answers")
-        _expect_tie_rule(answer, first, name)
+        for where, first in ((name, tied.ranking(_K)), (f"{name}, no ties before", _untied(tied.ranking(_K)))):
+            answer = run_on(factory(), tied, first, where)
+            expect_equal(run_on(factory(), tied, first, where), answer, f"{where} give two answers")
+            _expect_tie_rule(answer, first, where)
 
 
 def check_forms(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:
@@ -87,13 +88,16 @@ def check_permutations(factory: StageFactory, problem: ProblemMaker = make_probl
     """Another order of queries or gallery gives the same scores to the same pairs."""
     made = problem(_QUERIES, _GALLERY, 4)
     random = np.random.default_rng(0)
-    answer = run(factory(), made, _K).to_dense()
+    whole = run(factory(), made, _K)
+    answer = whole.to_dense()
     for side, count in (("queries", _QUERIES), ("gallery", _GALLERY)):
         places = random.permutation(count)
         permuted = made.subset(**{side: places})
         expected = answer[places] if side == "queries" else answer[:, places]
         found = run(factory(), permuted, _K, f"permuted {side}")
         expect_close(found, _ranking_of(expected, _K), f"permuting the {side} changes the answer")
+        if side == "gallery":
+            _expect_same_order(found, whole, places, made.ranking(_K))
 
 
 def check_blocks(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:
@@ -210,16 +214,40 @@ def _expect_refusal(stage: Stage, problem: Problem, need: str) -> None:
         raise CheckFailed(f"it declares the need '{need}' but runs without it")
 
 
-def _expect_tie_rule(answer: Ranking, first: Any, where: str) -> None:
-    """Of two neighbours with equal scores, before and after, the lower number comes first."""
+def _untied(ranking: Ranking) -> Ranking:
+    """The same candidates with falling scores, in an order that has nothing to do with their numbers."""
+    random = np.random.default_rng(1)
+    return ranking.with_scores(random.permuted(np.broadcast_to(np.arange(ranking.shape[1]), ranking.shape), axis=1))
+
+
+def _expect_tie_rule(answer: Ranking, first: Ranking, where: str) -> None:
+    """Neighbours leave with equal scores only where they came with equal ones, and then in the order they came in."""
     here, there = answer.indices[:, :-1], answer.indices[:, 1:]
     tied = (answer.scores[:, :-1] == answer.scores[:, 1:]) & (there >= 0)
-    tied &= np.take_along_axis(first, here, axis=1) == np.take_along_axis(first, there, axis=1)
-    wrong = np.argwhere(tied & (here > there))
+    came, place = first.to_dense(), np.full((len(first), first.gallery_size), -1)
+    rows, columns = np.nonzero(first.mask)
+    place[rows, first.indices[rows, columns]] = columns
+    for table, rule in (
+        (came, "candidates that came with different scores must not leave with equal ones: use ranking.with_scores"),
+        (place, "candidates with equal scores must keep the order in which they came"),
+    ):
+        before, after = (np.take_along_axis(table, side, axis=1) for side in (here, there))
+        wrong = np.argwhere(tied & (before != after if table is came else before > after))
+        if len(wrong):
+            row, at = wrong[0]
+            found = f"query {row} has item {here[row, at]} before {there[row, at]}"
+            raise CheckFailed(f"on {where}: {rule} ({found})")
+
+
+def _expect_same_order(permuted: Ranking, whole: Ranking, places: IntArray, first: Ranking) -> None:
+    """Where a query's scores are the same to the bit, its candidates come in the same order, whatever their numbers."""
+    same = (permuted.scores == whole.scores).all(axis=1) & (first.scores[:, 1:] < first.scores[:, :-1]).all(axis=1)
+    named = np.where(permuted.mask, places[permuted.indices], -1)
+    wrong = np.flatnonzero(same & (named != whole.indices).any(axis=1))
     if len(wrong):
-        row, place = wrong[0]
-        found = f"query {row} has item {here[row, place]} before {there[row, place]}"
-        raise CheckFailed(f"on {where}: items with equal scores must come by ascending number ({found})")
+        row = int(wrong[0])
+        found = f"query {row}: {named[row].tolist()}, not {whole.indices[row].tolist()}"
+        raise CheckFailed(f"permuting the gallery changes the order of candidates with equal scores ({found})")
 
 
 def _bytes(value: Any) -> bytes:

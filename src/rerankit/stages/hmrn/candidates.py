@@ -7,9 +7,10 @@ import torch
 
 from rerankit.arrays import FloatArray, IntArray
 from rerankit.events import track
+from rerankit.padded import moved_first
 from rerankit.ranking import Ranking, splice
 from rerankit.scores import blocks
-from rerankit.scores.topk import order, topk_dense
+from rerankit.scores.topk import topk_dense
 from rerankit.stages.hmrn.config import HmrnConfig
 from rerankit.stages.hmrn.fast import Images, Searches
 from rerankit.stages.hmrn.representation import Descriptions, Regions
@@ -38,26 +39,21 @@ def candidate_scores(
         levels = [level[:, 0].cpu().numpy() for level in scorer.cheap_levels(few, own, rounds)]
         local[:, row, real], overall[:, row, real] = levels
         for number, share in enumerate(scorer.config.cheap_share(*levels)):
-            best = _best(share, candidates[row, real], depth)
+            best = _best(share, depth)
             found = scorer.reason(few, own, 0, best, [rounds[number]])[0].cpu().numpy()
             reasoning[number, row, real[best]] = found
             joint[number, row, real[best]] = share[best] + _weight(scorer, own, 0, rounds[number]) * found
     return RoundScores(tuple(rounds), local, overall, reasoning, joint)
 
 
-def candidate_rankings(scores: RoundScores, config: HmrnConfig, ranking: Ranking, depth: int) -> list[Ranking]:
+def candidate_rankings(scores: RoundScores, config: HmrnConfig, ranking: Ranking) -> list[Ranking]:
     """The candidates after each round: those the reasoning level reached by the joint score, the rest behind them."""
     made = []
-    named = {name: getattr(ranking, name) for name in ("gallery_size", "query_ids", "gallery_ids")}
     for cheap, joint in zip(config.cheap_share(scores.local, scores.overall), scores.joint, strict=True):
         tail = ranking.with_scores(np.where(ranking.mask, cheap, -np.inf))
         reached = ~np.isnan(joint)
-        places = np.argsort(~reached, axis=1, kind="stable")[:, :depth]
-        items, found = (
-            np.take_along_axis(np.where(reached, values, empty), places, axis=1)
-            for values, empty in ((ranking.indices, -1), (joint, -np.inf))
-        )
-        made.append(splice(Ranking.ordered(items, found, **named), tail))
+        head = ranking.keep(reached)
+        made.append(splice(head.with_scores(moved_first(joint, reached)), tail))
     return made
 
 
@@ -82,20 +78,19 @@ def gallery_rankings(
         for number, share in enumerate(shares):
             tail = Ranking(*topk_dense(share, max(keep, depth)), gallery_size=size)
             parts[number].append(_with_head(scorer, images, part, tail, depth, rounds[number]).top(keep))
-    return [_stacked(made) for made in parts]
+    return [Ranking.concat(made) for made in parts]
 
 
 def _with_head(
     scorer: Scorer, images: list[Images], searches: list[Searches], tail: Ranking, depth: int, t: int
 ) -> Ranking:
-    items = tail.indices[:, :depth]
+    head = tail.top(depth)
     reasoned = [
         _weight(scorer, searches, row, t) * scorer.reason(images, searches, row, found, [t])[0]
-        for row, found in enumerate(items)
+        for row, found in enumerate(head.indices)
     ]
     added = torch.stack(reasoned).cpu().numpy()
-    indices, scores = order(tail.scores[:, :depth] + added, items)
-    return splice(Ranking(indices, scores, gallery_size=tail.gallery_size), tail)
+    return splice(head.with_scores(head.scores + added), tail)
 
 
 def _weight(scorer: Scorer, searches: list[Searches], row: int, t: int) -> float:
@@ -104,19 +99,13 @@ def _weight(scorer: Scorer, searches: list[Searches], row: int, t: int) -> float
     return config.reasoning_weight * config.round_weight(min(t, int(searches[0].counts[row])))
 
 
-def _best(scores: FloatArray, items: IntArray, depth: int) -> IntArray:
+def _best(scores: FloatArray, depth: int) -> IntArray:
     """Places of the `depth` best by the tie rule."""
     if len(scores) <= depth:
         return np.arange(len(scores))
-    return np.lexsort((items, -scores))[:depth]
+    return np.argsort(-scores, kind="stable")[:depth]
 
 
 def _search_blocks(searches: list[Searches], images: int, rounds: int) -> list[slice]:
     row = images * 4 * (searches[0].queries.shape[1] + 6 * rounds)
     return list(blocks(len(searches[0]), row, share=0.5))
-
-
-def _stacked(parts: list[Ranking]) -> Ranking:
-    indices = np.concatenate([part.indices for part in parts])
-    scores = np.concatenate([part.scores for part in parts])
-    return Ranking(indices, scores, gallery_size=parts[0].gallery_size)

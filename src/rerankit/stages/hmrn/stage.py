@@ -216,7 +216,7 @@ class HmrnStage(Stage):
 
         depth, size = self.depth(ranking.shape[1]), ranking.shape[1]
         scores = self.score_candidates(problem, ranking)
-        made = candidate_rankings(scores, self.scorer.config, ranking, depth)
+        made = candidate_rankings(scores, self.scorer.config, ranking)
         told = {"reasoned": depth, "candidates": size}
         return [one.with_notes(hmrn={**told, "rounds": t}) for one, t in zip(made, scores.rounds, strict=True)]
 
