@@ -108,7 +108,7 @@ def load(data: Path, split: str, blank: str | None) -> tuple[dict[str, Feature],
     }
     right = [[place[name] for name in query["target_soft"]] for query in captions]
     excluded = [[reference] for reference in references]
-    return features, list(matrix.gallery_ids), Relevance.from_lists(right, len(paths), excluded=excluded)
+    return features, list(matrix.gallery_ids), Relevance.from_lists(right, len(paths), exclude=excluded)
 
 
 def ranks(ranking: Ranking, relevance: Relevance) -> np.ndarray:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import rerankit
 from rerankit import DenseScores, Ranking
 from rerankit.errors import InputError
-from rerankit.ranking import promote, splice
+from rerankit.seams import promote, splice
 from strategies import matrices
 
 

@@ -60,7 +60,7 @@ def test_booleans_are_relevance():
 
 
 def test_excluded_items_travel():
-    relevance = Relevance.from_lists([[0], [1]], 3, excluded=[[2], []])
+    relevance = Relevance.from_lists([[0], [1]], 3, exclude=[[2], []])
     assert relevance.of(0).excluded.tolist() == [2]
     assert relevance.reversed().of(2).excluded.tolist() == [0]
     assert relevance.subset(queries=[1, 0], gallery=[2, 0]).of(1).excluded.tolist() == [0]
@@ -75,8 +75,8 @@ def test_excluded_items_travel():
             r"name an item once .*\(got 1 repeated \(query, item\), such as \[\(0, 1\)\]\)",
         ),
         (lambda: Relevance.from_lists([[0.5]], 3), r"'items' must list gallery row numbers"),
-        (lambda: Relevance.from_lists([[0]], 3, excluded=[[0]]), r"'excluded' must not hold relevant items \(got 1"),
-        (lambda: Relevance.from_lists([[0]], 3, excluded=[[0], [1]]), r"'excluded' must have one list for each"),
+        (lambda: Relevance.from_lists([[0]], 3, exclude=[[0]]), r"'exclude' must not hold relevant items \(got 1"),
+        (lambda: Relevance.from_lists([[0]], 3, exclude=[[0], [1]]), r"'exclude' must have one list for each"),
         (lambda: Relevance.from_lists([[0]], 3, grades=[[-1]]), r"'grades' must be finite and not negative"),
         (lambda: Relevance.from_dense([[np.nan]]), r"'grades' must be finite"),
         (lambda: Relevance.from_dict({"z": {"a": 1}}, ["q"], ["a"]), r"only known queries \(got 1 unknown"),

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from rerankit.errors import rule, unknown_name
-
-if TYPE_CHECKING:
-    from rerankit.relevance import Relevance
 
 T = TypeVar("T")
 
@@ -58,17 +55,6 @@ def choice(argument: str, value: Any, choices: Iterable[T]) -> T:
     if value not in known:
         raise unknown_name(argument, str(value), map(str, known))
     return known[known.index(value)]
-
-
-def relevance(argument: str, value: Any, shape: tuple[int, int]) -> Relevance:
-    """A `Relevance` of a problem's shape (queries, gallery)."""
-    from rerankit.relevance import Relevance
-
-    if not isinstance(value, Relevance):
-        raise rule(argument, "must be a rerankit.Relevance, such as Relevance.from_lists(…)", type(value).__name__)
-    if value.shape != shape:
-        raise rule(argument, f"must have the problem's shape {shape}", f"shape {value.shape}")
-    return value
 
 
 def _check_bounds(argument: str, value: float, least: float | None, most: float | None) -> None:

@@ -164,6 +164,8 @@ def fuse(
         query_ids=first.query_ids,
         gallery_ids=first.gallery_ids,
     )
+    for ranking in rankings:
+        fused = fused.excluding(ranking.excluded)
     return fused if k is None else fused.top(k)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from rerankit.arrays import AnyArray, BoolArray, FloatArray, IntArray, check_finite
 from rerankit.errors import InputError, rule, several
+from rerankit.pairs import Pairs
 
 
 def same_items(one: IntArray, other: IntArray) -> bool:
@@ -44,6 +45,16 @@ def check_once(items: IntArray) -> None:
     if twice.any():
         places = [(row, int(ascending[row, place])) for row, place in np.argwhere(twice).tolist()]
         raise rule("indices", "must not list an item twice in a row", several("repeated (row, item)", places))
+
+
+def check_left_out(items: IntArray, excluded: Pairs | None) -> None:
+    """Refuse a list with items that are left out of their query's gallery."""
+    if excluded is None:
+        return
+    gone = np.argwhere(excluded.holds(items))
+    if len(gone):
+        listed = [(row, int(items[row, place])) for row, place in gone.tolist()]
+        raise rule("indices", "must not list items that are left out", several("excluded (row, item)", listed))
 
 
 def check_values(items: IntArray, values: FloatArray) -> None:

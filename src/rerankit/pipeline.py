@@ -12,7 +12,7 @@ from rerankit.errors import InputError, MissingExtraError, RerankitError, StageE
 from rerankit.events import Event, emit
 from rerankit.extras import explained
 from rerankit.ids import same_ids
-from rerankit.padded import same_items
+from rerankit.padded import check_left_out, same_items
 from rerankit.plugins import manager
 from rerankit.problem import Problem, as_problem
 from rerankit.ranking import Ranking
@@ -201,6 +201,8 @@ def _check_first(problem: Problem, ranking: Ranking) -> None:
     size = len(ranking), ranking.gallery_size
     if size != problem.shape:
         raise rule("ranking", f"must be of the problem's {problem.shape} queries and items", f"{size}")
+    if ranking.excluded is not problem.excluded:
+        check_left_out(ranking.indices, problem.excluded)
     for name in ("query_ids", "gallery_ids"):
         theirs, ours = getattr(ranking, name), getattr(problem, name)
         if theirs is not None and ours is not None and theirs != ours:

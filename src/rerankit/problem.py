@@ -13,6 +13,7 @@ from rerankit.arrays import IntArray, check_all_finite, is_memory_map, real_matr
 from rerankit.bank import Bank
 from rerankit.errors import InputError, rule, unknown_name
 from rerankit.ids import Ids, as_ids
+from rerankit.pairs import Pairs, as_pairs
 from rerankit.ranking import Ranking
 from rerankit.scores import DenseScores, EmbeddingScores, ListScores, Metric, Scores, as_scores
 from rerankit.sides import SIDES, Side, SideName
@@ -36,7 +37,9 @@ class Problem(Value):
 
     `query_scores` (queries, queries) and `gallery_scores` (gallery, gallery) compare items of one side;
     `features` maps names to per-item inputs (a plain value belongs to the side whose length it has, `Feature`
-    says it outright); `query_bank` and `gallery_bank` are other items of a side's kind, not under test.
+    says it outright); `query_bank` and `gallery_bank` are other items of a side's kind, not under test; `exclude` says
+    which items are left out of a query's gallery (a list of items per query, or the `excluded` of a `Relevance`): they
+    are no candidates and cost no pair.
     Nothing given is modified, and nothing is copied that need not be. A problem is a value: `queries` and `gallery`,
     its two sides, are shared with the problems made from it.
 
@@ -52,6 +55,8 @@ class Problem(Value):
     """The items of the rows."""
     gallery: Side
     """The items of the columns."""
+    excluded: Pairs | None
+    """Items left out of a query's gallery, or None."""
 
     def __init__(
         self,
@@ -64,6 +69,7 @@ class Problem(Value):
         features: Mapping[str, Any] | None = None,
         query_bank: Bank | None = None,
         gallery_bank: Bank | None = None,
+        exclude: Any = None,
     ) -> None:
         between = as_scores(scores)
         shape = between.shape
@@ -72,7 +78,7 @@ class Problem(Value):
             _side("query", shape, query_scores, query_ids, sided, query_bank),
             _side("gallery", shape, gallery_scores, gallery_ids, sided, gallery_bank),
         )
-        self._keep(scores=between, **_related(between, *sides))
+        self._keep(scores=between, **_related(between, *sides), excluded=as_pairs(exclude, shape, "exclude"))
 
     @classmethod
     def from_embeddings(
@@ -178,21 +184,23 @@ class Problem(Value):
         return Named({**own, **dict.fromkeys(self.gallery.features, "gallery")})
 
     def ranking(self, k: int | None = None) -> Ranking:
-        """The first k items of every query (all of them by default) by these scores."""
-        if k is not None:
-            k = checks.integer("k", k, least=1)
-        indices, scores = self.scores.topk(self.shape[1] if k is None else min(k, self.shape[1]))
-        return Ranking(
-            indices,
-            scores,
-            gallery_size=self.shape[1],
-            query_ids=self.query_ids,
-            gallery_ids=self.gallery_ids,
-        )
+        """The first k items of every query (all of them by default) by these scores, without those left out."""
+        size = self.shape[1]
+        wanted = size if k is None else min(checks.integer("k", k, least=1), size)
+        # So many more that every query has k candidates when those left out are gone.
+        more = 0 if self.excluded is None else int(self.excluded.counts.max(initial=0))
+        indices, scores = self.scores.topk(min(wanted + more, size))
+        found = Ranking(indices, scores, gallery_size=size, query_ids=self.query_ids, gallery_ids=self.gallery_ids)
+        return found if self.excluded is None else found.excluding(self.excluded).top(wanted)
 
     def reversed(self) -> Problem:
         """The other direction: gallery items look for queries."""
-        return self._made(scores=self.scores.T, queries=self.gallery.reversed(), gallery=self.queries.reversed())
+        return self._made(
+            scores=self.scores.T,
+            queries=self.gallery.reversed(),
+            gallery=self.queries.reversed(),
+            excluded=None if self.excluded is None else self.excluded.reversed(),
+        )
 
     def subset(self, queries: Any = None, gallery: Any = None) -> Problem:
         """The problem among some queries and some items, in the given order; banks stay whole."""
@@ -203,7 +211,8 @@ class Problem(Value):
             replace(side.take(rows), bank=None if side.bank is None else side.bank.take(query, item))
             for side, rows in ((self.queries, query), (self.gallery, item))
         ]
-        return self._made(scores=scores, **_related(scores, sides[0], sides[1]))
+        excluded = None if self.excluded is None else self.excluded.take(query, item)
+        return self._made(scores=scores, **_related(scores, sides[0], sides[1]), excluded=excluded)
 
     def with_features(self, **features: Any) -> Problem:
         """The same problem with more features."""
@@ -216,7 +225,7 @@ class Problem(Value):
             )
             for name, side in (("query", self.queries), ("gallery", self.gallery))
         ]
-        return self._made(scores=self.scores, queries=sides[0], gallery=sides[1])
+        return self._with(queries=sides[0], gallery=sides[1])
 
     def with_ids(self, query_ids: Any = None, gallery_ids: Any = None) -> Problem:
         """The same problem with ids for the sides for which they are given.
@@ -226,21 +235,35 @@ class Problem(Value):
         """
         queries = self.queries if query_ids is None else _with_ids(self.queries, query_ids, "query_ids")
         gallery = self.gallery if gallery_ids is None else _with_ids(self.gallery, gallery_ids, "gallery_ids")
-        return self._made(scores=self.scores, queries=queries, gallery=gallery)
+        return self._with(queries=queries, gallery=gallery)
+
+    def excluding(self, exclude: Any) -> Problem:
+        """The same problem with more items left out of a query's gallery.
+
+        >>> Problem([[0.9, 0.8, 0.1]]).excluding([[0]]).ranking(2).indices
+        array([[1, 2]])
+        """
+        pairs = as_pairs(exclude, self.shape, "exclude")
+        if pairs is None or pairs is self.excluded:
+            return self
+        return self._with(excluded=pairs if self.excluded is None else self.excluded | pairs)
 
     def with_banks(self, *, query_bank: Bank | None = None, gallery_bank: Bank | None = None) -> Problem:
         """The same problem with other items of the query's, the gallery's kind."""
         query = _fitting(query_bank, "query_bank", self.shape) or self.query_bank
         gallery = _fitting(gallery_bank, "gallery_bank", self.shape) or self.gallery_bank
-        return self._made(
-            scores=self.scores, queries=replace(self.queries, bank=query), gallery=replace(self.gallery, bank=gallery)
-        )
+        return self._with(queries=replace(self.queries, bank=query), gallery=replace(self.gallery, bank=gallery))
+
+    def _with(self, **changes: Any) -> Problem:
+        """The same problem with parts that have been checked in the place of others."""
+        return self._made(**{**self.__dict__, **changes})
 
     def __repr__(self) -> str:
         sides: dict[SideName, Side] = {"query": self.queries, "gallery": self.gallery}
         given = [f"{name}_scores" for name, side in sides.items() if side.scores is not None and not side.computed]
         given += [f"{name}_bank" for name, side in sides.items() if side.bank is not None]
         given += [f"{feature} ({name})" for name, side in sides.items() for feature in side.features]
+        given += [] if self.excluded is None else [f"{len(self.excluded)} pairs left out"]
         form = "" if isinstance(self.scores, DenseScores) else f", {type(self.scores).__name__}"
         extra = f", with {', '.join(given)}" if given else ""
         return f"Problem({self.shape[0]} queries × {self.shape[1]} items{form}{extra})"

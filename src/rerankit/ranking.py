@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import numpy as np
@@ -21,9 +23,10 @@ from rerankit.arrays import (
 )
 from rerankit.errors import rule
 from rerankit.ids import Ids, as_ids, same_ids
-from rerankit.padded import check_items, check_once, check_values, items_at, moved_first, same_items
+from rerankit.padded import check_items, check_left_out, check_once, check_values, items_at, moved_first
+from rerankit.pairs import Pairs, as_pairs
 from rerankit.scores.topk import merge, order
-from rerankit.ties import below, reordered
+from rerankit.ties import reordered
 from rerankit.values import Named, Value, same
 
 
@@ -31,8 +34,8 @@ class Ranking(Value):
     """The first K gallery items of each query, best first; immutable.
 
     `indices` (queries, K) int64 and `scores` (queries, K) float32, padded with −1 and −inf where a query has
-    fewer. Scores never increase along a row. `notes` says what happened on the way and takes no part in
-    equality.
+    fewer. Scores never increase along a row. `excluded` are the items left out of a query's gallery, none of which is
+    listed. It and `notes`, which says what happened on the way, take no part in equality.
 
     >>> ranking = Ranking([[2, 0], [1, -1]], [[0.9, 0.5], [0.7, -np.inf]], gallery_size=3)
     >>> ranking
@@ -48,6 +51,7 @@ class Ranking(Value):
     gallery_size: int
     query_ids: Ids | None
     gallery_ids: Ids | None
+    excluded: Pairs | None
     notes: Named[Any]
 
     def __init__(
@@ -58,6 +62,7 @@ class Ranking(Value):
         gallery_size: int | None = None,
         query_ids: Any = None,
         gallery_ids: Any = None,
+        exclude: Any = None,
         notes: Mapping[str, Any] | None = None,
     ) -> None:
         items = int_matrix(indices, "indices")
@@ -67,12 +72,15 @@ class Ranking(Value):
         size = int(items.max()) + 1 if gallery_size is None else checks.integer("gallery_size", gallery_size, least=1)
         check_items(items, size)
         check_values(items, values)
+        excluded = as_pairs(exclude, (len(items), size), "exclude")
+        check_left_out(items, excluded)
         self._keep(
             indices=_own(items),
             scores=_own(values),
             gallery_size=size,
             query_ids=as_ids(query_ids, len(items), "query_ids"),
             gallery_ids=as_ids(gallery_ids, size, "gallery_ids"),
+            excluded=excluded,
             notes=Named(notes),
         )
 
@@ -95,7 +103,9 @@ class Ranking(Value):
         both = [np.concatenate([getattr(part, name) for part in parts], axis=1) for name in ("indices", "scores")]
         check_once(both[0])
         indices, scores = merge([(both[0], both[1])], width)
-        return parts[0]._like(indices, scores, notes=_common_notes(parts))
+        left_out = [part.excluded for part in parts if part.excluded is not None]
+        excluded = reduce(or_, left_out) if left_out else None
+        return parts[0]._like(indices, scores, excluded=excluded, notes=_common_notes(parts))
 
     @classmethod
     def concat(cls, parts: Sequence[Ranking]) -> Ranking:
@@ -115,7 +125,8 @@ class Ranking(Value):
             for name in ("indices", "scores")
         )
         ids = as_ids([name for one in named for name in one], len(indices), "query_ids") if named else None
-        return parts[0]._like(indices, scores, query_ids=ids, notes=_common_notes(parts))
+        excluded = _stacked([part.excluded for part in parts], [len(part) for part in parts], parts[0].gallery_size)
+        return parts[0]._like(indices, scores, query_ids=ids, excluded=excluded, notes=_common_notes(parts))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -148,11 +159,26 @@ class Ranking(Value):
         kept = kept & self.mask
         return self._like(moved_first(self.indices, kept), moved_first(self.scores, kept))
 
+    def excluding(self, exclude: Any) -> Ranking:
+        """The ranking without some items of each query's gallery: `Pairs`, a list of items per query, or two arrays.
+
+        >>> Ranking([[2, 0], [1, 0]], [[3, 2], [3, 2]], gallery_size=3).excluding([[2], []]).indices
+        array([[ 0, -1],
+               [ 1,  0]])
+        """
+        pairs = as_pairs(exclude, (len(self), self.gallery_size), "exclude")
+        if pairs is None or pairs is self.excluded:
+            return self
+        gone = pairs.holds(self.indices)
+        kept = self.keep(~gone) if gone.any() else self
+        return kept._like(kept.indices, kept.scores, excluded=pairs if self.excluded is None else self.excluded | pairs)
+
     def take(self, queries: Any) -> Ranking:
         """The rows of some queries, in the given order."""
         rows = row_numbers(queries, len(self), "queries")
         ids = None if self.query_ids is None else self.query_ids.take(rows)
-        return self._like(self.indices[rows], self.scores[rows], query_ids=ids)
+        excluded = None if self.excluded is None else self.excluded.take(rows)
+        return self._like(self.indices[rows], self.scores[rows], query_ids=ids, excluded=excluded)
 
     def with_scores(self, scores: Any) -> Ranking:
         """The same candidates under new scores (queries, K), re-ordered by the tie rule of `rerankit.ties`.
@@ -226,47 +252,6 @@ class Ranking(Value):
         return self._made(**{**self.__dict__, "indices": frozen(indices), "scores": frozen(scores), **changes})
 
 
-def splice(head: Ranking, tail: Ranking) -> Ranking:
-    """`head` (the first places, re-ordered) in front of the rest of `tail`, which keeps its order.
-
-    The seam rule: the head keeps its scores; when a tail score is not below the head's last, the whole row of
-    the tail is shifted down to lie just below it, so that scores never increase and gaps inside the tail stay.
-
-    >>> head = Ranking([[1, 0]], [[5.0, 4.0]], gallery_size=3)
-    >>> splice(head, Ranking([[0, 1, 2]], [[9.0, 8.0, 7.0]], gallery_size=3)).indices
-    array([[1, 0, 2]])
-    """
-    depth = head.shape[1]
-    if not same_items(head.indices, tail.indices[:, :depth]):
-        raise rule("head", "must hold the candidates of the first places of 'tail', each once", "others")
-    rest, scores = tail.indices[:, depth:], tail.scores[:, depth:]
-    if rest.shape[1] == 0:
-        return head
-    return tail._like(
-        np.concatenate([head.indices, rest], axis=1),
-        np.concatenate([head.scores, below(scores, rest >= 0, head.scores[:, -1:])], axis=1),
-        notes=tail.notes | head.notes,
-    )
-
-
-def promote(ranking: Ranking, scores: FloatArray) -> Ranking:
-    """Scored candidates first, by the tie rule; the others (NaN in `scores`) behind, by the seam rule of `splice`.
-
-    >>> ranking = Ranking([[3, 1, 2]], [[0.9, 0.5, 0.4]], gallery_size=4)
-    >>> promote(ranking, np.array([[0.1, 0.7, np.nan]], np.float32))
-    Ranking(1 queries × 3 of 4 items)
-      0: 1 (0.7), 3 (0.1), 2 (0.1)
-    """
-    values = np.asarray(scores, np.float32)
-    scored = np.isfinite(values) & ranking.mask
-    head = ranking.keep(scored).with_scores(moved_first(values, scored))
-    rest = ranking.keep(~scored)
-    tail = below(rest.scores, rest.mask, np.where(head.mask, head.scores, np.inf).min(axis=1, keepdims=True))
-    both = np.concatenate([head.indices, rest.indices], axis=1), np.concatenate([head.scores, tail], axis=1)
-    indices, kept = (moved_first(array, both[0] >= 0, ranking.shape[1]) for array in both)
-    return ranking._like(indices, kept)
-
-
 def _check_parts(parts: Sequence[Ranking], *alike: str) -> None:
     """Refuse parts that cannot be put together: no rankings, or of other queries or another gallery."""
     if isinstance(parts, Ranking) or not parts or not all(isinstance(part, Ranking) for part in parts):
@@ -276,6 +261,16 @@ def _check_parts(parts: Sequence[Ranking], *alike: str) -> None:
         if any(one[name] is not traits[0][name] and one[name] != traits[0][name] for one in traits[1:]):
             shown = [one[name] for one in traits[:3]]
             raise rule("parts", f"must have the same {name}", f"{shown}")
+
+
+def _stacked(parts: Sequence[Pairs | None], queries: Sequence[int], items: int) -> Pairs | None:
+    """Pairs of other queries, one below the other."""
+    if all(part is None for part in parts):
+        return None
+    starts = np.cumsum([0, *queries])
+    rows = [part.rows + start for part, start in zip(parts, starts[:-1], strict=True) if part is not None]
+    columns = [part.indices for part in parts if part is not None]
+    return Pairs(np.concatenate(rows), np.concatenate(columns), (int(starts[-1]), items))
 
 
 def _common_notes(parts: Sequence[Ranking]) -> Named[Any]:

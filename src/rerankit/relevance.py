@@ -10,6 +10,7 @@ import numpy as np
 from rerankit import checks
 from rerankit.arrays import FloatArray, IntArray, check_finite, float32, frozen, real_matrix, row_numbers, to_numpy
 from rerankit.errors import InputError, rule, several
+from rerankit.pairs import Pairs, as_pairs, by_row, check_apart, flat, renumbered
 from rerankit.values import Value
 
 _SHOWN = 3
@@ -27,7 +28,7 @@ class Relevance(Value):
     """Relevant items per query with grades, and items to leave out; compressed by row, immutable.
 
     `indptr` (queries + 1), `indices` and `grades` (grades are above zero); the items left out (the reference image in
-    composed retrieval, same-camera junk in re-identification) are `excluded_indptr`, `excluded_indices`.
+    composed retrieval, same-camera junk in re-identification) are the `Pairs` of `excluded`.
 
     >>> relevance = Relevance.from_lists([[0], [2, 1]], gallery_size=3)
     >>> relevance
@@ -40,33 +41,25 @@ class Relevance(Value):
     indptr: IntArray
     indices: IntArray
     grades: FloatArray
-    excluded_indptr: IntArray
-    excluded_indices: IntArray
+    excluded: Pairs
 
     def __init__(
-        self,
-        rows: Any,
-        columns: Any,
-        shape: tuple[int, int],
-        grades: Any = None,
-        *,
-        excluded: tuple[Any, Any] | None = None,
+        self, rows: Any, columns: Any, shape: tuple[int, int], grades: Any = None, *, exclude: Any = None
     ) -> None:
-        self._keep(shape=(checks.integer("shape", shape[0], least=1), checks.integer("shape", shape[1], least=1)))
-        row = row_numbers(rows, self.shape[0], "rows")
-        column = row_numbers(columns, self.shape[1], "columns")
+        size = checks.integer("shape", shape[0], least=1), checks.integer("shape", shape[1], least=1)
+        row = row_numbers(rows, size[0], "rows")
+        column = row_numbers(columns, size[1], "columns")
         grade = np.ones(len(row), np.float32) if grades is None else _numbers(grades)
         if not len(row) == len(column) == len(grade):
             raise rule("grades", f"must be one for each of the {len(row)} pairs", f"{len(grade)}")
         _check_grades(grade)
         positive = grade > 0  # a judged but irrelevant pair (grade 0) says nothing a missing one does not
-        starts, items, kept = _by_row(row[positive], column[positive], grade[positive], self.shape)
-        out = (np.empty(0, np.int64),) * 2 if excluded is None else excluded
-        out_rows = row_numbers(out[0], self.shape[0], "excluded rows")
-        out_columns = row_numbers(out[1], self.shape[1], "excluded columns")
-        out_starts, out_items, _ = _by_row(out_rows, out_columns, np.ones(len(out_rows), np.float32), self.shape)
-        self._keep(indptr=starts, indices=items, grades=kept, excluded_indptr=out_starts, excluded_indices=out_items)
-        _check_disjoint(self)
+        row, column, grade = row[positive], column[positive], grade[positive]
+        starts, order = by_row(row, column, size, "columns")
+        excluded = as_pairs(exclude, size, "exclude") or Pairs([], [], size)
+        self._keep(shape=size, indptr=starts, indices=frozen(column[order]), grades=frozen(grade[order]))
+        self._keep(excluded=excluded)
+        check_apart(self.keys, excluded, "exclude")
 
     @classmethod
     def from_lists(
@@ -75,16 +68,16 @@ class Relevance(Value):
         gallery_size: int,
         *,
         grades: Sequence[Iterable[float]] | None = None,
-        excluded: Sequence[Iterable[int]] | None = None,
+        exclude: Any = None,
     ) -> Relevance:
         """From one list of relevant gallery items per query."""
         _check_lists(grades, len(items), "grades")
-        _check_lists(excluded, len(items), "excluded")
-        rows, columns = _flat(items, "items")
+        if not isinstance(exclude, Pairs | tuple):
+            _check_lists(exclude, len(items), "exclude")
+        rows, columns = flat(items, "items")
         columns = row_numbers(columns, gallery_size, "items")
         grade = None if grades is None else _flat_grades(grades, items)
-        out = None if excluded is None else _flat(excluded, "excluded")
-        return cls(rows, columns, (len(items), gallery_size), grade, excluded=out)
+        return cls(rows, columns, (len(items), gallery_size), grade, exclude=exclude)
 
     @classmethod
     def from_dict(
@@ -128,9 +121,7 @@ class Relevance(Value):
         return cls(rows, columns, matrix.shape, matrix[rows, columns])
 
     @classmethod
-    def from_labels(
-        cls, query_labels: Any, gallery_labels: Any, *, excluded: tuple[Any, Any] | None = None
-    ) -> Relevance:
+    def from_labels(cls, query_labels: Any, gallery_labels: Any, *, exclude: Any = None) -> Relevance:
         """Items with the query's label are right.
 
         >>> Relevance.from_labels(["cat", "dog"], ["dog", "cat", "cat"]).of(0).items
@@ -146,7 +137,7 @@ class Relevance(Value):
         counts = np.searchsorted(sorted_items, queries, "right") - first
         rows = np.repeat(np.arange(len(queries)), counts)
         inside = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-        return cls(rows, by_label[first[rows] + inside], (len(queries), len(items)), excluded=excluded)
+        return cls(rows, by_label[first[rows] + inside], (len(queries), len(items)), exclude=exclude)
 
     @property
     def counts(self) -> IntArray:
@@ -159,41 +150,34 @@ class Relevance(Value):
         return np.repeat(np.arange(self.shape[0]), self.counts)
 
     @property
-    def excluded_rows(self) -> IntArray:
-        """The query of every excluded pair, in the order of `excluded_indices`."""
-        return np.repeat(np.arange(self.shape[0]), np.diff(self.excluded_indptr))
+    def keys(self) -> IntArray:
+        """One ascending number for each relevant pair, as in `Pairs.keys`."""
+        return self.rows * self.shape[1] + self.indices
 
     def of(self, query: int) -> Relevant:
         """Items, grades and excluded items of one query."""
         checks.integer("query", query, least=0, most=self.shape[0] - 1)
         here = slice(self.indptr[query], self.indptr[query + 1])
-        out = slice(self.excluded_indptr[query], self.excluded_indptr[query + 1])
-        return Relevant(self.indices[here], self.grades[here], self.excluded_indices[out])
+        return Relevant(self.indices[here], self.grades[here], self.excluded.of(query))
+
+    def excluding(self, pairs: Pairs | None) -> Relevance:
+        """The same judgements with more items left out, none of which may be relevant."""
+        if pairs is None or pairs is self.excluded or not len(pairs):
+            return self
+        check_apart(self.keys, pairs, "exclude")
+        return self._made(**{**self.__dict__, "excluded": pairs if not len(self.excluded) else self.excluded | pairs})
 
     def reversed(self) -> Relevance:
         """The same judgements from the gallery's side."""
-        return Relevance(
-            self.indices,
-            self.rows,
-            self.shape[::-1],
-            self.grades,
-            excluded=(self.excluded_indices, self.excluded_rows),
-        )
+        return Relevance(self.indices, self.rows, self.shape[::-1], self.grades, exclude=self.excluded.reversed())
 
     def subset(self, queries: Any = None, gallery: Any = None) -> Relevance:
         """The judgements among some queries and some items, renumbered in the given order."""
         query = row_numbers(queries, self.shape[0], "queries")
         item = row_numbers(gallery, self.shape[1], "gallery")
-        rows, columns, grades = _renumbered(self.rows, self.indices, self.grades, query, item, self.shape)
-        out = _renumbered(
-            self.excluded_rows,
-            self.excluded_indices,
-            np.ones(len(self.excluded_indices), np.float32),
-            query,
-            item,
-            self.shape,
-        )
-        return Relevance(rows, columns, (len(query), len(item)), grades, excluded=out[:2])
+        rows, columns, pairs = renumbered(self.rows, self.indices, query, item, self.shape)
+        excluded = self.excluded.take(query, item)
+        return Relevance(rows, columns, (len(query), len(item)), self.grades[pairs], exclude=excluded)
 
     def to_dense(self) -> FloatArray:
         """A matrix of grades (queries, gallery)."""
@@ -204,10 +188,10 @@ class Relevance(Value):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Relevance):
             return NotImplemented
-        parts = ("indptr", "indices", "grades", "excluded_indptr", "excluded_indices")
-        return self.shape == other.shape and all(
-            np.array_equal(getattr(self, part), getattr(other, part)) for part in parts
+        alike = all(
+            np.array_equal(getattr(self, part), getattr(other, part)) for part in ("indptr", "indices", "grades")
         )
+        return self.shape == other.shape and alike and self.excluded == other.excluded
 
     def __hash__(self) -> int:
         return hash((self.shape, self.indptr.tobytes(), self.indices.tobytes(), self.grades.tobytes()))
@@ -215,55 +199,17 @@ class Relevance(Value):
     def __repr__(self) -> str:
         queries, items = self.shape
         return (
-            f"Relevance({queries} queries × {items} items, {len(self.indices)} relevant, "
-            f"{len(self.excluded_indices)} excluded)"
+            f"Relevance({queries} queries × {items} items, {len(self.indices)} relevant, {len(self.excluded)} excluded)"
         )
 
 
-def _by_row(
-    rows: IntArray, columns: IntArray, grades: FloatArray, shape: tuple[int, int]
-) -> tuple[IntArray, IntArray, FloatArray]:
-    keys = rows * shape[1] + columns
-    by_key = np.argsort(keys, kind="stable")
-    keys = keys[by_key]
-    again = keys[1:][keys[1:] == keys[:-1]]
-    if len(again):
-        raise rule(
-            "columns", "must name an item once for a query", several("repeated (query, item)", _cells(again, shape[1]))
-        )
-    starts = np.searchsorted(keys, np.arange(shape[0] + 1) * shape[1])
-    return frozen(starts), frozen(columns[by_key]), frozen(grades[by_key])
-
-
-def _cells(keys: IntArray, width: int) -> list[tuple[int, int]]:
-    """(query, item) of each key."""
-    return list(zip((keys // width).tolist(), (keys % width).tolist(), strict=True))
-
-
-def _renumbered(
-    rows: IntArray,
-    columns: IntArray,
-    grades: FloatArray,
-    queries: IntArray,
-    items: IntArray,
-    shape: tuple[int, int],
-) -> tuple[IntArray, IntArray, FloatArray]:
-    """Cells by row, of some queries and then of some items, each of which may be named several times."""
-    owner, cells = _cells_of(rows, queries, shape[0])
-    columns, grades = columns[cells], grades[cells]
-    by_column = np.argsort(columns, kind="stable")
-    place, cells = _cells_of(columns[by_column], items, shape[1])
-    cells = by_column[cells]
-    return owner[cells], place, grades[cells]
-
-
-def _cells_of(rows: IntArray, chosen: IntArray, count: int) -> tuple[IntArray, IntArray]:
-    """Of cells in the order of their rows, those of chosen rows: where each row stands in `chosen`, and the cells."""
-    starts = np.searchsorted(rows, np.arange(count + 1))
-    counts = np.diff(starts)[chosen]
-    owner = np.repeat(np.arange(len(chosen)), counts)
-    inside = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return owner, starts[chosen][owner] + inside
+def agreeing(argument: str, value: Any, shape: tuple[int, int], excluded: Pairs | None) -> Relevance:
+    """A `Relevance` of a problem's or a ranking's shape, less the items it leaves out, which must not be relevant."""
+    if not isinstance(value, Relevance):
+        raise rule(argument, "must be a rerankit.Relevance, such as Relevance.from_lists(…)", type(value).__name__)
+    if value.shape != shape:
+        raise rule(argument, f"must have the problem's shape {shape}", f"shape {value.shape}")
+    return value.excluding(excluded)
 
 
 def _flat_grades(grades: Sequence[Iterable[float]], items: Sequence[Iterable[int]]) -> FloatArray:
@@ -276,16 +222,6 @@ def _flat_grades(grades: Sequence[Iterable[float]], items: Sequence[Iterable[int
             f"{lengths[0][row]} for {lengths[1][row]} in {row}",
         )
     return np.array([grade for row in grades for grade in row], np.float32)
-
-
-def _flat(lists: Sequence[Iterable[int]], argument: str) -> tuple[IntArray, IntArray]:
-    if not all(isinstance(items, Iterable) and not isinstance(items, str) for items in lists):
-        raise rule(argument, "must be one list of gallery row numbers per query", f"{list(lists)[:_SHOWN]}")
-    rows = [row for row, items in enumerate(lists) for _ in items]
-    values = to_numpy([item for items in lists for item in items], argument)
-    if values.size and values.dtype.kind not in "iu":
-        raise rule(argument, "must list gallery row numbers", f"dtype {values.dtype}")
-    return np.array(rows, np.int64), values.astype(np.int64)
 
 
 def _check_lists(lists: Sequence[Any] | None, count: int, argument: str) -> None:
@@ -313,13 +249,3 @@ def _check_known(names: Iterable[Any], known: Mapping[Any, int], what: str) -> N
     unknown = list(dict.fromkeys(name for name in names if name not in known))
     if unknown:
         raise InputError(f"'qrels' must name only known {what} (got {several('unknown', unknown)})")
-
-
-def _check_disjoint(relevance: Relevance) -> None:
-    width = relevance.shape[1]
-    both = np.intersect1d(
-        relevance.rows * width + relevance.indices,
-        relevance.excluded_rows * width + relevance.excluded_indices,
-    )
-    if len(both):
-        raise rule("excluded", "must not hold relevant items", several("relevant (query, item)", _cells(both, width)))

@@ -40,7 +40,7 @@ def a_ranking() -> Ranking:
 
 
 def a_relevance() -> Relevance:
-    return Relevance.from_lists([[0, 2], [1]], 3, grades=[[1, 2], [1]], excluded=[[1], []])
+    return Relevance.from_lists([[0, 2], [1]], 3, grades=[[1, 2], [1]], exclude=[[1], []])
 
 
 def same_problem(one: Problem, other: Problem) -> None:

@@ -23,7 +23,7 @@ def made(seed: int, queries: int = 6, gallery: int = 7, levels: int = 4):
     grades[np.arange(queries), rng.integers(0, gallery, queries)] = 2
     out = (rng.random((queries, gallery)) < 0.15) & (grades == 0)
     rows, columns = np.nonzero(grades)
-    relevance = Relevance(rows, columns, grades.shape, grades[rows, columns], excluded=np.nonzero(out))
+    relevance = Relevance(rows, columns, grades.shape, grades[rows, columns], exclude=np.nonzero(out))
     return scores, grades.astype(float), out, relevance
 
 
@@ -116,7 +116,7 @@ def test_a_transposed_matrix_scores_what_its_copy_scores(depth: int | None) -> N
 
 def test_both_directions_leave_the_same_items_out() -> None:
     scores, _, _, relevance = made(5)
-    reverse = Relevance.from_lists([[0], [1], [2], [3], [4], [5], [0]], 6, excluded=[[1, 2], [], [0], [5], [], [], []])
+    reverse = Relevance.from_lists([[0], [1], [2], [3], [4], [5], [0]], 6, exclude=[[1, 2], [], [0], [5], [], [], []])
     both = evaluate_both(scores, relevance, NAMES, reverse=reverse)
     assert dict(both.reverse) == dict(evaluate(scores.T.copy(), reverse, NAMES))
 
@@ -255,7 +255,7 @@ def test_relevance_as_matrices() -> None:
 
 def test_subset_success_looks_only_among_the_subset() -> None:
     scores = np.array([[0.9, 0.8, 0.7, 0.6, 0.5], [0.1, 0.2, 0.3, 0.4, 0.5]], np.float32)
-    relevant = Relevance.from_lists([[3], [0]], 5, excluded=[[0], [4]])
+    relevant = Relevance.from_lists([[3], [0]], 5, exclude=[[0], [4]])
     subset = [[0, 3, 4], [0, 4]]
     names = ["success@1", "subset_success@1", "subset_success@2"]
     result = evaluate(scores, relevant, names, subset=subset)

@@ -120,7 +120,7 @@ def test_excluded_items_teach_nothing():
     problem, _ = noisy(20)
     right = Relevance.from_lists([[query] for query in range(20)], 20)
     first = [[int(item) for item in row if item != query][:1] for query, row in enumerate(problem.ranking().indices)]
-    without = Relevance.from_lists([[query] for query in range(20)], 20, excluded=first)
+    without = Relevance.from_lists([[query] for query in range(20)], 20, exclude=first)
     assert stage("learned-fusion").fit(problem, right) != stage("learned-fusion").fit(problem, without)
 
 

@@ -38,7 +38,7 @@ def write(
 ) -> None:
     """Write what the task's test server takes, and read it back. The test split: --set split=test1 (circo: test)."""
     from rerankit.bench import contender, score_set
-    from rerankit.ranking import splice
+    from rerankit.seams import splice
     from rerankit.tasks.submission import files_of, write_server_files
 
     benchmark = _loaded(task, data, settings)

@@ -112,9 +112,9 @@ def to_relevance(triples: Triples, query_ids: Any = None, gallery_ids: Any = Non
 
 def from_relevance(relevance: Relevance, query_ids: Any = None, gallery_ids: Any = None) -> Triples:
     """The lines of relevance; row numbers stand for ids that are not given."""
-    if len(relevance.excluded_indices):
+    if len(relevance.excluded):
         raise InputError(
-            f"lists of judgements cannot hold items to leave out (got {len(relevance.excluded_indices)}); "
+            f"lists of judgements cannot hold items to leave out (got {len(relevance.excluded)}); "
             "write a folder, .npz or .safetensors"
         )
     names = _names(query_ids, relevance.shape[0])

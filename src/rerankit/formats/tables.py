@@ -6,11 +6,12 @@
 | … relations | `query_scores`, `gallery_scores` (or `query_distances`, `gallery_distances`) |
 | … ids | `query_ids`, `gallery_ids` |
 | … features | `query_features/NAME`, `gallery_features/NAME` |
+| … items left out | `excluded/indptr`, `excluded/indices` |
 | … banks | `query_bank/to_gallery`, `…/to_queries`, `…/among`, or vectors as `query_bank`; `gallery_bank` alike |
 | relevance, alone or beside a problem | `relevance/indptr`, `…/indices`, `…/grades`, `…/shape`, |
 | | or a matrix of grades `relevance`, or `query_labels` and `gallery_labels` |
 | … items left out | `relevance/excluded_indptr`, `relevance/excluded_indices` |
-| ranking | `indices`, `scores`, `gallery_size`, ids |
+| ranking | `indices`, `scores`, `gallery_size`, ids, items left out |
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from rerankit.arrays import AnyArray
 from rerankit.bank import Bank
 from rerankit.errors import InputError, unknown_name
 from rerankit.formats.content import Tables
+from rerankit.pairs import Pairs
 from rerankit.problem import Feature, Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
@@ -31,7 +33,8 @@ from rerankit.scores import EmbeddingScores, ListScores, Scores
 SIDES: tuple[Literal["query", "gallery"], ...] = ("query", "gallery")
 IDS = ("query_ids", "gallery_ids")
 BANK_PARTS = ("to_gallery", "to_queries", "among")
-RANKING_NAMES = {"kind", "indices", "scores", "gallery_size", *IDS}
+LEFT_OUT = ("excluded/indptr", "excluded/indices")
+RANKING_NAMES = {"kind", "indices", "scores", "gallery_size", *IDS, *LEFT_OUT}
 RELEVANCE_NAMES = {
     "kind", "relevance", "query_labels", "gallery_labels", "relevance/indptr", "relevance/indices",
     "relevance/grades", "relevance/shape", "relevance/excluded_indptr", "relevance/excluded_indices",
@@ -100,6 +103,7 @@ def _problem(tables: Tables) -> Problem:
     _refuse_contradictions(tables, sources[0])
     rest: dict[str, Any] = {name: tables[name] for name in IDS if name in tables}
     rest["features"] = _features(tables)
+    rest["exclude"] = _left_out(tables)
     if sources == ["distances"]:
         return Problem.from_distances(tables["distances"], **_given(tables, "distances"), **_banks(tables), **rest)
     rest |= _given(tables, "scores")
@@ -131,6 +135,7 @@ def from_problem(problem: Problem, relevance: Relevance | None = None) -> Tables
         tables |= _bank_arrays(f"{side}_bank", getattr(problem, f"{side}_bank"), scores)
     for name, values in problem.features.items():
         tables[f"{problem.feature_sides[name]}_features/{name}"] = np.asarray(values)
+    tables |= _from_left_out(problem.excluded)
     if relevance is not None:
         tables |= from_relevance(relevance)
     return tables
@@ -145,6 +150,7 @@ def beside_scores(problem: Problem) -> list[str]:
     sides = {"query": problem.queries, "gallery": problem.gallery}
     whats = ("scores", "ids", "bank")
     kept = [f"{name}_{what}" for what in whats for name, side in sides.items() if getattr(side, what) is not None]
+    kept += [] if problem.excluded is None else ["items left out"]
     return [*kept, *(f"the feature '{name}'" for name in problem.features)]
 
 
@@ -155,7 +161,7 @@ def to_ranking(tables: Tables) -> Ranking:
         raise InputError(f"a ranking needs {' and '.join(missing)} (got {', '.join(sorted(tables))})")
     size = _gallery_size(tables) if "gallery_size" in tables else None
     ids: dict[str, Any] = {name: tables[name] for name in IDS if name in tables}
-    return Ranking(tables["indices"], tables["scores"], gallery_size=size, **ids)
+    return Ranking(tables["indices"], tables["scores"], gallery_size=size, exclude=_left_out(tables), **ids)
 
 
 def from_ranking(ranking: Ranking) -> Tables:
@@ -166,7 +172,7 @@ def from_ranking(ranking: Ranking) -> Tables:
         ids = getattr(ranking, name)
         if ids is not None:
             tables[name] = ids.values
-    return tables
+    return Tables(tables | _from_left_out(ranking.excluded))
 
 
 def to_relevance(tables: Tables) -> Relevance:
@@ -187,7 +193,7 @@ def to_relevance(tables: Tables) -> Relevance:
     out = None
     if "relevance/excluded_indptr" in tables:
         out = _cells(tables, "relevance/excluded_indptr", "relevance/excluded_indices", shape[0])
-    return Relevance(rows, columns, (shape[0], shape[1]), tables.get("relevance/grades"), excluded=out)
+    return Relevance(rows, columns, (shape[0], shape[1]), tables.get("relevance/grades"), exclude=out)
 
 
 def from_relevance(relevance: Relevance) -> Tables:
@@ -196,10 +202,23 @@ def from_relevance(relevance: Relevance) -> Tables:
         {f"relevance/{name}": getattr(relevance, name) for name in ("indptr", "indices", "grades")},
     )
     tables["relevance/shape"] = np.array(relevance.shape)
-    if len(relevance.excluded_indices):
-        tables["relevance/excluded_indptr"] = relevance.excluded_indptr
-        tables["relevance/excluded_indices"] = relevance.excluded_indices
+    if len(relevance.excluded):
+        tables["relevance/excluded_indptr"] = relevance.excluded.indptr
+        tables["relevance/excluded_indices"] = relevance.excluded.indices
     return tables
+
+
+def _left_out(tables: Tables) -> tuple[AnyArray, AnyArray] | None:
+    if not any(name in tables for name in LEFT_OUT):
+        return None
+    missing = [name for name in LEFT_OUT if name not in tables]
+    if missing:
+        raise InputError(f"items left out are {' and '.join(LEFT_OUT)} (got no {missing[0]})")
+    return _cells(tables, *LEFT_OUT, len(tables[LEFT_OUT[0]]) - 1)
+
+
+def _from_left_out(excluded: Pairs | None) -> Tables:
+    return Tables() if excluded is None else Tables(zip(LEFT_OUT, (excluded.indptr, excluded.indices), strict=True))
 
 
 def _check_names(tables: Tables) -> None:

@@ -52,8 +52,7 @@ def evaluate(
         found, ids = run_places(ranked, relevance, ties)
         return _evaluation({"gallery": found}, asked, ties, empty, np.array(ids, dtype=object))
     source = opened(ranked)
-    truth = truth_of(as_relevance(relevance, ranked, source))
-    check_shapes(source, truth)
+    truth = truth_of(agreeing_relevance(relevance, ranked, source))
     behind = None if tail is None else opened(tail)
     found = places_of(source, truth, ties, behind)
     by_scope = {"gallery": found}
@@ -97,9 +96,8 @@ def evaluate_both(
     source = opened(scores)
     if not isinstance(source, np.ndarray) and not hasattr(source, "T"):
         raise InputError("'scores' must be a matrix or complete scores for both directions (got a ranking)")
-    known = as_relevance(relevance, scores, source)
+    known = agreeing_relevance(relevance, scores, source)
     forward, backward = truth_of(known), truth_of(known.reversed() if reverse is None else reverse)
-    check_shapes(source, forward)
     check_shapes(source.T, backward, "reverse")
     rows, columns = both_places(source, forward, backward, ties)
     ids = getattr(scores, "query_ids", None), getattr(scores, "gallery_ids", None)
@@ -113,6 +111,13 @@ def _evaluation(
     places: Mapping[str, Places], asked: Sequence[Measure], ties: Ties, empty: Empty, ids: Any
 ) -> Evaluation:
     return evaluation(places, asked, ties=ties, empty=empty, query_ids=ids)
+
+
+def agreeing_relevance(given: Any, ranked: Any, source: Any) -> Relevance:
+    """The relevance of what is ranked, less the items that a problem or a ranking leaves out."""
+    known = as_relevance(given, ranked, source)
+    check_shapes(source, truth_of(known))
+    return known.excluding(getattr(ranked, "excluded", None))
 
 
 def as_relevance(given: Any, ranked: Any, source: Any) -> Relevance:

@@ -69,5 +69,5 @@ def lists_of(items: Sequence[Iterable[int]]) -> Lists:
 def truth_of(relevance: Relevance) -> Truth:
     """The truth in a `Relevance`."""
     relevant = Lists(relevance.indptr, relevance.indices)
-    excluded = Lists(relevance.excluded_indptr, relevance.excluded_indices)
+    excluded = Lists(relevance.excluded.indptr, relevance.excluded.indices)
     return Truth(relevant, relevance.grades.astype(np.float64), excluded, relevance.shape[1])

@@ -12,12 +12,11 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-from rerankit import checks
 from rerankit.arrays import AnyArray, BoolArray, FloatArray
 from rerankit.errors import InputError
 from rerankit.extras import require
 from rerankit.ranking import Ranking
-from rerankit.relevance import Relevance
+from rerankit.relevance import Relevance, agreeing
 from rerankit.scores import blocks
 from rerankit.stages._candidates import items_of, rows_of
 from rerankit.threads import in_threads
@@ -27,12 +26,11 @@ Weights = dict[str, AnyArray]
 
 def labels(ranking: Ranking, relevance: Relevance) -> tuple[BoolArray, BoolArray]:
     """Which candidates (queries, K) are right, and which are there and not to be left out; both kinds must occur."""
-    checks.relevance("relevance", relevance, (len(ranking), ranking.gallery_size))
+    relevance = agreeing("relevance", relevance, (len(ranking), ranking.gallery_size), ranking.excluded)
     width = relevance.shape[1]
     keys = rows_of(ranking) * width + items_of(ranking)
-    right = np.isin(keys, relevance.rows * width + relevance.indices) & ranking.mask
-    excluded = np.isin(keys, relevance.excluded_rows * width + relevance.excluded_indices)
-    there = ranking.mask & ~excluded
+    right = np.isin(keys, relevance.keys) & ranking.mask
+    there = ranking.mask & ~relevance.excluded.holds(ranking.indices)
     if not right.any() or right[there].all():
         raise InputError("'relevance' must make some candidates right and some wrong")
     return right, there

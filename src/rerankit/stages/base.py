@@ -12,7 +12,8 @@ from rerankit.arrays import AnyArray, FloatArray
 from rerankit.errors import InputError, NotFittedError, brief, rule
 from rerankit.needs import unmet
 from rerankit.plugins import manager
-from rerankit.ranking import Ranking, splice
+from rerankit.ranking import Ranking
+from rerankit.seams import splice
 from rerankit.values import same
 
 if TYPE_CHECKING:

@@ -58,7 +58,7 @@ class Calibrate(Stage):
         ranking: Ranking | None = None,
     ) -> Calibrate:
         """Learn from `ranking`, or from the problem's first `candidates`; `validation` is not used."""
-        given = problem.ranking(self.candidates) if ranking is None else ranking
+        given = problem.excluding(relevance.excluded).ranking(self.candidates) if ranking is None else ranking
         right, there = labels(given, relevance)
         self._weights = _FIT[self.method](given.scores, right, there)
         return self

@@ -16,7 +16,8 @@ from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.errors import InputError, StageError, rule
 from rerankit.events import track
 from rerankit.problem import Problem
-from rerankit.ranking import Ranking, promote
+from rerankit.ranking import Ranking
+from rerankit.seams import promote
 from rerankit.stages.base import Stage
 
 if TYPE_CHECKING:

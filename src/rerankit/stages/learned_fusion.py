@@ -93,7 +93,7 @@ class LearnedFusion(BankStage):
         ranking: Ranking | None = None,
     ) -> LearnedFusion:
         """Learn from the first `candidates` of every query (or those of `ranking`); `validation` is not used."""
-        given = problem.ranking(self.candidates) if ranking is None else ranking
+        given = problem.excluding(relevance.excluded).ranking(self.candidates) if ranking is None else ranking
         right, there = labels(given, relevance)
         values = self._columns(problem, given)
         if self.model == "trees":

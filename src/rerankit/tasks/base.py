@@ -121,11 +121,11 @@ class Benchmark:
     """Anything else a task wants to keep with its data (captions, image names)."""
 
     def problem(self, part: Part, matrix: Problem) -> Problem:
-        """The part's own problem out of the problem of its whole matrix."""
-        turned = matrix.reversed() if part.reverse else matrix
-        if part.queries is None and part.gallery is None:
-            return turned
-        return turned.subset(part.queries, part.gallery)
+        """The part's own problem out of the problem of its whole matrix, without the items it leaves out."""
+        own = matrix.reversed() if part.reverse else matrix
+        if part.queries is not None or part.gallery is not None:
+            own = own.subset(part.queries, part.gallery)
+        return own.excluding(part.relevance.excluded) if len(part.relevance.excluded) else own
 
     def metrics(self, part: Part) -> tuple[str, ...]:
         """The metrics of a part."""

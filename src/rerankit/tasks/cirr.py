@@ -181,7 +181,7 @@ def _part(
     sets: Sequence[Any],
 ) -> Part:
     relevance = Relevance.from_lists(
-        [[place[name]] for name in targets], len(place), excluded=[[place[name]] for name in references]
+        [[place[name]] for name in targets], len(place), exclude=[[place[name]] for name in references]
     )
     subset = [[place[name] for name in names] for names in members]
     return Part("cirr", relevance, subset=subset, together=sets)

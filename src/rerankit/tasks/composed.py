@@ -47,7 +47,7 @@ def judged_problem(benchmark: Benchmark) -> tuple[Problem, Relevance]:
             about = part.relevance.of(row)
             right.append([columns[item] for item in about.items.tolist()])
             out.append([columns[item] for item in about.excluded.tolist()])
-    return problem, Relevance.from_lists(right, len(names), excluded=out)
+    return problem, Relevance.from_lists(right, len(names), exclude=out)
 
 
 def _query_features(features: Mapping[str, Any]) -> list[str]:

@@ -104,4 +104,4 @@ def cross_camera(queries: Pictures, gallery: Pictures) -> Relevance:
     same = Relevance.from_labels(queries.persons, gallery.persons)
     own = queries.cameras[same.rows] == gallery.cameras[same.indices]
     rows, columns = same.rows, same.indices
-    return Relevance(rows[~own], columns[~own], same.shape, excluded=(rows[own], columns[own]))
+    return Relevance(rows[~own], columns[~own], same.shape, exclude=(rows[own], columns[own]))

@@ -119,7 +119,7 @@ def _relevance(truth: Any, setting: str, gallery: int, path: Path) -> Relevance:
     for row, entry in enumerate(truth):
         items.append(_joined(entry, right, path, row))
         excluded.append(_joined(entry, left_out, path, row))
-    return Relevance.from_lists(items, gallery, excluded=excluded)
+    return Relevance.from_lists(items, gallery, exclude=excluded)
 
 
 def _joined(entry: Any, names: tuple[str, ...], path: Path, row: int) -> list[int]:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from rerankit.arrays import BoolArray
 from rerankit.errors import FormatError, InputError, RerankitError, rule
 from rerankit.ranking import Ranking
 from rerankit.reading import read_json
@@ -86,7 +85,7 @@ def _kind(benchmark: Benchmark, path: Path, content: Mapping[str, Any]) -> Serve
 
 def _kept(benchmark: Benchmark, ranking: Ranking, kind: ServerFile) -> Ranking:
     mask = benchmark.task.submitted(benchmark, ranking, kind)
-    return ranking if mask is None else _packed(ranking, mask)
+    return ranking if mask is None else ranking.keep(mask)
 
 
 def _lists(benchmark: Benchmark, ranking: Ranking, kind: ServerFile) -> dict[str, Sequence[Any]]:
@@ -100,16 +99,6 @@ def _lists(benchmark: Benchmark, ranking: Ranking, kind: ServerFile) -> dict[str
         )
     names = np.asarray(matrix.gallery_ids)
     return {str(query): names[kept.indices[row, : kind.length]].tolist() for row, query in enumerate(matrix.query_ids)}
-
-
-def _packed(ranking: Ranking, kept: BoolArray) -> Ranking:
-    """The ranking with only some of its places (queries, K), in their order."""
-    kept = kept & ranking.mask
-    order = np.argsort(~kept, axis=1, kind="stable")
-    there = np.take_along_axis(kept, order, axis=1)
-    indices = np.where(there, np.take_along_axis(ranking.indices, order, axis=1), -1)
-    scores = np.where(there, np.take_along_axis(ranking.scores, order, axis=1), -np.inf)
-    return Ranking(indices, scores, gallery_size=ranking.gallery_size)
 
 
 def _check(path: Path, text: str, bad: list[Any], total: int | None) -> None:

@@ -57,6 +57,7 @@ def rebuilt(problem: Problem, **changes: Any) -> Problem:
         "features": {name: Feature(values, problem.feature_sides[name]) for name, values in problem.features.items()},
         "query_bank": problem.query_bank,
         "gallery_bank": problem.gallery_bank,
+        "exclude": problem.excluded,
     }
     parts |= changes
     return Problem(parts.pop("scores"), **parts)

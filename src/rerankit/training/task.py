@@ -66,7 +66,7 @@ def _told(name: str, data: tuple[Problem, Relevance] | None) -> Told:
         return {name: "none"}
     problem, relevance = data
     total = hashlib.sha256(repr(relevance.shape).encode())
-    for array in (relevance.indptr, relevance.indices, relevance.grades, relevance.excluded_indices):
+    for array in (relevance.indptr, relevance.indices, relevance.grades, relevance.excluded.indices):
         total.update(array.tobytes())
     highest = problem.scores.rows(slice(0, _SAMPLE)).max(axis=1).astype(np.float64)
     known = highest[np.isfinite(highest)]

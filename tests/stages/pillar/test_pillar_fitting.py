@@ -14,7 +14,7 @@ from rerankit.errors import InputError, TrainingError, UnmetNeedError
 from rerankit.stages.pillar.fitting import LossWeights, PillarTask
 from rerankit.stages.pillar.inference import batch_of
 from rerankit.stages.pillar.network import node_scores
-from rerankit.stages.pillar.sides import judged_ranking, sides_of, targets_of
+from rerankit.stages.pillar.sides import sides_of, targets_of
 from rerankit.training import TrainingSettings
 
 SIZES = {"pillars": 6, "neighbours": 4, "width": 16, "heads": 2, "candidates": (8, 5), "threshold": (0.05, 0.1)}
@@ -118,10 +118,8 @@ def test_items_left_out_of_a_query_take_no_part_in_training():
     problem, relevance = paired()
     first = problem.ranking(3).indices
     gone = [[item for item in row if item not in relevance.of(query).items] for query, row in enumerate(first)]
-    with_gone = Relevance.from_lists(
-        [relevance.of(query).items for query in range(24)], problem.shape[1], excluded=gone
-    )
-    ranking = judged_ranking(problem, with_gone, 8)
+    with_gone = Relevance.from_lists([relevance.of(query).items for query in range(24)], problem.shape[1], exclude=gone)
+    ranking = problem.excluding(with_gone.excluded).ranking(8)
     assert ranking.shape == (24, 8)
     assert not any(set(row) & set(out) for row, out in zip(ranking.indices, gone, strict=True))
     whole = problem.ranking().indices

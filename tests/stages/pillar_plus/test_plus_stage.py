@@ -173,7 +173,7 @@ def test_items_left_out_of_a_query_take_no_part_in_training():
     problem, relevance = paired(20)
     right = [relevance.of(query).items for query in range(20)]
     gone = [[item for item in row if item not in right[query]] for query, row in enumerate(problem.ranking(9).indices)]
-    judged = Relevance.from_lists(right, problem.shape[1], excluded=gone)
+    judged = Relevance.from_lists(right, problem.shape[1], exclude=gone)
     part = Part(problem, judged, rerankit.stage("pillar-plus", **SIZES).settings)
     assert part.left_out.any()
     for row, column, out in zip(

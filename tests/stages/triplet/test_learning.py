@@ -198,7 +198,7 @@ def test_both_stages_learn_and_are_saved(tmp_path):
 
 
 def test_recall_leaves_out_what_is_excluded():
-    relevance = Relevance.from_lists([[1], [0]], 3, excluded=[[2], []])
+    relevance = Relevance.from_lists([[1], [0]], 3, exclude=[[2], []])
     ranking = Problem([[0.1, 0.5, 0.9], [0.1, 0.5, 0.9]]).ranking()
     assert recall_at_1(ranking, relevance) == 0.5
 

@@ -10,7 +10,7 @@ import torch
 import rerankit
 from rerankit import Feature, Problem, Ranking
 from rerankit.errors import InputError, NotFittedError, UnmetNeedError
-from rerankit.ranking import promote
+from rerankit.seams import promote
 from rerankit.stages.triplet.bundle import Bundle
 from rerankit.stages.triplet.config import TripletConfig
 from rerankit.stages.triplet.filter import Filter

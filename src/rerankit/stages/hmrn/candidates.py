@@ -8,9 +8,10 @@ import torch
 from rerankit.arrays import FloatArray, IntArray
 from rerankit.events import track
 from rerankit.padded import moved_first
-from rerankit.ranking import Ranking, splice
+from rerankit.ranking import Ranking
 from rerankit.scores import blocks
 from rerankit.scores.topk import topk_dense
+from rerankit.seams import splice
 from rerankit.stages.hmrn.config import HmrnConfig
 from rerankit.stages.hmrn.fast import Images, Searches
 from rerankit.stages.hmrn.representation import Descriptions, Regions

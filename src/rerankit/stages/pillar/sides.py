@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from rerankit import checks
 from rerankit.arrays import FloatArray, IntArray
 from rerankit.errors import InputError
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
-from rerankit.relevance import Relevance
+from rerankit.relevance import Relevance, agreeing
 from rerankit.stages.pillar.directions import Direction, other, value_of
 from rerankit.stages.pillar.relations import Relations
 from rerankit.stages.pillar.representation import PillarSpace
@@ -36,7 +35,7 @@ class Side:
     @classmethod
     def of(cls, space: PillarSpace, problem: Problem, relevance: Relevance, size: int, threshold: float) -> Side:
         """From the problem in this direction, with its first `size` items as candidates."""
-        ranking = judged_ranking(problem, relevance, max(size, 10))
+        ranking = problem.excluding(relevance.excluded).ranking(max(size, 10))
         candidates = ranking.indices[:, :size]
         return cls(space, ranking, relevance, candidates, targets_of(relevance, candidates), threshold)
 
@@ -81,22 +80,9 @@ def sides_of(
 
 def check_pair(problem: Problem, relevance: Relevance, argument: str = "relevance") -> None:
     """Refuse relevance that does not belong to the problem or says nothing."""
-    checks.relevance(argument, relevance, problem.shape)
+    relevance = agreeing(argument, relevance, problem.shape, problem.excluded)
     if not len(relevance.indices):
         raise InputError(f"'{argument}' must name at least one relevant item (got none)")
-
-
-def judged_ranking(problem: Problem, relevance: Relevance, count: int) -> Ranking:
-    """The first `count` items of every query; those left out of its gallery do not take part."""
-    most = int(np.diff(relevance.excluded_indptr).max(initial=0))
-    ranking = problem.ranking(count + most)
-    if not most:
-        return ranking
-    keys = relevance.excluded_rows * relevance.shape[1] + relevance.excluded_indices
-    here = np.arange(len(ranking))[:, None] * relevance.shape[1] + ranking.indices
-    gone = np.isin(here, keys) | ~ranking.mask
-    indices, scores = np.where(gone, -1, ranking.indices), np.where(gone, -np.inf, ranking.scores)
-    return Ranking.ordered(indices, scores, gallery_size=ranking.gallery_size).top(count)
 
 
 def targets_of(relevance: Relevance, candidates: IntArray) -> FloatArray:

@@ -15,7 +15,8 @@ from rerankit.errors import InputError, NotFittedError, TrainingError, rule
 from rerankit.extras import require
 from rerankit.pipeline import rerank
 from rerankit.problem import Problem
-from rerankit.ranking import Ranking, splice
+from rerankit.ranking import Ranking
+from rerankit.seams import splice
 from rerankit.stages._banks import RelationsBankStage, check_relations_bank
 from rerankit.stages.pillar.directions import DIRECTIONS, Direction, kept, other, value_of
 from rerankit.stages.pillar.relations import Relations

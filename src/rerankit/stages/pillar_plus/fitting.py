@@ -13,7 +13,7 @@ from rerankit.errors import InputError
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
-from rerankit.stages.pillar.sides import judged_ranking, targets_of
+from rerankit.stages.pillar.sides import targets_of
 from rerankit.stages.pillar_plus.answers import answers
 from rerankit.stages.pillar_plus.cells import cells_of, find
 from rerankit.stages.pillar_plus.plan import log_share
@@ -30,7 +30,7 @@ class Part:
         at = find(torch.from_numpy(relevance.rows * width + relevance.indices), self.cells.keys)
         best = float(relevance.grades.max())
         self.grades = torch.cat([torch.from_numpy(relevance.grades.copy()) / best, torch.zeros(1)])[at]
-        gone = torch.from_numpy(relevance.excluded_rows * width + relevance.excluded_indices)
+        gone = torch.from_numpy(relevance.excluded.keys)
         self.left_out = torch.isin(self.cells.keys, gone)
 
     def to(self, device: torch.device) -> Part:
@@ -68,9 +68,10 @@ class HeldOut:
     ) -> None:
         self.part = Part(problem, relevance, settings)
         self.problem, self.diversity = problem, diversity
+        kept = problem.excluding(relevance.excluded)
         self.sides = [
-            (judged_ranking(problem, relevance, 100), relevance),
-            (judged_ranking(problem.reversed(), relevance.reversed(), 100), relevance.reversed()),
+            (kept.ranking(100), relevance),
+            (kept.reversed().ranking(100), relevance.reversed()),
         ]
 
     def figures(self, model: nn.Module, device: torch.device) -> dict[str, float]:

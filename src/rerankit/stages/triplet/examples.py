@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rerankit import checks, settings
+from rerankit import settings
 from rerankit.errors import InputError
 from rerankit.events import track
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
-from rerankit.relevance import Relevance
+from rerankit.relevance import Relevance, agreeing
 from rerankit.stages.triplet.bundle import Bundle
 from rerankit.stages.triplet.features import ArrayTokens, ImageTokens
 from rerankit.stages.triplet.reading import Reading
@@ -96,7 +96,7 @@ class Examples:
     """Every (query, right item) of a relevance, one example each."""
 
     def __init__(self, problem: Problem, relevance: Relevance) -> None:
-        checks.relevance("relevance", relevance, problem.shape)
+        relevance = agreeing("relevance", relevance, problem.shape, problem.excluded)
         good = relevance.grades > 0
         self.queries: IntArray = relevance.rows[good].astype(np.int64)
         self.targets: IntArray = relevance.indices[good].astype(np.int64)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -84,8 +83,8 @@ class FilterTask(TrainingTask):
         # Without its dual encoder, and encoded afresh: the image encoder may have changed.
         own = Bundle(self.model, None, self.bundle.words)
         queries, gallery = vectors(self.validation.problem, own, self.reading)
-        left_out = np.diff(self.validation.relevance.excluded_indptr).max(initial=0)
-        ranking = Problem.from_embeddings(queries, gallery, metric="dot").ranking(1 + int(left_out))
+        left_out = self.validation.relevance.excluded
+        ranking = Problem.from_embeddings(queries, gallery, metric="dot", exclude=left_out).ranking(1)
         return {"R@1": recall_at_1(ranking, self.validation.relevance)}
 
 

@@ -15,7 +15,8 @@ from rerankit.arrays import AnyArray
 from rerankit.display import check_pattern
 from rerankit.errors import NotFittedError
 from rerankit.problem import Problem
-from rerankit.ranking import Ranking, promote
+from rerankit.ranking import Ranking
+from rerankit.seams import promote
 from rerankit.settings import parse_bytes
 from rerankit.stages.base import Stage
 from rerankit.stages.triplet.plan import Plan

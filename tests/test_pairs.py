@@ -1,0 +1,145 @@
+"""Pairs, and items left out of a query's gallery wherever they are met."""
+
+import numpy as np
+import pytest
+
+import rerankit
+from rerankit import Problem, Ranking, Relevance, Stage
+from rerankit.errors import InputError
+from rerankit.pairs import Pairs, as_pairs
+
+
+def test_pairs_against_a_dense_matrix():
+    random = np.random.default_rng(0)
+    dense = random.random((7, 11)) < 0.3
+    rows, columns = np.nonzero(dense)
+    order = random.permutation(len(rows))
+    pairs = Pairs(rows[order], columns[order], dense.shape)
+    assert repr(pairs) == f"Pairs({dense.sum()} in 7 × 11)"
+    assert pairs == Pairs.from_lists([np.flatnonzero(row).tolist() for row in dense], 11)
+    assert [pairs.of(row).tolist() for row in range(7)] == [np.flatnonzero(row).tolist() for row in dense]
+    assert np.array_equal(pairs.counts, dense.sum(axis=1))
+    items = random.integers(-1, 11, (7, 5))
+    assert np.array_equal(pairs.holds(items), np.take_along_axis(dense, items, axis=1) & (items >= 0))
+    assert pairs.reversed() == Pairs(*np.nonzero(dense.T), dense.T.shape)
+    some, few = np.array([5, 0, 3]), np.array([10, 2, 4, 7])
+    assert pairs.take(some, few) == Pairs(*np.nonzero(dense[some][:, few]), (3, 4))
+    assert pairs.take() is pairs
+    other = random.random((7, 11)) < 0.2
+    assert (pairs | Pairs(*np.nonzero(other), dense.shape)) == Pairs(*np.nonzero(dense | other), dense.shape)
+    assert (pairs | pairs) is pairs
+    assert hash(pairs) == hash(Pairs(rows, columns, dense.shape))
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (
+            [[0, 0]],
+            r"'exclude' must name an item once for a query \(got 1 repeated \(query, item\), such as \[\(0, 0\)\]",
+        ),
+        ([[3]], r"'exclude columns' must lie in 0…2"),
+        ([[0], [1]], r"'exclude' must be for 1 queries and 3 items \(got \(2, 3\)\)"),
+        (["a"], "'exclude' must be one list of gallery row numbers per query"),
+        ([["a"]], "'exclude' must list gallery row numbers"),
+        (([0, 0], [1]), r"'exclude' must have as many rows as columns \(got 2 and 1\)"),
+        (([0], [1], [2]), r"'exclude' as a tuple must be rows and columns \(got 3 arrays\)"),
+    ],
+)
+def test_what_pairs_must_be(value, message):
+    with pytest.raises(InputError, match=message):
+        as_pairs(value, (1, 3), "exclude")
+
+
+def test_left_out_items_take_no_candidate_slot():
+    scores = np.random.default_rng(1).standard_normal((6, 20))
+    whole = Problem(scores).ranking()
+    gone = [row[:n].tolist() for n, row in enumerate(whole.indices)]
+    problem = Problem(scores, exclude=gone)
+    assert repr(problem) == "Problem(6 queries × 20 items, with 15 pairs left out)"
+    for k in (1, 4, 20):
+        found = problem.ranking(k)
+        assert found.shape == (6, k)
+        for row, listed in enumerate(found.indices.tolist()):
+            expected = whole.indices[row, row : row + k].tolist()
+            assert listed == expected + [-1] * (k - len(expected))
+    assert found.excluded is problem.excluded
+    lists = Problem.from_rankings(whole.indices, whole.scores, 20).excluding(problem.excluded)
+    embeddings = Problem.from_embeddings(scores, np.eye(20), "dot", exclude=gone)
+    for other in (lists, embeddings):
+        assert np.array_equal(other.ranking(4).indices, problem.ranking(4).indices)
+
+
+def test_left_out_items_cost_no_pair():
+    class Reader(Stage):
+        name = "reader"
+
+        def rescore(self, problem, ranking):
+            self.read = set(zip(*[a.tolist() for a in np.nonzero(ranking.mask)], strict=True))
+            assert not problem.excluded.holds(ranking.indices).any()
+            return -ranking.scores
+
+    scores = np.random.default_rng(2).standard_normal((4, 9))
+    problem = Problem(scores, exclude=[[item] for item in scores.argmax(axis=1)])
+    for pipeline in (Reader(), Reader().top(2), Reader() >> "csls" >> Reader().top(3)):
+        found = rerankit.rerank(problem, pipeline, k=4)
+        assert found.excluded is problem.excluded
+        assert not problem.excluded.holds(found.indices).any()
+    with pytest.raises(InputError, match=r"'indices' must not list items that are left out \(got 4 excluded"):
+        rerankit.Pipeline([Reader()]).rerank(problem, Problem(scores).ranking(3))
+
+
+def test_they_follow_the_problem_and_the_ranking():
+    scores = np.random.default_rng(3).standard_normal((5, 7))
+    problem = Problem(scores, exclude=[[1, 2], [], [6], [0], [3, 4]])
+    assert problem.reversed().excluded == problem.excluded.reversed()
+    assert problem.reversed().reversed().ranking(3) == problem.ranking(3)
+    part = problem.subset(queries=[4, 0], gallery=[2, 3, 6])
+    assert [part.excluded.of(row).tolist() for row in range(2)] == [[1], [0]]
+    assert problem.with_ids(query_ids=list("abcde")).excluded is problem.excluded
+    assert problem.excluding(None) is problem
+    more = problem.excluding([[0], [], [], [], []])
+    assert more.excluded.of(0).tolist() == [0, 1, 2]
+    ranking = problem.ranking(3)
+    assert ranking.take([4, 1]).excluded == problem.excluded.take(np.array([4, 1]))
+    halves = [ranking.take([0, 1]), ranking.take([2, 3, 4])]
+    joined = Ranking.concat(halves)
+    assert joined == ranking
+    assert joined.excluded == problem.excluded
+    assert Ranking.merge([ranking]).excluded == problem.excluded
+    assert rerankit.fuse([problem, Problem(-scores)], k=None).excluded == problem.excluded
+    with pytest.raises(InputError, match=r"'indices' must not list items that are left out \(got 1 excluded"):
+        Ranking([[0]], [[1.0]], exclude=[[0]])
+
+
+def test_they_are_written_and_read(tmp_path):
+    problem = Problem(np.random.default_rng(4).standard_normal((3, 5)), exclude=[[1], [], [0, 4]])
+    for name in ("folder", "problem.npz", "problem.safetensors"):
+        assert rerankit.read(rerankit.write(tmp_path / name, problem)).excluded == problem.excluded
+    ranking = problem.ranking(2)
+    read = rerankit.read(rerankit.write(tmp_path / "run.npz", ranking))
+    assert (read, read.excluded) == (ranking, problem.excluded)
+    with pytest.raises(InputError, match=r"npy holds one matrix, and this problem has items left out"):
+        rerankit.write(tmp_path / "problem.npy", problem)
+    rerankit.write(tmp_path / "half.npz", {"scores": np.eye(2), "excluded/indptr": np.zeros(3, np.int64)})
+    with pytest.raises(InputError, match=r"items left out are excluded/indptr and excluded/indices"):
+        rerankit.read(tmp_path / "half.npz")
+
+
+def test_relevance_and_problem_agree():
+    scores = np.random.default_rng(5).standard_normal((4, 8))
+    gone = [[0], [1], [2], [3]]
+    problem, relevance = Problem(scores, exclude=gone), Relevance.from_lists([[4], [5], [6], [7]], 8)
+    both = Relevance.from_lists([[4], [5], [6], [7]], 8, exclude=gone)
+    metrics = ("success@1", "mean_rank")
+    expected = rerankit.evaluate(scores, both, metrics)
+    assert dict(rerankit.evaluate(problem, relevance, metrics)) == dict(expected)
+    ranking = problem.ranking(3)
+    tailed = rerankit.evaluate(ranking, relevance, metrics, tail=scores)
+    assert dict(tailed) == dict(rerankit.evaluate(Problem(scores).ranking(3), both, metrics, tail=scores))
+    wrong = Relevance.from_lists([[0], [5], [6], [7]], 8)
+    for judged in (problem, ranking):
+        with pytest.raises(InputError, match=r"'exclude' must not hold relevant items \(got 1 relevant"):
+            rerankit.evaluate(judged, wrong, metrics)
+    with pytest.raises(InputError, match=r"'exclude' must not hold relevant items"):
+        rerankit.stage("calibrate").fit(problem, wrong)
