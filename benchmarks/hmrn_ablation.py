@@ -120,7 +120,7 @@ def run(data: Path, out: Path | None, images: int, seeds: int) -> dict[str, Any]
             stage = HmrnStage(variant, cascade=DEPTH, device="cpu", **SIZES)
             stage.fit(*train, validation=val, settings=TrainingSettings(**TRAINING, seed=seed))
             seconds.append(time.monotonic() - started)
-            pairs = Pairs(*stage.read(problem.features), relevance)
+            pairs = Pairs(*stage.read(problem.query_features, problem.gallery_features), relevance)
             tables[variant] = levels(stage, pairs)
             findings.add(variant, stage, tables[variant])
             findings.rounds.setdefault(variant, []).append(by_round(stage, pairs))

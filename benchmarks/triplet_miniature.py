@@ -30,7 +30,7 @@ import numpy as np
 import torch
 
 import rerankit
-from rerankit import Feature, Problem, Ranking, Relevance
+from rerankit import Problem, Ranking, Relevance
 from rerankit.measure import machine
 from rerankit.stages.triplet.plan import Plan
 from rerankit.stages.triplet.stage import Triplet
@@ -91,21 +91,21 @@ def draw(data: Path) -> None:
             write_cirr(data / split, split="val", queries=HELD_OUT, seed=seed)
 
 
-def load(data: Path, split: str, blank: str | None) -> tuple[dict[str, Feature], list[str], Relevance]:
+def load(data: Path, split: str, blank: str | None) -> tuple[dict[str, Any], list[str], Relevance]:
     """Features, gallery names and relevance of a split; `blank` "text" or "reference" hides half the query."""
     folder, own = data / split, "train" if split == "train" else "val"
     matrix = CIRR(split=own, gallery=None).load(folder).matrices["scores"]  # the files are what the task reads
     captions = json.loads((folder / f"captions/cap.rc2.{own}.json").read_text())
     place = {name: column for column, name in enumerate(matrix.gallery_ids)}
-    paths = [str(folder / "img_raw" / path) for path in matrix.features["candidate_path"].values]
-    references = [place[name] for name in matrix.features["reference"]]
+    paths = [str(folder / "img_raw" / path) for path in matrix.gallery_features["candidate_path"]]
+    references = [place[name] for name in matrix.query_features["reference"]]
     empty = np.full((48, 48, 3), 50, np.uint8)
-    texts = matrix.features["captions"]
-    features = {
-        "text": Feature(["change it" if blank == "text" else text for text in texts], "query"),
-        "reference_images": Feature([empty if blank == "reference" else paths[r] for r in references], "query"),
-        "candidate_images": Feature(paths, "gallery"),
+    texts = matrix.query_features["text"]
+    asked = {
+        "text": ["change it" if blank == "text" else text for text in texts],
+        "reference_images": [empty if blank == "reference" else paths[r] for r in references],
     }
+    features = {"query_features": asked, "gallery_features": {"candidate_images": paths}}
     right = [[place[name] for name in query["target_soft"]] for query in captions]
     excluded = [[reference] for reference in references]
     return features, list(matrix.gallery_ids), Relevance.from_lists(right, len(paths), exclude=excluded)
@@ -172,7 +172,11 @@ def run(data: Path, row: Row, *, split: str = "test", seed: int = 0) -> Result:
     features, names, relevance = load(data, "train", row.blank)
     used, began = time.process_time(), time.perf_counter()
     stage = Triplet(device="cpu", image_pad="none", image_batch=64, max_tokens=16)
-    blind = Problem.from_embeddings(*(np.zeros((n, 1), np.float32) for n in relevance.shape), "dot", features=features)
+    blind = Problem.from_embeddings(
+        *(np.zeros((n, 1), np.float32) for n in relevance.shape),
+        "dot",
+        **features,
+    )
     settings = replace(SETTINGS, seed=seed)
     sizes = {**SIZES, "projection": row.projection}
     learn = {**FILTER, "epochs": row.epochs}
@@ -180,14 +184,14 @@ def run(data: Path, row: Row, *, split: str = "test", seed: int = 0) -> Result:
     seconds = {"stage I": time.perf_counter() - began}
     say(f"stage I: {seconds['stage I']:.0f} s, loss {stage.history.rows[-1]['loss']:.3f}")
     if row.dual:
-        listed = stage.first_stage(features, gallery_ids=names)
+        listed = stage.first_stage(**features, gallery_ids=names)
         plan = Plan(("dual",), settings, dual=DUAL, hard_negatives=HARD, depth=TRAIN_DEPTH)
         stage.fit(listed, relevance, plan=plan)
         seconds["stage II"] = time.perf_counter() - began - seconds["stage I"]
         say(f"stage II: {seconds['stage II']:.0f} s, loss {stage.history.rows[-1]['loss']:.3f}")
     used = time.process_time() - used
     features, names, relevance = load(data, split, row.blank)
-    problem = stage.first_stage(features, gallery_ids=names)
+    problem = stage.first_stage(**features, gallery_ids=names)
     rankings = {"stage I": problem.ranking(DEPTH + 1)}
     if row.dual:
         rankings["stage II"] = stage.rerank(problem, rankings["stage I"])

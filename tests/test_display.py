@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rerankit import Feature, Problem
+from rerankit import Problem
 from rerankit.display import Face, Faces, check_pattern, with_pictures, with_query_pictures
 from rerankit.errors import InputError
+from rerankit.features import Feature
 
 
 def problem(**features: object) -> Problem:
-    named = {name: Feature(values, "query") for name, values in features.items()}
-    return Problem(np.eye(2, 3), query_ids=["a", "b"], gallery_ids=["x", "y", "z"], features=named)
+    return Problem(np.eye(2, 3), query_ids=["a", "b"], gallery_ids=["x", "y", "z"], query_features=features)
 
 
 def test_a_face_has_a_name_a_text_and_a_picture() -> None:
@@ -40,23 +40,32 @@ def test_other_arrays_are_no_pictures() -> None:
 
 
 def test_values_that_read_files_are_not_asked() -> None:
-    class Regions:
+    class Lazy(Feature):
+        kind = "lazy"
+
         def __len__(self) -> int:
             return 2
 
-        def __getitem__(self, rows: object) -> object:
+        def take(self, rows: object) -> Lazy:
+            return self
+
+        def __getitem__(self, row: object) -> object:
             raise AssertionError("was asked")
 
-    assert Faces(problem(regions=Regions()), "query")[0] == Face("a")
+    assert Faces(problem(regions=Lazy()), "query")[0] == Face("a")
 
 
 def test_pictures_by_a_pattern() -> None:
     given = with_pictures(problem(reference=["r1", "r2"]), "img/{id}.png")
-    assert Faces(given, "query")[1].picture == "img/r2.png"
-    assert Faces(given, "gallery")[0].picture == "img/x.png"
-    assert Faces(with_query_pictures(problem(), "q/{id}.jpg"), "query")[0].picture == "q/a.jpg"
+    assert Faces(given, "query")[1].picture == Path("img/r2.png")
+    assert Faces(given, "gallery")[0].picture == Path("img/x.png")
+    assert Faces(with_query_pictures(problem(), "q/{id}.jpg"), "query")[0].picture == Path("q/a.jpg")
     with pytest.raises(InputError, match="this problem has no paths of pictures"):
         with_pictures(given, "img/{path}")
+    with pytest.raises(
+        InputError, match=r"'images' must be a pattern that fits ids such as 'r1' \(.*\) \(got 'img/\{id:04d\}"
+    ):
+        with_pictures(given, "img/{id:04d}.png")
     with pytest.raises(InputError, match="'problem' must have query_ids"):
         with_query_pictures(Problem(np.eye(2)), "q/{id}.jpg")
     with pytest.raises(InputError, match=r"'images' must be a path with \{id\}"):

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 
 import rerankit
-from rerankit import Feature, Problem, fuse, fusion, rerank, stage
-from rerankit.errors import InputError, UnknownNameError
+from rerankit import Problem, fuse, fusion, rerank, stage
+from rerankit.errors import InputError, UnknownNameError, UnmetNeedError
 from strategies import matrices
 
 NAN = np.nan
@@ -101,7 +101,7 @@ def test_a_single_source_keeps_its_order(scores):
 def test_the_stage_reads_rankings_scores_features_and_stages():
     scores = np.float32([[3, 2, 1], [1, 2, 3]])
     other = np.float32([[0, 0, 9], [0, 9, 0]])
-    problem = Problem(scores, features={"other": Feature(other, "query")})
+    problem = Problem(scores, extra_scores={"other": other})
     assert rerank(problem, "fuse", sources=["other"]).indices[:, 0].tolist() == [2, 1]
     mutual = stage("mutual-rank")
     assert np.array_equal(
@@ -113,7 +113,7 @@ def test_the_stage_reads_rankings_scores_features_and_stages():
 
 
 def test_the_stage_says_what_it_misses():
-    with pytest.raises(rerankit.errors.UnmetNeedError, match=r"needs query_features:clip: give Problem"):
+    with pytest.raises(rerankit.errors.UnmetNeedError, match=r"needs extra_scores:clip: give Problem"):
         rerank([[1, 2]], "fuse", sources=["clip"])
 
 
@@ -152,6 +152,7 @@ def test_an_item_a_source_lacks_does_not_beat_the_ones_it_has():
 def test_bad_sources():
     with pytest.raises(InputError, match="'sources' must hold"):
         stage("fuse", sources=[3])
-    problem = Problem(np.eye(2), features={"other": Feature(np.ones((2, 5)), "query")})
-    with pytest.raises(InputError, match="must have the shape of 'scores'"):
-        rerank(problem, "fuse", sources=["other"])
+    with pytest.raises(
+        UnmetNeedError, match=r"needs extra_scores:other: give Problem\(…, extra_scores=\{'other': …\}\)"
+    ):
+        rerank(np.eye(2), "fuse", sources=["other"])

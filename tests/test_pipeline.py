@@ -77,7 +77,7 @@ def test_all_unmet_needs_come_in_one_message_before_anything_runs():
     assert len(lines) == 5
     assert lines[2] == (
         "stage 'needy' needs gallery_features:regions: "
-        "give Problem(…, features={'regions': rerankit.Feature(values, side='gallery')})"
+        "give Problem(…, gallery_features={'regions': …}), one entry for each item"
     )
 
 

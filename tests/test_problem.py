@@ -7,14 +7,14 @@ import pytest
 from scipy import sparse
 
 import rerankit
-from rerankit import Bank, Feature, Problem, Relevance
-from rerankit.errors import InputError, UnknownNameError
+from rerankit import Bank, ListScores, Problem, Relevance
+from rerankit.errors import InputError
 from strategies import distinct, full_problem
 
 
 def test_repr():
     assert repr(Problem([[1, 2]])) == "Problem(1 queries × 2 items)"
-    problem = full_problem(3, 4).with_features(words=Feature(["a", "b", "c"], "query"))
+    problem = full_problem(3, 4).with_features(query_features={"words": ["a", "b", "c"]})
     assert repr(problem) == ("Problem(3 queries × 4 items, with query_scores, gallery_scores, words (query))")
     assert repr(Problem.from_rankings([[1]], [[0.5]], 4)) == "Problem(1 queries × 4 items, ListScores)"
 
@@ -45,7 +45,7 @@ def test_reversed_swaps_every_side():
         gallery_scores=np.eye(3),
         query_ids=["a", "b"],
         gallery_ids=[7, 8, 9],
-        features={"words": Feature(["x", "y"], "query")},
+        query_features={"words": ["x", "y"]},
         query_bank=Bank(to_gallery=np.ones((5, 3)), to_queries=np.ones((5, 2))),
     )
     turned = problem.reversed()
@@ -53,7 +53,7 @@ def test_reversed_swaps_every_side():
     assert turned.query_scores.shape == (3, 3)
     assert turned.gallery_scores.shape == (2, 2)
     assert turned.query_ids.tolist() == [7, 8, 9]
-    assert turned.feature_sides == {"words": "gallery"}
+    assert (dict(turned.query_features), list(turned.gallery_features)) == ({}, ["words"])
     assert turned.query_bank is None
     assert turned.gallery_bank.to_queries.shape == (5, 3)
     assert turned.gallery_bank.to_gallery.shape == (5, 2)
@@ -76,17 +76,34 @@ def test_distances_are_turned():
 
 
 def test_subset():
-    problem = full_problem(4, 5).with_features(words=Feature(list("abcd"), "query"))
+    problem = full_problem(4, 5).with_features(query_features={"words": list("abcd")})
     part = problem.subset(queries=[2, 0], gallery=[4, 1, 0])
     assert np.array_equal(part.scores.rows(), problem.scores.rows()[[2, 0]][:, [4, 1, 0]])
     assert np.array_equal(part.gallery_scores.rows(), problem.gallery_scores.rows()[np.ix_([4, 1, 0], [4, 1, 0])])
-    assert part.features["words"] == ["c", "a"]
+    assert list(part.query_features["words"]) == ["c", "a"]
     assert problem.subset(gallery=np.array([True, False, False, False, True])).shape == (4, 2)
 
 
-def test_features_find_their_side_by_length():
-    problem = Problem(distinct(2, 3), features={"a": np.zeros((2, 9)), "b": np.zeros((3, 9))})
-    assert problem.feature_sides == {"a": "query", "b": "gallery"}
+def test_one_name_may_stand_on_both_sides():
+    problem = Problem(distinct(2, 3), query_features={"text": ["a", "b"]}, gallery_features={"text": list("xyz")})
+    assert list(problem.query_features["text"]) == ["a", "b"]
+    assert list(problem.reversed().query_features["text"]) == ["x", "y", "z"]
+    assert list(problem.subset(gallery=[2]).gallery_features["text"]) == ["z"]
+    more = problem.with_features(gallery_features={"text": ["1", "2", "3"], "age": [7, 8, 9]})
+    assert repr(more) == "Problem(2 queries × 3 items, with text (query), text (gallery), age (gallery))"
+    assert (more.gallery_features["text"][0], problem.gallery_features["text"][0]) == ("1", "x")
+
+
+def test_extra_scores_follow_the_problem():
+    scores, other = distinct(3, 4), distinct(3, 4, seed=1)
+    lists = ListScores([[0, 1], [2, -1], [3, 0]], [[2, 1], [1, -np.inf], [5, 4]], 4)
+    problem = Problem(scores, extra_scores={"clip": other, "lists": lists})
+    assert repr(problem) == "Problem(3 queries × 4 items, with clip (extra scores), lists (extra scores))"
+    np.testing.assert_array_equal(problem.reversed().extra_scores["clip"].rows(), other.T)
+    some = problem.subset(queries=[2, 0], gallery=[1, 3])
+    np.testing.assert_array_equal(some.extra_scores["clip"].rows(), np.float32(other)[[2, 0]][:, [1, 3]])
+    assert isinstance(some.extra_scores["lists"], ListScores)
+    assert list(Problem(scores).with_extra_scores({"x": other}).extra_scores) == ["x"]
 
 
 @pytest.mark.parametrize(
@@ -97,8 +114,19 @@ def test_features_find_their_side_by_length():
         (lambda: Problem([[1, 2]], gallery_ids=["a", "a"]), r"'gallery_ids' must be unique \(got 1 repeated ids"),
         (lambda: Problem([[1, 2]], gallery_ids=["a"]), r"'gallery_ids' must have one id for each of the 2 rows"),
         (lambda: Problem([[1, 2]], query_ids=[0.5]), r"'query_ids' must be a list of texts or integers"),
-        (lambda: Problem([[1, 2]], features={"a": [1, 2, 3]}), r"one entry for each of the 2 gallery items \(got 3"),
-        (lambda: Problem(np.eye(2), features={"a": [1, 2]}), r"fits both sides, which have 2 items each"),
+        (
+            lambda: Problem([[1, 2]], gallery_features={"a": [1, 2, 3]}),
+            r"'gallery_features\['a'\]' must have one entry for each of the 2 gallery items \(got 3",
+        ),
+        (lambda: Problem(np.eye(3), query_features={"a": "abc"}), r"must have one entry per item \(got 'abc'\)"),
+        (
+            lambda: Problem([[1]], query_features={"text": [None]}),
+            r"features\['text'\]' must have an entry for at least",
+        ),
+        (lambda: Problem([[1]], query_features={"a/b": ["x"]}), r"'query_features' must have names without '/'"),
+        (lambda: Problem([[1]], extra_scores={"x": [[1, 2]]}), r"extra_scores\['x'\]' must have the shape of 'scores'"),
+        (lambda: Problem([[1]], extra_scores={"scores": [[1]]}), r"'extra_scores' must have names without '/', other"),
+        (lambda: Problem([[1]], extra_scores=[[1]]), r"'extra_scores' must map names to scores \(got list\)"),
         (lambda: Problem([[1, 2]], query_bank=np.ones((3, 2))), r"'query_bank' must be a rerankit.Bank"),
         (
             lambda: Problem([[1, 2]], query_bank=Bank(to_gallery=np.ones((3, 5)))),
@@ -112,11 +140,6 @@ def test_features_find_their_side_by_length():
 def test_bad_problems(make, message):
     with pytest.raises(InputError, match=message):
         make()
-
-
-def test_an_unknown_side_is_refused():
-    with pytest.raises(UnknownNameError, match="did you mean 'gallery'"):
-        Feature([1], "galery")
 
 
 def test_embeddings_are_all_a_problem_knows_unless_a_matrix_was_given():
@@ -166,8 +189,11 @@ class _Broken:
         (lambda: Problem([[1, 2]]).ranking(1.5), r"'k' must be a whole number \(got 1.5\)"),
         (lambda: Problem([[1, 2]]).ranking().top(True), r"'k' must be a whole number \(got True\)"),
         (lambda: Problem.from_rankings([[0]], [[1]], 2.5), r"'gallery_size' must be a whole number"),
-        (lambda: Problem([[1, 2]], features={"a": 5}), r"features\['a'\]' must have one entry per item \(got int\)"),
-        (lambda: Problem([[1, 2]], features=[1]), r"'features' must map names to values \(got list\)"),
+        (
+            lambda: Problem([[1, 2]], query_features={"a": 5}),
+            r"features\['a'\]' must have one entry per item \(got int\)",
+        ),
+        (lambda: Problem([[1]], query_features=[1]), r"'query_features' must map names to values \(got list\)"),
         (lambda: Problem([[1]], query_ids=[None]), r"'query_ids' must be a list of texts or integers \(got None\)"),
         (lambda: Problem([[1]], query_ids=[b"\xff"]), r"'query_ids' must be texts in UTF-8"),
         (lambda: Problem([[1]], query_ids=np.uint64([2**63])), r"'query_ids' must fit 64-bit integers"),

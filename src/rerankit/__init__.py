@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rerankit._version import __version__
 
 if TYPE_CHECKING:
-    from rerankit import bench, errors, limits, metrics, settings, statistics, tasks
+    from rerankit import bench, errors, features, limits, metrics, settings, statistics, tasks
     from rerankit.bank import Bank
     from rerankit.bars import progress
     from rerankit.events import Event, track
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rerankit.pipeline import Pipeline, rerank
     from rerankit.plugins import hookimpl
     from rerankit.plugins.manager import load_plugin
-    from rerankit.problem import Feature, Problem
+    from rerankit.problem import Problem
     from rerankit.ranking import Ranking
     from rerankit.relevance import Relevance
     from rerankit.reports import report, show
@@ -36,7 +36,6 @@ _HOME = {
     "EmbeddingScores": "rerankit.scores",
     "Evaluation": "rerankit.metrics",
     "Event": "rerankit.events",
-    "Feature": "rerankit.problem",
     "ListScores": "rerankit.scores",
     "Pipeline": "rerankit.pipeline",
     "Problem": "rerankit.problem",
@@ -60,7 +59,7 @@ _HOME = {
     "track": "rerankit.events",
     "write": "rerankit.formats",
 }
-_MODULES = ("bench", "errors", "limits", "metrics", "settings", "statistics", "tasks")
+_MODULES = ("bench", "errors", "features", "limits", "metrics", "settings", "statistics", "tasks")
 
 __all__ = [
     "Bank",
@@ -68,7 +67,6 @@ __all__ = [
     "EmbeddingScores",
     "Evaluation",
     "Event",
-    "Feature",
     "ListScores",
     "Pipeline",
     "Problem",
@@ -81,6 +79,7 @@ __all__ = [
     "errors",
     "evaluate",
     "evaluate_both",
+    "features",
     "fuse",
     "hookimpl",
     "limits",

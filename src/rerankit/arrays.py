@@ -91,6 +91,14 @@ def int_matrix(value: Any, argument: str) -> IntArray:
     return array.astype(np.int64, copy=False)
 
 
+def numbers(value: Any, argument: str) -> AnyArray:
+    """An array of numbers or truth values of any shape and type."""
+    array = to_numpy(value, argument)
+    if array.dtype.kind not in "fiub":
+        raise rule(argument, "must hold numbers", f"dtype {array.dtype}, shape {array.shape}")
+    return array
+
+
 def float32(array: AnyArray, argument: str) -> FloatArray:
     """The array in float32 (the same memory when it is already); what does not fit becomes an infinity."""
     if array.dtype == np.float32:

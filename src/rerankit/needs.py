@@ -9,6 +9,7 @@
 ``query_features:NAME``    a feature with one entry per query
 ``gallery_features:NAME``  a feature with one entry per gallery item
 ``…_features:ONE|OTHER``   either of the two
+``extra_scores:NAME``      further scores between the same sides
 ``weights``                a fitted stage (`fit`, or `rerankit.load`)
 =========================  =====================================================================
 """
@@ -57,9 +58,12 @@ def unmet(stage: Stage, problem: Problem) -> list[str]:
 def _is_met(need: str, stage: Stage, problem: Problem) -> bool:
     kind, _, name = need.partition(":")
     if kind in ("query_features", "gallery_features") and name:
-        return any(problem.feature_sides.get(each) == kind.partition("_")[0] for each in name.split("|"))
+        features = problem.query_features if kind == "query_features" else problem.gallery_features
+        return any(each in features for each in name.split("|"))
+    if kind == "extra_scores" and name:
+        return name in problem.extra_scores
     if need not in _MET:
-        raise unknown_name("need", need, [*_MET, "query_features:NAME", "gallery_features:NAME"])
+        raise unknown_name("need", need, [*_MET, "query_features:NAME", "gallery_features:NAME", "extra_scores:NAME"])
     return _MET[need](stage, problem)
 
 
@@ -67,5 +71,5 @@ def _how(need: str) -> str:
     kind, _, name = need.partition(":")
     if not name:
         return _HOW[need]
-    side, first = kind.partition("_")[0], name.partition("|")[0]
-    return f"give Problem(…, features={{'{first}': rerankit.Feature(values, side='{side}')}})"
+    what = "a matrix (queries, gallery)" if kind == "extra_scores" else "one entry for each item"
+    return f"give Problem(…, {kind}={{'{name.partition('|')[0]}': …}}), {what}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,8 @@ import numpy as np
 from rerankit import checks
 from rerankit.arrays import IntArray, check_all_finite, is_memory_map, real_matrix, row_numbers
 from rerankit.bank import Bank
-from rerankit.errors import InputError, rule, unknown_name
+from rerankit.errors import rule
+from rerankit.features import Feature, features_of
 from rerankit.ids import Ids, as_ids
 from rerankit.pairs import Pairs, as_pairs
 from rerankit.ranking import Ranking
@@ -19,27 +20,18 @@ from rerankit.scores import DenseScores, EmbeddingScores, ListScores, Metric, Sc
 from rerankit.sides import SIDES, Side, SideName
 from rerankit.values import Named, Value
 
-
-@dataclass(frozen=True)
-class Feature:
-    """A named input beside the scores, one entry for each item of one side (`len(values)` agrees with it)."""
-
-    values: Any
-    side: SideName
-
-    def __post_init__(self) -> None:
-        if self.side not in SIDES:
-            raise unknown_name("side", str(self.side), SIDES)
+_OWN = ("ranking", "scores")  # what stages call the scores that come in, and the problem's own
 
 
 class Problem(Value):
     """Scores of queries against a gallery (higher is better, rows are queries), and what is known of both sides.
 
     `query_scores` (queries, queries) and `gallery_scores` (gallery, gallery) compare items of one side;
-    `features` maps names to per-item inputs (a plain value belongs to the side whose length it has, `Feature`
-    says it outright); `query_bank` and `gallery_bank` are other items of a side's kind, not under test; `exclude` says
-    which items are left out of a query's gallery (a list of items per query, or the `excluded` of a `Relevance`): they
-    are no candidates and cost no pair.
+    `extra_scores` maps names to further scores between the same sides, of another backbone, say; `query_features` and
+    `gallery_features` map names to inputs with one entry per item (`rerankit.features`); `query_bank` and
+    `gallery_bank` are other items of a side's kind, not under test; `exclude` says which items are left out of a
+    query's gallery (a list of items per query, or the `excluded` of a `Relevance`): they are no candidates and cost no
+    pair.
     Nothing given is modified, and nothing is copied that need not be. A problem is a value: `queries` and `gallery`,
     its two sides, are shared with the problems made from it.
 
@@ -55,6 +47,8 @@ class Problem(Value):
     """The items of the rows."""
     gallery: Side
     """The items of the columns."""
+    extra_scores: Named[Scores]
+    """Further scores between the same sides, by name."""
     excluded: Pairs | None
     """Items left out of a query's gallery, or None."""
 
@@ -66,19 +60,25 @@ class Problem(Value):
         gallery_scores: Any = None,
         query_ids: Any = None,
         gallery_ids: Any = None,
-        features: Mapping[str, Any] | None = None,
+        extra_scores: Mapping[str, Any] | None = None,
+        query_features: Mapping[str, Any] | None = None,
+        gallery_features: Mapping[str, Any] | None = None,
         query_bank: Bank | None = None,
         gallery_bank: Bank | None = None,
         exclude: Any = None,
     ) -> None:
         between = as_scores(scores)
         shape = between.shape
-        sided = _features_of(features, shape)
         sides = (
-            _side("query", shape, query_scores, query_ids, sided, query_bank),
-            _side("gallery", shape, gallery_scores, gallery_ids, sided, gallery_bank),
+            _side("query", shape, query_scores, query_ids, query_features, query_bank),
+            _side("gallery", shape, gallery_scores, gallery_ids, gallery_features, gallery_bank),
         )
-        self._keep(scores=between, **_related(between, *sides), excluded=as_pairs(exclude, shape, "exclude"))
+        self._keep(
+            scores=between,
+            **_related(between, *sides),
+            extra_scores=_extra(extra_scores, shape),
+            excluded=as_pairs(exclude, shape, "exclude"),
+        )
 
     @classmethod
     def from_embeddings(
@@ -173,15 +173,14 @@ class Problem(Value):
         return self.scores if alone and isinstance(self.scores, EmbeddingScores) else None
 
     @property
-    def features(self) -> Mapping[str, Any]:
-        """Feature values by name."""
-        return self.queries.features | self.gallery.features
+    def query_features(self) -> Named[Feature]:
+        """Features of the queries by name."""
+        return self.queries.features
 
     @property
-    def feature_sides(self) -> Mapping[str, SideName]:
-        """The side, "query" or "gallery", each feature belongs to."""
-        own: dict[str, SideName] = dict.fromkeys(self.queries.features, "query")
-        return Named({**own, **dict.fromkeys(self.gallery.features, "gallery")})
+    def gallery_features(self) -> Named[Feature]:
+        """Features of the gallery items by name."""
+        return self.gallery.features
 
     def ranking(self, k: int | None = None) -> Ranking:
         """The first k items of every query (all of them by default) by these scores, without those left out."""
@@ -199,6 +198,7 @@ class Problem(Value):
             scores=self.scores.T,
             queries=self.gallery.reversed(),
             gallery=self.queries.reversed(),
+            extra_scores=Named({name: scores.T for name, scores in self.extra_scores.items()}),
             excluded=None if self.excluded is None else self.excluded.reversed(),
         )
 
@@ -212,20 +212,26 @@ class Problem(Value):
             for side, rows in ((self.queries, query), (self.gallery, item))
         ]
         excluded = None if self.excluded is None else self.excluded.take(query, item)
-        return self._made(scores=scores, **_related(scores, sides[0], sides[1]), excluded=excluded)
+        extra = Named({name: scores.take(query, item) for name, scores in self.extra_scores.items()})
+        return self._made(scores=scores, **_related(scores, sides[0], sides[1]), extra_scores=extra, excluded=excluded)
 
-    def with_features(self, **features: Any) -> Problem:
-        """The same problem with more features."""
-        more = _features_of(features, self.shape)
-        sides = [
-            replace(
-                side,
-                features=Named({k: v for k, v in side.features.items() if k not in more})
-                | {k: feature.values for k, feature in more.items() if feature.side == name},
-            )
-            for name, side in (("query", self.queries), ("gallery", self.gallery))
-        ]
-        return self._with(queries=sides[0], gallery=sides[1])
+    def with_features(
+        self, *, query_features: Mapping[str, Any] | None = None, gallery_features: Mapping[str, Any] | None = None
+    ) -> Problem:
+        """The same problem with more features.
+
+        >>> Problem([[0.1, 0.9]]).with_features(gallery_features={"text": ["a cat", "a dog"]})
+        Problem(1 queries × 2 items, with text (gallery))
+        """
+        query = self.queries.features | features_of(query_features, self.shape[0], "query_features")
+        gallery = self.gallery.features | features_of(gallery_features, self.shape[1], "gallery_features")
+        return self._with(
+            queries=replace(self.queries, features=query), gallery=replace(self.gallery, features=gallery)
+        )
+
+    def with_extra_scores(self, extra_scores: Mapping[str, Any]) -> Problem:
+        """The same problem with more scores between its sides."""
+        return self._with(extra_scores=self.extra_scores | _extra(extra_scores, self.shape))
 
     def with_ids(self, query_ids: Any = None, gallery_ids: Any = None) -> Problem:
         """The same problem with ids for the sides for which they are given.
@@ -262,6 +268,7 @@ class Problem(Value):
         sides: dict[SideName, Side] = {"query": self.queries, "gallery": self.gallery}
         given = [f"{name}_scores" for name, side in sides.items() if side.scores is not None and not side.computed]
         given += [f"{name}_bank" for name, side in sides.items() if side.bank is not None]
+        given += [f"{name} (extra scores)" for name in self.extra_scores]
         given += [f"{feature} ({name})" for name, side in sides.items() for feature in side.features]
         given += [] if self.excluded is None else [f"{len(self.excluded)} pairs left out"]
         form = "" if isinstance(self.scores, DenseScores) else f", {type(self.scores).__name__}"
@@ -277,7 +284,7 @@ def as_problem(value: Any) -> Problem:
 
 
 def _side(
-    name: SideName, shape: tuple[int, int], scores: Any, ids: Any, features: Mapping[str, Feature], bank: Any
+    name: SideName, shape: tuple[int, int], scores: Any, ids: Any, features: Mapping[str, Any] | None, bank: Any
 ) -> Side:
     """One side of what a problem was made from, checked."""
     size = shape[SIDES.index(name)]
@@ -285,7 +292,7 @@ def _side(
         size,
         as_ids(ids, size, f"{name}_ids"),
         _square(scores, size, f"{name}_scores"),
-        features=Named({key: feature.values for key, feature in features.items() if feature.side == name}),
+        features=features_of(features, size, f"{name}_features"),
         bank=_fitting(bank, f"{name}_bank", shape),
     )
 
@@ -320,34 +327,21 @@ def _square(scores: Any, size: int, argument: str) -> Scores | None:
     return given
 
 
-def _features_of(features: Any, shape: tuple[int, int]) -> dict[str, Feature]:
-    if features is not None and not isinstance(features, Mapping):
-        raise rule("features", "must map names to values", type(features).__name__)
-    return {name: _sided(name, value, shape) for name, value in (features or {}).items()}
-
-
-def _sided(name: str, value: Any, shape: tuple[int, int]) -> Feature:
-    given = value.values if isinstance(value, Feature) else value
-    if not hasattr(given, "__len__"):
-        raise rule(f"features[{name!r}]", "must have one entry per item", type(given).__name__)
-    feature = value if isinstance(value, Feature) else Feature(value, _side_by_length(name, value, shape))
-    size = shape[SIDES.index(feature.side)]
-    if len(feature.values) != size:
-        raise rule(
-            f"features[{name!r}]",
-            f"must have one entry for each of the {size} {feature.side} items",
-            f"{len(feature.values)} entries",
-        )
-    return feature
-
-
-def _side_by_length(name: str, value: Any, shape: tuple[int, int]) -> SideName:
-    if shape[0] == shape[1]:
-        raise InputError(
-            f"'features[{name!r}]' fits both sides, which have {shape[0]} items each: "
-            "give rerankit.Feature(values, side='query') or side='gallery'"
-        )
-    return "query" if len(value) == shape[0] else "gallery"
+def _extra(given: Any, shape: tuple[int, int]) -> Named[Scores]:
+    """Further scores by name, each of the shape of the scores."""
+    if given is None:
+        return Named()
+    if not isinstance(given, Mapping):
+        raise rule("extra_scores", "must map names to scores", type(given).__name__)
+    found = {}
+    for name, value in given.items():
+        if not isinstance(name, str) or not name or "/" in name or name in _OWN:
+            raise rule("extra_scores", f"must have names without '/', other than {' and '.join(_OWN)}", repr(name))
+        scores = as_scores(value, f"extra_scores[{name!r}]")
+        if scores.shape != shape:
+            raise rule(f"extra_scores[{name!r}]", f"must have the shape of 'scores', {shape}", f"shape {scores.shape}")
+        found[name] = scores
+    return Named(found)
 
 
 def _fitting(bank: Bank | None, argument: str, shape: tuple[int, int]) -> Bank | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 from rerankit.arrays import IntArray
 from rerankit.bank import Bank
+from rerankit.features import Feature
 from rerankit.ids import Ids
 from rerankit.scores import Scores
 from rerankit.values import Named
@@ -27,7 +28,7 @@ class Side:
     """Similarities among the items (items, items)."""
     computed: bool = False
     """Whether `scores` come from the vectors that the problem's scores come from, and were not given."""
-    features: Named[Any] = field(default_factory=Named)
+    features: Named[Feature] = field(default_factory=Named)
     bank: Bank | None = None
 
     def take(self, rows: IntArray | None) -> Side:
@@ -40,14 +41,9 @@ class Side:
             ids=None if self.ids is None else self.ids.take(rows),
             scores=None if self.scores is None or self.computed else self.scores.take(rows, rows),
             computed=False,
-            features=Named({name: taken(values, rows) for name, values in self.features.items()}),
+            features=Named({name: feature.take(rows) for name, feature in self.features.items()}),
         )
 
     def reversed(self) -> Side:
         """The same items as the other side of the reversed problem."""
         return self if self.bank is None else replace(self, bank=self.bank.reversed())
-
-
-def taken(values: Any, rows: IntArray) -> Any:
-    """Some entries of an array or of a list."""
-    return values[rows] if hasattr(values, "shape") else [values[row] for row in rows.tolist()]

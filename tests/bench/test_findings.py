@@ -52,7 +52,7 @@ def test_examples_show_who_moved(small: Benchmark, scores: np.ndarray) -> None:
         assert [each.row for each in example.after] == after.indices[example.row].tolist()
         right = own.relevance.of(example.row).items
         assert [each.right for each in example.before] == [each.row in right for each in example.before]
-        assert example.query.text == small.matrices["scores"].features["caption_text"].values[example.row]
+        assert example.query.text == small.matrices["scores"].gallery_features["text"][example.row]
 
 
 def test_moved_counts_what_was_not_listed_as_infinitely_far() -> None:

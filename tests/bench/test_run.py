@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from rerankit import Feature, Pipeline, Problem, Stage, evaluate, stage
+from rerankit import Pipeline, Problem, Stage, evaluate, stage
 from rerankit.bench import Result, bench, compare_results, contender, rows, score_set, table
 from rerankit.errors import FormatError, InputError, UnmetNeedError
 from rerankit.tasks import Benchmark, task
@@ -136,7 +136,7 @@ def test_a_finished_run_is_not_repeated_unless_asked(small: Benchmark, scores: n
 
 def test_a_run_with_other_features_is_another_run(small: Benchmark, scores: np.ndarray, tmp_path: Path) -> None:
     def run(values):  # type: ignore[no-untyped-def]
-        bench(small, Problem(scores, features={"age": Feature(values, "query")}), Counting(), k=5, out=tmp_path)
+        bench(small, Problem(scores, query_features={"age": values}), Counting(), k=5, out=tmp_path)
         return len(list(tmp_path.glob("*.json")))
 
     assert run([1, 2, 3, 4, 5, 6, 7]) == 1

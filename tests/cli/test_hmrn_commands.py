@@ -87,14 +87,16 @@ def test_score_writes_rankings_with_the_cascade(fitted: Path, data: Path, tmp_pa
 def test_a_problem_on_disk_scores_the_same(fitted: Path, data: Path, tmp_path: Path) -> None:
     """Features as plain arrays: padded regions with their counts, texts with tabs between the rounds."""
     problem, _ = task("visual-genome", split="test", images=None, regions=10).judged(data)  # type: ignore[attr-defined]
-    values, counts = problem.features["regions"].block(slice(0, 12))
-    texts = np.array(["\t".join(search) for search in problem.features["queries"]])
-    features = {
-        "regions": rerankit.Feature(values, side="gallery"),
-        "region_counts": rerankit.Feature(counts, side="gallery"),
-        "queries": rerankit.Feature(texts, side="query"),
-    }
-    rerankit.write(tmp_path / "problem", rerankit.Problem(np.zeros((12, 12), np.float32), features=features))
+    values, counts = problem.gallery_features["regions"].block(slice(0, 12))
+    texts = np.array(["\t".join(search) for search in problem.query_features["text"]])
+    query_features = {"text": texts}
+    gallery_features = {"regions": values, "region_counts": counts}
+    rerankit.write(
+        tmp_path / "problem",
+        rerankit.Problem(
+            np.zeros((12, 12), np.float32), query_features=query_features, gallery_features=gallery_features
+        ),
+    )
     run("score", "hmrn", fitted, "--problem", tmp_path / "problem", "-o", tmp_path / "a", "--rounds", "last")
     run("score", "hmrn", fitted, "--data", data, *TASK, "-o", tmp_path / "b", "--rounds", "last")
     one, other = (np.load(tmp_path / name / "round-10.npy") for name in "ab")
@@ -122,7 +124,7 @@ def test_what_is_refused(fitted: Path, data: Path, tmp_path: Path) -> None:
     assert "at most 10" in fails("score", "hmrn", fitted, "--data", data, *TASK, "-o", tmp_path / "x", "--rounds", "11")
     bare = tmp_path / "bare.npy"
     np.save(bare, np.zeros((2, 3), np.float32))
-    assert "feature 'regions'" in fails("score", "hmrn", fitted, "--problem", bare, "-o", tmp_path / "x")
+    assert "query feature 'text'" in fails("score", "hmrn", fitted, "--problem", bare, "-o", tmp_path / "x")
     assert "no split to train on" in fails(
         "fit", "hmrn", "--task", "flickr30k", "--train", data, "-o", tmp_path / "y", *SETTINGS
     )

@@ -105,12 +105,11 @@ def test_a_problem_without_texts_is_refused_and_long_texts_are_told(cirr: Path, 
         tmp_path / "fitted",
         *settings(str(cirr / "img_raw/{path}")),
     )
-    tokens = {"reference_tokens": np.ones((2, 5, 16), np.float16), "candidate_tokens": np.ones((3, 5, 16), np.float16)}
-    sides = {"reference_tokens": "query", "candidate_tokens": "gallery", "text": "query"}
     for texts in (None, ["make it red", "make it red " * 20]):
-        values = tokens if texts is None else {**tokens, "text": texts}
-        features = {name: rerankit.Feature(value, sides[name]) for name, value in values.items()}
-        rerankit.write(tmp_path / f"{texts is None}", rerankit.Problem(np.ones((2, 3)), features=features))
+        asked = {"reference_tokens": np.ones((2, 5, 16), np.float16), **({} if texts is None else {"text": texts})}
+        offered = {"candidate_tokens": np.ones((3, 5, 16), np.float16)}
+        problem = rerankit.Problem(np.ones((2, 3)), query_features=asked, gallery_features=offered)
+        rerankit.write(tmp_path / f"{texts is None}", problem)
     score = ["score", "triplet", str(tmp_path / "fitted"), "-o", str(tmp_path / "out"), "--problem"]
     refused = CliRunner().invoke(build(), [*score, str(tmp_path / "True")])
     assert refused.exit_code == 2

@@ -37,7 +37,8 @@ def joint(variant: str, regions: Any, queries: Any) -> Any:
 
 @given(st.sampled_from(["I-T", "T-I"]), st.integers(0, 10**6), st.integers(1, 4), st.integers(1, 4), st.integers(1, 4))
 def test_company_and_padding_change_nothing(variant: str, seed: int, images: int, searches: int, rounds: int) -> None:
-    from rerankit.stages.hmrn.representation import Descriptions, Regions
+    from rerankit.features import Regions
+    from rerankit.stages.hmrn.representation import Descriptions
 
     random = np.random.default_rng(seed)
     counts, spoken = random.integers(1, 6, images), random.integers(1, rounds + 1, searches)
@@ -55,7 +56,8 @@ def test_company_and_padding_change_nothing(variant: str, seed: int, images: int
 
 @given(st.sampled_from(["I-T", "T-I"]), st.integers(0, 10**6))
 def test_what_was_said_first_does_not_matter_in_the_end(variant: str, seed: int) -> None:
-    from rerankit.stages.hmrn.representation import Descriptions, Regions
+    from rerankit.features import Regions
+    from rerankit.stages.hmrn.representation import Descriptions
 
     random = np.random.default_rng(seed)
     regions = Regions(random.normal(size=(3, 5, 4)).astype(np.float32))

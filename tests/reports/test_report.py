@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import rerankit
-from rerankit import Feature, Problem
+from rerankit import Problem
 from rerankit.bench import Result, bench, compare_results, score_set
 from rerankit.cli import build
 from rerankit.errors import FormatError, InputError
@@ -198,7 +198,7 @@ def test_what_items_look_like(tmp_path: Path) -> None:
     assert "data:image" not in plain.replace('href="data:,"', "")
     pictures = [image.new("RGB", (20, 30), (9 * n, 0, 0)) for n in range(gallery)]
     texts = [f"query {n} says" for n in range(queries)]
-    shown = problem.with_features(seen=Feature(pictures, "gallery"), text=Feature(texts, "query"))
+    shown = problem.with_features(query_features={"text": texts}, gallery_features={"seen": pictures})
     drawn = report(found, samples=200, show=shown).html
     assert drawn.count("data:image/") <= gallery
     assert drawn.count('<use href="#p') > drawn.count("data:image/") > 0

@@ -16,7 +16,7 @@ def test_both_layouts_are_the_same_data(tmp_path: Path) -> None:
     task("flickr30k").write_miniature(tmp_path)
     json, plain = (task("flickr30k", images=7, layout=layout).load(tmp_path) for layout in ("karpathy", "plain"))
     assert json.matrices["scores"].shape == plain.matrices["scores"].shape == (7, 21)
-    assert json.matrices["scores"].features == plain.matrices["scores"].features
+    assert json.matrices["scores"].gallery_features == plain.matrices["scores"].gallery_features
     assert [part.relevance for part in json.parts] == [part.relevance for part in plain.parts]
 
 

@@ -30,7 +30,7 @@ def test_fashion_iq_galleries_and_means(tmp_path: Path) -> None:
     small = task("fashion-iq", gallery="val").load(tmp_path)
     assert list(original.matrices) == ["dress", "shirt", "toptee"]
     for name, matrix in original.matrices.items():
-        used = {*matrix.features["reference"]} | {
+        used = {*matrix.query_features["reference"]} | {
             matrix.gallery_ids[i] for part in original.parts if part.name == name for i in part.relevance.indices
         }
         assert small.matrices[name].gallery_ids == [name for name in matrix.gallery_ids if name in used]
@@ -63,7 +63,7 @@ def test_cirr_leaves_the_reference_out(tmp_path: Path) -> None:
     (part,) = benchmark.parts
     scores = np.zeros(benchmark.matrices["scores"].shape, np.float32)
     place = {name: column for column, name in enumerate(benchmark.matrices["scores"].gallery_ids)}
-    for row, name in enumerate(benchmark.matrices["scores"].features["reference"]):
+    for row, name in enumerate(benchmark.matrices["scores"].query_features["reference"]):
         scores[row, place[name]] = 9
         scores[row, part.relevance.of(row).items] = 5
     result = benchmark.evaluate(part, scores)

@@ -31,9 +31,9 @@ def test_every_round_knows_one_description_more(data: Path) -> None:
     benchmark = small().load(data)
     assert [part.name for part in benchmark.parts] == [f"round-{t:02d}" for t in range(1, 11)]
     for t, matrix in enumerate(benchmark.matrices.values(), start=1):
-        assert all(len(search) == t for search in matrix.features["queries"].values)
-    regions = matrix.features["regions"].values
-    values, counts = regions[np.array([3, 1])].block(slice(0, 2))
+        assert all(len(search) == t for search in matrix.query_features["text"])
+    regions = matrix.gallery_features["regions"]
+    values, counts = regions.take(np.array([3, 1])).block(slice(0, 2))
     assert values.shape == (2, 36, 48)
     assert counts.tolist() == [10, 10]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rerankit import Feature, Problem, Ranking, Stage
+from rerankit import Problem, Ranking, Stage
 from rerankit.errors import InputError, UnknownNameError
 from rerankit.scores import EmbeddingScores
 from rerankit.testing import STAGE_CHECKS, CheckFailed, check_stage, make_problem
@@ -215,15 +215,15 @@ class WritesIntoABank(Plain):
 
 class WritesIntoAFeature(Plain):
     def rescore(self, problem: Problem, ranking: Ranking) -> Any:
-        if "vectors" in problem.features:
-            problem.features["vectors"][0] += 1
+        if "vectors" in problem.query_features:
+            np.asarray(problem.query_features["vectors"])[0] += 1
         return ranking.scores.copy()
 
 
 def with_tensors(queries: int, gallery: int, seed: int) -> Problem:
     torch = pytest.importorskip("torch")
     made = make_problem(queries, gallery, seed)
-    return made.with_features(vectors=Feature(torch.ones(queries, 2), "query"))
+    return made.with_features(query_features={"vectors": torch.ones(queries, 2)})
 
 
 class ReadsIds(Plain):
@@ -236,14 +236,14 @@ class ReadsIds(Plain):
 
 class ReadsLabels(Plain):
     def rescore(self, problem: Problem, ranking: Ranking) -> Any:
-        labels = problem.features.get("labels")
+        labels = problem.query_features.get("labels")
         return ranking.scores + (0 if labels is None else np.array([labels[row] for row in range(len(ranking))]))
 
 
 class ReadsClassesOfTheGallery(Plain):
     def rescore(self, problem: Problem, ranking: Ranking) -> Any:
-        if problem.feature_sides.get("gallery_labels") == "gallery":
-            list(problem.features["gallery_labels"])
+        if "gallery_labels" in problem.gallery_features:
+            list(problem.gallery_features["gallery_labels"])
         return ranking.scores.copy()
 
 
@@ -398,7 +398,7 @@ def test_tensors_are_a_form_of_their_own() -> None:
 
 def test_a_feature_that_is_a_tensor_must_not_be_changed() -> None:
     check_named("check_inputs")(Plain, with_tensors)
-    with pytest.raises(CheckFailed, match=r"changed its input: features\['vectors'\]"):
+    with pytest.raises(CheckFailed, match="read-only"):
         check_named("check_inputs")(WritesIntoAFeature, with_tensors)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from rerankit.arrays import to_numpy
 from rerankit.bank import Bank
+from rerankit.features import Feature
 from rerankit.pipeline import Pipeline
 from rerankit.problem import Problem
 from rerankit.scores import EmbeddingScores, Scores, blocks
@@ -27,16 +28,17 @@ def checksum_of_scores(given: Any, problem: Problem) -> str:
     if isinstance(given, (str, os.PathLike)):
         return _hashed(_file(Path(given)))
     beside = (problem.query_scores, problem.gallery_scores, problem.query_bank, problem.gallery_bank)
-    names = given.features if isinstance(given, Problem) else ()
-    features = [(name, problem.feature_sides[name], _seen(problem.features[name])) for name in sorted(names)]
-    counted = (problem.scores, *(each for each in beside if each is not None), *features)
+    counted = (problem.scores, *(each for each in beside if each is not None), *_named(given, problem))
     return _hashed(piece for each in counted for piece in _pieces(each))
 
 
-def _seen(values: Any) -> Any:
-    """What of a feature counts: arrays and lists, but of anything else, which may read files when asked, its length."""
-    known = isinstance(values, list | tuple) or _is_array_like(values)
-    return values if known else f"{type(values).__name__} of {len(values)}"
+def _named(given: Any, problem: Problem) -> list[Any]:
+    """Features and extra scores that were given, in the order of their names."""
+    if not isinstance(given, Problem):
+        return []
+    asked = [("query", name, problem.query_features[name]) for name in sorted(given.query_features)]
+    offered = [("gallery", name, problem.gallery_features[name]) for name in sorted(given.gallery_features)]
+    return [*asked, *offered, *sorted(problem.extra_scores.items())]
 
 
 def checksum_of_pipeline(pipeline: Pipeline) -> str:
@@ -65,16 +67,23 @@ def _pieces(value: Any) -> Iterator[Any]:
     elif isinstance(value, Pipeline | list | tuple):
         for each in value:
             yield from _pieces(each)
-    elif isinstance(value, Bank):
-        yield from _pieces([value.to_gallery, value.to_queries, value.among])
-    elif isinstance(value, EmbeddingScores):
-        yield from _pieces([value.queries, value.gallery, str(value.metric)])
+    elif isinstance(value, Feature | Bank | EmbeddingScores):
+        yield from _value(value)
     elif _is_array_like(value):
         yield from _array(to_numpy(value, "value"))
     elif all(callable(getattr(value, name, None)) for name in ("rows", "pairs", "topk")):
         yield from _score_rows(value)
     else:
         yield from _plain(value)
+
+
+def _value(value: Feature | Bank | EmbeddingScores) -> Iterator[Any]:
+    if isinstance(value, Feature):
+        yield from value.pieces()
+    elif isinstance(value, Bank):
+        yield from _pieces([value.to_gallery, value.to_queries, value.among])
+    else:
+        yield from _pieces([value.queries, value.gallery, str(value.metric)])
 
 
 def _is_array_like(value: Any) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 from rerankit.bench.checksums import checksum_of_pipeline, checksum_of_scores
 from rerankit.errors import InputError, several
 from rerankit.pipeline import Pipeline
-from rerankit.problem import Feature, Problem, as_problem
+from rerankit.problem import Problem, as_problem
 from rerankit.scores import ListScores
 from rerankit.stages.base import Stage
 from rerankit.tasks import Benchmark, Matrix
@@ -131,8 +131,12 @@ def fitted(given: Any, matrix: Matrix, name: str) -> Problem:
         list(matrix.query_ids) if problem.query_ids is None else None,
         list(matrix.gallery_ids) if problem.gallery_ids is None else None,
     )
-    missing = {key: _feature(value, matrix) for key, value in matrix.features.items() if key not in problem.features}
-    return problem.with_features(**missing) if missing else problem
+    own = problem.query_features, problem.gallery_features
+    asked, offered = (
+        {key: value for key, value in given.items() if key not in known}
+        for given, known in zip((matrix.query_features, matrix.gallery_features), own, strict=True)
+    )
+    return problem.with_features(query_features=asked, gallery_features=offered)
 
 
 def _opened(path: Path, matrix: Matrix) -> Problem:
@@ -172,9 +176,3 @@ def _order(given: Any, wanted: Sequence[Any], what: str) -> Any:
             f"scores '{what}' must hold every id of the task's data (got {several('missing', lost, len(names))})"
         )
     return np.array([place[each] for each in names], np.int64)
-
-
-def _feature(value: Any, matrix: Matrix) -> Feature:
-    if isinstance(value, Feature):
-        return value
-    return Feature(value, "query" if len(value) == matrix.shape[0] else "gallery")

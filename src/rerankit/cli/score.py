@@ -84,16 +84,13 @@ def triplet(
 
 
 def _given(problem: Path | None, data: Path | None, task: str, settings: list[str]) -> tuple[Any, tuple[Any, Any]]:
-    """Features, and the ids of searches and images."""
-    from rerankit import Feature
-
+    """Features of both sides, and the ids of searches and images."""
     matrix = list(_matrices(problem, data, task, settings).values())[-1]
-    found = {name: value.values if isinstance(value, Feature) else value for name, value in matrix.features.items()}
-    return found, (matrix.query_ids, matrix.gallery_ids)
+    return (matrix.query_features, matrix.gallery_features), (matrix.query_ids, matrix.gallery_ids)
 
 
 def _matrices(problem: Path | None, data: Path | None, task: str, settings: list[str]) -> Mapping[str, Any]:
-    """What is to be scored, by name: anything with features, query_ids and gallery_ids."""
+    """What is to be scored, by name: anything with features and ids of both sides."""
     from rerankit import read
     from rerankit.cli.rerank import parameters
     from rerankit.errors import InputError

@@ -13,7 +13,7 @@ import numpy as np
 
 from rerankit.arrays import FloatArray, IntArray
 from rerankit.extras import require
-from rerankit.problem import Feature, Problem
+from rerankit.problem import Problem
 from rerankit.relevance import Relevance
 
 _TEACHING = 897
@@ -53,7 +53,7 @@ def halves(seed: int = 0) -> Halves:
         waves.scores.rows(),
         query_scores=waves.query_scores,
         gallery_scores=waves.gallery_scores,
-        features={"predicted": Feature(guesses.scores.rows(), "query")},
+        extra_scores={"predicted": guesses.scores},
     )
     own, graded = _relevance(digits[test])
     tops, bottoms = (half[test].reshape(-1, 4, 8).astype(np.float32) for half in (upper, lower))

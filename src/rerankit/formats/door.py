@@ -13,7 +13,7 @@ import numpy as np
 from rerankit.arrays import AnyArray, to_numpy
 from rerankit.errors import FormatError, InputError, MissingExtraError, RerankitError, unknown_name
 from rerankit.files import atomic, check_free, check_name, check_place, check_regular, unchanged
-from rerankit.formats import lists, tables
+from rerankit.formats import judgements, lists, tables
 from rerankit.formats.content import CONTENT_NAMES, Content, Format, Tables, Triples
 from rerankit.formats.registry import format_of
 from rerankit.problem import Problem
@@ -96,7 +96,7 @@ def read_both(path: AnyPath, kind: str | None = None) -> tuple[Any, Relevance | 
     place = Path(path)
     content = _read_content(place)
     found = _opened(place, content, kind)
-    beside = isinstance(found, Problem) and isinstance(content, Tables) and tables.has_relevance(content)
+    beside = isinstance(found, Problem) and isinstance(content, Tables) and judgements.has_relevance(content)
     return found, _opened(place, content, "relevance") if beside else None
 
 
@@ -201,7 +201,7 @@ def _from_tables(content: Tables, kind: str) -> Any:
     if kind == "ranking":
         return tables.to_ranking(content)
     if kind == "relevance":
-        return tables.to_relevance(content)
+        return judgements.to_relevance(content)
     if kind == "array":
         if len(content) == 1:
             return next(iter(content.values()))
@@ -232,7 +232,7 @@ def _content(
         found = lists.from_ranking(value) if Triples in format.holds else tables.from_ranking(value)
     elif isinstance(value, Relevance):
         by_list = Triples in format.holds
-        found = lists.from_relevance(value, query_ids, gallery_ids) if by_list else tables.from_relevance(value)
+        found = lists.from_relevance(value, query_ids, gallery_ids) if by_list else judgements.from_relevance(value)
     elif isinstance(value, Mapping):
         found = _mapping(place, format, value)
     else:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import OrderedDict
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -15,6 +13,7 @@ from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.errors import InputError, StageError, rule
 from rerankit.events import track
+from rerankit.features import Feature
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.seams import promote
@@ -54,7 +53,7 @@ class CrossEncoder(Stage):
         *,
         processor: Any = None,
         query: str = "text",
-        candidate: str = "candidate_text",
+        candidate: str = "text",
         batch_size: int = 32,
         max_tokens: int | None = None,
         precision: str = "float32",
@@ -93,7 +92,7 @@ class CrossEncoder(Stage):
         self, problem: Problem, ranking: Ranking, *, skip: bool
     ) -> tuple[FloatArray, dict[str, dict[int, str]]]:
         """Scores (queries, K), NaN where there is none, and why rows and columns were skipped."""
-        queries, candidates = (_items(problem, name) for name in (self.query, self.candidate))
+        queries, candidates = problem.query_features[self.query], problem.gallery_features[self.candidate]
         rows, places = np.nonzero(ranking.mask)
         columns = ranking.indices[rows, places]
         left, lost = _keys(queries, np.unique(rows), "query", skip)
@@ -146,15 +145,7 @@ def _length(item: Any) -> int:
     return len(item) if isinstance(item, str) else 0
 
 
-def _items(problem: Problem, name: str) -> Sequence[Any]:
-    """What is read of each query or candidate; strings are paths where the name says that these are pictures."""
-    values: Sequence[Any] = problem.features[name]
-    if not name.endswith("images"):
-        return values
-    return [Path(value) if isinstance(value, str) else value for value in values]
-
-
-def _keys(items: Sequence[Any], rows: IntArray, side: str, skip: bool) -> tuple[dict[int, str], dict[int, str]]:
+def _keys(items: Feature, rows: IntArray, side: str, skip: bool) -> tuple[dict[int, str], dict[int, str]]:
     """What each of these items is, and why others cannot be read; without `skip` the first of those is an error."""
     known: dict[int, str] = {}
     lost: dict[int, str] = {}

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from rerankit.arrays import FloatArray
-from rerankit.errors import InputError, rule
+from rerankit.errors import InputError
 from rerankit.fusion import check_rules, check_weights, combine
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
-from rerankit.scores import as_scores
 from rerankit.stages._candidates import items_of, rows_of
 from rerankit.stages.base import Stage
 
@@ -21,8 +20,8 @@ _OWN = ("ranking", "scores")
 class Fuse(Stage):
     """Fuse sources' opinions on the candidates of the ranking that comes in.
 
-    A source is ``"ranking"`` (the scores that come in), ``"scores"`` (the problem's own), the name of a query
-    feature that holds another matrix (queries, gallery), or a stage, which is run on the same ranking.
+    A source is ``"ranking"`` (the scores that come in), ``"scores"`` (the problem's own), the name of `extra_scores` of
+    the problem, or a stage, which is run on the same ranking.
     `method`: ``sum`` of normalised scores, ``combmnz``, or by places alone ``rrf``, ``borda``, ``isr`` (inverse
     squares) or ``copeland`` (majorities); `normalise` ("min-max", "z-score", "rank", "softmax", "none") acts within
     each query's candidates and counts for the first two.
@@ -49,7 +48,9 @@ class Fuse(Stage):
             raise InputError(f"'sources' must be a list of sources (got {sources!r})")
         for source in sources:
             if not isinstance(source, str | Stage):
-                raise InputError(f'\'sources\' must hold "ranking", "scores", feature names or stages (got {source!r})')
+                raise InputError(
+                    f'\'sources\' must hold "ranking", "scores", names of extra scores or stages (got {source!r})'
+                )
         self.sources = sources
         self.method, self.normalise, self.weights, self.rrf_k = method, normalise, weights, rrf_k
         check_rules(method, normalise, rrf_k)
@@ -58,7 +59,7 @@ class Fuse(Stage):
     @property
     def needs(self) -> tuple[str, ...]:
         named = [source for source in self.sources if isinstance(source, str) and source not in _OWN]
-        return tuple(f"query_features:{name}" for name in named)
+        return tuple(f"extra_scores:{name}" for name in named)
 
     @property
     def _stages(self) -> list[Stage]:
@@ -86,9 +87,7 @@ class Fuse(Stage):
             return ranking.scores
         if isinstance(source, Stage):
             return aligned(source.rerank(problem, ranking), ranking)
-        scores = problem.scores if source == "scores" else as_scores(problem.features[source], source)
-        if scores.shape != problem.shape:
-            raise rule(f"features[{source!r}]", f"must have the shape of 'scores', {problem.shape}", f"{scores.shape}")
+        scores = problem.scores if source == "scores" else problem.extra_scores[source]
         return scores.pairs(rows_of(ranking), items_of(ranking))
 
 

@@ -67,12 +67,13 @@ class ServerFile:
 class Matrix:
     """Scores that a task expects: one row per query id, one column per gallery id.
 
-    `features` are inputs beside the scores for stages that read more (a mapping, read when asked).
+    `query_features` and `gallery_features` are what stages read beside the scores, by name (read when asked).
     """
 
     query_ids: Sequence[Any]
     gallery_ids: Sequence[Any]
-    features: Mapping[str, Any] = field(default_factory=dict)
+    query_features: Mapping[str, Any] = field(default_factory=dict)
+    gallery_features: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, int]:

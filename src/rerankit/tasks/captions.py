@@ -13,7 +13,6 @@ import numpy as np
 from rerankit.errors import FormatError, rule
 from rerankit.metrics import Evaluation
 from rerankit.metrics.lists import IntArray
-from rerankit.problem import Feature
 from rerankit.reading import read_json
 from rerankit.relevance import Relevance
 from rerankit.tasks.base import Benchmark, DataFile, Matrix, Part, Task, counted, fault, grouped, located
@@ -81,8 +80,7 @@ class CaptionTask(Task):
         found = self.captioned(data)
         if self.images is not None:
             counted(data, "pictures", self.images, len(found.images))
-        texts = {"caption_text": Feature(found.captions, "gallery")}
-        matrix = Matrix(found.images, found.caption_ids, texts)
+        matrix = Matrix(found.images, found.caption_ids, gallery_features={"text": found.captions})
         return Benchmark(self, {"scores": matrix}, self.parts(found), self.checksum(data))
 
     def parts(self, found: Captioned) -> tuple[Part, ...]:

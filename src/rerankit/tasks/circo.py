@@ -82,7 +82,7 @@ class CIRCO(Task):
             parts = (Part("circo", Relevance.from_lists(items, len(gallery))),)
         features = {
             "reference": [query["reference_img_id"] for query in queries],
-            "captions": [query["relative_caption"] for query in queries],
+            "text": [query["relative_caption"] for query in queries],
         }
         matrix = Matrix([query["id"] for query in queries], gallery, features)
         return Benchmark(self, {"scores": matrix}, parts, self.checksum(data))

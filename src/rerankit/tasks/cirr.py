@@ -10,7 +10,7 @@ import numpy as np
 
 from rerankit.arrays import BoolArray
 from rerankit.metrics import Evaluation
-from rerankit.problem import Feature, Problem
+from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.reading import read_json
 from rerankit.relevance import Relevance
@@ -102,11 +102,11 @@ class CIRR(Task):
         _check_known(captions, split, "subset members", [name for names in members for name in names], place)
         features = {
             "reference": references,
-            "captions": [str(field(query, "caption", captions, row)) for row, query in enumerate(queries)],
+            "text": [str(field(query, "caption", captions, row)) for row, query in enumerate(queries)],
             # Where the pictures lie under img_raw/: training pictures are spread over folders.
-            "reference_path": Feature([str(pictures[name]) for name in references], "query"),
-            "candidate_path": Feature([str(path) for path in pictures.values()], "gallery"),
+            "reference_path": [str(pictures[name]) for name in references],
         }
+        paths = {"candidate_path": [str(path) for path in pictures.values()]}
         ids = [field(query, "pairid", captions, row) for row, query in enumerate(queries)]
         if len(set(ids)) != len(ids):
             raise fault(captions, "must name a query once", [x for x in ids if ids.count(x) > 1], len(ids))
@@ -117,7 +117,7 @@ class CIRR(Task):
             parts = (_part(place, references, targets, members, sets),)
         extras = {"members": members}
         return Benchmark(
-            self, {"scores": Matrix(ids, list(pictures), features)}, parts, self.checksum(data), extras=extras
+            self, {"scores": Matrix(ids, list(pictures), features, paths)}, parts, self.checksum(data), extras=extras
         )
 
     def judged(self, data: str | Path) -> tuple[Problem, Relevance]:
@@ -133,7 +133,7 @@ class CIRR(Task):
     def submitted(self, benchmark: Benchmark, ranking: Ranking, file: ServerFile) -> BoolArray:
         """Anything but the reference; in the subset's file only members of the query's own set."""
         place = {str(name): column for column, name in enumerate(benchmark.matrices["scores"].gallery_ids)}
-        references = [place[name] for name in benchmark.matrices["scores"].features["reference"]]
+        references = [place[name] for name in benchmark.matrices["scores"].query_features["reference"]]
         kept: BoolArray = ranking.indices != np.array(references)[:, None]
         if file.name == "recall":
             return kept

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from rerankit.errors import InputError
-from rerankit.problem import Feature, Problem
+from rerankit.problem import Problem
 from rerankit.relevance import Relevance
 from rerankit.tasks.base import Benchmark
 
@@ -25,20 +24,22 @@ def judged_problem(benchmark: Benchmark) -> tuple[Problem, Relevance]:
     place = {name: column for column, name in enumerate(names)}
     several = len(matrices) > 1
     ids = [f"{part}/{query}" if several else query for part, matrix in matrices for query in matrix.query_ids]
-    features = {name: Feature(_joined(matrices, name), "query") for name in _query_features(matrices[0][1].features)}
+    asked = {
+        name: [value for _, matrix in matrices for value in matrix.query_features[name]]
+        for name in matrices[0][1].query_features
+    }
     paths: dict[Any, Any] = {}
     for _, matrix in matrices:
-        if "candidate_path" in matrix.features:
-            paths |= zip(matrix.gallery_ids, _values(matrix.features["candidate_path"]), strict=True)
-    if paths:
-        features["candidate_path"] = Feature([paths[name] for name in names], "gallery")
+        if "candidate_path" in matrix.gallery_features:
+            paths |= zip(matrix.gallery_ids, matrix.gallery_features["candidate_path"], strict=True)
     problem = Problem.from_embeddings(
         np.zeros((len(ids), 1), np.float32),
         np.zeros((len(names), 1), np.float32),
         metric="dot",
         query_ids=ids,
         gallery_ids=names,
-        features=features,
+        query_features=asked,
+        gallery_features={"candidate_path": [paths[name] for name in names]} if paths else None,
     )
     right, out = [], []
     for part in benchmark.parts:
@@ -48,15 +49,3 @@ def judged_problem(benchmark: Benchmark) -> tuple[Problem, Relevance]:
             right.append([columns[item] for item in about.items.tolist()])
             out.append([columns[item] for item in about.excluded.tolist()])
     return problem, Relevance.from_lists(right, len(names), exclude=out)
-
-
-def _query_features(features: Mapping[str, Any]) -> list[str]:
-    return [name for name in features if name != "candidate_path"]
-
-
-def _joined(matrices: Sequence[tuple[str, Any]], name: str) -> list[Any]:
-    return [value for _, matrix in matrices for value in _values(matrix.features[name])]
-
-
-def _values(feature: Any) -> Any:
-    return feature.values if isinstance(feature, Feature) else feature

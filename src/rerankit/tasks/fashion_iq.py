@@ -66,7 +66,7 @@ class FashionIQ(Task):
             captions, split = (located(data, each.path) for each in self.files[2 * at : 2 * at + 2])
             matrix, relevance = self._category(captions, split)
             matrices[category] = matrix
-            parts.append(Part(category, relevance, matrix=category, together=matrix.features["reference"]))
+            parts.append(Part(category, relevance, matrix=category, together=matrix.query_features["reference"]))
         return Benchmark(self, matrices, tuple(parts), self.checksum(data))
 
     def _category(self, captions: Path, split: Path) -> tuple[Matrix, Relevance]:
@@ -88,7 +88,7 @@ class FashionIQ(Task):
         relevance = Relevance.from_lists([[place[name]] for name in targets], len(gallery))
         features = {
             "reference": references,
-            "captions": [[str(text) for text in field(q, "captions", captions, row)] for row, q in enumerate(queries)],
+            "text": [[str(text) for text in field(q, "captions", captions, row)] for row, q in enumerate(queries)],
         }
         return Matrix(range(len(queries)), gallery, features), relevance
 

@@ -13,14 +13,15 @@ import numpy as np
 from rerankit import extras
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.errors import FormatError
+from rerankit.features import Regions
+from rerankit.features.base import file_pieces
 from rerankit.formats.npz import NpzFormat
 from rerankit.metrics import Evaluation
 from rerankit.plots import Theme, save
-from rerankit.problem import Feature, Problem
+from rerankit.problem import Problem
 from rerankit.reading import read_json, read_pickle
 from rerankit.reading.npy_arrays import map_npy
 from rerankit.relevance import Relevance
-from rerankit.stages.hmrn.representation import Regions
 from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, check_files, counted, fault, grouped
 from rerankit.tasks.files import field, read_lines
 from rerankit.tasks.miniatures.drilldown import World, write_drilldown
@@ -78,25 +79,30 @@ class VisualGenome(Task):
         matrices, parts = {}, []
         for number in range(1, self.rounds + 1):
             name = self.round_name(number)
-            features = _Features(data, numbers, [search[:number] for search in texts], self.regions)
-            matrices[name] = Matrix(numbers, numbers, features)
+            said = {"text": [search[:number] for search in texts]}
+            matrices[name] = Matrix(numbers, numbers, said, _Regions(data, numbers, self.regions))
             parts.append(Part(name, relevance, matrix=name))
         return Benchmark(self, matrices, tuple(parts), self.checksum(data), extras={"descriptions": texts})
 
     def judged(self, data: str | Path) -> tuple[Problem, Relevance]:
         """The split as a problem for training or validation: for training every description, else the first ones.
 
-        The first-stage scores are empty; features are `regions` and `queries`.
+        The first-stage scores are empty; features are the queries' `text` and the gallery's `regions`.
         """
         folder = Path(data)
         check_files(self, folder)
         numbers = read_split(folder, self.split)
         texts = read_descriptions(folder, numbers, least=self.rounds)
         kept = texts if self.split == "train" else [search[: self.rounds] for search in texts]
-        features = dict(_Features(folder, numbers, kept, self.regions))
         rows = np.arange(len(numbers))[:, None]
         problem = Problem.from_rankings(
-            rows, np.zeros(rows.shape), len(numbers), query_ids=numbers, gallery_ids=numbers, features=features
+            rows,
+            np.zeros(rows.shape),
+            len(numbers),
+            query_ids=numbers,
+            gallery_ids=numbers,
+            query_features={"text": kept},
+            gallery_features=_Regions(folder, numbers, self.regions),
         )
         return problem, Relevance.from_lists(rows.tolist(), gallery_size=len(numbers))
 
@@ -127,23 +133,19 @@ class VisualGenome(Task):
         return VisualGenome(self.split, self.rounds, None, self.regions)
 
 
-class _Features(Mapping[str, Any]):
-    """Descriptions of the searches and regions of the images; region files are looked for when asked."""
+class _Regions(Mapping[str, Any]):
+    """Regions of the images by their name, where there are any; their files are looked for when asked."""
 
-    def __init__(self, data: Path, numbers: list[int], texts: list[list[str]], regions: int) -> None:
-        self.data, self.numbers, self.texts, self.slots = data, numbers, texts, regions
+    def __init__(self, data: Path, numbers: list[int], regions: int) -> None:
+        self.data, self.numbers, self.slots = data, numbers, regions
 
-    def __getitem__(self, name: str) -> Any:
-        if name == "queries":
-            return Feature(self.texts, side="query")
-        if name == "regions" and "regions" in list(self):
-            return Feature(RegionFiles(self.data, self.numbers, self.slots), side="gallery")
-        raise KeyError(name)
+    def __getitem__(self, name: str) -> RegionFiles:
+        if name not in list(self):
+            raise KeyError(name)
+        return RegionFiles(self.data, self.numbers, self.slots)
 
     def __iter__(self) -> Iterator[str]:
-        yield "queries"
-        if (self.data / _FEATURES).is_dir():
-            yield "regions"
+        return iter(["regions"] if (self.data / _FEATURES).is_dir() else [])
 
     def __len__(self) -> int:
         return len(list(iter(self)))
@@ -152,15 +154,19 @@ class _Features(Mapping[str, Any]):
 class RegionFiles(Regions):
     """Region vectors that stay in their files, one for each image, read block by block."""
 
+    data: Path
+    numbers: tuple[int, ...]
+    slots: int
+    dim: int
+
     def __init__(self, data: Path, numbers: Sequence[int], slots: int = 36) -> None:
-        self.data, self.numbers, self.slots = Path(data), list(numbers), slots
+        self._keep(data=Path(data), numbers=tuple(numbers), slots=slots, counts=None)
         missing = [number for number in self.numbers if _region_file(self.data, number) is None]
         if missing:
             raise fault(self.data / _FEATURES, "must have a file for each image", missing, len(self.numbers))
         first = _region_file(self.data, self.numbers[0])
         assert first is not None
-        self.dim = read_regions(first).shape[1]
-        self.counts = None
+        self._keep(dim=read_regions(first).shape[1])
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -170,8 +176,20 @@ class RegionFiles(Regions):
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def __getitem__(self, rows: Any) -> RegionFiles:
-        return RegionFiles(self.data, np.asarray(self.numbers)[rows].tolist(), self.slots)
+    def __getitem__(self, row: int) -> AnyArray:
+        values, counts = self.block(slice(row, row + 1))
+        return values[0, : counts[0]]
+
+    def take(self, rows: IntArray) -> RegionFiles:
+        return self._made(**{**self.__dict__, "numbers": tuple(self.numbers[row] for row in rows.tolist())})
+
+    def pieces(self) -> Iterator[bytes]:
+        for number in self.numbers:
+            yield from file_pieces(_region_file(self.data, number))
+
+    def to_arrays(self) -> dict[str, AnyArray]:
+        values, counts = self.block(slice(None))
+        return {"regions": values, "counts": counts}
 
     def block(self, rows: slice) -> tuple[FloatArray, IntArray]:
         """Some images' vectors, padded with zeros, and how many each has."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ import numpy as np
 
 from rerankit import settings
 from rerankit.arrays import IntArray, to_numpy
-from rerankit.problem import Feature, Problem
+from rerankit.features import Feature
+from rerankit.problem import Problem
 from rerankit.ranking import Ranking
-from rerankit.sides import SideName
 from rerankit.stages.base import Stage
 from rerankit.testing.problems import ProblemMaker, as_lists, bare, forms, make_problem, rebuilt, with_banks
 from rerankit.testing.run import CheckFailed, StageFactory, close, expect, expect_close, expect_equal, run, run_on
@@ -136,7 +137,10 @@ def _expect_unchanged(stage: Stage, made: Problem) -> None:
     open_to_writing = rebuilt(made, **arrays)
     first = open_to_writing.ranking(_K)
     arrays |= {"ranking.indices": first.indices, "ranking.scores": first.scores}
-    seen: dict[str, Any] = arrays | {f"features[{name!r}]": value for name, value in made.features.items()}
+    named = {"query_features": made.query_features, "gallery_features": made.gallery_features}
+    seen: dict[str, Any] = arrays | {
+        f"{side}[{name!r}]": value for side, features in named.items() for name, value in features.items()
+    }
     for side, part in itertools.product(("query_bank", "gallery_bank"), ("to_gallery", "to_queries", "among")):
         scores = getattr(getattr(made, side), part, None)
         seen |= {} if scores is None else {f"{side}.{part}": scores.rows()}
@@ -156,10 +160,8 @@ def check_relevance(factory: StageFactory, problem: ProblemMaker = make_problem)
     without = Ranking(found.indices, found.scores, gallery_size=_GALLERY)
     plain = Ranking(answer.indices, answer.scores, gallery_size=_GALLERY)
     expect_close(without, plain, "ids, which may tell what is right, change the answer")
-    hidden = [name for name in _HIDDEN if name not in made.features]
-    sides: tuple[tuple[SideName, int], ...] = (("query", _QUERIES), ("gallery", _GALLERY))
-    for side, count in sides:
-        secret = {name: Feature(_Secret([None] * count), side) for name in hidden}
+    for side, known, count in (("query", made.query_features, _QUERIES), ("gallery", made.gallery_features, _GALLERY)):
+        secret = {f"{side}_features": {name: _Secret(count) for name in _HIDDEN if name not in known}}
         run(factory(), made.with_features(**secret), _K, f"a problem with hidden labels of its {side} side")
 
 
@@ -252,6 +254,8 @@ def _expect_same_order(permuted: Ranking, whole: Ranking, places: IntArray, firs
 
 def _bytes(value: Any) -> bytes:
     """What must stay as it is; a list or another object by what it shows."""
+    if isinstance(value, Feature):
+        return b"".join(value.pieces())
     if isinstance(value, np.ndarray) and value.dtype != object:
         return value.tobytes()
     if hasattr(value, "detach"):
@@ -259,13 +263,28 @@ def _bytes(value: Any) -> bytes:
     return repr(value).encode()
 
 
-class _Secret(list[Any]):
+class _Secret(Feature):
     """Labels that nobody may read."""
 
-    def _refuse(self, *_: Any) -> Any:
+    kind = "secret"
+
+    def __init__(self, count: int) -> None:
+        self._keep(count=count)
+
+    def __len__(self) -> int:
+        return int(self.__dict__["count"])
+
+    def take(self, rows: IntArray) -> _Secret:
+        return _Secret(len(rows))
+
+    def __getitem__(self, row: Any) -> Any:
         raise CheckFailed("the stage reads labels, which no stage may see")
 
-    __getitem__ = __iter__ = _refuse
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self[0])
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        return self[0]
 
 
 def _ranking_of(dense: Any, k: int) -> Ranking:

@@ -11,7 +11,7 @@ import numpy as np
 
 from rerankit.arrays import FloatArray
 from rerankit.bank import Bank
-from rerankit.problem import Feature, Problem
+from rerankit.problem import Problem
 from rerankit.scores import DenseScores, ListScores
 from rerankit.stages.base import Stage
 
@@ -54,7 +54,9 @@ def rebuilt(problem: Problem, **changes: Any) -> Problem:
         "gallery_scores": problem.gallery_scores,
         "query_ids": problem.query_ids,
         "gallery_ids": problem.gallery_ids,
-        "features": {name: Feature(values, problem.feature_sides[name]) for name, values in problem.features.items()},
+        "extra_scores": problem.extra_scores,
+        "query_features": problem.query_features,
+        "gallery_features": problem.gallery_features,
         "query_bank": problem.query_bank,
         "gallery_bank": problem.gallery_bank,
         "exclude": problem.excluded,
@@ -66,10 +68,10 @@ def rebuilt(problem: Problem, **changes: Any) -> Problem:
 def bare(problem: Problem, stage: Stage, without: str = "") -> Problem:
     """The problem with nothing but what the stage says it needs, less the need `without`."""
     kept = [need for need in stage.needs if need != without]
-    wanted = {name for need in kept if ":" in need for name in need.partition(":")[2].split("|")}
-    names = wanted & set(problem.features)
-    features = {name: Feature(problem.features[name], problem.feature_sides[name]) for name in sorted(names)}
-    changes: dict[str, Any] = {"features": features, "query_ids": None, "gallery_ids": None}
+    changes: dict[str, Any] = {"query_ids": None, "gallery_ids": None}
+    for part in ("extra_scores", "query_features", "gallery_features"):
+        wanted = {name for need in kept if need.startswith(f"{part}:") for name in need.partition(":")[2].split("|")}
+        changes[part] = {name: value for name, value in getattr(problem, part).items() if name in wanted}
     for part in (*RELATIONS, "query_bank", "gallery_bank"):
         changes[part] = getattr(problem, part) if part in kept else None
     if without == "complete_scores":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rerankit import Feature, Problem, Stage
+from rerankit import Problem, Stage
 from rerankit.testing import StageCase
 
 
@@ -37,8 +37,11 @@ def problem(queries: int, gallery: int, seed: int = 0) -> Problem:
     def words(count: int) -> list[str]:
         return ["".join(random.choice([*"abcdefgh"], size=random.integers(1, 9))) for _ in range(count)]
 
-    features = {"text": Feature(words(queries), "query"), "candidate_text": Feature(words(gallery), "gallery")}
-    return Problem(random.normal(size=(queries, gallery)), features=features)
+    query_features = {"text": words(queries)}
+    gallery_features = {"text": words(gallery)}
+    return Problem(
+        random.normal(size=(queries, gallery)), query_features=query_features, gallery_features=gallery_features
+    )
 
 
 NO_FILE = "a model given as an object has no file; a folder or a hub name is saved"

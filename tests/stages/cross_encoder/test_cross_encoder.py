@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 import rerankit  # noqa: E402 - after the skips
-from rerankit import Feature, Problem  # noqa: E402
+from rerankit import Problem  # noqa: E402
 from rerankit.errors import InputError, MissingExtraError  # noqa: E402
 from rerankit.stages.cross_encoder import CrossEncoder  # noqa: E402
 
@@ -40,8 +40,11 @@ CANDIDATES = ["a red cat", "blue", "a very small dog in a big house", "cat"]
 
 @pytest.fixture
 def problem():
-    features = {"text": Feature(TEXTS, "query"), "candidate_text": Feature(CANDIDATES, "gallery")}
-    return Problem(np.random.default_rng(0).random((3, 4)), features=features)
+    query_features = {"text": TEXTS}
+    gallery_features = {"text": CANDIDATES}
+    return Problem(
+        np.random.default_rng(0).random((3, 4)), query_features=query_features, gallery_features=gallery_features
+    )
 
 
 def test_repr():
@@ -113,8 +116,9 @@ def pictured():
 
     rng = np.random.default_rng(0)
     pictures = [Image.fromarray(rng.integers(0, 255, (20, 20, 3), np.uint8)) for _ in range(4)]
-    features = {"text": Feature(TEXTS, "query"), "pictures": Feature(pictures, "gallery")}
-    return Problem(rng.random((3, 4)), features=features)
+    query_features = {"text": TEXTS}
+    gallery_features = {"pictures": pictures}
+    return Problem(rng.random((3, 4)), query_features=query_features, gallery_features=gallery_features)
 
 
 def test_blip_matching_agrees_with_transformers_own_forward(blip, tokenizer, pictured):
@@ -126,7 +130,7 @@ def test_blip_matching_agrees_with_transformers_own_forward(blip, tokenizer, pic
     for query in range(3):
         for place, item in enumerate(out.indices[query].tolist()):
             words = tokenizer([TEXTS[query]], return_tensors="pt")
-            pixels = transform(pictured.features["pictures"][item])[None]
+            pixels = transform(pictured.gallery_features["pictures"][item])[None]
             with torch.no_grad():
                 logits = blip(
                     input_ids=words["input_ids"], attention_mask=words["attention_mask"], pixel_values=pixels
@@ -140,9 +144,9 @@ def test_blip_matching_agrees_with_transformers_own_forward(blip, tokenizer, pic
 
 def test_pictures_that_cannot_be_read(blip, tokenizer, pictured, tmp_path):
     paths = [str(tmp_path / f"{item}.png") for item in range(4)]
-    for path, picture in zip(paths, pictured.features["pictures"], strict=True):
+    for path, picture in zip(paths, pictured.gallery_features["pictures"], strict=True):
         picture.save(path)
-    problem = pictured.with_features(candidate_images=Feature(paths, "gallery"))
+    problem = pictured.with_features(gallery_features={"candidate_images": paths})
     stage = CrossEncoder(blip, processor=tokenizer, candidate="candidate_images", device="cpu")
     whole = CrossEncoder(blip, processor=tokenizer, candidate="pictures", device="cpu")
     assert stage.rerank(problem, problem.ranking()) == whole.rerank(problem, problem.ranking())
@@ -152,7 +156,7 @@ def test_pictures_that_cannot_be_read(blip, tokenizer, pictured, tmp_path):
     out = stage.clone(on_error="skip").rerank(problem, problem.ranking())
     assert list(out.notes["cross-encoder"]["skipped_candidates"]) == [2]
     assert out.indices[:, -1].tolist() == [2, 2, 2]
-    blank = problem.with_features(text=Feature(["red", " ", "cat"], "query"))
+    blank = problem.with_features(query_features={"text": ["red", " ", "cat"]})
     out = stage.clone(on_error="skip").rerank(blank, problem.ranking())
     assert out.notes["cross-encoder"]["skipped_queries"] == {1: "the text of query 1 is empty"}
     assert out.indices[1].tolist() == problem.ranking().indices[1].tolist()
@@ -184,7 +188,7 @@ def test_what_is_refused(problem, pictured, monkeypatch):
     assert "gallery_features:pictures" in faults[0]
     with pytest.raises(InputError, match="'model' must be a CrossEncoder or"):
         CrossEncoder(object()).rerank(problem, problem.ranking())
-    empty = problem.with_features(text=Feature(["red", " ", "cat"], "query"))
+    empty = problem.with_features(query_features={"text": ["red", " ", "cat"]})
     with pytest.raises(InputError, match="the text of query 1 is empty"):
         CrossEncoder(Counting()).rerank(empty, problem.ranking())
     import rerankit.extras

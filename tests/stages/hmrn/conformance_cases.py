@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from rerankit import Feature, Problem
+from rerankit import Problem
 from rerankit.testing import StageCase
 
 SIZES = {"dim": 8, "reasoning_dim": 6, "region_slots": 5, "steps": 2, "word_dim": 4, "full_rounds": 4, "device": "cpu"}
@@ -28,7 +28,8 @@ def small(variant: str = "I-T", **params: object) -> object:
 
 def problem(queries: int, gallery: int, seed: int = 0) -> Problem:
     """Random regions, of different number, and token ids of different length."""
-    from rerankit.stages.hmrn.representation import Descriptions, Regions
+    from rerankit.features import Regions
+    from rerankit.stages.hmrn.representation import Descriptions
 
     random = np.random.default_rng(seed)
     counts = random.integers(1, 6, size=gallery)
@@ -38,8 +39,9 @@ def problem(queries: int, gallery: int, seed: int = 0) -> Problem:
     ids = random.integers(4, 30, size=(queries, 4, 4)) * (np.arange(4) < lengths[..., None])
     searches = Descriptions(ids, lengths=lengths)
     scores = random.normal(size=(queries, gallery))
-    features = {"regions": Feature(regions, side="gallery"), "queries": Feature(searches, side="query")}
-    return Problem(scores, features=features)
+    query_features = {"text": searches}
+    gallery_features = {"regions": regions}
+    return Problem(scores, query_features=query_features, gallery_features=gallery_features)
 
 
 CASES = {

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from rerankit import Feature, Problem, Relevance, load
+from rerankit import Problem, Relevance, load
 from rerankit.errors import InputError
+from rerankit.features import Regions
 from rerankit.stages.hmrn.fitting import PUBLISHED, HmrnTask, Pairs, curve_of
 from rerankit.stages.hmrn.network import Hmrn
-from rerankit.stages.hmrn.representation import Descriptions, Regions
+from rerankit.stages.hmrn.representation import Descriptions
 from rerankit.stages.hmrn.stage import HmrnStage
 from rerankit.tasks.miniatures.drilldown import write_drilldown
 from rerankit.tasks.visual_genome import VisualGenome
@@ -50,7 +51,7 @@ def test_fit_repeats_keeps_the_best_and_chooses_the_cascade(data: Path, tmp_path
     assert one == other
     assert one.history is not None
     assert "validation/R@1" in one.history.columns
-    curve = curve_of(one.scorer, Pairs(*one.read(val[0].features), val[1]))
+    curve = curve_of(one.scorer, Pairs(*one.read(val[0].query_features, val[0].gallery_features), val[1]))
     assert one.depth(8) == curve.smallest(0.1)
     assert curve.loss(one.depth(8)) <= 0.1
     one.save(tmp_path / "stage")
@@ -95,8 +96,8 @@ def test_a_run_goes_on_only_with_the_same_data_and_parameters(data: Path, tmp_pa
     problem, relevance = split(data, "train")
     first = small().fit(problem, relevance, settings=QUICK, out=tmp_path)
     assert small().fit(problem, relevance, settings=QUICK, out=tmp_path) == first  # the finished run is read
-    values, counts = problem.features["regions"].block(slice(None))
-    far = problem.with_features(regions=Feature(Regions(values * 2, counts=counts), side="gallery"))
+    values, counts = problem.gallery_features["regions"].block(slice(None))
+    far = problem.with_features(gallery_features={"regions": Regions(values * 2, counts=counts)})
     items = np.roll(relevance.indices, 1)
     other = Relevance(relevance.rows, items, relevance.shape)
     for message, changes, given in (
@@ -134,7 +135,7 @@ def test_padding_does_not_change_the_loss(data: Path) -> None:
     problem, relevance = split(data, "train")
     stage = small()
     stage._vocabulary = _words(problem)
-    regions, queries = stage.read(problem.features)
+    regions, queries = stage.read(problem.query_features, problem.gallery_features)
     values, counts = regions.block(slice(0, 24))
     network = Hmrn(stage.config_for("T-I", region_dim=48, vocabulary_size=len(_words(problem)))).eval()
     wide = Descriptions(
@@ -151,7 +152,7 @@ def test_padding_does_not_change_the_loss(data: Path) -> None:
 def _words(problem: Problem) -> Any:
     from rerankit.stages.hmrn.tokens import Vocabulary
 
-    return Vocabulary.build(text for search in problem.features["queries"] for text in search)
+    return Vocabulary.build(text for search in problem.query_features["text"] for text in search)
 
 
 def test_batch_norm_over_fewer_regions_learns_from_those_it_has() -> None:
@@ -181,8 +182,8 @@ def test_what_fit_refuses(data: Path) -> None:
         small().fit(problem, Relevance.from_lists([[0]] * 24, gallery_size=24), settings=QUICK)
     with pytest.raises(InputError, match="at most 4 regions an image"):
         small(region_slots=4).fit(problem, relevance, settings=QUICK)
-    texts = [["", "a dog"], *problem.features["queries"][1:]]
-    broken = problem.with_features(queries=Feature(texts, side="query"))
+    texts = [["", "a dog"], *problem.query_features["text"][1:]]
+    broken = problem.with_features(query_features={"text": texts})
     with pytest.raises(InputError, match="description 0 of search 0 is empty"):
         small().fit(broken, relevance, settings=QUICK)
     small(empty="skip").fit(broken, relevance, settings=replace(QUICK, epochs=1))
@@ -204,7 +205,7 @@ def test_training_reaches_its_figure_and_each_level_adds(tmp_path: Path) -> None
     )  # fmt: skip
     stage.fit(*split(tmp_path, "train"), validation=split(tmp_path, "val"), settings=settings)
     problem, relevance = split(tmp_path, "test")
-    regions, queries = stage.read(problem.features)
+    regions, queries = stage.read(problem.query_features, problem.gallery_features)
     scorer = stage.scorer
     blocks = list(scorer.score(scorer.images(regions), scorer.searches(queries), [10]))
     local, overall, joint = (np.concatenate([getattr(b, n)[0] for b in blocks]) for n in ("local", "overall", "joint"))

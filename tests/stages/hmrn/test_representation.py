@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from rerankit.errors import InputError
-from rerankit.stages.hmrn.representation import Descriptions, Regions, as_descriptions
+from rerankit.features import Regions
+from rerankit.stages.hmrn.representation import Descriptions, as_descriptions
 from rerankit.stages.hmrn.tokens import Vocabulary
 
 WORDS = Vocabulary.build(["a red ball", "a dog"])
@@ -34,17 +35,17 @@ def test_mask_counts_and_rows() -> None:
     regions = Regions(np.ones((2, 3, 2)), mask)
     assert regions.counts is not None
     assert regions.counts.tolist() == [2, 1]
-    assert regions[np.array([1])].counts.tolist() == [1]  # type: ignore[union-attr]
+    assert regions.take(np.array([1])).counts.tolist() == [1]  # type: ignore[union-attr]
 
 
 def test_a_memory_map_stays_one(tmp_path: Path) -> None:
     np.save(tmp_path / "regions.npy", np.ones((4, 3, 2), np.float16))
     mapped = np.load(tmp_path / "regions.npy", mmap_mode="r")
     regions = Regions(mapped)
-    assert regions.values is mapped
+    assert np.shares_memory(regions.values, mapped)
     assert regions.block(slice(1, 3))[0].dtype == np.float32
-    some = regions[np.array([3, 0])][np.array([1])]
-    assert some.values is mapped
+    some = regions.take(np.array([3, 0])).take(np.array([1]))
+    assert np.shares_memory(some.values, mapped)
     assert some.shape == (1, 3, 2)
     assert some.block(slice(0, 1))[0].shape == (1, 3, 2)
 
@@ -114,7 +115,7 @@ def test_empty_and_unknown_descriptions_are_refused_or_left_out() -> None:
         Descriptions.from_texts([["zebra", ""]], WORDS, empty="skip")
     with pytest.raises(InputError, match="search 0 has none"):
         Descriptions.from_texts([[]], WORDS)
-    with pytest.raises(InputError, match=r"'queries' must have texts as descriptions \(got NoneType in search 1\)"):
+    with pytest.raises(InputError, match=r"'text' must have texts as descriptions \(got NoneType in search 1\)"):
         Descriptions.from_texts([["a dog"], ["red", None]], WORDS)
 
 

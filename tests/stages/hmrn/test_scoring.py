@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from rerankit import Feature, Problem, Ranking, load, rerank, settings
+from rerankit import Problem, Ranking, load, rerank, settings
 from rerankit.errors import InputError, NotFittedError, UnmetNeedError
+from rerankit.features import Regions
 from rerankit.stages.hmrn.candidates import gallery_rankings
 from rerankit.stages.hmrn.files import write_matrices, write_rankings
-from rerankit.stages.hmrn.representation import Descriptions, Regions
+from rerankit.stages.hmrn.representation import Descriptions
 from rerankit.stages.hmrn.stage import HmrnStage
 
 
@@ -32,7 +33,7 @@ def cases() -> ModuleType:
 
 def plain_joint(naive: ModuleType, stage: HmrnStage, problem: Problem) -> list[torch.Tensor]:
     """Joint score of every pair and round, (rounds, searches, images), pair by pair by the definition."""
-    regions, queries = stage.read(problem.features)
+    regions, queries = stage.read(problem.query_features, problem.gallery_features)
     scorer = stage.scorer
     tables = []
     for number, network in enumerate(scorer.networks):
@@ -55,7 +56,7 @@ def plain_joint(naive: ModuleType, stage: HmrnStage, problem: Problem) -> list[t
 def test_all_rounds_equal_the_definition_under_padding(cases: ModuleType, naive: ModuleType, variant: str) -> None:
     stage, problem = cases.small(variant), cases.problem(3, 5)
     expected = torch.stack(plain_joint(naive, stage, problem)).numpy()
-    regions, queries = stage.read(problem.features)
+    regions, queries = stage.read(problem.query_features, problem.gallery_features)
     scorer = stage.scorer
     images, searches = scorer.images(regions), scorer.searches(queries)
     for budget in (1, 20_000, 10**8):
@@ -69,7 +70,7 @@ def test_all_rounds_equal_the_definition_under_padding(cases: ModuleType, naive:
 
 def test_the_stage_scores_its_candidates_as_the_gallery(cases: ModuleType) -> None:
     stage, problem = cases.small(cascade=None), cases.problem(4, 9)
-    regions, queries = stage.read(problem.features)
+    regions, queries = stage.read(problem.query_features, problem.gallery_features)
     images, searches = stage.scorer.images(regions), stage.scorer.searches(queries)
     full = next(iter(stage.scorer.score(images, searches, [4]))).joint[0]
     reranked = stage.rerank(problem, problem.ranking(6))
@@ -100,7 +101,7 @@ def test_every_level_of_candidates(cases: ModuleType) -> None:
         [[4, 1, 0, 6], [2, 5, -1, -1], [-1] * 4], [[4, 3, 2, 1], [2, 1, *[-np.inf] * 2], [-np.inf] * 4], gallery_size=7
     )
     found = stage.score_candidates(problem, first)
-    scorer, (regions, queries) = stage.scorer, stage.read(problem.features)
+    scorer, (regions, queries) = stage.scorer, stage.read(problem.query_features, problem.gallery_features)
     full = next(iter(scorer.score(scorer.images(regions), scorer.searches(queries), [1, 2, 3, 4])))
     rows = np.arange(3)[:, None]
     for name in ("local", "overall", "reasoning", "joint"):
@@ -116,7 +117,7 @@ def test_the_cascade_reasons_for_the_best_and_keeps_the_rest_behind(cases: Modul
     short = full.clone(cascade=3)
     wide, narrow = (stage.rerank(problem, problem.ranking()) for stage in (full, short))
     assert narrow.notes["hmrn"]["reasoned"] == 3
-    regions, queries = full.read(problem.features)
+    regions, queries = full.read(problem.query_features, problem.gallery_features)
     cheap = full.scorer.cheap(full.scorer.images(regions), full.scorer.searches(queries), [4])[0].numpy()
     for row in range(4):
         order = np.argsort(-cheap[row], kind="stable")
@@ -132,7 +133,7 @@ def test_rankings_of_the_whole_gallery(cases: ModuleType) -> None:
     """A gallery smaller than K, and one that is ranked with and without a cascade."""
     stage, problem = cases.small("ensemble"), cases.problem(3, 7)
     scorer = stage.scorer
-    regions, queries = stage.read(problem.features)
+    regions, queries = stage.read(problem.query_features, problem.gallery_features)
     images, searches = scorer.images(regions), scorer.searches(queries)
     every = gallery_rankings(scorer, images, searches, [1, 4], depth=None, keep=50)
     deep = gallery_rankings(scorer, images, searches, [1, 4], depth=100, keep=50)
@@ -152,7 +153,8 @@ def test_weights_travel(cases: ModuleType, tmp_path: Path) -> None:
 
 
 def test_only_scores_are_replaced(cases: ModuleType, tmp_path: Path) -> None:
-    stage, features = cases.small(), cases.problem(2, 4).features
+    stage, made = cases.small(), cases.problem(2, 4)
+    features = made.query_features, made.gallery_features
     out, other = tmp_path / "scores", tmp_path / "photos"
     for _ in range(2):
         assert len(write_matrices(stage, features, "all", out, overwrite=True)) == 4
@@ -196,14 +198,12 @@ def test_what_is_refused(cases: ModuleType) -> None:
 
 def test_vectors_in_place_of_tokens(cases: ModuleType) -> None:
     stage, problem = cases.small(), cases.problem(2, 4)
-    vectors = stage.scorer.searches(stage.read(problem.features)[1])[0]
+    vectors = stage.scorer.searches(stage.read(problem.query_features, problem.gallery_features)[1])[0]
     given = Descriptions(vectors.queries.numpy(), counts=vectors.counts.numpy())
     same = Problem(
         problem.scores,
-        features={
-            "regions": Feature(problem.features["regions"], side="gallery"),
-            "queries": Feature(given, side="query"),
-        },
+        query_features={"text": given},
+        gallery_features={"regions": problem.features["regions"]},
     )
     one, other = stage.rerank(problem, problem.ranking()), stage.rerank(same, problem.ranking())
     np.testing.assert_allclose(one.scores, other.scores, atol=1e-6)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rerankit import Feature, Problem, load
+from rerankit import Problem, load
 from rerankit.errors import FormatError, InputError, MissingExtraError
 from rerankit.stages.hmrn.stage import HmrnStage
 from rerankit.training import TrainingSettings
@@ -32,11 +32,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def problem() -> Problem:
     random = np.random.default_rng(0)
     texts = [["a red dog", "blue ball"], ["a cat"], ["blue cat", "a dog"], ["red ball"]]
-    features = {
-        "regions": Feature(random.normal(size=(4, 3, 6)), side="gallery"),
-        "queries": Feature(texts, side="query"),
-    }
-    return Problem(random.random((4, 4)), features=features)
+    query_features = {"text": texts}
+    gallery_features = {"regions": random.normal(size=(4, 3, 6))}
+    return Problem(random.random((4, 4)), query_features=query_features, gallery_features=gallery_features)
 
 
 def test_fit_score_save_and_load(model: Path, tmp_path: Path) -> None:

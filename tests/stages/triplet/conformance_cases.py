@@ -6,7 +6,7 @@ from functools import cache, partial
 
 import numpy as np
 
-from rerankit import Feature, Problem, Stage
+from rerankit import Problem, Stage
 from rerankit.testing import StageCase
 
 
@@ -54,12 +54,11 @@ def problem(queries: int, gallery: int, seed: int = 0) -> Problem:
     random = np.random.default_rng(seed)
     ids = random.integers(4, 30, size=(queries, 6))
     ids *= np.arange(6) < random.integers(2, 7, size=(queries, 1))
-    features = {
-        "text_ids": Feature(ids, "query"),
-        "reference_tokens": Feature(random.normal(size=(queries, 5, 8)).astype(np.float32), "query"),
-        "candidate_tokens": Feature(random.normal(size=(gallery, 5, 8)).astype(np.float32), "gallery"),
-    }
-    return Problem(random.normal(size=(queries, gallery)), features=features)
+    query_features = {"text_ids": ids, "reference_tokens": random.normal(size=(queries, 5, 8)).astype(np.float32)}
+    gallery_features = {"candidate_tokens": random.normal(size=(gallery, 5, 8)).astype(np.float32)}
+    return Problem(
+        random.normal(size=(queries, gallery)), query_features=query_features, gallery_features=gallery_features
+    )
 
 
 CASES = {

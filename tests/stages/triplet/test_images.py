@@ -11,8 +11,9 @@ from PIL import Image
 
 from rerankit import settings
 from rerankit.errors import InputError, RerankitWarning
+from rerankit.features import Pictures, Tokens, as_feature
 from rerankit.stages.triplet.cache import TokenCache
-from rerankit.stages.triplet.features import ArrayTokens, ImageTokens, Rows, fingerprint
+from rerankit.stages.triplet.features import ArrayTokens, ImageTokens, fingerprint
 from rerankit.stages.triplet.images import DEVIATION, MEAN, ImageTransform, checksum, open_image
 
 
@@ -116,7 +117,9 @@ def counting(pictures, **options):
         calls.append(len(pixels))
         return pixels.flatten(2).transpose(1, 2)
 
-    return ImageTokens(pictures, encode, ImageTransform(2), kind="candidate image", **options), calls
+    return ImageTokens(
+        as_feature("images", pictures), encode, ImageTransform(2), kind="candidate image", **options
+    ), calls
 
 
 def test_pictures_are_encoded_once(cache):
@@ -140,8 +143,9 @@ def test_rows_of_one_picture_follow_each_other(tmp_path):
     for row in order:
         source.tokens(np.array([row]))
     assert calls == [1, 1]
-    # A view of a gallery's pictures knows them by their rows; cut out of an array every row is another picture.
-    assert counting(Rows(np.stack(shades()), [2, 0, 2]))[0].together(np.arange(3)).tolist() == [0, 2, 1]
+    # Some of a gallery's pictures are known by their rows in it.
+    some = Pictures(np.stack(shades())).take(np.array([2, 0, 2]))
+    assert counting(some)[0].together(np.arange(3)).tolist() == [0, 2, 1]
     assert counting(np.stack(shades()))[0].together(np.array([2, 1])).tolist() == [0, 1]
 
 
@@ -175,11 +179,9 @@ def test_array_tokens(tmp_path):
     np.save(tmp_path / "t.npy", array)
     mapped = ArrayTokens(np.load(tmp_path / "t.npy", mmap_mode="r"), 5, "candidate_tokens")
     listed = ArrayTokens([array[0], None, array[2]], 5, "candidate_tokens")
-    view = ArrayTokens(Rows(array, [2, 0]), 5, "reference_tokens")
+    view = ArrayTokens(Tokens(array).take(np.array([2, 0])), 5, "reference_tokens")
     torch.testing.assert_close(mapped.tokens(np.array([2, 0])), listed.tokens(np.array([2, 0])))
     torch.testing.assert_close(view.tokens(np.array([0, 1])), mapped.tokens(np.array([2, 0])))
     assert listed.missing(np.array([2, 1, 1])).tolist() == [False, True, True]
     with pytest.raises(InputError, match=r"as wide as the network's \(got \(4, 5\)\)"):
         ArrayTokens(array, 6, "candidate_tokens")
-    with pytest.raises(InputError, match="'rows' must lie in 0…2"):
-        Rows(array, [3])

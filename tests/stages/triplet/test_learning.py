@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import rerankit
-from rerankit import Feature, Problem, Relevance
+from rerankit import Problem, Relevance
 from rerankit.errors import InputError
 from rerankit.stages.triplet.checkpoint import dual_from_filter
 from rerankit.stages.triplet.config import TripletConfig
@@ -46,12 +46,9 @@ def coloured(captions=False):
     """Pictures of three colours; texts name the one wanted; the reference says nothing."""
     pictures = [np.full((16, 16, 3), colour, np.uint8) for colour in 200 * np.eye(3, dtype=np.uint8)]
     texts = [[f"is {colour}", f"looks {colour}"] if captions else f"make it {colour}" for colour in COLOURS] * 4
-    features = {
-        "text": Feature(texts, "query"),
-        "reference_images": Feature([pictures[n % 3] for n in range(12)], "query"),
-        "candidate_images": Feature(pictures, "gallery"),
-    }
-    problem = Problem(np.zeros((12, 3), np.float32), features=features)
+    query_features = {"text": texts, "reference_images": [pictures[n % 3] for n in range(12)]}
+    gallery_features = {"candidate_images": pictures}
+    problem = Problem(np.zeros((12, 3), np.float32), query_features=query_features, gallery_features=gallery_features)
     return problem, Relevance.from_lists([[n % 3] for n in range(12)], 3)
 
 
@@ -136,12 +133,9 @@ def test_image_encoder_is_tuned_only_when_asked(checkpointing):
 def test_tuning_needs_pictures():
     problem, relevance = coloured()
     bundle = new_bundle(SIZES, [problem], 0)
-    features = {
-        "text": problem.features["text"],
-        "reference_tokens": Feature(np.zeros((12, 5, 16)), "query"),
-        "candidate_tokens": Feature(np.zeros((3, 5, 16)), "gallery"),
-    }
-    tokens_only = Problem(np.zeros((12, 3)), features=features)
+    query_features = {"text": problem.query_features["text"], "reference_tokens": np.zeros((12, 5, 16))}
+    gallery_features = {"candidate_tokens": np.zeros((3, 5, 16))}
+    tokens_only = Problem(np.zeros((12, 3)), query_features=query_features, gallery_features=gallery_features)
     with pytest.raises(InputError, match="tuning the image encoder needs 'reference_images'"):
         FilterTask(bundle, tokens_only, relevance, READING, tune_images=True)
 
@@ -188,7 +182,7 @@ def test_both_stages_learn_and_are_saved(tmp_path):
     stage = Triplet(device="cpu", image_pad="none")
     assert stage.fit(problem, relevance, validation=(problem, relevance), plan=plan) is stage
     assert set(stage.histories) == {"filter", "dual"}
-    first = stage.first_stage({name: problem.features[name] for name in problem.features})
+    first = stage.first_stage(problem.query_features, problem.gallery_features)
     assert recall_at_1(first.ranking(1), relevance) == 1
     after = stage.rerank(problem, problem.ranking())
     assert recall_at_1(after, relevance) == 1

@@ -61,12 +61,12 @@ def test_command(golden, tmp_path):
 def test_fit_command(tmp_path):
     """A problem of tokens and texts with relevance beside it, trained for an epoch."""
     rng = np.random.default_rng(0)
-    features = {
-        "text": rerankit.Feature(np.array(["make it red", "make it blue"] * 3), "query"),
-        "reference_tokens": rerankit.Feature(rng.random((6, 5, 8)).astype(np.float32), "query"),
-        "candidate_tokens": rerankit.Feature(rng.random((4, 5, 8)).astype(np.float32), "gallery"),
+    query_features = {
+        "text": np.array(["make it red", "make it blue"] * 3),
+        "reference_tokens": rng.random((6, 5, 8)).astype(np.float32),
     }
-    problem = rerankit.Problem(rng.random((6, 4)), features=features)
+    gallery_features = {"candidate_tokens": rng.random((4, 5, 8)).astype(np.float32)}
+    problem = rerankit.Problem(rng.random((6, 4)), query_features=query_features, gallery_features=gallery_features)
     relevance = rerankit.Relevance.from_lists([[n % 4] for n in range(6)], 4)
     rerankit.write(tmp_path / "train", problem, relevance=relevance)
     sizes = "{hidden: 8, layers: 2, heads: 2, intermediate: 8, positions: 8, width: 8, vision_heads: 2, projection: 4}"

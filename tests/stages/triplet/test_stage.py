@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import rerankit
-from rerankit import Feature, Problem, Ranking
+from rerankit import Problem, Ranking
 from rerankit.errors import InputError, NotFittedError, UnmetNeedError
 from rerankit.seams import promote
 from rerankit.stages.triplet.bundle import Bundle
@@ -30,11 +30,8 @@ def problem(cir):
     scores = np.linspace(1, 0, 24)[None].repeat(4, 0)
     return Problem(
         scores,
-        features={
-            "text_ids": Feature(cir.input_ids.numpy(), "query"),
-            "reference_tokens": Feature(cir.reference_tokens, "query"),
-            "candidate_tokens": Feature(cir.candidate_tokens.flatten(0, 1), "gallery"),
-        },
+        query_features={"text_ids": cir.input_ids.numpy(), "reference_tokens": cir.reference_tokens},
+        gallery_features={"candidate_tokens": cir.candidate_tokens.flatten(0, 1)},
     )
 
 
@@ -65,10 +62,10 @@ def test_save_and_load(stage, problem, ranking, tmp_path):
 
 
 def test_first_stage_is_the_golden_filter(stage, problem, cir):
-    first = stage.first_stage({name: problem.features[name] for name in problem.features})
+    first = stage.first_stage(problem.query_features, problem.gallery_features)
     expected = cir.query_feature @ cir.candidate_feature.flatten(0, 1).T
     np.testing.assert_allclose(first.scores.rows(), expected, rtol=0, atol=1e-5)
-    assert first.features.keys() == problem.features.keys()
+    assert first.query_features.keys() == problem.query_features.keys()
 
 
 def test_only_scores_are_replaced(stage, problem, tmp_path):
@@ -102,7 +99,7 @@ def test_a_budget_keeps_the_rest_behind(stage, problem, ranking):
 def test_missing_tokens_name_the_candidates_or_are_skipped(stage, problem, ranking, cir):
     tokens = cir.candidate_tokens.flatten(0, 1).clone()
     tokens[[1, 7]] = float("nan")
-    broken = problem.with_features(candidate_tokens=Feature(tokens.half().numpy(), "gallery"))
+    broken = problem.with_features(gallery_features={"candidate_tokens": tokens.half().numpy()})
     with pytest.raises(InputError, match="'candidate_tokens' are missing for candidate 1, 7"):
         stage.rerank(broken, ranking)
     out = stage.clone(on_error="skip").rerank(broken, ranking)
@@ -110,7 +107,7 @@ def test_missing_tokens_name_the_candidates_or_are_skipped(stage, problem, ranki
     assert out.indices[0, -1] == 1
     assert out.indices[1, -1] == 7
     listed = problem.with_features(
-        candidate_tokens=Feature([None if r in (1, 7) else tokens[r] for r in range(24)], "gallery")
+        gallery_features={"candidate_tokens": [None if r in (1, 7) else tokens[r] for r in range(24)]}
     )
     np.testing.assert_array_equal(
         stage.clone(on_error="skip").rerank(listed, ranking).indices[:, -1], out.indices[:, -1]
@@ -120,7 +117,7 @@ def test_missing_tokens_name_the_candidates_or_are_skipped(stage, problem, ranki
 def test_a_missing_reference_keeps_its_row(stage, problem, ranking, cir):
     tokens = cir.reference_tokens.clone()
     tokens[2] = float("nan")
-    broken = problem.with_features(reference_tokens=Feature(tokens, "query"))
+    broken = problem.with_features(query_features={"reference_tokens": tokens})
     with pytest.raises(InputError, match="'reference_tokens' are missing for query 2"):
         stage.rerank(broken, ranking)
     out = stage.clone(on_error="skip").rerank(broken, ranking)
@@ -130,29 +127,29 @@ def test_a_missing_reference_keeps_its_row(stage, problem, ranking, cir):
 
 
 def test_bad_features_are_refused(stage, problem, ranking, cir):
-    narrow = problem.with_features(candidate_tokens=Feature(np.zeros((24, 10, 23)), "gallery"))
+    narrow = problem.with_features(gallery_features={"candidate_tokens": np.zeros((24, 10, 23))})
     with pytest.raises(InputError, match=r"'candidate_tokens' must hold tokens \(P, 24\).*got \(10, 23\)"):
         stage.rerank(narrow, ranking)
-    large = problem.with_features(text_ids=Feature(cir.input_ids.numpy() + 1, "query"))
+    large = problem.with_features(query_features={"text_ids": cir.input_ids.numpy() + 1})
     with pytest.raises(InputError, match="'text_ids' must fit"):
         stage.rerank(large, ranking)
     pictures = Problem(
         np.ones((4, 24)),
-        features={
-            "text_ids": problem.features["text_ids"],
-            "reference_tokens": problem.features["reference_tokens"],
-            "candidate_images": Feature(["a.png"] * 24, "gallery"),
+        query_features={
+            "text_ids": problem.query_features["text_ids"],
+            "reference_tokens": problem.query_features["reference_tokens"],
         },
+        gallery_features={"candidate_images": ["a.png"] * 24},
     )
     with pytest.raises(UnmetNeedError, match=r"no image encoder.*give 'candidate_tokens'"):
         stage.rerank(pictures, ranking)
     words = Problem(
         np.ones((4, 24)),
-        features={
+        query_features={
             "text": ["red"] * 4,
-            "reference_tokens": problem.features["reference_tokens"],
-            "candidate_tokens": problem.features["candidate_tokens"],
+            "reference_tokens": problem.query_features["reference_tokens"],
         },
+        gallery_features={"candidate_tokens": problem.gallery_features["candidate_tokens"]},
     )
     with pytest.raises(UnmetNeedError, match="without a vocabulary"):
         stage.rerank(words, ranking)
@@ -221,8 +218,8 @@ def pictured(tmp_path):
     for number in range(5):
         paths.append(tmp_path / f"{number}.png")
         PIL.Image.fromarray(rng.integers(0, 255, (20, 24, 3), np.uint8)).save(paths[-1])
-    features = {"text": ["make it red", "move it", "red"], "reference_images": paths[:3], "candidate_images": paths}
-    return stage, Problem(rng.random((3, 5)), features=features), paths
+    asked = {"text": ["make it red", "move it", "red"], "reference_images": paths[:3]}
+    return stage, Problem(rng.random((3, 5)), query_features=asked, gallery_features={"candidate_images": paths}), paths
 
 
 def test_pictures_with_and_without_a_cache(pictured, tmp_path):
@@ -237,14 +234,11 @@ def test_pictures_with_and_without_a_cache(pictured, tmp_path):
 def test_a_reference_of_several_queries_is_encoded_once(pictured):
     stage, _, paths = pictured
     asked = [paths[row] for row in (0, 3, 0, 3, 3, 0)]
-    features = {
-        "text": Feature(["make it red", "move it", "red", "it", "red", "move"], "query"),
-        "reference_images": Feature(asked, "query"),
-        "candidate_images": Feature(paths, "gallery"),
-    }
-    shared = Problem(np.zeros((6, 5)), features=features)
+    query_features = {"text": ["make it red", "move it", "red", "it", "red", "move"], "reference_images": asked}
+    gallery_features = {"candidate_images": paths}
+    shared = Problem(np.zeros((6, 5)), query_features=query_features, gallery_features=gallery_features)
     copies = [np.asarray(PIL.Image.open(path)) for path in asked]
-    alone = shared.with_features(reference_images=Feature(copies, "query"))
+    alone = shared.with_features(query_features={"reference_images": copies})
     encoded = []
     stage = stage.clone(image_batch=2)
     stage.bundle.reference_encoder.register_forward_pre_hook(
@@ -276,10 +270,10 @@ def test_an_unreadable_picture_stops_before_scoring_or_is_skipped(pictured, monk
 
 def test_texts_too_long_are_counted_and_empty_ones_refused(pictured):
     stage, problem, _ = pictured
-    long = problem.with_features(text=["make it red " * 5, "move", "red " * 20])
+    long = problem.with_features(query_features={"text": ["make it red " * 5, "move", "red " * 20]})
     with pytest.warns(UserWarning, match="2 of 3 texts have more than 8 tokens"):
         stage.rerank(long, problem.ranking())
-    empty = problem.with_features(text=["red", "  ", "red"])
+    empty = problem.with_features(query_features={"text": ["red", "  ", "red"]})
     with pytest.raises(InputError, match="'text' is empty in query 1"):
         stage.rerank(empty, problem.ranking())
     out = stage.clone(on_error="skip").rerank(empty, problem.ranking())
@@ -288,10 +282,10 @@ def test_texts_too_long_are_counted_and_empty_ones_refused(pictured):
 
 
 def test_problem_is_not_changed(stage, problem, ranking):
-    before = {name: np.copy(np.asarray(value)) for name, value in problem.features.items()}
+    features = [*problem.query_features.values(), *problem.gallery_features.values()]
+    before = [b"".join(feature.pieces()) for feature in features]
     stage.rerank(problem, ranking)
-    for name, value in before.items():
-        np.testing.assert_array_equal(value, problem.features[name])
+    assert [b"".join(feature.pieces()) for feature in features] == before
 
 
 @pytest.mark.gpu

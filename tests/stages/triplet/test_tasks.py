@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 import rerankit
 from rerankit.bench import bench
 from rerankit.cli import build
+from rerankit.features import Tokens
 from rerankit.stages.triplet.checkpoint import dual_from_filter
 from rerankit.stages.triplet.config import TripletConfig
-from rerankit.stages.triplet.features import Rows
 from rerankit.stages.triplet.fitting import new_bundle
 from rerankit.stages.triplet.stage import Triplet
 from rerankit.tasks import task
@@ -42,10 +42,7 @@ def untrained(matrix, images):
     """A stage of random weights with the vocabulary of a task's captions."""
     problem = rerankit.Problem(
         np.zeros((len(matrix.query_ids), 1), np.float32),
-        features={
-            "text": rerankit.Feature(matrix.features["captions"], "query"),
-            "reference_images": rerankit.Feature(matrix.features["reference"], "query"),
-        },
+        query_features={"text": matrix.query_features["text"], "reference_images": matrix.query_features["reference"]},
     )
     torch.manual_seed(0)
     bundle = new_bundle(SIZES, [problem], 0)
@@ -59,7 +56,8 @@ def test_cirr_end_to_end(tmp_path):
     benchmark = cirr.load(tmp_path)
     matrix = benchmark.matrices["scores"]
     stage = untrained(matrix, str(tmp_path / "img_raw/dev/{id}.png"))
-    first = stage.first_stage(matrix.features, query_ids=matrix.query_ids, gallery_ids=matrix.gallery_ids)
+    ids = {"query_ids": matrix.query_ids, "gallery_ids": matrix.gallery_ids}
+    first = stage.first_stage(matrix.query_features, matrix.gallery_features, **ids)
     assert first.shape == (12, 384)
     rerankit.write(tmp_path / "scores.npz", rerankit.Problem(first.scores.rows()))
     stage.save(tmp_path / "stage")
@@ -89,7 +87,7 @@ def test_scoring_never_sees_labels(tmp_path):
         benchmark = task("cirr", gallery=None).load(tmp_path)
         matrix = benchmark.matrices["scores"]
         stage = untrained(matrix, str(tmp_path / "img_raw/dev/{id}.png"))
-        first = stage.first_stage(matrix.features, gallery_ids=matrix.gallery_ids)
+        first = stage.first_stage(matrix.query_features, matrix.gallery_features, gallery_ids=matrix.gallery_ids)
         rankings.append(stage.rerank(first, first.ranking(4)))
         queries = json.loads(file.read_text())
         for query in queries:
@@ -105,7 +103,8 @@ def test_cirr_server_files(tmp_path):
     benchmark = cirr.load(tmp_path)
     matrix = benchmark.matrices["scores"]
     stage = untrained(matrix, str(tmp_path / "img_raw/test1/{id}.png"))
-    first = stage.first_stage(matrix.features, query_ids=matrix.query_ids, gallery_ids=matrix.gallery_ids)
+    ids = {"query_ids": matrix.query_ids, "gallery_ids": matrix.gallery_ids}
+    first = stage.first_stage(matrix.query_features, matrix.gallery_features, **ids)
     ranking = (stage.top(10)).rerank(first, first.ranking())
     recall, subset = (json.loads(path.read_text()) for path in write_server_files(benchmark, ranking, tmp_path / "out"))
     assert recall["version"] == "rc2"
@@ -118,7 +117,7 @@ def test_fashion_iq_end_to_end(tmp_path):
     benchmark = task("fashion-iq").load(tmp_path)
     stage = untrained(benchmark.matrices["dress"], str(tmp_path / "images/{id}.png"))
     scores = {
-        name: stage.first_stage(matrix.features, gallery_ids=matrix.gallery_ids)
+        name: stage.first_stage(matrix.query_features, matrix.gallery_features, gallery_ids=matrix.gallery_ids)
         for name, matrix in benchmark.matrices.items()
     }
     (result,) = bench(benchmark, scores, stage, k=5)
@@ -155,13 +154,11 @@ def test_real_annotations_with_random_features(shared, name, folder, queries, ga
         assert matrix.shape == (queries[key], gallery[key])
         tokens = rng.random((gallery[key], 3, 16), dtype=np.float32).astype(np.float16)
         place = {item: column for column, item in enumerate(matrix.gallery_ids)}
-        chosen = [place[item] for item in matrix.features["reference"]]
-        features = {
-            "text": matrix.features["captions"],
-            "reference_tokens": Rows(tokens, chosen),
-            "candidate_tokens": tokens,
-        }
-        problems[key] = stage.first_stage(features, query_ids=matrix.query_ids, gallery_ids=matrix.gallery_ids)
+        chosen = [place[item] for item in matrix.query_features["reference"]]
+        offered = Tokens(tokens)
+        asked = {"text": matrix.query_features["text"], "reference_tokens": offered.take(np.array(chosen))}
+        ids = {"query_ids": matrix.query_ids, "gallery_ids": matrix.gallery_ids}
+        problems[key] = stage.first_stage(asked, {"candidate_tokens": offered}, **ids)
     (result,) = bench(benchmark, problems, stage, k=3)
     assert {part.name: part.queries for part in result.parts} == dict(
         zip(["cirr"] if name == "cirr" else queries, queries.values(), strict=True)

@@ -7,6 +7,7 @@ import torch
 
 from rerankit.arrays import FloatArray, IntArray
 from rerankit.events import track
+from rerankit.features import Regions
 from rerankit.padded import moved_first
 from rerankit.ranking import Ranking
 from rerankit.scores import blocks
@@ -14,7 +15,7 @@ from rerankit.scores.topk import topk_dense
 from rerankit.seams import splice
 from rerankit.stages.hmrn.config import HmrnConfig
 from rerankit.stages.hmrn.fast import Images, Searches
-from rerankit.stages.hmrn.representation import Descriptions, Regions
+from rerankit.stages.hmrn.representation import Descriptions
 from rerankit.stages.hmrn.scoring import RoundScores, Scorer
 
 
@@ -27,7 +28,8 @@ def candidate_scores(
     """
     used = np.unique(candidates[candidates >= 0])
     places = np.searchsorted(used, candidates)
-    images, searches = scorer.images(regions if len(used) == len(regions) else regions[used]), scorer.searches(queries)
+    images = scorer.images(regions if len(used) == len(regions) else regions.take(used))
+    searches = scorer.searches(queries)
     tables = [np.full((len(rounds), *candidates.shape), np.nan, np.float32) for _ in range(4)]
     local, overall, reasoning, joint = tables
     for row in track(range(len(candidates)), "score candidates"):

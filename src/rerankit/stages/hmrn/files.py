@@ -14,15 +14,18 @@ from rerankit.errors import UnmetNeedError
 from rerankit.files import atomic, check_free, write_manifest
 
 if TYPE_CHECKING:
-    from rerankit.stages.hmrn.representation import Descriptions, Regions
+    from rerankit.features import Regions
+    from rerankit.stages.hmrn.representation import Descriptions
     from rerankit.stages.hmrn.stage import HmrnStage
 
 Row = dict[str, Any]
 AnyPath = str | os.PathLike[str]
+Features = tuple[Mapping[str, Any], Mapping[str, Any]]
+"""Features of the searches and of the images, by name."""
 
 
 def write_matrices(
-    stage: HmrnStage, features: Mapping[str, Any], rounds: Any, out: AnyPath, *, overwrite: bool = False
+    stage: HmrnStage, features: Features, rounds: Any, out: AnyPath, *, overwrite: bool = False
 ) -> list[Row]:
     """Joint scores of all pairs as `round-01.npy` …, (searches, images) float32; a row of figures for each file.
 
@@ -51,7 +54,7 @@ def write_matrices(
 
 def write_rankings(
     stage: HmrnStage,
-    features: Mapping[str, Any],
+    features: Features,
     rounds: Any,
     out: AnyPath,
     k: int,
@@ -80,13 +83,11 @@ def write_rankings(
     return [{"round": t, "file": _name(t, "npz"), "reasoned": depth, "seconds, all rounds": seconds} for t in chosen]
 
 
-def _read(stage: HmrnStage, features: Mapping[str, Any]) -> tuple[Regions, Descriptions]:
-    for name, side in (("regions", "gallery"), ("queries", "query")):
-        if name not in features:
-            raise UnmetNeedError(
-                f"stage 'hmrn' needs the {side} feature '{name}' (got {', '.join(features) or 'none'})"
-            )
-    return stage.read(features)
+def _read(stage: HmrnStage, features: Features) -> tuple[Regions, Descriptions]:
+    for name, side, own in (("text", "query", features[0]), ("regions", "gallery", features[1])):
+        if name not in own:
+            raise UnmetNeedError(f"stage 'hmrn' needs the {side} feature '{name}' (got {', '.join(own) or 'none'})")
+    return stage.read(*features)
 
 
 def _name(t: int, ending: str) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from rerankit.arrays import IntArray
 from rerankit.errors import InputError, rule
+from rerankit.features import Feature, Regions
 from rerankit.problem import Problem
 from rerankit.relevance import Relevance
 from rerankit.stages.hmrn.cascade import CascadeCurve, cascade_curve
@@ -18,7 +19,7 @@ from rerankit.stages.hmrn.config import HmrnConfig
 from rerankit.stages.hmrn.encoders import encode_rounds, mask_of, tensor
 from rerankit.stages.hmrn.loss import level_losses
 from rerankit.stages.hmrn.network import Hmrn
-from rerankit.stages.hmrn.representation import Descriptions, Regions, text_lists
+from rerankit.stages.hmrn.representation import Descriptions, text_lists
 from rerankit.stages.hmrn.scoring import Scorer
 from rerankit.stages.hmrn.tokens import Vocabulary
 from rerankit.training import History, TrainingSettings, TrainingTask, train
@@ -85,7 +86,7 @@ class HmrnTask(TrainingTask):
 
     def _regions(self, images: IntArray) -> tuple[Tensor, Tensor]:
         network: Any = self.model
-        values, counts = self.pairs.regions[images].within(slice(0, len(images)), network.config.region_slots)
+        values, counts = self.pairs.regions.take(images).within(slice(0, len(images)), network.config.region_slots)
         values = values[:, : int(counts.max())]
         return tensor(values), tensor(counts)
 
@@ -135,10 +136,10 @@ def fit(
         faults = [line for line in stage.unmet(one) if "weights" not in line]
         if faults:
             raise InputError("\n".join(faults))
-    vocabulary = _vocabulary(stage, problem.features["queries"])
+    vocabulary = _vocabulary(stage, problem.query_features["text"])
     stage._vocabulary = vocabulary
-    pairs = Pairs(*stage.read(problem.features), relevance)
-    checked = None if validation is None else Pairs(*stage.read(validation[0].features), validation[1])
+    pairs = _pairs(stage, problem, relevance)
+    checked = None if validation is None else _pairs(stage, *validation)
     told = told_of((problem, relevance), validation) | _means(pairs)
     networks = []
     for variant in stage.variants:
@@ -150,6 +151,10 @@ def fit(
     if checked is not None and stage.cascade == "auto":
         stage._chosen = curve_of(stage.scorer, checked).smallest(stage.loss_bound)
     return stage
+
+
+def _pairs(stage: HmrnStage, problem: Problem, relevance: Relevance) -> Pairs:
+    return Pairs(*stage.read(problem.query_features, problem.gallery_features), relevance)
 
 
 def curve_of(scorer: Scorer, pairs: Pairs) -> CascadeCurve:
@@ -187,9 +192,9 @@ def _means(pairs: Pairs) -> Told:
     return {f"training: {name}": float(np.abs(values).mean(dtype=np.float64)) for name, values in sides.items()}
 
 
-def _vocabulary(stage: HmrnStage, queries: Any) -> Vocabulary | None:
+def _vocabulary(stage: HmrnStage, said: Feature) -> Vocabulary | None:
     """Words of the training texts; None when the descriptions are not texts or a model has its own tokenizer."""
-    texts = None if isinstance(queries, Descriptions) else text_lists(queries)
+    texts = text_lists(said)
     if stage.text_model is not None or texts is None:
         return stage.vocabulary
     return Vocabulary.build((text for search in texts for text in search), least=stage.least_count)

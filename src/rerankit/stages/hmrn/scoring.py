@@ -22,13 +22,14 @@ from rerankit import settings
 from rerankit.arrays import FloatArray, IntArray
 from rerankit.errors import rule
 from rerankit.events import track
+from rerankit.features import Regions
 from rerankit.files import Room
 from rerankit.scores import blocks
 from rerankit.stages.hmrn.encoders import encode_rounds, mask_of, tensor
 from rerankit.stages.hmrn.fast import Images, Local, Searches, overall
 from rerankit.stages.hmrn.network import Hmrn, hold
 from rerankit.stages.hmrn.reasoning import Reasoning
-from rerankit.stages.hmrn.representation import Descriptions, Regions
+from rerankit.stages.hmrn.representation import Descriptions
 from rerankit.training.devices import check_products, pick, products
 
 T = TypeVar("T")
@@ -108,11 +109,11 @@ class Scorer:
         config = network.config
         if queries.lengths is None:
             if queries.shape[2] != config.dim:
-                raise rule("queries", f"must have vectors of width {config.dim}, or be token ids", queries.shape[2])
+                raise rule("text", f"must have vectors of width {config.dim}, or be token ids", queries.shape[2])
             return torch.from_numpy(np.array(queries.values, np.float32)).to(self.device)
         limit = config.vocabulary_size
         if config.text_model is None and int(queries.values.max()) >= limit:
-            raise rule("queries", f"must have token ids below {limit}", int(queries.values.max()))
+            raise rule("text", f"must have token ids below {limit}", int(queries.values.max()))
         ids = tensor(queries.values.astype(np.int64, copy=False))
         words = settings.memory_budget() // (64 * config.dim)
         return encode_rounds(network.text, ids, tensor(queries.lengths), config.dim, words)

@@ -11,12 +11,13 @@ import numpy as np
 from rerankit import checks
 from rerankit.arrays import AnyArray
 from rerankit.errors import InputError, NotFittedError, rule
+from rerankit.features import Regions, Tokens
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 from rerankit.stages.base import Stage
 from rerankit.stages.hmrn.config import VARIANTS, HmrnConfig
-from rerankit.stages.hmrn.representation import Descriptions, Regions, as_descriptions
+from rerankit.stages.hmrn.representation import Descriptions, as_descriptions
 from rerankit.stages.hmrn.tokens import Vocabulary
 
 if TYPE_CHECKING:
@@ -30,9 +31,9 @@ CONFIG, VOCABULARY, CASCADE = "config", "vocabulary", "cascade"
 class HmrnStage(Stage):
     """Re-ranks images by several short descriptions of their regions, given round by round.
 
-    Features: `regions` of the gallery, (images, R, D_in) or `Regions` when R varies, and `queries` of the
+    Features: `regions` of the gallery, (images, R, D_in) or `Regions` when R varies, and `text` of the
     searches: texts, token ids (searches, T, L), or vectors (searches, T, dim). Plain arrays that are padded come
-    with `region_counts` and `query_counts` or `query_lengths`. `variant` is "I-T", "T-I" or "ensemble". `rounds`
+    with `region_counts`, `text_counts` or `text_lengths`. `variant` is "I-T", "T-I" or "ensemble". `rounds`
     is "last", the number of rounds to use, or "all": `rerank` then gives the last one's ranking, and in its notes the
     ranking after each; `rerank_rounds` gives those alone and `score_candidates` every level.
 
@@ -111,7 +112,7 @@ class HmrnStage(Stage):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return ("gallery_features:regions", "query_features:queries", "weights")
+        return ("gallery_features:regions", "query_features:text", "weights")
 
     # -- weights ---------------------------------------------------------------------------------------------
 
@@ -188,14 +189,20 @@ class HmrnStage(Stage):
         chosen = self._chosen if self.cascade == "auto" else self.cascade
         return items if chosen is None else min(int(chosen), items)
 
-    def read(self, features: Mapping[str, Any]) -> tuple[Regions, Descriptions]:
-        """The regions and the descriptions of a problem, checked."""
-        regions, queries = features["regions"], features["queries"]
-        if not isinstance(regions, Regions):
-            regions = Regions(regions, counts=features.get("region_counts"))
-        lengths, counts = features.get("query_lengths"), features.get("query_counts")
-        words = None if isinstance(queries, Descriptions) else self._words()
-        return regions, as_descriptions(queries, words, lengths=lengths, counts=counts, empty=self.empty)
+    def read(
+        self, query_features: Mapping[str, Any], gallery_features: Mapping[str, Any]
+    ) -> tuple[Regions, Descriptions]:
+        """The regions and the descriptions of both sides' features, checked."""
+        said, shown = query_features["text"], gallery_features["regions"]
+        counts = gallery_features.get("region_counts")
+        if isinstance(shown, Tokens):
+            counts = shown.counts if counts is None else counts
+            shown = Regions([*shown] if shown.ragged else shown.padded(), counts=counts)
+        elif not isinstance(shown, Regions):
+            shown = Regions(shown, counts=counts)
+        lengths, turns = query_features.get("text_lengths"), query_features.get("text_counts")
+        words = None if isinstance(said, Descriptions) else self._words()
+        return shown, as_descriptions(said, words, lengths=lengths, counts=turns, empty=self.empty)
 
     def _words(self) -> Any:
         if self.text_model is None:
@@ -227,7 +234,7 @@ class HmrnStage(Stage):
         """
         from rerankit.stages.hmrn.candidates import candidate_scores
 
-        regions, queries = self.read(problem.features)
+        regions, queries = self.read(problem.query_features, problem.gallery_features)
         rounds = self.scorer.rounds(self.rounds, queries.shape[1])
         depth = self.depth(ranking.shape[1])
         return candidate_scores(self.scorer, regions, queries, ranking.indices, rounds, depth)

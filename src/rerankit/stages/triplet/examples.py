@@ -30,11 +30,11 @@ class Texts:
 
     def __init__(self, problem: Problem, bundle: Bundle, reading: Reading) -> None:
         self.forms: list[list[Tensor]]
-        if "text_ids" in problem.features or bundle.words is None:
+        if "text_ids" in problem.query_features or bundle.words is None:
             ids, mask = token_ids(problem, bundle, reading, np.arange(problem.shape[0]))
             self.forms = [[row[:length]] for row, length in zip(ids, mask.sum(1).tolist(), strict=True)]
             return
-        texts = [[t] if isinstance(t, str) else list(caption_variants(t)) for t in problem.features["text"]]
+        texts = [[t] if isinstance(t, str) else list(caption_variants(t)) for t in problem.query_features["text"]]
         longest = min(reading.max_tokens, bundle.filter.config.positions)
         ids_, mask_ = TextTokenizer(bundle.words, max_tokens=longest)([form for forms in texts for form in forms])
         rows = iter(torch.from_numpy(row[:n]) for row, n in zip(ids_, mask_.sum(1).tolist(), strict=True))
@@ -137,6 +137,6 @@ def vocabulary_of(problems: Sequence[Problem]) -> tuple[str, ...]:
     """The words of the problems' texts, for a model trained from scratch."""
     texts: list[str] = []
     for problem in track(problems, "collecting the vocabulary"):
-        for text in problem.features["text"]:
+        for text in problem.query_features["text"]:
             texts += [text] if isinstance(text, str) else list(text)
     return tuple(TextTokenizer.from_texts([*texts, "and"]).words)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rerankit import settings
-from rerankit.errors import InputError, rule
+from rerankit.errors import rule
+from rerankit.features import Pictures, Tokens, as_feature
 from rerankit.stages.triplet.cache import TokenCache
 from rerankit.stages.triplet.images import ImageTransform, checksum, unreadable
 
@@ -31,16 +32,18 @@ def fingerprint(network: nn.Module, *rest: object) -> str:
 
 
 class ArrayTokens:
-    """Tokens (items, P, width) from an array, a memory map or a tensor; or one array (P, width) or None each.
+    """Tokens (items, P, width) that are given: a feature, or anything that makes one.
 
     An item without tokens is one that is None, or all NaN.
     """
 
-    def __init__(self, array: Any, width: int, argument: str) -> None:
-        self.array, self.argument = array, argument
-        self.ragged = isinstance(array, (list, tuple))
-        shapes = {np.shape(one) for one in array if one is not None} if self.ragged else {tuple(array.shape[1:])}
-        wrong = next((s for s in shapes if len(s) != 2 or s[1] != width), None)
+    def __init__(self, given: Any, width: int, argument: str) -> None:
+        feature = as_feature(argument, given, argument)
+        if not isinstance(feature, Tokens):
+            raise rule(argument, f"must hold tokens (P, {width}) for each item, as wide as the network's", feature)
+        self.feature, self.argument = feature, argument
+        shapes = {one.shape for one in feature if one is not None} if feature.ragged else {feature.shape[1:]}
+        wrong = next((shape for shape in shapes if shape[1] != width), None)
         if wrong is not None:
             raise rule(argument, f"must hold tokens (P, {width}) for each item, as wide as the network's", wrong)
         if len(shapes) > 1:
@@ -51,7 +54,7 @@ class ArrayTokens:
         """Which rows have no tokens."""
         for row in np.unique(rows).tolist():
             if row not in self._missing:
-                one = self.array[row]
+                one = self.feature[row]
                 # The first number tells: a half-precision map is not read through for this.
                 self._missing[row] = one is None or bool(np.isnan(float(one[0][0])))
         return np.array([self._missing[row] for row in rows.tolist()], bool)
@@ -62,10 +65,7 @@ class ArrayTokens:
 
     def tokens(self, rows: IntArray) -> Tensor:
         """(len(rows), P, width) float32."""
-        if isinstance(self.array, Tensor):
-            return self.array[torch.from_numpy(rows).to(self.array.device)].float()
-        picked = np.stack([np.asarray(self.array[row], np.float32) for row in rows.tolist()])
-        return torch.from_numpy(picked)
+        return torch.from_numpy(np.stack([np.asarray(self.feature[row], np.float32) for row in rows.tolist()]))
 
 
 class ImageTokens:
@@ -77,7 +77,7 @@ class ImageTokens:
 
     def __init__(
         self,
-        images: Sequence[Any],
+        images: Pictures,
         encode: Callable[[Tensor], Tensor],
         transform: ImageTransform,
         *,
@@ -95,22 +95,12 @@ class ImageTokens:
     def together(self, rows: IntArray) -> IntArray:
         """Places of `rows` in an order in which the rows of one picture follow each other."""
         first: dict[Hashable, int] = {}
-        groups = [first.setdefault(self._name(row), place) for place, row in enumerate(rows.tolist())]
+        groups = [first.setdefault(self.images.key(row), place) for place, row in enumerate(rows.tolist())]
         return np.argsort(groups, kind="stable").astype(np.int64)
-
-    def _name(self, row: int) -> Hashable:
-        """What the rows of one picture have in common: its path, or that it is the same object."""
-        if isinstance(self.images, Rows):
-            return int(self.images.rows[row])
-        given = self.images[row]
-        if isinstance(given, (str, os.PathLike)):
-            return os.fspath(given)
-        # A row cut out of an array is a new object every time.
-        return ("object", id(given)) if isinstance(self.images, (list, tuple)) else row
 
     def missing(self, rows: IntArray) -> NDArray[np.bool_]:
         """Which rows cannot be read; unless `on_error` is "skip", one that cannot is an error."""
-        names = {row: self._name(row) for row in np.unique(rows).tolist()}
+        names = {row: self.images.key(row) for row in np.unique(rows).tolist()}
         new = {name: row for row, name in reversed(names.items()) if name not in self._readable}
         broken = {}
         for row, error in unreadable(self.images, sorted(new.values()), self.kind):
@@ -122,7 +112,7 @@ class ImageTokens:
 
     def tokens(self, rows: IntArray) -> Tensor:
         """(len(rows), P, width) float32."""
-        names = [self._name(row) for row in rows.tolist()]
+        names = [self.images.key(row) for row in rows.tolist()]
         found = {name: self._latest[name] for name in names if name in self._latest}
         new = {name: row for name, row in zip(names, rows.tolist(), strict=True) if name not in found}
         waiting = list(new.items())
@@ -154,29 +144,3 @@ class ImageTokens:
                 if self.cache:
                     self.cache.put(keys[place], kept[place])
         return kept
-
-
-class Rows:
-    """A view of some rows of an array, taken when asked for: references out of a gallery's tokens, say.
-
-    >>> import numpy as np
-    >>> view = Rows(np.arange(6).reshape(3, 2), [2, 0, 2])
-    >>> len(view), view[1].tolist(), view.shape
-    (3, [0, 1], (3, 2))
-    """
-
-    def __init__(self, array: Any, rows: Any) -> None:
-        self.array, self.rows = array, np.asarray(rows, np.int64)
-        if self.rows.size and (self.rows.min() < 0 or self.rows.max() >= len(array)):
-            raise InputError(f"'rows' must lie in 0…{len(array) - 1} (got {self.rows.min()}…{self.rows.max()})")
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (len(self.rows), *self.array.shape[1:])
-
-    def __getitem__(self, row: Any) -> Any:
-        chosen = self.rows[row]
-        return Rows(self.array, chosen) if isinstance(chosen, np.ndarray) else self.array[chosen]

@@ -33,12 +33,12 @@ def new_bundle(sizes: TripletConfig | Mapping[str, Any], problems: Sequence[Prob
     """A filter with random weights; its vocabulary is that of the problems' texts."""
     config = sizes if isinstance(sizes, TripletConfig) else TripletConfig.from_dict(sizes)
     words = None
-    if "text" in problems[0].features:
+    if "text" in problems[0].query_features:
         words = vocabulary_of(problems)
         config = replace(config, vocabulary=len(words))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = Filter(config, images="reference_images" in problems[0].features)
+        network = Filter(config, images="reference_images" in problems[0].query_features)
     return Bundle(network, None, words)
 
 

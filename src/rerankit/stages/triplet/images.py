@@ -15,6 +15,7 @@ from torch import Tensor
 
 from rerankit.errors import rule
 from rerankit.extras import require
+from rerankit.features import Pictures
 from rerankit.pictures import UnreadableImageError, open_image
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -83,7 +84,7 @@ class ImageTransform:
         return picture.crop((left, top, left + self.size, top + self.size))
 
 
-def unreadable(images: Sequence[Any], rows: Sequence[int], kind: str) -> Iterator[tuple[int, UnreadableImageError]]:
+def unreadable(images: Pictures, rows: Sequence[int], kind: str) -> Iterator[tuple[int, UnreadableImageError]]:
     """Every row among `rows` whose picture cannot be decoded, with its error."""
     for row in rows:
         try:

@@ -1,11 +1,11 @@
-"""How a problem's features are read, and other names for them. Needs no torch."""
+"""How a problem's features are read. Needs no torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from rerankit.display import with_pictures
-from rerankit.problem import Feature, Problem
+from rerankit.problem import Problem
 
 _GIVEN = ("reference_images", "reference_tokens", "candidate_images", "candidate_tokens")
 
@@ -25,10 +25,5 @@ class Reading:
 
 
 def completed(problem: Problem, reading: Reading) -> Problem:
-    """The problem with features of our names for those that it has under a task's names."""
-    features = problem.features
-    more: dict[str, Feature] = {}
-    if "captions" in features and not {"text", "text_ids"} & features.keys():
-        more["text"] = Feature(features["captions"], "query")
-    read = problem.with_features(**more) if more else problem
-    return read if reading.images is None else with_pictures(read, reading.images, but=_GIVEN)
+    """The problem with pictures of its items, where the stage knows where these lie."""
+    return problem if reading.images is None else with_pictures(problem, reading.images, but=_GIVEN)

@@ -11,9 +11,9 @@ feature                side      what
 ``candidate_tokens``   gallery   image tokens (gallery, P, width), instead of pictures
 =====================  ========  =================================================================
 
-Where both tokens and pictures are given, tokens are used. The features that the tasks for composed retrieval
-bring are understood too: ``captions`` for ``text``; and with a path pattern for pictures ("data/{id}.png"),
-``reference`` (ids) for ``reference_images``, and the problem's gallery ids for ``candidate_images``.
+Where both tokens and pictures are given, tokens are used. With a path pattern for pictures ("data/{id}.png"), the
+``reference`` (ids) that tasks for composed retrieval bring stands for ``reference_images``, and the problem's gallery
+ids for ``candidate_images``.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from torch import Tensor, nn
 
 from rerankit.errors import InputError, UnmetNeedError, rule
 from rerankit.events import track
+from rerankit.features import Feature, Pictures
 from rerankit.problem import Problem
 from rerankit.stages.triplet.bundle import Bundle
 from rerankit.stages.triplet.cache import TokenCache
@@ -46,7 +47,7 @@ BoolArray = NDArray[np.bool_]
 
 def image_source(problem: Problem, side: str, bundle: Bundle, reading: Reading) -> ArrayTokens | ImageTokens:
     """Tokens of "reference" or "candidate" pictures."""
-    features = problem.features
+    features = problem.query_features if side == "reference" else problem.gallery_features
     encoder = bundle.reference_encoder if side == "reference" else bundle.candidate_encoder
     width = bundle.filter.config.width
     if f"{side}_tokens" in features:
@@ -62,7 +63,7 @@ def image_source(problem: Problem, side: str, bundle: Bundle, reading: Reading) 
     if reading.cache is not None:
         cache = TokenCache(reading.cache, fingerprint(encoder, transform), max_bytes=reading.cache_bytes)
     return ImageTokens(
-        features[f"{side}_images"],
+        as_pictures(features[f"{side}_images"], f"{side}_images"),
         partial(encode_frozen, encoder),
         transform,
         kind=f"{side} image",
@@ -85,11 +86,18 @@ def texts_of(features: Mapping[str, Any]) -> list[str]:
     return [text if isinstance(text, str) else join_captions(text) for text in features["text"]]
 
 
+def as_pictures(feature: Feature, name: str) -> Pictures:
+    """The feature itself, refused when it holds no pictures."""
+    if not isinstance(feature, Pictures):
+        raise rule(name, "must hold pictures: paths, PIL pictures or arrays (height, width, 3)", feature)
+    return feature
+
+
 def token_ids(problem: Problem, bundle: Bundle, reading: Reading, rows: IntArray) -> tuple[Tensor, Tensor]:
     """Ids and mask (len(rows), T) of some queries' texts."""
     sizes = bundle.filter.config
-    if "text_ids" in problem.features:
-        ids = torch.as_tensor(np.asarray(problem.features["text_ids"], np.int64)[rows])
+    if "text_ids" in problem.query_features:
+        ids = torch.as_tensor(np.asarray(problem.query_features["text_ids"], np.int64)[rows])
         if ids.numel() and (int(ids.max()) >= sizes.vocabulary or ids.shape[1] > sizes.positions):
             bounds = f"{sizes.vocabulary} entries and {sizes.positions} places"
             raise rule("text_ids", f"must fit the text encoder's {bounds}", f"{int(ids.max())}, {ids.shape[1]}")
@@ -97,7 +105,7 @@ def token_ids(problem: Problem, bundle: Bundle, reading: Reading, rows: IntArray
     if bundle.words is None:
         raise UnmetNeedError("these weights came without a vocabulary: give one, or the feature 'text_ids'")
     tokenizer = TextTokenizer(bundle.words, max_tokens=min(reading.max_tokens, sizes.positions))
-    texts = texts_of(problem.features)
+    texts = texts_of(problem.query_features)
     return cast(
         "tuple[Tensor, Tensor]", tuple(torch.from_numpy(part) for part in tokenizer([texts[row] for row in rows]))
     )
@@ -117,8 +125,8 @@ def read_queries(problem: Problem, bundle: Bundle, reading: Reading) -> Queries:
     source = image_source(problem, "reference", bundle, reading)
     everyone = np.arange(problem.shape[0])
     skipped = _skipped_references(source, everyone, reading)
-    if reading.on_error == "skip" and "text" in problem.features:
-        empty = [row for row, text in enumerate(texts_of(problem.features)) if not text.strip()]
+    if reading.on_error == "skip" and "text" in problem.query_features:
+        empty = [row for row, text in enumerate(texts_of(problem.query_features)) if not text.strip()]
         skipped |= {row: f"the text of query {row} is empty" for row in empty}
     rows = np.array([row for row in everyone.tolist() if row not in skipped], np.int64)
     if not len(rows):

@@ -195,11 +195,13 @@ class Triplet(Stage):
         report["skipped_candidates"] = gone.tolist()
         return promote(ranking, scores).with_notes(triplet=report)
 
-    def first_stage(self, features: Mapping[str, Any], **rest: Any) -> Problem:
+    def first_stage(
+        self, query_features: Mapping[str, Any], gallery_features: Mapping[str, Any], **rest: Any
+    ) -> Problem:
         """A problem whose scores are stage I's, from query and gallery features; `rest` goes to `Problem`."""
         from rerankit.stages.triplet.first import first_stage
 
-        return first_stage(self, features, **rest)
+        return first_stage(self, query_features, gallery_features, **rest)
 
     def _ready(self) -> tuple[Bundle, Reading, PackedScorer]:
         from rerankit.stages.triplet.packed import PackedScorer
