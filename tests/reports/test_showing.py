@@ -11,7 +11,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import rerankit
-from rerankit import Feature, Problem, Ranking, Relevance, write
+from rerankit import Problem, Ranking, Relevance, write
 from rerankit.cli import build
 from rerankit.cli._queries import print_queries
 from rerankit.errors import InputError
@@ -27,8 +27,8 @@ NEW = np.array([[0.1, 0.9, 0.3], [0.3, 0.2, 0.1]], np.float32)
 
 @pytest.fixture
 def problem() -> Problem:
-    texts = Feature([["is red", "is <long>"], ["is blue"]], "query")
-    return Problem(SCORES, query_ids=["q<1>", "q2"], gallery_ids=["a", "b", "c"], features={"captions": texts})
+    texts = [["is red", "is <long>"], ["is blue"]]
+    return Problem(SCORES, query_ids=["q<1>", "q2"], gallery_ids=["a", "b", "c"], query_features={"captions": texts})
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def pictures(tmp_path: Path) -> list[str]:
 
 @pytest.fixture
 def pictured(problem: Problem, pictures: list[str]) -> Problem:
-    return problem.with_features(images=Feature(pictures, "gallery"), own_images=Feature(pictures[:2], "query"))
+    return problem.with_features(query_features={"own_images": pictures[:2]}, gallery_features={"images": pictures})
 
 
 def test_what_is_shown(problem: Problem, after: Ranking) -> None:
@@ -56,7 +56,7 @@ def test_what_is_shown(problem: Problem, after: Ranking) -> None:
     assert first.ranks == (2.0, 1.0)
     assert [(each.face.name, each.right) for each in first.before] == [("a", False), ("b", True)]
     assert [(each.face.name, each.right) for each in first.after] == [("b", True), ("c", False)]
-    excluded = Relevance.from_lists([[1], [2]], 3, excluded=[[0], []])
+    excluded = Relevance.from_lists([[1], [2]], 3, exclude=[[0], []])
     (example,) = rerankit.show(problem, after, ["q<1>"], relevance=excluded, k=1).examples
     assert [each.face.name for each in (*example.before, *example.after)] == ["b", "b"]
 
@@ -141,7 +141,7 @@ def test_the_terminal(problem: Problem, pictured: Problem, after: Ranking, monke
 def test_the_command(pictures: list[str], tmp_path: Path) -> None:
     plain = Problem(SCORES, query_ids=["q1", "q2"], gallery_ids=["a", "b", "c"])
     after = plain.ranking().with_scores(NEW)
-    worded = plain.with_features(text=Feature(["is red", "is blue"], "query"))
+    worded = plain.with_features(query_features={"text": ["is red", "is blue"]})
     write(tmp_path / "problem.npz", worded, relevance=RELEVANCE)
     write(tmp_path / "after.npz", after)
     write(tmp_path / "after.run", after)

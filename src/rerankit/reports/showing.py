@@ -20,7 +20,7 @@ from rerankit.metrics import evaluate
 from rerankit.metrics.lists import FloatArray
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
-from rerankit.relevance import Relevance
+from rerankit.relevance import Relevance, agreeing
 from rerankit.reports.drawing import save_queries
 from rerankit.reports.page import render_queries
 
@@ -90,7 +90,7 @@ def show(
     known = (
         Relevance([], [], problem.shape)
         if relevance is None
-        else checks.relevance("relevance", relevance, problem.shape)
+        else agreeing("relevance", relevance, problem.shape, problem.excluded)
     )
     lists, ranks = (first, after), (_ranks(first, known, judged), _ranks(after, known, judged))
     rows = _chosen(problem, queries, ranks) if queries is not None or judged else range(min(_FEW, len(after)))
