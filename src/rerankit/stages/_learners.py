@@ -15,6 +15,7 @@ from scipy.special import log_softmax
 from rerankit.arrays import AnyArray, BoolArray, FloatArray
 from rerankit.errors import InputError
 from rerankit.extras import require
+from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance, agreeing
 from rerankit.scores import blocks
@@ -22,6 +23,11 @@ from rerankit.stages._candidates import items_of, rows_of
 from rerankit.threads import in_threads
 
 Weights = dict[str, AnyArray]
+
+
+def judged(problem: Problem, relevance: Relevance, count: int) -> Ranking:
+    """The first `count` candidates of every query, none of them an item that is left out."""
+    return problem.excluding(agreeing("relevance", relevance, problem.shape, problem.excluded).excluded).ranking(count)
 
 
 def labels(ranking: Ranking, relevance: Relevance) -> tuple[BoolArray, BoolArray]:

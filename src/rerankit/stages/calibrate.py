@@ -15,10 +15,12 @@ from rerankit.extras import require
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
-from rerankit.stages._learners import labels
+from rerankit.stages._learners import judged, labels
 from rerankit.stages.base import Stage
 
 METHODS = ("temperature", "platt", "isotonic")
+
+_LEAST = 1e-30
 
 
 class Calibrate(Stage):
@@ -58,7 +60,7 @@ class Calibrate(Stage):
         ranking: Ranking | None = None,
     ) -> Calibrate:
         """Learn from `ranking`, or from the problem's first `candidates`; `validation` is not used."""
-        given = problem.excluding(relevance.excluded).ranking(self.candidates) if ranking is None else ranking
+        given = judged(problem, relevance, self.candidates) if ranking is None else ranking
         right, there = labels(given, relevance)
         self._weights = _FIT[self.method](given.scores, right, there)
         return self
@@ -66,8 +68,8 @@ class Calibrate(Stage):
     def rescore(self, problem: Problem, ranking: Ranking) -> AnyArray:
         if not self._weights:
             raise NotFittedError(f"stage '{self.name}' is not fitted: call its fit(…)")
-        # Rounding must not bring candidates into another order.
-        chances: AnyArray = np.minimum.accumulate(self._probabilities(ranking), axis=1)
+        # Rounding must not bring candidates into another order, nor what parts equal ones bring them below 0.
+        chances: AnyArray = np.maximum(np.minimum.accumulate(self._probabilities(ranking), axis=1), _LEAST)
         return chances
 
     def _probabilities(self, ranking: Ranking) -> AnyArray:

@@ -12,7 +12,7 @@ from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 from rerankit.stages._banks import BankStage, check_bank
-from rerankit.stages._learners import Weights, fit_list_wise, fit_logistic, fit_trees, labels, predicted
+from rerankit.stages._learners import Weights, fit_list_wise, fit_logistic, fit_trees, judged, labels, predicted
 from rerankit.stages._opinions import OPINIONS, columns
 
 MODELS = ("list-wise", "logistic", "trees")
@@ -93,7 +93,7 @@ class LearnedFusion(BankStage):
         ranking: Ranking | None = None,
     ) -> LearnedFusion:
         """Learn from the first `candidates` of every query (or those of `ranking`); `validation` is not used."""
-        given = problem.excluding(relevance.excluded).ranking(self.candidates) if ranking is None else ranking
+        given = judged(problem, relevance, self.candidates) if ranking is None else ranking
         right, there = labels(given, relevance)
         values = self._columns(problem, given)
         if self.model == "trees":
