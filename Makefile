@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Two test processes share the cores: one thread each, else they wait for each other.
+ONE_THREAD := OMP_NUM_THREADS=1
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 INPUTS := pyproject.toml constraints.txt
 
@@ -11,7 +13,7 @@ demo: $(VENV)/.demo ## re-rank real handwritten digits, print a table, draw a pi
 	$(BIN)/rerankit demo
 
 test: lint ## lint, types, and all tests but the slow ones
-	$(BIN)/python -m pytest
+	$(ONE_THREAD) $(BIN)/python -m pytest --numprocesses 2
 
 test-slow: $(VENV)/.dev ## the tests that take longer than ten seconds each
 	$(BIN)/python -m pytest -m slow --timeout 900

@@ -13,10 +13,12 @@ from hypothesis import settings
 from rerankit.extras import EXTRAS
 
 # No deadline: a busy machine is not a failure. Under continuous integration the drawn examples are the same each
-# time, so that a change is judged by what it changes; everywhere else new ones are drawn.
-settings.register_profile("local", deadline=None)
-settings.register_profile("ci", deadline=None, derandomize=True)
-settings.load_profile("ci" if os.environ.get("CI") else "local")
+# time, so that a change is judged by what it changes; everywhere else new ones are drawn. `HYPOTHESIS_PROFILE=thorough`
+# draws many more.
+settings.register_profile("local", deadline=None, max_examples=25)
+settings.register_profile("ci", deadline=None, max_examples=25, derandomize=True)
+settings.register_profile("thorough", deadline=None, max_examples=400)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "local"))
 
 OPTIONAL = {module for modules in EXTRAS.values() for module in modules}
 REPOSITORY = Path(__file__).resolve().parents[1]

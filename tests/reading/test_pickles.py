@@ -127,7 +127,7 @@ HARMFUL = [
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("value", HARMFUL, ids=lambda value: repr(getattr(value, "call", value))[:50])
+@pytest.mark.parametrize("value", HARMFUL, ids=range(len(HARMFUL)))
 def test_what_is_not_data_is_refused_and_not_run(
     tmp_path: Path, protocol: int, value: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
