@@ -203,7 +203,7 @@ def test_vectors_in_place_of_tokens(cases: ModuleType) -> None:
     same = Problem(
         problem.scores,
         query_features={"text": given},
-        gallery_features={"regions": problem.features["regions"]},
+        gallery_features={"regions": problem.gallery_features["regions"]},
     )
     one, other = stage.rerank(problem, problem.ranking()), stage.rerank(same, problem.ranking())
     np.testing.assert_allclose(one.scores, other.scores, atol=1e-6)

@@ -185,7 +185,7 @@ def test_promote_keeps_the_order_of_what_was_not_scored():
     )
     nan = np.nan
     out = promote(ranking, np.array([[nan, 2.0, nan, 2.0, nan], [nan, nan, nan, nan, nan]], np.float32))
-    assert out.indices.tolist() == [[0, 3, 5, 1, -1], [0, 1, 2, -1, -1]]
+    assert out.indices.tolist() == [[3, 0, 5, 1, -1], [0, 1, 2, -1, -1]]
     assert out.scores[1].tolist() == ranking.scores[1].tolist()
 
 
