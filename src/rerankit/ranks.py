@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rerankit.arrays import FloatArray, IntArray
+from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.events import track
 from rerankit.scores import Scores, blocks
 from rerankit.threads import in_threads
@@ -33,13 +33,21 @@ def shared_ranks(values: FloatArray) -> FloatArray:
     return result
 
 
-def ranks_among(others: Scores, items: IntArray, scores: FloatArray, rows: IntArray | None = None) -> FloatArray:
+def ranks_among(
+    others: Scores,
+    items: IntArray,
+    scores: FloatArray,
+    rows: IntArray | None = None,
+    *,
+    less: AnyArray | None = None,
+    absent: AnyArray | None = None,
+) -> FloatArray:
     """For each candidate (queries, K): the rank its score would have among the item's scores in `others`.
 
     `scores` belong to the pairs (query, item); `others` (rows, gallery) is read column by column, in blocks,
     and each column is sorted once. A score that is itself among the others counts once: `rows`, which broadcasts to
-    (queries, K), then says in which row it stands, and it is read there. (Scores computed from embeddings differ in
-    their last bit with the shape of the product, and a query must not outrank itself.)
+    (queries, K), then says in which row it stands, and it is read there. `less` (rows,) is taken from the others'
+    scores of each row (and must have been taken from `scores`); pairs that lists leave out stand at `absent` (rows,).
     """
     own_rows = None if rows is None else np.broadcast_to(rows, items.shape).reshape(-1)
     flat_items, flat_scores = items.reshape(-1), scores.reshape(-1)
@@ -52,6 +60,10 @@ def ranks_among(others: Scores, items: IntArray, scores: FloatArray, rows: IntAr
     # A cell costs 4 bytes as read, 4 turned and 4 sorted.
     for block in track(list(blocks(len(wanted), others.shape[0] * 12)), "ranks among the queries"):
         levels = columns.rows(wanted[block])
+        if absent is not None:
+            levels = np.where(np.isfinite(levels), levels, absent.astype(np.float32))
+        if less is not None:
+            levels = levels - less.astype(np.float32)
         cells = by_item[starts[block.start] : starts[block.stop]]
         line = np.repeat(np.arange(len(levels)), counts[wanted[block]])
         values = flat_scores[cells]

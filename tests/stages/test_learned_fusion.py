@@ -8,6 +8,7 @@ from rerankit import Bank, Problem, Relevance, stage
 from rerankit.errors import InputError, UnknownNameError, UnmetNeedError
 from rerankit.stages._learners import fit_list_wise, predicted, tree_arrays
 from rerankit.stages._opinions import OPINIONS, columns
+from rerankit.stages.hubness.spread import spread
 from strategies import distinct, full_problem
 
 pytest.importorskip("sklearn")
@@ -100,20 +101,31 @@ def test_every_opinion_is_a_finite_column(name):
 def test_opinions_mean_what_they_say():
     problem = Problem(distinct(4, 5))
     scores, ranking = problem.scores.rows(), problem.ranking()
+    apart, usual = spread(problem.scores), scores.mean()
     names = ("score", "margin", "rank", "back-rank", "back-margin", "incoming")
     found = columns(names, problem, ranking, problem.scores, 2.0)
     for query, row in enumerate(ranking.indices):
         for place, item in enumerate(row):
             score = scores[query, item]
             expected = [
-                score,
-                score - scores[query].max(),
+                (score - usual) / apart,
+                (score - scores[query].max()) / apart,
                 -np.log(place + 1),
                 -np.log(1 + sum(scores[:, item] > score)),
-                score - scores[:, item].max(),
-                score,
+                (score - scores[:, item].max()) / apart,
+                (score - scores[query].max()) / apart,
             ]
-            np.testing.assert_allclose(found[query, place], expected, atol=1e-6)
+            np.testing.assert_allclose(found[query, place], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("times", "plus"), [(0.01, 0.0), (100.0, -3.0)])
+def test_a_fitted_fusion_serves_scores_of_another_scale(times, plus):
+    problem, relevance = noisy(60)
+    fitted = stage("learned-fusion").fit(problem, relevance)
+    other = Problem(problem.scores.rows() * np.float32(times) + np.float32(plus))
+    found, expected = (rerankit.rerank(given, fitted, k=20) for given in (other, problem))
+    assert np.mean(found.indices == expected.indices) > 0.99
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-2)
 
 
 def test_excluded_items_teach_nothing():

@@ -57,7 +57,7 @@ def test_nnn_equals_nnn_retrieval():
     ranker = nnn.NNNRanker(retriever, gallery, bank, alternate_ks=8, alternate_weight=0.5, batch_size=16)
     scores, indices = ranker.search(queries, 10)
     found = rerankit.rerank(
-        Problem.from_embeddings(queries, gallery, query_bank=bank), "nnn", k=60, neighbours=8, alpha=0.5
+        Problem.from_embeddings(queries, gallery, query_bank=bank), "nnn", k=60, neighbours=8, alpha=0.5, published=True
     )
     np.testing.assert_array_equal(found.indices[:, :10], np.asarray(indices))
     np.testing.assert_allclose(found.scores[:, :10], np.asarray(scores), atol=1e-5)
@@ -85,7 +85,8 @@ def test_sinkhorn_converges_to_the_plan_of_pot(cells_kept):
     scores, beta = distinct(12, 20), 5.0
     plan = ot.sinkhorn(np.ones(12), np.full(20, 12 / 20), -scores.astype(np.float64), reg=1 / beta, stopThr=1e-12)
     ranking = Problem(scores).ranking()
-    found = stage("sinkhorn", beta=beta, iterations=300, cells_kept=cells_kept).rescore(Problem(scores), ranking) * beta
+    made = stage("sinkhorn", beta=beta, iterations=300, cells_kept=cells_kept, published=True)
+    found = made.rescore(Problem(scores), ranking) * beta
     expected = np.log(np.take_along_axis(plan, ranking.indices, axis=1))
     # A plan's logarithm and the stage's score differ by one number in every row.
     spread = found - expected

@@ -147,6 +147,14 @@ class EmbeddingScores:
     def take(self, rows: IntArray | None = None, columns: IntArray | None = None) -> EmbeddingScores:
         return self._view(self._rows.take(rows), self._columns.take(columns))
 
+    def marks_of_rows(self) -> FloatArray:
+        """A number for each row (rows,) that depends on its vector alone."""
+        direction = np.random.default_rng(0).normal(size=self._rows.width)
+        marks = np.empty(len(self._rows), np.float32)
+        for block in blocks(len(marks), self._rows.width * 24, least=_LEAST):
+            marks[block] = np.einsum("ij,j->i", self._rows.doubles(np.arange(block.start, block.stop)), direction)
+        return marks
+
     def among_rows(self) -> EmbeddingScores:
         """Similarities of the rows' vectors to each other; what was checked is not checked again."""
         return self._among(self._rows)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any, ClassVar
 
-from rerankit.arrays import FloatArray, IntArray
 from rerankit.bank import Bank
 from rerankit.errors import InputError, rule
 from rerankit.problem import Problem
-from rerankit.ranks import ranks_among
 from rerankit.scores import Scores, as_scores
 from rerankit.stages.base import Stage
 
@@ -50,14 +48,6 @@ class BankStage(Stage):
         if bank.to_gallery is None:
             raise InputError("'bank' must hold similarities to the gallery: give Bank(to_gallery=…)")
         return bank.to_gallery
-
-    def ranks_back(self, problem: Problem, items: IntArray, scores: FloatArray, queries: IntArray) -> FloatArray:
-        """Ranks, from 1, of scores of pairs (query, item) among the item's scores of the queries looked at.
-
-        `items` and `scores` are (queries, K); `queries` broadcasts to them and says whose scores they are.
-        """
-        others = self.other_queries(problem)
-        return ranks_among(others, items, scores, queries if others is problem.scores else None)
 
     def _is_test_queries(self) -> bool:
         return isinstance(self.bank, str) and self.bank == TEST_QUERIES

@@ -7,21 +7,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rerankit.arrays import FloatArray
+from rerankit.arrays import AnyArray, FloatArray
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.ranks import ranks_among, shared_ranks
-from rerankit.scores import Scores
+from rerankit.scores import ListScores, Scores
 from rerankit.stages._candidates import filled, items_of, own_scores
-from rerankit.stages._highest import column_top_mean
-from rerankit.stages._passes import column_softmax_level
+from rerankit.stages.hubness.balance import against_claims, placed
+from rerankit.stages.hubness.claims import claims_for_rounds, claims_of
+from rerankit.stages.hubness.frame import frame_of
+from rerankit.stages.hubness.highest import column_top_mean
+from rerankit.stages.hubness.inverted_softmax import FLOOR
+from rerankit.stages.hubness.spread import spread
 
 _NEAR = 8  # how many neighbours have a say
+_SHARPNESS = 2.0  # over the spread of the scores
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What an opinion is formed on."""
+    """What an opinion is formed on. Scores are told in spreads above `centre`, so that their scale plays no part."""
 
     problem: Problem
     ranking: Ranking
@@ -30,6 +35,19 @@ class Scene:
     beta: float
     own: FloatArray
     """The candidates' own scores (queries, K)."""
+    spread: float
+    centre: float
+    """What is usual among the other queries."""
+
+    def standard(self, scores: AnyArray) -> FloatArray:
+        """Scores in spreads above the centre."""
+        result: FloatArray = ((scores - self.centre) / self.spread).astype(np.float32)
+        return result
+
+    def apart(self, differences: AnyArray) -> FloatArray:
+        """Differences of scores in spreads."""
+        result: FloatArray = (differences / self.spread).astype(np.float32)
+        return result
 
 
 @dataclass(frozen=True)
@@ -41,9 +59,17 @@ class Opinion:
     looks_at: str = "nothing"
 
 
+def _incoming(scene: Scene) -> FloatArray:
+    ranking = scene.ranking
+    own = spread(ListScores(ranking.indices, ranking.scores, ranking.gallery_size)) or 1.0
+    best = np.where(ranking.mask[:, :1], ranking.scores[:, :1], 0)
+    result: FloatArray = np.where(ranking.mask, (ranking.scores - best) / own, 0).astype(np.float32)
+    return result
+
+
 def _margin(scene: Scene) -> FloatArray:
     best: FloatArray = np.where(scene.ranking.mask, scene.own, -np.inf).max(axis=1, keepdims=True)
-    return scene.own - np.where(np.isfinite(best), best, np.float32(0))
+    return scene.apart(scene.own - np.where(np.isfinite(best), best, np.float32(0)))
 
 
 def _rank(scene: Scene) -> FloatArray:
@@ -57,28 +83,28 @@ def _back_rank(scene: Scene) -> FloatArray:
 
 
 def _hubness(scene: Scene) -> FloatArray:
-    return column_top_mean(scene.others, 16)[items_of(scene.ranking)]
+    return scene.standard(column_top_mean(scene.others, 16)[items_of(scene.ranking)])
 
 
 def _level(scene: Scene) -> FloatArray:
-    return scene.own - column_softmax_level(scene.others, scene.beta)[items_of(scene.ranking)]
+    shift = against_claims(claims_of(scene.others, scene.beta, scene.spread), FLOOR)
+    return scene.standard(scene.own + shift[items_of(scene.ranking)] / scene.beta)
 
 
 def _back_margin(scene: Scene) -> FloatArray:
-    return scene.own - column_top_mean(scene.others, 1)[items_of(scene.ranking)]
+    return scene.apart(scene.own - column_top_mean(scene.others, 1)[items_of(scene.ranking)])
 
 
 def _balance(scene: Scene) -> FloatArray:
-    from rerankit.stages.sinkhorn import column_gains
-
-    gains = column_gains(scene.others, scene.beta, 10, 64)[items_of(scene.ranking)] / scene.beta
-    return scene.own + gains.astype(np.float32)
+    claims = claims_for_rounds(scene.others, scene.beta, scene.spread, None)
+    shift = placed(claims, 10, same_queries=scene.others is scene.problem.scores)
+    return scene.standard(scene.own + shift[items_of(scene.ranking)] / scene.beta)
 
 
 def _gallery_opinion(scene: Scene) -> FloatArray:
     from rerankit.stages.dba import DBA
 
-    return DBA(neighbours=_NEAR).rescore(scene.problem, scene.ranking)
+    return scene.standard(DBA(neighbours=_NEAR).rescore(scene.problem, scene.ranking))
 
 
 def _query_opinion(scene: Scene) -> FloatArray:
@@ -92,8 +118,7 @@ def _query_opinion(scene: Scene) -> FloatArray:
     for column in near.T:
         asked = np.where(column >= 0, column, every)
         total += filled(scene.problem.scores.pairs(asked[:, None], items_of(scene.ranking)))
-    mean: FloatArray = total / np.float32(1 + near.shape[1])
-    return mean
+    return scene.standard(total / np.float32(1 + near.shape[1]))
 
 
 def _votes(voters: str) -> Callable[[Scene], FloatArray]:
@@ -106,8 +131,8 @@ def _votes(voters: str) -> Callable[[Scene], FloatArray]:
 
 
 OPINIONS: dict[str, Opinion] = {
-    "score": Opinion(lambda scene: scene.own),
-    "incoming": Opinion(lambda scene: np.where(scene.ranking.mask, scene.ranking.scores, np.float32(0))),
+    "score": Opinion(lambda scene: scene.standard(scene.own)),
+    "incoming": Opinion(_incoming),
     "margin": Opinion(_margin),
     "rank": Opinion(_rank),
     "back-rank": Opinion(_back_rank, looks_at="bank"),
@@ -123,7 +148,13 @@ OPINIONS: dict[str, Opinion] = {
 """Every column by its name in `opinions=`."""
 
 
-def columns(names: tuple[str, ...], problem: Problem, ranking: Ranking, others: Scores, beta: float) -> FloatArray:
-    """The named columns for every candidate: (queries, K, columns)."""
-    scene = Scene(problem, ranking, others, beta, own_scores(problem.scores, ranking))
+def columns(
+    names: tuple[str, ...], problem: Problem, ranking: Ranking, others: Scores, beta: float | str
+) -> FloatArray:
+    """The named columns for every candidate: (queries, K, columns); `beta` "auto" is 2 over the scores' spread."""
+    frame = frame_of(others)
+    apart = frame.spread or 1.0
+    sharpness = _SHARPNESS / apart if isinstance(beta, str) else beta
+    own = own_scores(problem.scores, ranking)
+    scene = Scene(problem, ranking, others, sharpness, own, apart, float(frame.usual.mean()))
     return np.stack([OPINIONS[name].of(scene).astype(np.float32) for name in names], axis=-1)

@@ -14,6 +14,7 @@ from rerankit.relevance import Relevance
 from rerankit.stages._banks import BankStage, check_bank
 from rerankit.stages._learners import Weights, fit_list_wise, fit_logistic, fit_trees, judged, labels, predicted
 from rerankit.stages._opinions import OPINIONS, columns
+from rerankit.stages.hubness.stage import Beta, check_beta
 
 MODELS = ("list-wise", "logistic", "trees")
 DEFAULT = ("score", "margin", "rank", "back-rank", "hubness", "level", "back-margin", "balance")
@@ -51,7 +52,7 @@ class LearnedFusion(BankStage):
         opinions: Sequence[str] = DEFAULT,
         model: str = "list-wise",
         candidates: int = 50,
-        beta: float = 20.0,
+        beta: Beta = "auto",
         strength: float = 1.0,
         trees: int = 150,
         bank: Any = None,
@@ -63,7 +64,7 @@ class LearnedFusion(BankStage):
         self.opinions = opinions
         self.model = checks.choice("model", model, MODELS)
         self.candidates = checks.integer("candidates", candidates, least=2)
-        self.beta = checks.number("beta", beta, above=0)
+        self.beta = check_beta("beta", beta)
         self.strength = checks.number("strength", strength, above=0)
         self.trees = checks.integer("trees", trees, least=1)
         self.bank = check_bank(bank)

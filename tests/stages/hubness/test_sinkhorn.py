@@ -12,22 +12,22 @@ from strategies import VALUES, distinct, matrices
 
 
 def naive_gains(scores: np.ndarray, beta: float, rounds: int) -> np.ndarray:
-    """Columns, then rows, divided by their sums, `rounds` times; what the columns were multiplied by in all."""
+    """Rows, then columns, divided by their sums, `rounds` times; what the columns were multiplied by in all."""
     kernel = np.exp(beta * scores.astype(np.float64))
     rows, columns = kernel.shape
     gains = np.zeros(columns)
     for _ in range(rounds):
+        for row in range(rows):
+            kernel[row] /= sum(kernel[row])
         for column in range(columns):
             factor = rows / columns / sum(kernel[:, column])
             kernel[:, column] *= factor
             gains[column] += np.log(factor)
-        for row in range(rows):
-            kernel[row] /= sum(kernel[row])
     return gains
 
 
 def test_repr():
-    assert repr(stage("sinkhorn", cells_kept=None)) == "stage('sinkhorn', cells_kept=None)"
+    assert repr(stage("sinkhorn", cells_kept=9)) == "stage('sinkhorn', cells_kept=9)"
 
 
 @pytest.mark.parametrize("cells_kept", [None, 64])
@@ -35,17 +35,11 @@ def test_repr():
 def test_equals_dividing_by_sums(cells_kept, scores):
     problem = Problem(scores)
     ranking = problem.ranking()
-    found = stage("sinkhorn", beta=2, iterations=4, cells_kept=cells_kept).rescore(problem, ranking)
+    found = stage("sinkhorn", beta=2, iterations=4, cells_kept=cells_kept, published=True).rescore(problem, ranking)
     corrected = scores + naive_gains(scores, 2.0, 4) / 2
     expected = np.take_along_axis(corrected, ranking.indices, axis=1)
     # What a whole row gains or loses says nothing about its order, and the two forms differ in it.
     np.testing.assert_allclose(found - found[:, :1], expected - expected[:, :1], atol=1e-4)
-
-
-def test_one_round_is_inverted_softmax():
-    scores = distinct(6, 8)
-    one = rerankit.rerank(scores, "sinkhorn", iterations=1, cells_kept=None)
-    np.testing.assert_array_equal(one.indices, rerankit.rerank(scores, "inverted-softmax").indices)
 
 
 def test_few_cells_equal_the_matrix_with_the_rest_left_out():
@@ -55,10 +49,12 @@ def test_few_cells_equal_the_matrix_with_the_rest_left_out():
     expected[np.arange(8)[:, None], np.argsort(-scores, axis=1)[:, :2]] = True
     expected[np.argsort(-scores, axis=0)[:2], np.arange(9)] = True
     np.testing.assert_array_equal(cells.keys, np.flatnonzero(expected))
-    left_out = np.where(expected, scores, -200).astype(np.float32)
-    np.testing.assert_allclose(
-        np.diff(cells.balanced(cells.scores.astype(float), 3)[1]), np.diff(naive_gains(left_out, 1.0, 3)), atol=1e-5
-    )
+    kernel, gains = np.where(expected, np.exp(scores.astype(float)), 0), np.zeros(9)
+    for _ in range(3):  # columns come first here
+        factor = 8 / 9 / kernel.sum(axis=0)
+        kernel, gains = kernel * factor, gains + np.log(factor)
+        kernel /= kernel.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(np.diff(cells.balanced(cells.scores.astype(float), 3)[1]), np.diff(gains), atol=1e-5)
 
 
 def test_a_bank_balances_against_the_gallery_alone():

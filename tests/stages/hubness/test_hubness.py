@@ -10,8 +10,9 @@ from hypothesis import given
 import rerankit
 from rerankit import Bank, DenseScores, ListScores, Problem, settings, stage
 from rerankit.errors import InputError, UnmetNeedError
-from rerankit.stages._highest import column_top_mean, row_top_mean, top_means
-from rerankit.stages._passes import column_levels_and_best, column_softmax_level, softmax_levels
+from rerankit.stages.hubness.highest import column_top, column_top_mean
+from rerankit.stages.hubness.passes import column_softmax_level, row_softmax_level, softmax_levels
+from rerankit.stages.hubness.spread import absent_levels, spread
 from strategies import VALUES, distinct, full_problem, matrices
 
 BETA = 3.0
@@ -48,11 +49,11 @@ def qb_norm(scores, others):
 
 
 FAMILY = [
-    (stage("inverted-softmax", beta=BETA), inverted),
-    (stage("qb-norm", beta=BETA), qb_norm),
-    (stage("dual-softmax", beta=BETA), dual),
-    (stage("csls", neighbours=2), csls),
-    (stage("nnn", neighbours=2, alpha=0.5), nnn),
+    (stage("inverted-softmax", beta=BETA, published=True), inverted),
+    (stage("qb-norm", beta=BETA, published=True), qb_norm),
+    (stage("dual-softmax", beta=BETA, published=True), dual),
+    (stage("csls", neighbours=2, published=True), csls),
+    (stage("nnn", neighbours=2, alpha=0.5, published=True), nnn),
 ]
 NAMES = [one.name for one, _ in FAMILY]
 
@@ -107,9 +108,9 @@ def test_dual_is_equals_the_formula(gallery):
     scores, ranking = problem.scores.rows(), problem.ranking()
     items = problem.gallery_scores.rows() if gallery == "gallery" else distinct(4, 9)
     naive = [
-        [s - level(scores[:, j], 2.0) / 2 - level(items[:, j], 1.0) / 2 for j, s in enumerate(row)] for row in scores
+        [s - (2 * level(scores[:, j], 2.0) + level(items[:, j], 1.0)) / 3 for j, s in enumerate(row)] for row in scores
     ]
-    found = stage("dual-is", beta=2, gallery_beta=1, gallery=gallery).rescore(problem, ranking)
+    found = stage("dual-is", beta=2, gallery_beta=1, gallery=gallery, published=True).rescore(problem, ranking)
     np.testing.assert_allclose(found, np.take_along_axis(np.float64(naive), ranking.indices, axis=1), atol=2e-5)
 
 
@@ -141,26 +142,14 @@ def test_levels_are_exact_for_any_range_and_do_not_depend_on_blocks(spread, midd
             np.testing.assert_array_equal(one, other)
 
 
-def test_the_best_of_equal_ones_is_the_first():
-    values = np.float32([[1, 3, 3], [2, 0, 2]])
-    levels, best = column_levels_and_best(DenseScores(values), 2.0)
-    np.testing.assert_array_equal(best, [1, 0])
-    np.testing.assert_array_equal(levels, column_softmax_level(DenseScores(values), 2.0))
-
-
-def test_the_best_is_by_score_where_exponents_round_to_the_same():
-    near = np.nextafter(np.float32(0.7), np.float32(1))
-    below = np.nextafter(np.float32(0.7), np.float32(0))
-    values = np.float32([[0.1, below, 0.7, near], [0.3, near, below, 0.7]])
-    for beta in (0.3, 1.7, 20.0):
-        assert column_levels_and_best(DenseScores(values), beta)[1].tolist() == [3, 1]
-
-
-def test_items_that_no_list_names_get_the_lowest_level():
+def test_pairs_that_lists_leave_out_stand_below_the_last_of_their_list():
     lists = ListScores([[0, 1], [0, 2]], [[0.9, 0.5], [0.8, 0.1]], columns=4)
-    levels = column_softmax_level(lists, 2.0)
-    assert levels[3] == levels[:3].min()
-    assert column_top_mean(lists, 5)[3] == np.float32(0.1)
+    absent = absent_levels(lists, spread(lists))
+    assert (absent < [0.5, 0.1]).all()
+    whole = np.array([[0.9, 0.5, absent[0], absent[0]], [0.8, absent[1], 0.1, absent[1]]])
+    np.testing.assert_allclose(column_softmax_level(lists, 2.0), exact_levels(whole, 2.0), atol=1e-6)
+    np.testing.assert_allclose(row_softmax_level(lists, 2.0), exact_levels(whole.T, 2.0), atol=1e-6)
+    np.testing.assert_allclose(column_top_mean(lists, 5), whole.mean(axis=0), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["inverted-softmax", "qb-norm", "dual-softmax", "dual-is"])
@@ -186,12 +175,10 @@ def test_means_of_the_highest_equal_sorting(change, k, shape):
     scores = DenseScores(values)
     expected = np.sort(values, axis=0)[-k:].mean(axis=0)
     np.testing.assert_allclose(column_top_mean(scores, k), expected, atol=1e-6)
-    of_columns, of_rows = top_means(scores, k)
-    np.testing.assert_array_equal(of_columns, column_top_mean(scores, k))
-    np.testing.assert_array_equal(of_rows, row_top_mean(scores, k))
-    np.testing.assert_array_equal(top_means(scores, k, scores.topk(5)[1])[1], of_rows)
-    with settings.using(memory_budget=1_200_000):
-        np.testing.assert_array_equal(column_top_mean(scores, k), of_columns)
-    with settings.using(memory_budget=1):
-        for one, other in zip(top_means(scores, k), (of_columns, of_rows), strict=True):
-            np.testing.assert_array_equal(one, other)
+    less = np.random.default_rng(1).normal(size=shape[0])
+    lowered = values - less[:, None].astype(np.float32)
+    np.testing.assert_array_equal(column_top(scores, k, less), -np.sort(-lowered, axis=0)[:k].T)
+    for budget in (1_200_000, 1):
+        with settings.using(memory_budget=budget):
+            np.testing.assert_array_equal(column_top_mean(scores, k), column_top_mean(DenseScores(values), k))
+            np.testing.assert_array_equal(column_top(scores, k, less), -np.sort(-lowered, axis=0)[:k].T)

@@ -7,21 +7,22 @@ from typing import Any
 import numpy as np
 
 from rerankit import checks
-from rerankit.arrays import FloatArray
+from rerankit.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from rerankit.problem import Problem
-from rerankit.ranking import Ranking
-from rerankit.stages._banks import BankStage, check_bank
-from rerankit.stages._candidates import items_of, own_scores
-from rerankit.stages._passes import column_levels_and_best, column_softmax_level
+from rerankit.scores import Scores
+from rerankit.stages._banks import check_bank
+from rerankit.stages.hubness.inverted_softmax import softmax_correction
+from rerankit.stages.hubness.stage import Beta, Correction, HubnessStage, check_beta
 
 
-class QBNorm(BankStage):
+class QBNorm(HubnessStage):
     """Dynamic inverted softmax: correct a query only when its best candidate is among the bank's favourites.
 
     The favourites are the items that stand among the first `neighbours` of any bank query; all other queries keep
     their scores, so a bank that does not fit does little harm; with one that fits, queries left alone lose
     what `inverted-softmax` would have given them. Against the test queries themselves (no bank) every query's best
-    candidate is its own favourite, and the stage equals inverted softmax.
+    candidate is its own favourite, and the stage equals inverted softmax. `beta` and `published` are those of
+    `inverted-softmax`.
 
     >>> from rerankit import Bank, Problem, rerank
     >>> bank = Bank(to_gallery=[[0.9, 0.1, 0.0], [0.8, 0.2, 0.1]])
@@ -33,23 +34,30 @@ class QBNorm(BankStage):
     name = "qb-norm"
     citation = "Bogolin et al., Cross modal retrieval with querybank normalisation (CVPR 2022)"
 
-    def __init__(self, beta: float = 20.0, neighbours: int = 1, bank: Any = None) -> None:
-        self.beta = checks.number("beta", beta, above=0)
+    def __init__(self, beta: Beta = "auto", neighbours: int = 1, published: bool = False, bank: Any = None) -> None:
+        self.beta = check_beta("beta", beta)
         self.neighbours = checks.integer("neighbours", neighbours, least=1)
+        self.published = checks.boolean("published", published)
         self.bank = check_bank(bank)
 
-    def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
-        others = self.other_queries(problem)
+    def correction(self, problem: Problem, others: Scores, same: bool) -> Correction:
+        found = softmax_correction(others, self.beta, self.published)
         favourite = np.zeros(problem.shape[1], bool)
-        if self.neighbours == 1:
-            level, first = column_levels_and_best(others, self.beta)
-        else:
-            level, first = column_softmax_level(others, self.beta), others.topk(self.neighbours)[0]
+        first = others.topk(self.neighbours)[0]
         favourite[first[first >= 0]] = True
-        own, items = own_scores(problem.scores, ranking), items_of(ranking)
-        best = best_item(np.where(ranking.mask, own, -np.inf), items)
-        scores: FloatArray = own - np.where(favourite[best][:, None], level[items], np.float32(0))
-        return scores
+        return _ForFavourites(found, favourite)
+
+
+class _ForFavourites(Correction):
+    """A correction of the queries whose best candidate is a favourite."""
+
+    def __init__(self, correction: Correction, favourite: BoolArray) -> None:
+        super().__init__(correction.of_items, **correction.notes)
+        self.favourite = favourite
+
+    def added(self, own: FloatArray, items: IntArray) -> AnyArray:
+        added: AnyArray = np.where(self.favourite[best_item(own, items)][:, None], super().added(own, items), 0)
+        return added
 
 
 def best_item(scores: FloatArray, items: Any) -> Any:

@@ -15,6 +15,7 @@ import numpy as np
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.events import track
 from rerankit.scores import DenseScores, ListScores, Scores, blocks
+from rerankit.stages.hubness.spread import absent_levels, spread
 from rerankit.threads import in_threads
 
 R = TypeVar("R")
@@ -28,7 +29,7 @@ _SAFE = 40.0  # exp of anything nearer to 0 neither overflows nor vanishes in fl
 def column_softmax_level(scores: Scores, beta: float) -> FloatArray:
     """(1/β) log mean exp(β s) down every column: between the column's mean (β → 0) and its highest (β → ∞).
 
-    A column that no list names gets the lowest level any other has.
+    Pairs that lists leave out stand at one level below the last score of their row.
 
     >>> from rerankit import DenseScores
     >>> column_softmax_level(DenseScores([[1.0, 0.0], [1.0, 1.0]]), 1.0).round(3)
@@ -55,23 +56,9 @@ def softmax_levels(scores: Scores, beta: float) -> tuple[FloatArray, FloatArray]
     (array([1., 1.], dtype=float32), array([1.], dtype=float32))
     """
     if isinstance(scores, ListScores):
-        return column_softmax_level(scores, beta), column_softmax_level(scores.T, beta)
+        return column_softmax_level(scores, beta), _listed_rows(scores, beta)
     columns, level, sums = _levels_and(scores, beta, of_powers=lambda powers: powers.sum(axis=1))
     return columns, _row_levels(scores, beta, level, np.concatenate(sums).astype(np.float64))
-
-
-def column_levels_and_best(scores: Scores, beta: float) -> tuple[FloatArray, IntArray]:
-    """`column_softmax_level`, and of every row the column of its highest score (the first of equal ones).
-
-    >>> from rerankit import DenseScores
-    >>> column_levels_and_best(DenseScores([[1.0, 3.0, 3.0]]), 5.0)
-    (array([1., 3., 3.], dtype=float32), array([1]))
-    """
-    if isinstance(scores, ListScores):
-        first = scores.topk(1)[0][:, 0]
-        return column_softmax_level(scores, beta), first[first >= 0]
-    columns, _, best = _levels_and(scores, beta, of_scores=lambda piece: piece.argmax(axis=1))
-    return columns, np.concatenate(best)
 
 
 def with_floor(level: FloatArray) -> FloatArray:
@@ -121,18 +108,17 @@ def blocks_of(count: int, row_bytes: int, group: int) -> Iterator[slice]:
 def _levels_and(
     scores: Scores,
     beta: float,
-    of_scores: Callable[[FloatArray], R] | None = None,
     of_powers: Callable[[FloatArray], R] | None = None,
 ) -> tuple[FloatArray, float, list[R]]:
-    """Levels of the columns; the level that powers stand over; what is made of every piece or of its powers."""
+    """Levels of the columns; the level that powers stand over; what is made of every piece's powers."""
     made: list[R] = []
     common = 0.0
     if isinstance(scores, ListScores):
-        highest, total = _listed(scores, beta)
+        highest, total = _listed_columns(scores, beta)
     else:
         sums = _Sums(scores, beta)
         common = sums.level
-        for found, far, of_pieces in over_runs(scores, partial(sums.of_run, of_scores, of_powers), "levels"):
+        for found, far, of_pieces in over_runs(scores, partial(sums.of_run, of_powers), "levels"):
             sums.add(found, far)
             made += of_pieces
         highest, total = sums.joined()
@@ -155,7 +141,6 @@ class _Sums:
 
     def of_run(
         self,
-        of_scores: Callable[[FloatArray], R] | None,
         of_powers: Callable[[FloatArray], R] | None,
         pieces: list[FloatArray],
         first: int,
@@ -166,10 +151,6 @@ class _Sums:
         with np.errstate(over="ignore", under="ignore"):
             for piece in pieces:
                 here = powers[: len(piece)]
-                if of_scores is not None:  # of a copy: what was written last is still in the cache
-                    np.copyto(here, piece)
-                    made.append(of_scores(here))
-                    piece = here
                 sums += powers_of(piece, self.level, self.beta, here).sum(axis=0)
                 if of_powers is not None:
                     made.append(of_powers(here))
@@ -230,14 +211,27 @@ def _row_levels(scores: Scores, beta: float, level: float, sums: AnyArray) -> Fl
         return with_floor((levels + (np.log(sums) - np.log(scores.shape[1])) / beta).astype(np.float32))
 
 
-def _listed(scores: ListScores, beta: float) -> tuple[AnyArray, AnyArray]:
-    by_column = scores.T
-    highest = np.full(scores.shape[1], -np.inf, np.float32)
-    total = np.zeros(scores.shape[1])
-    named = np.flatnonzero(np.diff(by_column.starts))
-    if len(named):
-        starts = by_column.starts[named]
-        highest[named] = np.maximum.reduceat(by_column.values, starts)
-        powers = np.exp(beta * (by_column.values.astype(np.float64) - highest[by_column.row_of_cell]))
-        total[named] = np.add.reduceat(powers, starts)
-    return highest, total
+def _listed_columns(scores: ListScores, beta: float) -> tuple[AnyArray, AnyArray]:
+    """Levels and sums of the columns of lists, in which pairs that are left out stand at one level for each row."""
+    levels = absent_levels(scores, spread(scores))
+    known = np.isfinite(levels)
+    level = np.where(known, levels, -np.inf)
+    top = float(level.max()) if known.any() else 0.0
+    highest = np.full(scores.shape[1], top)
+    np.maximum.at(highest, scores.columns, scores.values.astype(np.float64))
+    rows, columns = scores.row_of_cell, scores.columns
+    powers = np.exp(beta * (scores.values - highest[columns])) - np.exp(beta * (level[rows] - highest[columns]))
+    total = np.bincount(columns, powers, minlength=scores.shape[1])
+    total += np.exp(beta * (level - top)).sum() * np.exp(beta * (top - highest))
+    return highest, np.maximum(total, 0)
+
+
+def _listed_rows(scores: ListScores, beta: float) -> FloatArray:
+    levels = absent_levels(scores, spread(scores))
+    highest = np.where(np.isfinite(levels), levels, 0)
+    np.maximum.at(highest, scores.row_of_cell, scores.values.astype(np.float64))
+    powers = np.exp(beta * (scores.values - highest[scores.row_of_cell]))
+    total = np.bincount(scores.row_of_cell, powers, minlength=scores.shape[0])
+    total += (scores.shape[1] - np.diff(scores.starts)) * np.exp(beta * (np.minimum(levels, highest) - highest))
+    found: FloatArray = (highest + np.log(total / scores.shape[1]) / beta).astype(np.float32)
+    return found

@@ -29,15 +29,15 @@ def test_repr():
 @pytest.mark.parametrize("k", [1, 3, 20])
 def test_equals_sorting_by_place_then_score(k):
     scores = distinct(7, 9)
-    found = rerankit.rerank(scores, "mutual-neighbours", k=None) if k == 20 else None
-    found = found or stage("mutual-neighbours", neighbours=k).rerank(Problem(scores), Problem(scores).ranking())
+    made = stage("mutual-neighbours", neighbours=k, published=True)
+    found = made.rerank(Problem(scores), Problem(scores).ranking())
     assert found.indices.tolist() == naive_order(scores, scores, [[]] * 7, k)
 
 
 def test_a_bank_takes_the_place_of_the_test_queries():
     scores, bank = distinct(4, 6), distinct(9, 6, seed=1)
     problem = Problem(scores, query_bank=Bank(to_gallery=bank))
-    found = rerankit.rerank(problem, "mutual-neighbours")
+    found = rerankit.rerank(problem, "mutual-neighbours", published=True)
     assert found.indices.tolist() == naive_order(scores, bank, [[]] * 4, 20)
     assert not stage("mutual-neighbours").is_transductive(problem)
 
@@ -45,7 +45,7 @@ def test_a_bank_takes_the_place_of_the_test_queries():
 def test_nearest_queries_have_a_say():
     problem = full_problem()
     near = np.argsort(-problem.query_scores.rows() + np.diag([np.inf] * 6), axis=1)[:, :2].tolist()
-    found = rerankit.rerank(problem, "mutual-neighbours", nearest_queries=2)
+    found = rerankit.rerank(problem, "mutual-neighbours", nearest_queries=2, published=True)
     scores = problem.scores.rows()
     assert found.indices.tolist() == naive_order(scores, scores, near, 20)
     assert stage("mutual-neighbours", nearest_queries=1, bank=[[1.0]]).transductive

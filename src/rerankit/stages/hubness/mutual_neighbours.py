@@ -1,4 +1,4 @@
-"""mutual-neighbours: candidates that rank the query high come first, whatever their score."""
+"""mutual-neighbours: candidates come first that are near the query and have it near."""
 
 from __future__ import annotations
 
@@ -14,15 +14,21 @@ from rerankit.ranking import Ranking
 from rerankit.ranks import shared_ranks
 from rerankit.stages._banks import BankStage, check_bank
 from rerankit.stages._candidates import filled, items_of, own_scores
+from rerankit.stages.hubness.mutual import PlacesBack
 
 
 class MutualNeighbours(BankStage):
-    """Order candidates by the place the query has among the queries each of them finds; scores break ties.
+    """Order candidates by the sum of two places: the item's for the query, and the query's among the queries it finds.
 
     Places beyond `neighbours` all count as one more than that, so that candidates which do not return to the query
-    keep their order behind those that do. With `nearest_queries` n the place of an item is the mean over the query and
-    its n nearest queries (the published form takes the captions known to describe the same picture: here nothing of
-    the kind is read). It loses where several queries rightly want one item, and where there are few queries.
+    keep their order behind those that do; scores break ties. Every query's scores are first taken relative to what is
+    usual for it; where there are more queries than items, so many places count as one. With `nearest_queries` n the
+    place back of an item is the mean over the query and its n nearest queries. It loses where several queries rightly
+    want one item.
+
+    `published` orders by the place back alone, of the scores as they are, whatever the score (the published form takes
+    for the nearest queries the captions known to describe the same picture: here nothing of the kind is read). It
+    loses where a query's first candidates are good and where there are few queries.
 
     >>> from rerankit import rerank
     >>> rerank([[0.9, 0.8], [0.95, 0.1], [0.99, 0.2]], "mutual-neighbours", k=2).indices
@@ -34,9 +40,12 @@ class MutualNeighbours(BankStage):
     name = "mutual-neighbours"
     citation = "Wang et al., Matching images and text with multi-modal tensor fusion and re-ranking (MM 2019)"
 
-    def __init__(self, neighbours: int = 20, nearest_queries: int = 0, bank: Any = None) -> None:
+    def __init__(
+        self, neighbours: int = 20, nearest_queries: int = 0, published: bool = False, bank: Any = None
+    ) -> None:
         self.neighbours = checks.integer("neighbours", neighbours, least=1)
         self.nearest_queries = checks.integer("nearest_queries", nearest_queries, least=0)
+        self.published = checks.boolean("published", published)
         self.bank = check_bank(bank)
 
     @property
@@ -52,17 +61,27 @@ class MutualNeighbours(BankStage):
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         own, items = own_scores(problem.scores, ranking), items_of(ranking)
-        queries = np.arange(len(ranking))[:, None]
-        place = np.minimum(self.ranks_back(problem, items, own, queries), self.neighbours + 1)
-        for near in self._nearest_queries(problem).T:
-            theirs = filled(problem.scores.pairs(near[:, None], items))
-            place = place + np.minimum(self.ranks_back(problem, items, theirs, near[:, None]), self.neighbours + 1)
-        place = place / (1 + self.nearest_queries)
-        forward = shared_ranks(np.where(ranking.mask, own, np.float32(np.nan)))
+        forward = np.nan_to_num(shared_ranks(np.where(ranking.mask, own, np.float32(np.nan))))
+        place = self._places_back(problem, own, items)
+        if not self.published:
+            place = place + np.minimum(forward, self.neighbours + 1)
         # Means of shared places differ by at least 1 / (2 (n + 1)); what breaks ties stays below that.
         step = 0.5 / (1 + self.nearest_queries) / (1 + own.shape[1])
-        scores: FloatArray = -(place + np.float32(step) * np.nan_to_num(forward))
+        scores: FloatArray = -(place + np.float32(step) * forward)
         return scores
+
+    def _places_back(self, problem: Problem, own: FloatArray, items: IntArray) -> FloatArray:
+        """The place (queries, K) of a query, or the mean of its and its nearest queries', among those looked at."""
+        others = self.other_queries(problem)
+        back = PlacesBack(problem, others, self.published)
+        many = np.float32(1 if self.published else max(1.0, others.shape[0] / others.shape[1]))
+        last = np.float32(self.neighbours + 1)
+        place = np.minimum(back.of(items, own, np.arange(len(items))[:, None]) / many, last)
+        for near in self._nearest_queries(problem).T:
+            theirs = filled(problem.scores.pairs(near[:, None], items))
+            place = place + np.minimum(back.of(items, theirs, near[:, None]) / many, last)
+        result: FloatArray = place / (1 + self.nearest_queries)
+        return result
 
     def _nearest_queries(self, problem: Problem) -> IntArray:
         """The `nearest_queries` nearest other queries (queries, n)."""

@@ -1,0 +1,151 @@
+"""What every stage gains with its defaults on every set of real scores, worst first: full, in lists, with a bank.
+
+    python benchmarks/panel.py --data FOLDER [--lists 10 50 100] [--bank] [--stages nnn sinkhorn] [--every]
+
+A cell is the difference in R@1, in points, to the order in which the candidates came; the interval is a bootstrap over
+queries. `--lists` gives top-k lists in place of matrices (the relations within the sides stay). `--bank` cuts
+each set into halves by what it shows, three times over: one half is the test, the other half's queries are the bank.
+`--every` prints the whole table, sets × stages; without it, one line for each stage. The control is an untrained
+network: nothing is to be found there. Defaults that were read off this panel say nothing of it; they are checked on
+sets that are not in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import rerankit
+from real_sets import View, first_right, views
+from rerankit import Problem
+from rerankit.files import atomic
+from rerankit.measure import machine
+from rerankit.statistics import bootstrap
+
+FAMILIES = {
+    "hubness": (
+        "sinkhorn", "inverted-softmax", "dual-softmax", "qb-norm", "nnn", "csls", "mutual-rank",
+        "mutual-neighbours", "dual-is",
+    ),
+    "neighbours": ("consensus", "k-reciprocal", "gnn", "alpha-qe", "dba", "diffusion"),
+}  # fmt: skip
+STAGES = (*FAMILIES["hubness"], *FAMILIES["neighbours"])
+CANDIDATES = 100
+SPLITS = 3
+LOSS = -0.5  # points; below it a cell is coloured
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What a stage gains on a view: R@1 in points with its interval, and the base."""
+
+    view: str
+    stage: str
+    base: float
+    gain: float
+    low: float
+    high: float
+
+
+def gain_of(stage: str, problem: Problem, view: View) -> tuple[np.ndarray, np.ndarray]:
+    """R@1 of each query before and after the stage."""
+    ranking = problem.ranking(CANDIDATES)
+    after = rerankit.rerank(problem, stage, k=CANDIDATES)
+    return tuple(first_right(one.indices, one.scores, view.right) for one in (ranking, after))  # type: ignore[return-value]
+
+
+def runs(stage: str, problem: Problem) -> bool:
+    return not rerankit.stage(stage).unmet(problem)
+
+
+def measured(view: View, stages: Sequence[str], k: int | None, bank: bool) -> list[Gain]:
+    """The gains of all stages that can run on a view."""
+    if bank:
+        cases = [view.halves(seed) for seed in range(SPLITS)]
+    else:
+        cases = [(view, view.problem() if k is None else view.lists(k))]
+    found = []
+    for stage in stages:
+        if not all(runs(stage, problem) for _, problem in cases):
+            continue
+        parts = [gain_of(stage, problem, part) for part, problem in cases]
+        before, after = (np.concatenate(side) for side in zip(*parts, strict=True))
+        low, high = bootstrap(after - before, samples=2000)
+        found.append(Gain(view.name, stage, before.mean(), (after - before).mean(), low, high))
+    return found
+
+
+def summary(gains: Sequence[Gain], title: str) -> Table:
+    table = Table("stage", "views", "mean", "worst", "on", "below the base", title=title)
+    rows = []
+    for stage in dict.fromkeys(gain.stage for gain in gains):
+        mine = [gain for gain in gains if gain.stage == stage and not gain.view.startswith("control")]
+        if mine:
+            rows.append((min(mine, key=lambda gain: gain.gain), mine))
+    for worst, mine in sorted(rows, key=lambda row: row[0].gain):
+        lost = sum(gain.gain < LOSS for gain in mine)
+        table.add_row(
+            worst.stage,
+            str(len(mine)),
+            f"{np.mean([gain.gain for gain in mine]):+.2f}",
+            f"[red]{worst.gain:+.2f}[/red]" if worst.gain < LOSS else f"{worst.gain:+.2f}",
+            worst.view,
+            str(lost) if lost else "",
+        )
+    return table
+
+
+def everything(gains: Sequence[Gain], title: str) -> Table:
+    stages = list(dict.fromkeys(gain.stage for gain in gains))
+    table = Table("view", "base", *stages, title=title)
+    cells = {(gain.view, gain.stage): gain for gain in gains}
+    for view in dict.fromkeys(gain.view for gain in gains):
+        base = next(gain.base for gain in gains if gain.view == view)
+        table.add_row(view, f"{base:.1f}", *(_cell(cells.get((view, stage))) for stage in stages))
+    return table
+
+
+def _cell(gain: Gain | None) -> str:
+    if gain is None:
+        return ""
+    text = f"{gain.gain:+.1f} ({gain.low:+.1f} … {gain.high:+.1f})"
+    return f"[red]{text}[/red]" if gain.gain < LOSS else text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--stages", nargs="+", default=list(STAGES))
+    parser.add_argument("--split", default="val", help="of the captions; test is looked at once, at the end")
+    parser.add_argument("--lists", nargs="*", type=int, default=[])
+    parser.add_argument("--bank", action="store_true")
+    parser.add_argument("--every", action="store_true")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    console = Console()
+    sets = views(given.data, given.split)
+    record = {}
+    for k in given.lists or [None]:
+        title = "halves as banks" if given.bank else "full matrices" if k is None else f"lists of {k}"
+        gains = [gain for view in sets for gain in measured(view, given.stages, k, given.bank)]
+        if given.every:
+            console.print(everything(gains, title))
+        console.print(summary(gains, f"R@1 over the base, defaults, {title}"))
+        control = [gain for gain in gains if gain.view.startswith("control")]
+        beyond = [f"{gain.stage} {gain.gain:+.1f}" for gain in control if gain.low > 0 or gain.high < 0]
+        console.print(f"control: {', '.join(beyond) or 'every stage within its interval of 0'}")
+        record[title] = [vars(gain) for gain in gains]
+    if given.json:
+        with atomic(given.json) as path:
+            path.write_text(json.dumps({"machine": machine(), "gains": record}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Stages against hubs: items that come up for everybody."""

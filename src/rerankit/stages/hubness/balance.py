@@ -1,0 +1,52 @@
+"""Corrections of items by what other queries claim of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rerankit.arrays import AnyArray
+from rerankit.stages.hubness.claims import Claims
+
+_FULL = 0.995  # the highest share of all places that is taken for given at the beginning
+
+
+def against_claims(claims: Claims, floor: float) -> AnyArray:
+    """−log(claims + floor), (items,): the inverted softmax with something for nobody.
+
+    `floor` is the share of a vote for each item that nobody asked for; where there are fewer queries than items, it
+    grows as they do: few queries say little of an item.
+    """
+    rows, columns = claims.shape
+    shift: AnyArray = -np.log(claims.of() + floor * max(1.0, columns / rows))
+    return shift
+
+
+def placed(claims: Claims, rounds: int, *, same_queries: bool) -> AnyArray:
+    """The shift (items,) under which every query gives out one vote and no item takes in more than its places hold.
+
+    An item has one place, or as many as there are items for each query where queries are fewer; places may stay
+    empty. With as many queries as items and `rounds` enough this is Sinkhorn's balance. With few queries nearly all
+    places stay empty, and the shift vanishes: it takes from a query only what others claim.
+
+    `same_queries`: whether the claims are those of the queries that are answered. Then all votes find their place,
+    and the beginning is near to where the rounds would lead.
+    """
+    rows, columns = claims.shape
+    capacity = max(1.0, columns / rows)
+    load = rows / columns / capacity
+    start = 1 / (1 - min(load, _FULL)) if same_queries else 1.0
+    shift = np.zeros(columns)
+    for _ in range(rounds):
+        received = claims.of(shift) * np.exp(-shift) * start
+        shift, start = -np.log1p(received / capacity), 1.0
+    return shift
+
+
+def equal_shares(claims: Claims, rounds: int) -> AnyArray:
+    """Sinkhorn's shift (items,): every query gives out one vote and every item takes in the same."""
+    rows, columns = claims.shape
+    shift = np.zeros(columns)
+    for _ in range(rounds):
+        received = claims.of(shift) * np.exp(-shift)
+        shift = np.log(rows / columns) - np.log(np.maximum(received, 1e-300))
+    return shift

@@ -1,0 +1,122 @@
+"""Claims: every query has one vote, shared among the items by a softmax of its scores; what each item gets of them."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from rerankit.arrays import AnyArray, FloatArray
+from rerankit.scores import DenseScores, ListScores, Scores
+from rerankit.stages._cells import Cells
+from rerankit.stages.hubness.passes import over_runs
+from rerankit.stages.hubness.spread import absent_levels
+
+_HELD = 25_000_000  # cells that are kept as a matrix, 100 MB: more are looked at in lists where there are many rounds
+
+
+class Claims(Protocol):
+    """Votes (rows of scores) and what the columns get of them."""
+
+    shape: tuple[int, int]
+
+    def of(self, shift: AnyArray | None = None) -> AnyArray:
+        """The sum (columns,) of all rows' softmax of β s + shift; `shift` is one number for each column."""
+
+
+class MatrixClaims:
+    """Claims of all cells, read in one pass.
+
+    >>> MatrixClaims(DenseScores([[0.0, 0.0], [9.0, 0.0]]), 1.0).of().round(2)
+    array([1.5, 0.5])
+    """
+
+    def __init__(self, scores: Scores, beta: float, *, without_self: bool = False) -> None:
+        self.scores, self.beta, self.without_self = scores, beta, without_self
+        self.shape = scores.shape
+
+    def of(self, shift: AnyArray | None = None) -> AnyArray:
+        narrow = None if shift is None else shift.astype(np.float32)
+
+        def one(pieces: list[FloatArray], first: int) -> AnyArray:
+            received = np.zeros(self.shape[1])
+            room = np.empty(pieces[0].shape, np.float32)
+            for piece in pieces:
+                received += self._shares(piece, narrow, first, room[: len(piece)]).sum(axis=0)
+                first += len(piece)
+            return received
+
+        total = np.zeros(self.shape[1])
+        for received in over_runs(self.scores, one, "votes"):
+            total += received
+        return total
+
+    def _shares(self, piece: FloatArray, shift: FloatArray | None, first: int, room: FloatArray) -> FloatArray:
+        highest = piece.max(axis=1, keepdims=True)
+        np.subtract(piece, np.where(np.isfinite(highest), highest, 0), out=room)
+        room *= np.float32(self.beta)
+        if shift is not None:
+            room += shift
+        if self.without_self:
+            np.einsum("ii->i", room[:, first : first + len(room)])[:] = -np.inf
+        np.exp(room, out=room)
+        room *= (1 / np.maximum(room.sum(axis=1), 1e-30))[:, None]
+        return room
+
+
+class ListClaims:
+    """The same of top-k lists: absent pairs of a row stand at one level below its last, in place of being skipped.
+
+    Time and memory grow with the cells of the lists: what all rows say to items they do not list has rank one.
+    """
+
+    def __init__(self, lists: ListScores, levels: AnyArray, beta: float) -> None:
+        self.shape = lists.shape
+        self.columns, self.rows = lists.columns, lists.row_of_cell
+        values = lists.values.astype(np.float64)
+        highest = np.full(self.shape[0], -np.inf)
+        np.maximum.at(highest, self.rows, values)
+        self.some = np.isfinite(highest)
+        highest[~self.some] = 0
+        self.powers = np.exp(beta * (values - highest[self.rows]))
+        self.absent = np.where(self.some, np.exp(beta * np.minimum(np.where(self.some, levels, 0) - highest, 0)), 0)
+
+    def of(self, shift: AnyArray | None = None) -> AnyArray:
+        factor = np.ones(self.shape[1]) if shift is None else np.exp(shift)
+        here = factor[self.columns]
+        kernel = self.powers * here
+        listed = np.bincount(self.rows, here, minlength=self.shape[0])
+        sums = np.bincount(self.rows, kernel, minlength=self.shape[0])
+        sums += self.absent * np.maximum(factor.sum() - listed, 0)
+        each = np.where(self.some, 1 / np.maximum(sums, 1e-300), 0)
+        rest = self.absent * each
+        received = np.bincount(self.columns, kernel * each[self.rows], minlength=self.shape[1])
+        left_out = rest.sum() - np.bincount(self.columns, rest[self.rows], minlength=self.shape[1])
+        found: AnyArray = received + factor * np.maximum(left_out, 0)
+        return found
+
+
+def claims_of(scores: Scores, beta: float, sigma: float) -> Claims:
+    """Claims in one pass over a matrix, or of lists."""
+    if isinstance(scores, ListScores):
+        return ListClaims(scores, absent_levels(scores, sigma), beta)
+    return MatrixClaims(scores, beta)
+
+
+def claims_for_rounds(scores: Scores, beta: float, sigma: float, cells_kept: int | None) -> Claims:
+    """Claims that are asked for many times: of all cells of a matrix of moderate size, otherwise of its best cells.
+
+    `cells_kept` best cells of every row and of every column stand for the matrix, the rest at one level for each row;
+    None takes 64 where the matrix has more than 25 million cells, and all otherwise.
+    """
+    rows, columns = scores.shape
+    if isinstance(scores, ListScores):
+        return ListClaims(scores, absent_levels(scores, sigma), beta)
+    if cells_kept is None and rows * columns <= _HELD:
+        return MatrixClaims(scores if isinstance(scores, DenseScores) else DenseScores(scores.rows()), beta)
+    kept = 64 if cells_kept is None else cells_kept
+    if kept >= columns:
+        return MatrixClaims(scores, beta)
+    cells = Cells.best(scores, kept)
+    lists = ListScores.from_cells(cells.rows, cells.columns, cells.scores, cells.shape)
+    return ListClaims(lists, absent_levels(ListScores(*scores.topk(kept), columns), sigma), beta)

@@ -1,0 +1,47 @@
+"""csls: cross-domain similarity local scaling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rerankit import checks
+from rerankit.arrays import AnyArray, FloatArray
+from rerankit.problem import Problem
+from rerankit.scores import Scores
+from rerankit.stages._banks import check_bank
+from rerankit.stages.hubness.highest import column_top_mean, row_top_mean
+from rerankit.stages.hubness.nnn import nearest_correction
+from rerankit.stages.hubness.stage import Correction, HubnessStage
+
+
+class CSLS(HubnessStage):
+    """Compare a similarity with how near both its ends are to their neighbours.
+
+    The score is 2 s − r(query) − r(item): r is the mean similarity to the `neighbours` nearest items of the other side.
+    The items' part is found as in `nnn`: relative to what is usual for each query, without the query that is answered,
+    and as far as it is more than chance. It helps where density differs from place to place; it loses where the
+    number of right items per query differs more than the density, because a well-matched item then looks like a
+    hub. `published` takes the plain means.
+
+    >>> from rerankit import rerank
+    >>> rerank([[0.9, 0.8], [0.9, 0.1], [0.9, 0.2]], "csls", published=True, k=2).indices[0]
+    array([1, 0])
+    """
+
+    name = "csls"
+    citation = "Conneau et al., Word translation without parallel data (ICLR 2018)"
+
+    def __init__(self, neighbours: int = 10, published: bool = False, bank: Any = None) -> None:
+        self.neighbours = checks.integer("neighbours", neighbours, least=1)
+        self.published = checks.boolean("published", published)
+        self.bank = check_bank(bank)
+
+    def correction(self, problem: Problem, others: Scores, same: bool) -> Correction:
+        if self.published:
+            return Correction(-column_top_mean(others, self.neighbours))
+        return nearest_correction(others, self.neighbours, 1.0, same)
+
+    def _scores(self, own: FloatArray, added: AnyArray, problem: Problem) -> FloatArray:
+        of_queries = row_top_mean(problem.scores, self.neighbours)[:, None]
+        result: FloatArray = (2 * own + added - of_queries).astype("float32")
+        return result

@@ -1,0 +1,55 @@
+"""dual-softmax: the product of two probabilities, of the item given the query and of the query given the item."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rerankit import checks
+from rerankit.arrays import AnyArray, FloatArray
+from rerankit.problem import Problem
+from rerankit.scores import Scores
+from rerankit.stages._banks import check_bank
+from rerankit.stages.hubness.inverted_softmax import softmax_correction
+from rerankit.stages.hubness.passes import row_softmax_level
+from rerankit.stages.hubness.stage import Beta, Correction, HubnessStage, beta_of, check_beta
+
+_SHARPNESS = 3.0
+_FLOOR = 0.01
+
+
+class DualSoftmax(HubnessStage):
+    """Multiply the probability of the item given the query by that of the query given the item.
+
+    The first is a softmax of β s over the gallery. The second divides exp(β s) by what other queries claim of the item,
+    as `inverted-softmax` does, with a hundredth of a vote for queries nobody has seen. The score is the logarithm of
+    the product over 2 β, so that it stays on the scale of s. For the order within a query it is an inverted softmax
+    of half strength: it loses less, but in the same places (few queries, items that are right for many),
+    and gains less where hubs are strong. `beta` "auto" is 3 over the spread of the scores.
+
+    `published` gives the product of the two softmaxes as published, over the gallery and over the queries, with means
+    in the place of sums. (Another form multiplies β s itself with the second probability: `inverted-softmax`.)
+
+    >>> from rerankit import rerank
+    >>> rerank([[0.9, 0.85], [0.9, 0.1], [0.9, 0.2]], "dual-softmax", k=2).indices[0]
+    array([1, 0])
+    """
+
+    name = "dual-softmax"
+    citation = "Cheng et al., Video-text retrieval by multi-stream corpus alignment and dual softmax loss (2021)"
+
+    def __init__(self, beta: Beta = "auto", published: bool = False, bank: Any = None) -> None:
+        self.beta = check_beta("beta", beta)
+        self.published = checks.boolean("published", published)
+        self.bank = check_bank(bank)
+
+    def correction(self, problem: Problem, others: Scores, same: bool) -> Correction:
+        found = softmax_correction(others, self.beta, self.published, sharpness=_SHARPNESS, floor=_FLOOR)
+        return Correction(None if found.of_items is None else found.of_items / 2, **found.notes)
+
+    def _scores(self, own: FloatArray, added: AnyArray, problem: Problem) -> FloatArray:
+        used, _ = beta_of(self.beta, self.other_queries(problem), _SHARPNESS)
+        rows = row_softmax_level(problem.scores, used)[:, None] / 2 if used else np.float32(0)
+        result: FloatArray = (own + added - rows).astype(np.float32)
+        return result

@@ -1,0 +1,67 @@
+"""nnn: nearest-neighbour normalisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rerankit import checks
+from rerankit.arrays import AnyArray, FloatArray, IntArray
+from rerankit.problem import Problem
+from rerankit.scores import Scores
+from rerankit.stages._banks import check_bank
+from rerankit.stages.hubness.evidence import TopMeans, trusted_top_means
+from rerankit.stages.hubness.frame import frame_of
+from rerankit.stages.hubness.highest import column_top, column_top_mean
+from rerankit.stages.hubness.stage import Correction, HubnessStage
+
+
+class NNN(HubnessStage):
+    """Subtract from a score the item's bias: α times its mean score over the nearest other queries.
+
+    Every query's scores are first taken relative to what is usual for it (their mean), the query that is answered is
+    left out, and the differences between items count only as far as they are more than chance: with few other
+    queries they vanish. A few hundred queries of the same kind make a good `bank`. It loses with a bank from another
+    domain, and a little where single items are rightly near to many queries.
+
+    `published` takes the plain mean over the `neighbours` nearest, the query itself among them, and trusts it fully.
+
+    >>> from rerankit import rerank
+    >>> rerank([[0.9, 0.8], [0.9, 0.1], [0.9, 0.2]], "nnn", published=True, k=2).indices[0]
+    array([1, 0])
+    """
+
+    name = "nnn"
+    citation = "Chowdhury et al., Nearest neighbor normalization improves multimodal retrieval (EMNLP 2024)"
+
+    def __init__(self, neighbours: int = 8, alpha: float = 0.75, published: bool = False, bank: Any = None) -> None:
+        self.neighbours = checks.integer("neighbours", neighbours, least=1)
+        self.alpha = checks.number("alpha", alpha, least=0)
+        self.published = checks.boolean("published", published)
+        self.bank = check_bank(bank)
+
+    def correction(self, problem: Problem, others: Scores, same: bool) -> Correction:
+        if self.published:
+            return Correction(-self.alpha * column_top_mean(others, self.neighbours))
+        return nearest_correction(others, self.neighbours, self.alpha, same)
+
+
+class _FromTopMeans(Correction):
+    """Minus a share of the items' levels; for test queries each is left out of the levels it is corrected by."""
+
+    def __init__(self, means: TopMeans, share: float, usual: AnyArray | None) -> None:
+        super().__init__(-share * means.at(slice(None)), trust=round(float(means.trust.mean()), 3))  # type: ignore[arg-type]
+        self.means, self.share, self.usual = means, share, usual
+
+    def added(self, own: FloatArray, items: IntArray) -> AnyArray:
+        if self.usual is None:
+            return super().added(own, items)
+        return -self.share * self.means.without(own - self.usual[:, None], items)
+
+
+def nearest_correction(others: Scores, neighbours: int, share: float, same: bool) -> Correction:
+    """Minus `share` of the items' mean scores among their nearest other queries, as far as they are trusted."""
+    frame = frame_of(others)
+    count = others.shape[0]
+    k = min(neighbours, count - 1 if same else count)
+    highest = column_top(others, min(k + 1, count), frame.usual, frame.absent)
+    return _FromTopMeans(trusted_top_means(highest, k, count), share, frame.usual if same else None)

@@ -1,0 +1,66 @@
+"""sinkhorn: scores after queries and items have been given to each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rerankit import checks
+from rerankit.problem import Problem
+from rerankit.scores import Scores
+from rerankit.stages._banks import check_bank
+from rerankit.stages.hubness.balance import equal_shares, placed
+from rerankit.stages.hubness.claims import claims_for_rounds
+from rerankit.stages.hubness.stage import Beta, Correction, HubnessStage, beta_of, check_beta
+
+_AMONG_TEST_QUERIES = 3.5
+_AMONG_A_BANK = 2.0
+
+
+class Sinkhorn(HubnessStage):
+    """Give every query one vote and every item room for so many, and let the votes find their places.
+
+    `iterations` times each query shares its vote among the items by a softmax of β s plus what the items add, and an
+    item that is asked for beyond its room adds less. An item has room for one vote, or, where there are fewer items
+    than queries, the queries fill all items alike; where there are fewer queries than items, room for as many votes
+    as there are items for each query, so that few queries change little and one alone nothing. The score is s plus what
+    the item adds over β. It gains the most of all stages that know scores alone, since a query which has
+    found its item no longer speaks for others. It loses a little where some of the queries share their right items
+    (captions of one picture) and only part of them is asked at once.
+
+    `beta` "auto" is 3.5 over the spread of the scores (see `spread`); with a bank, whose queries only show which items
+    are hubs, 2 over the spread of the bank's. `cells_kept` best cells of every row and column stand for the matrix, the
+    rest of a row at one level; None takes all of up to 25 million, and 64 beyond. `published` gives
+    Sinkhorn's own balance, in which every item receives the same total.
+
+    >>> from rerankit import rerank
+    >>> rerank([[0.9, 0.8], [0.9, 0.1], [0.9, 0.2]], "sinkhorn", k=2).indices
+    array([[1, 0],
+           [0, 1],
+           [0, 1]])
+    """
+
+    name = "sinkhorn"
+    citation = "Cuturi, Sinkhorn distances (NeurIPS 2013)"
+
+    def __init__(
+        self,
+        beta: Beta = "auto",
+        iterations: int = 10,
+        cells_kept: int | None = None,
+        published: bool = False,
+        bank: Any = None,
+    ) -> None:
+        self.beta = check_beta("beta", beta)
+        self.iterations = checks.integer("iterations", iterations, least=1)
+        self.cells_kept = cells_kept if cells_kept is None else checks.integer("cells_kept", cells_kept, least=1)
+        self.published = checks.boolean("published", published)
+        self.bank = check_bank(bank)
+
+    def correction(self, problem: Problem, others: Scores, same: bool) -> Correction:
+        beta, sigma = beta_of(self.beta, others, _AMONG_TEST_QUERIES if same else _AMONG_A_BANK)
+        if not beta:
+            return Correction(None, beta=0.0)
+        claims = claims_for_rounds(others, beta, sigma, self.cells_kept)
+        if self.published:
+            return Correction(equal_shares(claims, self.iterations) / beta, beta=beta)
+        return Correction(placed(claims, self.iterations, same_queries=same) / beta, beta=beta)

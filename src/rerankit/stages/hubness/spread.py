@@ -1,0 +1,96 @@
+"""The scale of scores, read off the scores alone."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from rerankit.arrays import AnyArray, FloatArray, IntArray
+from rerankit.scores import EmbeddingScores, ListScores, Scores, blocks
+
+_PLACES = 50  # of a row's highest scores that are looked at, or a quarter of them where there are fewer
+_ROWS = 1024  # that are looked at
+_MIXING = np.uint64(0x9E3779B97F4A7C15)
+_FARTHEST = 6.0  # standard deviations
+
+
+def spread(scores: Scores) -> float:
+    """The standard deviation that normal scores would have whose rows fall off as steeply as these do at their top.
+
+    Median over the rows of (score at place k/4 − score at place k) over the difference of the normal quantiles of these
+    places, k = 50 or a quarter of the columns. Only differences at the top of a row enter: nothing that is added to
+    a row changes it, nor do cells that are masked or far outside; it is the same for a matrix and for its top-k
+    lists. 0 where all scores of a row are alike.
+
+    >>> import numpy as np
+    >>> from rerankit import DenseScores
+    >>> normal = np.random.default_rng(0).normal(size=(200, 400))
+    >>> round(spread(DenseScores(3 * normal)), 1), round(spread(DenseScores(3 * normal + 100)), 1)
+    (3.0, 3.0)
+    """
+    rows = _sample(scores)
+    best = (scores if rows is None else scores.take(rows)).topk(_places(scores.shape[1]))[1].astype(np.float64)
+    known = np.isfinite(best).sum(axis=1)
+    best, known = best[known > 1], known[known > 1]
+    if not len(best):
+        return 0.0
+    first = np.minimum(known // 4, known - 2)
+    steps = np.take_along_axis(best, np.stack([first, known - 1], axis=1), axis=1)
+    normal = _quantiles(np.stack([first, known - 1], axis=1), scores.shape[1])
+    slopes = (steps[:, 0] - steps[:, 1]) / (normal[:, 0] - normal[:, 1])
+    slopes = slopes[slopes > 0]
+    return float(np.median(slopes)) if len(slopes) else 0.0
+
+
+def absent_levels(lists: ListScores, sigma: float) -> AnyArray:
+    """For every row the score at which the pairs that its list leaves out stand, (rows,) in float64.
+
+    They lie below the last score of the list: for normal scores of deviation `sigma`, of which the list holds the
+    highest, at the mean of the rest. −inf in a row that lists everything, +inf in one that lists nothing.
+    """
+    counts = np.diff(lists.starts)
+    last = np.full(len(counts), np.inf)
+    some = np.flatnonzero(counts)
+    if len(some):
+        last[some] = np.minimum.reduceat(lists.values, lists.starts[some])
+    levels = last - sigma * _below(counts / lists.shape[1])
+    return np.where(counts == lists.shape[1], -np.inf, levels)
+
+
+def _below(share: AnyArray) -> AnyArray:
+    """How far, in standard deviations, the mean of the rest lies below the last of the highest `share`."""
+    z = np.clip(ndtri(1 - np.minimum(share, 1)), -_FARTHEST, _FARTHEST)
+    density = np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
+    distance: AnyArray = density / ndtr(z) + z
+    return distance
+
+
+def _places(columns: int) -> int:
+    return min(_PLACES, max(2, -(-columns // 4)))
+
+
+def _quantiles(places: IntArray, count: int) -> AnyArray:
+    """Where the scores at places from 0 are expected among `count` normal ones, best first."""
+    found: AnyArray = ndtri(1 - (places + 0.625) / (count + 0.25))
+    return found
+
+
+def _sample(scores: Scores) -> IntArray | None:
+    """Rows to look at, chosen by what they hold, so that their order plays no part; None: all."""
+    count = scores.shape[0]
+    if count <= _ROWS:
+        return None
+    mixed = _marks(scores).view(np.uint32).astype(np.uint64) * _MIXING
+    return np.sort(np.argsort(mixed, kind="stable")[:_ROWS])
+
+
+def _marks(scores: Scores) -> FloatArray:
+    """A number for each row that depends on its content alone."""
+    if isinstance(scores, EmbeddingScores):
+        return scores.marks_of_rows()
+    if isinstance(scores, ListScores):
+        return np.ascontiguousarray(scores.topk(1)[1][:, 0])
+    marks = np.empty(scores.shape[0], np.float32)
+    for block in blocks(len(marks), scores.shape[1] * 4):
+        marks[block] = scores.rows(block).max(axis=1)
+    return marks
