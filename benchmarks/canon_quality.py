@@ -107,20 +107,21 @@ class Contender:
         return stage(self.name, **self.fixed, **chosen, **self.sides.get(direction, {}))
 
 
+_PUBLISHED = {"published": True}
 BETA = {"beta": [10.0, 15.0, 20.0, 30.0]}
 _FEATURES = {
     DIRECTIONS[0]: {"opinions": (*VOTES, "gallery-opinion", "gallery-votes")},
     DIRECTIONS[1]: {"opinions": (*VOTES, "query-opinion", "query-votes")},
 }
 _OTHERS = (
-    Contender("inverted-softmax", BETA),
-    Contender("qb-norm", {**BETA, "neighbours": [1, 5]}),
-    Contender("dual-softmax", {"beta": [20.0, 30.0, 40.0, 60.0]}),
-    Contender("csls", {"neighbours": [2, 5, 10, 20]}),
-    Contender("nnn", {"neighbours": [4, 16, 64], "alpha": [0.5, 0.75, 1.0]}),
-    Contender("mutual-rank", {"weight": [0.5, 1.0, 2.0]}),
-    Contender("mutual-neighbours", {"neighbours": [3, 10, 30]}),
-    Contender("sinkhorn", {"beta": [10.0, 15.0, 20.0, 30.0]}),
+    Contender("inverted-softmax", BETA, fixed=_PUBLISHED),
+    Contender("qb-norm", {**BETA, "neighbours": [1, 5]}, fixed=_PUBLISHED),
+    Contender("dual-softmax", {"beta": [20.0, 30.0, 40.0, 60.0]}, fixed=_PUBLISHED),
+    Contender("csls", {"neighbours": [2, 5, 10, 20]}, fixed=_PUBLISHED),
+    Contender("nnn", {"neighbours": [4, 16, 64], "alpha": [0.5, 0.75, 1.0]}, fixed=_PUBLISHED),
+    Contender("mutual-rank", {"weight": [0.5, 1.0, 2.0]}, fixed=_PUBLISHED),
+    Contender("mutual-neighbours", {"neighbours": [3, 10, 30]}, fixed=_PUBLISHED),
+    Contender("sinkhorn", {"beta": [10.0, 15.0, 20.0, 30.0]}, fixed=_PUBLISHED),
 )
 GRAPHS: dict[str, dict[str, list[Any]]] = {
     "k-reciprocal": {"k1": [4, 10, 20], "k2": [1, 3], "weight": [0.3]},
@@ -132,18 +133,28 @@ CONTENDERS = (
     Contender("alpha-qe", {"neighbours": [1, 3], "alpha": [1.0, 3.0]}),
     Contender("dba", {"neighbours": [1, 4], "alpha": [1.0, 3.0]}),
     Contender("diffusion", {"neighbours": [5, 20], "query_neighbours": [1, 5], "alpha": [0.5, 0.9]}),
-    *(Contender(one.name, one.grid, bank=True) for one in _OTHERS[:-1]),
-    Contender("sinkhorn", {"beta": [10.0, 15.0, 20.0], "cells_kept": [64, None]}, bank=True),
-    Contender("dual-is", {"beta": [10.0, 20.0], "gallery_beta": [5.0, 20.0]}, bank=True, fixed={"gallery": "bank"}),
+    *(Contender(one.name, one.grid, bank=True, fixed=one.fixed) for one in _OTHERS[:-1]),
+    Contender("sinkhorn", {"beta": [10.0, 15.0, 20.0], "cells_kept": [64, None]}, bank=True, fixed=_PUBLISHED),
+    Contender(
+        "dual-is",
+        {"beta": [10.0, 20.0], "gallery_beta": [5.0, 20.0]},
+        bank=True,
+        fixed={"gallery": "bank", **_PUBLISHED},
+    ),
     *(Contender(name, grid, bank=True) for name, grid in GRAPHS.items()),
     *(
         Contender("learned-fusion", GRIDS.get(model, {}), bank=True, fixed={"model": model}, label=f" {model}")
         for model in LEARNED
     ),
     *_OTHERS,
-    Contender("mutual-rank", label=" unweighted"),
-    Contender("mutual-neighbours", {"neighbours": [10, 30], "nearest_queries": [1, 3]}, label=" with nearest queries"),
-    Contender("dual-is", {"beta": [10.0, 20.0], "gallery_beta": [5.0, 20.0]}),
+    Contender("mutual-rank", fixed=_PUBLISHED, label=" unweighted"),
+    Contender(
+        "mutual-neighbours",
+        {"neighbours": [10, 30], "nearest_queries": [1, 3]},
+        fixed=_PUBLISHED,
+        label=" with nearest queries",
+    ),
+    Contender("dual-is", {"beta": [10.0, 20.0], "gallery_beta": [5.0, 20.0]}, fixed=_PUBLISHED),
     *(Contender(name, grid) for name, grid in GRAPHS.items()),
     *(Contender(name, grid, fixed={"align": True}, label=" aligned") for name, grid in GRAPHS.items()),
     Contender("consensus", {"beta": [15.0, 20.0, 25.0], "likeness": [4.0, 8.0]}),

@@ -62,7 +62,7 @@ def test_logistic_equals_scikit_learn():
         problem, relevance
     )
     ranking = problem.ranking()
-    values = columns(("score", "rank"), problem, ranking, problem.scores, 20.0).reshape(-1, 2)
+    values = columns(("score", "rank"), problem, ranking, None, 20.0).reshape(-1, 2)
     right = relevance.to_dense()[np.arange(30)[:, None], ranking.indices].reshape(-1) > 0
     scaler = StandardScaler().fit(values.astype(np.float64))
     model = LogisticRegression(max_iter=1000).fit(scaler.transform(values), right)

@@ -18,7 +18,7 @@ from rerankit.stages.hubness.claims import claims_for_rounds, claims_of
 from rerankit.stages.hubness.frame import frame_of
 from rerankit.stages.hubness.highest import column_top_mean
 from rerankit.stages.hubness.inverted_softmax import FLOOR
-from rerankit.stages.hubness.spread import spread
+from rerankit.stages.hubness.spread import rows_alone, spread
 
 _NEAR = 8  # how many neighbours have a say
 _SHARPNESS = 2.0  # over the spread of the scores
@@ -35,9 +35,15 @@ class Scene:
     beta: float
     own: FloatArray
     """The candidates' own scores (queries, K)."""
-    spread: float
-    centre: float
-    """What is usual among the other queries."""
+    spread: AnyArray
+    """That of the other queries' scores, or of each query's own (queries, 1) where no opinion looks at others."""
+    centre: AnyArray
+    """What is usual among them."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether every query is read by itself."""
+        return self.spread.ndim > 0
 
     def standard(self, scores: AnyArray) -> FloatArray:
         """Scores in spreads above the centre."""
@@ -61,9 +67,12 @@ class Opinion:
 
 def _incoming(scene: Scene) -> FloatArray:
     ranking = scene.ranking
-    own = spread(ListScores(ranking.indices, ranking.scores, ranking.gallery_size)) or 1.0
+    incoming = ListScores(ranking.indices, ranking.scores, ranking.gallery_size)
+    own = rows_alone(incoming)[0][:, None] if scene.alone else np.float64(spread(incoming))
     best = np.where(ranking.mask[:, :1], ranking.scores[:, :1], 0)
-    result: FloatArray = np.where(ranking.mask, (ranking.scores - best) / own, 0).astype(np.float32)
+    result: FloatArray = np.where(ranking.mask, (ranking.scores - best) / np.where(own > 0, own, 1), 0).astype(
+        np.float32
+    )
     return result
 
 
@@ -87,7 +96,7 @@ def _hubness(scene: Scene) -> FloatArray:
 
 
 def _level(scene: Scene) -> FloatArray:
-    shift = against_claims(claims_of(scene.others, scene.beta, scene.spread), FLOOR)
+    shift = against_claims(claims_of(scene.others, scene.beta, float(scene.spread)), FLOOR)
     return scene.standard(scene.own + shift[items_of(scene.ranking)] / scene.beta)
 
 
@@ -96,7 +105,7 @@ def _back_margin(scene: Scene) -> FloatArray:
 
 
 def _balance(scene: Scene) -> FloatArray:
-    claims = claims_for_rounds(scene.others, scene.beta, scene.spread, None)
+    claims = claims_for_rounds(scene.others, scene.beta, float(scene.spread), None)
     shift = placed(claims, 10, same_queries=scene.others is scene.problem.scores)
     return scene.standard(scene.own + shift[items_of(scene.ranking)] / scene.beta)
 
@@ -149,12 +158,20 @@ OPINIONS: dict[str, Opinion] = {
 
 
 def columns(
-    names: tuple[str, ...], problem: Problem, ranking: Ranking, others: Scores, beta: float | str
+    names: tuple[str, ...], problem: Problem, ranking: Ranking, others: Scores | None, beta: float | str
 ) -> FloatArray:
-    """The named columns for every candidate: (queries, K, columns); `beta` "auto" is 2 over the scores' spread."""
-    frame = frame_of(others)
-    apart = frame.spread or 1.0
-    sharpness = _SHARPNESS / apart if isinstance(beta, str) else beta
+    """The named columns for every candidate: (queries, K, columns); `beta` "auto" is 2 over the scores' spread.
+
+    Without `others` every query is measured in its own spread.
+    """
     own = own_scores(problem.scores, ranking)
-    scene = Scene(problem, ranking, others, sharpness, own, apart, float(frame.usual.mean()))
+    if others is None:
+        apart, centre = (values[:, None] for values in rows_alone(problem.scores))
+        others = problem.scores
+    else:
+        frame = frame_of(others)
+        apart, centre = np.float64(frame.spread), np.float64(frame.usual.mean())
+    apart = np.where(apart > 0, apart, 1.0)[()]
+    sharpness = _SHARPNESS / float(apart.mean()) if isinstance(beta, str) else beta
+    scene = Scene(problem, ranking, others, sharpness, own, apart, centre)
     return np.stack([OPINIONS[name].of(scene).astype(np.float32) for name in names], axis=-1)

@@ -116,4 +116,5 @@ class LearnedFusion(BankStage):
         self._weights = dict(weights)
 
     def _columns(self, problem: Problem, ranking: Ranking) -> FloatArray:
-        return columns(tuple(self.opinions), problem, ranking, self.other_queries(problem), self.beta)
+        others = self.other_queries(problem) if self._looks_at("bank") or self._looks_at("queries") else None
+        return columns(tuple(self.opinions), problem, ranking, others, self.beta)

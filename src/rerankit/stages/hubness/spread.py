@@ -29,17 +29,22 @@ def spread(scores: Scores) -> float:
     (3.0, 3.0)
     """
     rows = _sample(scores)
-    best = (scores if rows is None else scores.take(rows)).topk(_places(scores.shape[1]))[1].astype(np.float64)
-    known = np.isfinite(best).sum(axis=1)
-    best, known = best[known > 1], known[known > 1]
-    if not len(best):
-        return 0.0
-    first = np.minimum(known // 4, known - 2)
-    steps = np.take_along_axis(best, np.stack([first, known - 1], axis=1), axis=1)
-    normal = _quantiles(np.stack([first, known - 1], axis=1), scores.shape[1])
-    slopes = (steps[:, 0] - steps[:, 1]) / (normal[:, 0] - normal[:, 1])
+    slopes = rows_alone(scores if rows is None else scores.take(rows))[0]
     slopes = slopes[slopes > 0]
     return float(np.median(slopes)) if len(slopes) else 0.0
+
+
+def rows_alone(scores: Scores) -> tuple[AnyArray, AnyArray]:
+    """Each row by itself: its spread, 0 where its highest scores are alike, and its score at place k; both (rows,)."""
+    best = scores.topk(_places(scores.shape[1]))[1].astype(np.float64)
+    known = np.maximum(np.isfinite(best).sum(axis=1), 2)
+    places = np.stack([np.minimum(known // 4, known - 2), known - 1], axis=1)
+    if best.shape[1] < 2:
+        return np.zeros(len(best)), np.where(np.isfinite(best[:, 0]), best[:, 0], 0.0)
+    steps, normal = np.take_along_axis(best, places, axis=1), _quantiles(places, scores.shape[1])
+    with np.errstate(invalid="ignore"):
+        slopes: AnyArray = (steps[:, 0] - steps[:, 1]) / (normal[:, 0] - normal[:, 1])
+    return np.where(np.isfinite(slopes), slopes, 0.0), np.where(np.isfinite(steps[:, 1]), steps[:, 1], 0.0)
 
 
 def absent_levels(lists: ListScores, sigma: float) -> AnyArray:
