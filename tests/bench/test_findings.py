@@ -41,10 +41,10 @@ def test_ranks_and_hubs_before_and_after(small: Benchmark, scores: np.ndarray) -
 
 
 def test_examples_show_who_moved(small: Benchmark, scores: np.ndarray) -> None:
-    (result,) = bench(small, scores, "csls", k=5)
+    (result,) = bench(small, scores, stage("csls", published=True), k=5)
     part, own = result.part("text-to-image"), small.parts[1]
     problem = small.problem(own, Problem(scores))
-    after = stage("csls").rerank(problem, problem.ranking(5))
+    after = stage("csls", published=True).rerank(problem, problem.ranking(5))
     assert part.examples
     for example in part.examples:
         assert example.ranks == (part.first.ranks[example.row], part.last.ranks[example.row])

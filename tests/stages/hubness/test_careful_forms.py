@@ -162,7 +162,7 @@ def test_one_query_alone_keeps_its_order_and_says_why(name):
 def test_small_batches_lose_nothing(name, queries):
     random = np.random.default_rng(0)
     gains = []
-    for _ in range(max(4, 200 // queries)):
+    for _ in range(max(4, 100 // queries)):
         scores = random.normal(size=(queries, 300)) + 0.5 * random.normal(size=300)
         right = random.integers(0, 300, queries)
         scores[np.arange(queries), right] += 3
