@@ -19,6 +19,7 @@ from rerankit.errors import InputError
 from rerankit.extras import EXTRAS, absent
 from rerankit.plugins import manager
 from rerankit.testing import STAGE_CHECKS, StageCase, make_problem
+from rerankit.testing.sharing import check_threads
 
 ABSENT = {module for extra in EXTRAS for module in absent(extra)}
 ROOM = Path(__file__).parent / "stages"
@@ -57,9 +58,19 @@ def _waits(case: StageCase) -> bool:
 
 
 CASES = {**_cases(), "top": StageCase(lambda: rerankit.stage("mutual-rank").top(3))}
+ALWAYS_IN_THREADS = ("cross-encoder", "csls", "hmrn")  # those that keep something between calls, and one that does not
+QUICK = [check for check in STAGE_CHECKS if check is not check_threads]
 
 
-@pytest.mark.parametrize("check", STAGE_CHECKS, ids=lambda check: check.__name__)
+SHARED = [pytest.param(name, marks=() if name in ALWAYS_IN_THREADS else pytest.mark.slow) for name in CASES]
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_threads_share_a_stage(name: str) -> None:
+    test_stage(CASES[name], check_threads)
+
+
+@pytest.mark.parametrize("check", QUICK, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_stage(case: StageCase, check: Any) -> None:
     if _waits(case):

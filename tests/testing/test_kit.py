@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from typing import Any
 
 import numpy as np
@@ -256,6 +257,13 @@ class ContradictsItself(Plain):
         return False
 
 
+class KeepsABuffer(Plain):
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        self.buffer = ranking.scores * 2
+        time.sleep(0.001)  # as long as work takes
+        return self.buffer
+
+
 class HidesThatItIsTransductive(Good):
     @property
     def transductive(self) -> bool:
@@ -371,6 +379,8 @@ BROKEN: list[tuple[str, Any, str]] = [
     ("check_save", weighted, "the loaded stage is not equal"),
     ("check_save", CannotBeSaved, "saving and loading: InputError: parameter 'how' cannot be saved"),
     ("check_pickle", DoesNotPickle, "pickling: "),
+    ("check_threads", KeepsABuffer, "on a problem that 8 threads ask for: .*of shape|8 threads that share plain get"),
+    ("check_threads", IsRandom, "8 threads that share plain get other answers on Problem"),
 ]
 
 
@@ -421,7 +431,7 @@ def test_check_stage_tells_all_failures_at_once() -> None:
     with pytest.raises(CheckFailed) as caught:
         check_stage(IsRandom)
     message = str(caught.value)
-    assert "of 14 checks failed\n" in message
+    assert "of 15 checks failed\n" in message
     assert "check_deterministic: " in message
     assert "check_params: " in message
     with pytest.raises(CheckFailed) as fewer:

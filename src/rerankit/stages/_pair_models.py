@@ -135,14 +135,16 @@ class BlipMatching:
 
     def _encoded(self, pictures: list[Any]) -> Tensor:
         """Image tokens (len(pictures), P, width); a picture that comes again is not encoded again."""
-        new = {id(one): one for one in pictures if id(one) not in self._tokens}
+        # Threads may share the model: what is there is taken now, since another may forget it.
+        known = {id(one): kept for one in pictures if (kept := self._tokens.get(id(one))) is not None}
+        new = {id(one): one for one in pictures if id(one) not in known}
         if new:
             pixels = [self.transform(open_image(one, "picture")) for one in new.values()]
             encoded = self.model.vision_model(pixel_values=torch.stack(pixels).to(self.device))
             # The picture is kept beside its tokens: an id is only good while its object lives.
             pairs = zip(new.items(), encoded.last_hidden_state, strict=True)
-            self._tokens |= {key: (one, tokens) for (key, one), tokens in pairs}
-        out = torch.stack([self._tokens[id(one)][1] for one in pictures])
+            known |= {key: (one, tokens) for (key, one), tokens in pairs}
+        self._tokens |= known
         for key in list(self._tokens)[: -self.KEPT]:
-            del self._tokens[key]
-        return out
+            self._tokens.pop(key, None)
+        return torch.stack([known[id(one)][1] for one in pictures])

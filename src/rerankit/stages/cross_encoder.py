@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import OrderedDict
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -100,9 +101,11 @@ class CrossEncoder(Stage):
         kept = ~(np.isin(rows, list(lost)) | np.isin(columns, list(gone)))
         rows, places, columns = rows[kept], places[kept], columns[kept]
         keys = [(left[row], right[column]) for row, column in zip(rows.tolist(), columns.tolist(), strict=True)]
-        new = [place for place, key in enumerate(keys) if key not in self._kept]
+        # Threads may share the stage: what is known is taken now, since another may forget it.
+        known = {key: score for key in keys if (score := self._kept.get(key)) is not None}
+        new = [place for place, key in enumerate(keys) if key not in known]
         fresh = self._score([(queries[rows[n]], candidates[columns[n]]) for n in new], [keys[n] for n in new])
-        found = np.array([self._kept.get(key, np.nan) for key in keys], np.float32)
+        found = np.array([known.get(key, np.nan) for key in keys], np.float32)
         found[new] = fresh
         self._forget()
         scores = np.full(ranking.shape, np.nan, np.float32)
@@ -138,7 +141,8 @@ class CrossEncoder(Stage):
 
     def _forget(self) -> None:
         while len(self._kept) > self.cache_size:
-            self._kept.popitem(last=False)
+            with suppress(KeyError):  # another thread may have forgotten the last one
+                self._kept.popitem(last=False)
 
 
 def _length(item: Any) -> int:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from rerankit.errors import rule, unknown_name
 from rerankit.stages.base import Stage
-from rerankit.testing import answers, identity
+from rerankit.testing import answers, identity, sharing
 from rerankit.testing.problems import ProblemMaker, make_problem
 from rerankit.testing.run import CheckFailed, StageFactory
 
@@ -47,6 +47,7 @@ STAGE_CHECKS: tuple[StageCheck, ...] = (
     identity.check_params,
     identity.check_save,
     identity.check_pickle,
+    sharing.check_threads,
 )
 """Every check, for `pytest.mark.parametrize`."""
 

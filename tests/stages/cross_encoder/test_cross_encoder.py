@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ import rerankit  # noqa: E402 - after the skips
 from rerankit import Problem  # noqa: E402
 from rerankit.errors import InputError, MissingExtraError  # noqa: E402
 from rerankit.stages.cross_encoder import CrossEncoder  # noqa: E402
+from rerankit.testing.sharing import often_switched  # noqa: E402
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "blue", "big", "small", "cat", "dog", "[ENC]"]
 
@@ -200,3 +203,17 @@ def test_what_is_refused(problem, pictured, monkeypatch):
     monkeypatch.setattr(rerankit.extras, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match="sentence_transformers"):
         CrossEncoder("some/model").rerank(problem, problem.ranking())
+
+
+def test_threads_that_share_a_model_get_what_one_gets(blip, tokenizer, problem, pictured, monkeypatch):
+    """Caches that hold next to nothing forget what another thread is about to read."""
+    from rerankit.stages._pair_models import BlipMatching
+
+    monkeypatch.setattr(BlipMatching, "KEPT", 1)
+    kept = {"processor": tokenizer, "candidate": "pictures", "batch_size": 2, "device": "cpu", "cache_size": 1}
+    for stage, asked in ((CrossEncoder(blip, **kept), pictured), (CrossEncoder(Counting(), cache_size=1), problem)):
+        expected = stage.rerank(asked, asked.ranking())
+        with often_switched(), ThreadPoolExecutor(8) as pool:
+            calls = [pool.submit(stage.rerank, asked, asked.ranking()) for _ in range(32)]
+            answers = [call.result() for call in calls]
+        assert all(answer == expected for answer in answers)

@@ -7,7 +7,9 @@ rounds is one product and one pass of running sums, tile by tile. `reasoning` ha
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -65,6 +67,13 @@ def table_scale(config: HmrnConfig) -> float:
     return config.region_temperature if config.variant == "I-T" else config.query_temperature
 
 
+class _Kept(threading.local):
+    """The buffers of one thread."""
+
+    def __init__(self) -> None:
+        self.rooms = torch.empty(0)
+
+
 class Local:
     """The local level after every round, by running sums; and the raw similarities of a block."""
 
@@ -72,7 +81,7 @@ class Local:
         config = encoder.config
         self.by_region = config.variant == "I-T"
         self.temperature = table_scale(config)
-        self._rooms = torch.empty(0)
+        self._kept = _Kept()
 
     def table(self, images: Images, searches: Searches) -> Tensor:
         """Temperature times raw similarity after the leaky ReLU, (T, c, n, R): one product.
@@ -110,10 +119,17 @@ class Local:
         return out.permute(1, 2, 0).contiguous()
 
     def _buffers(self, cells: int, like: Tensor) -> Tensor:
-        """Two buffers of a tile, kept between calls: fresh pages would cost a part of the work."""
-        if self._rooms.numel() < 2 * cells or self._rooms.device != like.device:
-            self._rooms = like.new_empty(2 * cells)
-        return self._rooms[: 2 * cells].view(2, cells)
+        """Two buffers of a tile, kept between the calls of a thread: fresh pages would cost a part of the work."""
+        kept = self._kept
+        if kept.rooms.numel() < 2 * cells or kept.rooms.device != like.device:
+            kept.rooms = like.new_empty(2 * cells)
+        return kept.rooms[: 2 * cells].view(2, cells)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_kept"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _kept=_Kept())
 
     def _tile(self, regions: Tensor, counts: Tensor, asked: Tensor, out: Tensor, rooms: Tensor) -> None:
         """What the regions of some images add up to for the queries `asked` (D, T·c) in each round: `out` (n, T, c)."""

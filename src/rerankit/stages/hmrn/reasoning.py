@@ -8,6 +8,7 @@ their weights.
 
 from __future__ import annotations
 
+import threading
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -32,8 +33,16 @@ class _Step(NamedTuple):
     floor: Tensor  # (s,): minus the bias after `move`
 
 
+class _Kept(threading.local):
+    """Buffers and their views, of one thread: threads that share a stage write into buffers of their own."""
+
+    def __init__(self) -> None:
+        self.rooms: list[Tensor] = []
+        self.plans: dict[tuple[int, int, tuple[int, ...]], _Plan] = {}
+
+
 class Reasoning:
-    """The reasoning level; weights folded once, buffers and their views kept between calls.
+    """The reasoning level; weights folded once, buffers and their views kept between the calls of a thread.
 
     Nodes of all rounds lie in one flat matrix of rows, round by round, image by image, node by node. Fresh pages for
     each intermediate result would cost as much as the arithmetic on it.
@@ -47,8 +56,7 @@ class Reasoning:
         self.first = _line(encoder.sim_tranglo_w)
         self.score = _line(encoder.sim_w)
         self.steps = _folded(encoder)
-        self._rooms: list[Tensor] = []
-        self._plans: dict[tuple[int, int, tuple[int, ...]], _Plan] = {}
+        self._kept = _Kept()
 
     def __call__(self, table: Tensor, images: Images, queries: Tensor, searches: Tensor, rounds: list[int]) -> Tensor:
         """One search after each of `rounds`: (len(rounds), n).
@@ -64,20 +72,24 @@ class Reasoning:
 
     def __getstate__(self) -> dict[str, Any]:
         # Views of one buffer come back from a pickle as buffers of their own: a copy makes new ones.
-        return {**self.__dict__, "_rooms": [], "_plans": {}}
+        return {name: value for name, value in self.__dict__.items() if name != "_kept"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _kept=_Kept())
 
     def _plan(self, table: Tensor, rounds: list[int]) -> _Plan:
         count, slots = table.shape[1:]
         key = (count, slots, tuple(rounds))
         total = sum(rounds)
         size = count * max((total + len(rounds)) * max(self.dim, self.width), 2 * total * slots)
-        if not self._rooms or len(self._rooms[0]) < size or self._rooms[0].device != table.device:
-            self._rooms, self._plans = [table.new_empty(size) for _ in range(2)], {}
-        if key not in self._plans:
-            if len(self._plans) >= PLANS:
-                self._plans.pop(next(iter(self._plans)))
-            self._plans[key] = _Plan(count, slots, rounds, (self.dim, self.width), self._rooms)
-        return self._plans[key]
+        kept = self._kept
+        if not kept.rooms or len(kept.rooms[0]) < size or kept.rooms[0].device != table.device:
+            kept.rooms, kept.plans = [table.new_empty(size) for _ in range(2)], {}
+        if key not in kept.plans:
+            if len(kept.plans) >= PLANS:
+                kept.plans.pop(next(iter(kept.plans)))
+            kept.plans[key] = _Plan(count, slots, rounds, (self.dim, self.width), kept.rooms)
+        return kept.plans[key]
 
     def _attend(self, plan: _Plan, table: Tensor, images: Images, queries: Tensor) -> None:
         """Squared differences of contexts and queries, (n, queries of all rounds, D), into `plan.context`.
