@@ -8,7 +8,7 @@ from scipy import sparse
 
 import rerankit
 from rerankit import Bank, ListScores, Problem, Relevance
-from rerankit.errors import InputError
+from rerankit.errors import InputError, RerankitWarning
 from strategies import distinct, full_problem
 
 
@@ -244,3 +244,18 @@ def test_any_float_type_of_torch():
         assert Problem(torch.tensor([[1.0, 2.0]]).to(dtype)).scores.rows().tolist() == [[1, 2]]
     with pytest.raises(InputError, match="'scores' must be an array"):
         Problem(torch.eye(2).to_sparse())
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+def test_a_numpy_matrix_is_an_array():
+    given = np.matrix([[0.1, 0.9], [0.5, 0.4]])
+    problem = Problem(given, query_scores=np.matrix(np.eye(2)), query_features={"v": np.matrix(np.eye(2))})
+    assert rerankit.rerank(problem, "mutual-rank") == rerankit.rerank(Problem(np.asarray(given)), "mutual-rank")
+    assert rerankit.rerank(given, "csls").indices.shape == (2, 2)
+
+
+def test_whole_numbers_that_float32_does_not_tell_apart_are_told():
+    with pytest.warns(RerankitWarning, match=r"'scores' has whole numbers beyond 2\*\*24, .*: 1 were rounded"):
+        Problem(np.array([[2**24, 2**24 + 1]]))
+    Problem(np.array([[2**24, 2**25, -(2**30)]]))  # these are held
+    Problem(np.array([[3, 5]], np.uint8))

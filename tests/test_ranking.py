@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rerankit
-from rerankit import DenseScores, Ranking
+from rerankit import DenseScores, Problem, Ranking
 from rerankit.errors import InputError
+from rerankit.scores.topk import order
 from rerankit.seams import promote, splice
 from strategies import matrices
 
@@ -273,3 +274,18 @@ def test_concat():
         Ranking.concat([one, Ranking([[1]], [[1]], gallery_size=10)])
     with pytest.raises(InputError, match="'query_ids' must be unique"):
         Ranking.concat([one, one])
+
+
+def test_numbers_of_items_that_a_key_has_no_room_for_are_refused() -> None:
+    most = 2**32 - 2
+    found = Ranking.ordered(np.array([[3, most]]), np.float32([[1, 2]]), gallery_size=2**32 - 1)
+    assert found.indices.tolist() == [[most, 3]]
+    for number in (2**32 - 1, 2**32, 2**32 + 3, 2**40):
+        for make in (
+            lambda n: Ranking([[n]], [[1.0]]),
+            lambda n: Ranking.ordered(np.array([[n, 0]]), np.float32([[1, 2]]), gallery_size=n + 1),
+            lambda n: Problem.from_rankings([[n]], [[1.0]], n + 1),
+            lambda n: order(np.float32([[1]]), np.array([[n]])),
+        ):
+            with pytest.raises(InputError, match=r"must be (below|at most) 4294967295"):
+                make(number)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import mmap
 import os
 import sys
+import warnings
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rerankit.errors import InputError, RerankitError, rule
+from rerankit.errors import InputError, RerankitError, RerankitWarning, rule
 
 FloatArray: TypeAlias = NDArray[np.float32]
 IntArray: TypeAlias = NDArray[np.int64]
@@ -18,6 +19,9 @@ BoolArray: TypeAlias = NDArray[np.bool_]
 AnyArray: TypeAlias = NDArray[Any]
 
 _CHECKED_BYTES = 32_000_000
+_WHOLE = 2**24  # the largest whole number below which float32 holds all
+MOST_ITEMS = 2**32 - 1
+"""How many items a gallery may have: a score and an item's number are sorted as one number of 64 bits."""
 
 
 def to_numpy(value: Any, argument: str) -> AnyArray:
@@ -28,6 +32,8 @@ def to_numpy(value: Any, argument: str) -> AnyArray:
     """
     if isinstance(value, np.ma.MaskedArray):
         raise rule(argument, "must not be masked, since a mask would be lost: fill it first", "a masked array")
+    if isinstance(value, np.matrix):  # whose rows are matrices again
+        return np.asarray(value)
     if isinstance(value, np.ndarray):
         return value
     if hasattr(value, "toarray"):
@@ -78,7 +84,7 @@ def real_matrix(value: Any, argument: str) -> AnyArray:
         raise rule(argument, "must have two dimensions", f"shape {array.shape}")
     if array.size == 0:
         raise rule(argument, "must not be empty", f"shape {array.shape}")
-    return array if array.dtype.kind == "f" or is_memory_map(array) else array.astype(np.float32)
+    return array if array.dtype.kind == "f" or is_memory_map(array) else float32(array, argument)
 
 
 def int_matrix(value: Any, argument: str) -> IntArray:
@@ -104,7 +110,20 @@ def float32(array: AnyArray, argument: str) -> FloatArray:
     if array.dtype == np.float32:
         return np.asarray(array)
     with np.errstate(over="ignore"):
-        return np.asarray(array, dtype=np.float32)
+        made: FloatArray = np.asarray(array, dtype=np.float32)
+    if array.dtype.kind in "iu" and array.dtype.itemsize > 2:
+        _tell_ties(array, made, argument)
+    return made
+
+
+def _tell_ties(whole: AnyArray, single: FloatArray, argument: str) -> None:
+    """Say when whole numbers become equal to others: float32 holds every one of them only up to 2²⁴."""
+    if not whole.size or max(abs(int(whole.max())), abs(int(whole.min()))) <= _WHOLE:
+        return
+    changed = int((single.astype(np.float64) != whole).sum())
+    if changed:
+        text = f"'{argument}' has whole numbers beyond 2**24, which scores do not tell apart: {changed} were rounded"
+        warnings.warn(f"{text}; subtract the smallest, or give ranks", RerankitWarning, stacklevel=4)
 
 
 def check_finite(array: AnyArray, argument: str, rows: IntArray | int = 0) -> None:

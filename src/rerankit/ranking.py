@@ -11,6 +11,7 @@ import numpy as np
 
 from rerankit import checks
 from rerankit.arrays import (
+    MOST_ITEMS,
     AnyArray,
     BoolArray,
     FloatArray,
@@ -25,7 +26,7 @@ from rerankit.errors import rule
 from rerankit.ids import Ids, as_ids, same_ids
 from rerankit.padded import check_items, check_left_out, check_once, check_values, items_at, moved_first
 from rerankit.pairs import Pairs, as_pairs
-from rerankit.scores.topk import merge, order
+from rerankit.scores.topk import check_numbers, merge, order
 from rerankit.ties import reordered
 from rerankit.values import Named, Value, same
 
@@ -69,7 +70,9 @@ class Ranking(Value):
         values = real_matrix(scores, "scores").astype(np.float32, copy=False)
         if items.shape != values.shape:
             raise rule("scores", f"must have the shape of 'indices', {items.shape}", f"shape {values.shape}")
-        size = int(items.max()) + 1 if gallery_size is None else checks.integer("gallery_size", gallery_size, least=1)
+        check_numbers(items)
+        given = int(items.max()) + 1 if gallery_size is None else gallery_size
+        size = checks.integer("gallery_size", given, least=1, most=MOST_ITEMS)
         check_items(items, size)
         check_values(items, values)
         excluded = as_pairs(exclude, (len(items), size), "exclude")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import rerankit
-from rerankit import Bank, ListScores, Problem, Ranking, Relevance
+from rerankit import Bank, ListScores, Problem, Ranking, Relevance, errors
 from rerankit.errors import FormatError, InputError, UnknownNameError
 from rerankit.formats import read, read_judged, write
 from rerankit.formats.door import read_both
@@ -629,3 +629,23 @@ def test_relevance_is_read_with_its_problem(tmp_path):
     write(tmp_path / "b.npz", a_problem())
     assert read_both(tmp_path / "b.npz", "problem")[1] is None
     assert read_both(tmp_path / "a.npz", "relevance") == (a_relevance(), None)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.run", "q Q0 d 1 0.5 x\nq Q0 e 2 0.25 rerank"),
+        ("a.txt", "q Q0 d 1 0.5 x\nq Q0 e 2 0.25 rerank"),
+        ("a.qrels", "q 0 d 1\nq 0 e 1"),
+        ("a.csv", "query,item,score\nq,d,0.5\nq,e,0.2"),
+        ("a.tsv", "query\titem\tscore\nq\td\t0.5\nq\te\t0.2"),
+        ("m.csv", "1,2\n3,4"),
+    ],
+)
+def test_a_last_line_without_an_end_is_told(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.warns(errors.RerankitWarning, match=r"the last line has no end, so the file may have been cut short"):
+        read(tmp_path / name)
+    for end in ("\n", "\r\n", "\n\n"):
+        (tmp_path / name).write_bytes(f"{text}{end}".encode())
+        read(tmp_path / name)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import rerankit
-from rerankit import Feature, Problem, Ranking, Stage
+from rerankit import Problem, Ranking, Stage
 from rerankit.testing.sharing import often_switched
 
 Ask = Callable[[int], Ranking]
@@ -39,8 +39,9 @@ def embeddings(size: int) -> Problem:
 
 def hmrn() -> tuple[Stage, Callable[[int], Problem]]:
     torch = pytest.importorskip("torch")
+    from rerankit.features import Regions
     from rerankit.stages.hmrn.network import Hmrn
-    from rerankit.stages.hmrn.representation import Descriptions, Regions
+    from rerankit.stages.hmrn.representation import Descriptions
     from rerankit.stages.hmrn.stage import HmrnStage
 
     stage = HmrnStage("T-I", dim=8, reasoning_dim=6, region_slots=5, steps=2, word_dim=4, full_rounds=4, device="cpu")
@@ -52,8 +53,8 @@ def hmrn() -> tuple[Stage, Callable[[int], Problem]]:
         random = np.random.default_rng(size)
         regions = Regions(random.normal(size=(size, 5, 7)).astype(np.float32))
         searches = Descriptions(random.integers(4, 30, size=(4, 4, 4)))
-        sides = {"regions": Feature(regions, side="gallery"), "queries": Feature(searches, side="query")}
-        return Problem(random.normal(size=(4, size)), features=sides)
+        scores = random.normal(size=(4, size))
+        return Problem(scores, query_features={"text": searches}, gallery_features={"regions": regions})
 
     return fitted, problem
 

@@ -17,8 +17,7 @@ import numpy as np
 
 from rerankit.errors import FormatError
 from rerankit.formats.content import AnyArray, Content, Format, Tables, Triples
-from rerankit.formats.text import numbers, shortest, write_text
-from rerankit.reading import read_text
+from rerankit.formats.text import numbers, read_rows, shortest, write_text
 
 ITEM_COLUMNS = ("query", "item")
 VALUE_COLUMNS: dict[str, Literal["scores", "grades"]] = {"score": "scores", "grade": "grades"}
@@ -63,7 +62,7 @@ class CsvFormat(Format):
 
     def _rows(self, path: Path) -> tuple[list[list[str]], list[int]]:
         """The rows that are not blank, and the line on which each of them ends."""
-        reader = csv.reader(io.StringIO(read_text(path)), delimiter=self.delimiter)
+        reader = csv.reader(io.StringIO(read_rows(path)), delimiter=self.delimiter)
         found = [(row, reader.line_num) for row in reader if row]
         return [row for row, _ in found], [line for _, line in found]
 

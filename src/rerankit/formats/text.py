@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -11,7 +12,18 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from rerankit.errors import FormatError
+from rerankit.errors import FormatError, RerankitWarning
+from rerankit.reading import read_text
+
+
+def read_rows(path: Path) -> str:
+    """The whole text of a file of lines; a last line without an end is told, since a cut would look like that."""
+    text = read_text(path)
+    last = text.splitlines()[-1] if text and text[-1] not in "\r\n" else ""
+    if last.strip():
+        told = f"{path}: the last line has no end, so the file may have been cut short: {last[:80]!r}"
+        warnings.warn(told, RerankitWarning, stacklevel=2)
+    return text
 
 
 def write_text(path: Path, pieces: Iterable[str]) -> None:

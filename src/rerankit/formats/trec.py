@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from rerankit.errors import FormatError
 from rerankit.formats.content import Format, Triples
-from rerankit.formats.text import numbers, shortest, write_text
+from rerankit.formats.text import numbers, read_rows, shortest, write_text
 from rerankit.reading import read_text
 
 TAG = "rerankit"
@@ -81,7 +81,7 @@ class TrecTextFormat(TrecFormat):
 
 def read_columns(path: Path, count: int, value: int, layout: str) -> tuple[list[str], list[str], list[str]]:
     """Queries, items and the column `value` of a file of words; every line must have `count` of them."""
-    lines = read_text(path).splitlines()
+    lines = read_rows(path).splitlines()
     while lines and not lines[-1].strip():
         lines.pop()
     if not lines:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rerankit.arrays import FloatArray, IntArray
+from rerankit.arrays import MOST_ITEMS, FloatArray, IntArray
+from rerankit.errors import rule
 from rerankit.scores.blocks import blocks
 from rerankit.threads import in_threads
 
@@ -69,8 +70,16 @@ def order(scores: FloatArray, indices: IntArray) -> tuple[IntArray, FloatArray]:
     >>> order(np.float32([[1, 2, 2]]), np.array([[7, 9, 3]]))
     (array([[3, 9, 7]]), array([[2., 2., 1.]], dtype=float32))
     """
+    check_numbers(indices)
     keys = np.sort(keys_of(scores, indices), axis=1)
     return indices_of(keys), scores_of(keys)
+
+
+def check_numbers(indices: IntArray, argument: str = "indices") -> None:
+    """Refuse numbers of items that a key has no room for."""
+    largest = int(indices.max(initial=-1))
+    if largest >= MOST_ITEMS:
+        raise rule(argument, f"must be below {MOST_ITEMS}, the most items that a gallery may have", largest)
 
 
 def topk_dense(block: FloatArray, k: int, first_column: int = 0) -> tuple[IntArray, FloatArray]:
@@ -147,6 +156,8 @@ def flat_nonzero(mask: NDArray[np.bool_]) -> IntArray:
 
 def merge(keys: list[tuple[IntArray, FloatArray]], k: int) -> tuple[IntArray, FloatArray]:
     """The first k of several top lists of the same rows."""
+    for indices, _ in keys:
+        check_numbers(indices)
     joined = np.concatenate([keys_of(scores, indices) for indices, scores in keys], axis=1)
     best = _select(joined, min(k, joined.shape[1]))
     return indices_of(best), scores_of(best)
