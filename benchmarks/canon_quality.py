@@ -157,7 +157,7 @@ CONTENDERS = (
     Contender("dual-is", {"beta": [10.0, 20.0], "gallery_beta": [5.0, 20.0]}, fixed=_PUBLISHED),
     *(Contender(name, grid) for name, grid in GRAPHS.items()),
     *(Contender(name, grid, fixed={"align": True}, label=" aligned") for name, grid in GRAPHS.items()),
-    Contender("consensus", {"beta": [15.0, 20.0, 25.0], "likeness": [4.0, 8.0]}),
+    Contender("consensus", {"equal_shares": [False, True]}),
     *(
         Contender(
             "learned-fusion",

@@ -8,58 +8,113 @@ from rerankit import Problem, settings, stage
 from rerankit.errors import InputError, UnmetNeedError
 from strategies import people
 
-BETA, SHARPNESS, FLOOR, LIKENESS, ROUNDS = 5.0, 4.0, 0.05, 2.0, 6
+BETA, SHARPNESS, FLOOR, ROUNDS = 5.0, 4.0, 0.05, 6
 
 
-def balanced(logits: np.ndarray, iterations: int) -> np.ndarray:
-    for _ in range(iterations):
-        logits = logits - np.log(np.exp(logits).sum(axis=0, keepdims=True)) + np.log(len(logits) / logits.shape[1])
-        logits = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    return logits
+def with_places(logits: np.ndarray, rounds: int, equal: bool) -> np.ndarray:
+    """Logits (queries, items) plus what the items add, by whole matrices."""
+    queries, items = logits.shape
+    places = max(1.0, items / queries)
+    first = 1 / (1 - min(queries / items / places, 0.995))
+    shift = np.zeros(items)
+    for turn in range(rounds):
+        powers = np.exp(logits + shift)
+        received = (powers / powers.sum(axis=1, keepdims=True)).sum(axis=0) * np.exp(-shift)
+        if equal:
+            shift = -np.log(received * items / queries)
+        else:
+            shift = -np.log(1 + received * (first if turn == 0 else 1) / places)
+    return logits + shift
 
 
-def naive(scores: np.ndarray, voters: np.ndarray, neighbours: int) -> np.ndarray:
-    """The formula with whole matrices (items, voters) and a loop over voters for the vote."""
-    logits = balanced(BETA * scores.astype(np.float64), ROUNDS)
-    by_voter = np.exp(logits) / np.exp(logits).sum(axis=0, keepdims=True)
-    by_item = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    vote = np.empty(scores.shape)
-    for voter in range(scores.shape[1]):
+def naive(scores: np.ndarray, voters: np.ndarray, by_query: bool, neighbours: int, equal: bool) -> np.ndarray:
+    """The formula with whole matrices (queries, items) and a loop over voters for the vote."""
+    plan = with_places(BETA * scores.astype(np.float64), ROUNDS, equal)
+    shares = np.exp(plan) / np.exp(plan).sum(axis=1, keepdims=True)
+    load = min(1.0, scores.shape[0] / scores.shape[1])
+    of_voters = shares if by_query else (shares / np.maximum(shares.sum(axis=0), load)).T
+    vote = np.empty(of_voters.shape)
+    for voter in range(len(voters)):
         near = [other for other in np.argsort(-voters[voter]) if other != voter][:neighbours]
         weights = np.exp(SHARPNESS * voters[voter, near].astype(np.float64))
-        vote[:, voter] = by_voter[:, near] @ (weights / weights.sum())
-    likely = np.zeros(scores.shape)
-    for item, row in enumerate(by_item):
-        first = np.argsort(-row)[:neighbours]
-        likely[item, first] = row[first]
-    likeness = likely @ voters - likely * np.diag(voters)
-    return balanced(logits + np.log(FLOOR + vote) + LIKENESS * likeness, ROUNDS // 2)
+        vote[voter] = weights / weights.sum() @ of_voters[near]
+    weight = 1.0 if by_query or equal else load
+    vote = vote if by_query else vote.T
+    return with_places(np.log(shares) + weight * np.log(FLOOR + vote), ROUNDS // 2, equal)
 
 
-def make(voters: str, neighbours: int = 3) -> rerankit.Stage:
-    given = {"beta": BETA, "sharpness": SHARPNESS, "floor": FLOOR, "likeness": LIKENESS, "iterations": ROUNDS}
+def make(voters: str, neighbours: int = 3, equal: bool = False) -> rerankit.Stage:
+    given = {"beta": BETA, "sharpness": SHARPNESS, "floor": FLOOR, "iterations": ROUNDS, "equal_shares": equal}
     return stage("consensus", voters=voters, neighbours=neighbours, cells_kept=1000, **given)
 
 
 def test_repr():
-    assert repr(stage("consensus", likeness=0)) == "stage('consensus', likeness=0.0)"
+    assert repr(stage("consensus", floor=0.2)) == "stage('consensus', floor=0.2)"
 
 
+@pytest.mark.parametrize("equal", [False, True])
 @pytest.mark.parametrize("neighbours", [1, 3, 100])
 @pytest.mark.parametrize("form", ["embeddings", "matrices"])
-def test_equals_the_formula_in_both_directions(form, neighbours):
-    items, voters = people(queries=7, gallery=15)
-    expected = naive(items @ voters.T, voters @ voters.T, neighbours)
+@pytest.mark.parametrize("sizes", [(7, 15), (15, 7)])
+def test_equals_the_formula_with_either_side_as_voters(sizes, form, neighbours, equal):
+    queries, items = people(queries=sizes[0], gallery=sizes[1])
+    relations = {"query_scores": queries @ queries.T, "gallery_scores": items @ items.T}
     problem = (
-        Problem.from_embeddings(items, voters)
-        if form == "embeddings"
-        else Problem(items @ voters.T, gallery_scores=voters @ voters.T)
+        Problem.from_embeddings(queries, items) if form == "embeddings" else Problem(queries @ items.T, **relations)
     )
-    found = make("gallery", neighbours).rerank(problem, problem.ranking())
-    np.testing.assert_allclose(found.to_dense(), expected, atol=1e-4)
-    back = problem.reversed()
-    found = make("query", neighbours).rerank(back, back.ranking())
-    np.testing.assert_allclose(found.to_dense(), expected.T, atol=1e-4)
+    for voters in ("query", "gallery"):
+        by_query = voters == "query"
+        expected = naive(queries @ items.T, relations[f"{voters}_scores"], by_query, neighbours, equal)
+        found = make(voters, neighbours, equal).rerank(problem, problem.ranking())
+        np.testing.assert_allclose(found.to_dense(), expected, atol=1e-4)
+
+
+def one_to_one(pairs: int = 120, seed: int = 0) -> Problem:
+    """Pictures and texts in pairs, two of each near to each other."""
+    random = np.random.default_rng(seed)
+    base = np.repeat(random.normal(size=(pairs // 2, 16)), 2, axis=0) + 0.4 * random.normal(size=(pairs, 16))
+    return Problem.from_embeddings(*(base + 0.6 * random.normal(size=base.shape) for _ in range(2)))
+
+
+@pytest.mark.parametrize("queries", [1, 2, 5, 30, 120])
+def test_pairs_lose_nothing_however_few_ask(queries):
+    before = after = 0
+    for seed in range(12):
+        problem = one_to_one(seed=seed).subset(queries=np.arange(queries))
+        right = np.arange(queries)
+        before += (problem.ranking(10).indices[:, 0] == right).mean()
+        after += (rerankit.rerank(problem, "consensus", k=10).indices[:, 0] == right).mean()
+    assert after >= before - 0.1
+
+
+def test_scale_and_shift_do_not_matter():
+    queries, items = people(queries=20, gallery=30)
+    scores, relations = queries @ items.T, {"query_scores": queries @ queries.T, "gallery_scores": items @ items.T}
+    expected = rerankit.rerank(Problem(scores, **relations), "consensus")
+    for factor, added in ((0.25, 0), (64, 0), (1, -5), (2, 3)):
+        moved = {name: factor * one + added for name, one in relations.items()}
+        found = rerankit.rerank(Problem(factor * scores + added, **moved), "consensus")
+        np.testing.assert_array_equal(found.indices[:, :3], expected.indices[:, :3])
+
+
+def test_one_query_keeps_the_order_that_came_and_says_so():
+    problem = Problem.from_embeddings(*people(queries=1, gallery=12))
+    came = problem.ranking()
+    came = came.with_scores(came.scores[:, ::-1].copy())
+    found = stage("consensus").rerank(problem, came)
+    np.testing.assert_array_equal(found.indices, came.indices)
+    assert "order is as it came" in found.notes["consensus"]["note"]
+
+
+def test_notes_say_how_far_neighbours_agree():
+    found = []
+    for views in (1, 4):
+        random = np.random.default_rng(0)
+        things = random.normal(size=(16, 8))
+        items = np.repeat(things, views, axis=0) + 0.1 * random.normal(size=(16 * views, 8))
+        problem = Problem.from_embeddings(things, items)
+        found.append(rerankit.rerank(problem, "consensus", neighbours=3).notes["consensus"]["agreement"])
+    assert found[1] > 3 * found[0]
 
 
 @pytest.mark.parametrize(("queries", "gallery", "side"), [(7, 15, "gallery"), (15, 7, "query"), (9, 9, "gallery")])

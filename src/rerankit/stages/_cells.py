@@ -7,8 +7,6 @@ import numpy as np
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.scores import ListScores, Scores
 
-_NOTHING = 1e-300
-
 
 class Cells:
     """Some cells of a matrix (rows, columns), in the order of their keys row · columns + column.
@@ -71,14 +69,6 @@ class Cells:
         shares: AnyArray = powers / self.over_rows(powers)[self.rows]
         return shares
 
-    def column_shares(self, logits: AnyArray) -> AnyArray:
-        """Softmax of the cells' logits within each column."""
-        highest = np.full(self.shape[1], -np.inf)
-        np.maximum.at(highest, self.columns, logits)
-        powers = np.exp(logits - highest[self.columns])
-        shares: AnyArray = powers / self.over_columns(powers)[self.columns]
-        return shares
-
     def at(self, values: AnyArray, rows: IntArray, columns: IntArray, absent: float) -> AnyArray:
         """The values of cells by row and column (any shape, broadcast); `absent` where a cell is not kept."""
         wanted = rows * self.shape[1] + columns
@@ -86,20 +76,6 @@ class Cells:
             return np.full(wanted.shape, absent)
         place = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
         return np.where(self.keys[place] == wanted, values[place], absent)
-
-    def balanced(self, logits: AnyArray, iterations: int) -> tuple[AnyArray, AnyArray]:
-        """Sinkhorn's potentials (rows,), (columns,): exp(logit + row + column) sums to about 1 in every row, and in
-        every column to rows / columns. Columns come first in each of the `iterations`, rows come last.
-        """
-        level = self.row_highest(logits)
-        share = self.shape[0] / self.shape[1]
-        kernel = np.exp(logits - level[self.rows])
-        left = np.exp(level - level.max())
-        right = np.ones(self.shape[1])
-        for _ in range(iterations):
-            right = share / np.maximum(self.over_columns(kernel * left[self.rows]), _NOTHING)
-            left = 1 / np.maximum(self.over_rows(kernel * right[self.columns]), _NOTHING)
-        return np.log(left) - level, np.log(right)
 
 
 def _keys(indices: IntArray, columns: int) -> IntArray:
