@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rerankit import bench, errors, features, limits, metrics, settings, statistics, tasks
     from rerankit.bank import Bank
     from rerankit.bars import progress
+    from rerankit.choosing import choose
     from rerankit.events import Event, track
     from rerankit.formats import read, write
     from rerankit.fusion import fuse
@@ -43,6 +44,7 @@ _HOME = {
     "Relevance": "rerankit.relevance",
     "Scores": "rerankit.scores",
     "Stage": "rerankit.stages.base",
+    "choose": "rerankit.choosing",
     "evaluate": "rerankit.metrics",
     "evaluate_both": "rerankit.metrics",
     "fuse": "rerankit.fusion",
@@ -76,6 +78,7 @@ __all__ = [
     "Stage",
     "__version__",
     "bench",
+    "choose",
     "errors",
     "evaluate",
     "evaluate_both",

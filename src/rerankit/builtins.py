@@ -11,6 +11,7 @@ from rerankit.plugins.spec import Register
 
 STAGES = {
     "alpha-qe": "rerankit.stages.alpha_qe:AlphaQE",
+    "auto": "rerankit.stages.auto:Auto",
     "calibrate": "rerankit.stages.calibrate:Calibrate",
     "consensus": "rerankit.stages.consensus:Consensus",
     "cross-encoder": "rerankit.stages.cross_encoder:CrossEncoder",
@@ -48,6 +49,7 @@ FAMILIES = {
         ("k-reciprocal", "gnn", "alpha-qe", "dba", "diffusion", "consensus"),
     ),
     "fusion": ("opinions put together", ("fuse", "learned-fusion", "calibrate", "top")),
+    "choice": ("what gains significantly, or nothing", ("auto",)),
     "pillars": ("learned over similarities alone", ("pillar-plus", "pillar", "pillar-small")),
     "reading": ("models that read query and item themselves", ("triplet", "cross-encoder", "hmrn")),
 }

@@ -50,9 +50,12 @@ def unmet(stage: Stage, problem: Problem) -> list[str]:
     needs: object = stage.needs
     if isinstance(needs, str):  # it would be read letter by letter
         raise InputError(f"'needs' of stage '{stage.name}' must be a tuple of texts (got the text {needs!r})")
-    return [
-        f"stage '{stage.name}' needs {need}: {_how(need)}" for need in stage.needs if not _is_met(need, stage, problem)
-    ]
+    return [unmet_line(stage, need) for need in stage.needs if not _is_met(need, stage, problem)]
+
+
+def unmet_line(stage: Stage, need: str) -> str:
+    """What is said of a need that is not met."""
+    return f"stage '{stage.name}' needs {need}: {_how(need)}"
 
 
 def _is_met(need: str, stage: Stage, problem: Problem) -> bool:

@@ -6,6 +6,7 @@ drawn and swapped together. Left apart they would count for more evidence than t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +22,7 @@ from rerankit.statistics.draws import (
 )
 
 Summary = Literal["mean", "median"]
+_CELLS = 4_000_000
 
 
 def bootstrap(
@@ -110,6 +112,37 @@ def randomisation(
     # Sums of the same numbers in another order differ in their last digits.
     extreme = np.count_nonzero(np.abs(drawn) >= observed - 1e-9 * max(1.0, observed))
     return float((extreme + 1) / (samples + 1))
+
+
+def improvements(
+    base: Any, others: Sequence[Any], *, samples: int = 10_000, seed: int = 0, groups: Any = None
+) -> Array:
+    """p-values that each of several systems is no better than `base` (others,), adjusted for how many there are.
+
+    The values of base and others are swapped at random, all others alike, and a system's statistic (the sum of its
+    differences over their length) is held against the largest of all in each draw (Westfall and Young's max-T): systems
+    that do much the same pay little for each other.
+
+    base, others: values on the same queries (queries,). groups: as for `randomisation`.
+
+    >>> improvements([0.0] * 20, [[1.0] * 20, [0.0] * 20]).round(1).tolist()
+    [0.0, 1.0]
+    """
+    pairs = [_pair(base, each) for each in others]
+    _check(0.95, samples)
+    if not pairs:
+        return np.empty(0)
+    together = Groups(groups, len(pairs[0][0]))
+    sums = np.stack([together.sums(other - one) for one, other in pairs], axis=1)
+    lengths = np.sqrt(np.square(sums).sum(axis=0))
+    scaled = sums / np.where(lengths > 0, lengths, 1)
+    observed, random = scaled.sum(axis=0), np.random.default_rng(seed)
+    extreme, chunk = np.zeros(len(pairs)), max(1, _CELLS // together.count)
+    for start in range(0, samples, chunk):
+        signs = random.integers(0, 2, (min(chunk, samples - start), together.count)) * 2.0 - 1
+        extreme += ((signs @ scaled).max(axis=1)[:, None] >= observed - 1e-9).sum(axis=0)
+    adjusted: Array = (extreme + 1) / (samples + 1)
+    return adjusted
 
 
 def student_t(first: Any, second: Any, *, groups: Any = None) -> float:

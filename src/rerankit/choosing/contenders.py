@@ -1,0 +1,55 @@
+"""What is tried when nothing else is said, cheapest first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rerankit.errors import rule
+from rerankit.needs import unmet_line
+from rerankit.pipeline import Pipeline
+from rerankit.problem import Problem
+from rerankit.stages.base import Stage, stage
+
+HUBNESS = ("nnn", "csls", "inverted-softmax", "dual-softmax", "sinkhorn", "mutual-rank", "dual-is")
+_LEARNERS_LEAST = 100  # labelled queries
+
+
+def contenders(among: Sequence[Any] | None, problem: Problem, labels: int | None) -> list[Pipeline]:
+    """Pipelines from names, stages and pipelines; the usual ones for None. `labels` counts labelled queries."""
+    if among is None:
+        return [Pipeline([one]) for one in _usual(problem, labels)]
+    if isinstance(among, str) or not isinstance(among, Iterable):
+        raise rule("among", "must be a list of names, stages or pipelines", among)
+    found = [one if isinstance(one, Pipeline) else Pipeline([one]) for one in among]
+    if not found:
+        raise rule("among", "must hold one pipeline or more", among)
+    return found
+
+
+def _usual(problem: Problem, labels: int | None) -> Iterable[Stage]:
+    for name in HUBNESS:
+        yield stage(name)
+    if labels is None:  # what neighbours say cannot be told from scores with noise
+        return
+    if problem.query_scores is not None and problem.gallery_scores is not None:
+        yield stage("consensus")
+        for k1 in (5, 20):
+            yield stage("k-reciprocal", k1=k1, k2=max(1, k1 // 4))
+            yield stage("gnn", k1=k1, k2=max(2, k1 // 4))
+    if problem.gallery_scores is not None:
+        for name in ("alpha-qe", "dba", "diffusion"):
+            yield stage(name)
+    if labels >= _LEARNERS_LEAST:
+        yield stage("learned-fusion")
+
+
+def obstacle(pipeline: Pipeline, problem: Problem, transductive: bool) -> str:
+    """Why a pipeline cannot be tried; nothing where it can."""
+    to_be_fitted = {unmet_line(one, "weights") for one in pipeline.stages if hasattr(one, "fit")}
+    faults = [line for line in pipeline.unmet(problem) if line not in to_be_fitted]
+    if faults:
+        return faults[0]
+    if not transductive and pipeline.is_transductive(problem):
+        return "looks at the other test queries"
+    return ""

@@ -1,0 +1,167 @@
+"""`choose`: the pipeline to use for a problem, or none."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rerankit import bars, checks
+from rerankit.arrays import AnyArray
+from rerankit.choosing.agreement import Agreement
+from rerankit.choosing.chosen import Chosen, Tried
+from rerankit.choosing.contenders import contenders, obstacle
+from rerankit.choosing.trials import Halves, LabelledQueries, Trial, check_trials, fitted_to, learns
+from rerankit.errors import rule
+from rerankit.events import track
+from rerankit.pipeline import Pipeline
+from rerankit.problem import Problem, as_problem
+from rerankit.relevance import Relevance
+from rerankit.statistics import bootstrap, improvements
+
+
+def choose(
+    problem: Any,
+    relevance: Relevance | None = None,
+    *,
+    bank: tuple[Problem, Relevance] | None = None,
+    among: Sequence[Any] | None = None,
+    metric: str = "success@1",
+    transductive: bool = True,
+    level: float = 0.05,
+    budget: float | None = None,
+    k: int = 100,
+    progress: bool = False,
+) -> Chosen:
+    """The pipeline that gains most, if it is significantly better than leaving the order alone; otherwise an empty one.
+
+    It is measured by `metric`
+
+    - on the problem's own queries, where `relevance` says what is right for them (queries without are left out);
+    - or on `bank`, other labelled pairs (a problem and its relevance) of the same kind: each half of them is searched
+      with the other half as its bank. What is chosen is for one query at a time: the pairs' queries are to be the
+      bank of the problem;
+    - or without labels, by what of the agreement between both directions survives noise (`Agreement`): a weaker ground,
+      which sees corrections of hubs only.
+
+    among: names, stages or pipelines to try (None: the usual ones for what the problem brings). A stage that must be
+    fitted is fitted on one half and measured on the other, and in the end fitted on all.
+    transductive: whether the answer may look at other test queries.
+    level: of significance, adjusted for how many were tried.
+    budget: seconds after which nothing more is tried; the cheapest come first.
+
+    >>> random = np.random.default_rng(0)
+    >>> scores = random.normal(size=(200, 200)) + 1.5 * random.normal(size=200) + 4 * np.eye(200)
+    >>> chosen = choose(scores, Relevance.from_dense(np.eye(200)), among=["nnn", "sinkhorn"])
+    >>> chosen
+    Pipeline([stage('sinkhorn')])
+    >>> choose(random.normal(size=(200, 200)), Relevance.from_dense(np.eye(200)), among=["nnn", "sinkhorn"])
+    Pipeline([])
+    """
+    checks.number("level", level, above=0, most=1)
+    check_trials(("relevance", "bank"), (relevance, bank))
+    given = as_problem(problem)
+    if bank is None and relevance is None:
+        return _without_labels(given, among, transductive, level, budget, progress)
+    trial: Trial
+    if bank is None:
+        assert relevance is not None
+        if relevance.shape != given.shape:
+            raise rule("relevance", f"must be of the problem's shape {given.shape}", relevance.shape)
+        trial = LabelledQueries(given, relevance, metric, k)
+        pairs = given, relevance
+    else:
+        trial = Halves(*_checked_pairs(bank), metric, k)
+        pairs = bank
+    with bars.progress(progress):
+        chosen = _chosen(trial, contenders(among, trial.problem, pairs[0].shape[0]), transductive, level, budget)
+    if not learns(chosen):
+        return chosen
+    return chosen.with_stages(fitted_to(chosen, *pairs))
+
+
+def _without_labels(
+    problem: Problem,
+    among: Sequence[Any] | None,
+    transductive: bool,
+    level: float,
+    budget: float | None,
+    progress: bool,
+) -> Chosen:
+    trial = Agreement(problem)
+    tried = contenders(among, trial.problem, None)
+    if trial.evidence:
+        return Chosen(
+            Pipeline([]), measured_on=trial.description, base=np.nan, tried=(), reason=f"left alone: {trial.evidence}"
+        )
+    with bars.progress(progress):
+        return _chosen(trial, tried, transductive, level, budget)
+
+
+def _chosen(
+    trial: Trial, pipelines: Sequence[Pipeline], transductive: bool, level: float, budget: float | None
+) -> Chosen:
+    base, start = trial.values(Pipeline([])), time.perf_counter()
+    found: list[tuple[Pipeline, AnyArray, float]] = []
+    left_out: list[tuple[str, str]] = []
+    for pipeline in track(list(pipelines), "choosing"):
+        why = obstacle(pipeline, trial.problem, transductive)
+        began = time.perf_counter()
+        if not why and budget is not None and began - start > budget:
+            why = f"the budget of {budget:g} s was spent"
+        if why:
+            left_out.append((" >> ".join(one.name for one in pipeline.stages), why))
+            continue
+        found.append((pipeline, trial.values(pipeline), time.perf_counter() - began))
+    tried = _compared(trial, base, found)
+    better = [each for each in tried if each.p < level and each.gain > 0]
+    best = max(better, key=lambda each: each.gain) if better else None
+    return Chosen(
+        best.pipeline if best else Pipeline([]),
+        measured_on=trial.description,
+        base=100 * float(base.mean()),
+        tried=tried,
+        left_out=left_out,
+        reason=_reason(best, tried, level),
+    )
+
+
+def _compared(trial: Trial, base: AnyArray, found: Sequence[tuple[Pipeline, AnyArray, float]]) -> list[Tried]:
+    groups = trial.groups
+    chances = improvements(base, [values for _, values, _ in found], groups=groups)
+    tried = []
+    for (pipeline, values, seconds), p in zip(found, chances, strict=True):
+        low, high = bootstrap(100 * (values - base), groups=groups)
+        gain, figure = 100 * float((values - base).mean()), 100 * float(values.mean())
+        flag = (
+            "other test queries" if pipeline.is_transductive(trial.problem) else "bank" if _bank(trial) else "nothing"
+        )
+        tried.append(Tried(pipeline, flag, figure, gain, low, high, float(p), seconds))
+    return tried
+
+
+def _bank(trial: Trial) -> bool:
+    return trial.problem.query_bank is not None
+
+
+def _reason(best: Tried | None, tried: Sequence[Tried], level: float) -> str:
+    if best is not None:
+        return f"chosen: it gains the most, {best.gain:+.1f} points, and no gain at all has p = {best.p:.2g}"
+    if not tried:
+        return "left alone: nothing could be tried"
+    most = max(tried, key=lambda each: each.gain)
+    return (
+        f"left alone: nothing is significantly better at the {level:.0%} level "
+        f"(best: {most.pipeline.stages[0].name}, {most.gain:+.1f} points, p = {most.p:.2g})"
+    )
+
+
+def _checked_pairs(bank: Any) -> tuple[Problem, Relevance]:
+    if not isinstance(bank, tuple) or len(bank) != 2 or not isinstance(bank[1], Relevance):
+        raise rule("bank", "must be a pair of a problem and its relevance", bank)
+    pairs = as_problem(bank[0])
+    if bank[1].shape != pairs.shape:
+        raise rule("bank[1]", f"must be of its problem's shape {pairs.shape}", bank[1].shape)
+    return pairs, bank[1]
