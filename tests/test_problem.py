@@ -172,7 +172,7 @@ class _Broken:
         (lambda: Problem(Path("a.npz")), r"rerankit.read\(path\) reads a file \(got 'a.npz'\)"),
         (
             lambda: Problem.from_embeddings(np.eye(3), np.eye(3), query_bank=np.ones((4, 2))),
-            r"'query_bank' must have the queries' width, 3 \(got shape \(4, 2\)\)",
+            r"'query_bank' must have the gallery's width, 3 \(got shape \(4, 2\)\)",
         ),
         (
             lambda: Problem.from_embeddings(np.eye(3), np.eye(3), gallery_bank=[[0, np.nan, 0]]),

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from rerankit.events import Event, track
     from rerankit.formats import read, write
     from rerankit.fusion import fuse
+    from rerankit.gallery import Gallery
     from rerankit.metrics import Evaluation, evaluate, evaluate_both
     from rerankit.pipeline import Pipeline, rerank
     from rerankit.plugins import hookimpl
     from rerankit.plugins.manager import load_plugin
     from rerankit.problem import Problem
     from rerankit.ranking import Ranking
+    from rerankit.ready import Ready, prepare
     from rerankit.relevance import Relevance
     from rerankit.reports import report, show
     from rerankit.scores import DenseScores, EmbeddingScores, ListScores, Scores
@@ -37,10 +39,12 @@ _HOME = {
     "EmbeddingScores": "rerankit.scores",
     "Evaluation": "rerankit.metrics",
     "Event": "rerankit.events",
+    "Gallery": "rerankit.gallery",
     "ListScores": "rerankit.scores",
     "Pipeline": "rerankit.pipeline",
     "Problem": "rerankit.problem",
     "Ranking": "rerankit.ranking",
+    "Ready": "rerankit.ready",
     "Relevance": "rerankit.relevance",
     "Scores": "rerankit.scores",
     "Stage": "rerankit.stages.base",
@@ -51,6 +55,7 @@ _HOME = {
     "hookimpl": "rerankit.plugins",
     "load": "rerankit.storage",
     "load_plugin": "rerankit.plugins.manager",
+    "prepare": "rerankit.ready",
     "progress": "rerankit.bars",
     "read": "rerankit.formats",
     "report": "rerankit.reports",
@@ -69,10 +74,12 @@ __all__ = [
     "EmbeddingScores",
     "Evaluation",
     "Event",
+    "Gallery",
     "ListScores",
     "Pipeline",
     "Problem",
     "Ranking",
+    "Ready",
     "Relevance",
     "Scores",
     "Stage",
@@ -89,6 +96,7 @@ __all__ = [
     "load",
     "load_plugin",
     "metrics",
+    "prepare",
     "progress",
     "read",
     "report",

@@ -7,7 +7,6 @@ from typing import Any
 from rerankit.arrays import IntArray
 from rerankit.errors import InputError, rule
 from rerankit.scores import EmbeddingScores, Scores, as_scores
-from rerankit.scores.vectors import vectors_of
 from rerankit.values import Value
 
 
@@ -44,14 +43,17 @@ class Bank(Value):
     @classmethod
     def from_embeddings(cls, vectors: Any, scores: EmbeddingScores, argument: str = "vectors") -> Bank:
         """A bank of vectors (bank, d) beside the embeddings of a problem's scores."""
-        vectors, width = vectors_of(vectors, argument), scores.queries.shape[1]
-        if vectors.shape[1] != width:
-            raise rule(argument, f"must have the queries' width, {width}", f"shape {vectors.shape}")
-        return cls(
-            to_gallery=EmbeddingScores(vectors, scores.gallery, scores.metric),
-            to_queries=EmbeddingScores(vectors, scores.queries, scores.metric),
-            among=EmbeddingScores(vectors, vectors, scores.metric),
-        )
+        to_gallery = scores.with_rows(vectors, argument)
+        return cls(to_gallery=to_gallery, to_queries=to_gallery.facing(scores), among=to_gallery.facing(to_gallery))
+
+    def facing(self, to_queries: Any) -> Bank:
+        """The same items beside other queries: `to_queries` (size, queries), or None where it is not known."""
+        if to_queries is None:
+            return self._made(size=self.size, to_gallery=self.to_gallery, to_queries=None, among=self.among)
+        given = as_scores(to_queries, "to_queries")
+        if given.shape[0] != self.size:
+            raise rule("to_queries", f"must have a row for each of the bank's {self.size} items", given.shape)
+        return self._made(size=self.size, to_gallery=self.to_gallery, to_queries=given, among=self.among)
 
     def reversed(self) -> Bank:
         """The same items for the reversed problem."""

@@ -53,6 +53,12 @@ def unmet(stage: Stage, problem: Problem) -> list[str]:
     return [unmet_line(stage, need) for need in stage.needs if not _is_met(need, stage, problem)]
 
 
+def lines_of_queries(stage: Stage, problem: Problem) -> list[str]:
+    """Those of the lines of `unmet` that the queries can meet, in the problem that brings them."""
+    brought = [need for need in stage.needs if need.startswith(("query_features:", "query_scores", "extra_scores:"))]
+    return [unmet_line(stage, need) for need in brought if not _is_met(need, stage, problem)]
+
+
 def unmet_line(stage: Stage, need: str) -> str:
     """What is said of a need that is not met."""
     return f"stage '{stage.name}' needs {need}: {_how(need)}"

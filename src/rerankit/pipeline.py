@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from rerankit.extras import explained
 from rerankit.ids import same_ids
 from rerankit.padded import check_left_out, same_items
 from rerankit.plugins import manager
+from rerankit.prepared import Prepared
 from rerankit.problem import Problem, as_problem
 from rerankit.ranking import Ranking
 from rerankit.stages.base import Stage, stage
@@ -63,11 +64,12 @@ class Pipeline:
         _check_first(problem, ranking)
         return self._steps(problem, ranking)
 
-    def _steps(self, problem: Problem, ranking: Ranking) -> Iterator[Step]:
-        for position, one in enumerate(self.stages):
+    def _steps(self, problem: Problem, ranking: Ranking, prepared: Sequence[Prepared] | None = None) -> Iterator[Step]:
+        runners: Sequence[Stage | Prepared] = self.stages if prepared is None else prepared
+        for position, (one, runner) in enumerate(zip(self.stages, runners, strict=True)):
             emit(Event("stage_started", repr(one), position=position, total=len(self.stages)))
             start = time.perf_counter()
-            result = _run(one, problem, ranking)
+            result = _run(one, runner, problem, ranking)
             seconds = time.perf_counter() - start
             emit(Event("stage_finished", repr(one), position=position, seconds=seconds, ranking=result))
             ranking = result
@@ -76,15 +78,15 @@ class Pipeline:
     def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
         """Run all stages on a first ranking; its notes say what was done."""
         self.check(problem)
-        return self._rerank(problem, ranking)
+        return self.run(problem, ranking)
 
-    def _rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
-        """The same for a problem whose needs have been checked."""
+    def run(self, problem: Problem, ranking: Ranking, prepared: Sequence[Prepared] | None = None) -> Ranking:
+        """The same for a problem whose needs have been checked; with `prepared` these answer for their stages."""
         _check_first(problem, ranking)
         emit(Event("run_started", repr(self), total=len(self.stages)))
         start = time.perf_counter()
         try:
-            steps = list(self._steps(problem, ranking))
+            steps = list(self._steps(problem, ranking, prepared))
         except BaseException as cause:
             failed = f"{type(cause).__name__}: {cause}"
             emit(Event("run_failed", failed, seconds=time.perf_counter() - start))
@@ -170,14 +172,19 @@ def rerank(
     array([[0, 1],
            [0, 1]])
     """
-    _check_how(how)
-    if params and not isinstance(how, str):
-        raise InputError(f"parameters go with a stage's name (got {sorted(params)} beside {how!r})")
-    pipeline = Pipeline([stage(how, **params) if isinstance(how, str) else how])
+    pipeline = as_pipeline(how, params)
     given = as_problem(problem)
     pipeline.check(given)
     with bars.progress(progress):
-        return pipeline._rerank(given, given.ranking(k))
+        return pipeline.run(given, given.ranking(k))
+
+
+def as_pipeline(how: Any, params: Mapping[str, Any]) -> Pipeline:
+    """A stage's name with its parameters, a stage or a pipeline, as a pipeline."""
+    _check_how(how)
+    if params and not isinstance(how, str):
+        raise InputError(f"parameters go with a stage's name (got {sorted(params)} beside {how!r})")
+    return Pipeline([stage(how, **params) if isinstance(how, str) else how])
 
 
 def _check_how(how: Any) -> None:
@@ -211,11 +218,11 @@ def _check_first(problem: Problem, ranking: Ranking) -> None:
             )
 
 
-def _run(one: Stage, problem: Problem, ranking: Ranking) -> Ranking:
+def _run(one: Stage, runner: Stage | Prepared, problem: Problem, ranking: Ranking) -> Ranking:
     owner = manager().owner(one.name)
     where = f"{one!r} of {owner}, given {problem!r} and a ranking of shape {ranking.shape}"
     try:
-        result = one.rerank(problem, ranking)
+        result = runner.rerank(problem, ranking)
     except (UnmetNeedError, MissingExtraError, StageError):
         raise
     except Exception as cause:

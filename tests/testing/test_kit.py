@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rerankit import Problem, Ranking, Stage
+from rerankit import Gallery, Problem, Ranking, Stage
 from rerankit.errors import InputError, UnknownNameError
+from rerankit.prepared import Prepared
 from rerankit.scores import EmbeddingScores
 from rerankit.testing import STAGE_CHECKS, CheckFailed, check_stage, make_problem
 
@@ -276,6 +277,23 @@ class SaysTransductiveForNothing(Plain):
         return True
 
 
+class PreparesSomethingElse(Plain):
+    """Answers from a gallery that is prepared in another way than in a batch."""
+
+    def prepare(self, gallery: Gallery) -> Prepared:
+        return ReversedWhenPrepared(self, gallery)
+
+
+class ReversedWhenPrepared(Prepared):
+    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+        return self.stage.reordered(ranking, -ranking.scores)
+
+
+class CannotBePrepared(Plain):
+    def prepare(self, gallery: Gallery) -> Prepared:
+        raise ValueError("not for a gallery that stands")
+
+
 class HidesANeed(Plain):
     def rescore(self, problem: Problem, ranking: Ranking) -> Any:
         assert problem.gallery_scores is not None, "no gallery_scores"
@@ -374,6 +392,9 @@ BROKEN: list[tuple[str, Any, str]] = [
     ("check_transductive", SaysTransductiveForNothing, "is true, but other queries never changed an answer"),
     ("check_needs", HidesANeed, "a problem with only what it needs .*no gallery_scores"),
     ("check_needs", SaysANeedForNothing, "declares the need 'query_scores' but runs without it"),
+    ("check_ready", PrefersTheFirstQueries, "queries answered one at a time get another answer than in a batch"),
+    ("check_ready", PreparesSomethingElse, "queries answered one at a time get another answer than in a batch"),
+    ("check_ready", CannotBePrepared, "preparing it for a gallery: ValueError: not for a gallery that stands"),
     ("check_params", ChangesItsParameters, "parameter 'scale' came back as 4.0 .given 2.0."),
     ("check_params", ForgetsAParameter, r"its own parameters do not make it again: .* \(got no self.scale\)"),
     ("check_save", weighted, "the loaded stage is not equal"),
@@ -431,7 +452,7 @@ def test_check_stage_tells_all_failures_at_once() -> None:
     with pytest.raises(CheckFailed) as caught:
         check_stage(IsRandom)
     message = str(caught.value)
-    assert "of 15 checks failed\n" in message
+    assert "of 16 checks failed\n" in message
     assert "check_deterministic: " in message
     assert "check_params: " in message
     with pytest.raises(CheckFailed) as fewer:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rerankit import settings
 from rerankit.arrays import AnyArray, BoolArray, FloatArray, IntArray, check_finite, float32
 from rerankit.errors import rule, unknown_name
 from rerankit.scores.blocks import blocks
 from rerankit.scores.topk import merge, order, topk_dense
-from rerankit.scores.vectors import Doubles, Vectors
+from rerankit.scores.vectors import Doubles, Vectors, squares_of
 from rerankit.threads import in_threads
 
 Metric = Literal["cosine", "dot", "euclidean"]
@@ -39,8 +38,7 @@ class EmbeddingScores:
     complete = True
 
     def __init__(self, queries: Any, gallery: Any, metric: Metric = "cosine") -> None:
-        if metric not in get_args(Metric):
-            raise unknown_name("metric", str(metric), get_args(Metric))
+        _check_metric(metric)
         self.metric: Metric = metric
         self._columns = Vectors(gallery, "gallery", unit=metric == "cosine")
         self._rows = Vectors(queries, "queries", unit=metric == "cosine")
@@ -83,7 +81,7 @@ class EmbeddingScores:
             gallery = self._columns.doubles(slice(at, at + _COLUMNS))
             products = queries @ gallery.T
             if self.metric == "euclidean":
-                squares = _squares(queries)[:, None] + _squares(gallery)
+                squares = squares_of(queries)[:, None] + squares_of(gallery)
                 products = self._distances(products, squares, chosen[:, None], columns[None])
             block[:, at : at + _COLUMNS] = _to_float32(products)
         return self._finite(block, chosen)
@@ -98,7 +96,7 @@ class EmbeddingScores:
             one, other = self._rows.doubles(rows[block]), self._columns.doubles(columns[block])
             products: Doubles = np.einsum("ij,ij->i", one, other)
             if self.metric == "euclidean":
-                products = self._distances(products, _squares(one) + _squares(other), rows[block], columns[block])
+                products = self._distances(products, squares_of(one) + squares_of(other), rows[block], columns[block])
             cells[block] = _to_float32(products)
         return self._finite(cells[:, None], rows).reshape(shape)
 
@@ -154,6 +152,36 @@ class EmbeddingScores:
         for block in blocks(len(marks), self._rows.width * 24, least=_LEAST):
             marks[block] = np.einsum("ij,j->i", self._rows.doubles(np.arange(block.start, block.stop)), direction)
         return marks
+
+    @classmethod
+    def within(cls, vectors: Any, metric: Metric = "cosine", argument: str = "vectors") -> EmbeddingScores:
+        """Similarities of vectors (n, d) to each other, kept so that new rows are compared with them at once.
+
+        >>> EmbeddingScores.within([[0.0, 2.0], [3.0, 0.0]]).with_rows([[1.0, 0.0]]).rows()
+        array([[0., 1.]], dtype=float32)
+        """
+        _check_metric(metric)
+        items = Vectors(vectors, argument, unit=metric == "cosine")
+        if metric == "euclidean":
+            items = items.around(_centre_of(items.array))
+        return cls._of(metric, items.holding())
+
+    @classmethod
+    def _of(cls, metric: Metric, items: Vectors) -> EmbeddingScores:
+        made = object.__new__(cls)
+        made.metric, made._rows, made._columns = metric, items, items
+        return made
+
+    def with_rows(self, vectors: Any, argument: str = "queries") -> EmbeddingScores:
+        """Similarities of other vectors (n, d) to the same columns, of which nothing is computed again."""
+        rows = Vectors(vectors, argument, unit=self.metric == "cosine")
+        if rows.width != self._columns.width:
+            raise rule(argument, f"must have the gallery's width, {self._columns.width}", f"shape {rows.array.shape}")
+        return self._view(rows if self._columns.centre is None else rows.around(self._columns.centre), self._columns)
+
+    def facing(self, other: EmbeddingScores) -> EmbeddingScores:
+        """Similarities of these rows to the rows of other scores with the same columns."""
+        return self._view(self._rows, other._rows)
 
     def among_rows(self) -> EmbeddingScores:
         """Similarities of the rows' vectors to each other; what was checked is not checked again."""
@@ -211,41 +239,36 @@ class EmbeddingScores:
         best: list[list[tuple[IntArray, FloatArray]]] = [[] for _ in work]
         for at in range(0, len(self._columns), width):
             gallery = self._columns.read(slice(at, at + width))
+            squares = self._columns.squares(slice(at, at + width)) if self.metric == "euclidean" else None
             for place, block in enumerate(work):
-                best[place].append(topk_dense(self._fast(queries[block], gallery), k, at))
+                best[place].append(topk_dense(self._fast(queries[block], gallery, squares), k, at))
                 best[place] = [merge(best[place], k)] if len(best[place]) > 1 else best[place]
         return tuple(np.concatenate([one[0][which] for one in best]) for which in (0, 1))  # type: ignore[return-value]
 
-    def _fast(self, queries: FloatArray, gallery: FloatArray) -> FloatArray:
+    def _fast(self, queries: FloatArray, gallery: FloatArray, squares: Doubles | None) -> FloatArray:
         product: FloatArray = queries @ gallery.T
-        if self.metric == "euclidean":  # minus squared distances have the same order
+        if squares is not None:  # minus squared distances have the same order
             product *= 2
-            product -= _squares(queries).astype(np.float32)[:, None]
-            product -= _squares(gallery).astype(np.float32)
+            product -= squares_of(queries).astype(np.float32)[:, None]
+            product -= squares.astype(np.float32)
         return product
 
     def _decided(self, rows: IntArray, scores: FloatArray, k: int) -> BoolArray:
         """Whether the fast scores (rows, more) leave no doubt that the exact first k are among their items."""
         if scores.shape[1] == len(self._columns):
             return np.ones(len(rows), bool)
-        reach = self._lengths(self._rows)[rows], self._lengths(self._columns).max()
+        unit = self.metric == "cosine"
+        reach = (1.0, 1.0) if unit else (self._rows.lengths()[rows], self._columns.longest())
         size = np.square(reach[0] + reach[1]) if self.metric == "euclidean" else reach[0] * reach[1]
         # Sums of d products, each rounded, in any order; and the rounding of the exact score and of its vectors.
         error = (self._rows.width + 16) * 2.0**-24 * size
         decided: BoolArray = scores[:, k - 1] - scores[:, -1] > 4 * error
         return decided
 
-    def _lengths(self, vectors: Vectors) -> NDArray[np.float64]:
-        """Lengths (n,) of vectors on the grid, at least."""
-        if self.metric == "cosine":
-            return np.ones(len(vectors))
-        return vectors.lengths()
 
-
-def _squares(vectors: AnyArray) -> Doubles:
-    """Squared lengths (n,) of vectors (n, d) on the grid."""
-    found: Doubles = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
-    return found
+def _check_metric(metric: str) -> None:
+    if metric not in get_args(Metric):
+        raise unknown_name("metric", str(metric), get_args(Metric))
 
 
 def _to_float32(products: Doubles) -> FloatArray:

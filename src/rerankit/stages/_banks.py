@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rerankit.bank import Bank
 from rerankit.errors import InputError, rule
 from rerankit.problem import Problem
 from rerankit.scores import Scores, as_scores
 from rerankit.stages.base import Stage
+
+if TYPE_CHECKING:
+    from rerankit.gallery import Gallery
 
 TEST_QUERIES = "queries"
 
@@ -39,15 +42,21 @@ class BankStage(Stage):
 
     def other_queries(self, problem: Problem) -> Scores:
         """Scores (others, gallery) of the queries this stage looks at."""
-        if self._is_test_queries():
-            return problem.scores
-        bank = problem.query_bank if self.bank is None else _bank(self.bank)
+        bank = self._bank_beside(problem.query_bank)
+        return problem.scores if bank is None else _to_gallery(bank, problem.shape[1])
+
+    def known_queries(self, gallery: Gallery) -> Scores:
+        """Scores (bank, gallery) of the bank that stands in for the test queries."""
+        bank = self._bank_beside(gallery.bank)
         if bank is None:
-            return problem.scores
-        bank.check("bank", problem.shape)
-        if bank.to_gallery is None:
-            raise InputError("'bank' must hold similarities to the gallery: give Bank(to_gallery=…)")
-        return bank.to_gallery
+            raise InputError(f"stage '{self.name}' needs a bank to be prepared: give Gallery(…, bank=…)")
+        return _to_gallery(bank, gallery.size)
+
+    def _bank_beside(self, given: Bank | None) -> Bank | None:
+        """The stage's own bank, or else the one that is given; None: the test queries."""
+        if self._is_test_queries():
+            return None
+        return given if self.bank is None else _bank(self.bank)
 
     def _is_test_queries(self) -> bool:
         return isinstance(self.bank, str) and self.bank == TEST_QUERIES
@@ -111,6 +120,15 @@ def check_bank(bank: Any) -> Any:
     if isinstance(bank, bool | int | float):
         raise rule("bank", "must be None, 'queries', a Bank, a matrix (bank, gallery) or a file", bank)
     return bank
+
+
+def _to_gallery(bank: Bank, size: int) -> Scores:
+    if bank.to_gallery is None:
+        raise InputError("'bank' must hold similarities to the gallery: give Bank(to_gallery=…)")
+    if bank.to_gallery.shape[1] != size:
+        found = f"shape {bank.to_gallery.shape}"
+        raise rule("bank.to_gallery", f"must have {size} columns to agree with 'scores'", found)
+    return bank.to_gallery
 
 
 def _bank(given: Any) -> Bank:

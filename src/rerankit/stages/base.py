@@ -12,11 +12,13 @@ from rerankit.arrays import AnyArray, FloatArray
 from rerankit.errors import InputError, NotFittedError, brief, rule
 from rerankit.needs import unmet
 from rerankit.plugins import manager
+from rerankit.prepared import Prepared
 from rerankit.ranking import Ranking
 from rerankit.seams import splice
 from rerankit.values import same
 
 if TYPE_CHECKING:
+    from rerankit.gallery import Gallery
     from rerankit.pipeline import Pipeline
     from rerankit.problem import Problem
 
@@ -42,6 +44,8 @@ class Stage:
     citation: ClassVar[str] = ""
     outside: ClassVar[tuple[str, ...]] = ()
     """Parameters that name a model or a service: a saved stage that names one outside of its folder needs `trust`."""
+    bitwise: ClassVar[bool] = True
+    """Whether a query's answer is the same to the bit in any batch; that of a network may round with the batch."""
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -65,7 +69,23 @@ class Stage:
         """The same candidates of every query in a new order."""
         if not ranking.mask.any():  # nothing was found for anybody: there is one order only
             return ranking
-        return ranking.with_scores(self._padded(self.rescore(problem, ranking), ranking))
+        return self.reordered(ranking, self.rescore(problem, ranking))
+
+    def reordered(self, ranking: Ranking, scores: Any) -> Ranking:
+        """The candidates under new scores (queries, K); what stands at padding is ignored."""
+        return ranking.with_scores(self._padded(scores, ranking))
+
+    def prepare(self, gallery: Gallery) -> Prepared:
+        """What answers queries of a gallery by themselves (`rerankit.prepare` checks needs and runs this).
+
+        A stage overrides it that has work to do once for a gallery and its bank; `rerank` then uses the same methods.
+        """
+        return Prepared(self, gallery)
+
+    @property
+    def children(self) -> tuple[Stage, ...]:
+        """The stages this one runs."""
+        return ()
 
     def unmet(self, problem: Problem) -> list[str]:
         """One line for each need the problem does not meet, saying how to provide it."""
@@ -216,8 +236,15 @@ class Top(Stage):
     def unmet(self, problem: Problem) -> list[str]:
         return self.stage.unmet(problem)
 
+    @property
+    def children(self) -> tuple[Stage, ...]:
+        return (self.stage,)
+
     def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
         return splice(self.stage.rerank(problem, ranking.top(self.candidates)), ranking)
+
+    def prepare(self, gallery: Gallery) -> Prepared:
+        return PreparedTop(self, gallery)
 
     @property
     def fitted(self) -> bool:
@@ -225,6 +252,17 @@ class Top(Stage):
 
     def __repr__(self) -> str:
         return f"{self.stage!r}.top({self.candidates})"
+
+
+class PreparedTop(Prepared):
+    """A stage prepared for the first candidates only."""
+
+    def __init__(self, stage: Top, gallery: Gallery) -> None:
+        super().__init__(stage, gallery)
+        self.first, self.candidates = stage.stage.prepare(gallery), stage.candidates
+
+    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+        return splice(self.first.rerank(problem, ranking.top(self.candidates)), ranking)
 
 
 def stage(name: str, **params: Any) -> Stage:

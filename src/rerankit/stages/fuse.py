@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rerankit.arrays import FloatArray
 from rerankit.errors import InputError
 from rerankit.fusion import check_rules, check_weights, combine
+from rerankit.prepared import Prepared
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.stages._candidates import items_of, rows_of
 from rerankit.stages.base import Stage
+
+if TYPE_CHECKING:
+    from rerankit.gallery import Gallery
 
 _OWN = ("ranking", "scores")
 
@@ -62,33 +67,53 @@ class Fuse(Stage):
         return tuple(f"extra_scores:{name}" for name in named)
 
     @property
-    def _stages(self) -> list[Stage]:
-        return [source for source in self.sources if isinstance(source, Stage)]
+    def children(self) -> tuple[Stage, ...]:
+        return tuple(source for source in self.sources if isinstance(source, Stage))
 
     @property
     def transductive(self) -> bool:
-        return any(source.transductive for source in self._stages)
+        return any(source.transductive for source in self.children)
 
     def is_transductive(self, problem: Problem) -> bool:
-        return any(source.is_transductive(problem) for source in self._stages)
+        return any(source.is_transductive(problem) for source in self.children)
 
     def unmet(self, problem: Problem) -> list[str]:
-        return [*super().unmet(problem), *(line for source in self._stages for line in source.unmet(problem))]
+        return [*super().unmet(problem), *(line for source in self.children for line in source.unmet(problem))]
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
-        values = np.stack([self._opinion(source, problem, ranking) for source in self.sources])
+        return self.fused(self.sources, problem, ranking)
+
+    def prepare(self, gallery: Gallery) -> Prepared:
+        return PreparedFuse(self, gallery)
+
+    def fused(self, sources: Sequence[str | Stage | Prepared], problem: Problem, ranking: Ranking) -> FloatArray:
+        """One score (queries, K) from the opinions of all sources."""
+        values = np.stack([self._opinion(source, problem, ranking) for source in sources])
         values = np.where(ranking.mask & np.isfinite(values), values, np.float32(np.nan))
         with np.errstate(invalid="ignore"):
             return combine(values, self.method, self.normalise, self.weights, self.rrf_k)
 
-    def _opinion(self, source: str | Stage, problem: Problem, ranking: Ranking) -> FloatArray:
+    def _opinion(self, source: str | Stage | Prepared, problem: Problem, ranking: Ranking) -> FloatArray:
         """The source's scores for `ranking.indices`."""
         if source == "ranking":
             return ranking.scores
-        if isinstance(source, Stage):
+        if not isinstance(source, str):
             return aligned(source.rerank(problem, ranking), ranking)
         scores = problem.scores if source == "scores" else problem.extra_scores[source]
         return scores.pairs(rows_of(ranking), items_of(ranking))
+
+
+class PreparedFuse(Prepared):
+    """A fusion whose stages are prepared."""
+
+    stage: Fuse
+
+    def __init__(self, stage: Fuse, gallery: Gallery) -> None:
+        super().__init__(stage, gallery)
+        self.sources = [source.prepare(gallery) if isinstance(source, Stage) else source for source in stage.sources]
+
+    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+        return self.stage.reordered(ranking, self.stage.fused(self.sources, problem, ranking))
 
 
 def aligned(result: Ranking, ranking: Ranking) -> FloatArray:

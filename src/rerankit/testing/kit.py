@@ -8,7 +8,7 @@ from typing import Protocol
 
 from rerankit.errors import rule, unknown_name
 from rerankit.stages.base import Stage
-from rerankit.testing import answers, identity, sharing
+from rerankit.testing import answers, identity, sharing, standing
 from rerankit.testing.problems import ProblemMaker, make_problem
 from rerankit.testing.run import CheckFailed, StageFactory
 
@@ -44,6 +44,7 @@ STAGE_CHECKS: tuple[StageCheck, ...] = (
     answers.check_relevance,
     answers.check_transductive,
     answers.check_needs,
+    standing.check_ready,
     identity.check_params,
     identity.check_save,
     identity.check_pickle,

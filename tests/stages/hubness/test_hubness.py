@@ -11,7 +11,7 @@ import rerankit
 from rerankit import Bank, DenseScores, ListScores, Problem, settings, stage
 from rerankit.errors import InputError, UnmetNeedError
 from rerankit.stages.hubness.highest import column_top, column_top_mean
-from rerankit.stages.hubness.passes import column_softmax_level, row_softmax_level, softmax_levels
+from rerankit.stages.hubness.passes import column_softmax_level, row_softmax_level
 from rerankit.stages.hubness.spread import absent_levels, spread
 from strategies import VALUES, distinct, full_problem, matrices
 
@@ -133,13 +133,13 @@ def test_levels_are_exact_for_any_range_and_do_not_depend_on_blocks(spread, midd
     values = np.float32(np.random.default_rng(0).normal(size=(50, 2003)) * spread + middle)
     values[:, :3] -= 40 * spread  # columns far below all others, and rows far above
     values[7:9] += 60 * spread
-    found = softmax_levels(DenseScores(values), 2.0)
-    np.testing.assert_allclose(found[0], exact_levels(values, 2.0), rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(found[1], exact_levels(values.T, 2.0), rtol=1e-5, atol=1e-5)
-    np.testing.assert_array_equal(column_softmax_level(DenseScores(values), 2.0), found[0])
+    scores = DenseScores(values)
+    columns, rows = column_softmax_level(scores, 2.0), row_softmax_level(scores, 2.0, 1.0)
+    np.testing.assert_allclose(columns, exact_levels(values, 2.0), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(rows, exact_levels(values.T, 2.0), rtol=1e-5, atol=1e-5)
     with settings.using(memory_budget=1):
-        for one, other in zip(softmax_levels(DenseScores(values), 2.0), found, strict=True):
-            np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(column_softmax_level(scores, 2.0), columns)
+        np.testing.assert_array_equal(row_softmax_level(scores, 2.0, 1.0), rows)
 
 
 def test_pairs_that_lists_leave_out_stand_below_the_last_of_their_list():
@@ -148,7 +148,7 @@ def test_pairs_that_lists_leave_out_stand_below_the_last_of_their_list():
     assert (absent < [0.5, 0.1]).all()
     whole = np.array([[0.9, 0.5, absent[0], absent[0]], [0.8, absent[1], 0.1, absent[1]]])
     np.testing.assert_allclose(column_softmax_level(lists, 2.0), exact_levels(whole, 2.0), atol=1e-6)
-    np.testing.assert_allclose(row_softmax_level(lists, 2.0), exact_levels(whole.T, 2.0), atol=1e-6)
+    np.testing.assert_allclose(row_softmax_level(lists, 2.0, spread(lists)), exact_levels(whole.T, 2.0), atol=1e-6)
     np.testing.assert_allclose(column_top_mean(lists, 5), whole.mean(axis=0), atol=1e-6)
 
 

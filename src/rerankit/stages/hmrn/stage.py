@@ -47,6 +47,7 @@ class HmrnStage(Stage):
     """
 
     name: ClassVar[str] = "hmrn"
+    bitwise: ClassVar[bool] = False
     citation: ClassVar[str] = (
         "Ji, Li, Zhang, Wang, Pang, Li: Hierarchical Matching and Reasoning for Multi-Query Image Retrieval. "
         "Neural Networks 2024."

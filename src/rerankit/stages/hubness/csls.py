@@ -8,6 +8,7 @@ from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray
 from rerankit.problem import Problem
 from rerankit.scores import Scores
+from rerankit.sides import Side
 from rerankit.stages._banks import check_bank
 from rerankit.stages.hubness.highest import column_top_mean, row_top_mean
 from rerankit.stages.hubness.nnn import nearest_correction
@@ -36,12 +37,12 @@ class CSLS(HubnessStage):
         self.published = checks.boolean("published", published)
         self.bank = check_bank(bank)
 
-    def correction(self, problem: Problem, others: Scores, same: bool) -> Correction:
+    def correction(self, gallery: Side, others: Scores, same: bool) -> Correction:
         if self.published:
             return Correction(-column_top_mean(others, self.neighbours))
         return nearest_correction(others, self.neighbours, 1.0, same)
 
-    def _scores(self, own: FloatArray, added: AnyArray, problem: Problem) -> FloatArray:
+    def _scores(self, own: FloatArray, added: AnyArray, found: Correction, problem: Problem) -> FloatArray:
         of_queries = row_top_mean(problem.scores, self.neighbours)[:, None]
         result: FloatArray = (2 * own + added - of_queries).astype("float32")
         return result

@@ -11,6 +11,7 @@ from rerankit.arrays import AnyArray
 from rerankit.errors import InputError
 from rerankit.problem import Problem
 from rerankit.scores import ListScores, Scores
+from rerankit.sides import Side
 from rerankit.stages._banks import check_bank
 from rerankit.stages.hubness.balance import against_claims
 from rerankit.stages.hubness.claims import Claims, ListClaims, MatrixClaims, claims_of
@@ -70,11 +71,11 @@ class DualIS(HubnessStage):
             faults.append(f"stage '{self.name}' needs the gallery bank's similarities: give Bank(to_gallery=…)")
         return faults
 
-    def correction(self, problem: Problem, others: Scores, same: bool) -> Correction:
-        items = self._other_items(problem)
+    def correction(self, gallery: Side, others: Scores, same: bool) -> Correction:
+        items = self._other_items(gallery)
         beta, sigma = beta_of(self.beta, others, SHARPNESS)
         of_gallery, apart = beta_of(self.gallery_beta, items, _GALLERY_SHARPNESS)
-        among_queries = among_items = np.zeros(problem.shape[1])
+        among_queries = among_items = np.zeros(gallery.size)
         if beta:
             among_queries = self._shift(others, beta, claims_of(others, beta, sigma))
         if of_gallery:
@@ -97,12 +98,12 @@ class DualIS(HubnessStage):
         rest = ListScores.from_cells(rows[others], items.columns[others], items.values[others], items.shape)
         return ListClaims(rest, absent_levels(items, spread), beta)
 
-    def _other_items(self, problem: Problem) -> Scores:
-        bank = problem.gallery_bank
+    def _other_items(self, gallery: Side) -> Scores:
+        bank = gallery.bank
         of_bank = None if bank is None else bank.to_gallery
-        found = problem.gallery_scores if self.gallery == "gallery" else of_bank
+        found = gallery.scores if self.gallery == "gallery" else of_bank
         if found is None:
-            raise InputError(f"stage '{self.name}' needs '{self.needs[0]}' (got {problem!r})")
+            raise InputError(f"stage '{self.name}' needs '{self.needs[0]}' (got a gallery without)")
         return found
 
 

@@ -10,10 +10,11 @@ from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray
 from rerankit.problem import Problem
 from rerankit.scores import Scores
+from rerankit.sides import Side
 from rerankit.stages._banks import check_bank
 from rerankit.stages.hubness.inverted_softmax import softmax_correction
 from rerankit.stages.hubness.passes import row_softmax_level
-from rerankit.stages.hubness.stage import Beta, Correction, HubnessStage, beta_of, check_beta
+from rerankit.stages.hubness.stage import Beta, Correction, HubnessStage, check_beta
 
 _SHARPNESS = 3.0
 _FLOOR = 0.01
@@ -44,12 +45,12 @@ class DualSoftmax(HubnessStage):
         self.published = checks.boolean("published", published)
         self.bank = check_bank(bank)
 
-    def correction(self, problem: Problem, others: Scores, same: bool) -> Correction:
+    def correction(self, gallery: Side, others: Scores, same: bool) -> Correction:
         found = softmax_correction(others, self.beta, self.published, sharpness=_SHARPNESS, floor=_FLOOR)
-        return Correction(None if found.of_items is None else found.of_items / 2, **found.notes)
+        return Correction(None if found.of_items is None else found.of_items / 2, spread=found.spread, **found.notes)
 
-    def _scores(self, own: FloatArray, added: AnyArray, problem: Problem) -> FloatArray:
-        used, _ = beta_of(self.beta, self.other_queries(problem), _SHARPNESS)
-        rows = row_softmax_level(problem.scores, used)[:, None] / 2 if used else np.float32(0)
+    def _scores(self, own: FloatArray, added: AnyArray, found: Correction, problem: Problem) -> FloatArray:
+        used = float(found.notes["beta"])
+        rows = row_softmax_level(problem.scores, used, found.spread)[:, None] / 2 if used else np.float32(0)
         result: FloatArray = (own + added - rows).astype(np.float32)
         return result

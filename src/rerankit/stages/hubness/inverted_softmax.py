@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from rerankit import checks
-from rerankit.problem import Problem
+from rerankit.arrays import AnyArray
 from rerankit.scores import Scores
+from rerankit.sides import Side
 from rerankit.stages._banks import check_bank
 from rerankit.stages.hubness.balance import against_claims
 from rerankit.stages.hubness.claims import claims_of
@@ -24,9 +25,12 @@ def softmax_correction(
     used, sigma = beta_of(beta, others, sharpness)
     if not used:
         return Correction(None, beta=0.0)
+    shift: AnyArray
     if published:
-        return Correction(-column_softmax_level(others, used), beta=used)
-    return Correction(against_claims(claims_of(others, used, sigma), floor) / used, beta=used)
+        shift = -column_softmax_level(others, used)
+    else:
+        shift = against_claims(claims_of(others, used, sigma), floor) / used
+    return Correction(shift, spread=sigma, beta=used)
 
 
 class InvertedSoftmax(HubnessStage):
@@ -56,5 +60,5 @@ class InvertedSoftmax(HubnessStage):
         self.published = checks.boolean("published", published)
         self.bank = check_bank(bank)
 
-    def correction(self, problem: Problem, others: Scores, same: bool) -> Correction:
+    def correction(self, gallery: Side, others: Scores, same: bool) -> Correction:
         return softmax_correction(others, self.beta, self.published)

@@ -12,12 +12,12 @@ from rerankit.errors import InputError
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.ranks import shared_ranks
-from rerankit.stages._banks import BankStage, check_bank
+from rerankit.stages._banks import check_bank
 from rerankit.stages._candidates import filled, items_of, own_scores
-from rerankit.stages.hubness.mutual import PlacesBack
+from rerankit.stages.hubness.mutual import MutualStage, PlacesBack
 
 
-class MutualNeighbours(BankStage):
+class MutualNeighbours(MutualStage):
     """Order candidates by the sum of two places: the item's for the query, and the query's among the queries it finds.
 
     Places beyond `neighbours` all count as one more than that, so that candidates which do not return to the query
@@ -59,10 +59,10 @@ class MutualNeighbours(BankStage):
     def is_transductive(self, problem: Problem) -> bool:
         return bool(self.nearest_queries) or super().is_transductive(problem)
 
-    def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
+    def placed(self, back: PlacesBack, problem: Problem, ranking: Ranking) -> FloatArray:
         own, items = own_scores(problem.scores, ranking), items_of(ranking)
         forward = np.nan_to_num(shared_ranks(np.where(ranking.mask, own, np.float32(np.nan))))
-        place = self._places_back(problem, own, items)
+        place = self._places_back(back, problem, own, items)
         if not self.published:
             place = place + np.minimum(forward, self.neighbours + 1)
         # Means of shared places differ by at least 1 / (2 (n + 1)); what breaks ties stays below that.
@@ -70,16 +70,15 @@ class MutualNeighbours(BankStage):
         scores: FloatArray = -(place + np.float32(step) * forward)
         return scores
 
-    def _places_back(self, problem: Problem, own: FloatArray, items: IntArray) -> FloatArray:
+    def _places_back(self, back: PlacesBack, problem: Problem, own: FloatArray, items: IntArray) -> FloatArray:
         """The place (queries, K) of a query, or the mean of its and its nearest queries', among those looked at."""
-        others = self.other_queries(problem)
-        back = PlacesBack(problem, others, self.published)
-        many = np.float32(1 if self.published else max(1.0, others.shape[0] / others.shape[1]))
+        many = np.float32(1 if self.published else back.crowding)
+        usual = back.usual(problem.scores)
         last = np.float32(self.neighbours + 1)
-        place = np.minimum(back.of(items, own, np.arange(len(items))[:, None]) / many, last)
+        place = np.minimum(back.of(items, own, np.arange(len(items))[:, None], usual) / many, last)
         for near in self._nearest_queries(problem).T:
             theirs = filled(problem.scores.pairs(near[:, None], items))
-            place = place + np.minimum(back.of(items, theirs, near[:, None]) / many, last)
+            place = place + np.minimum(back.of(items, theirs, near[:, None], usual) / many, last)
         result: FloatArray = place / (1 + self.nearest_queries)
         return result
 

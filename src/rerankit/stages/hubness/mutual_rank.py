@@ -11,14 +11,14 @@ from rerankit.arrays import FloatArray
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.ranks import shared_ranks
-from rerankit.stages._banks import BankStage, check_bank
+from rerankit.stages._banks import check_bank
 from rerankit.stages._candidates import items_of, rows_of
-from rerankit.stages.hubness.mutual import PlacesBack
+from rerankit.stages.hubness.mutual import MutualStage, PlacesBack
 
 _CHANCE = 3.0  # places by which an item near the top may be higher or lower by chance
 
 
-class MutualRank(BankStage):
+class MutualRank(MutualStage):
     """Order candidates by the rank of the item for the query and of the query for the item.
 
     The score is −(log(r + 3) + `weight` · log(r' + 3)), r the item's place in the query's ranking, r' the query's place
@@ -43,15 +43,14 @@ class MutualRank(BankStage):
         self.published = checks.boolean("published", published)
         self.bank = check_bank(bank)
 
-    def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
+    def placed(self, back: PlacesBack, problem: Problem, ranking: Ranking) -> FloatArray:
         items, queries = items_of(ranking), rows_of(ranking)
-        others = self.other_queries(problem)
         own = problem.scores.pairs(queries, items)
         forward = shared_ranks(np.where(ranking.mask & np.isfinite(own), own, np.float32(np.nan)))
         # A candidate the problem has no score for (top-k lists after another stage) goes behind the others.
         forward = np.where(np.isnan(forward), ranking.shape[1] + 1, forward)
-        backward = PlacesBack(problem, others, self.published).of(items, own, queries)
+        backward = back.of(items, own, queries, back.usual(problem.scores))
         here = np.float32(0 if self.published else _CHANCE)
-        there = here * np.float32(max(1.0, others.shape[0] / others.shape[1]))
+        there = here * np.float32(back.crowding)
         scores: FloatArray = -(np.log(forward + here) + np.float32(self.weight) * np.log(backward + there))
         return scores

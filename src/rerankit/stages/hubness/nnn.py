@@ -6,8 +6,8 @@ from typing import Any
 
 from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray, IntArray
-from rerankit.problem import Problem
 from rerankit.scores import Scores
+from rerankit.sides import Side
 from rerankit.stages._banks import check_bank
 from rerankit.stages.hubness.evidence import TopMeans, trusted_top_means
 from rerankit.stages.hubness.frame import frame_of
@@ -39,7 +39,7 @@ class NNN(HubnessStage):
         self.published = checks.boolean("published", published)
         self.bank = check_bank(bank)
 
-    def correction(self, problem: Problem, others: Scores, same: bool) -> Correction:
+    def correction(self, gallery: Side, others: Scores, same: bool) -> Correction:
         if self.published:
             return Correction(-self.alpha * column_top_mean(others, self.neighbours))
         return nearest_correction(others, self.neighbours, self.alpha, same)

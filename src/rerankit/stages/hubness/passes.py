@@ -35,30 +35,32 @@ def column_softmax_level(scores: Scores, beta: float) -> FloatArray:
     >>> column_softmax_level(DenseScores([[1.0, 0.0], [1.0, 1.0]]), 1.0).round(3)
     array([1.  , 0.62], dtype=float32)
     """
-    return _levels_and(scores, beta)[0]
+    return _column_levels(scores, beta)
 
 
-def row_softmax_level(scores: Scores, beta: float) -> FloatArray:
-    """(1/β) log mean exp(β s) along every row.
+def row_softmax_level(scores: Scores, beta: float, sigma: float) -> FloatArray:
+    """(1/β) log mean exp(β s) along every row, each by itself.
+
+    Pairs that lists leave out stand at one level below the last score of their row, which the spread `sigma` says.
 
     >>> from rerankit import DenseScores
-    >>> row_softmax_level(DenseScores([[1.0, 1.0]]), 5.0)
+    >>> row_softmax_level(DenseScores([[1.0, 1.0]]), 5.0, 1.0)
     array([1.], dtype=float32)
     """
-    return softmax_levels(scores, beta)[1]
-
-
-def softmax_levels(scores: Scores, beta: float) -> tuple[FloatArray, FloatArray]:
-    """`column_softmax_level` and `row_softmax_level` from the same exponentials.
-
-    >>> from rerankit import DenseScores
-    >>> softmax_levels(DenseScores([[1.0, 1.0]]), 5.0)
-    (array([1., 1.], dtype=float32), array([1.], dtype=float32))
-    """
     if isinstance(scores, ListScores):
-        return column_softmax_level(scores, beta), _listed_rows(scores, beta)
-    columns, level, sums = _levels_and(scores, beta, of_powers=lambda powers: powers.sum(axis=1))
-    return columns, _row_levels(scores, beta, level, np.concatenate(sums).astype(np.float64))
+        return _listed_rows(scores, beta, sigma)
+
+    def one(pieces: list[FloatArray], first: int) -> FloatArray:
+        return np.concatenate([_row_levels(piece, beta) for piece in pieces])
+
+    return np.concatenate(list(over_runs(scores, one, "levels of the queries")))
+
+
+def _row_levels(values: FloatArray, beta: float) -> FloatArray:
+    top = values.max(axis=1)
+    shares = powers_of(values, top[:, None], beta).sum(axis=1, dtype=np.float64) / values.shape[1]
+    level: FloatArray = (top + np.log(shares) / beta).astype(np.float32)
+    return level
 
 
 def with_floor(level: FloatArray) -> FloatArray:
@@ -105,26 +107,17 @@ def blocks_of(count: int, row_bytes: int, group: int) -> Iterator[slice]:
         yield slice(block.start * group, min(block.stop * group, count))
 
 
-def _levels_and(
-    scores: Scores,
-    beta: float,
-    of_powers: Callable[[FloatArray], R] | None = None,
-) -> tuple[FloatArray, float, list[R]]:
-    """Levels of the columns; the level that powers stand over; what is made of every piece's powers."""
-    made: list[R] = []
-    common = 0.0
+def _column_levels(scores: Scores, beta: float) -> FloatArray:
     if isinstance(scores, ListScores):
         highest, total = _listed_columns(scores, beta)
     else:
         sums = _Sums(scores, beta)
-        common = sums.level
-        for found, far, of_pieces in over_runs(scores, partial(sums.of_run, of_powers), "levels"):
+        for found, far in over_runs(scores, sums.of_run, "levels"):
             sums.add(found, far)
-            made += of_pieces
         highest, total = sums.joined()
     with np.errstate(divide="ignore"):
         level = highest + (np.log(total) - np.log(scores.shape[0])) / beta
-    return with_floor(level.astype(np.float32)), common, made
+    return with_floor(level.astype(np.float32))
 
 
 class _Sums:
@@ -139,24 +132,15 @@ class _Sums:
         self.far_level = np.full(scores.shape[1], -np.inf)
         self.far_total = np.zeros(scores.shape[1])
 
-    def of_run(
-        self,
-        of_powers: Callable[[FloatArray], R] | None,
-        pieces: list[FloatArray],
-        first: int,
-    ) -> Any:
-        """Sums of one run's columns; numbers, levels and sums of those that need a level of their own; what is made."""
+    def of_run(self, pieces: list[FloatArray], first: int) -> Any:
+        """Sums of one run's columns; numbers, levels and sums of those that need a level of their own."""
         powers, sums = np.empty_like(pieces[0]), np.zeros(len(self.total))
-        made = []
         with np.errstate(over="ignore", under="ignore"):
             for piece in pieces:
-                here = powers[: len(piece)]
-                sums += powers_of(piece, self.level, self.beta, here).sum(axis=0)
-                if of_powers is not None:
-                    made.append(of_powers(here))
+                sums += powers_of(piece, self.level, self.beta, powers[: len(piece)]).sum(axis=0)
         far = np.flatnonzero((sums < _VANISHING) | ~np.isfinite(sums))
         sums[far] = 0
-        return sums, self._apart(pieces, far) if len(far) else None, made
+        return sums, self._apart(pieces, far) if len(far) else None
 
     def _apart(self, pieces: list[FloatArray], far: IntArray) -> tuple[IntArray, AnyArray, AnyArray]:
         values = np.concatenate([piece[:, far] for piece in pieces])
@@ -198,19 +182,6 @@ def powers_of(values: FloatArray, level: AnyArray | float, beta: float, out: Flo
     return result
 
 
-def _row_levels(scores: Scores, beta: float, level: float, sums: AnyArray) -> FloatArray:
-    """Levels of the rows from their sums of powers over `level`; rows that vanish or overflow there are read again."""
-    levels = np.full(len(sums), level)
-    far = np.flatnonzero((sums < _VANISHING) | ~np.isfinite(sums))
-    for block in blocks(len(far), scores.shape[1] * 12):
-        values = scores.rows(far[block])
-        top = values.max(axis=1)
-        levels[far[block]] = np.where(np.isfinite(top), top, 0)
-        sums[far[block]] = powers_of(values, levels[far[block], None], beta).sum(axis=1)
-    with np.errstate(divide="ignore"):
-        return with_floor((levels + (np.log(sums) - np.log(scores.shape[1])) / beta).astype(np.float32))
-
-
 def _listed_columns(scores: ListScores, beta: float) -> tuple[AnyArray, AnyArray]:
     """Levels and sums of the columns of lists, in which pairs that are left out stand at one level for each row."""
     levels = absent_levels(scores, spread(scores))
@@ -226,8 +197,8 @@ def _listed_columns(scores: ListScores, beta: float) -> tuple[AnyArray, AnyArray
     return highest, np.maximum(total, 0)
 
 
-def _listed_rows(scores: ListScores, beta: float) -> FloatArray:
-    levels = absent_levels(scores, spread(scores))
+def _listed_rows(scores: ListScores, beta: float, sigma: float) -> FloatArray:
+    levels = absent_levels(scores, sigma)
     highest = np.where(np.isfinite(levels), levels, 0)
     np.maximum.at(highest, scores.row_of_cell, scores.values.astype(np.float64))
     powers = np.exp(beta * (scores.values - highest[scores.row_of_cell]))

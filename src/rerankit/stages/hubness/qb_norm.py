@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from rerankit import checks
-from rerankit.arrays import AnyArray, BoolArray, FloatArray, IntArray
-from rerankit.problem import Problem
 from rerankit.scores import Scores
+from rerankit.sides import Side
 from rerankit.stages._banks import check_bank
 from rerankit.stages.hubness.inverted_softmax import softmax_correction
 from rerankit.stages.hubness.stage import Beta, Correction, HubnessStage, check_beta
@@ -40,31 +39,9 @@ class QBNorm(HubnessStage):
         self.published = checks.boolean("published", published)
         self.bank = check_bank(bank)
 
-    def correction(self, problem: Problem, others: Scores, same: bool) -> Correction:
+    def correction(self, gallery: Side, others: Scores, same: bool) -> Correction:
         found = softmax_correction(others, self.beta, self.published)
-        favourite = np.zeros(problem.shape[1], bool)
+        favourite = np.zeros(gallery.size, bool)
         first = others.topk(self.neighbours)[0]
         favourite[first[first >= 0]] = True
-        return _ForFavourites(found, favourite)
-
-
-class _ForFavourites(Correction):
-    """A correction of the queries whose best candidate is a favourite."""
-
-    def __init__(self, correction: Correction, favourite: BoolArray) -> None:
-        super().__init__(correction.of_items, **correction.notes)
-        self.favourite = favourite
-
-    def added(self, own: FloatArray, items: IntArray) -> AnyArray:
-        added: AnyArray = np.where(self.favourite[best_item(own, items)][:, None], super().added(own, items), 0)
-        return added
-
-
-def best_item(scores: FloatArray, items: Any) -> Any:
-    """Per row the item of the highest score, the lowest item among equals.
-
-    >>> best_item(np.float32([[1, 3, 3]]), np.array([[4, 9, 7]]))
-    array([7])
-    """
-    highest = scores == scores.max(axis=1, keepdims=True)
-    return np.where(highest, items, np.iinfo(np.int64).max).min(axis=1)
+        return Correction(found.of_items, favourites=favourite, **found.notes)

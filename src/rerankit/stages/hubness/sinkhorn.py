@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from rerankit import checks
-from rerankit.problem import Problem
 from rerankit.scores import Scores
+from rerankit.sides import Side
 from rerankit.stages._banks import check_bank
 from rerankit.stages.hubness.balance import equal_shares, placed
 from rerankit.stages.hubness.claims import claims_for_rounds
@@ -56,7 +56,7 @@ class Sinkhorn(HubnessStage):
         self.published = checks.boolean("published", published)
         self.bank = check_bank(bank)
 
-    def correction(self, problem: Problem, others: Scores, same: bool) -> Correction:
+    def correction(self, gallery: Side, others: Scores, same: bool) -> Correction:
         beta, sigma = beta_of(self.beta, others, _AMONG_TEST_QUERIES if same else _AMONG_A_BANK)
         if not beta:
             return Correction(None, beta=0.0)

@@ -48,6 +48,7 @@ class Triplet(Stage):
     """
 
     name: ClassVar[str] = "triplet"
+    bitwise: ClassVar[bool] = False
     citation: ClassVar[str] = (
         "Liu, Sun, Hong, Teney, Gould: Candidate Set Re-ranking for Composed Image Retrieval with Dual "
         "Multi-modal Encoder. TMLR 2024."

@@ -1,0 +1,96 @@
+"""Lists of items as callers give them, by id or by row, with or without scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from rerankit.arrays import AnyArray, FloatArray, IntArray, check_finite, float32, to_numpy
+from rerankit.errors import rule, several
+from rerankit.ids import Ids
+
+
+def item_rows(items: Any, ids: Ids | None, size: int, argument: str) -> IntArray:
+    """Rows (queries, K) of items, −1 behind the end of a shorter list; `items` is one list, or one for each query.
+
+    Texts are ids, and whole numbers are ids where `ids` are whole numbers; otherwise they are rows, with −1 as padding.
+
+    >>> item_rows([["dog", "cat"], ["cat"]], Ids(["cat", "dog"]), 2, "candidates")
+    array([[ 1,  0],
+           [ 0, -1]])
+    """
+    lists = _lists(items, argument)
+    if ids is None or (ids.values.dtype.kind != "i" and all(one.dtype.kind in "iu" for one in lists)):
+        rows = [_checked_rows(one, size, argument) for one in lists]
+    else:
+        rows = [ids.rows_of(one.tolist(), argument) for one in lists]
+    for query, one in enumerate(rows):
+        if len(np.unique(one)) < len(one):
+            values, counts = np.unique(one, return_counts=True)
+            again = [int(row) if ids is None else ids[row].item() for row in values[counts > 1]]
+            raise rule(argument, "must name an item once for a query", several(f"repeated in list {query}", again))
+    return _padded(rows, -1, np.int64)
+
+
+def list_scores(scores: Any, rows: IntArray) -> FloatArray:
+    """Scores (queries, K) of lists of items, as given for them; without any, minus the places in the lists.
+
+    >>> list_scores(None, np.array([[4, 2], [1, -1]]))
+    array([[ -1.,  -2.],
+           [ -1., -inf]], dtype=float32)
+    """
+    there = rows >= 0
+    if scores is None:
+        places = np.broadcast_to(-1 - np.arange(rows.shape[1], dtype=np.float32), rows.shape)
+        return np.where(there, places, np.float32(-np.inf))
+    given = _lists(scores, "scores")
+    counts = [len(one) for one in given]
+    wanted = there.sum(axis=1).tolist()
+    if counts != wanted and [int((one > -np.inf).sum()) for one in given] != wanted:
+        raise rule("scores", "must have one number for each candidate", f"{counts[:3]} for {wanted[:3]}")
+    values = _padded([float32(one[:count], "scores") for one, count in zip(given, wanted, strict=True)], -np.inf)
+    check_finite(np.where(there[:, : values.shape[1]], values, 0), "scores")
+    return np.where(there, values, np.float32(-np.inf))
+
+
+def one_or_more(values: Any, argument: str) -> Any:
+    """A matrix: numbers of one query (n,) become (1, n)."""
+    if hasattr(values, "rows") and hasattr(values, "pairs"):
+        return values
+    array = to_numpy(values, argument)
+    return array[None] if array.ndim == 1 else array
+
+
+def _lists(items: Any, argument: str) -> list[AnyArray]:
+    """One list for each query, as arrays."""
+    if isinstance(items, str) or not isinstance(items, Iterable):
+        raise rule(argument, "must be a list, or one list for each query", items)
+    if not isinstance(items, np.ndarray):
+        items = list(items)
+    if len(items) and (isinstance(items[0], str | bytes) or np.ndim(items[0]) == 0):
+        items = [items]
+    arrays = [np.asarray(one) for one in items]
+    if not arrays or any(one.ndim != 1 for one in arrays):
+        raise rule(argument, "must be a list, or one list for each query", f"{len(arrays)} lists")
+    return arrays
+
+
+def _checked_rows(rows: AnyArray, size: int, argument: str) -> IntArray:
+    if not len(rows):
+        return np.empty(0, np.int64)
+    if rows.dtype.kind not in "iu":
+        raise rule(argument, "must be row numbers, since the gallery has no such ids", f"{rows[:3].tolist()}")
+    real: IntArray = rows[rows != -1].astype(np.int64)
+    if len(real) and (int(real.min()) < 0 or int(real.max()) >= size):
+        raise rule(argument, f"must lie in 0…{size - 1}", f"{real.min()}…{real.max()}")
+    return real
+
+
+def _padded(rows: list[AnyArray], fill: float, dtype: Any = np.float32) -> AnyArray:
+    width = max(1, *(len(one) for one in rows)) if len(rows) > 1 else max(1, len(rows[0]))
+    found = np.full((len(rows), width), fill, dtype)
+    for row, one in enumerate(rows):
+        found[row, : len(one)] = one
+    return found

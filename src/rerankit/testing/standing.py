@@ -1,0 +1,56 @@
+"""Checks of a stage that is prepared for a gallery: queries answered by themselves get the answer of the batch."""
+
+from __future__ import annotations
+
+from rerankit.errors import UnmetNeedError
+from rerankit.gallery import Gallery
+from rerankit.problem import Problem
+from rerankit.ranking import Ranking
+from rerankit.ready import Ready, prepare
+from rerankit.stages.base import Stage
+from rerankit.testing.problems import ProblemMaker, make_problem, with_banks
+from rerankit.testing.run import CheckFailed, StageFactory, expect, expect_close, expect_equal, run
+
+_QUERIES, _GALLERY, _K = 4, 14, 6
+_BATCHES = [[3, 0], [2, 1]]
+
+
+def check_ready(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:
+    """Answers from a prepared gallery, one at a time and in other batches, are those of the batch: to the
+    bit, unless the stage says that its answers round with the batch. A stage that looks at other queries even where
+    there are banks is refused by name.
+    """
+    made, stage = with_banks(problem(_QUERIES, _GALLERY, 11)), factory()
+    if stage.unmet(made):
+        return
+    if stage.is_transductive(made):
+        _expect_refused(stage, made)
+        return
+    answer, first = run(factory(), made, _K), made.ranking(_K)
+    try:
+        ready = prepare(stage, Gallery.of(made))
+    except Exception as error:
+        raise CheckFailed(f"preparing it for a gallery: {type(error).__name__}: {error}") from error
+    expect_same = expect_equal if stage.bitwise else expect_close
+    alone = [_answer(ready, made, first, [row]) for row in range(_QUERIES)]
+    expect_same(Ranking.concat(alone), answer, "queries answered one at a time get another answer than in a batch")
+    batches = [_answer(ready, made, first, batch) for batch in _BATCHES]
+    order = [row for batch in _BATCHES for row in batch]
+    expect_same(Ranking.concat(batches), answer.take(order), "other batches of queries get another answer")
+
+
+def _answer(ready: Ready, made: Problem, first: Ranking, rows: list[int]) -> Ranking:
+    try:
+        return ready.answer(made.subset(queries=rows), first.take(rows))
+    except Exception as error:
+        raise CheckFailed(f"queries {rows} of a prepared gallery: {type(error).__name__}: {error}") from error
+
+
+def _expect_refused(stage: Stage, made: Problem) -> None:
+    try:
+        prepare(stage, Gallery.of(made))
+    except UnmetNeedError as error:
+        named = "looks at the other test queries" in str(error)
+        expect(named, f"the error of preparing it does not say that it looks at queries: {error}")
+    else:
+        raise CheckFailed("it is transductive on problems with banks, but was prepared for a gallery")

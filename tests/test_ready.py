@@ -1,0 +1,110 @@
+"""Galleries that stand ready: the answer of the batch, from what was prepared."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import rerankit
+from rerankit import Bank, Gallery, Pipeline, Problem, Ranking, prepare, stage
+from rerankit.errors import InputError, UnknownNameError, UnmetNeedError
+
+RANDOM = np.random.default_rng(0)
+ITEMS, QUERIES, OLD = (RANDOM.normal(size=(count, 8)) for count in (300, 7, 60))
+NAMES = [f"item-{row}" for row in range(300)]
+READY = {
+    "nnn": stage("nnn"),
+    "csls": stage("csls"),
+    "inverted-softmax": stage("inverted-softmax"),
+    "dual-softmax": stage("dual-softmax"),
+    "sinkhorn": stage("sinkhorn"),
+    "qb-norm": stage("qb-norm"),
+    "dual-is": stage("dual-is"),
+    "mutual-rank": stage("mutual-rank"),
+    "mutual-neighbours": stage("mutual-neighbours"),
+    "published": stage("csls", published=True),
+    "fuse": stage("fuse", sources=["ranking", stage("nnn"), stage("mutual-rank")]),
+    "top": stage("sinkhorn").top(5),
+    "pipeline": Pipeline([stage("nnn").top(20), stage("mutual-rank").top(5)]),
+    "k-reciprocal": stage("k-reciprocal"),
+    "gnn": stage("gnn"),
+    "alpha-qe": stage("alpha-qe"),
+    "dba": stage("dba"),
+    "diffusion": stage("diffusion"),
+}
+
+
+@pytest.mark.parametrize("how", READY.values(), ids=READY)
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_one_query_gets_the_answer_of_the_batch_to_the_bit(how, metric):
+    batch = rerankit.rerank(Problem.from_embeddings(QUERIES, ITEMS, metric, query_bank=OLD), how, k=30)
+    ready = prepare(how, Gallery(ITEMS, metric=metric, bank=OLD))
+    assert Ranking.concat([ready.rerank(query, k=30) for query in QUERIES]) == batch
+    assert ready.rerank(QUERIES[::-1], k=30) == batch.take(np.arange(len(QUERIES))[::-1])
+
+
+@pytest.mark.parametrize("name", ["nnn", "csls", "dual-softmax", "mutual-rank", "sinkhorn"])
+def test_lists_and_matrices_are_answered_as_in_a_batch(name):
+    bank = Bank(to_gallery=OLD @ ITEMS.T)
+    scores = np.float32(QUERIES @ ITEMS.T)
+    ready = prepare(name, Gallery.from_scores(bank=bank))
+    whole = Problem(scores, query_bank=bank)
+    batch = rerankit.rerank(whole, name, k=20)
+    assert Ranking.concat([ready.rerank(scores=row, k=20) for row in scores]) == batch
+    first = whole.ranking(20)
+    lists = Problem.from_rankings(first.indices, first.scores, 300, query_bank=bank)
+    batch = rerankit.rerank(lists, name, k=20)
+    alone = [ready.rerank(candidates=first.indices[row], scores=first.scores[row]) for row in range(len(first))]
+    assert Ranking.concat(alone) == batch
+
+
+def test_the_list_of_a_vector_database_is_answered_by_id():
+    ready = prepare("nnn", Gallery(ITEMS, ids=NAMES, bank=OLD))
+    found = ready.rerank(QUERIES[0], k=5)
+    items = found.gallery_ids[found.indices[0]].tolist()
+    again = ready.rerank(QUERIES[0], candidates=items[::-1], scores=[0.5, 0.4, 0.3, 0.2, 0.1])
+    assert again.to_dict() == found.to_dict()
+
+
+def test_what_depends_on_the_bank_is_computed_once(monkeypatch):
+    ready = prepare(READY["fuse"], Gallery(ITEMS, bank=OLD))
+    monkeypatch.setattr(rerankit.stages.hubness.nnn.NNN, "correction", None)
+    monkeypatch.setattr("rerankit.stages.hubness.mutual.frame_of", None)
+    assert ready.rerank(QUERIES[0], k=5).shape == (1, 5)
+
+
+def test_a_stage_that_looks_at_queries_is_refused_by_name():
+    bare = Gallery(ITEMS)
+    with pytest.raises(UnmetNeedError, match=r"stage 'nnn' looks at the other test queries.*Gallery\(…, bank=…\)"):
+        prepare(Pipeline([stage("dba"), stage("fuse", sources=["scores", stage("nnn")])]), bare)
+    with pytest.raises(UnmetNeedError, match=r"stage 'consensus' looks at .*all queries together"):
+        prepare("consensus", Gallery(ITEMS, bank=OLD))
+    with pytest.raises(UnmetNeedError, match="a bank must stand in the place of the queries"):
+        prepare("nnn", Gallery(ITEMS, bank=OLD), bank="queries")
+    with pytest.raises(UnmetNeedError, match="'k-reciprocal' needs among of its bank"):
+        prepare("k-reciprocal", Gallery(ITEMS, bank=Bank(to_gallery=OLD @ ITEMS.T)))
+    with pytest.raises(UnmetNeedError, match="stage 'dba' needs gallery_scores"):
+        prepare("dba", Gallery.from_scores(size=4))
+
+
+def test_needs_of_queries_are_checked_when_they_come():
+    ready = prepare(stage("fuse", sources=["ranking", "other"]), Gallery(ITEMS))
+    with pytest.raises(UnmetNeedError, match="needs extra_scores:other"):
+        ready.rerank(QUERIES[0])
+    assert ready.rerank(QUERIES[0], extra_scores={"other": np.zeros((1, 300))}, k=3).shape == (1, 3)
+
+
+def test_a_saved_stage_is_prepared_from_its_folder(tmp_path):
+    stage("nnn", alpha=0.3).save(tmp_path / "kept")
+    gallery = Gallery(ITEMS, bank=OLD)
+    found = prepare(tmp_path / "kept", gallery).rerank(QUERIES, k=9)
+    assert found == prepare("nnn", gallery, alpha=0.3).rerank(QUERIES, k=9)
+
+
+def test_wrong_arguments_are_refused():
+    with pytest.raises(InputError, match=r"'gallery' must be a rerankit.Gallery"):
+        prepare("nnn", ITEMS)
+    with pytest.raises(UnknownNameError, match="unknown stage 'nn'"):
+        prepare("nn", Gallery(ITEMS))
+    with pytest.raises(InputError, match="'k' must be at least 1"):
+        prepare("dba", Gallery(ITEMS)).rerank(QUERIES[0], k=0)
