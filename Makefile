@@ -7,7 +7,7 @@ ONE_THREAD := OMP_NUM_THREADS=1
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: demo test test-slow lint format docs serve-docs clean
+.PHONY: demo test test-slow test-bridges lint format docs serve-docs clean
 
 demo: $(VENV)/.demo ## re-rank real handwritten digits, print a table, draw a picture (offline, under a minute)
 	$(BIN)/rerankit demo
@@ -17,6 +17,9 @@ test: lint ## lint, types, and all tests but the slow ones
 
 test-slow: $(VENV)/.dev ## the tests that take longer than ten seconds each
 	$(BIN)/python -m pytest -m slow --timeout 900
+
+test-bridges: $(VENV)-bridges/.ready ## the tests against libraries that objects are taken from, in an environment of their own
+	$(VENV)-bridges/bin/python -m pytest tests/adapters tests/test_exports.py tests/test_docs.py -k "adapters or exports or inputs"
 
 lint: $(VENV)/.dev ## ruff, format check, mypy --strict
 	$(BIN)/ruff check .
@@ -34,7 +37,7 @@ serve-docs: $(VENV)/.docs
 	$(BIN)/mkdocs serve
 
 clean:
-	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-bridges build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -47,6 +50,11 @@ $(VENV)/.dev: $(INPUTS) plugins/rerankit-example/pyproject.toml | $(BIN)/python
 	$(PIP) install --constraint constraints.txt --editable '.[dev]'
 	$(PIP) install --constraint constraints.txt --editable plugins/rerankit-example
 	touch $@ $(VENV)/.demo
+
+$(VENV)-bridges/.ready: $(INPUTS)
+	$(PYTHON) -m venv $(VENV)-bridges
+	$(VENV)-bridges/bin/python -m pip --quiet --disable-pip-version-check install --editable '.[bridges]'
+	touch $@
 
 $(VENV)/.docs: $(VENV)/.dev
 	$(PIP) install --constraint constraints.txt --editable '.[docs]'

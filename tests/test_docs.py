@@ -2,7 +2,8 @@
 
 The python blocks of a page run one after the other in one empty folder; those with `>>>` are compared with
 the output they show. Lines `$ rerankit …` of console blocks run too and must succeed. A page can say
-`<!-- test: slow -->`, or `<!-- test: needs torch -->` for packages without which it is skipped.
+`<!-- test: slow -->`, or `<!-- test: needs torch -->` for packages without which it is skipped; a line
+`<!-- needs polars -->` above a block says it of that block alone.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ MODULES = sorted(
     for path in (REPOSITORY / "src" / "rerankit").rglob("*.py")
     if path.name != "__main__.py"
 )
-_BLOCK = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^(?:<!-- needs ([\w ]+) -->\n)?```(\w+)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -76,8 +77,10 @@ def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     names: dict[str, Any] = {"__name__": "__docs__"}
     text = page.read_text(encoding="utf-8")
     for block in _BLOCK.finditer(text):
-        language, code = block.groups()
-        line = text[: block.start()].count("\n") + 1
+        needed, language, code = block.groups()
+        if not all(map(find_spec, (needed or "").split())):
+            continue
+        line = text[: block.start(2)].count("\n") + 1
         if language == "python":
             _run_python(page, code, line, names)
         elif language == "console":

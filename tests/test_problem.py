@@ -180,7 +180,10 @@ class _Broken:
         ),
         (lambda: Problem(_Broken()), r"'scores' must be an array \(got _Broken: no numbers today\)"),
         (lambda: Problem(np.ma.masked_array([[1.0, 9.0]], mask=[[0, 1]])), r"'scores' must not be masked"),
-        (lambda: Problem(sparse.csr_matrix(np.eye(2))), r"'scores' must not be sparse: give value.toarray\(\)"),
+        (
+            lambda: Problem.from_embeddings(sparse.csr_matrix(np.eye(2)), np.eye(2)),
+            r"'queries' must not be sparse: give value.toarray\(\)",
+        ),
         (lambda: Problem(Problem([[1]])), r"'scores' must be an array of numbers \(got Problem\)"),
         (lambda: rerankit.rerank(Problem([[1]]).ranking(), "fuse"), r"'problem' must be scores: a ranking goes to"),
         (lambda: Problem([[1, 2]]).subset(queries=[]), r"'queries' must name at least one"),
@@ -242,8 +245,8 @@ def test_any_float_type_of_torch():
     torch = pytest.importorskip("torch")
     for dtype in (torch.float8_e4m3fn, torch.bfloat16, torch.float16, torch.float64):
         assert Problem(torch.tensor([[1.0, 2.0]]).to(dtype)).scores.rows().tolist() == [[1, 2]]
-    with pytest.raises(InputError, match="'scores' must be an array"):
-        Problem(torch.eye(2).to_sparse())
+    with pytest.raises(InputError, match=r"'queries' must not be sparse: give value.to_dense\(\)"):
+        Problem.from_embeddings(torch.eye(2).to_sparse(), torch.eye(2))
 
 
 @pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from rerankit.errors import InputError, RerankitError, RerankitWarning, rule
+from rerankit.errors import InputError, RerankitError, RerankitWarning, brief, rule
 
 FloatArray: TypeAlias = NDArray[np.float32]
 IntArray: TypeAlias = NDArray[np.int64]
@@ -22,13 +22,14 @@ _CHECKED_BYTES = 32_000_000
 _WHOLE = 2**24  # the largest whole number below which float32 holds all
 MOST_ITEMS = 2**32 - 1
 """How many items a gallery may have: a score and an item's number are sorted as one number of 64 bits."""
+_READABLE = (1, 3, 11)  # DLPack's numbers of devices: the processor's memory, and that pinned for CUDA and ROCm
 
 
 def to_numpy(value: Any, argument: str) -> AnyArray:
     """`value` as a numpy array, sharing its memory where that is possible.
 
-    Takes numpy arrays and memory maps, torch tensors of any device and float type, nested lists, and
-    anything with ``__array__`` or DLPack.
+    Takes numpy arrays and memory maps, torch tensors of any device and float type, columns of polars and Arrow (vectors
+    as rows), nested lists, and anything with ``__array__`` or DLPack, from other devices too.
     """
     if isinstance(value, np.ma.MaskedArray):
         raise rule(argument, "must not be masked, since a mask would be lost: fill it first", "a masked array")
@@ -36,8 +37,9 @@ def to_numpy(value: Any, argument: str) -> AnyArray:
         return np.asarray(value)
     if isinstance(value, np.ndarray):
         return value
-    if hasattr(value, "toarray"):
-        raise rule(argument, "must not be sparse: give value.toarray()", type(value).__name__)
+    if hasattr(value, "toarray") or str(getattr(value, "layout", "")).startswith("torch.sparse"):
+        dense = "toarray" if hasattr(value, "toarray") else "to_dense"
+        raise rule(argument, f"must not be sparse: give value.{dense}()", type(value).__name__)
     try:
         array = _converted(value)
     except RerankitError:
@@ -56,10 +58,41 @@ def _converted(value: Any) -> AnyArray:
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):
         return _tensor_to_numpy(value)
-    if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
-        array: AnyArray = np.from_dlpack(value)
-        return array
-    return np.asarray(value)
+    column = _of_column(value)
+    if column is not None:
+        return column
+    if hasattr(value, "__dlpack__") and (_is_elsewhere(value) or not hasattr(value, "__array__")):
+        return _from_dlpack(value)
+    array = np.asarray(value)
+    # What NumPy has no numbers of its own for, such as bfloat16, has a type that can be turned into float32.
+    return array.astype(np.float32) if array.dtype.kind == "V" and not array.dtype.names else array
+
+
+def _of_column(value: Any) -> AnyArray | None:
+    """The numbers of a column of polars, Arrow or datasets, vectors as rows."""
+    from rerankit.adapters import arrow, polars
+
+    found = polars.array_of(value)
+    return arrow.array_of(value) if found is None else found
+
+
+def _is_elsewhere(value: Any) -> bool:
+    """Whether an array lies on a device whose memory the processor does not read."""
+    return int(value.__dlpack_device__()[0]) not in _READABLE
+
+
+def _from_dlpack(value: Any) -> AnyArray:
+    if not _is_elsewhere(value):
+        here: AnyArray = np.from_dlpack(value)
+        return here
+    if hasattr(value, "get"):  # CuPy's own way to the processor's memory
+        fetched: AnyArray = np.asarray(value.get())
+        return fetched
+    try:
+        copied: AnyArray = np.from_dlpack(value, device="cpu", copy=True)
+    except TypeError as cause:  # NumPy before 2.1
+        raise InputError("it lies on another device: give it in the processor's memory") from cause
+    return copied
 
 
 def _tensor_to_numpy(tensor: Any) -> AnyArray:
@@ -75,7 +108,8 @@ def real_matrix(value: Any, argument: str) -> AnyArray:
     block by block), the rest is kept as it is."""
     if isinstance(value, (str, os.PathLike)):
         raise rule(argument, "must be numbers: rerankit.read(path) reads a file", repr(str(value)))
-    array = to_numpy(value, argument)
+    _check_unlabelled(value, argument)
+    array = _stacked(to_numpy(value, argument))
     if array.dtype == np.bool_:
         raise rule(argument, "must hold numbers, not booleans", f"dtype bool, shape {array.shape}")
     if array.dtype == object or array.dtype.kind not in "fiu":
@@ -85,6 +119,26 @@ def real_matrix(value: Any, argument: str) -> AnyArray:
     if array.size == 0:
         raise rule(argument, "must not be empty", f"shape {array.shape}")
     return array if array.dtype.kind == "f" or is_memory_map(array) else float32(array, argument)
+
+
+def _check_unlabelled(value: Any, argument: str) -> None:
+    """Refuse a table with names that would be lost here, where rows and columns are only counted."""
+    if isinstance(value, np.ndarray | list | tuple):
+        return
+    from rerankit.adapters import table_of
+
+    table = table_of(value)
+    if table is not None and not (table.numbered and table.labels is None):
+        text = "must be numbers without names here: give them in the right order, such as frame.to_numpy()"
+        raise rule(argument, text, f"a table with the columns {brief(table.names)}")
+
+
+def _stacked(array: AnyArray) -> AnyArray:
+    """Vectors that stand in an array of objects as the rows of a matrix, where they are of one length."""
+    if array.dtype != object or array.ndim != 1 or not len(array):
+        return array
+    lengths = {len(one) if isinstance(one, np.ndarray | list | tuple) else -1 for one in array}
+    return np.stack([np.asarray(one) for one in array]) if len(lengths) == 1 and -1 not in lengths else array
 
 
 def int_matrix(value: Any, argument: str) -> IntArray:

@@ -49,6 +49,17 @@ def boolean(argument: str, value: Any) -> bool:
     return bool(value)
 
 
+def word(argument: str, value: str) -> str:
+    """A text without blanks, as files whose columns are parted by blanks need it.
+
+    >>> word("tag", "mine")
+    'mine'
+    """
+    if value.split() != [value]:
+        raise rule(argument, "must be single words without blanks", repr(value))
+    return value
+
+
 def choice(argument: str, value: Any, choices: Iterable[T]) -> T:
     """One of some values."""
     known = list(choices)

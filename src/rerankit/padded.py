@@ -67,5 +67,5 @@ def check_values(items: IntArray, values: FloatArray) -> None:
         row, place = (int(x) for x in np.argwhere(rising)[0])
         raise InputError(
             f"'scores' must not increase along a row (got {values[row, place]} before {values[row, place + 1]} "
-            f"in row {row}); Ranking.ordered puts them in order"
+            f"in row {row}); Ranking.ordered puts them in order, and distances are negated first"
         )

@@ -6,26 +6,28 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from rerankit import checks
-from rerankit.arrays import IntArray, check_all_finite, is_memory_map, real_matrix, row_numbers
+from rerankit.arrays import IntArray, row_numbers
 from rerankit.bank import Bank
 from rerankit.errors import rule
 from rerankit.features import Feature, features_of
 from rerankit.ids import Ids, as_ids
+from rerankit.labelled import extra_scores_of, labelled, labelled_vectors
+from rerankit.lines import runs_of
 from rerankit.pairs import Pairs, as_pairs
 from rerankit.ranking import Ranking
-from rerankit.scores import DenseScores, EmbeddingScores, ListScores, Metric, Scores, as_scores
-from rerankit.sides import SIDES, Side, SideName
+from rerankit.scores import DenseScores, EmbeddingScores, Metric, Scores
+from rerankit.scores.distances import ListMetric, listed, negated
+from rerankit.sides import Side, SideName, fitting, related, side_of
+from rerankit.triples import natural
 from rerankit.values import Named, Value
-
-_OWN = ("ranking", "scores")  # what stages call the scores that come in, and the problem's own
 
 
 class Problem(Value):
     """Scores of queries against a gallery (higher is better, rows are queries), and what is known of both sides.
 
+    `scores` is a matrix (an array, a tensor, a data frame whose labels are ids, an array on disk), a sparse matrix,
+    whose zeros are absent, or a run in any form: a table or a dictionary of lines, a `Ranking` (docs/inputs.md).
     `query_scores` (queries, queries) and `gallery_scores` (gallery, gallery) compare items of one side;
     `extra_scores` maps names to further scores between the same sides, of another backbone, say; `query_features` and
     `gallery_features` map names to inputs with one entry per item (`rerankit.features`); `query_bank` and
@@ -67,17 +69,17 @@ class Problem(Value):
         gallery_bank: Bank | None = None,
         exclude: Any = None,
     ) -> None:
-        between = as_scores(scores)
-        shape = between.shape
+        given = labelled(scores, query_ids, gallery_ids)
+        between, shape = given.scores, given.scores.shape
         sides = (
-            _side("query", shape, query_scores, query_ids, query_features, query_bank),
-            _side("gallery", shape, gallery_scores, gallery_ids, gallery_features, gallery_bank),
+            side_of("query", shape, query_scores, given.query_ids, query_features, query_bank),
+            side_of("gallery", shape, gallery_scores, given.gallery_ids, gallery_features, gallery_bank),
         )
         self._keep(
             scores=between,
-            **_related(between, *sides),
-            extra_scores=_extra(extra_scores, shape),
-            excluded=as_pairs(exclude, shape, "exclude"),
+            **related(between, *sides),
+            extra_scores=extra_scores_of(extra_scores, shape, sides[0].ids, sides[1].ids),
+            excluded=as_pairs(given.excluded if exclude is None else exclude, shape, "exclude"),
         )
 
     @classmethod
@@ -93,12 +95,14 @@ class Problem(Value):
     ) -> Problem:
         """From vectors (queries, d) and (gallery, d); all similarities are computed in blocks when asked.
 
-        The banks are vectors of other items, (bank, d).
+        The banks are vectors of other items, (bank, d). Labels of a data frame's rows are ids.
 
         >>> Problem.from_embeddings([[1.0, 0.0]], [[0.0, 1.0], [1.0, 1.0]]).gallery_scores.rows().round(2)
         array([[1.  , 0.71],
                [0.71, 1.  ]], dtype=float32)
         """
+        queries, rest["query_ids"] = labelled_vectors(queries, rest.get("query_ids"), "queries")
+        gallery, rest["gallery_ids"] = labelled_vectors(gallery, rest.get("gallery_ids"), "gallery")
         scores = EmbeddingScores(queries, gallery, metric)
         banks = {
             side: None if vectors is None else Bank.from_embeddings(vectors, scores, side)
@@ -116,20 +120,47 @@ class Problem(Value):
         array([[0]])
         """
         return cls(
-            _negated(distances, "distances"),
-            query_scores=None if query_distances is None else _negated(query_distances, "query_distances"),
-            gallery_scores=(None if gallery_distances is None else _negated(gallery_distances, "gallery_distances")),
+            negated(distances, "distances"),
+            query_scores=None if query_distances is None else negated(query_distances, "query_distances"),
+            gallery_scores=(None if gallery_distances is None else negated(gallery_distances, "gallery_distances")),
             **rest,
         )
 
     @classmethod
-    def from_rankings(cls, indices: Any, scores: Any, gallery_size: int, **rest: Any) -> Problem:
-        """From top-k lists (queries, k), padded with −1, as a vector database returns them.
+    def from_rankings(
+        cls, indices: Any, scores: Any, gallery_size: int, *, metric: ListMetric | None = None, **rest: Any
+    ) -> Problem:
+        """From top-k lists (queries, k), best first and padded with −1, as a vector database returns them.
+
+        With a metric by which lower is better (l2, euclidean, manhattan, hamming, distance) the scores are minus the
+        numbers given; with cosine or dot they may come in any order. Without one, rows that rise are refused.
 
         >>> Problem.from_rankings([[5, 2]], [[0.9, 0.4]], gallery_size=10).ranking(2).indices
         array([[5, 2]])
+        >>> Problem.from_rankings([[5, 2]], [[0.4, 0.9]], gallery_size=10, metric="l2").ranking(2).scores
+        array([[-0.4, -0.9]], dtype=float32)
         """
-        return cls(ListScores(indices, scores, gallery_size), **rest)
+        return cls(listed(indices, scores, gallery_size, metric), **rest)
+
+    @classmethod
+    def from_runs(cls, runs: Mapping[str, Any], **rest: Any) -> Problem:
+        """From runs by name in any form: the first are the scores, the others `extra_scores`.
+
+        Queries are those of all runs, and the gallery has every item that one of them lists. Candidates come from the
+        first; `rerankit.fuse` of the runs has those of all.
+
+        >>> Problem.from_runs({"words": {"q": {"a": 3, "b": 1}}, "pictures": {"q": {"b": 0.9}}})
+        Problem(1 queries × 2 items, ListScores, with pictures (extra scores))
+        """
+        lines = runs_of(runs)
+        queries, items = rest.pop("query_ids", None), rest.pop("gallery_ids", None)
+        if queries is None:
+            queries = list(dict.fromkeys(query for each in lines.values() for query in each.names))
+        if items is None:
+            items = natural(item for each in lines.values() for item in each.items)
+        found = {name: labelled(each, queries, items, f"runs[{name!r}]").scores for name, each in lines.items()}
+        first, more = found.pop(next(iter(found))), rest.pop("extra_scores", None)
+        return cls(first, query_ids=queries, gallery_ids=items, extra_scores={**found, **(more or {})}, **rest)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -213,7 +244,7 @@ class Problem(Value):
         ]
         excluded = None if self.excluded is None else self.excluded.take(query, item)
         extra = Named({name: scores.take(query, item) for name, scores in self.extra_scores.items()})
-        return self._made(scores=scores, **_related(scores, sides[0], sides[1]), extra_scores=extra, excluded=excluded)
+        return self._made(scores=scores, **related(scores, sides[0], sides[1]), extra_scores=extra, excluded=excluded)
 
     def with_features(
         self, *, query_features: Mapping[str, Any] | None = None, gallery_features: Mapping[str, Any] | None = None
@@ -231,7 +262,8 @@ class Problem(Value):
 
     def with_extra_scores(self, extra_scores: Mapping[str, Any]) -> Problem:
         """The same problem with more scores between its sides."""
-        return self._with(extra_scores=self.extra_scores | _extra(extra_scores, self.shape))
+        more = extra_scores_of(extra_scores, self.shape, self.query_ids, self.gallery_ids)
+        return self._with(extra_scores=self.extra_scores | more)
 
     def with_ids(self, query_ids: Any = None, gallery_ids: Any = None) -> Problem:
         """The same problem with ids for the sides for which they are given.
@@ -256,8 +288,8 @@ class Problem(Value):
 
     def with_banks(self, *, query_bank: Bank | None = None, gallery_bank: Bank | None = None) -> Problem:
         """The same problem with other items of the query's, the gallery's kind."""
-        query = _fitting(query_bank, "query_bank", self.shape) or self.query_bank
-        gallery = _fitting(gallery_bank, "gallery_bank", self.shape) or self.gallery_bank
+        query = fitting(query_bank, "query_bank", self.shape) or self.query_bank
+        gallery = fitting(gallery_bank, "gallery_bank", self.shape) or self.gallery_bank
         return self._with(queries=replace(self.queries, bank=query), gallery=replace(self.gallery, bank=gallery))
 
     def _with(self, **changes: Any) -> Problem:
@@ -283,30 +315,6 @@ def as_problem(value: Any) -> Problem:
     return value if isinstance(value, Problem) else Problem(value)
 
 
-def _side(
-    name: SideName, shape: tuple[int, int], scores: Any, ids: Any, features: Mapping[str, Any] | None, bank: Any
-) -> Side:
-    """One side of what a problem was made from, checked."""
-    size = shape[SIDES.index(name)]
-    return Side(
-        size,
-        as_ids(ids, size, f"{name}_ids"),
-        _square(scores, size, f"{name}_scores"),
-        features=features_of(features, size, f"{name}_features"),
-        bank=_fitting(bank, f"{name}_bank", shape),
-    )
-
-
-def _related(scores: Scores, queries: Side, gallery: Side) -> dict[str, Side]:
-    """Both sides, with relations from the embeddings of the scores where none were given."""
-    if isinstance(scores, EmbeddingScores):
-        if queries.scores is None:
-            queries = replace(queries, scores=scores.among_rows(), computed=True)
-        if gallery.scores is None:
-            gallery = replace(gallery, scores=scores.among_columns(), computed=True)
-    return {"queries": queries, "gallery": gallery}
-
-
 def _with_ids(side: Side, ids: Any, argument: str) -> Side:
     return replace(side, ids=as_ids(ids, side.size, argument))
 
@@ -316,46 +324,3 @@ def _some(rows: Any, count: int, argument: str) -> IntArray:
     if not len(chosen):
         raise rule(argument, "must name at least one of the problem's", "none")
     return chosen
-
-
-def _square(scores: Any, size: int, argument: str) -> Scores | None:
-    if scores is None:
-        return None
-    given = as_scores(scores, argument)
-    if given.shape != (size, size):
-        raise rule(argument, f"must have shape {(size, size)} to agree with 'scores'", f"shape {given.shape}")
-    return given
-
-
-def _extra(given: Any, shape: tuple[int, int]) -> Named[Scores]:
-    """Further scores by name, each of the shape of the scores."""
-    if given is None:
-        return Named()
-    if not isinstance(given, Mapping):
-        raise rule("extra_scores", "must map names to scores", type(given).__name__)
-    found = {}
-    for name, value in given.items():
-        if not isinstance(name, str) or not name or "/" in name or name in _OWN:
-            raise rule("extra_scores", f"must have names without '/', other than {' and '.join(_OWN)}", repr(name))
-        scores = as_scores(value, f"extra_scores[{name!r}]")
-        if scores.shape != shape:
-            raise rule(f"extra_scores[{name!r}]", f"must have the shape of 'scores', {shape}", f"shape {scores.shape}")
-        found[name] = scores
-    return Named(found)
-
-
-def _fitting(bank: Bank | None, argument: str, shape: tuple[int, int]) -> Bank | None:
-    if bank is None:
-        return None
-    if not isinstance(bank, Bank):
-        raise rule(argument, "must be a rerankit.Bank, such as Bank(to_gallery=…)", type(bank).__name__)
-    bank.check(argument, shape)
-    return bank
-
-
-def _negated(distances: Any, argument: str) -> DenseScores:
-    matrix = real_matrix(distances, argument)
-    if is_memory_map(matrix):
-        return DenseScores(matrix, argument, negate=True)
-    check_all_finite(matrix, argument)
-    return DenseScores(np.negative(matrix), argument)

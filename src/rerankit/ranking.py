@@ -23,15 +23,17 @@ from rerankit.arrays import (
     row_numbers,
 )
 from rerankit.errors import rule
+from rerankit.exports import Exports
 from rerankit.ids import Ids, as_ids, same_ids
 from rerankit.padded import check_items, check_left_out, check_once, check_values, items_at, moved_first
 from rerankit.pairs import Pairs, as_pairs
 from rerankit.scores.topk import check_numbers, merge, order
 from rerankit.ties import reordered
+from rerankit.triples import from_dict, to_lists
 from rerankit.values import Named, Value, same
 
 
-class Ranking(Value):
+class Ranking(Exports, Value):
     """The first K gallery items of each query, best first; immutable.
 
     `indices` (queries, K) int64 and `scores` (queries, K) float32, padded with −1 and −inf where a query has
@@ -91,6 +93,21 @@ class Ranking(Value):
     def ordered(cls, indices: IntArray, scores: FloatArray, **rest: Any) -> Ranking:
         """A ranking from items and scores in any order, put in the order of the tie rule."""
         return cls(*order(np.asarray(scores, np.float32), indices), **rest)
+
+    @classmethod
+    def from_dict(
+        cls, run: Mapping[Any, Mapping[Any, float]], *, query_ids: Any = None, gallery_ids: Any = None
+    ) -> Ranking:
+        """From a run ``{query: {item: score}}``, as `to_dict` gives it and JSON files have it.
+
+        Without ids, queries come in the run's order, and the gallery is the items of all queries in natural order.
+
+        >>> Ranking.from_dict({"cat": {"b": 0.4, "a": 0.9}}, gallery_ids=["a", "b", "c"])
+        Ranking(1 queries × 2 of 3 items)
+          cat: a (0.9), b (0.4)
+        """
+        found = to_lists(from_dict(run, "scores"), query_ids, gallery_ids)
+        return cls.ordered(*found[:2], gallery_size=len(found.gallery_ids), query_ids=found[2], gallery_ids=found[3])
 
     @classmethod
     def merge(cls, parts: Sequence[Ranking], k: int | None = None) -> Ranking:
@@ -199,17 +216,6 @@ class Ranking(Value):
     def with_notes(self, **notes: Any) -> Ranking:
         """The same ranking with more notes."""
         return self._like(self.indices, self.scores, notes=self.notes | notes)
-
-    def to_dict(self) -> dict[Any, dict[Any, float]]:
-        """``{query: {item: score}}`` with ids where there are any; scores rounded to float32's own digits."""
-        queries = range(len(self)) if self.query_ids is None else self.query_ids.tolist()
-        result: dict[Any, dict[Any, float]] = {}
-        for row, query in enumerate(queries):
-            items = self.indices[row][self.indices[row] >= 0]
-            names = items if self.gallery_ids is None else self.gallery_ids[items]
-            values = (float(str(value)) for value in self.scores[row][: len(items)])
-            result[query] = dict(zip(names.tolist(), values, strict=True))
-        return result
 
     def to_dense(self, fill: float = -np.inf) -> FloatArray:
         """A matrix (queries, gallery) with `fill` where an item is not ranked."""

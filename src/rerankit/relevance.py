@@ -10,6 +10,7 @@ import numpy as np
 from rerankit import checks
 from rerankit.arrays import FloatArray, IntArray, check_finite, float32, frozen, real_matrix, row_numbers, to_numpy
 from rerankit.errors import InputError, rule, several
+from rerankit.lines import judgements_of
 from rerankit.pairs import Pairs, as_pairs, by_row, check_apart, flat, renumbered
 from rerankit.values import Value
 
@@ -80,23 +81,24 @@ class Relevance(Value):
         return cls(rows, columns, (len(items), gallery_size), grade, exclude=exclude)
 
     @classmethod
-    def from_dict(
-        cls, qrels: Mapping[Any, Mapping[Any, float]], query_ids: Sequence[Any], gallery_ids: Sequence[Any]
-    ) -> Relevance:
-        """From ``{query id: {item id: grade}}``; every id must be known.
+    def from_dict(cls, qrels: Any, query_ids: Sequence[Any], gallery_ids: Sequence[Any]) -> Relevance:
+        """From qrels, ``{query id: {item id: grade}}``, or the same as a table, an object of ranx, a list of records.
+
+        Every id must be known.
 
         >>> Relevance.from_dict({"q": {"b": 2}}, ["q"], ["a", "b"]).of(0).grades
         array([2.], dtype=float32)
         """
-        if not all(isinstance(items, Mapping) for items in qrels.values()):
-            raise rule("qrels", "must map queries to {item: grade}", "something else than a mapping inside")
+        judged = judgements_of(qrels, "qrels")
+        if judged is None:
+            raise rule("qrels", "must map queries to {item: grade}", type(qrels).__name__)
         query_row = {query: row for row, query in enumerate(np.asarray(query_ids).tolist())}
         item_row = {item: row for row, item in enumerate(np.asarray(gallery_ids).tolist())}
-        _check_known(qrels, query_row, "queries")
-        _check_known((item for items in qrels.values() for item in items), item_row, "gallery items")
+        _check_known(judged, query_row, "queries")
+        _check_known((item for items in judged.values() for item in items), item_row, "gallery items")
         cells = [
             (query_row[query], item_row[item], checks.number(f"qrels[{query!r}][{item!r}]", grade))
-            for query, items in qrels.items()
+            for query, items in judged.items()
             for item, grade in items.items()
         ]
         table = np.array(cells, np.float64).reshape(-1, 3)

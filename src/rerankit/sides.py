@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from rerankit.arrays import IntArray
 from rerankit.bank import Bank
-from rerankit.features import Feature
-from rerankit.ids import Ids
-from rerankit.scores import Scores
+from rerankit.errors import rule
+from rerankit.features import Feature, features_of
+from rerankit.ids import Ids, as_ids
+from rerankit.labelled import in_order
+from rerankit.scores import EmbeddingScores, Scores
 from rerankit.values import Named
 
 SideName = Literal["query", "gallery"]
@@ -47,3 +50,47 @@ class Side:
     def reversed(self) -> Side:
         """The same items as the other side of the reversed problem."""
         return self if self.bank is None else replace(self, bank=self.bank.reversed())
+
+
+def side_of(
+    name: SideName, shape: tuple[int, int], scores: Any, ids: Any, features: Mapping[str, Any] | None, bank: Any
+) -> Side:
+    """One side of what a problem was made from, checked."""
+    size = shape[SIDES.index(name)]
+    names = as_ids(ids, size, f"{name}_ids")
+    return Side(
+        size,
+        names,
+        _square(scores, size, names, f"{name}_scores"),
+        features=features_of(features, size, f"{name}_features"),
+        bank=fitting(bank, f"{name}_bank", shape),
+    )
+
+
+def related(scores: Scores, queries: Side, gallery: Side) -> dict[str, Side]:
+    """Both sides, with relations from the embeddings of the scores where none were given."""
+    if isinstance(scores, EmbeddingScores):
+        if queries.scores is None:
+            queries = replace(queries, scores=scores.among_rows(), computed=True)
+        if gallery.scores is None:
+            gallery = replace(gallery, scores=scores.among_columns(), computed=True)
+    return {"queries": queries, "gallery": gallery}
+
+
+def fitting(bank: Bank | None, argument: str, shape: tuple[int, int]) -> Bank | None:
+    """A bank that belongs to a problem of this shape, or None."""
+    if bank is None:
+        return None
+    if not isinstance(bank, Bank):
+        raise rule(argument, "must be a rerankit.Bank, such as Bank(to_gallery=…)", type(bank).__name__)
+    bank.check(argument, shape)
+    return bank
+
+
+def _square(scores: Any, size: int, ids: Ids | None, argument: str) -> Scores | None:
+    if scores is None:
+        return None
+    given = in_order(scores, ids, ids, argument)
+    if given.shape != (size, size):
+        raise rule(argument, f"must have shape {(size, size)} to agree with 'scores'", f"shape {given.shape}")
+    return given

@@ -341,7 +341,7 @@ def _safetensors(header: Any, data: bytes) -> bytes:
         ("blank-ragged.csv", r"line 4 must have 2 columns \(got 1\)"),
         ("blank-run.csv", "line 3: 'high' is not a number"),
         ("quoted.csv", "line 5: 'high' is not a number"),
-        ("header.csv", "must have query, item and one of score, grade"),
+        ("header.csv", "must have a column score, rank or grade"),
         ("columns.run", r"line 2 must have 6 columns, 'query Q0 item rank score tag' \(got 5\)"),
         ("score.run", "line 2: 'high' is not a number"),
         ("nan.run", "line 2: 'nan' must be finite"),
@@ -599,7 +599,7 @@ def test_a_query_without_items_comes_back_from_json(tmp_path, name):
     write(tmp_path / name, ranking)
     assert read(tmp_path / name, gallery_ids=["0", "1"]).to_dict() == {"a": {}, "b": {"1": 0.5}, "c": {}}
     assert read(tmp_path / name, "problem").shape == (3, 1)
-    with pytest.raises(FormatError, match=r"'query_ids' must have every id of the file \(got 2 unknown"):
+    with pytest.raises(FormatError, match=r"'query_ids' must have every id of the lines \(got 2 unknown"):
         read(tmp_path / name, query_ids=["b"])
 
 

@@ -21,8 +21,9 @@ def convert(
     """Convert a problem, a run, judgements or an array into another format."""
     import numpy as np
 
-    from rerankit import Problem, checks, errors, write
+    from rerankit import Problem, Relevance, checks, errors, write
     from rerankit.formats.door import read_both
+    from rerankit.formats.judged import read_judgements
     from rerankit.formats.registry import format_of
 
     if kind is not None:
@@ -38,7 +39,9 @@ def convert(
         raise errors.InputError(
             f"{target}: say what the matrix is, --as problem or --as relevance; -k K writes the first K of each row"
         )
-    write(target, value, relevance=relevance, overwrite=force)
+    # Lists of judgements name queries and items, which a `Relevance` does not know.
+    names = read_judgements(source).names if isinstance(value, Relevance) else {}
+    write(target, value, relevance=relevance, overwrite=force, **names)
     say(f"wrote {target}: {'scores' if left else type(value).__name__}")
     if left:
         say(f"note: one matrix is all that {target.name} holds; left behind: {', '.join(left)}")

@@ -21,23 +21,34 @@ def evaluate(
     ties: Annotated[str, typer.Option("--ties", help="expected, optimistic, pessimistic or index.")] = "expected",
     empty: Annotated[str, typer.Option("--empty", help="Queries without relevance: error, skip, zero.")] = "error",
     missing: Annotated[str, typer.Option("--missing", help="Judged queries a run lacks: error, zero.")] = "error",
+    reverse: Annotated[
+        bool,
+        typer.Option("--reverse", help="Gallery items look for queries: the columns of scores, or a run of them."),
+    ] = False,
     both: Annotated[bool, typer.Option("--both", help="Both directions of a matrix, and rSum.")] = False,
     per_query: Annotated[bool, typer.Option("--per-query", help="Show the value of each query (with --json).")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Evaluate a run or a matrix of scores against what is relevant."""
+    from rerankit.errors import InputError
     from rerankit.metrics import evaluate as figures
     from rerankit.metrics import evaluate_both
 
     asked = metrics or METRICS
     options: Any = {"ties": ties, "empty": empty}
-    source, right = _opened(ranked, relevance, missing)
+    if both and reverse:
+        raise InputError("give either --reverse or --both, which has both directions")
+    source, right = _opened(ranked, relevance, missing, reverse)
     if both:
         ways = evaluate_both(source, right, [*asked, "rsum"], **options)
         found = {"forward": ways.forward, "reverse": ways.reverse}
         say(f"rSum {ways.rsum:.2f}")
     else:
         found = {"": figures(source, right, asked, **options)}
+    for each in found.values():
+        if each.notes.get("beyond"):
+            behind, longest = ", ".join(each.notes["beyond"]), each.notes["listed"]
+            say(f"note: {behind} looked beyond the longest list, of {longest} items; what is not listed is not found")
     if as_json and per_query:
         show_json({way or "forward": each.to_dict() for way, each in found.items()})
         return
@@ -52,25 +63,22 @@ def evaluate(
     show(rows, title=f"{next(iter(found.values())).queries} queries", as_json=as_json)
 
 
-def _opened(ranked: Path, relevance: Path, missing: str) -> tuple[Any, Any]:
+def _opened(ranked: Path, relevance: Path, missing: str, reverse: bool) -> tuple[Any, Any]:
     """Scores or a ranking, and relevance that fits it."""
-    from rerankit import Problem, Ranking, read
+    from rerankit import Ranking
     from rerankit.errors import InputError, rule, several
-    from rerankit.formats import read_judged
+    from rerankit.formats.judged import read_judged, read_judged_problem, read_ranked
 
-    found = read(ranked)
     if missing not in ("error", "zero"):
         raise rule("--missing", "must be error or zero", missing)
-    if isinstance(found, Ranking):
-        ranking, right = read_judged(ranked, relevance)
-        lost = ranking.notes.get("queries_missing_from_run", [])
-        if lost and missing == "error":
-            raise InputError(
-                f"{ranked}: must hold every query of {relevance.name} "
-                f"(got {several('missing', lost)}); --missing zero counts them as failures"
-            )
-        return ranking, right
-    problem = found if isinstance(found, Problem) else read(ranked, "problem")
-    judged = read(relevance)
-    by_name = isinstance(judged, dict)
-    return problem, judged if by_name else read(relevance, "relevance")
+    found = read_ranked(ranked)
+    if not isinstance(found, Ranking):
+        return read_judged_problem(found, relevance, reverse=reverse)
+    ranking, right = read_judged(ranked, relevance, reverse=reverse)
+    lost = ranking.notes.get("queries_missing_from_run", [])
+    if lost and missing == "error":
+        raise InputError(
+            f"{ranked}: must hold every query of {relevance.name} "
+            f"(got {several('missing', lost)}); --missing zero counts them as failures"
+        )
+    return ranking, right

@@ -7,34 +7,55 @@ from typing import Annotated, Any
 
 import typer
 
-from rerankit.cli._options import ForceOption, StageSettings, TrustOption, check_target
+from rerankit.cli._options import ForceOption, TrustOption, check_target
 from rerankit.cli._output import JsonOption, say, show
 
 
 def rerank(
     problem: Annotated[Path, typer.Argument(help="A folder, .npz, .safetensors, .npy, a run …: docs/formats.md.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the run goes; the ending says the format.")],
-    stage: Annotated[str | None, typer.Option("--stage", "-s", help="A stage's name: rerankit stages.")] = None,
-    settings: StageSettings = None,
+    stages: Annotated[
+        list[str] | None,
+        typer.Option("--stage", "-s", help="A stage's name: rerankit stages; repeat it to run one after the other."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A parameter of the stage; of several, STAGE.NAME=VALUE.",
+        ),
+    ] = None,
     pipeline: Annotated[Path | None, typer.Option("--pipeline", "-p", help="A YAML file, or a saved stage.")] = None,
     k: Annotated[int, typer.Option("-k", help="Candidates of each query to re-rank; 0 means all.")] = 100,
     reverse: Annotated[bool, typer.Option("--reverse", help="Let the gallery look for queries.")] = False,
+    bank: Annotated[
+        Path | None,
+        typer.Option("--bank", help="Other queries, known beforehand: scores (bank × gallery), vectors, or a problem."),
+    ] = None,
+    gallery_bank: Annotated[
+        Path | None,
+        typer.Option("--gallery-bank", help="Other gallery items: scores (bank × queries), vectors, or a problem."),
+    ] = None,
     trust: TrustOption = False,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Re-rank the first K candidates of every query and write the run."""
     from rerankit import errors, read, write
+    from rerankit.formats.banks import with_bank
     from rerankit.formats.door import check_names, check_writable
 
     if k < 0:
         raise errors.rule("k", "must be at least 1, or 0 for the whole gallery", k)
-    steps = _pipeline(stage, settings or [], pipeline, trust)
+    steps = _pipeline(stages or [], settings or [], pipeline, trust)
     if out.resolve() == problem.resolve():
         raise errors.rule("out", "must not be the problem, which would be lost", str(out))
     check_target(out, "out", force=force)
     check_writable(out, "ranking")  # before the work, not after it
     given = read(problem, "problem")
+    given = given if bank is None else with_bank(given, bank, "query")
+    given = given if gallery_bank is None else with_bank(given, gallery_bank, "gallery")
     given, steps = (given.reversed(), steps.reversed()) if reverse else (given, steps)
     steps.check(given)
     first = given.ranking(k or None)
@@ -44,22 +65,39 @@ def rerank(
     _report(result, steps, given, out, as_json)
 
 
-def _pipeline(name: str | None, settings: list[str], path: Path | None, trust: bool) -> Any:
-    from rerankit import Pipeline, errors, load, stage, stages_available
+def _pipeline(names: list[str], settings: list[str], path: Path | None, trust: bool) -> Any:
+    from rerankit import Pipeline, errors, load, stages_available
 
-    if (name is None) == (path is None):
+    if (not names) == (path is None):
         raise errors.InputError(
             f"give either --stage NAME or --pipeline FILE (got {'neither' if path is None else 'both'})"
         )
     if path is None:
-        assert name is not None
-        return Pipeline([stage(name, **parameters(settings))])
+        return _joined(names, settings)
     if not path.exists() and str(path) in stages_available():
         raise errors.InputError(f"'pipeline' must be a file or a folder: a stage is named by --stage {path}")
     found = load(path, trust=trust) if path.is_dir() else Pipeline.from_yaml(path, trust=trust)
     if settings and isinstance(found, Pipeline):
         raise errors.InputError("--set goes with a stage; a pipeline holds the parameters of its own")
     return Pipeline([found.clone(**parameters(settings)) if settings else found])
+
+
+def _joined(names: list[str], settings: list[str]) -> Any:
+    """A pipeline of named stages, one after the other, each with its own parameters."""
+    from rerankit import Pipeline, errors, stage
+
+    if len(names) == 1:
+        own = {names[0]: [text.removeprefix(f"{names[0]}.") for text in settings]}
+    elif settings and len(set(names)) < len(names):
+        raise errors.InputError("--set cannot tell stages of one name apart: give --pipeline FILE.yaml")
+    else:
+        own = {name: [] for name in names}
+        for text in settings:
+            owner = next((name for name in names if text.startswith(f"{name}.")), None)
+            if owner is None:
+                raise errors.rule("--set", f"must say which stage it is of, {names[0]}.NAME=VALUE", repr(text))
+            own[owner].append(text.removeprefix(f"{owner}."))
+    return Pipeline([stage(name, **parameters(own[name])) for name in names])
 
 
 def parameters(settings: list[str]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What a file can hold, before it becomes a problem, a ranking or relevance.
 
 A format only turns a file into one of three plain things and back; what they mean is decided in one place
-for all formats (`rerankit.formats.layout`):
+for all formats (`rerankit.formats.tables`, `rerankit.formats.lists`):
 
 - one array;
 - `Tables`: named arrays. A text is an array of one string without dimensions;
@@ -12,37 +12,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rerankit.triples import Triples
+
+__all__ = ["CONTENT_NAMES", "AnyArray", "Content", "Format", "Tables", "Triples"]
 
 AnyArray: TypeAlias = NDArray[Any]
 
 
 class Tables(dict[str, AnyArray]):
     """Named arrays."""
-
-
-@dataclass(frozen=True)
-class Triples:
-    """Lines of query, item and value; `what` says whether the values are scores or grades.
-
-    `listed` has every query in order, also those without a line; None when only lines are known.
-    """
-
-    queries: list[str]
-    items: list[str]
-    values: NDArray[np.float64]
-    what: Literal["scores", "grades"]
-    listed: list[str] | None = None
-
-    @property
-    def names(self) -> list[str]:
-        """Every query once, in order."""
-        return list(dict.fromkeys(self.queries)) if self.listed is None else self.listed
 
 
 Content: TypeAlias = "AnyArray | Tables | Triples"

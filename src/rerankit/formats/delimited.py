@@ -1,7 +1,8 @@
 """CSV and TSV: a matrix of scores, a matrix with ids, a run, or judgements.
 
-The first line decides. Numbers only: a matrix. An empty first cell: the header has gallery ids and the first
-column query ids. The columns `query`, `item` and `score` (or `grade`): a run (or judgements).
+The first line decides. Columns named as in `rerankit.columns`: a run or judgements. An empty first cell: the header has
+gallery ids and the first column query ids. Numbers only: a matrix, unless the lines may be a run or judgements
+without a header (`rerankit.formats.headless`).
 """
 
 from __future__ import annotations
@@ -11,16 +12,15 @@ import io
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
+from rerankit.columns import SAID, Columns, columns_of
 from rerankit.errors import FormatError
+from rerankit.formats import headless
 from rerankit.formats.content import AnyArray, Content, Format, Tables, Triples
 from rerankit.formats.text import numbers, read_rows, shortest, write_text
-
-ITEM_COLUMNS = ("query", "item")
-VALUE_COLUMNS: dict[str, Literal["scores", "grades"]] = {"score": "scores", "grade": "grades"}
 
 
 class CsvFormat(Format):
@@ -29,7 +29,7 @@ class CsvFormat(Format):
     name: ClassVar[str] = "csv"
     suffixes: ClassVar[tuple[str, ...]] = (".csv", ".csv.gz")
     holds: ClassVar[tuple[type, ...]] = (np.ndarray, Triples)
-    description: ClassVar[str] = "a matrix, or columns query,item,score (or grade)"
+    description: ClassVar[str] = "a matrix, or columns query,item,score (or grade), by any usual names"
     delimiter: ClassVar[str] = ","
 
     def check_ids(self, path: Path, ids: Iterable[str]) -> None:
@@ -45,13 +45,14 @@ class CsvFormat(Format):
             raise FormatError(f"{path}: the file is empty")
         header = [cell.strip() for cell in rows[0]]
         _check_width(path, rows, lines, len(header))
-        if set(ITEM_COLUMNS) <= set(header):
-            return _triples(path, header, rows[1:], lines[1:])
+        columns = None if header[0] == "" else columns_of(header)
+        if columns is not None:
+            return _triples(path, header, columns, rows[1:], lines[1:])
         if header[0] == "":
             ids = [row[0].strip() for row in rows[1:]]
             scores = _matrix(path, [row[1:] for row in rows[1:]], lines[1:], len(header) - 1)
             return Tables(scores=scores, query_ids=np.array(ids), gallery_ids=np.array(header[1:]))
-        return _matrix(path, rows, lines, len(header))
+        return headless.lines_of(rows) or _matrix(path, rows, lines, len(header))
 
     def write(self, path: Path, content: AnyArray | Triples) -> None:
         """Write a matrix without a header, or lines with one."""
@@ -81,13 +82,10 @@ class TsvFormat(CsvFormat):
     delimiter: ClassVar[str] = "\t"
 
 
-def _triples(path: Path, header: list[str], rows: list[list[str]], lines: list[int]) -> Triples:
-    values = [name for name in header if name in VALUE_COLUMNS]
-    if len(values) != 1 or len(set(header)) < len(header):
-        raise FormatError(f"{path}: the header must have query, item and one of score, grade (got {', '.join(header)})")
-    query, item, value = (header.index(name) for name in (*ITEM_COLUMNS, values[0]))
+def _triples(path: Path, header: list[str], columns: Columns, rows: list[list[str]], lines: list[int]) -> Triples:
+    query, item, value = (header.index(name) for name in (columns.query, columns.item, columns.value))
     found = numbers(path, [row[value] for row in rows], lines)
-    return Triples([r[query].strip() for r in rows], [r[item].strip() for r in rows], found, VALUE_COLUMNS[values[0]])
+    return headless.said([row[query].strip() for row in rows], [row[item].strip() for row in rows], found, columns)
 
 
 def _matrix(path: Path, rows: list[list[str]], lines: list[int], width: int) -> AnyArray:
@@ -96,7 +94,8 @@ def _matrix(path: Path, rows: list[list[str]], lines: list[int], width: int) -> 
         try:
             matrix[number] = row
         except ValueError as cause:
-            raise FormatError(f"{path}: line {lines[number]}: {cause}") from cause
+            hint = f"; a header of lines has the columns query, item and score: {SAID}" if number == 0 else ""
+            raise FormatError(f"{path}: line {lines[number]}: {cause}{hint}") from cause
     return matrix
 
 
@@ -106,8 +105,13 @@ def _check_width(path: Path, rows: list[list[str]], lines: list[int], width: int
         raise FormatError(f"{path}: line {lines[bad]} must have {width} columns (got {len(rows[bad])})")
 
 
+def value_column(content: Triples) -> str:
+    """The name of the column of values that rerankit writes."""
+    return "grade" if content.what == "grades" else "score"
+
+
 def _line_rows(content: Triples) -> Iterator[list[str]]:
-    yield [*ITEM_COLUMNS, next(name for name, what in VALUE_COLUMNS.items() if what == content.what)]
+    yield ["query", "item", value_column(content)]
     for query, item, value in zip(content.queries, content.items, content.values.tolist(), strict=True):
         yield [query, item, shortest(value)]
 

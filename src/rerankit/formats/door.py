@@ -21,6 +21,7 @@ from rerankit.ranking import Ranking
 from rerankit.reading.npy_arrays import holds_values, plain
 from rerankit.reading.text import first_sentence
 from rerankit.relevance import Relevance
+from rerankit.triples import to_dict
 
 Kind = Literal["array", "tables", "problem", "ranking", "relevance"]
 KINDS = ("array", "problem", "ranking", "relevance", "tables")
@@ -57,7 +58,7 @@ def read(path: AnyPath, kind: str | None = None, *, query_ids: Any = None, galle
     place = Path(path)
     if kind is not None and kind not in KINDS:
         raise unknown_name("kind", kind, KINDS)
-    return _opened(place, _read_content(place), kind, query_ids, gallery_ids)
+    return opened(place, content_of(place), kind, query_ids, gallery_ids)
 
 
 def write(
@@ -94,10 +95,10 @@ def write(
 def read_both(path: AnyPath, kind: str | None = None) -> tuple[Any, Relevance | None]:
     """What `read` gives, and the relevance that stands beside it when it is a problem; the file is read once."""
     place = Path(path)
-    content = _read_content(place)
-    found = _opened(place, content, kind)
+    content = content_of(place)
+    found = opened(place, content, kind)
     beside = isinstance(found, Problem) and isinstance(content, Tables) and judgements.has_relevance(content)
-    return found, _opened(place, content, "relevance") if beside else None
+    return found, opened(place, content, "relevance") if beside else None
 
 
 def _write_content(temporary: Path, path: Path, format: Format, content: Content) -> None:
@@ -126,11 +127,12 @@ def check_names(path: AnyPath, ranking: Ranking) -> None:
     lists.check_held(format_of(place, writing=True), ranking, place)
 
 
+def content_of(path: Path) -> Content:
+    """What a file or folder holds, before it gets a meaning; read again when it is replaced at that time."""
+    return unchanged(path, lambda: _read_content(path))
+
+
 def _read_content(path: Path) -> Content:
-    return unchanged(path, lambda: _content_of(path))
-
-
-def _content_of(path: Path) -> Content:
     if not path.is_dir():
         check_regular(path, "file or folder")
     format = format_of(path)
@@ -138,6 +140,8 @@ def _content_of(path: Path) -> Content:
         content = format.read(path)
     except (FormatError, MissingExtraError):
         raise
+    except InputError as error:
+        raise FormatError(f"{path}: {error}") from error
     except Exception as error:  # parsers meet damaged bytes with all kinds of errors, struct.error to KeyError
         if isinstance(error, OSError) and error.strerror:
             raise FormatError(f"{path}: cannot be read: {error.strerror}") from error
@@ -160,7 +164,7 @@ def _check_names(path: Path, content: Tables, *, portable: bool = False) -> None
             raise FormatError(f"{path}: {error}") from error
 
 
-def _opened(path: Path, content: Content, kind: str | None, query_ids: Any = None, gallery_ids: Any = None) -> Any:
+def opened(path: Path, content: Content, kind: str | None, query_ids: Any = None, gallery_ids: Any = None) -> Any:
     """What the content of a file means; errors get the path."""
     try:
         return _object(content, kind, query_ids, gallery_ids)
@@ -185,14 +189,33 @@ def _object(content: Content, kind: str | None, query_ids: Any, gallery_ids: Any
 
 
 def _from_triples(content: Triples, kind: str | None, query_ids: Any, gallery_ids: Any) -> Any:
+    if kind == "array" and content.matrix is not None:
+        return content.matrix
+    _check_said(content, kind)
     if kind == "relevance" or (kind is None and content.what == "grades" and gallery_ids is not None):
         return lists.to_relevance(content, query_ids, gallery_ids)
     if kind is None and content.what == "grades":
-        return lists.to_judgements(content)
+        return to_dict(content)
     if kind in (None, "ranking", "problem"):
         ranking = lists.to_ranking(content, query_ids, gallery_ids)
-        return ranking if kind != "problem" else _problem_of(ranking)
+        return ranking if kind != "problem" else Problem(ranking)
     raise InputError(f"lines of query, item and {content.what[:-1]} are no {kind}")
+
+
+def _check_said(content: Triples, kind: str | None) -> None:
+    """Refuse lines that may be something else than what they are read as."""
+    if content.what != "unsaid":
+        return
+    if content.matrix is not None and kind != "ranking":
+        raise InputError(
+            "three columns of numbers may be a matrix of scores, a run or judgements: a first line query,item,score "
+            "(or grade) says that they are lines; read(path, 'array') takes them as a matrix"
+        )
+    if kind is None:
+        raise InputError(
+            "lines of query, item and a number may be a run or judgements: read(path, 'ranking') or "
+            "read(path, 'relevance') says which, and so does a first line query,item,score or query,item,grade"
+        )
 
 
 def _from_tables(content: Tables, kind: str) -> Any:
@@ -207,16 +230,6 @@ def _from_tables(content: Tables, kind: str) -> Any:
             return next(iter(content.values()))
         raise InputError(f"must hold exactly one array (got {', '.join(sorted(content))})")
     return content
-
-
-def _problem_of(ranking: Ranking) -> Problem:
-    return Problem.from_rankings(
-        ranking.indices,
-        ranking.scores,
-        ranking.gallery_size,
-        query_ids=ranking.query_ids,
-        gallery_ids=ranking.gallery_ids,
-    )
 
 
 def _content(
@@ -265,7 +278,7 @@ def _plain_scores(format: Format, problem: Problem) -> AnyArray | None:
 def _mapping(path: Path, format: Format, value: Mapping[Any, Any]) -> Content:
     if value and all(isinstance(inner, Mapping) for inner in value.values()):
         what = "grades" if "qrels" in format.name else "scores"
-        return lists.from_judgements(value, what)
+        return lists.from_nested(value, what)
     return Tables((str(name), _storable(path, str(name), np.asarray(array))) for name, array in value.items())
 
 

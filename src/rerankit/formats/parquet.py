@@ -1,4 +1,4 @@
-"""Parquet: a table with the columns `query`, `item` and `score` (or `grade`)."""
+"""Parquet: a table with columns of queries, items and scores (or grades), named as in `rerankit.columns`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from rerankit.columns import PAIRS, columns_of
 from rerankit.errors import FormatError
 from rerankit.extras import require
+from rerankit.formats import headless
 from rerankit.formats.content import Format, Triples
-from rerankit.formats.delimited import ITEM_COLUMNS, VALUE_COLUMNS
+from rerankit.formats.delimited import value_column
 
 
 class ParquetFormat(Format):
@@ -19,25 +21,27 @@ class ParquetFormat(Format):
     name: ClassVar[str] = "parquet"
     suffixes: ClassVar[tuple[str, ...]] = (".parquet",)
     holds: ClassVar[tuple[type, ...]] = (Triples,)
-    description: ClassVar[str] = "columns query, item and score or grade (extra: parquet)"
+    description: ClassVar[str] = "columns query, item and score or grade, by any usual names (extra: parquet)"
 
     def read(self, path: Path) -> Triples:
         """The three columns; others are left alone."""
         parquet = require("pyarrow.parquet", extra="parquet", purpose=f"reading {path.name}")
         names = parquet.read_schema(path).names
-        values = [name for name in VALUE_COLUMNS if name in names]
-        if len(values) != 1 or not set(ITEM_COLUMNS) <= set(names):
-            raise FormatError(f"{path}: must have the columns query, item and one of score, grade (got {names})")
-        table = parquet.read_table(path, columns=[*ITEM_COLUMNS, values[0]])
-        queries, items = (_texts(path, table, name) for name in ITEM_COLUMNS)
-        return Triples(queries, items, _numbers(path, table, values[0]), VALUE_COLUMNS[values[0]])
+        columns = columns_of(names)
+        if columns is None:
+            pairs = " or ".join("/".join(pair) for pair in PAIRS)
+            raise FormatError(f"{path}: must have the columns {pairs}, and score or grade (got {names})")
+        wanted = [columns.query, columns.item, columns.value]
+        table = parquet.read_table(path, columns=wanted)
+        queries, items = (_texts(path, table, name) for name in wanted[:2])
+        return headless.said(queries, items, _numbers(path, table, columns.value), columns)
 
     def write(self, path: Path, content: Triples) -> None:
         """Write a table; scores are stored as float32."""
         arrow = require("pyarrow", extra="parquet", purpose=f"writing {path.name}")
         parquet = require("pyarrow.parquet", extra="parquet")
-        value = next(name for name, what in VALUE_COLUMNS.items() if what == content.what)
-        columns = {"query": content.queries, "item": content.items, value: content.values.astype(np.float32)}
+        values = content.values.astype(np.float32)
+        columns = {"query": content.queries, "item": content.items, value_column(content): values}
         parquet.write_table(arrow.table(columns), path)
 
 

@@ -2,7 +2,7 @@
 
 | object | arrays |
 | --- | --- |
-| problem | `scores`; `distances`; `queries`, `gallery`, `metric`; or `indices`, `scores`, `gallery_size` |
+| problem | `scores`; `distances`; `queries`, `gallery`, `metric`; or `indices`, `scores`, `gallery_size`, `metric` |
 | … relations | `query_scores`, `gallery_scores` (or `query_distances`, `gallery_distances`) |
 | … ids | `query_ids`, `gallery_ids` |
 | … further scores | `extra_scores/NAME` |
@@ -107,6 +107,7 @@ def _problem(tables: Tables) -> Problem:
         return _from_embeddings(tables, rest)
     rest |= _banks(tables)
     if "indices" in tables:
+        rest["metric"] = text(tables, "metric") if "metric" in tables else None
         return Problem.from_rankings(tables["indices"], tables["scores"], _gallery_size(tables), **rest)
     return Problem(tables["scores"], **rest)
 
@@ -188,7 +189,7 @@ def _check_names(tables: Tables) -> None:
 def _refuse_contradictions(tables: Tables, source: str) -> None:
     """Refuse arrays that this kind of problem would pass over in silence."""
     unfit = {
-        "scores": {"query_distances", "gallery_distances", "gallery", "metric"},
+        "scores": {"query_distances", "gallery_distances", "gallery", *([] if "indices" in tables else ["metric"])},
         "distances": {"query_scores", "gallery_scores", "gallery", "metric", "indices"},
         "queries": {"query_distances", "gallery_distances", "indices"},
     }[source]

@@ -12,9 +12,11 @@ from rerankit.errors import InputError
 from rerankit.metrics.dictionaries import run_places
 from rerankit.metrics.evaluation import Empty, Evaluation, check_empty, evaluation
 from rerankit.metrics.lists import Truth, lists_of, truth_of
+from rerankit.metrics.named import judged_of, knowing, ranked_of
 from rerankit.metrics.places import Places, Ties, check_ties
 from rerankit.metrics.registry import Measure, measures
 from rerankit.metrics.sources import both_places, check_shapes, opened, places_of, size_of, subset_places
+from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 
 DEFAULT_METRICS = ("success@1", "success@5", "success@10", "median_rank", "mean_rank")
@@ -33,7 +35,8 @@ def evaluate(
     """Figures of a ranking, of scores, of a problem's scores or of a run, against what is relevant.
 
     ranked: a `Ranking`, a `Problem`, `Scores`, a matrix (queries, gallery; higher is better; a memory map is
-    read once and never copied), or a run ``{query: {item: score}}`` with qrels ``{query: {item: grade}}``.
+    read once and never copied), or a run with qrels: ``{query: {item: score}}`` and ``{query: {item: grade}}``, data
+    frames of lines, objects of ranx, lists of ir_measures' records.
     relevance: a `Relevance`, one list of gallery rows per query, qrels, or a matrix of grades.
     ties: equal scores are taken in random order and the expected value is given ("expected"), in the order of
     the gallery ("index"), or for and against the system ("optimistic", "pessimistic").
@@ -46,11 +49,14 @@ def evaluate(
     (0.75, array([1. , 1.5]))
     """
     asked, ties, empty = measures(metrics), check_ties(ties), check_empty(empty)
+    ranked, relevance = ranked_of(ranked), judged_of(relevance)
     if isinstance(ranked, Mapping):
         if not isinstance(relevance, Mapping) or tail is not None or subset is not None:
             raise InputError("'relevance' must be qrels {query: {item: grade}} for a run, without 'tail' or 'subset'")
         found, ids = run_places(ranked, relevance, ties)
-        return _evaluation({"gallery": found}, asked, ties, empty, np.array(ids, dtype=object))
+        return _evaluation({"gallery": found}, asked, ties, empty, np.array(ids, dtype=object), _longest(ranked))
+    if isinstance(relevance, Mapping):
+        ranked = knowing(ranked, relevance)
     source = opened(ranked)
     truth = truth_of(agreeing_relevance(relevance, ranked, source))
     behind = None if tail is None else opened(tail)
@@ -58,7 +64,21 @@ def evaluate(
     by_scope = {"gallery": found}
     if subset is not None:
         by_scope["subset"] = subset_places(source, truth, lists_of(subset), ties, behind)
-    return _evaluation(by_scope, asked, ties, empty, getattr(ranked, "query_ids", None))
+    listed = source.shape[1] if isinstance(source, Ranking) and tail is None else size_of(source)[1]
+    return _evaluation(
+        by_scope,
+        asked,
+        ties,
+        empty,
+        getattr(ranked, "query_ids", None),
+        listed if listed < size_of(source)[1] else None,
+    )
+
+
+def _longest(run: Mapping[Any, Mapping[Any, float]]) -> int | None:
+    """How many items a query of a run has at the most; None where that is every item of the run."""
+    longest = max(map(len, run.values()), default=0)
+    return longest if longest < len({item for items in run.values() for item in items}) else None
 
 
 @dataclass(frozen=True)
@@ -93,6 +113,9 @@ def evaluate_both(
     (0.5, 1.0, 550.0)
     """
     asked, ties, empty = measures(metrics), check_ties(ties), check_empty(empty)
+    scores = ranked_of(scores)
+    if isinstance(scores, Mapping):
+        raise InputError("'scores' must be a matrix or complete scores for both directions (got a run)")
     source = opened(scores)
     if not isinstance(source, np.ndarray) and not hasattr(source, "T"):
         raise InputError("'scores' must be a matrix or complete scores for both directions (got a ranking)")
@@ -108,14 +131,19 @@ def evaluate_both(
 
 
 def _evaluation(
-    places: Mapping[str, Places], asked: Sequence[Measure], ties: Ties, empty: Empty, ids: Any
+    places: Mapping[str, Places],
+    asked: Sequence[Measure],
+    ties: Ties,
+    empty: Empty,
+    ids: Any,
+    listed: int | None = None,
 ) -> Evaluation:
-    return evaluation(places, asked, ties=ties, empty=empty, query_ids=ids)
+    return evaluation(places, asked, ties=ties, empty=empty, query_ids=ids, listed=listed)
 
 
 def agreeing_relevance(given: Any, ranked: Any, source: Any) -> Relevance:
     """The relevance of what is ranked, less the items that a problem or a ranking leaves out."""
-    known = as_relevance(given, ranked, source)
+    known = as_relevance(judged_of(given), ranked, source)
     check_shapes(source, truth_of(known))
     return known.excluding(getattr(ranked, "excluded", None))
 

@@ -35,6 +35,7 @@ class Evaluation(Mapping[str, float]):
     empty: str = "error"
     skipped: int = 0
     notes: Mapping[str, Any] = field(default_factory=dict)
+    """`listed`: the length of the lists, where one of the metrics looks further; `beyond` names these metrics."""
     ranks: FloatArray | None = None
 
     def __getitem__(self, name: str) -> float:
@@ -91,8 +92,12 @@ def evaluation(
     ties: str,
     empty: Empty,
     query_ids: Any = None,
+    listed: int | None = None,
 ) -> Evaluation:
-    """Figures of the measures from places by scope ("gallery", and "subset" when there is one)."""
+    """Figures of the measures from places by scope ("gallery", and "subset" when there is one).
+
+    `listed` is how many items a query's list has at the most, where the gallery has more.
+    """
     whole = places["gallery"]
     missing = whole.totals == 0
     _check_empty(missing, empty, query_ids)
@@ -107,7 +112,14 @@ def evaluation(
     ids = None if query_ids is None else tuple(np.asarray(query_ids).tolist())
     skipped = 0 if empty == "zero" else int(missing.sum())
     ranks = first_rank(whole)
-    return Evaluation(figures, per_query, ids, ties, empty, skipped, ranks=np.where(np.isfinite(ranks), ranks, np.nan))
+    shown = np.where(np.isfinite(ranks), ranks, np.nan)
+    return Evaluation(figures, per_query, ids, ties, empty, skipped, _beyond(asked, listed), shown)
+
+
+def _beyond(asked: Sequence[Measure], listed: int | None) -> dict[str, Any]:
+    """The metrics whose cut-off lies behind the end of the lists: what is not listed counts as not found."""
+    behind = [] if listed is None else [each.name for each in asked if each.k is not None and each.k > listed]
+    return {"listed": listed, "beyond": behind} if behind else {}
 
 
 def _listed(values: FloatArray) -> list[float | None]:

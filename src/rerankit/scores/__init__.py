@@ -1,14 +1,18 @@
-"""The three forms of scores behind one protocol: a matrix, embeddings, top-k lists."""
+"""The forms of scores behind one protocol: a matrix, also one on disk, embeddings, top-k lists."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from rerankit.adapters import sparse
+from rerankit.adapters.stored import is_stored
+from rerankit.arrays import check_finite, float32
 from rerankit.scores.blocks import blocks
 from rerankit.scores.dense import DenseScores
 from rerankit.scores.embedding import EmbeddingScores, Metric
 from rerankit.scores.lists import ListScores
 from rerankit.scores.protocol import Scores
+from rerankit.scores.stored import StoredScores, stored_scores
 from rerankit.scores.taken import TakenScores
 from rerankit.scores.topk import merge, order, topk_dense
 from rerankit.scores.vectors import normalised
@@ -19,6 +23,7 @@ __all__ = [
     "ListScores",
     "Metric",
     "Scores",
+    "StoredScores",
     "TakenScores",
     "as_scores",
     "blocks",
@@ -30,7 +35,13 @@ __all__ = [
 
 
 def as_scores(value: Any, argument: str = "scores") -> Scores:
-    """`value` as scores: kept when it is already, taken as a matrix otherwise."""
+    """`value` as scores: kept when it is already, lists of what a sparse matrix holds, a matrix otherwise."""
     # Not isinstance(value, Scores): a runtime protocol check would compute the property T.
-    is_scores = all(callable(getattr(value, name, None)) for name in ("rows", "pairs", "topk"))
-    return value if is_scores and hasattr(value, "complete") else DenseScores(value, argument)
+    if all(callable(getattr(value, name, None)) for name in ("rows", "pairs", "topk")) and hasattr(value, "complete"):
+        return value  # type: ignore[no-any-return]
+    cells = sparse.opened(value, argument)
+    if cells is not None:
+        values = float32(cells.values, argument)
+        check_finite(values[:, None], argument, cells.rows)
+        return ListScores.from_cells(cells.rows, cells.columns, values, cells.shape)
+    return stored_scores(value, argument) if is_stored(value) else DenseScores(value, argument)

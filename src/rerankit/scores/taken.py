@@ -11,17 +11,18 @@ from rerankit.scores.topk import topk_in_blocks
 
 if TYPE_CHECKING:
     from rerankit.scores.dense import DenseScores
+    from rerankit.scores.stored import StoredScores
 
 
 class TakenScores:
-    """Rows and columns of a memory-mapped `DenseScores`, in any order; None means all.
+    """Rows and columns of scores on disk, in any order; None means all.
 
     NumPy can only copy an arbitrary choice of rows, and the file may be larger than the memory.
     """
 
     complete = True
 
-    def __init__(self, whole: DenseScores, rows: IntArray | None, columns: IntArray | None) -> None:
+    def __init__(self, whole: DenseScores | StoredScores, rows: IntArray | None, columns: IntArray | None) -> None:
         self._whole = whole
         self._rows = np.arange(whole.shape[0]) if rows is None else np.asarray(rows, np.int64)
         self._columns = None if columns is None else np.asarray(columns, np.int64)

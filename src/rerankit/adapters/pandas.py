@@ -1,0 +1,58 @@
+"""pandas: data frames in and out."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rerankit.adapters.table import Table
+from rerankit.extras import require
+
+
+class PandasTable(Table):
+    """A data frame. An index that only counts its rows labels nothing."""
+
+    def __init__(self, frame: Any, pandas: Any) -> None:
+        named = [name for name in frame.index.names if name is not None]
+        if isinstance(frame.index, pandas.MultiIndex) and len(named) == frame.index.nlevels:
+            frame = frame.reset_index()  # lines indexed by their query and item
+        self._frame, self._pandas = frame, pandas
+        self.names = frame.columns.tolist()
+        self.numbered = isinstance(frame.columns, pandas.RangeIndex)
+        self.labels = None if isinstance(frame.index, pandas.RangeIndex) else np.asarray(frame.index.tolist())
+
+    def column(self, name: Any) -> NDArray[Any]:
+        found: NDArray[Any] = self._frame[name].to_numpy()
+        return found
+
+    def kinds(self) -> list[str]:
+        types, found = self._pandas.api.types, []
+        for name, dtype in self._frame.dtypes.items():
+            if types.is_integer_dtype(dtype):
+                found.append("whole")
+            elif types.is_float_dtype(dtype):
+                found.append("real")
+            else:
+                found.append("text" if types.is_string_dtype(self._frame[name]) else "other")
+        return found
+
+    def matrix(self, names: list[Any]) -> NDArray[Any]:
+        frame = self._frame if names == self.names else self._frame[names]
+        extended = any(not isinstance(dtype, np.dtype) for dtype in frame.dtypes)
+        # Columns of pandas' own types have a mark for empty cells that NumPy's numbers lack.
+        found: NDArray[Any] = frame.to_numpy(np.float64, na_value=np.nan) if extended else frame.to_numpy()
+        return found
+
+
+def opened(value: Any) -> Table | None:
+    """The table that a data frame is, or None."""
+    frame = getattr(sys.modules.get("pandas"), "DataFrame", None)
+    return PandasTable(value, sys.modules["pandas"]) if frame is not None and isinstance(value, frame) else None
+
+
+def frame(columns: dict[str, Any]) -> Any:
+    """A data frame of columns."""
+    return require("pandas", extra="pandas", purpose="a data frame of pandas").DataFrame(columns)

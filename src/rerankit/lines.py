@@ -1,0 +1,128 @@
+"""Runs and judgements as people have them in memory: dictionaries, tables, objects of ranx, lists of records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from rerankit.adapters import Table, ranx_values, table_of
+from rerankit.arrays import AnyArray
+from rerankit.columns import Columns, columns_of
+from rerankit.errors import InputError, rule, several
+from rerankit.ranking import Ranking
+from rerankit.triples import Judgements, Triples, from_dict, refuse_none, to_dict
+
+Asked = Literal["scores", "grades"]
+_CALLED = {"scores": "a run", "grades": "judgements"}
+
+
+def lines_of(value: Any, asked: Asked, argument: str) -> Triples | None:
+    """The lines of a run (`scores`) or of judgements (`grades`); None when the value is nothing of the kind.
+
+    >>> lines_of({"q": {"a": 0.5}}, "scores", "run").items
+    ['a']
+    """
+    if isinstance(value, Mapping) and not hasattr(value, "tocoo"):  # a kind of SciPy's sparse matrices maps, too
+        return from_dict(value, asked, argument)
+    known = ranx_values(value)
+    if known is not None:
+        if known[1] != asked:
+            raise rule(argument, f"must be {_CALLED[asked]}", f"{_CALLED[known[1]]}, {type(value).__name__} of ranx")
+        return from_dict(known[0], asked, argument)
+    table = _records(value) if isinstance(value, list) else table_of(value)
+    if table is None:
+        return None
+    try:
+        columns = columns_of(name for name in table.names if isinstance(name, str))
+    except InputError as error:
+        raise InputError(f"'{argument}': {error}") from error
+    return None if columns is None else of_table(table, columns, asked, argument)
+
+
+def runs_of(runs: Any) -> dict[str, Triples]:
+    """The lines of runs by name, each of them in any form."""
+    if not isinstance(runs, Mapping) or not runs:
+        raise rule("runs", "must map names to runs, the first of which gives the scores", type(runs).__name__)
+    found = {}
+    for name, run in runs.items():
+        lines = lines_of(run.to_dict() if isinstance(run, Ranking) else run, "scores", f"runs[{name!r}]")
+        if lines is None:
+            raise rule(f"runs[{name!r}]", "must be a run, such as {query: {item: score}}", type(run).__name__)
+        refuse_none(lines)
+        found[name] = lines
+    return found
+
+
+def judgements_of(value: Any, argument: str) -> Judgements | None:
+    """`{query: {item: grade}}` of judgements in any form; None when the value is nothing of the kind.
+
+    Many collections mark "judged, and wrong" by a negative grade; it says what a grade of zero says.
+    """
+    if isinstance(value, dict) and all(type(items) is dict for items in value.values()):
+        return value
+    triples = lines_of(value, "grades", argument)
+    if triples is None:
+        return None
+    return {query: {i: max(g, 0.0) for i, g in items.items()} for query, items in to_dict(triples).items()}
+
+
+def of_table(table: Table, columns: Columns, asked: Asked, argument: str) -> Triples:
+    """The lines of a table."""
+    values = _numbers(table.column(columns.value), f"{argument}[{columns.value!r}]")
+    whole = columns.either and bool(np.all(values == np.rint(values)))
+    if columns.what != asked and not (asked == "grades" and whole):
+        raise rule(
+            argument,
+            f"must be {_CALLED[asked]}, with a column {'score' if asked == 'scores' else 'grade'}",
+            f"{_CALLED[columns.what]}, with a column {columns.value}",
+        )
+    queries, items = (_names(table.column(name), f"{argument}[{name!r}]") for name in (columns.query, columns.item))
+    triples = Triples(queries, items, -values if columns.ranks else values, asked)
+    refuse_none(triples)
+    return triples
+
+
+def _names(column: AnyArray, argument: str) -> list[Any]:
+    """Names as they are: whole numbers or texts."""
+    names: list[Any] = column.tolist()
+    if column.dtype.kind in "iuU":
+        return names
+    bad = [name for name in names if not isinstance(name, str | int) or isinstance(name, bool)]
+    if bad:
+        raise rule(argument, "must be texts or whole numbers", several("that are not", bad, len(names)))
+    return names
+
+
+def _numbers(column: AnyArray, argument: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    try:
+        values = np.asarray(column, np.float64)
+    except (TypeError, ValueError) as cause:
+        raise rule(argument, "must be numbers", f"dtype {column.dtype}") from cause
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        raise rule(argument, "must be finite in every row", several("rows that are not", bad.tolist(), len(values)))
+    return values
+
+
+class _Records(Table):
+    """A list of named tuples, such as `ScoredDoc` and `Qrel` of ir_measures."""
+
+    def __init__(self, records: Sequence[Any]) -> None:
+        self._records = records
+        self.names, self.labels, self.numbered = list(records[0]._fields), None, False
+
+    def column(self, name: str) -> AnyArray:
+        place = self.names.index(name)
+        values = [record[place] for record in self._records]
+        return np.array(values, None if isinstance(values[0], int | float) else object)
+
+    def kinds(self) -> list[str]:
+        return ["other"] * len(self.names)
+
+
+def _records(value: list[Any]) -> Table | None:
+    """A list of named tuples with the columns of lines as a table, or None."""
+    named = bool(value) and isinstance(value[0], tuple) and hasattr(value[0], "_fields")
+    return _Records(value) if named else None

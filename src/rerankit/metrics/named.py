@@ -1,0 +1,64 @@
+"""What is ranked and judged by name, in any form, as evaluation takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from rerankit.adapters import table_of
+from rerankit.lines import judgements_of, lines_of
+from rerankit.metrics.sources import opened
+from rerankit.pairs import Pairs
+from rerankit.problem import Problem
+from rerankit.ranking import Ranking
+from rerankit.relevance import Relevance
+from rerankit.scores import ListScores
+from rerankit.triples import natural, to_dict
+
+
+def ranked_of(ranked: Any) -> Any:
+    """A run of any form as dictionaries, a data frame with labels as a problem with ids, anything else as it is."""
+    if isinstance(ranked, np.ndarray | Ranking | Problem):
+        return ranked
+    if isinstance(ranked, dict) and all(type(items) is dict for items in ranked.values()):
+        return ranked
+    table = table_of(ranked)
+    lines = lines_of(ranked if table is None else table, "scores", "run")
+    if lines is not None:
+        return to_dict(lines)
+    return ranked if table is None else Problem(table)
+
+
+def judged_of(relevance: Any) -> Any:
+    """Qrels of any form as dictionaries, anything else as it is."""
+    if isinstance(relevance, np.ndarray | Relevance):
+        return relevance
+    found = judgements_of(relevance, "relevance")
+    return relevance if found is None else found
+
+
+def knowing(ranked: Any, qrels: Mapping[Any, Mapping[Any, float]]) -> Any:
+    """A ranking or lists with ids, whose gallery has the judged items too: what no list holds was not found.
+
+    Where none of the judged items is known the ids are of another kind, and the ranking stays as it is.
+    """
+    lists = isinstance(ranked, Problem) and isinstance(ranked.scores, ListScores)
+    ids = ranked.gallery_ids if lists or isinstance(ranked, Ranking) else None
+    if ids is None:
+        return ranked
+    known, judged = set(ids.tolist()), {item for items in qrels.values() for item in items}
+    more = natural(judged - known)
+    if not more or not judged & known:
+        return ranked
+    source: Ranking = opened(ranked)
+    size, out = len(ids) + len(more), ranked.excluded
+    return Ranking(
+        source.indices,
+        source.scores,
+        gallery_size=size,
+        query_ids=ranked.query_ids,
+        gallery_ids=[*ids.tolist(), *more],
+        exclude=None if out is None else Pairs(out.rows, out.indices, (len(source), size)),
+    )

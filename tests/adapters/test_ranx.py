@@ -1,0 +1,45 @@
+"""ranx both ways: its runs and judgements are read, and its figures are ours."""
+
+from __future__ import annotations
+
+import pytest
+
+import rerankit
+from rerankit import Problem
+from rerankit.errors import InputError
+
+ranx = pytest.importorskip("ranx")
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*unsafe cast")  # of numba, while ranx runs
+
+RUN = {"q1": {"a": 0.9, "b": 0.4}, "q2": {"c": 0.8, "b": 0.7}}
+QRELS = {"q1": {"b": 1}, "q2": {"c": 2, "x": 1}}
+
+
+def test_a_run_goes_into_rerank_and_evaluate():
+    run, qrels = ranx.Run(RUN), ranx.Qrels(QRELS)
+    assert Problem(run).ranking().to_dict() == RUN
+    assert set(rerankit.rerank(run, "mutual-rank").to_dict()) == {"q1", "q2"}
+    ours = rerankit.evaluate(run, qrels, ["mrr", "recall@2", "ndcg@2"])
+    theirs = ranx.evaluate(qrels, run, ["mrr", "recall@2", "ndcg@2"])
+    assert dict(ours) == pytest.approx(theirs)
+    assert rerankit.evaluate(Problem(RUN).ranking(), qrels, ["mrr"]).figures == {"mrr": ours["mrr"]}
+
+
+def test_a_ranking_becomes_a_run_with_texts_as_keys():
+    run = Problem({1: {7: 0.5, 8: 0.75}}).ranking().to_ranx("mine")
+    assert (run.name, {query: dict(items) for query, items in run.to_dict().items()}) == (
+        "mine",
+        {"1": {"8": 0.75, "7": 0.5}},
+    )
+    with pytest.raises(
+        InputError, match=r"ranx cannot hold queries without items \(got 1 of 2 without, such as \['q'\]"
+    ):
+        Problem({"q": {}, "r": {"a": 1}}).ranking().to_ranx()
+
+
+def test_each_in_its_place():
+    with pytest.raises(InputError, match="'scores' must be a run"):
+        Problem(ranx.Qrels(QRELS))
+    with pytest.raises(InputError, match="'relevance' must be judgements"):
+        rerankit.evaluate(ranx.Run(RUN), ranx.Run(RUN))
