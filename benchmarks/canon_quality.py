@@ -130,9 +130,11 @@ GRAPHS: dict[str, dict[str, list[Any]]] = {
 LEARNED = ("list-wise", "logistic", "trees")
 GRIDS: dict[str, dict[str, list[Any]]] = {"logistic": {"strength": [0.1, 1.0, 10.0]}, "trees": {"trees": [50, 150]}}
 CONTENDERS = (
-    Contender("alpha-qe", {"neighbours": [1, 3], "alpha": [1.0, 3.0]}),
-    Contender("dba", {"neighbours": [1, 4], "alpha": [1.0, 3.0]}),
-    Contender("diffusion", {"neighbours": [5, 20], "query_neighbours": [1, 5], "alpha": [0.5, 0.9]}),
+    Contender("alpha-qe", {"neighbours": [1, 3], "alpha": [1.0, 3.0]}, fixed={"strength": 1}),
+    Contender("dba", {"neighbours": [1, 4], "alpha": [1.0, 3.0]}, fixed={"strength": 1}),
+    Contender(
+        "diffusion", {"neighbours": [5, 20], "query_neighbours": [1, 5], "alpha": [0.5, 0.9]}, fixed={"strength": 1}
+    ),
     *(Contender(one.name, one.grid, bank=True, fixed=one.fixed) for one in _OTHERS[:-1]),
     Contender("sinkhorn", {"beta": [10.0, 15.0, 20.0], "cells_kept": [64, None]}, bank=True, fixed=_PUBLISHED),
     Contender(

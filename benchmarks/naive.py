@@ -117,14 +117,19 @@ def diffusion(
     sources = np.zeros(scores.shape)
     for query, row in enumerate(scores):
         near = np.argsort(-row, kind="stable")[:query_neighbours]
-        sources[query, near] = np.maximum(row[near], 0) ** gamma
+        level = np.sort(row)[(len(row) - 1) // 2]
+        sources[query, near] = np.clip((row[near] - level) / (row.max() - level), 0, 1) ** gamma
     return sources @ inverse.T
 
 
 def mutual_graph(gallery: np.ndarray, neighbours: int, gamma: float) -> np.ndarray:
-    """Similarities (power gamma) between items that are among each other's nearest, 0 elsewhere."""
+    """Shares (power gamma) between items that are among each other's nearest, 0 elsewhere: a similarity counts from the
+    item's median, 0, to its similarity to itself, 1, and the lower of both items' shares is taken.
+    """
     others = np.where(np.eye(len(gallery), dtype=bool), -np.inf, gallery)
     listed = np.zeros(gallery.shape, bool)
     for item, row in enumerate(others):
         listed[item, np.argsort(-row, kind="stable")[: min(neighbours, len(row) - 1)]] = True
-    return np.where(listed & listed.T, np.maximum(gallery, 0) ** gamma, 0)
+    level = np.sort(gallery, axis=1)[:, (len(gallery) - 1) // 2][:, None]
+    shares = np.clip((gallery - level) / (gallery.diagonal()[:, None] - level), 0, 1) ** gamma
+    return np.where(listed & listed.T, np.minimum(shares, shares.T), 0)

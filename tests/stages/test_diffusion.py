@@ -30,7 +30,7 @@ def test_equals_solving_the_whole_system(form, neighbours, query_neighbours, alp
         else Problem(queries @ gallery.T, gallery_scores=gallery @ gallery.T)
     )
     parameters = {"neighbours": neighbours, "query_neighbours": query_neighbours, "alpha": alpha}
-    found = rerankit.rerank(problem, "diffusion", k=None, iterations=500, **parameters)
+    found = rerankit.rerank(problem, "diffusion", k=None, iterations=500, strength=1, **parameters)
     expected = naive.diffusion(queries @ gallery.T, gallery @ gallery.T, **parameters)
     np.testing.assert_allclose(reached(found), expected, atol=1e-4 * expected.max())
 
@@ -41,7 +41,7 @@ def test_default_iterations_reach_the_solved_system():
     problem = Problem(ring @ ring.T, gallery_scores=ring @ ring.T)
     expected = naive.diffusion(ring @ ring.T, ring @ ring.T, neighbours=3, query_neighbours=1)
     whole, few = (
-        reached(rerankit.rerank(problem, "diffusion", k=None, neighbours=3, query_neighbours=1, **given))
+        reached(rerankit.rerank(problem, "diffusion", k=None, neighbours=3, query_neighbours=1, strength=1, **given))
         for given in ({}, {"iterations": 20})
     )
     np.testing.assert_allclose(whole, expected, atol=1e-4 * expected.max())
@@ -50,7 +50,7 @@ def test_default_iterations_reach_the_solved_system():
 
 def test_offline_among_all_items_is_the_whole_system():
     problem = Problem.from_embeddings(*people())
-    parameters = {"neighbours": 8, "query_neighbours": 4, "iterations": 200, "alpha": 0.9}
+    parameters = {"neighbours": 8, "query_neighbours": 4, "iterations": 200, "alpha": 0.9, "strength": 1}
     whole = rerankit.rerank(problem, "diffusion", **parameters)
     offline = rerankit.rerank(problem, "diffusion", truncation=1000, **parameters)
     np.testing.assert_allclose(reached(offline), reached(whole), atol=1e-4)
@@ -60,7 +60,7 @@ def test_offline_among_all_items_is_the_whole_system():
 
 def test_items_that_nothing_reaches_keep_their_order_behind():
     problem = Problem([[0.9, 0.3, 0.5, 0.4]], gallery_scores=np.eye(4) + np.eye(4)[[1, 0, 3, 2]] * 0.5)
-    found = rerankit.rerank(problem, "diffusion", query_neighbours=1, neighbours=1)
+    found = rerankit.rerank(problem, "diffusion", query_neighbours=1, neighbours=1, strength=1)
     assert found.indices.tolist() == [[0, 1, 2, 3]]
     assert (found.scores[0, :2] > 0).all()
     assert (found.scores[0, 2:] < 0).all()

@@ -56,7 +56,7 @@ def test_the_other_direction_is_the_problem_turned_around(one: Stage, form):
     turned = rerankit.rerank(form(queries, gallery).reversed(), one.reversed(), k=10)
     expected = rerankit.rerank(form(gallery, queries), one, k=10)
     assert turned.shape == (60, 10)
-    np.testing.assert_allclose(turned.to_dense(0), expected.to_dense(0), atol=1e-5)
+    np.testing.assert_allclose(turned.to_dense(0), expected.to_dense(0), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("one", STAGES, ids=repr)

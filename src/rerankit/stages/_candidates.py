@@ -53,3 +53,16 @@ def filled(values: FloatArray, mask: AnyArray | None = None) -> FloatArray:
     lowest = np.where(known, values, np.inf).min(axis=axes, keepdims=True)
     result: FloatArray = np.where(known, values, np.where(np.isfinite(lowest), lowest, np.float32(0)))
     return result
+
+
+def behind(reached: FloatArray, ranking: Ranking) -> FloatArray:
+    """What reaches candidates (queries, K), and below 0 for those that nothing reaches, in the order that came in.
+
+    >>> from rerankit import Ranking
+    >>> behind(np.float32([[0, 0.3, 0]]), Ranking([[2, 0, 1]], [[9, 8, 8]]))
+    array([[-0.33333334,  0.3       , -0.6666667 ]], dtype=float32)
+    """
+    later = ranking.scores[:, 1:] < ranking.scores[:, :-1]
+    place = np.concatenate([np.ones((len(ranking), 1)), 1 + np.cumsum(later, axis=1)], axis=1) / ranking.shape[1]
+    found: FloatArray = np.where(reached > 0, reached, -place).astype(np.float32)
+    return found

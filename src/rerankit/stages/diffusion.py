@@ -14,29 +14,37 @@ from rerankit.events import track
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import Scores
-from rerankit.stages._candidates import items_of, own_scores
-from rerankit.stages.base import Stage
+from rerankit.stages._candidates import behind, items_of
+from rerankit.stages._neighbour_order import NeighbourStage, check_strength
+from rerankit.stages._unrelated import shares_of, unrelated
 from rerankit.stages.dba import others_nearest
 from rerankit.threads import in_threads
 
-_LARGE = 10  # the exponent of two above which similarities are divided
 _COLUMNS = 16  # queries solved together: their vectors stay in the cache
 _ENOUGH = 1e-18  # a residual so much smaller than its source, squared, changes no score in float32
 
 
-class Diffusion(Stage):
+class Diffusion(NeighbourStage):
     """Solve (I − α S) f = y: y is the query's similarity to its nearest items, f what reaches every item.
 
     S is the normalised graph of the gallery: edges between mutual `neighbours` nearest items, weighted by similarity to
-    the power `gamma`. y has the `query_neighbours` nearest items. Without `truncation` the system is solved over
-    the whole gallery by conjugate gradients. With it, each item's own solution is found among its `truncation` nearest
-    items only, as one would offline, and a query adds up those of its neighbours. Items that nothing reaches keep
-    their order behind the others. It helps where right items form manifolds (views of one place); it
-    loses where each item is its own thing, and with a graph that joins different things.
+    the power `gamma`. y has the `query_neighbours` nearest items. Similarities are taken as shares, 0 for unrelated
+    items and 1 for an item and itself (for the query, its first item), so that nothing depends on the scale or the
+    shift of the scores. Without `truncation` the system is solved over the whole gallery by conjugate gradients. With
+    it, each item's own solution is found among its `truncation` nearest items only, as one would offline, and a query
+    adds up those of its neighbours. Items that nothing reaches keep their order behind the others.
 
+    `strength` says how much say the neighbours get beside the order that comes in: 1 is the diffusion alone, as
+    published; ``"auto"`` goes by what the gallery shows and writes it into the ranking's notes. It helps where right
+    items form manifolds (views of one place); it loses where each item is its own thing, and with a graph that joins
+    different things.
+
+    >>> import numpy as np
     >>> from rerankit import Problem, rerank
-    >>> problem = Problem([[0.9, 0.5, 0.52]], gallery_scores=[[1, 0.8, 0], [0.8, 1, 0], [0, 0, 1]])
-    >>> rerank(problem, "diffusion", query_neighbours=1, neighbours=1).indices
+    >>> alike = np.eye(5)
+    >>> alike[0, 1] = alike[1, 0] = 0.8
+    >>> problem = Problem([[0.9, 0.5, 0.52, 0, 0]], gallery_scores=alike)
+    >>> rerank(problem, "diffusion", k=3, query_neighbours=1, neighbours=1, strength=1).indices
     array([[0, 1, 2]])
     """
 
@@ -51,6 +59,7 @@ class Diffusion(Stage):
         alpha: float = 0.99,
         iterations: int = 200,
         truncation: int | None = None,
+        strength: float | str = "auto",
     ) -> None:
         self.neighbours = checks.integer("neighbours", neighbours, least=1)
         self.query_neighbours = checks.integer("query_neighbours", query_neighbours, least=1)
@@ -58,12 +67,13 @@ class Diffusion(Stage):
         self.alpha = checks.number("alpha", alpha, least=0, most=0.9999)
         self.iterations = checks.integer("iterations", iterations, least=1)
         self.truncation = truncation if truncation is None else checks.integer("truncation", truncation, least=1)
+        self.strength = check_strength(strength)
 
     @property
     def needs(self) -> tuple[str, ...]:
         return ("gallery_scores",)
 
-    def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
+    def opinion(self, problem: Problem, ranking: Ranking) -> FloatArray:
         gallery = problem.gallery_scores
         assert gallery is not None, "checked by the stage's needs"
         graph = normalised_graph(gallery, self.neighbours, self.gamma)
@@ -73,18 +83,16 @@ class Diffusion(Stage):
             reached = self._solved(graph, sources, items)
         else:
             reached = self._offline(graph, gallery, sources, items)
-        own = own_scores(problem.scores, ranking)
-        behind = own - own.max(axis=1, keepdims=True) - 1
-        return np.where(reached > 0, reached, behind).astype(np.float32)
+        return behind(reached, ranking)
 
     def _sources(self, problem: Problem) -> Any:
-        """y (queries, gallery), sparse: positive similarities of the nearest items to the power gamma."""
+        """y (queries, gallery), sparse: the nearest items' shares of the first one's similarity, power gamma."""
         indices, scores = problem.scores.topk(self.query_neighbours)
-        base = _moderate(np.maximum(scores, 0), scores[:, :1])
-        distances = scores[:, 0] <= 0  # nothing above zero: scores are minus distances
-        base[distances] = np.exp(scores[distances])
         rows, places = np.nonzero(indices >= 0)
-        values = np.power(base[rows, places].astype(np.float64), self.gamma)
+        level = unrelated(problem.scores).level
+        unit = scores[:, 0].astype(np.float64) - level
+        shares = (scores[rows, places] - level[rows]) / np.where(unit > 0, unit, 1)[rows]
+        values = np.where(places == 0, 1, np.clip(shares, 0, 1) ** self.gamma)
         return sparse.csr_matrix((values, (rows, indices[rows, places])), shape=problem.shape)
 
     def _solved(self, graph: Any, sources: Any, items: IntArray) -> FloatArray:
@@ -129,24 +137,14 @@ class Diffusion(Stage):
         return _stacked(solved, graph.shape[0])
 
 
-def _moderate(values: FloatArray, highest: AnyArray) -> FloatArray:
-    """Values over a power of two where the highest is far above 1: their cubes and squares must stay within float32.
-
-    Neither an order nor a normalised graph feels such a factor, and dividing by it rounds nothing.
-    """
-    _, exponent = np.frexp(highest)
-    return np.ldexp(values, np.where(exponent > _LARGE, -exponent, 0))
-
-
 def normalised_graph(gallery: Scores, neighbours: int, gamma: float) -> Any:
-    """D^−½ A D^−½ (gallery, gallery), A the similarities (power gamma) of mutual nearest items, without loops."""
+    """D^−½ A D^−½ (gallery, gallery), A the shares (power gamma) of mutual nearest items, without loops."""
     count = gallery.shape[0]
     indices, scores = others_nearest(gallery, np.arange(count), neighbours)
     rows, places = np.nonzero(indices >= 0)
-    columns, values = indices[rows, places], scores[rows, places]
-    highest = values.max() if values.size else np.float32(0)
-    base = np.exp(values) if values.size and highest <= 0 else _moderate(np.maximum(values, 0), highest)
-    listed = sparse.csr_matrix((np.power(base.astype(np.float64), gamma), (rows, columns)), shape=(count, count))
+    columns = indices[rows, places]
+    values = shares_of(gallery).of(scores[rows, places], rows) ** gamma
+    listed = sparse.csr_matrix((values, (rows, columns)), shape=(count, count))
     graph = listed.minimum(listed.T.tocsr()).tocsr()
     degree = np.asarray(graph.sum(axis=1)).ravel()
     scale = 1 / np.sqrt(np.where(degree > 0, degree, 1))
