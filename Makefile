@@ -6,8 +6,10 @@ BIN := $(VENV)/bin
 ONE_THREAD := OMP_NUM_THREADS=1
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 INPUTS := pyproject.toml constraints.txt
+SHARE ?= 1
+SEED ?= 0
 
-.PHONY: demo test test-slow test-bridges lint format docs serve-docs clean
+.PHONY: demo test test-slow test-bridges test-hostile lint format docs serve-docs clean
 
 demo: $(VENV)/.demo ## re-rank real handwritten digits, print a table, draw a picture (offline, under a minute)
 	$(BIN)/rerankit demo
@@ -20,6 +22,12 @@ test-slow: $(VENV)/.dev ## the tests that take longer than ten seconds each
 
 test-bridges: $(VENV)-bridges/.ready ## the tests against libraries that objects are taken from, in an environment of their own
 	$(VENV)-bridges/bin/python -m pytest tests/adapters tests/test_exports.py tests/test_docs.py -k "adapters or exports or inputs"
+
+test-hostile: $(VENV)/.dev ## damaged files, kills, full disks and threads in full: SEED=1 SHARE=0.1 draws others, or fewer
+	mkdir -p build && rm -f build/reliability.json
+	RERANKIT_HOSTILE=$(SHARE) RERANKIT_HOSTILE_SEED=$(SEED) RERANKIT_HOSTILE_REPORT=$(abspath build/reliability.json) \
+		$(BIN)/python -m pytest tests/hostile tests/test_conformance.py -n 0 -m 'slow or not slow' -k 'hostile or threads' --timeout 7200
+	$(BIN)/python -m json.tool build/reliability.json
 
 lint: $(VENV)/.dev ## ruff, format check, mypy --strict
 	$(BIN)/ruff check .

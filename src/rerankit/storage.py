@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rerankit import limits
 from rerankit._version import __version__
 from rerankit.errors import FormatError, InputError, RerankitError
 from rerankit.extras import explained
@@ -18,6 +19,7 @@ from rerankit.files import CONFIG, atomic, check_entry, check_free, check_inside
 from rerankit.formats.safetensors import SafetensorsFormat, write_tensors
 from rerankit.pipeline import Pipeline
 from rerankit.plugins import manager
+from rerankit.reading import read_json
 from rerankit.stages.base import Stage, stage
 
 if TYPE_CHECKING:
@@ -122,10 +124,7 @@ def _config(path: Path) -> dict[str, Any]:
     if not os.path.lexists(file):
         raise FormatError(f"'{path}' is not a saved stage: it has no {CONFIG}")
     check_inside(check_regular(file), path)
-    try:
-        config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as cause:
-        raise FormatError(f"'{file}' is not JSON: {cause}") from cause
+    config: dict[str, Any] = read_json(file, dict, "text")
     if not _well_formed(config):
         raise FormatError(
             f"'{file}' must hold 'stage' and 'params', or 'pipeline': a text and an object, or a list of texts"
@@ -225,16 +224,17 @@ def _models(name: str, params: dict[str, Any], folder: Path, trust: bool) -> dic
     return found
 
 
-def _decoded(value: Any, folder: Path, trust: bool) -> Any:
+def _decoded(value: Any, folder: Path, trust: bool, depth: int = 1) -> Any:
+    limits.check(folder / CONFIG, "depth", depth, "the number of lists and objects in each other")
     if isinstance(value, list):
-        return [_decoded(item, folder, trust) for item in value]
+        return [_decoded(item, folder, trust, depth + 1) for item in value]
     if not isinstance(value, dict):
         return value
     if value.keys() == {"$stage"}:
         return _load(_inner_folder(folder, value["$stage"]), trust)
     if value.keys() == {"$array"}:
         return _array_in(check_inside(_inner(folder, value["$array"]), folder))
-    return {key: _decoded(item, folder, trust) for key, item in value.items()}
+    return {key: _decoded(item, folder, trust, depth + 1) for key, item in value.items()}
 
 
 def _array_in(file: Path) -> AnyArray:

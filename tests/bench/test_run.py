@@ -204,8 +204,8 @@ def test_old_results_stay_readable() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "not a JSON file"),
-        ("[]", "must be a result of version 1 to 3 \\(got version None\\)"),
+        ("{", "line 1: truncated or not JSON"),
+        ("[]", r"must hold a dict \(got a list\)"),
         ('{"version": 99}', "got version 99"),
         ('{"version": 1}', "not a complete result"),
     ],

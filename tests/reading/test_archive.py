@@ -69,7 +69,7 @@ def test_what_is_wrong_with_a_directory_is_told(tmp_path: Path) -> None:
 
 
 def test_members_that_share_bytes_are_refused(tmp_path: Path) -> None:
-    """The directory of this file names the same bytes under two names."""
+    """The directory of these files names the same bytes under two names, or a member that goes on into the next."""
     path = zipped(tmp_path / "a.npz", {"a.npy": npy(np.zeros(1000))}, zipfile.ZIP_DEFLATED)
     data = path.read_bytes()
     at = data.index(b"PK\x01\x02")
@@ -79,8 +79,29 @@ def test_members_that_share_bytes_are_refused(tmp_path: Path) -> None:
     head = bytearray(data[end:])
     struct.pack_into("<HHL", head, 8, 2, 2, 2 * len(entry))
     (tmp_path / "b.npz").write_bytes(data[:at] + entry + other + bytes(head))
-    with pytest.raises(FormatError, match="lies over another, or is cut short"):
-        rerankit.read(tmp_path / "b.npz")
+    with pytest.raises(FormatError, match=r"'b\.npy' is damaged: there is no member where the directory says"):
+        Archive(tmp_path / "b.npz")
+    both = {name: npy(np.zeros(1000)) for name in ("a.npy", "b.npy")}
+    data = bytearray(zipped(tmp_path / "c.npz", both, zipfile.ZIP_DEFLATED).read_bytes())
+    at = data.index(b"PK\x01\x02") + 20
+    struct.pack_into("<L", data, at, struct.unpack_from("<L", data, at)[0] + 40)
+    (tmp_path / "c.npz").write_bytes(data)
+    with pytest.raises(FormatError, match=r"'b\.npy' is damaged: it lies over another, or is cut short"):
+        Archive(tmp_path / "c.npz")
+
+
+def test_names_and_number_of_members_must_fit_the_directory(tmp_path: Path) -> None:
+    whole = zipped(tmp_path / "a.npz", {"a.npy": npy(np.ones(3)), "b.npy": npy(np.ones(3))}).read_bytes()
+    at = whole.index(b"PK\x01\x02")
+    renamed = whole[:at] + whole[at:].replace(b"b.npy", b"c.npy")
+    (tmp_path / "a.npz").write_bytes(renamed)
+    with pytest.raises(FormatError, match=r"'c\.npy' is damaged: there is no member where the directory says"):
+        Archive(tmp_path / "a.npz")
+    hidden = bytearray(whole)
+    struct.pack_into("<H", hidden, at + 32, len(whole) - 22 - whole.index(b"PK\x01\x02", at + 4))  # a comment
+    (tmp_path / "a.npz").write_bytes(hidden)
+    with pytest.raises(FormatError, match="its directory is damaged: it says 2 members and has 1"):
+        Archive(tmp_path / "a.npz")
 
 
 def bomb(path: Path, count: int, size: int) -> Path:

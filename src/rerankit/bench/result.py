@@ -14,6 +14,7 @@ from rerankit.bench.examples import Example
 from rerankit.errors import FormatError
 from rerankit.files import atomic
 from rerankit.metrics import Evaluation, Hubness
+from rerankit.reading import read_json
 from rerankit.statistics.render import FLAGS
 
 VERSION = 3
@@ -134,18 +135,13 @@ class Result:
     def read(cls, path: str | os.PathLike[str]) -> Result:
         """Read a result of this version or an earlier one."""
         file = Path(path)
-        if not file.is_file():
-            raise FormatError(f"{file}: no such file")
-        try:
-            data = json.loads(file.read_text(encoding="utf-8"))
-        except (UnicodeDecodeError, json.JSONDecodeError) as cause:
-            raise FormatError(f"{file}: not a JSON file ({cause})") from cause
-        version = data.get("version") if isinstance(data, dict) else None
+        data = read_json(file, dict)
+        version = data.get("version")
         if not isinstance(version, int) or not 1 <= version <= VERSION:
             raise FormatError(f"{file}: must be a result of version 1 to {VERSION} (got version {version!r})")
         try:
             return cls.from_dict(data)
-        except (KeyError, TypeError, AttributeError) as cause:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as cause:
             raise FormatError(f"{file}: not a complete result ({type(cause).__name__}: {cause})") from cause
 
 

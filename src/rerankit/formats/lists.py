@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rerankit.arrays import AnyArray
-from rerankit.errors import FormatError, InputError, several
+from rerankit.errors import FormatError, InputError, brief, several
 from rerankit.formats.content import Format, Triples
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
@@ -92,6 +92,7 @@ def from_relevance(relevance: Relevance, query_ids: Any = None, gallery_ids: Any
 
 def _names(ids: Any, count: int) -> AnyArray:
     names = np.arange(count) if ids is None else np.asarray(ids)
-    if len(names) != count:
-        raise InputError(f"ids must be one for each of {count} rows (got {len(names)})")
+    if names.ndim != 1 or len(names) != count:
+        got = len(names) if names.ndim == 1 else brief(ids)
+        raise InputError(f"ids must be one for each of {count} rows (got {got})")
     return names.astype(str)

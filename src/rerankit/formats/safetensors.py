@@ -13,7 +13,7 @@ import numpy as np
 from rerankit.errors import FormatError
 from rerankit.formats.content import AnyArray, Format, Tables
 from rerankit.reading import parse_json
-from rerankit.reading.safetensors_file import CHECKSUMS, DTYPES, read_file
+from rerankit.reading.safetensors_file import CHECKSUMS, DTYPES, HEADER_SUM, header_sum, read_file
 
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 _TEXT_KEYS = "rerankit"  # header entry that lists which texts are JSON lists or texts of ours
@@ -55,7 +55,7 @@ def _texts(path: Path, text: str, kind: type | tuple[type, ...]) -> Any:
 
 
 def write_tensors(path: Path, tensors: dict[str, AnyArray], metadata: dict[str, str] | None = None) -> None:
-    """Write a safetensors file with a checksum of each array; maps are written block by block."""
+    """Write a safetensors file with checksums of each array and of the header; maps are written block by block."""
     arrays = {name: _storable(path, name, array) for name, array in tensors.items()}
     sums = dict.fromkeys(arrays, _UNKNOWN)
     with path.open("wb") as file:
@@ -74,6 +74,7 @@ def _header(arrays: dict[str, AnyArray], metadata: dict[str, str], sums: dict[st
         end = offset + array.nbytes
         entry = {"dtype": _NAMES[array.dtype.str], "shape": list(array.shape), "data_offsets": [offset, end]}
         header[name], offset = entry, end
+    header["__metadata__"][HEADER_SUM] = header_sum(header)
     text = json.dumps(header, ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
     return struct.pack("<Q", len(text)) + text

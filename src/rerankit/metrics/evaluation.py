@@ -70,7 +70,7 @@ class Evaluation(Mapping[str, float]):
         """What `to_dict` wrote."""
         ids, ranks = data.get("query_ids"), data.get("ranks")
         return cls(
-            dict(data["figures"]),
+            {name: float(figure) for name, figure in data["figures"].items()},
             {name: np.array(values, np.float64) for name, values in data["per_query"].items()},
             None if ids is None else tuple(ids),
             data.get("ties", "expected"),

@@ -41,8 +41,8 @@ class Archive:
         self.path = check_regular(path)
         try:
             with path.open("rb") as file:
-                _check_directory(path, file)
-                self.members = self._members(file)
+                entries = _check_directory(path, file)
+                self.members = self._members(file, entries)
         except FormatError:
             raise
         except Exception as cause:  # damaged bytes make the reader fail in any way, from struct.error to OSError
@@ -53,10 +53,11 @@ class Archive:
         """The members in the order of the directory."""
         return list(self.members)
 
-    def _members(self, file: IO[bytes]) -> dict[str, tuple[zipfile.ZipInfo, int]]:
+    def _members(self, file: IO[bytes], entries: int) -> dict[str, tuple[zipfile.ZipInfo, int]]:
         with zipfile.ZipFile(file) as archive:
             listed = archive.infolist()
-        limits.check(self.path, "files", len(listed), "the number of members")
+        if len(listed) != entries:  # a wrong length in the directory hides the members behind it
+            raise FormatError(f"{self.path}: its directory is damaged: it says {entries} members and has {len(listed)}")
         members = {info.filename: (info, _start(self.path, file, info)) for info in listed}
         if len(members) < len(listed):
             names = [info.filename for info in listed]
@@ -126,13 +127,18 @@ def _start(path: Path, file: IO[bytes], info: zipfile.ZipInfo) -> int:
         raise FormatError(f"{path}: '{info.filename}' is damaged: it lies outside of the file")
     file.seek(info.header_offset)
     mark, name, extra = _LOCAL.unpack(file.read(_LOCAL.size))
-    if mark != b"PK\x03\x04":
+    if mark != b"PK\x03\x04" or file.read(name) != _name_bytes(info):
         raise FormatError(f"{path}: '{info.filename}' is damaged: there is no member where the directory says")
     return info.header_offset + _LOCAL.size + int(name) + int(extra)
 
 
-def _check_directory(path: Path, file: IO[bytes]) -> None:
-    """The size of the directory, before it is read: it is read whole."""
+def _name_bytes(info: zipfile.ZipInfo) -> bytes:
+    """A member's name as it stands in the file; bit 11 of its flags says how it is written."""
+    return info.orig_filename.encode("utf-8" if info.flag_bits & 0x800 else "cp437")
+
+
+def _check_directory(path: Path, file: IO[bytes]) -> int:
+    """How many members the directory says it has; its size is checked before it is read, since it is read whole."""
     size = file.seek(0, 2)
     file.seek(max(0, size - _END64.size - _LOCATOR - _END.size - _LONGEST_COMMENT))
     tail = file.read()
@@ -145,3 +151,4 @@ def _check_directory(path: Path, file: IO[bytes]) -> None:
         entries, length = _END64.unpack_from(tail, wide)[7:9]
     limits.check(path, "files", entries, "the number of members")
     limits.check(path, "header", length, "the size of the directory")
+    return int(entries)

@@ -30,6 +30,8 @@ DTYPES = {
 }  # fmt: skip
 CHECKSUMS = "rerankit.crc32"
 """The entry of the header in which files of ours have a checksum of each array."""
+HEADER_SUM = "rerankit.header"
+"""The entry in which they have a checksum of the rest of the header."""
 _PARTS = ("dtype", "shape", "data_offsets")
 _PIECE = 1 << 20
 
@@ -53,9 +55,13 @@ def read_tensors(path: Path) -> dict[str, AnyArray]:
 def read_file(path: Path) -> tuple[dict[str, AnyArray], dict[str, str]]:
     """Every array of a file, and the texts of its header."""
     header, start = read_header(path)
-    metadata = header.pop("__metadata__", {})
+    metadata = header.get("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
         raise FormatError(f"{path}: '__metadata__' must hold texts")
+    ours = CHECKSUMS in metadata or HEADER_SUM in metadata
+    if ours and metadata.get(HEADER_SUM) != header_sum(header):
+        raise FormatError(f"{path}: its header is damaged: it is not what its checksum says")
+    header.pop("__metadata__", None)
     entries = [_entry(path, name, given) for name, given in header.items()]
     _check_places(path, entries, start)
     _check_sums(path, entries, start, metadata.get(CHECKSUMS))
@@ -146,6 +152,7 @@ def _map(path: Path, entry: Entry, start: int) -> AnyArray:
     return (mapped.astype(np.uint32) << 16).view(np.float32)
 
 
-def sums_text(sums: dict[str, str]) -> str:
-    """Checksums as the text of the header's entry."""
-    return json.dumps(sums)
+def header_sum(header: dict[str, Any]) -> str:
+    """The checksum of a header, but for the entry that holds it."""
+    texts = {name: text for name, text in header["__metadata__"].items() if name != HEADER_SUM}
+    return f"{zlib.crc32(json.dumps({**header, '__metadata__': texts}).encode()):08x}"

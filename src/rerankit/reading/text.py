@@ -18,10 +18,10 @@ _PIECE = 1 << 20
 def read_bytes(path: Path) -> bytes:
     """All bytes of a file, unpacked when its name ends in `.gz`; what a cut or a damaged stream gives is refused."""
     check_regular(path)
-    if path.suffix != ".gz":
-        return path.read_bytes()
     pieces, total = [], 0
     try:
+        if path.suffix != ".gz":
+            return path.read_bytes()
         with path.open("rb") as file, gzip.GzipFile(fileobj=file) as unpacked:
             while piece := unpacked.read(_PIECE):
                 pieces.append(piece)
@@ -29,6 +29,8 @@ def read_bytes(path: Path) -> bytes:
                 limits.check_ratio(path, file.tell(), total, "the file")
     except (EOFError, gzip.BadGzipFile, zlib.error) as cause:
         raise FormatError(f"{path}: truncated or not a gzip file: {cause}") from cause
+    except OSError as cause:
+        raise FormatError(f"{path}: cannot be read: {cause.strerror or cause}") from cause
     return b"".join(pieces)
 
 

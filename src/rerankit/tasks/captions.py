@@ -16,7 +16,7 @@ from rerankit.metrics.lists import IntArray
 from rerankit.reading import read_json
 from rerankit.relevance import Relevance
 from rerankit.tasks.base import Benchmark, DataFile, Matrix, Part, Task, counted, fault, grouped, located
-from rerankit.tasks.files import field, read_lines, write_json
+from rerankit.tasks.files import field, fields, read_lines, write_json
 
 METRICS = ("success@1", "success@5", "success@10", "median_rank", "mean_rank", "rsum")
 Layout = Literal["auto", "karpathy", "plain"]
@@ -179,8 +179,8 @@ def ownership(owner: IntArray, images: int) -> Relevance:
 def read_karpathy(path: Path, *splits: str) -> Captioned:
     """The pictures of some splits in a JSON of Karpathy's, in its order."""
     content = read_json(path, dict)
-    records = field(content, "images", path, 0)
-    chosen = [record for record in records if field(record, "split", path, 0) in splits]
+    records = field(content, "images", path, 0, list)
+    chosen = [record for row, record in enumerate(records) if field(record, "split", path, row, str) in splits]
     if not chosen:
         known = sorted({str(record["split"]) for record in records})
         raise FormatError(f"{path}: must have pictures of split {' or '.join(splits)} (got splits {known})")
@@ -189,9 +189,9 @@ def read_karpathy(path: Path, *splits: str) -> Captioned:
     ids: list[str] = []
     owner: list[int] = []
     for row, record in enumerate(chosen):
-        images.append(str(field(record, "filename", path, row)))
-        for sentence in field(record, "sentences", path, row):
-            captions.append(str(field(sentence, "raw", path, row)))
+        images.append(field(record, "filename", path, row, str))
+        for sentence in fields(record, "sentences", path, row, dict):
+            captions.append(field(sentence, "raw", path, row, str))
             ids.append(str(sentence.get("sentid", len(ids))))
             owner.append(row)
     _check_unique(path, images, "name a picture once")

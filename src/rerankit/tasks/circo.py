@@ -25,7 +25,7 @@ from rerankit.tasks.base import (
     grouped,
     located,
 )
-from rerankit.tasks.files import field, write_json
+from rerankit.tasks.files import NAME, Kind, field, fields, write_json
 
 _IMAGES = "COCO2017_unlabeled/annotations/image_info_unlabeled2017.json"
 
@@ -68,8 +68,8 @@ class CIRCO(Task):
         """One matrix, one part; on a split without targets no part."""
         annotations, info = (located(data, each.path) for each in self.files)
         queries = read_queries(annotations)
-        records = field(read_json(info, dict), "images", info, 0)
-        gallery = [int(field(record, "id", info, row)) for row, record in enumerate(records)]
+        records = field(read_json(info, dict), "images", info, 0, list)
+        gallery = [field(record, "id", info, row, int) for row, record in enumerate(records)]
         if self.gallery is not None:
             counted(info, "pictures, the full gallery", self.gallery, len(gallery), ANY_GALLERY)
         place = {image: column for column, image in enumerate(gallery)}
@@ -118,9 +118,10 @@ def read_queries(path: Path) -> list[dict[str, Any]]:
     """The queries of an annotation file, their targets each once."""
     queries: list[dict[str, Any]] = []
     for row, entry in enumerate(read_json(path, list)):
-        query = {name: field(entry, name, path, row) for name in ("reference_img_id", "relative_caption", "id")}
+        kinds: dict[str, Kind] = {"reference_img_id": int, "relative_caption": str, "id": NAME}
+        query = {name: field(entry, name, path, row, kind) for name, kind in kinds.items()}
         if "gt_img_ids" in entry:
-            query["gt_img_ids"] = list(entry["gt_img_ids"])
+            query["gt_img_ids"] = fields(entry, "gt_img_ids", path, row, int)
         queries.append(query)
     twice = [
         query["id"] for query in queries if len(set(query.get("gt_img_ids", ()))) < len(query.get("gt_img_ids", ()))

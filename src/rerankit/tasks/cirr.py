@@ -29,7 +29,7 @@ from rerankit.tasks.base import (
     located,
 )
 from rerankit.tasks.composed import judged_problem
-from rerankit.tasks.files import field, write_json
+from rerankit.tasks.files import NAME, field, fields, write_json
 
 GALLERY = {"val": 2297, "test1": 2316}
 _SUBSET = "subset_success@1"
@@ -96,18 +96,18 @@ class CIRR(Task):
         place = {name: column for column, name in enumerate(pictures)}
         references = _names(queries, "reference", captions)
         own = [field(query, "img_set", captions, row) for row, query in enumerate(queries)]
-        members = [field(each, "members", captions, row) for row, each in enumerate(own)]
-        sets = [field(each, "id", captions, row) for row, each in enumerate(own)]
+        members = [fields(each, "members", captions, row, str) for row, each in enumerate(own)]
+        sets = [field(each, "id", captions, row, NAME) for row, each in enumerate(own)]
         _check_known(captions, split, "references", references, place)
         _check_known(captions, split, "subset members", [name for names in members for name in names], place)
         features = {
             "reference": references,
-            "text": [str(field(query, "caption", captions, row)) for row, query in enumerate(queries)],
+            "text": [field(query, "caption", captions, row, str) for row, query in enumerate(queries)],
             # Where the pictures lie under img_raw/: training pictures are spread over folders.
             "reference_path": [str(pictures[name]) for name in references],
         }
         paths = {"candidate_path": [str(path) for path in pictures.values()]}
-        ids = [field(query, "pairid", captions, row) for row, query in enumerate(queries)]
+        ids = [field(query, "pairid", captions, row, NAME) for row, query in enumerate(queries)]
         if len(set(ids)) != len(ids):
             raise fault(captions, "must name a query once", [x for x in ids if ids.count(x) > 1], len(ids))
         parts: tuple[Part, ...] = ()
@@ -164,7 +164,7 @@ class CIRR(Task):
 
 
 def _names(queries: Sequence[Any], name: str, path: Path) -> list[str]:
-    return [str(field(query, name, path, row)) for row, query in enumerate(queries)]
+    return [field(query, name, path, row, str) for row, query in enumerate(queries)]
 
 
 def _check_known(path: Path, split: Path, what: str, names: Sequence[str], known: Mapping[str, int]) -> None:

@@ -15,8 +15,8 @@ from rerankit.metrics import Evaluation
 from rerankit.reading import read_json
 from rerankit.reading.npy_arrays import map_npy
 from rerankit.relevance import Relevance
-from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, grouped, located
-from rerankit.tasks.files import write_json
+from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, fault, grouped, located
+from rerankit.tasks.files import fields, write_json
 
 Judgements = dict[int, list[int]]
 RECALLS = ("success@1", "success@5", "success@10")
@@ -66,7 +66,7 @@ class EccvCaption(Task):
         folder = data if self.source == "files" else _package_data()
         captions = map_npy(folder / "coco_test_ids.npy", "coco_test_ids").astype(np.int64)
         owners = _judgements(folder / "original_caption_to_image.json")
-        lost = [caption for caption in captions.tolist() if caption not in owners]
+        lost = [caption for caption in captions.tolist() if not owners.get(caption)]
         if lost:
             raise FormatError(f"{folder}: must say the picture of every caption (got {len(lost)} without)")
         images = np.array(list(dict.fromkeys(owners[caption][0] for caption in captions.tolist())))
@@ -124,7 +124,11 @@ def _package_data() -> Path:
 
 
 def _judgements(path: Path) -> Judgements:
-    return {int(query): [int(item) for item in items] for query, items in read_json(path, dict).items()}
+    content = read_json(path, dict)
+    unnumbered = [query for query in content if not query.isdecimal()]
+    if unnumbered:
+        raise fault(path, "must have numbers for queries", unnumbered, len(content))
+    return {int(query): fields(content, query, path, row, int) for row, query in enumerate(content)}
 
 
 def _parts(

@@ -15,7 +15,7 @@ from rerankit.reading import read_json
 from rerankit.relevance import Relevance
 from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, fault, grouped, located
 from rerankit.tasks.composed import judged_problem
-from rerankit.tasks.files import field, write_json
+from rerankit.tasks.files import field, fields, of_kind, write_json
 
 CATEGORIES = ("dress", "shirt", "toptee")
 
@@ -72,10 +72,10 @@ class FashionIQ(Task):
     def _category(self, captions: Path, split: Path) -> tuple[Matrix, Relevance]:
         queries = read_json(captions, list)
         targets, references = (
-            [str(field(query, name, captions, row)) for row, query in enumerate(queries)]
+            [field(query, name, captions, row, str) for row, query in enumerate(queries)]
             for name in ("target", "candidate")
         )
-        gallery = [str(name) for name in read_json(split, list)]
+        gallery = [of_kind(name, str, f"entry {row}", split) for row, name in enumerate(read_json(split, list))]
         known = set(gallery)
         for what, names in (("targets", targets), ("references", references)):
             lost = [name for name in names if name not in known]
@@ -88,7 +88,7 @@ class FashionIQ(Task):
         relevance = Relevance.from_lists([[place[name]] for name in targets], len(gallery))
         features = {
             "reference": references,
-            "text": [[str(text) for text in field(q, "captions", captions, row)] for row, q in enumerate(queries)],
+            "text": [fields(query, "captions", captions, row, str) for row, query in enumerate(queries)],
         }
         return Matrix(range(len(queries)), gallery, features), relevance
 

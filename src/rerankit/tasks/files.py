@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from rerankit.errors import FormatError
+from rerankit.errors import FormatError, brief
 from rerankit.files import atomic
 from rerankit.reading import read_text
 
@@ -23,9 +23,35 @@ def read_lines(path: Path) -> list[str]:
     return lines[:-1] if lines and not lines[-1] else lines
 
 
-def field(entry: Any, name: str, path: Path, row: int) -> Any:
-    """A field of a JSON record that must be there."""
+Kind: TypeAlias = type[Any] | tuple[type[Any], ...]
+NAME = (str, int)
+"""What names an item: a text or a whole number."""
+_SAID = {list: "a list", dict: "an object", str: "a text", int: "a whole number", NAME: "a text or a whole number"}
+
+
+def field(entry: Any, name: str, path: Path, row: int, kind: Kind = object) -> Any:
+    """A field of a JSON record that must be there, and of a kind."""
     try:
-        return entry[name]
+        value = entry[name]
     except (KeyError, TypeError, IndexError):
-        raise FormatError(f"{path}: entry {row} must have '{name}' (got {str(entry)[:80]})") from None
+        raise FormatError(f"{path}: entry {row} must have '{name}' (got {brief(entry)[:80]})") from None
+    return of_kind(value, kind, f"'{name}' of entry {row}", path)
+
+
+def fields(entry: Any, name: str, path: Path, row: int, kind: Kind = object) -> list[Any]:
+    """A field that must be a list of values of a kind."""
+    where = f"of '{name}' of entry {row}"
+    values = enumerate(field(entry, name, path, row, list))
+    return [of_kind(value, kind, f"value {place} {where}", path) for place, value in values]
+
+
+def of_kind(value: Any, kind: Kind, what: str, path: Path) -> Any:
+    """The value, which must be of a kind; `what` says where it stands in the file.
+
+    >>> of_kind(True, int, "'id' of entry 3", Path("a.json"))
+    Traceback (most recent call last):
+    rerankit.errors.FormatError: a.json: 'id' of entry 3 must be a whole number (got True)
+    """
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not object):
+        raise FormatError(f"{path}: {what} must be {_SAID[kind]} (got {brief(value)[:80]})")
+    return value

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from rerankit.arrays import to_numpy
+from rerankit.errors import FormatError, InputError, brief
 from rerankit.reading import read_json, read_pickle
 from rerankit.relevance import Relevance
 from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, checksum_of, counted, located
@@ -123,4 +125,13 @@ def _relevance(truth: Any, setting: str, gallery: int, path: Path) -> Relevance:
 
 
 def _joined(entry: Any, names: tuple[str, ...], path: Path, row: int) -> list[int]:
-    return sorted({int(item) for name in names for item in np.asarray(field(entry, name, path, row)).ravel()})
+    found: set[int] = set()
+    for name in names:
+        try:
+            items = to_numpy(field(entry, name, path, row), name)
+        except InputError as cause:
+            raise FormatError(f"{path}: entry {row}: {cause}") from cause
+        if items.size and items.dtype.kind not in "iu":
+            raise FormatError(f"{path}: '{name}' of entry {row} must be numbers of pictures (got {brief(items)[:80]})")
+        found.update(items.ravel().tolist())
+    return sorted(found)

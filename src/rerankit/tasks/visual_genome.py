@@ -23,7 +23,7 @@ from rerankit.reading import read_json, read_pickle
 from rerankit.reading.npy_arrays import map_npy
 from rerankit.relevance import Relevance
 from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, check_files, counted, fault, grouped
-from rerankit.tasks.files import field, read_lines
+from rerankit.tasks.files import field, fields, read_lines
 from rerankit.tasks.miniatures.drilldown import World, write_drilldown
 
 IMAGES = {"val": 5000, "test": 9896}
@@ -231,8 +231,10 @@ def read_descriptions(data: Path, numbers: Sequence[int], *, least: int = 10) ->
         if not path.is_file():
             absent.append(number)
             continue
-        regions = sorted(read_json(path, dict)["regions"], key=lambda region: int(region["region_id"]))
-        phrases = [str(field(region, "phrase", path, row)).lower() for row, region in enumerate(regions)]
+        regions = fields(read_json(path, dict), "regions", path, 0, dict)
+        order = [field(region, "region_id", path, row, int) for row, region in enumerate(regions)]
+        rows = sorted(range(len(regions)), key=order.__getitem__)
+        phrases = [field(regions[row], "phrase", path, row, str).lower() for row in rows]
         made.append(list(dict.fromkeys(phrase for phrase in phrases if phrase.strip())))
         if len(made[-1]) < least:
             short.append(number)
