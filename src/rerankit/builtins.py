@@ -93,6 +93,7 @@ FORMATS = {
     "npz": "rerankit.formats.npz:NpzFormat",
     "safetensors": "rerankit.formats.safetensors:SafetensorsFormat",
     "pt": "rerankit.formats.pt:PtFormat",
+    "mat": "rerankit.formats.mat:MatFormat",
     "csv": "rerankit.formats.delimited:CsvFormat",
     "tsv": "rerankit.formats.delimited:TsvFormat",
     "trec-run": "rerankit.formats.trec:TrecRunFormat",

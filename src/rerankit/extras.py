@@ -15,6 +15,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "triplet": ("torch", "transformers", "safetensors", "PIL"),
     "cross-encoder": ("torch", "safetensors", "transformers", "PIL", "sentence_transformers"),
     "learn": ("sklearn",),
+    "faiss": ("faiss",),
     "pandas": ("pandas",),
     "parquet": ("pyarrow",),
     "polars": ("polars",),

@@ -11,6 +11,7 @@ from rerankit.errors import InputError, rule
 from rerankit.features import features_of
 from rerankit.ids import Ids, as_ids
 from rerankit.item_lists import item_rows, list_scores, one_or_more
+from rerankit.labelled import labelled_vectors
 from rerankit.pairs import Pairs, as_pairs
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
@@ -48,6 +49,7 @@ class Gallery(Value):
         features: Mapping[str, Any] | None = None,
         gallery_bank: Bank | None = None,
     ) -> None:
+        vectors, ids = labelled_vectors(vectors, ids, "vectors")
         among = EmbeddingScores.within(vectors, metric)
         side = _side(among.shape[1], among, ids, features, gallery_bank, computed=True)
         if bank is not None and not isinstance(bank, Bank):

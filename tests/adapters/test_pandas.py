@@ -152,3 +152,10 @@ def test_vectors_with_labels():
     assert problem.gallery_ids is None
     column = pd.Series([[1.0, 0.0], [0.0, 1.0]])
     assert Problem.from_embeddings(column, column.map(np.array)).scores.rows().tolist() == [[1, 0], [0, 1]]
+
+
+def test_a_gallery_of_vectors_with_labels():
+    frame = pd.DataFrame(np.eye(3), index=["a", "b", "c"])
+    gallery = rerankit.Gallery(frame)
+    assert gallery.ids.tolist() == ["a", "b", "c"]
+    assert gallery.problem([0, 0, 1]).ranking(1).to_dict() == {0: {"c": 1.0}}

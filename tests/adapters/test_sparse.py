@@ -45,7 +45,7 @@ def test_stages_and_evaluation_take_them():
     assert rerankit.rerank(matrix, "mutual-rank", k=3) == rerankit.rerank(Problem(lists), "mutual-rank", k=3)
     judged = [[0], [1], [2], [3], [4], [5]]
     options = {"empty": "zero"}
-    one, other = (rerankit.evaluate(each, judged, ["recall@3"], **options) for each in (Problem(matrix), lists))
+    one, other = (rerankit.evaluate(each, judged, ["recall@3"], **options) for each in (matrix, lists))
     assert one.figures == other.figures
 
 

@@ -4,6 +4,8 @@ None of these libraries is imported unless the user's object is already theirs, 
 one (`ranking.to_pandas()`). An object is recognised by looking at what the process has imported: nobody has a data
 frame without having imported what makes it. What an object means (a matrix, a run) is decided in `rerankit.labelled`,
 for all libraries alike.
+
+Tables and arrays come in below everything else; `faiss` is one of the bridges above, whose functions give problems.
 """
 
 from __future__ import annotations

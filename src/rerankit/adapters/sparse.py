@@ -33,6 +33,11 @@ def opened(value: Any, argument: str) -> Cells | None:
     return Cells(found.rows[there], found.columns[there], found.values[there], found.shape)
 
 
+def is_sparse(value: Any) -> bool:
+    """Whether a value is a sparse matrix of SciPy or torch."""
+    return _is_torch(value) or (hasattr(value, "tocoo") and hasattr(value, "tocsr"))
+
+
 def _is_torch(value: Any) -> bool:
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(value, torch.Tensor) and str(value.layout) != "torch.strided"
@@ -50,7 +55,7 @@ def _of_torch(tensor: Any, argument: str) -> Cells:
 
 
 def _of_scipy(value: Any, argument: str) -> Cells | None:
-    if not hasattr(value, "tocoo") or not hasattr(value, "tocsr"):
+    if not is_sparse(value):
         return None
     if value.ndim != 2:
         raise rule(argument, "must have two dimensions", f"shape {value.shape}")

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from rerankit.adapters import table_of
+from rerankit.adapters.sparse import is_sparse
+from rerankit.adapters.stored import is_stored
 from rerankit.lines import judgements_of, lines_of
 from rerankit.metrics.sources import opened
 from rerankit.pairs import Pairs
@@ -24,6 +26,8 @@ def ranked_of(ranked: Any) -> Any:
         return ranked
     if isinstance(ranked, dict) and all(type(items) is dict for items in ranked.values()):
         return ranked
+    if is_stored(ranked) or is_sparse(ranked):
+        return Problem(ranked)
     table = table_of(ranked)
     lines = lines_of(ranked if table is None else table, "scores", "run")
     if lines is not None:
