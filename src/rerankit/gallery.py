@@ -88,6 +88,12 @@ class Gallery(Value):
         bank = problem.query_bank
         return cls._made(side=problem.gallery, bank=None if bank is None or bank.to_gallery is None else bank)
 
+    def with_bank(self, bank: Any) -> Gallery:
+        """The same items beside another bank of queries: a `Bank`, or vectors where the gallery has vectors."""
+        if not isinstance(bank, Bank) and self.embeddings is not None:
+            bank = Bank.from_embeddings(bank, self.embeddings, "bank")
+        return self._made(side=self.side, bank=_fitting(bank, "bank", self.size))
+
     @property
     def size(self) -> int:
         """The number of items."""
@@ -201,7 +207,7 @@ class Gallery(Value):
         return f"Gallery({', '.join(given)})"
 
 
-def rows_beside(gallery: Gallery, items: Any, argument: str) -> IntArray:
+def rows_of(gallery: Gallery, items: Any, argument: str) -> IntArray:
     """Rows (n,) of items named once, by id or by row."""
     lists = item_rows(items, gallery.ids, gallery.size, argument)
     if len(lists) > 1:

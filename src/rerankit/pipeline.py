@@ -219,8 +219,6 @@ def _check_first(problem: Problem, ranking: Ranking) -> None:
 
 
 def _run(one: Stage, runner: Stage | Prepared, problem: Problem, ranking: Ranking) -> Ranking:
-    owner = manager().owner(one.name)
-    where = f"{one!r} of {owner}, given {problem!r} and a ranking of shape {ranking.shape}"
     try:
         result = runner.rerank(problem, ranking)
     except (UnmetNeedError, MissingExtraError, StageError):
@@ -231,11 +229,16 @@ def _run(one: Stage, runner: Stage | Prepared, problem: Problem, ranking: Rankin
         if isinstance(cause, RerankitError) and manager().is_builtin(one.name):
             raise
         told = explained(cause, f"stage '{one.name}'") if isinstance(cause, ImportError) else None
+        where = _where(one, problem, ranking)
         raise told or StageError(f"{where}, failed: {type(cause).__name__}: {cause}") from cause
     fault = _fault(result, ranking)
     if fault:
-        raise StageError(f"{where}, {fault}")
+        raise StageError(f"{_where(one, problem, ranking)}, {fault}")
     return result
+
+
+def _where(one: Stage, problem: Problem, ranking: Ranking) -> str:
+    return f"{one!r} of {manager().owner(one.name)}, given {problem!r} and a ranking of shape {ranking.shape}"
 
 
 def _fault(result: Any, ranking: Ranking) -> str:

@@ -69,8 +69,47 @@ class Ready:
         self.pipeline.check(problem)
         return self.pipeline.run(problem, ranking, self.prepared)
 
+    def updated(self, *, add: Any = None, remove: Any = None, bank: Any = None) -> Ready:
+        """The same for a gallery without the items `remove` (ids or rows), with those of `add` (a `Gallery`, or
+        vectors) behind the others, or with another bank. `info` says what it costs, and whether it is exact.
+        """
+        from rerankit.gallery_changes import changed
+
+        change = changed(self.gallery, add, remove)
+        if bank is not None:
+            return prepare(self.pipeline, change.gallery.with_bank(bank))
+        return Ready(change.gallery, self.pipeline, tuple(one.updated(change) for one in self.prepared))
+
+    def info(self) -> list[dict[str, Any]]:
+        """For every stage, and those inside it, what is prepared, its bytes, what an update costs, if it is exact.
+
+        >>> from rerankit import Gallery, prepare
+        >>> prepare("nnn", Gallery([[1.0, 0.0], [0.6, 0.8]], bank=[[1.0, 0.1]])).info()[0]["update"]
+        'its items alone'
+        """
+        return [row for one in self.prepared for row in _info(one, 0)]
+
+    def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write everything into a folder, which `rerankit.load` maps: several processes share one copy in memory."""
+        from rerankit.ready_files import save_ready
+
+        save_ready(self, folder, overwrite=overwrite)
+
     def __repr__(self) -> str:
         return f"Ready({self.pipeline!r}, {self.gallery!r})"
+
+
+def _info(one: Prepared, depth: int) -> Iterator[dict[str, Any]]:
+    yield {
+        "stage": repr(one.stage),
+        "depth": depth,
+        "keeps": one.keeps,
+        "bytes": one.state().bytes,
+        "update": "its items alone" if one.by_item else "all is prepared again",
+        "exact": one.exact,
+    }
+    for child in one.children:
+        yield from _info(child, depth + 1)
 
 
 def prepare(how: str | os.PathLike[str] | Stage | Pipeline, gallery: Gallery, **params: Any) -> Ready:

@@ -43,7 +43,7 @@ def save(
     try:
         with atomic(folder, overwrite=overwrite) as temporary:
             temporary.mkdir()
-            _write(what, temporary)
+            write_into(what, temporary)
             if keep is not None and (Path(folder) / keep).is_dir():
                 _link_tree(Path(folder) / keep, temporary / keep)
     except OSError as cause:
@@ -63,7 +63,7 @@ def _link_tree(source: Path, target: Path) -> None:
 
 
 def load(folder: str | os.PathLike[str], *, trust: bool = False) -> Any:
-    """The stage or pipeline a folder holds.
+    """The stage, pipeline or prepared gallery (`Ready`) a folder holds; the arrays of the last stay on disk.
 
     A stage may name a model that does not lie in the folder: a path, or a name on a hub. Whoever wrote the folder chose
     it, and what is loaded from there is not what was looked at here; with `trust` it is taken.
@@ -74,6 +74,10 @@ def load(folder: str | os.PathLike[str], *, trust: bool = False) -> Any:
 
 def _load(path: Path, trust: bool) -> Any:
     config = _config(path)
+    if "ready" in config:
+        from rerankit.ready_files import load_ready
+
+        return load_ready(path, config, trust=trust)
     for name, said in config["files"].items():
         check_entry(path, _inner(path, name).name, said, "save the stage again")
     if "pipeline" in config:
@@ -98,14 +102,23 @@ def _set_weights(made: Stage, file: Path) -> None:
         raise told or FormatError(text) from cause
 
 
-def _write(what: Stage | Pipeline, folder: Path) -> None:
-    config: dict[str, Any] = {"format": FORMAT, "rerankit": __version__}
+def read_pipeline(folder: Path, name: str, *, trust: bool) -> Pipeline:
+    """The pipeline that `write_into` wrote into a folder inside another."""
+    found = _load(_inner_folder(folder, name), trust)
+    if not isinstance(found, Pipeline):
+        raise FormatError(f"'{folder / name}' must hold a pipeline (got {found!r})")
+    return found
+
+
+def write_into(what: Stage | Pipeline, folder: Path) -> None:
+    """Write a stage or a pipeline into an empty folder."""
+    config: dict[str, Any] = {"format": FORMAT}
     if isinstance(what, Pipeline):
         names = [_file_name(f"{position:02d}-{one.name}") for position, one in enumerate(what.stages)]
         config["pipeline"] = names
         for name, one in zip(names, what.stages, strict=True):
             (folder / name).mkdir()
-            _write(one, folder / name)
+            write_into(one, folder / name)
     else:
         if not what.name:
             raise InputError(f"{type(what).__name__} must have a 'name' to be saved")
@@ -115,7 +128,13 @@ def _write(what: Stage | Pipeline, folder: Path) -> None:
         if weights:
             _write_arrays(weights, folder / WEIGHTS)
     config["files"] = {file.name: entry(file, "sha256") for file in sorted(folder.iterdir()) if file.is_file()}
-    config["folders"] = sorted(each.name for each in folder.iterdir() if each.is_dir())
+    write_config(folder, config)
+
+
+def write_config(folder: Path, content: dict[str, Any]) -> None:
+    """Write the file that says what a folder holds, beside what is there already."""
+    folders = sorted(each.name for each in folder.iterdir() if each.is_dir())
+    config = {"rerankit": __version__, **content, "folders": folders}
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
@@ -137,6 +156,8 @@ def _config(path: Path) -> dict[str, Any]:
 def _well_formed(config: Any) -> bool:
     if not isinstance(config, dict) or not isinstance(config.setdefault("files", {}), dict):
         return False
+    if "ready" in config:
+        return True
     if "pipeline" in config:
         names = config["pipeline"]
         return isinstance(names, list) and all(isinstance(name, str) for name in names)
@@ -179,7 +200,7 @@ def _encoded(name: str, value: Any, folder: Path) -> Any:
     if isinstance(value, Stage | Pipeline):
         inner = _unused(folder, name, "")
         inner.mkdir()
-        _write(value, inner)
+        write_into(value, inner)
         return {"$stage": inner.name}
     if isinstance(value, np.ndarray):
         file = _unused(folder, name, ".safetensors")

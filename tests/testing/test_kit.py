@@ -11,7 +11,7 @@ import pytest
 
 from rerankit import Gallery, Problem, Ranking, Stage
 from rerankit.errors import InputError, UnknownNameError
-from rerankit.prepared import Prepared
+from rerankit.prepared import Prepared, State
 from rerankit.scores import EmbeddingScores
 from rerankit.testing import STAGE_CHECKS, CheckFailed, check_stage, make_problem
 
@@ -289,6 +289,11 @@ class ReversedWhenPrepared(Prepared):
         return self.stage.reordered(ranking, -ranking.scores)
 
 
+class LosesWhatIsPrepared(Plain):
+    def restored(self, gallery: Gallery, state: State) -> Prepared:
+        return ReversedWhenPrepared(self, gallery)
+
+
 class CannotBePrepared(Plain):
     def prepare(self, gallery: Gallery) -> Prepared:
         raise ValueError("not for a gallery that stands")
@@ -398,6 +403,7 @@ BROKEN: list[tuple[str, Any, str]] = [
     ("check_params", ChangesItsParameters, "parameter 'scale' came back as 4.0 .given 2.0."),
     ("check_params", ForgetsAParameter, r"its own parameters do not make it again: .* \(got no self.scale\)"),
     ("check_save", weighted, "the loaded stage is not equal"),
+    ("check_save", LosesWhatIsPrepared, "a prepared gallery that was loaded gives another answer"),
     ("check_save", CannotBeSaved, "saving and loading: InputError: parameter 'how' cannot be saved"),
     ("check_pickle", DoesNotPickle, "pickling: "),
     ("check_threads", KeepsABuffer, "on a problem that 8 threads ask for: .*of shape|8 threads that share plain get"),

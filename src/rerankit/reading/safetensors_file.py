@@ -52,7 +52,12 @@ def read_tensors(path: Path) -> dict[str, AnyArray]:
     return read_file(path)[0]
 
 
-def read_file(path: Path) -> tuple[dict[str, AnyArray], dict[str, str]]:
+def map_tensors(path: Path) -> dict[str, AnyArray]:
+    """Every array of a file by name, mapped: nothing but the header is read, and no checksum compared."""
+    return read_file(path, compared=False)[0]
+
+
+def read_file(path: Path, *, compared: bool = True) -> tuple[dict[str, AnyArray], dict[str, str]]:
     """Every array of a file, and the texts of its header."""
     header, start = read_header(path)
     metadata = header.get("__metadata__", {})
@@ -64,7 +69,8 @@ def read_file(path: Path) -> tuple[dict[str, AnyArray], dict[str, str]]:
     header.pop("__metadata__", None)
     entries = [_entry(path, name, given) for name, given in header.items()]
     _check_places(path, entries, start)
-    _check_sums(path, entries, start, metadata.get(CHECKSUMS))
+    if compared:
+        _check_sums(path, entries, start, metadata.get(CHECKSUMS))
     return {entry.name: _map(path, entry, start) for entry in entries}, metadata
 
 

@@ -172,6 +172,24 @@ class EmbeddingScores:
         made.metric, made._rows, made._columns = metric, items, items
         return made
 
+    @property
+    def standing(self) -> Vectors:
+        """The columns' vectors with what is kept of them."""
+        return self._columns.holding()
+
+    @classmethod
+    def of_standing(cls, metric: Metric, items: Vectors) -> EmbeddingScores:
+        """Similarities to each other of vectors that are kept."""
+        return cls._of(metric, items)
+
+    def changed(self, kept: IntArray, more: EmbeddingScores | None) -> EmbeddingScores:
+        """`within` of some of the items and behind them of those of other scores of the same metric."""
+        items = self._columns.take(kept)
+        if self.metric == "euclidean":  # the point amid them is another
+            parts = [items.array] if more is None else [items.array, more.gallery]
+            return EmbeddingScores.within(np.concatenate(parts), self.metric)
+        return self._of(self.metric, items if more is None else items.followed_by(more._columns))
+
     def with_rows(self, vectors: Any, argument: str = "queries") -> EmbeddingScores:
         """Similarities of other vectors (n, d) to the same columns, of which nothing is computed again."""
         rows = Vectors(vectors, argument, unit=self.metric == "cosine")

@@ -48,6 +48,13 @@ class Vectors:
         self.held: Held | None = None
         self._scales: tuple[Doubles, Doubles] | None = None
 
+    @classmethod
+    def trusted(cls, array: AnyArray, *, unit: bool, centre: AnyArray | None) -> Vectors:
+        """Vectors that have been checked already."""
+        made = object.__new__(cls)
+        made.array, made.unit, made.centre, made.held, made._scales = frozen(array), unit, centre, None, None
+        return made
+
     def __len__(self) -> int:
         return len(self.array)
 
@@ -83,6 +90,13 @@ class Vectors:
     def with_held(self, held: Held) -> Vectors:
         """The same vectors with what was kept of them before."""
         return self._made(self.array, self.centre, None, held)
+
+    def followed_by(self, others: Vectors) -> Vectors:
+        """These vectors and behind them others, both of which keep what is on the grid."""
+        assert self.held is not None, "a standing side keeps its vectors"
+        assert others.held is not None, "a standing side keeps its vectors"
+        array = np.concatenate([float32(one.array, "vectors") for one in (self, others)])
+        return self._made(frozen(array), self.centre, None, self.held.followed_by(others.held))
 
     def _made(
         self,
@@ -177,6 +191,12 @@ class Held:
         """Of vectors that keep nothing yet."""
         read = vectors.read()
         return cls(frozen(read), squares_of(read), vectors.longest())
+
+    def followed_by(self, others: Held) -> Held:
+        """These and behind them others."""
+        vectors = frozen(np.concatenate([self.vectors, others.vectors]))
+        squares = np.concatenate([self.squares, others.squares])
+        return Held(vectors, squares, max(self.longest, others.longest))
 
     def __getitem__(self, rows: slice | IntArray) -> Held:
         return Held(frozen(self.vectors[rows]), self.squares[rows], self.longest)

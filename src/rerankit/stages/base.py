@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -12,7 +13,7 @@ from rerankit.arrays import AnyArray, FloatArray
 from rerankit.errors import InputError, NotFittedError, brief, rule
 from rerankit.needs import unmet
 from rerankit.plugins import manager
-from rerankit.prepared import Prepared
+from rerankit.prepared import Change, Prepared, State
 from rerankit.ranking import Ranking
 from rerankit.seams import splice
 from rerankit.values import same
@@ -82,6 +83,10 @@ class Stage:
         """
         return Prepared(self, gallery)
 
+    def restored(self, gallery: Gallery, state: State) -> Prepared:
+        """What `prepare` returned, from the state that it wrote."""
+        return self.prepare(gallery)
+
     @property
     def children(self) -> tuple[Stage, ...]:
         """The stages this one runs."""
@@ -117,11 +122,7 @@ class Stage:
     @classmethod
     def parameters(cls) -> dict[str, inspect.Parameter]:
         """The constructor's parameters by name."""
-        found = dict(inspect.signature(cls).parameters)
-        wild = [p.name for p in found.values() if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
-        if wild:
-            raise InputError(f"{cls.__name__}.__init__ must name its parameters (got {', '.join(wild)})")
-        return found
+        return dict(_parameters_of(cls))  # type: ignore[arg-type]  # the hash of stages is not that of their class
 
     def get_params(self) -> dict[str, Any]:
         """The constructor arguments as given."""
@@ -244,7 +245,10 @@ class Top(Stage):
         return splice(self.stage.rerank(problem, ranking.top(self.candidates)), ranking)
 
     def prepare(self, gallery: Gallery) -> Prepared:
-        return PreparedTop(self, gallery)
+        return PreparedTop(self, gallery, self.stage.prepare(gallery))
+
+    def restored(self, gallery: Gallery, state: State) -> Prepared:
+        return PreparedTop(self, gallery, self.stage.restored(gallery, state.children[0]))
 
     @property
     def fitted(self) -> bool:
@@ -257,9 +261,18 @@ class Top(Stage):
 class PreparedTop(Prepared):
     """A stage prepared for the first candidates only."""
 
-    def __init__(self, stage: Top, gallery: Gallery) -> None:
+    stage: Top
+
+    def __init__(self, stage: Top, gallery: Gallery, first: Prepared) -> None:
         super().__init__(stage, gallery)
-        self.first, self.candidates = stage.stage.prepare(gallery), stage.candidates
+        self.first, self.candidates = first, stage.candidates
+
+    @property
+    def children(self) -> tuple[Prepared, ...]:
+        return (self.first,)
+
+    def updated(self, change: Change) -> Prepared:
+        return PreparedTop(self.stage, change.gallery, self.first.updated(change))
 
     def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
         return splice(self.first.rerank(problem, ranking.top(self.candidates)), ranking)
@@ -282,6 +295,15 @@ def stage(name: str, **params: Any) -> Stage:
 def stages_available() -> list[str]:
     """Names of all registered stages, sorted."""
     return list(manager().stages)
+
+
+@lru_cache(maxsize=1024)
+def _parameters_of(cls: type[Stage]) -> dict[str, inspect.Parameter]:
+    found = dict(inspect.signature(cls).parameters)
+    wild = [p.name for p in found.values() if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    if wild:
+        raise InputError(f"{cls.__name__}.__init__ must name its parameters (got {', '.join(wild)})")
+    return found
 
 
 def _turned(value: Any) -> Any:

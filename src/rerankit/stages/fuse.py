@@ -10,7 +10,7 @@ import numpy as np
 from rerankit.arrays import FloatArray
 from rerankit.errors import InputError
 from rerankit.fusion import check_rules, check_weights, combine
-from rerankit.prepared import Prepared
+from rerankit.prepared import Change, Prepared, State
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.stages._candidates import items_of, rows_of
@@ -84,7 +84,11 @@ class Fuse(Stage):
         return self.fused(self.sources, problem, ranking)
 
     def prepare(self, gallery: Gallery) -> Prepared:
-        return PreparedFuse(self, gallery)
+        return PreparedFuse(self, gallery, [source.prepare(gallery) for source in self.children])
+
+    def restored(self, gallery: Gallery, state: State) -> Prepared:
+        parts = zip(self.children, state.children, strict=True)
+        return PreparedFuse(self, gallery, [source.restored(gallery, kept) for source, kept in parts])
 
     def fused(self, sources: Sequence[str | Stage | Prepared], problem: Problem, ranking: Ranking) -> FloatArray:
         """One score (queries, K) from the opinions of all sources."""
@@ -108,9 +112,18 @@ class PreparedFuse(Prepared):
 
     stage: Fuse
 
-    def __init__(self, stage: Fuse, gallery: Gallery) -> None:
+    def __init__(self, stage: Fuse, gallery: Gallery, prepared: Sequence[Prepared]) -> None:
         super().__init__(stage, gallery)
-        self.sources = [source.prepare(gallery) if isinstance(source, Stage) else source for source in stage.sources]
+        self._children = tuple(prepared)
+        inside = iter(prepared)
+        self.sources = [source if isinstance(source, str) else next(inside) for source in stage.sources]
+
+    @property
+    def children(self) -> tuple[Prepared, ...]:
+        return self._children
+
+    def updated(self, change: Change) -> Prepared:
+        return PreparedFuse(self.stage, change.gallery, [child.updated(change) for child in self._children])
 
     def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
         return self.stage.reordered(ranking, self.stage.fused(self.sources, problem, ranking))

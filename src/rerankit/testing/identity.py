@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from rerankit.gallery import Gallery
 from rerankit.plugins import hookimpl, manager
+from rerankit.ready import prepare
 from rerankit.stages.base import Stage
 from rerankit.storage import load
-from rerankit.testing.problems import ProblemMaker, make_problem
+from rerankit.testing.problems import ProblemMaker, make_problem, with_banks
 from rerankit.testing.run import CheckFailed, StageFactory, expect, expect_equal, run
 
 _K = 6
@@ -38,7 +40,7 @@ def check_params(factory: StageFactory, problem: ProblemMaker = make_problem) ->
 
 
 def check_save(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:
-    """What `save` writes, `load` makes into an equal stage with the same answer."""
+    """What `save` writes, `load` makes into an equal stage with the same answer; prepared for a gallery, too."""
     stage = factory()
     with tempfile.TemporaryDirectory() as parent, _registered(stage):
         folder = Path(parent) / "stage"
@@ -49,6 +51,7 @@ def check_save(factory: StageFactory, problem: ProblemMaker = make_problem) -> N
             raise CheckFailed(f"saving and loading: {type(error).__name__}: {error}") from error
         expect(loaded == stage, f"the loaded stage is not equal: {loaded!r} and {stage!r}")
         _expect_same_answer(loaded, stage, problem, "load()")
+        _expect_ready_kept(stage, problem, Path(parent) / "ready")
 
 
 def check_pickle(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:
@@ -66,6 +69,21 @@ def check_pickle(factory: StageFactory, problem: ProblemMaker = make_problem) ->
 def _expect_same_answer(one: Stage, other: Stage, problem: ProblemMaker, how: str) -> None:
     made = problem(7, 9, 10)
     expect_equal(run(one, made, _K), run(other, made, _K), f"the stage from {how} gives another answer")
+
+
+def _expect_ready_kept(stage: Stage, problem: ProblemMaker, folder: Path) -> None:
+    """A prepared gallery that was saved and loaded gives the same answers."""
+    made = with_banks(problem(4, 9, 12))
+    if stage.unmet(made) or stage.is_transductive(made):
+        return
+    first, ready = made.ranking(_K), prepare(stage, Gallery.of(made))
+    try:
+        ready.save(folder)
+        loaded = load(folder)
+    except Exception as error:
+        raise CheckFailed(f"saving and loading a prepared gallery: {type(error).__name__}: {error}") from error
+    expected = ready.answer(made, first)
+    expect_equal(loaded.answer(made, first), expected, "a prepared gallery that was loaded gives another answer")
 
 
 def _equal(one: Any, other: Any) -> bool:

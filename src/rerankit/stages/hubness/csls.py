@@ -7,11 +7,11 @@ from typing import Any
 from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray
 from rerankit.problem import Problem
-from rerankit.scores import Scores
+from rerankit.scores import ListScores, Scores
 from rerankit.sides import Side
 from rerankit.stages._banks import check_bank
 from rerankit.stages.hubness.highest import column_top_mean, row_top_mean
-from rerankit.stages.hubness.nnn import nearest_correction
+from rerankit.stages.hubness.nnn import nearest_correction, nearest_of_more
 from rerankit.stages.hubness.stage import Correction, HubnessStage
 
 
@@ -41,6 +41,11 @@ class CSLS(HubnessStage):
         if self.published:
             return Correction(-column_top_mean(others, self.neighbours))
         return nearest_correction(others, self.neighbours, 1.0, same)
+
+    def correction_of_more(self, found: Correction, more: Scores) -> Correction | None:
+        if self.published:
+            return None if isinstance(more, ListScores) else self.correction(Side(more.shape[1]), more, False)
+        return nearest_of_more(found, more, self.neighbours, 1.0)
 
     def _scores(self, own: FloatArray, added: AnyArray, found: Correction, problem: Problem) -> FloatArray:
         of_queries = row_top_mean(problem.scores, self.neighbours)[:, None]

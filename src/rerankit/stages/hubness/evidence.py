@@ -20,6 +20,8 @@ class TopMeans(NamedTuple):
     """Share (items,), from 0 to 1, of the item's difference from the mean of all items that is kept."""
     mean: float
     """Mean level of all items."""
+    real: float
+    """The variance of the levels beyond chance."""
     k: int
 
     def at(self, items: IntArray) -> AnyArray:
@@ -36,12 +38,12 @@ class TopMeans(NamedTuple):
         return drawn
 
 
-def trusted_top_means(highest: FloatArray, k: int, queries: int) -> TopMeans:
+def trusted_top_means(highest: FloatArray, k: int, queries: int, among: tuple[float, float] | None = None) -> TopMeans:
     """From every item's k + 1 highest scores (items, k + 1) among `queries`.
 
     The variance of a level under another choice of queries is taken from how it changes when single ones are left out
     (the jackknife), twice that since the highest of few scores vary more than it tells. What the levels differ by
-    beyond it is a difference between items.
+    beyond it is a difference between items. `among` has the mean and that variance where they are known of other items.
 
     >>> alike = trusted_top_means(np.float32([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]]), 1, 2)
     >>> alike.trust.round(2)
@@ -54,6 +56,6 @@ def trusted_top_means(highest: FloatArray, k: int, queries: int) -> TopMeans:
     spare = max(queries - 1, 1)
     noise = spare / queries * (np.square(changes).sum(axis=1) - np.square(changes.sum(axis=1)) / queries)
     noise = 2 * ((queries + 2) / spare) ** 2 * np.maximum(noise, 0)
-    real = max(0.0, float(levels.var() - noise.mean()))
+    mean, real = among or (float(levels.mean()), max(0.0, float(levels.var() - noise.mean())))
     trust = real / np.maximum(real + noise, 1e-300) if real else np.zeros(len(levels))
-    return TopMeans(best.sum(axis=1), following, trust, float(levels.mean()), k)
+    return TopMeans(best.sum(axis=1), following, trust, mean, real, k)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rerankit.arrays import AnyArray
+from rerankit.prepared import State
 from rerankit.scores import ListScores, Scores, blocks
 from rerankit.stages.hubness.spread import absent_levels, spread
 
@@ -21,6 +22,18 @@ class Frame(NamedTuple):
     """The level (rows,) at which pairs stand that lists leave out; None of a matrix."""
     usual: AnyArray
     """Each row's mean (rows,)."""
+
+    def state(self) -> State:
+        """Everything, to be written."""
+        arrays = {"usual": self.usual, **({} if self.absent is None else {"absent": self.absent})}
+        return State(arrays, {"spread": self.spread})
+
+    @classmethod
+    def of_state(cls, state: State) -> Frame | None:
+        """What `state` gave, or None where nothing was written."""
+        if "usual" not in state.arrays:
+            return None
+        return cls(state.values["spread"], state.arrays.get("absent"), state.arrays["usual"])
 
 
 def frame_of(scores: Scores) -> Frame:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
-from rerankit.prepared import Prepared
+from rerankit.prepared import Prepared, State
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.ranks import ranks_among
@@ -27,9 +27,9 @@ class PlacesBack:
     other queries are those whose places are looked for, so that none of them counts twice.
     """
 
-    def __init__(self, others: Scores, published: bool, same: bool) -> None:
+    def __init__(self, others: Scores, published: bool, same: bool, frame: Frame | None = None) -> None:
         self.others, self.same = others, same
-        self.frame: Frame | None = None if published else frame_of(others)
+        self.frame = None if published else frame or frame_of(others)
 
     @property
     def crowding(self) -> float:
@@ -62,7 +62,11 @@ class MutualStage(BankStage):
         raise NotImplementedError
 
     def prepare(self, gallery: Gallery) -> Prepared:
-        return Places(self, gallery)
+        return Places(self, gallery, PlacesBack(self.known_queries(gallery), self.published, False))
+
+    def restored(self, gallery: Gallery, state: State) -> Prepared:
+        others = self.known_queries(gallery)
+        return Places(self, gallery, PlacesBack(others, self.published, False, Frame.of_state(state)))
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         others = self.other_queries(problem)
@@ -74,9 +78,15 @@ class Places(Prepared):
 
     stage: MutualStage
 
-    def __init__(self, stage: MutualStage, gallery: Gallery) -> None:
+    keeps = "what is usual for each query of the bank"
+    by_item = False
+
+    def __init__(self, stage: MutualStage, gallery: Gallery, back: PlacesBack) -> None:
         super().__init__(stage, gallery)
-        self.back = PlacesBack(stage.known_queries(gallery), stage.published, False)
+        self.back = back
+
+    def state(self) -> State:
+        return State() if self.back.frame is None else self.back.frame.state()
 
     def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
         if not ranking.mask.any():

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray, IntArray
-from rerankit.scores import Scores
+from rerankit.scores import ListScores, Scores
 from rerankit.sides import Side
 from rerankit.stages._banks import check_bank
 from rerankit.stages.hubness.evidence import TopMeans, trusted_top_means
@@ -44,12 +46,18 @@ class NNN(HubnessStage):
             return Correction(-self.alpha * column_top_mean(others, self.neighbours))
         return nearest_correction(others, self.neighbours, self.alpha, same)
 
+    def correction_of_more(self, found: Correction, more: Scores) -> Correction | None:
+        if self.published:
+            return None if isinstance(more, ListScores) else self.correction(Side(more.shape[1]), more, False)
+        return nearest_of_more(found, more, self.neighbours, self.alpha)
+
 
 class _FromTopMeans(Correction):
     """Minus a share of the items' levels; for test queries each is left out of the levels it is corrected by."""
 
-    def __init__(self, means: TopMeans, share: float, usual: AnyArray | None) -> None:
-        super().__init__(-share * means.at(slice(None)), trust=round(float(means.trust.mean()), 3))  # type: ignore[arg-type]
+    def __init__(self, means: TopMeans, share: float, usual: AnyArray | None, frame: dict[str, AnyArray]) -> None:
+        levels = -share * means.at(slice(None))  # type: ignore[arg-type]
+        super().__init__(levels, trust=round(float(means.trust.mean()), 3), frame=frame)
         self.means, self.share, self.usual = means, share, usual
 
     def added(self, own: FloatArray, items: IntArray) -> AnyArray:
@@ -64,4 +72,17 @@ def nearest_correction(others: Scores, neighbours: int, share: float, same: bool
     count = others.shape[0]
     k = min(neighbours, count - 1 if same else count)
     highest = column_top(others, min(k + 1, count), frame.usual, frame.absent)
-    return _FromTopMeans(trusted_top_means(highest, k, count), share, frame.usual if same else None)
+    means = trusted_top_means(highest, k, count)
+    kept = {"usual": frame.usual, "level": np.array([means.mean, means.real])}
+    if frame.absent is not None:
+        kept["absent"] = frame.absent
+    return _FromTopMeans(means, share, frame.usual if same else None, kept)
+
+
+def nearest_of_more(found: Correction, more: Scores, neighbours: int, share: float) -> Correction:
+    """The same for further items, measured as those of `found` were: what is usual for the queries is not told anew."""
+    count, frame = more.shape[0], found.frame
+    k = min(neighbours, count)
+    highest = column_top(more, min(k + 1, count), frame["usual"], frame.get("absent"))
+    means = trusted_top_means(highest, k, count, (float(frame["level"][0]), float(frame["level"][1])))
+    return Correction(-share * means.at(slice(None)))  # type: ignore[arg-type]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rerankit import checks
 from rerankit.arrays import AnyArray, BoolArray, FloatArray, IntArray
-from rerankit.prepared import Prepared
+from rerankit.prepared import Change, Prepared, State
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import Scores
@@ -27,12 +28,39 @@ class Correction:
     """What is taken from the scores of candidates, and what there is to note about it."""
 
     def __init__(
-        self, of_items: AnyArray | None, *, spread: float = 0.0, favourites: BoolArray | None = None, **notes: Any
+        self,
+        of_items: AnyArray | None,
+        *,
+        spread: float = 0.0,
+        favourites: BoolArray | None = None,
+        frame: Mapping[str, AnyArray] | None = None,
+        **notes: Any,
     ) -> None:
         self.of_items = of_items  # (items,), added to every score of the item
         self.spread = spread  # of the other queries' scores
         self.favourites = favourites  # (items,): queries whose best candidate is none of them are left alone
+        self.frame = dict(frame or {})  # what the items were measured by, so that further ones can be
         self.notes = notes
+
+    @classmethod
+    def of_state(cls, state: State) -> Correction:
+        """What `state` gave."""
+        arrays = dict(state.arrays)
+        of_items, favourites = arrays.pop("of_items", None), arrays.pop("favourites", None)
+        values = dict(state.values)
+        return Correction(of_items, spread=values.pop("spread"), favourites=favourites, frame=arrays, **values)
+
+    def state(self) -> State:
+        """Everything, to be written."""
+        named = {"of_items": self.of_items, "favourites": self.favourites, **self.frame}
+        arrays = {name: np.asarray(array) for name, array in named.items() if array is not None}
+        return State(arrays, {"spread": self.spread, **self.notes})
+
+    def with_items(self, kept: IntArray, more: Correction) -> Correction:
+        """The correction of some of its items, with further ones behind them."""
+        assert self.of_items is not None, "checked by the caller"
+        parts = [self.of_items[kept], *([] if more.of_items is None else [more.of_items])]
+        return Correction(np.concatenate(parts), spread=self.spread, frame=self.frame, **self.notes)
 
     def added(self, own: FloatArray, items: IntArray) -> AnyArray:
         """The number that is added to each candidate's own score (queries, K)."""
@@ -60,7 +88,16 @@ class HubnessStage(BankStage):
         raise NotImplementedError
 
     def prepare(self, gallery: Gallery) -> Prepared:
-        return Corrected(self, gallery)
+        return Corrected(self, gallery, self.correction(gallery.side, self.known_queries(gallery), False))
+
+    def restored(self, gallery: Gallery, state: State) -> Prepared:
+        return Corrected(self, gallery, Correction.of_state(state))
+
+    def correction_of_more(self, found: Correction, more: Scores) -> Correction | None:
+        """The correction of further items, of which `more` (bank, items) are the bank's scores; None where no item has
+        one of its own.
+        """
+        return None
 
     def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
         if not ranking.mask.any():
@@ -94,9 +131,38 @@ class Corrected(Prepared):
 
     stage: HubnessStage
 
-    def __init__(self, stage: HubnessStage, gallery: Gallery) -> None:
+    keeps = "a number for each item"
+
+    def __init__(self, stage: HubnessStage, gallery: Gallery, correction: Correction) -> None:
         super().__init__(stage, gallery)
-        self.correction = stage.correction(gallery.side, stage.known_queries(gallery), False)
+        self.correction = correction
+
+    @property
+    def by_item(self) -> bool:  # type: ignore[override]
+        """Whether the stage can tell the correction of further items alone."""
+        return type(self.stage).correction_of_more is not HubnessStage.correction_of_more
+
+    @property
+    def exact(self) -> bool:  # type: ignore[override]
+        """With a frame, which a change leaves as it was, it is not; nor where distances are measured from a point amid
+        the items, which a change moves.
+        """
+        among = self.gallery.embeddings
+        moved = among is not None and among.metric == "euclidean"
+        return not self.by_item or not (self.correction.frame or moved)
+
+    def state(self) -> State:
+        return self.correction.state()
+
+    def updated(self, change: Change) -> Prepared:
+        others = self.stage.known_queries(change.gallery)
+        rows = np.arange(len(change.kept), change.gallery.size)
+        more: Correction | None = Correction(None)
+        if len(rows):
+            more = self.stage.correction_of_more(self.correction, others.take(None, rows))
+        if not self.by_item or more is None or self.correction.of_items is None:
+            return self.stage.prepare(change.gallery)
+        return Corrected(self.stage, change.gallery, self.correction.with_items(change.kept, more))
 
     def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
         if not ranking.mask.any():
