@@ -3,6 +3,7 @@
 =========================  =====================================================================
 ``query_scores``           similarities among the queries
 ``gallery_scores``         similarities among the gallery items
+``embeddings``             scores that are computed from vectors of both sides
 ``complete_scores``        a score for every pair, not top-k lists
 ``query_bank``             other queries, known beforehand (`Problem.with_banks`)
 ``gallery_bank``           other gallery items, known beforehand
@@ -20,6 +21,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rerankit.errors import InputError, unknown_name
+from rerankit.scores import EmbeddingScores
 
 if TYPE_CHECKING:
     from rerankit.problem import Problem
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 _HOW = {
     "query_scores": "give Problem(…, query_scores=…), a (queries, queries) matrix, or use Problem.from_embeddings",
     "gallery_scores": "give Problem(…, gallery_scores=…), a (gallery, gallery) matrix, or use Problem.from_embeddings",
+    "embeddings": "use Problem.from_embeddings(queries, gallery), or give EmbeddingScores",
     "complete_scores": "give a matrix or embeddings; top-k lists leave most pairs without a score",
     "query_bank": "give Problem(…, query_bank=rerankit.Bank(…)), other queries that are not under test",
     "gallery_bank": "give Problem(…, gallery_bank=rerankit.Bank(…)), other gallery items that are not under test",
@@ -36,6 +39,7 @@ _HOW = {
 _MET: dict[str, Callable[[Stage, Problem], bool]] = {
     "query_scores": lambda stage, problem: problem.query_scores is not None,
     "gallery_scores": lambda stage, problem: problem.gallery_scores is not None,
+    "embeddings": lambda stage, problem: isinstance(problem.scores, EmbeddingScores),
     "complete_scores": lambda stage, problem: problem.scores.complete,
     "query_bank": lambda stage, problem: problem.query_bank is not None,
     "gallery_bank": lambda stage, problem: problem.gallery_bank is not None,

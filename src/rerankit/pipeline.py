@@ -74,6 +74,8 @@ class Pipeline:
             emit(Event("stage_finished", repr(one), position=position, seconds=seconds, ranking=result))
             ranking = result
             yield Step(one, result, seconds)
+            if position + 1 < len(self.stages):
+                problem = one.passes_on(problem)
 
     def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
         """Run all stages on a first ranking; its notes say what was done."""

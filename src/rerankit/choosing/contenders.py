@@ -9,6 +9,7 @@ from rerankit.errors import rule
 from rerankit.needs import unmet_line
 from rerankit.pipeline import Pipeline
 from rerankit.problem import Problem
+from rerankit.scores import EmbeddingScores
 from rerankit.stages.base import Stage, stage
 
 HUBNESS = ("nnn", "csls", "inverted-softmax", "dual-softmax", "sinkhorn", "mutual-rank", "dual-is")
@@ -18,7 +19,7 @@ _LEARNERS_LEAST = 100  # labelled queries
 def contenders(among: Sequence[Any] | None, problem: Problem, labels: int | None) -> list[Pipeline]:
     """Pipelines from names, stages and pipelines; the usual ones for None. `labels` counts labelled queries."""
     if among is None:
-        return [Pipeline([one]) for one in _usual(problem, labels)]
+        return [one if isinstance(one, Pipeline) else Pipeline([one]) for one in _usual(problem, labels)]
     if isinstance(among, str) or not isinstance(among, Iterable):
         raise rule("among", "must be a list of names, stages or pipelines", among)
     found = [one if isinstance(one, Pipeline) else Pipeline([one]) for one in among]
@@ -27,7 +28,7 @@ def contenders(among: Sequence[Any] | None, problem: Problem, labels: int | None
     return found
 
 
-def _usual(problem: Problem, labels: int | None) -> Iterable[Stage]:
+def _usual(problem: Problem, labels: int | None) -> Iterable[Stage | Pipeline]:
     for name in HUBNESS:
         yield stage(name)
     if labels is None:  # what neighbours say cannot be told from scores with noise
@@ -42,6 +43,10 @@ def _usual(problem: Problem, labels: int | None) -> Iterable[Stage]:
             yield stage(name)
     if labels >= _LEARNERS_LEAST:
         yield stage("learned-fusion")
+        if isinstance(problem.scores, EmbeddingScores):
+            yield stage("metric")
+            for name in ("mutual-rank", "sinkhorn"):
+                yield Pipeline([stage("metric"), name])
 
 
 def obstacle(pipeline: Pipeline, problem: Problem, transductive: bool) -> str:

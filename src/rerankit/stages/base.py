@@ -92,6 +92,12 @@ class Stage:
         """The stages this one runs."""
         return ()
 
+    def passes_on(self, problem: Problem) -> Problem:
+        """The problem that the stages behind this one see in a pipeline: the same, unless this stage knows better
+        similarities.
+        """
+        return problem
+
     def unmet(self, problem: Problem) -> list[str]:
         """One line for each need the problem does not meet, saying how to provide it."""
         return unmet(self, problem)

@@ -76,6 +76,8 @@ def bare(problem: Problem, stage: Stage, without: str = "") -> Problem:
         changes[part] = getattr(problem, part) if part in kept else None
     if without == "complete_scores":
         changes["scores"] = as_lists(problem.scores.rows())
+    elif "embeddings" in kept:
+        changes["scores"] = problem.scores
     else:
         changes["scores"] = problem.scores.rows()  # embeddings would bring the relations along
     return rebuilt(problem, **changes)

@@ -1,0 +1,1 @@
+"""A metric learned from labelled pairs, in closed form."""

@@ -1,0 +1,222 @@
+"""metric: similarities learned from labelled pairs, in closed form; what comes after it sees them in all relations."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from rerankit import checks
+from rerankit.arrays import AnyArray, FloatArray
+from rerankit.bank import Bank
+from rerankit.errors import InputError, NotFittedError, UnmetNeedError, rule
+from rerankit.needs import unmet_line
+from rerankit.problem import Problem
+from rerankit.ranking import Ranking
+from rerankit.relevance import Relevance
+from rerankit.scores import EmbeddingScores, normalised
+from rerankit.scores.embedding import Metric as ScoreMetric
+from rerankit.stages._candidates import own_scores
+from rerankit.stages.base import Stage
+from rerankit.stages.metric.trust import Trust, scales, trust
+from rerankit.stages.metric.two_covariance import Pairs, TwoCovariance, two_covariance
+
+M = TypeVar("M", bound="Metric")
+
+LEAST_PAIRS = 20
+_MODEL = ("query_mean", "gallery_mean", "axes", "products", "squares")
+
+
+class Metric(Stage):
+    """Learn from labelled pairs which differences of vectors matter, and score by it.
+
+    A pair's two vectors are their sides' means, something they share, and noise; both are normal, and their covariances
+    follow from the pairs (the two-covariance model of speaker verification, a form of probabilistic discriminant
+    analysis). The learned score is how much likelier two vectors are to share something than not. It is mixed with the
+    backbone's own; how much of it, and how far the noise is taken to be alike in all directions, is chosen by splits
+    inside the pairs, and where none is better than the backbone alone significantly, nothing changes.
+
+    `fit` takes a problem of embeddings and what is right in it: earlier queries and their items. Nothing of it depends
+    on test queries. In a pipeline the stages behind it see a problem whose similarities, across, within the sides
+    and to a bank, are the learned ones: ``fitted >> "sinkhorn"``. `shrink` and `share` can be given, too.
+
+    >>> random = np.random.default_rng(0)
+    >>> shared, scale = random.normal(size=(400, 8)), np.array([1, 1, 1, 1, 4, 4, 4, 4])
+    >>> queries, gallery = (shared + scale * 0.3 * random.normal(size=(400, 8)) for _ in range(2))
+    >>> problem = Problem.from_embeddings(queries, gallery)
+    >>> right = Relevance.from_dense(np.eye(400))
+    >>> first = np.arange(200)
+    >>> fitted = Metric().fit(problem.subset(first, first), right.subset(first, first))
+    >>> rest = problem.subset(first + 200, first + 200)
+    >>> [round(float(np.mean(ranking.indices[:, 0] == first)), 2)
+    ...  for ranking in (rest.ranking(1), fitted.rerank(rest, rest.ranking(50)))]
+    [0.25, 0.41]
+    """
+
+    name = "metric"
+    citation = "Brümmer & de Villiers, The speaker partitioning problem (Odyssey 2010): the two-covariance model"
+
+    def __init__(self, shrink: float | str = "auto", share: float | str = "auto", direction: str = "forward") -> None:
+        self.shrink = _part("shrink", shrink)
+        self.share = _part("share", share)
+        self.direction = checks.choice("direction", direction, ("forward", "reverse"))
+        self._weights: dict[str, AnyArray] = {}
+        self.trust: Trust | None = None
+        """What the splits inside the pairs found, after `fit`."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return ("embeddings", "weights")
+
+    def fit(
+        self,
+        problem: Problem,
+        relevance: Relevance,
+        *,
+        validation: tuple[Problem, Relevance] | None = None,
+    ) -> Metric:
+        """Learn from a problem of embeddings and what is right in it; `validation` adds its pairs to the splits."""
+        found, metric = _pairs(problem, relevance)
+        if validation is not None:
+            more, other = _pairs(*validation)
+            if other != metric or more.queries.shape[1] != found.queries.shape[1]:
+                raise rule(
+                    "validation", "must have the problem's metric and width", f"{other}, {more.queries.shape[1]}"
+                )
+            things = np.concatenate([found.things, more.things + found.things.max() + 1])
+            found = Pairs(
+                np.concatenate([found.queries, more.queries]), np.concatenate([found.gallery, more.gallery]), things
+            )
+        chosen = trust(found, metric)
+        shrink = chosen.shrink if isinstance(self.shrink, str) else self.shrink
+        share = chosen.share if isinstance(self.share, str) else self.share
+        model, (plain, learned) = two_covariance(found, shrink), scales(found, shrink, metric)
+        self.trust = chosen
+        self.set_weights(
+            {name: np.asarray(getattr(model, name), np.float64) for name in _MODEL}
+            | {"mixture": np.array([(1 - share) / plain, share / learned]), "trusted": np.array([shrink, share])}
+            | {"metric": np.frombuffer(metric.encode().ljust(16), np.uint8).copy()}
+        )
+        return self
+
+    def get_weights(self) -> dict[str, AnyArray]:
+        return dict(self._weights)
+
+    def set_weights(self, weights: dict[str, AnyArray]) -> None:
+        self._weights = {name: np.asarray(array) for name, array in weights.items()}
+
+    def reversed(self: M) -> M:
+        """The stage for the other direction, with the same weights."""
+        return self.clone(direction="reverse" if self.direction == "forward" else "forward")
+
+    def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
+        return own_scores(self._scores(*self._both_forms(problem)), ranking)
+
+    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+        shrink, share = self._ready()["trusted"].tolist()
+        found = super().rerank(problem, ranking) if share else ranking
+        return found.with_notes(metric={"share": share, "shrink": shrink})
+
+    def transformed(self, problem: Problem) -> Problem:
+        """The problem with the learned similarities in all its relations; features, ids and what is left out stay."""
+        queries, gallery = self._both_forms(problem)
+        scores = self._scores(queries, gallery)
+        made = Problem(
+            scores,
+            query_scores=EmbeddingScores(queries.left, queries.right, "dot"),
+            gallery_scores=EmbeddingScores(gallery.left, gallery.right, "dot"),
+        )
+        banks = {"query": self._bank(problem.query_bank, "query", queries, gallery)}
+        banks["gallery"] = self._bank(problem.gallery_bank, "gallery", gallery, queries)
+        return problem._with(
+            scores=scores,
+            queries=replace(problem.queries, scores=made.queries.scores, computed=False, bank=banks["query"]),
+            gallery=replace(problem.gallery, scores=made.gallery.scores, computed=False, bank=banks["gallery"]),
+        )
+
+    def _both_forms(self, problem: Problem) -> tuple[_Forms, _Forms]:
+        weights, given = self._ready(), problem.scores
+        if not isinstance(given, EmbeddingScores):
+            raise UnmetNeedError(unmet_line(self, "embeddings"))
+        metric, width = bytes(weights["metric"]).decode().strip(), len(weights["query_mean"])
+        if given.metric != metric or given.queries.shape[1] != width:
+            raise rule(
+                "problem", f"must have {metric} embeddings of width {width}, as in fit", f"{given.metric}, {given!r}"
+            )
+        return self._forms(given.queries, "query"), self._forms(given.gallery, "gallery")
+
+    @staticmethod
+    def _scores(queries: _Forms, gallery: _Forms) -> EmbeddingScores:
+        return EmbeddingScores(queries.left, gallery.right, "dot")
+
+    def passes_on(self, problem: Problem) -> Problem:
+        return self.transformed(problem) if self._ready()["trusted"][1] else problem
+
+    def _bank(self, bank: Bank | None, side: str, own: _Forms, other: _Forms) -> Bank | None:
+        if bank is None:
+            return None
+        parts = [part for part in (bank.to_gallery, bank.to_queries) if part is not None]
+        if not all(isinstance(part, EmbeddingScores) for part in parts):
+            raise InputError(
+                f"stage '{self.name}' needs banks of vectors: use Problem.from_embeddings(…, {side}_bank=…)"
+            )
+        forms = self._forms(parts[0].queries, side)  # type: ignore[attr-defined]
+        across, within = (EmbeddingScores(forms.left, one.right, "dot") for one in (other, own))
+        to = (
+            {"to_gallery": across, "to_queries": within}
+            if side == "query"
+            else {"to_queries": across, "to_gallery": within}
+        )
+        return Bank(**to, among=EmbeddingScores(forms.left, forms.right, "dot"))
+
+    def _forms(self, vectors: AnyArray, side: str) -> _Forms:
+        """Vectors of one side whose inner products, left with right, are the mixed scores."""
+        weights = self._ready()
+        metric = bytes(weights["metric"]).decode().strip()
+        plain, learned = weights["mixture"].tolist()
+        taken = "gallery" if (side == "query") == (self.direction == "reverse") else "query"
+        model = TwoCovariance(*(weights[name] for name in _MODEL))
+        values = normalised(vectors).astype(np.float64) if metric == "cosine" else vectors.astype(np.float64)
+        shared, own = model.parts(values, weights[f"{taken}_mean"])
+        own = learned * own - (plain * np.square(values).sum(axis=1) / 2 if metric == "euclidean" else 0.0)
+        both = np.concatenate([np.sqrt(plain) * values, np.sqrt(learned) * shared], axis=1)
+        ones, own = np.ones((len(values), 1)), own[:, None]
+        return _Forms(
+            np.concatenate([both, own, ones], axis=1).astype(np.float32),
+            np.concatenate([both, ones, own], axis=1).astype(np.float32),
+        )
+
+    def _ready(self) -> dict[str, AnyArray]:
+        if not self._weights:
+            raise NotFittedError(f"stage '{self.name}' has no weights: call its fit(…), or rerankit.load(folder)")
+        return self._weights
+
+
+class _Forms:
+    """One side's vectors as rows and as columns of a matrix of scores."""
+
+    def __init__(self, left: FloatArray, right: FloatArray) -> None:
+        self.left, self.right = left, right
+
+
+def _pairs(problem: Problem, relevance: Relevance) -> tuple[Pairs, ScoreMetric]:
+    from rerankit.choosing.trials import things_of
+
+    given = problem.scores
+    if not isinstance(given, EmbeddingScores):
+        raise InputError("'problem' must have embeddings to learn from: use Problem.from_embeddings(…)")
+    if relevance.shape != problem.shape:
+        raise rule("relevance", f"must be of the problem's shape {problem.shape}", relevance.shape)
+    if len(relevance.indices) < LEAST_PAIRS:
+        raise rule("relevance", f"must hold {LEAST_PAIRS} pairs or more to learn from", len(relevance.indices))
+    queries, gallery = (
+        normalised(vectors).astype(np.float64) if given.metric == "cosine" else vectors.astype(np.float64)
+        for vectors in (given.queries, given.gallery)
+    )
+    rows = relevance.rows
+    return Pairs(queries[rows], gallery[relevance.indices], things_of(relevance).queries[rows]), given.metric
+
+
+def _part(argument: str, value: Any) -> float | str:
+    return "auto" if isinstance(value, str) and value == "auto" else checks.number(argument, value, least=0, most=1)

@@ -1,0 +1,140 @@
+"""The stage `metric`: the model against its definition, what later stages see, when it keeps away."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal
+
+import rerankit
+from rerankit import Pipeline, Problem, Relevance, stage
+from rerankit.errors import InputError, NotFittedError, UnmetNeedError
+from rerankit.stages.metric.trust import trust
+from rerankit.stages.metric.two_covariance import Pairs, two_covariance
+
+_SPEC = importlib.util.spec_from_file_location("metric_cases", Path(__file__).with_name("conformance_cases.py"))
+assert _SPEC is not None
+assert _SPEC.loader is not None
+cases = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(cases)
+
+
+def one_to_one(count: int) -> Relevance:
+    return Relevance.from_lists([[one] for one in range(count)], count)
+
+
+@pytest.fixture
+def pairs() -> Pairs:
+    queries, gallery = cases.vectors(300, 0)
+    return Pairs(queries + 3, gallery - 1, np.arange(300))
+
+
+def test_scores_are_the_log_likelihood_ratio(pairs):
+    shrink = 0.3
+    model = two_covariance(pairs, shrink)
+    queries, gallery = pairs.queries - pairs.queries.mean(axis=0), pairs.gallery - pairs.gallery.mean(axis=0)
+    noise = np.cov((queries - gallery).T, bias=True) / 2
+    noise = (1 - shrink) * noise + shrink * np.trace(noise) / cases.WIDTH * np.eye(cases.WIDTH)
+    cross = queries.T @ gallery / 300
+    shared = (cross + cross.T) / 2
+    together = np.block([[shared + noise, shared], [shared, shared + noise]])
+    apart = np.block([[shared + noise, 0 * shared], [0 * shared, shared + noise]])
+    found = model.scores(pairs.queries[:5], pairs.gallery[:4])
+    for row in range(5):
+        for column in range(4):
+            both = np.concatenate([queries[row], gallery[column]])
+            ratio = [multivariate_normal(np.zeros(len(both)), one).logpdf(both) for one in (together, apart)]
+            constant = [np.linalg.slogdet(one)[1] / 2 for one in (together, apart)]
+            expected = ratio[0] - ratio[1] + constant[0] - constant[1]
+            assert found[row, column] == pytest.approx(expected, abs=1e-8)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])
+def test_it_gains_and_all_relations_are_the_learned_ones(metric):
+    queries, gallery = cases.vectors(600, 3)
+    known = Problem.from_embeddings(queries[:300], gallery[:300], metric=metric)
+    fitted = stage("metric").fit(known, one_to_one(300))
+    problem = Problem.from_embeddings(queries[300:], gallery[300:], metric=metric)
+    after = rerankit.rerank(problem, fitted, k=300)
+    right = one_to_one(300)
+    gain = [rerankit.evaluate(one, right, ["mrr"])["mrr"] for one in (after, problem.ranking())]
+    assert gain[0] > gain[1] + 0.03
+    assert after.notes["metric"]["share"] > 0
+    seen = fitted.transformed(problem)
+    np.testing.assert_array_equal(seen.ranking().indices, after.indices)
+    # The same item on both sides is as like itself as to the other side.
+    same = Problem.from_embeddings(queries[300:], queries[300:], metric=metric)
+    relation = fitted.transformed(same).query_scores.rows()
+    np.testing.assert_allclose(relation, relation.T, atol=1e-4 * np.abs(relation).max())
+    assert (relation.argmax(axis=1) == np.arange(300)).mean() > 0.9
+
+
+def test_the_other_direction_is_the_transposed_one():
+    fitted, problem = cases.fitted(), cases.problem(12, 9)
+    one, other = fitted.transformed(problem), fitted.reversed().transformed(problem.reversed())
+    np.testing.assert_allclose(one.scores.rows(), other.scores.rows().T, atol=1e-5)
+    np.testing.assert_allclose(one.query_scores.rows(), other.gallery_scores.rows(), atol=1e-5)
+    assert fitted.reversed().reversed() == fitted
+
+
+def test_stages_behind_it_see_the_learned_similarities_and_banks():
+    fitted, bank = cases.fitted(), cases.vectors(30, 9)[0]
+    one, other = cases.vectors(20, 5)
+    problem = Problem.from_embeddings(one, other, query_bank=bank)
+    found = rerankit.rerank(problem, fitted >> "csls", k=20)
+    expected = rerankit.rerank(fitted.transformed(problem), "csls", k=20)
+    np.testing.assert_array_equal(found.indices, expected.indices)
+    with_bank = Problem.from_embeddings(bank, other)
+    np.testing.assert_allclose(
+        fitted.transformed(problem).query_bank.to_gallery.rows(), fitted.transformed(with_bank).scores.rows(), atol=1e-5
+    )
+
+
+def test_pairs_that_mean_nothing_mostly_change_nothing():
+    kept_away = 0
+    for seed in range(6):
+        queries, gallery = np.random.default_rng(seed).normal(size=(2, 150, 8))
+        problem = Problem.from_embeddings(queries, gallery)
+        fitted = stage("metric").fit(problem, one_to_one(150))
+        if fitted.trust.share == 0:
+            kept_away += 1
+            np.testing.assert_array_equal(rerankit.rerank(problem, fitted).indices, problem.ranking(100).indices)
+    assert kept_away >= 3
+
+
+def test_the_splits_know_things_that_hang_together(pairs):
+    doubled = Pairs(
+        np.repeat(pairs.queries, 2, axis=0), np.repeat(pairs.gallery, 2, axis=0), np.repeat(pairs.things, 2)
+    )
+    assert trust(doubled, "dot").error == pytest.approx(trust(pairs, "dot").error, rel=0.35)
+
+
+def test_files_parameters_and_mistakes(tmp_path):
+    fitted = cases.fitted()
+    fitted.save(tmp_path / "stage")
+    again = rerankit.load(tmp_path / "stage")
+    problem = cases.problem(6, 7)
+    assert rerankit.rerank(problem, again) == rerankit.rerank(problem, fitted)
+    known = Problem.from_embeddings(*cases.vectors(100, 1))
+    given = stage("metric", share=0.5, shrink=0.2).fit(known, one_to_one(100), validation=(known, one_to_one(100)))
+    assert rerankit.rerank(problem, given).notes["metric"] == {"share": 0.5, "shrink": 0.2}
+    with pytest.raises(UnmetNeedError, match="'metric' needs embeddings: use"):
+        rerankit.rerank([[0.1, 0.2]], fitted)
+    with pytest.raises(UnmetNeedError, match="'metric' needs weights"):
+        rerankit.rerank(problem, "metric")
+    with pytest.raises(NotFittedError, match="call its fit"):
+        stage("metric").transformed(problem)
+    with pytest.raises(InputError, match="must hold 20 pairs or more"):
+        stage("metric").fit(problem, Relevance.from_lists([[0]] * 6, 7))
+    with pytest.raises(InputError, match="must have cosine embeddings of width 8"):
+        fitted.transformed(Problem.from_embeddings([[1.0, 2.0]], [[1.0, 2.0]]))
+    with pytest.raises(InputError, match="'share' must be at most 1"):
+        stage("metric", share=2)
+    dense = Problem.from_embeddings(*cases.vectors(4, 0)).with_banks(
+        query_bank=rerankit.Bank(to_gallery=np.ones((3, 4)))
+    )
+    with pytest.raises(InputError, match="needs banks of vectors"):
+        (fitted >> Pipeline(["csls"])).rerank(dense, dense.ranking())
