@@ -126,7 +126,16 @@ def prepare(how: str | os.PathLike[str] | Stage | Pipeline, gallery: Gallery, **
         raise rule("gallery", "must be a rerankit.Gallery", type(gallery).__name__)
     pipeline = as_pipeline(_loaded(how), params)
     _check_standing(pipeline, gallery)
-    return Ready(gallery, pipeline, tuple(one.prepare(gallery) for one in pipeline.stages))
+    return Ready(gallery, pipeline, _prepared(pipeline, gallery))
+
+
+def _prepared(pipeline: Pipeline, gallery: Gallery) -> tuple[Prepared, ...]:
+    """Every stage prepared; behind one that passes on other similarities than the gallery's, as a whole."""
+    found, as_given = [], True
+    for one in pipeline.stages:
+        found.append(one.prepare(gallery) if as_given else Prepared(one, gallery))
+        as_given = as_given and type(one).passes_on is Stage.passes_on
+    return tuple(found)
 
 
 def _loaded(how: Any) -> Any:

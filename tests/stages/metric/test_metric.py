@@ -93,6 +93,17 @@ def test_stages_behind_it_see_the_learned_similarities_and_banks():
     )
 
 
+def test_a_gallery_that_stands_ready_answers_as_the_batch_does():
+    fitted, bank = cases.fitted(), cases.vectors(30, 9)[0]
+    one, other = cases.vectors(20, 5)
+    ready = rerankit.prepare(fitted >> "inverted-softmax", rerankit.Gallery(other, bank=bank))
+    batch = rerankit.rerank(Problem.from_embeddings(one, other, query_bank=bank), fitted >> "inverted-softmax", k=10)
+    for row in range(3):
+        alone = ready.rerank(one[row], k=10)
+        np.testing.assert_array_equal(alone.indices[0], batch.indices[row])
+        np.testing.assert_array_equal(alone.scores[0], batch.scores[row])
+
+
 def test_pairs_that_mean_nothing_mostly_change_nothing():
     kept_away = 0
     for seed in range(6):
