@@ -123,7 +123,7 @@ def both_contenders(rows: Table, one: np.ndarray, other: np.ndarray) -> None:
     few, first = problem.ranking(100), problem.ranking()
     for name, contender in dense.items():
         add(rows, size, f"{name}, 100 candidates", timed(lambda n=name: stage(n).rescore(problem, few)))
-        found = timed(lambda n=name: stage(n).rescore(problem, first))
+        found = timed(lambda n=name: stage(n, align=False, strength=1).rescore(problem, first))
         plain = timed(contender)
         add(rows, size, name, found, worst(found.made, np.take_along_axis(plain.made, first.indices, axis=1)))
         add(rows, size, f"{name}, naive dense", plain)
@@ -219,7 +219,7 @@ def spreading(shrink: int) -> Table:
         add(rows, size, name, timed(lambda n=name: stage(n).rescore(problem, first)))
     few, many = people(50, 2_000, width=512)
     small = Problem.from_embeddings(few, many)
-    found = timed(lambda: rerankit.rerank(small, stage("diffusion", iterations=300), k=None))
+    found = timed(lambda: rerankit.rerank(small, stage("diffusion", iterations=300, strength=1), k=None))
     plain = timed(lambda: naive.diffusion(few @ many.T, many @ many.T))
     agreement = worst(np.maximum(found.made.to_dense(), 0) / plain.made.max(), plain.made / plain.made.max())
     add(rows, "50 × 2,000", "diffusion", found, agreement)

@@ -129,6 +129,7 @@ GRAPHS: dict[str, dict[str, list[Any]]] = {
 }
 LEARNED = ("list-wise", "logistic", "trees")
 GRIDS: dict[str, dict[str, list[Any]]] = {"logistic": {"strength": [0.1, 1.0, 10.0]}, "trees": {"trees": [50, 150]}}
+_ALONE = {"align": False, "strength": 1}
 CONTENDERS = (
     Contender("alpha-qe", {"neighbours": [1, 3], "alpha": [1.0, 3.0]}, fixed={"strength": 1}),
     Contender("dba", {"neighbours": [1, 4], "alpha": [1.0, 3.0]}, fixed={"strength": 1}),
@@ -143,7 +144,7 @@ CONTENDERS = (
         bank=True,
         fixed={"gallery": "bank", **_PUBLISHED},
     ),
-    *(Contender(name, grid, bank=True) for name, grid in GRAPHS.items()),
+    *(Contender(name, grid, bank=True, fixed=_ALONE) for name, grid in GRAPHS.items()),
     *(
         Contender("learned-fusion", GRIDS.get(model, {}), bank=True, fixed={"model": model}, label=f" {model}")
         for model in LEARNED
@@ -157,8 +158,8 @@ CONTENDERS = (
         label=" with nearest queries",
     ),
     Contender("dual-is", {"beta": [10.0, 20.0], "gallery_beta": [5.0, 20.0]}, fixed=_PUBLISHED),
-    *(Contender(name, grid) for name, grid in GRAPHS.items()),
-    *(Contender(name, grid, fixed={"align": True}, label=" aligned") for name, grid in GRAPHS.items()),
+    *(Contender(name, grid, fixed=_ALONE) for name, grid in GRAPHS.items()),
+    *(Contender(name, grid, fixed={"strength": 1}, label=" aligned") for name, grid in GRAPHS.items()),
     Contender("consensus", {"equal_shares": [False, True]}),
     *(
         Contender(

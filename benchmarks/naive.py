@@ -88,16 +88,19 @@ def _reciprocal(ranks: np.ndarray, item: int, count: int) -> np.ndarray:
 def gnn(scores: np.ndarray, queries: int, k1: int = 26, k2: int = 7, alpha: float = 2.0, rounds: int = 2) -> np.ndarray:
     """Scores (queries, gallery) after propagation over joint similarities (items, items) (Zhang et al. 2020)."""
     ranks = np.argsort(-scores, axis=1, kind="stable")
+    level = np.sort(scores, axis=1)[:, (len(scores) - 1) // 2][:, None]
+    shares = np.clip((scores - level) / (scores.max() - level), 0, 1)
     described = np.zeros(scores.shape, np.float32)
     for item, near in enumerate(ranks):
         described[item, near[:k1]] = 1
-    for _ in range(rounds):
+    for _ in range(rounds if k2 > 1 else 0):
         described = described + described.T
         passed = np.zeros_like(described)
         for item, near in enumerate(ranks):
             for other in near[:k2]:
-                passed[item] += max(scores[item, other], 0) ** alpha * described[other]
+                passed[item] += shares[item, other] ** alpha * described[other]
         described = passed / np.linalg.norm(passed, axis=1, keepdims=True)
+    described = described / np.linalg.norm(described, axis=1, keepdims=True)
     return described[:queries] @ described[queries:].T
 
 

@@ -20,7 +20,9 @@ def test_repr():
 
 
 @pytest.mark.parametrize("form", ["embeddings", "matrices"])
-@pytest.mark.parametrize(("k1", "k2", "alpha", "layers"), [(26, 7, 2.0, 2), (5, 3, 1.0, 1), (200, 6, 0.0, 2)])
+@pytest.mark.parametrize(
+    ("k1", "k2", "alpha", "layers"), [(26, 7, 2.0, 2), (5, 3, 1.0, 1), (200, 6, 0.0, 2), (9, 1, 2.0, 2)]
+)
 def test_equals_the_loops(form, k1, k2, alpha, layers):
     queries, gallery = people()
     problem = (
@@ -28,9 +30,10 @@ def test_equals_the_loops(form, k1, k2, alpha, layers):
         if form == "embeddings"
         else Problem(queries @ gallery.T, query_scores=queries @ queries.T, gallery_scores=gallery @ gallery.T)
     )
-    found = rerankit.rerank(problem, "gnn", k=None, k1=k1, k2=k2, alpha=alpha, layers=layers)
+    given = {"k1": k1, "k2": k2, "alpha": alpha, "layers": layers, "align": False, "strength": 1}
+    found = rerankit.rerank(problem, "gnn", k=None, **given).to_dense()
     expected = naive.gnn(joint(queries, gallery), len(queries), k1, k2, alpha, layers)
-    np.testing.assert_allclose(found.to_dense(), expected, atol=1e-5)
+    np.testing.assert_allclose(np.maximum(found, 0), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("bank", [None, people(queries=15, seed=1)[0]], ids=["", "bank"])
@@ -83,8 +86,21 @@ def test_aligned_relations_may_come_on_any_scale(name):
 def test_a_graph_that_joins_no_query_to_an_item_is_told(name):
     gap = relations(*people(), far=0.1, shift=5)
     with pytest.warns(RuntimeWarning, match="align=True"):
-        rerankit.rerank(gap, name, k1=5, k2=3)
-    assert rerankit.rerank(gap, name, k1=5, k2=3, align=True).shape == (20, 60)
+        rerankit.rerank(gap, name, k1=5, k2=3, align=False)
+    assert rerankit.rerank(gap, name, k1=5, k2=3).shape == (20, 60)
+
+
+@pytest.mark.filterwarnings("ignore:.*joins no query")
+@pytest.mark.parametrize("strength", [1.0, "auto"])
+@pytest.mark.parametrize("given", [{}, {"weight": 0.0}])
+@pytest.mark.parametrize("name", ["gnn", "k-reciprocal"])
+def test_a_graph_that_joins_nothing_gives_the_order_that_came(name, given, strength):
+    gap = relations(*people(), far=0.1, shift=5)
+    came = gap.ranking(12)
+    came = came.with_scores(-came.scores)
+    given = given if name == "k-reciprocal" else {}
+    one = stage(name, k1=5, k2=3, align=False, strength=strength, **given)
+    np.testing.assert_array_equal(one.rerank(gap, came).indices, came.indices)
 
 
 def test_aligned_distances_stay_distances():

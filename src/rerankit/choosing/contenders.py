@@ -33,14 +33,15 @@ def _usual(problem: Problem, labels: int | None) -> Iterable[Stage | Pipeline]:
         yield stage(name)
     if labels is None:  # what neighbours say cannot be told from scores with noise
         return
+    # Labels tell what neighbours are worth: no caution is needed.
     if problem.query_scores is not None and problem.gallery_scores is not None:
         yield stage("consensus")
         for k1 in (5, 20):
-            yield stage("k-reciprocal", k1=k1, k2=max(1, k1 // 4))
-            yield stage("gnn", k1=k1, k2=max(2, k1 // 4))
+            yield stage("k-reciprocal", k1=k1, k2=max(1, k1 // 4), strength=1)
+            yield stage("gnn", k1=k1, k2=max(2, k1 // 4), strength=1)
     if problem.gallery_scores is not None:
         for name in ("alpha-qe", "dba", "diffusion"):
-            yield stage(name)
+            yield stage(name, strength=1)
     if labels >= _LEARNERS_LEAST:
         yield stage("learned-fusion")
         if isinstance(problem.scores, EmbeddingScores):

@@ -20,10 +20,12 @@ def dense_scores(
     count = len(graph.marks)
     described = _marked(edges[0], count)
     queries = described if inward is None else _marked(inward[0], count)
+    if not layers:
+        described, queries = _unit(described), _unit(queries)
     for _ in range(layers):
         described += described.T.clone()
         if inward is not None and outside is not None:
-            queries = _unit(_passed(*inward[1:], described) + 2 * outside.own * queries)
+            queries = _unit(_passed(*inward[1:], described) + 2 * queries)
         described = _unit(_passed(*edges[1:], described))
     products = (described[:border] if inward is None else queries) @ described[border:].T
     found: FloatArray = products.gather(1, torch.from_numpy(items.copy()).to(place)).cpu().numpy()

@@ -16,9 +16,9 @@ from rerankit.errors import InputError, RerankitWarning
 from rerankit.events import track
 from rerankit.problem import Problem
 from rerankit.scores import EmbeddingScores, Scores, blocks, topk_dense
+from rerankit.stages._unrelated import sampled_rows
 
 _SAMPLE = 256  # vectors whose rows tell a relation's mean and deviation
-_MIX = np.uint32(2_654_435_761)
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,15 @@ class Neighbours:
     """(items,): the lowest score to any item."""
     highest: float
     """The highest score anywhere, those of items to themselves included."""
+    level: FloatArray
+    """(items,): the median of the scores to all items: what unrelated items have."""
+
+    def shares(self) -> FloatArray:
+        """Shares (items, k) of the scores, 0 for unrelated items, 1 for an item and itself, the highest of all."""
+        unit = np.float32(self.highest) - self.level
+        shares = (self.scores - self.level[:, None]) / np.where(unit > 0, unit, 1)[:, None]
+        found: FloatArray = np.clip(np.where(np.isfinite(shares), shares, 0), 0, 1)
+        return found
 
 
 class Beside:
@@ -69,7 +78,7 @@ class Beside:
 class Joint:
     """All items, queries first: one relation (queries + gallery)² read from the problem's three.
 
-    With `align` scores among the queries and among the gallery get the mean and the deviation of those across.
+    With `align` scores among the queries and among the gallery get the level and the spread of those across.
     """
 
     def __init__(self, problem: Problem, align: bool = False) -> None:
@@ -145,14 +154,17 @@ def _nearest(
     """The k nearest of each row's item among all, read block by block; with `itself` it comes first."""
     count, k = shape[0], min(k, shape[1])
     indices, scores = np.empty((count, k), np.int64), np.empty((count, k), np.float32)
-    lowest, highest = np.empty(count, np.float32), -np.inf
+    half = (shape[1] - 1) // 2
+    lowest, level, highest = np.empty(count, np.float32), np.empty(count, np.float32), -np.inf
     for block in track(work, "neighbours"):
         values = rows(block)
         lowest[block] = (values if _full(values) else np.where(np.isfinite(values), values, np.inf)).min(axis=1)
+        middle = np.partition(values, half, axis=1)[:, half]
+        level[block] = np.where(np.isfinite(middle), middle, lowest[block])
         highest = max(highest, float(values.max()))
         found = topk_dense(values, k)
         indices[block], scores[block] = _self_first(*found, np.arange(block.start, block.stop)) if itself else found
-    return Neighbours(indices, scores, lowest, highest)
+    return Neighbours(indices, scores, lowest, highest, level)
 
 
 def warn_of_a_gap(known: IntArray, border: int, name: str) -> None:
@@ -183,48 +195,29 @@ class _Map(NamedTuple):
 
 
 def _onto(same: Scores, across: Scores) -> _Map:
-    """The map that gives the scores among one side's items the mean and the deviation of those across."""
-    mean, deviation, high = _moments(same, square=True)
-    wanted, spread, highest = _moments(across, square=False)
-    scale = spread / deviation if deviation > 0 and spread > 0 else 1.0
+    """The map that gives the scores among one side's items the level and the spread of those across."""
+    level, spread, high = _middle(same, square=True)
+    wanted, wide, highest = _middle(across, square=False)
+    scale = wide / spread if spread > 0 and wide > 0 else 1.0
     most = np.inf if max(high, highest) > 0 else 0  # minus distances stay such
-    return _Map(np.float32(scale), np.float32(wanted - mean * scale), np.float32(most))
+    return _Map(np.float32(scale), np.float32(wanted - level * scale), np.float32(most))
 
 
-def _moments(scores: Scores, square: bool) -> tuple[float, float, float]:
-    """Mean, deviation and highest of the scores, without an item's score to itself; the order of items is no matter."""
-    count, total, squares, highest = 0, 0.0, 0.0, -np.inf
-    chosen = _rows_of_moments(scores)
-    for part in blocks(len(chosen), 8 * scores.shape[1]):
-        values = _without_itself(scores.rows(chosen[part]), chosen[part], square).astype(np.float64)
-        count, total, squares = count + values.size, total + values.sum(), squares + np.square(values).sum()
-        highest = max(highest, values.max(initial=-np.inf))
-    mean = total / max(count, 1)
-    deviation = float(np.sqrt(max(squares / max(count, 1) - mean**2, 0)))
-    return _rounded(mean), _rounded(deviation), float(highest)
-
-
-def _rows_of_moments(scores: Scores) -> IntArray:
-    """All rows; of many vectors those that a mix of their bits comes out lowest for, so that the same ones are taken
-    wherever they stand.
+def _middle(scores: Scores, square: bool) -> tuple[float, float, float]:
+    """Median, interquartile range and highest of the scores, without an item's score to itself, by rows; the order of
+    items is no matter.
     """
-    count = scores.shape[0]
-    if not isinstance(scores, EmbeddingScores) or count <= _SAMPLE:
-        return np.arange(count)
-    width = scores.queries.shape[1]
-    odd, mixed = np.arange(1, 2 * width, 2, dtype=np.uint32), np.empty(count, np.uint32)
-    for part in blocks(count, 16 * width):
-        bits = np.ascontiguousarray(scores.queries[part], np.float32).view(np.uint32)
-        mixed[part] = (bits * odd).sum(axis=1, dtype=np.uint32) * _MIX
-    return np.sort(np.argsort(mixed, kind="stable")[:_SAMPLE])
-
-
-def _without_itself(values: FloatArray, rows: IntArray, square: bool) -> FloatArray:
-    """The finite scores of some rows; where both sides are the same items, without that of an item to itself."""
-    kept = np.isfinite(values)
-    if square:
-        kept[np.arange(len(rows)), rows] = False
-    return values[kept]
+    found, highest = [], -np.inf
+    chosen = sampled_rows(scores, _SAMPLE)
+    for part in blocks(len(chosen), 8 * scores.shape[1]):
+        for values, row in zip(scores.rows(chosen[part]), chosen[part], strict=True):
+            own = np.delete(values, row) if square else values
+            own = own[np.isfinite(own)]
+            if len(own):
+                found.append(np.percentile(own.astype(np.float64), (25, 50, 75)))
+                highest = max(highest, float(own.max()))
+    low, level, high = np.mean(found, axis=0) if found else (0.0, 0.0, 0.0)
+    return _rounded(float(level)), _rounded(float(high - low)), highest
 
 
 def _rounded(value: float) -> float:

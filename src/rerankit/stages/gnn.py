@@ -16,26 +16,32 @@ from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import blocks
 from rerankit.stages._banks import RelationsBankStage, check_relations_bank
-from rerankit.stages._candidates import items_of
+from rerankit.stages._candidates import behind, items_of
 from rerankit.stages._joint import Joint, Neighbours, Outside, adjacency, warn_of_a_gap
+from rerankit.stages._neighbour_order import NeighbourStage, check_strength
 from rerankit.threads import in_threads
 
 _FEW = 8  # times so many candidates as there are gallery items: fewer are compared one by one
 _TOGETHER = 16  # queries whose descriptions stay in the cache as dense rows
 
 
-class GNN(RelationsBankStage):
+class GNN(NeighbourStage, RelationsBankStage):
     """Describe every item by its neighbourhood, pass descriptions along edges, and compare them by cosine.
 
     An item's first description marks its `k1` nearest items (itself included). `layers` times the descriptions are
     made symmetric (A + Aᵀ), replaced by the sum over the `k2` nearest items weighted by similarity to the power
-    `alpha`, and brought to length 1. The score is the product of the query's and the item's description.
+    `alpha`, and brought to length 1; with `k2` 1 nothing is passed on. Similarities are taken as shares, 0 for
+    unrelated items and 1 for the highest there is. The opinion is the product of the query's and the item's
+    description; items that share nothing with the query keep their order behind the others.
     Without `device` it is sparse and runs on the CPU, in memory that grows with items × neighbours; with one
     ("cpu", "cuda", …) it runs dense in torch, in memory that grows with items². With `align`, scores among the queries
-    and among the gallery are first given the mean and the deviation of those across: where the two sides are pictures
+    and among the gallery are first given the level and the spread of those across: where the two sides are pictures
     and texts of one network, nearest items are of an item's own kind otherwise, and no query is joined to a candidate
-    (which is told by a warning). It expects several right items per query, as k-reciprocal does, and loses where there
-    is one.
+    (which is told by a warning).
+
+    `strength` says how much say the neighbours get beside the order that comes in: 1 is the stage alone; ``"auto"``
+    goes by what the gallery shows and writes it into the ranking's notes. It expects several right items per query, as
+    k-reciprocal does, and alone it loses where there is one.
 
     In the published form the test queries are nodes of the graph. With a `bank` (a `Bank` with all three relations, or
     that of the problem) its items are in their place: a query is described by its neighbours in the graph of bank and
@@ -43,7 +49,7 @@ class GNN(RelationsBankStage):
 
     >>> from rerankit import Problem, rerank
     >>> problem = Problem.from_embeddings([[1, 0.2]], [[1, -0.1], [0.9, 0.6], [0.8, 0.62]])
-    >>> rerank(problem, "gnn", k1=2, k2=2).indices
+    >>> rerank(problem, "gnn", k1=2, k2=2, strength=1).indices
     array([[0, 1, 2]])
     """
 
@@ -59,8 +65,9 @@ class GNN(RelationsBankStage):
         alpha: float = 2.0,
         layers: int = 2,
         device: str | None = None,
-        align: bool = False,
+        align: bool = True,
         bank: Any = None,
+        strength: float | str = "auto",
     ) -> None:
         self.k1 = checks.integer("k1", k1, least=1)
         self.k2 = checks.integer("k2", k2, least=1)
@@ -69,8 +76,9 @@ class GNN(RelationsBankStage):
         self.device = device
         self.align = checks.boolean("align", align)
         self.bank = check_relations_bank(bank)
+        self.strength = check_strength(strength)
 
-    def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
+    def opinion(self, problem: Problem, ranking: Ranking) -> FloatArray:
         bank, k = self.bank_for(problem), max(self.k1, self.k2)
         joint = Joint.of(problem, bank, self.align)
         near, outside = joint.neighbours(k), None
@@ -80,24 +88,22 @@ class GNN(RelationsBankStage):
             outside, known = self._edges(beside, itself=False), beside.indices
         warn_of_a_gap(known, joint.queries, self.name)
         graph, items = self._edges(near), items_of(ranking)
+        layers = self.layers if self.k2 > 1 else 0  # an item alone has nothing to pass on
         if self.device is not None:
             require("torch", extra="torch", purpose="stage 'gnn' with a device")
             from rerankit.stages._gnn_torch import dense_scores
 
-            return dense_scores(graph, outside, self.layers, joint.queries, items, self.device)
-        described, queries = propagated(graph, outside, self.layers)
-        return candidate_products(queries if outside else described[: joint.queries], described[joint.queries :], items)
+            return behind(dense_scores(graph, outside, layers, joint.queries, items, self.device), ranking)
+        described, queries = propagated(graph, outside, layers)
+        queries = described[: joint.queries] if outside is None else queries
+        return behind(candidate_products(queries, described[joint.queries :], items), ranking)
 
     def _edges(self, near: Neighbours, itself: bool = True) -> Edges:
-        """Similarity to the power alpha; negative distances (no score above zero) count as exp(score)."""
+        """Shares of the way from unrelated items to an item itself, to the power alpha."""
         marks, places = (count - (not itself) for count in (self.k1, self.k2))
-        # The items' own scores are the last of these: an item outside has none, so the highest there is stands for it.
-        scores = np.append(near.scores[:, :places].reshape(-1), np.float32(near.highest))
-        base = np.exp(scores) if near.highest <= 0 else np.maximum(scores, 0)
-        powers = np.power(base, np.float32(self.alpha))
         indices = near.indices[:, :places]
-        weights = np.where(indices >= 0, powers[:-1].reshape(indices.shape), np.float32(0))
-        return Edges(near.indices[:, :marks], indices, weights, float(powers[-1]))
+        weights = np.where(indices >= 0, near.shares()[:, :places] ** np.float32(self.alpha), np.float32(0))
+        return Edges(near.indices[:, :marks], indices, weights.astype(np.float32))
 
 
 class Edges(NamedTuple):
@@ -108,9 +114,7 @@ class Edges(NamedTuple):
     near: IntArray
     """(rows, k2): the items whose descriptions a row takes over."""
     weights: FloatArray
-    """(rows, k2)."""
-    own: float
-    """The weight of a query's own description, where queries are outside."""
+    """(rows, k2); an item's own weight, and so that of a query outside for its own description, is 1."""
 
 
 def propagated(graph: Edges, outside: Edges | None, layers: int) -> tuple[Any, Any]:
@@ -120,10 +124,12 @@ def propagated(graph: Edges, outside: Edges | None, layers: int) -> tuple[Any, A
     queries = inward = None
     if outside is not None:
         queries, inward = adjacency(outside.marks, items=items), adjacency(outside.near, outside.weights, items)
+    if not layers:
+        return _unit(described), None if queries is None else _unit(queries)
     for _ in range(layers):
         both = described + described.T.tocsr()
         if outside is not None:  # no item says what a query is to it: the same as it to the query
-            queries = _unit(inward @ both + queries * np.float32(2 * outside.own))
+            queries = _unit(inward @ both + queries * np.float32(2))
         described = _unit(edges @ both)
     return described, queries
 

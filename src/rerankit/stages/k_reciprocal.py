@@ -13,27 +13,32 @@ from rerankit.events import track
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.stages._banks import RelationsBankStage, check_relations_bank
-from rerankit.stages._candidates import items_of, own_scores
+from rerankit.stages._candidates import behind, items_of, own_scores
 from rerankit.stages._joint import Beside, Joint, Neighbours, Outside, adjacency, warn_of_a_gap
+from rerankit.stages._neighbour_order import NeighbourStage, check_strength
 from rerankit.threads import in_threads
 
 DISTANCES = ("auto", "cosine", "negative")
 
 
-class KReciprocal(RelationsBankStage):
+class KReciprocal(NeighbourStage, RelationsBankStage):
     """Items are alike when they have the same k-reciprocal nearest neighbours.
 
     Queries and gallery form one set. R(i) are the items among the first `k1` + 1 of i (i itself is the first) that have
     i among their first `k1` + 1; R(i) takes in the half-size set (round(`k1`/2) + 1 places) of each member that lies
     in it by more than two thirds. Items get weights exp(−d) over that set, averaged over the first `k2` places (the
-    item and `k2` − 1 neighbours), and are compared by the Jaccard distance of the weights. The score is
-    −((1 − `weight`) · Jaccard + `weight` · d), where d is the squared distance over the item's largest.
+    item and `k2` − 1 neighbours), and are compared by the Jaccard distance of the weights. The opinion is
+    −((1 − `weight`) · Jaccard + `weight` · d), where d is the squared distance over the item's largest; a query that
+    shares no neighbour with any candidate keeps the order that came.
 
     `distance` says how scores become squared distances: ``"cosine"`` 2 − 2 s, ``"negative"`` s² (scores are minus
     distances), ``"auto"`` the second when no score is above zero, otherwise the first (with the highest score
     for 1 when scores exceed 1). With `align`, scores among the queries and among the gallery are first given the
-    mean and the deviation of those across, for two sides of different kinds (pictures and texts). It expects several
-    right items per query; with a single one (captions) it usually loses.
+    level and the spread of those across, for two sides of different kinds (pictures and texts).
+
+    `strength` says how much say the neighbours get beside the order that comes in: 1 is the stage alone, as published
+    (with `align` False); ``"auto"`` goes by what the gallery shows and writes it into the ranking's notes. It expects
+    several right items per query; with a single one (captions) the stage alone usually loses.
 
     In the published form the test queries are in each other's sets. With a `bank` (a `Bank` with all three relations,
     or that of the problem) its items are in their place, and the graph is that of bank and gallery: a query has its
@@ -42,7 +47,7 @@ class KReciprocal(RelationsBankStage):
 
     >>> from rerankit import Problem, rerank
     >>> problem = Problem.from_embeddings([[1, 0.2]], [[1, -0.1], [0.9, 0.6], [0.8, 0.62]])
-    >>> rerank(problem, "k-reciprocal", k1=2, k2=1).indices
+    >>> rerank(problem, "k-reciprocal", k1=2, k2=1, strength=1).indices
     array([[0, 1, 2]])
     """
 
@@ -57,8 +62,9 @@ class KReciprocal(RelationsBankStage):
         k2: int = 6,
         weight: float = 0.3,
         distance: str = "auto",
-        align: bool = False,
+        align: bool = True,
         bank: Any = None,
+        strength: float | str = "auto",
     ) -> None:
         self.k1 = checks.integer("k1", k1, least=1)
         self.k2 = checks.integer("k2", k2, least=1)
@@ -66,8 +72,9 @@ class KReciprocal(RelationsBankStage):
         self.distance = checks.choice("distance", distance, DISTANCES)
         self.align = checks.boolean("align", align)
         self.bank = check_relations_bank(bank)
+        self.strength = check_strength(strength)
 
-    def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
+    def opinion(self, problem: Problem, ranking: Ranking) -> FloatArray:
         bank = self.bank_for(problem)
         joint = Joint.of(problem, bank, self.align)
         near = joint.neighbours(max(self.k1 + 1, self.k2))
@@ -84,11 +91,14 @@ class KReciprocal(RelationsBankStage):
         warn_of_a_gap(known, joint.queries, self.name)
         items = items_of(ranking)
         scores = jaccard_distances(of_queries, encoded[joint.queries :], items)
+        apart = scores.min(axis=1) >= 1  # queries that share no neighbour with any candidate
         own = measure(own_scores(problem.scores, ranking), np.arange(len(ranking))[:, None])
         # In place: with the whole gallery as candidates these two arrays are the largest there are.
         scores *= np.float32(self.weight - 1)
         own *= np.float32(-self.weight)
         scores += own
+        if apart.any():
+            scores[apart] = behind(np.zeros((int(apart.sum()), scores.shape[1]), np.float32), ranking.take(apart))
         return scores
 
 
