@@ -272,3 +272,26 @@ def test_cuda_agrees_with_the_cpu(fitted):
     first = problem.ranking(10)
     cpu, cuda = (fitted.clone(device=device).rescore(problem, first) for device in ("cpu", "cuda"))
     np.testing.assert_allclose(cpu, cuda, atol=1e-3)
+
+
+def test_few_queries_have_little_say_and_one_none(fitted):
+    problem, _ = paired(seed=5)
+    asked = fitted.get_weights()["asked"]
+    for side, (stage, given) in enumerate(((fitted, problem), (fitted.reversed(), problem.reversed()))):
+        assert rerankit.rerank(given, stage).notes["pillar-plus"]["say"] == 1.0
+        few = given.subset(np.arange(2))
+        part = rerankit.rerank(few, stage)
+        assert part.notes["pillar-plus"]["say"] == pytest.approx(2 / few.shape[1] / asked[side], abs=1e-3)
+        assert np.array_equal(part.indices[:, 0], few.ranking(1).indices[:, 0])
+        alone = rerankit.rerank(given.subset([0]), stage)
+        assert alone.notes["pillar-plus"]["note"].startswith("one query is no plan")
+        assert np.array_equal(alone.indices, given.subset([0]).ranking(100).indices)
+
+
+def test_how_many_were_asked_in_training_is_kept(fitted, tmp_path):
+    fitted.save(tmp_path / "stage")
+    again = rerankit.load(tmp_path / "stage")
+    assert again.get_weights()["asked"].tolist() == fitted.get_weights()["asked"].tolist()
+    rows, columns = again.get_weights()["asked"]
+    assert 0 < rows <= 1
+    assert 0 < columns <= 3

@@ -20,7 +20,10 @@ from rerankit.stages.base import Stage
 from rerankit.stages.pillar.directions import DIRECTIONS, Direction, other
 from rerankit.stages.pillar_plus.settings import PlusSettings
 
+_ALONE = "one query is no plan: the order is as it came"
+
 if TYPE_CHECKING:
+    from rerankit.stages.pillar_plus.fitting import Part
     from rerankit.stages.pillar_plus.network import PlusNetwork
     from rerankit.training import History, TrainingSettings
 
@@ -38,7 +41,9 @@ class PillarPlus(Stage):
 
     `direction` says which side this problem's rows are ("i2t": the side with fewer, broader items, as images are to
     their captions); `reversed()` is the stage for the other side, with the same weights. It looks at all queries under
-    test together, so it is transductive; for a query alone use `pillar` with a bank.
+    test together, so it is transductive. Its plan speaks as far as queries can speak for the items: where fewer queries
+    are asked for each item than in training, the scores come back to the backbone's in that measure (`say` in the
+    ranking's notes), and one query alone keeps its order.
 
     >>> PillarPlus(direction="t2i").reversed()
     stage('pillar-plus')
@@ -80,7 +85,7 @@ class PillarPlus(Stage):
             raise rule("diversity", "must be two numbers, for i2t and for t2i", diversity)
         self.off = tuple(off)
         self.device = device
-        self._weights: dict[str, AnyArray] = {}
+        self._weights: dict[str, AnyArray] = {}  # of the network, and `asked`: see `_say`
         self._network: PlusNetwork | None = None
         self.history: History | None = None
 
@@ -104,6 +109,14 @@ class PillarPlus(Stage):
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         """Scores (queries, K): of the cells; items that are no cell come behind, in their order."""
         return self._scores(problem, [ranking])[0]
+
+    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+        if not ranking.mask.any():
+            return ranking
+        if len(ranking) == 1:
+            return ranking.with_notes(**{self.name: {"say": 0.0, "note": _ALONE}})
+        found = self.reordered(ranking, self.rescore(problem, ranking))
+        return found.with_notes(**{self.name: {"say": round(self._say(problem.shape, self.direction == "t2i"), 4)}})
 
     def rerank_both(self, problem: Problem, k: int | None = 100) -> tuple[Ranking, Ranking]:
         """Both directions of a problem, as (this direction, the other), from one run over the cells."""
@@ -130,10 +143,23 @@ class PillarPlus(Stage):
         turned = self.direction == "t2i"
         asked = (turned, not turned)[: len(rankings)]
         weights = self.diversity[0], self.diversity[1]
-        return [
-            answers(cells, both, ranking, oriented, turned=at, diversity=weights)
-            for at, ranking in zip(asked, rankings, strict=True)
-        ]
+        plain = self.sharpness * cells.fixed[:, 0]
+        found = []
+        for at, ranking in zip(asked, rankings, strict=True):
+            say = self._say((len(ranking), ranking.gallery_size), at)
+            mixed = say * both[at] + (1 - say) * plain
+            scores = (both[0], mixed) if at else (mixed, both[1])
+            found.append(answers(cells, scores, ranking, oriented, turned=at, diversity=weights))
+        return found
+
+    def _say(self, shape: tuple[int, int], turned: bool) -> float:
+        """How much of the plan counts for queries × items of this shape: as many queries for each item as there were
+        in the training's thinnest part are enough.
+        """
+        asked = self._weights.get("asked")
+        least = 0.0 if asked is None else float(asked[int(turned)])
+        queries, items = shape
+        return min(1.0, queries / items / least) if least else 1.0
 
     # -- weights and training ----------------------------------------------------------------------------
 
@@ -187,15 +213,18 @@ class PillarPlus(Stage):
         try:
             self.history = train(task, settings, out, resume=resume)
         except TrainingError:  # the model holds what was good
-            self._take(model)
+            self._take(model, parts)
             raise
-        self._take(model)
+        self._take(model, parts)
         return self
 
-    def _take(self, model: PlusNetwork) -> None:
+    def _take(self, model: PlusNetwork, parts: Sequence[Part]) -> None:
+        shapes = np.array([part.cells.shape for part in parts], np.float64)
+        asked = {"asked": np.array([(shapes[:, 0] / shapes[:, 1]).min(), (shapes[:, 1] / shapes[:, 0]).min()])}
         state = {name: tensor.cpu().numpy().copy() for name, tensor in model.state_dict().items()}
         # How many batches a norm has seen plays no part in what it computes.
-        self.set_weights({name: a for name, a in state.items() if not name.endswith("num_batches_tracked")})
+        counted = {name: array for name, array in state.items() if not name.endswith("num_batches_tracked")}
+        self.set_weights(counted | asked)
 
     def _turned(self, problem: Problem, relevance: Relevance, argument: str = "relevance") -> tuple[Problem, Relevance]:
         from rerankit.stages.pillar.sides import check_pair
@@ -213,7 +242,9 @@ class PillarPlus(Stage):
         network = PlusNetwork(self.settings)
         if self._weights:
             try:
-                network.load_state_dict({name: torch.tensor(array) for name, array in self._weights.items()})
+                network.load_state_dict(
+                    {name: torch.tensor(array) for name, array in self._weights.items() if name != "asked"}
+                )
             except RuntimeError as cause:
                 raise InputError(f"the weights do not fit the sizes of {self!r}: {cause}") from cause
         return network
