@@ -26,6 +26,7 @@ STAGES = {
     "inverted-softmax": "rerankit.stages.hubness.inverted_softmax:InvertedSoftmax",
     "k-reciprocal": "rerankit.stages.k_reciprocal:KReciprocal",
     "learned-fusion": "rerankit.stages.learned_fusion:LearnedFusion",
+    "maxsim": "rerankit.stages.maxsim.stage:MaxSim",
     "metric": "rerankit.stages.metric.stage:Metric",
     "mutual-neighbours": "rerankit.stages.hubness.mutual_neighbours:MutualNeighbours",
     "mutual-rank": "rerankit.stages.hubness.mutual_rank:MutualRank",
@@ -53,7 +54,7 @@ FAMILIES = {
     "metric": ("similarities learned from labelled pairs, in closed form", ("metric",)),
     "choice": ("what gains significantly, or nothing", ("auto",)),
     "pillars": ("learned over similarities alone", ("pillar-plus", "pillar", "pillar-small")),
-    "reading": ("models that read query and item themselves", ("triplet", "cross-encoder", "hmrn")),
+    "reading": ("models that read query and item themselves", ("triplet", "cross-encoder", "hmrn", "maxsim")),
 }
 """What the stages that ship have in common: a text and the names of each family."""
 

@@ -10,7 +10,8 @@ from rerankit.errors import InputError
 
 ranx = pytest.importorskip("ranx")
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*unsafe cast")  # of numba, while ranx runs
+# ranx is compiled when it is first used, which takes minutes, and numba warns of its own casts.
+pytestmark = [pytest.mark.timeout(900), pytest.mark.filterwarnings("ignore:.*unsafe cast")]
 
 RUN = {"q1": {"a": 0.9, "b": 0.4}, "q2": {"c": 0.8, "b": 0.7}}
 QRELS = {"q1": {"b": 1}, "q2": {"c": 2, "x": 1}}
@@ -20,8 +21,8 @@ def test_a_run_goes_into_rerank_and_evaluate():
     run, qrels = ranx.Run(RUN), ranx.Qrels(QRELS)
     assert Problem(run).ranking().to_dict() == RUN
     assert set(rerankit.rerank(run, "mutual-rank").to_dict()) == {"q1", "q2"}
-    ours = rerankit.evaluate(run, qrels, ["mrr", "recall@2", "ndcg@2"])
-    theirs = ranx.evaluate(qrels, run, ["mrr", "recall@2", "ndcg@2"])
+    ours = rerankit.evaluate(run, qrels, ["mrr", "recall@2"])
+    theirs = ranx.evaluate(qrels, run, ["mrr", "recall@2"])
     assert dict(ours) == pytest.approx(theirs)
     assert rerankit.evaluate(Problem(RUN).ranking(), qrels, ["mrr"]).figures == {"mrr": ours["mrr"]}
 
