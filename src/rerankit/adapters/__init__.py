@@ -5,7 +5,8 @@ one (`ranking.to_pandas()`). An object is recognised by looking at what the proc
 frame without having imported what makes it. What an object means (a matrix, a run) is decided in `rerankit.labelled`,
 for all libraries alike.
 
-Tables and arrays come in below everything else; `faiss` is one of the bridges above, whose functions give problems.
+Tables and arrays come in below everything else; `faiss` and `sentence_transformers` are bridges above, whose functions
+give problems.
 """
 
 from __future__ import annotations
