@@ -69,9 +69,14 @@ def _converted(value: Any) -> AnyArray:
 
 
 def _of_column(value: Any) -> AnyArray | None:
-    """The numbers of a column of polars, Arrow or datasets, vectors as rows."""
-    from rerankit.adapters import arrow, polars
+    """The numbers of a table, or of a column of polars, Arrow or datasets, vectors as rows."""
+    if isinstance(value, list | tuple):
+        return None
+    from rerankit.adapters import arrow, polars, table_of
 
+    table = table_of(value)
+    if table is not None:
+        return table.matrix(table.names)
     found = polars.array_of(value)
     return arrow.array_of(value) if found is None else found
 

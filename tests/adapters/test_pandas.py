@@ -159,3 +159,14 @@ def test_a_gallery_of_vectors_with_labels():
     gallery = rerankit.Gallery(frame)
     assert gallery.ids.tolist() == ["a", "b", "c"]
     assert gallery.problem([0, 0, 1]).ranking(1).to_dict() == {0: {"c": 1.0}}
+
+
+def test_frames_that_only_count_are_arrays_everywhere():
+    frame = pd.DataFrame(np.eye(3))
+    bank = Bank(to_gallery=frame)
+    np.testing.assert_array_equal(bank.to_gallery.rows(), np.eye(3))
+    problem = Problem(frame, query_bank=bank, gallery_features={"v": frame, "n": frame[0]})
+    np.testing.assert_array_equal(problem.gallery_features["v"], np.eye(3))
+    assert problem.gallery_features["n"].shape == (3,)
+    np.testing.assert_array_equal(Problem.from_distances(frame).scores.rows(), -np.eye(3))
+    assert Relevance.from_dense(frame).indices.tolist() == [0, 1, 2]
