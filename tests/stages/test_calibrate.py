@@ -81,3 +81,11 @@ def test_needs_and_errors():
         stage("calibrate").fit(Problem([[1, 2]]), Relevance.from_lists([[]], 2))
     with pytest.raises(InputError, match="'relevance' must have"):
         stage("calibrate").fit(Problem([[1, 2]]), Relevance.from_lists([[0]], 3))
+
+
+def test_scores_of_another_scale_are_noted():
+    scores = np.random.default_rng(0).normal(size=(60, 40)) + 3 * np.eye(60, 40)
+    relevance = Relevance.from_dense(np.eye(60, 40) + np.eye(60, 40, -40))
+    fitted = stage("calibrate").fit(Problem(scores), relevance)
+    assert "calibrate" not in rerankit.rerank(3 * scores + 5, fitted).notes
+    assert "fit it on scores of this scale" in rerankit.rerank(0.01 * scores, fitted).notes["calibrate"]["note"]

@@ -15,12 +15,15 @@ from rerankit.extras import require
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
+from rerankit.scores import ListScores
 from rerankit.stages._learners import judged, labels
 from rerankit.stages.base import Stage
+from rerankit.stages.hubness.spread import spread
 
 METHODS = ("temperature", "platt", "isotonic")
 
 _LEAST = 1e-30
+_FAR = 4.0
 
 
 class Calibrate(Stage):
@@ -29,7 +32,8 @@ class Calibrate(Stage):
     ``"temperature"``: softmax of score / T over a query's candidates (they share one probability of 1); ``"platt"``: a
     sigmoid, ``"isotonic"``: a monotone step curve, both of each candidate by itself being right. The last two need
     scikit-learn for `fit`. Put it at the end of a pipeline and hand `fit` the ranking that the stages before it make.
-    No order changes, so no quality is won or lost; calibration from another domain gives wrong probabilities.
+    No order changes, so no quality is won or lost; calibration from another domain gives wrong probabilities. Where
+    scores spread more than four times as much as in `fit`, or as little, the notes say that they are on another scale.
 
     >>> import numpy as np
     >>> from rerankit import Problem, Relevance, rerank, stage
@@ -62,8 +66,20 @@ class Calibrate(Stage):
         """Learn from `ranking`, or from the problem's first `candidates`; `validation` is not used."""
         given = judged(problem, relevance, self.candidates) if ranking is None else ranking
         right, there = labels(given, relevance)
-        self._weights = _FIT[self.method](given.scores, right, there)
+        self._weights = _FIT[self.method](given.scores, right, there) | {"spread": np.array([_spread(given)])}
         return self
+
+    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+        found, known, here = (
+            super().rerank(problem, ranking),
+            self._weights.get("spread", np.zeros(1)),
+            _spread(ranking),
+        )
+        if not (known[0] and here) or known[0] / _FAR < here < known[0] * _FAR:
+            return found
+        spreads = f"the scores spread by {here:.3g}, and by {known[0]:.3g} where it was fitted"
+        note = f"{spreads}: fit it on scores of this scale"
+        return found.with_notes(calibrate={"note": note})
 
     def rescore(self, problem: Problem, ranking: Ranking) -> AnyArray:
         if not self._weights:
@@ -86,6 +102,10 @@ class Calibrate(Stage):
 
     def set_weights(self, weights: dict[str, AnyArray]) -> None:
         self._weights = dict(weights)
+
+
+def _spread(ranking: Ranking) -> float:
+    return spread(ListScores(ranking.indices, ranking.scores, ranking.gallery_size))
 
 
 def _shares(scores: AnyArray, there: BoolArray, temperature: float) -> AnyArray:

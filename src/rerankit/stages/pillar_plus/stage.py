@@ -19,6 +19,7 @@ from rerankit.relevance import Relevance
 from rerankit.stages.base import Stage
 from rerankit.stages.pillar.directions import DIRECTIONS, Direction, other
 from rerankit.stages.pillar_plus.settings import PlusSettings
+from rerankit.stages.pillar_plus.shipped import shipped
 
 _ALONE = "one query is no plan: the order is as it came"
 
@@ -38,6 +39,9 @@ class PillarPlus(Stage):
     `diversity` (i2t, t2i) lowers items that are like one placed before them, so that the captions of one wrong picture
     do not fill the first places; the first place never changes. It raises the chance that anything right is among the
     first 5 or 10 and costs a little mean average precision where several items are right: (0, 0) turns it off.
+
+    `weights="captions"` are weights that ship with rerankit, learned on captions; they need no `fit`, and `fit` goes on
+    from them. See `rerankit.stages.pillar_plus.shipped.card("captions")` for where they were measured.
 
     `direction` says which side this problem's rows are ("i2t": the side with fewer, broader items, as images are to
     their captions); `reversed()` is the stage for the other side, with the same weights. It looks at all queries under
@@ -68,6 +72,7 @@ class PillarPlus(Stage):
         diversity: Sequence[float] = (0.5, 0.0),
         off: Sequence[str] = (),
         device: str = "auto",
+        weights: str | None = None,
     ) -> None:
         self.direction: Direction = checks.choice("direction", direction, DIRECTIONS)
         # Tuples, whatever was given: a stage read back from JSON is then the same, down to its repr.
@@ -86,6 +91,9 @@ class PillarPlus(Stage):
         self.off = tuple(off)
         self.device = device
         self._weights: dict[str, AnyArray] = {}  # of the network, and `asked`: see `_say`
+        self.weights = weights
+        if weights is not None:
+            self._weights = shipped(weights)
         self._network: PlusNetwork | None = None
         self.history: History | None = None
 
