@@ -25,9 +25,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=FOLDER / "captions.safetensors")
     given = parser.parse_args()
-    fitted = rerankit.stage("pillar-plus").fit(
-        *captions(given.data, "train"), validation=captions(given.data, "val")
-    )
+    fitted = rerankit.stage("pillar-plus").fit(*captions(given.data, "train"), validation=captions(given.data, "val"))
     with atomic(given.out) as path:
         save_file({name: np.ascontiguousarray(array) for name, array in fitted.get_weights().items()}, path)
     print(fitted.history)

@@ -157,6 +157,13 @@ def test_one_query_alone_keeps_its_order_and_says_why(name):
         assert "no other queries" in alone.notes[name]["note"]
 
 
+def test_one_query_keeps_the_order_of_the_stage_in_front():
+    problem = Problem(distinct(1, 6))
+    first = problem.ranking().with_scores(-problem.ranking().scores)
+    for name in ("sinkhorn", "csls", "nnn", "inverted-softmax"):
+        assert np.array_equal(stage(name).rerank(problem, first).indices, first.indices)
+
+
 @pytest.mark.parametrize("queries", [1, 2, 4, 16, 64])
 @pytest.mark.parametrize("name", FAMILY)
 def test_small_batches_lose_nothing(name, queries):

@@ -14,6 +14,7 @@ from rerankit.errors import InputError, NotFittedError, TrainingError, UnmetNeed
 from rerankit.stages.pillar_plus.answers import diversified
 from rerankit.stages.pillar_plus.cells import Scale
 from rerankit.stages.pillar_plus.fitting import Part, listwise
+from rerankit.stages.pillar_plus.shipped import card
 from rerankit.training import TrainingSettings
 from strategies import full_problem
 
@@ -295,3 +296,20 @@ def test_how_many_were_asked_in_training_is_kept(fitted, tmp_path):
     rows, columns = again.get_weights()["asked"]
     assert 0 < rows <= 1
     assert 0 < columns <= 3
+
+
+def test_weights_that_ship(tmp_path):
+    problem, relevance = paired(80, texts=4, seed=3)
+    ready = rerankit.stage("pillar-plus", weights="captions")
+    assert ready.fitted
+    before, after = success(problem.ranking(1), relevance), success(rerankit.rerank(problem, ready), relevance)
+    assert after > before + 0.03
+    scaled = Problem(
+        7 * problem.scores.rows(), query_scores=problem.query_scores, gallery_scores=problem.gallery_scores
+    )
+    assert success(rerankit.rerank(scaled, ready), relevance) == pytest.approx(after, abs=0.03)
+    ready.save(tmp_path / "stage")
+    assert rerankit.load(tmp_path / "stage") == ready
+    assert "CC BY 4.0" in card("captions")
+    with pytest.raises(InputError, match="unknown weights 'pictures'"):
+        rerankit.stage("pillar-plus", weights="pictures")

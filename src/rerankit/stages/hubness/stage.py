@@ -112,7 +112,7 @@ class HubnessStage(BankStage):
         others = self.other_queries(problem)
         same = others is problem.scores
         if same and len(ranking) == 1 and not self.published:
-            return own_scores(problem.scores, ranking), {"note": NOTHING_TO_COMPARE}
+            return ranking.scores, {"note": NOTHING_TO_COMPARE}
         found = self.correction(problem.gallery, others, same)
         return self.corrected(found, problem, ranking), found.notes
 
