@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=2 python benchmarks/pillar_plus_weights.py --data FOLDER [--out FILE]
 
-FOLDER holds coco_captions/{train,val}.npz: embeddings of captions, one annotator's in the place of the picture. Fitted on
-train, the best step by val; test is not looked at. About four minutes on two cores.
+FOLDER holds coco_captions/{train,val}.npz: embeddings of captions, one annotator's in the place of the picture. Fitted
+on train, the best step by val; test is not looked at. About four minutes on two cores.
 """
 
 from __future__ import annotations

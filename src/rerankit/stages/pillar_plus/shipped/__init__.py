@@ -1,4 +1,4 @@
-"""Weights that ship with rerankit, each with a card: what it was trained on, by what, how good it is, where it loses."""
+"""Weights that ship with rerankit, each with a card: what trained them and on what, their figures, where they lose."""
 
 from __future__ import annotations
 
