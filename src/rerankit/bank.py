@@ -7,6 +7,7 @@ from typing import Any
 from rerankit.arrays import IntArray
 from rerankit.errors import InputError, rule
 from rerankit.scores import EmbeddingScores, Scores, as_scores
+from rerankit.scores.vectors import Held
 from rerankit.values import Value
 
 
@@ -41,9 +42,11 @@ class Bank(Value):
             raise rule("among", f"must have shape {(self.size, self.size)}, that of the bank", self.among.shape)
 
     @classmethod
-    def from_embeddings(cls, vectors: Any, scores: EmbeddingScores, argument: str = "vectors") -> Bank:
-        """A bank of vectors (bank, d) beside the embeddings of a problem's scores."""
-        to_gallery = scores.with_rows(vectors, argument)
+    def from_embeddings(
+        cls, vectors: Any, scores: EmbeddingScores, argument: str = "vectors", *, held: Held | bool = False
+    ) -> Bank:
+        """A bank of vectors (bank, d) beside the embeddings of a problem's scores; `held` keeps them on their grid."""
+        to_gallery = scores.with_rows(vectors, argument, held=held)
         return cls(to_gallery=to_gallery, to_queries=to_gallery.facing(scores), among=to_gallery.facing(to_gallery))
 
     def facing(self, to_queries: Any) -> Bank:

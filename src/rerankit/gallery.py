@@ -53,7 +53,7 @@ class Gallery(Value):
         among = EmbeddingScores.within(vectors, metric)
         side = _side(among.shape[1], among, ids, features, gallery_bank, computed=True)
         if bank is not None and not isinstance(bank, Bank):
-            bank = Bank.from_embeddings(bank, among, "bank")
+            bank = Bank.from_embeddings(bank, among, "bank", held=True)
         self._keep(side=side, bank=_fitting(bank, "bank", side.size))
 
     @classmethod
@@ -91,7 +91,7 @@ class Gallery(Value):
     def with_bank(self, bank: Any) -> Gallery:
         """The same items beside another bank of queries: a `Bank`, or vectors where the gallery has vectors."""
         if not isinstance(bank, Bank) and self.embeddings is not None:
-            bank = Bank.from_embeddings(bank, self.embeddings, "bank")
+            bank = Bank.from_embeddings(bank, self.embeddings, "bank", held=True)
         return self._made(side=self.side, bank=_fitting(bank, "bank", self.size))
 
     @property

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from rerankit.arrays import AnyArray, frozen
 from rerankit.bank import Bank
 from rerankit.features import feature_arrays, feature_from
@@ -28,9 +30,9 @@ def gallery_arrays(gallery: Gallery) -> tuple[dict[str, AnyArray], dict[str, Any
         items = among.standing
         held = items.held
         assert held is not None, "a standing side keeps its vectors"
-        arrays |= {"vectors": items.array, "held/vectors": held.vectors, "held/squares": held.squares}
+        arrays |= {"vectors": items.array, **_of_held(held)}
         arrays |= {} if items.centre is None else {"centre": items.centre}
-        values |= {"metric": among.metric, "longest": held.longest}
+        values["metric"] = among.metric
     elif side.scores is not None:
         arrays |= from_scores("gallery_scores", side.scores)
     if side.ids is not None:
@@ -56,15 +58,29 @@ def _among(arrays: Mapping[str, AnyArray], values: Mapping[str, Any]) -> Scores 
     if "vectors" not in arrays:
         return to_scores("gallery_scores", arrays)
     items = Vectors.trusted(arrays["vectors"], unit=values["metric"] == "cosine", centre=arrays.get("centre"))
-    held = Held(frozen(arrays["held/vectors"]), arrays["held/squares"], float(values["longest"]))
-    return EmbeddingScores.of_standing(values["metric"], items.with_held(held))
+    return EmbeddingScores.of_standing(values["metric"], items.with_held(_held(arrays)))
+
+
+def _of_held(held: Held) -> dict[str, AnyArray]:
+    return {
+        "held/vectors": held.vectors,
+        "held/squares": held.squares,
+        "held/longest": np.array([held.longest]),
+    }
+
+
+def _held(arrays: Mapping[str, AnyArray], prefix: str = "") -> Held:
+    vectors, squares, longest = (arrays[f"{prefix}held/{part}"] for part in ("vectors", "squares", "longest"))
+    return Held(frozen(vectors), squares, float(longest[0]))
 
 
 def _bank_arrays(name: str, bank: Bank | None, among: EmbeddingScores | None) -> dict[str, AnyArray]:
     if bank is None:
         return {}
     if among is not None and isinstance(bank.to_gallery, EmbeddingScores):
-        return {f"{name}/vectors": bank.to_gallery.queries}
+        rows = bank.to_gallery.held_rows
+        kept = {} if rows is None else _of_held(rows)
+        return {f"{name}/vectors": bank.to_gallery.queries, **{f"{name}/{part}": kept[part] for part in kept}}
     arrays: dict[str, AnyArray] = {}
     for part in _PARTS:
         scores = getattr(bank, part)
@@ -74,7 +90,10 @@ def _bank_arrays(name: str, bank: Bank | None, among: EmbeddingScores | None) ->
 
 def _bank(name: str, arrays: Mapping[str, AnyArray], among: EmbeddingScores | None) -> Bank | None:
     if f"{name}/vectors" in arrays and among is not None:
-        return Bank.from_embeddings(arrays[f"{name}/vectors"], among, name).facing(None)
+        held: Held | bool = False
+        if f"{name}/held/vectors" in arrays:
+            held = _held(arrays, f"{name}/")
+        return Bank.from_embeddings(arrays[f"{name}/vectors"], among, name, held=held).facing(None)
     parts = {part: to_scores(f"{name}/{part}", arrays) for part in _PARTS}
     return Bank(**parts) if parts["to_gallery"] is not None else None
 

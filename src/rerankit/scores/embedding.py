@@ -11,12 +11,15 @@ from rerankit.arrays import AnyArray, BoolArray, FloatArray, IntArray, check_fin
 from rerankit.errors import rule, unknown_name
 from rerankit.scores.blocks import blocks
 from rerankit.scores.topk import merge, order, topk_dense
-from rerankit.scores.vectors import Doubles, Vectors, squares_of
+from rerankit.scores.vectors import Doubles, Held, Vectors, squares_of
 from rerankit.threads import in_threads
 
 Metric = Literal["cosine", "dot", "euclidean"]
 _CENTRE_ROWS = 4096
 _CACHED = 1_000_000  # bytes of gathered vectors that are read again before they leave the cache
+_FEW_ROWS = 8
+_COLUMNS_OF_FEW = 1024  # gallery items whose vectors stay in a thread's cache
+_KEPT_ROWS = 64  # rows whose first items are kept, since a search and then a stage ask for them
 _COLUMNS = 4096  # gallery items whose exact products with a block are made at once
 _WIDEST = 131_072  # the most gallery items that are looked through at once
 _LEAST = 64  # rows that are worked on together, however small the memory budget: the gallery is read for each block
@@ -36,6 +39,7 @@ class EmbeddingScores:
     """
 
     complete = True
+    _first: tuple[IntArray, FloatArray] | None = None
 
     def __init__(self, queries: Any, gallery: Any, metric: Metric = "cosine") -> None:
         _check_metric(metric)
@@ -76,15 +80,34 @@ class EmbeddingScores:
         chosen = np.arange(len(self._rows))[slice(None) if rows is None else rows]
         block = np.empty((len(chosen), len(self._columns)), np.float32)
         queries = self._rows.doubles(chosen)
-        for at in range(0, len(self._columns), _COLUMNS):
-            columns = np.arange(at, min(at + _COLUMNS, len(self._columns)))
-            gallery = self._columns.doubles(slice(at, at + _COLUMNS))
-            products = queries @ gallery.T
-            if self.metric == "euclidean":
-                squares = squares_of(queries)[:, None] + squares_of(gallery)
-                products = self._distances(products, squares, chosen[:, None], columns[None])
-            block[:, at : at + _COLUMNS] = _to_float32(products)
+        # A matrix library uses all processors for many rows; for a few, what takes time is reading the gallery.
+        few = len(chosen) <= _FEW_ROWS
+        width = _COLUMNS_OF_FEW if few else _COLUMNS
+
+        def one(at: int) -> None:
+            block[:, at : at + width] = self._part_of_rows(queries, chosen, slice(at, at + width))
+
+        starts = range(0, len(self._columns), width)
+        if few:
+            in_threads(one, starts)
+        else:
+            for at in starts:
+                one(at)
         return self._finite(block, chosen)
+
+    def _part_of_rows(self, queries: Doubles, chosen: IntArray, part: slice) -> FloatArray:
+        """The scores (rows, columns) of some rows' vectors and a run of columns."""
+        gallery = self._columns.doubles(part)
+        products: Doubles
+        if len(queries) > _FEW_ROWS:
+            products = queries @ gallery.T
+        else:  # in threads of ours, where those of a matrix library would be in each other's way
+            products = np.stack([np.einsum("nd,d->n", gallery, query) for query in queries])
+        if self.metric == "euclidean":
+            columns = np.arange(part.start, part.start + len(gallery))
+            squares = squares_of(queries)[:, None] + squares_of(gallery)
+            products = self._distances(products, squares, chosen[:, None], columns[None])
+        return _to_float32(products)
 
     def pairs(self, rows: IntArray, columns: IntArray) -> FloatArray:
         rows, columns = np.broadcast_arrays(rows, columns)
@@ -102,6 +125,15 @@ class EmbeddingScores:
 
     def topk(self, k: int) -> tuple[IntArray, FloatArray]:
         k = min(k, len(self._columns))
+        known = self._first
+        if known is not None and known[0].shape[1] >= k:
+            return known[0][:, :k].copy(), known[1][:, :k].copy()
+        found = self._topk(k)
+        if len(self._rows) <= _KEPT_ROWS:
+            self._first = found[0].copy(), found[1].copy()
+        return found
+
+    def _topk(self, k: int) -> tuple[IntArray, FloatArray]:
         more = min(k + k // 4 + _MORE, len(self._columns))
         # What is kept of a row while the gallery is gone through: its vector and its best so far.
         parts = [
@@ -173,6 +205,11 @@ class EmbeddingScores:
         return made
 
     @property
+    def held_rows(self) -> Held | None:
+        """What is kept of the rows, if anything is."""
+        return self._rows.held
+
+    @property
     def standing(self) -> Vectors:
         """The columns' vectors with what is kept of them."""
         return self._columns.holding()
@@ -190,12 +227,18 @@ class EmbeddingScores:
             return EmbeddingScores.within(np.concatenate(parts), self.metric)
         return self._of(self.metric, items if more is None else items.followed_by(more._columns))
 
-    def with_rows(self, vectors: Any, argument: str = "queries") -> EmbeddingScores:
-        """Similarities of other vectors (n, d) to the same columns, of which nothing is computed again."""
+    def with_rows(self, vectors: Any, argument: str = "queries", *, held: Held | bool = False) -> EmbeddingScores:
+        """Similarities of other vectors (n, d) to the same columns, of which nothing is computed again.
+
+        With `held` the rows are kept on the grid, too.
+        """
         rows = Vectors(vectors, argument, unit=self.metric == "cosine")
         if rows.width != self._columns.width:
             raise rule(argument, f"must have the gallery's width, {self._columns.width}", f"shape {rows.array.shape}")
-        return self._view(rows if self._columns.centre is None else rows.around(self._columns.centre), self._columns)
+        rows = rows if self._columns.centre is None else rows.around(self._columns.centre)
+        if held:
+            rows = rows.holding() if isinstance(held, bool) else rows.with_held(held)
+        return self._view(rows, self._columns)
 
     def facing(self, other: EmbeddingScores) -> EmbeddingScores:
         """Similarities of these rows to the rows of other scores with the same columns."""
