@@ -48,7 +48,7 @@ def rerank(
 
     if k < 0:
         raise errors.rule("k", "must be at least 1, or 0 for the whole gallery", k)
-    steps = _pipeline(stages or [], settings or [], pipeline, trust)
+    steps = pipeline_of(stages or [], settings or [], pipeline, trust)
     if out.resolve() == problem.resolve():
         raise errors.rule("out", "must not be the problem, which would be lost", str(out))
     check_target(out, "out", force=force)
@@ -65,7 +65,8 @@ def rerank(
     _report(result, steps, given, out, as_json)
 
 
-def _pipeline(names: list[str], settings: list[str], path: Path | None, trust: bool) -> Any:
+def pipeline_of(names: list[str], settings: list[str], path: Path | None, trust: bool) -> Any:
+    """The pipeline that options name: stages with their parameters, or a file."""
     from rerankit import Pipeline, errors, load, stages_available
 
     if (not names) == (path is None):

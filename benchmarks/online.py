@@ -1,0 +1,128 @@
+"""What one query costs at a gallery that stands ready, next to a bare product and `argpartition`.
+
+    python benchmarks/online.py [--items 100000] [--bank 20000] [--width 512] [--turns 50] [--stages nnn sinkhorn …]
+
+For every stage: seconds to prepare it and to do one batch of as many queries as the bank has, milliseconds of one query
+with 100 candidates given and of one that is searched (median and 99th percentile), and how many times the median of the
+bare product the searched query takes. Then what saving, loading and adding a hundredth of the items cost. Everything is
+measured in one run, in turns, so that ratios hold on a machine that does other work, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from rerankit import Gallery, Ready, load, prepare, stage
+from rerankit.measure import machine
+from rerankit.stages.base import Stage
+
+STAGES: dict[str, Callable[[], Stage]] = {
+    **{
+        name: (lambda name=name: stage(name))  # type: ignore[misc]
+        for name in ("nnn", "csls", "inverted-softmax", "dual-softmax", "qb-norm", "sinkhorn", "mutual-rank")
+    },
+    "mutual-neighbours": lambda: stage("mutual-neighbours"),
+    "fuse of two": lambda: stage("fuse", sources=["ranking", stage("nnn"), stage("sinkhorn")]),
+}
+
+
+def vectors(random: np.random.Generator, centres: np.ndarray, count: int) -> np.ndarray:
+    """Vectors (count, width) around some centres, as those of a network lie."""
+    around = centres[random.integers(0, len(centres), count)]
+    return (around + 1.5 * random.standard_normal(around.shape, dtype=np.float32)).astype(np.float32)
+
+
+def once(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Seconds, and what came out."""
+    start = time.perf_counter()
+    found = work()
+    return time.perf_counter() - start, found
+
+
+def in_turns(works: dict[str, Callable[[int], Any]], turns: int) -> dict[str, np.ndarray]:
+    """Milliseconds (turns,) of each; they take turns, so that a slow moment of the machine hits all of them."""
+    for work in works.values():
+        work(0)
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for turn in range(turns):
+        for name, work in works.items():
+            times[name].append(once(lambda work=work, turn=turn: work(turn))[0])  # type: ignore[misc]
+    return {name: 1000 * np.array(each) for name, each in times.items()}
+
+
+def shown(times: np.ndarray) -> str:
+    """Median and 99th percentile."""
+    return f"{np.median(times):.2f} / {np.percentile(times, 99):.2f}"
+
+
+def growth(ready: Ready, more: Gallery, prepared: float) -> tuple[str, str]:
+    """Seconds to save and to load, and to add some items as a share of the preparation."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "ready"
+        saved = once(lambda: ready.save(place))[0]
+        loaded = min(once(lambda: load(place))[0] for _ in range(3))
+    added = once(lambda: ready.updated(add=more))[0] if ready.info()[0]["update"] == "its items alone" else np.nan
+    share = "again" if np.isnan(added) else f"{added:.2f} s, {100 * added / prepared:.1f} %"
+    return f"{saved:.1f} s / {1000 * loaded:.0f} ms", share
+
+
+def measured(names: Sequence[str], items: int, bank: int, width: int, turns: int, table: Table) -> None:
+    """A row for every stage."""
+    random = np.random.default_rng(0)
+    centres = random.standard_normal((max(2, items // 200), width), dtype=np.float32)
+    gallery_vectors, old, queries, more = (vectors(random, centres, n) for n in (items, bank, turns, items // 100))
+    unit = gallery_vectors / np.linalg.norm(gallery_vectors, axis=1, keepdims=True)
+    gallery = Gallery(gallery_vectors, bank=old)
+    plain = in_turns(
+        {
+            "bare": lambda turn: np.argpartition(unit @ queries[turn], -100)[-100:],
+            "search": lambda turn: gallery.ranking(gallery.problem(queries[turn])),
+        },
+        turns,
+    )
+    ratio = f"{np.median(plain['search'] / plain['bare']):.2f}"
+    table.add_row(f"bare product, {items:,} items", "", "", shown(plain["bare"]), "", "", "")
+    table.add_row("exact search", "", "", shown(plain["search"]), ratio, "", "")
+    first = gallery.ranking(gallery.problem(queries))
+    for name in names:
+        prepared, ready = once(lambda name=name: prepare(STAGES[name](), gallery))  # type: ignore[misc]
+        times = in_turns(
+            {
+                "bare": lambda turn: np.argpartition(unit @ queries[turn], -100)[-100:],
+                "given": lambda turn, ready=ready: ready.rerank(  # type: ignore[misc]
+                    queries[turn], candidates=first.indices[turn], scores=first.scores[turn]
+                ),
+                "searched": lambda turn, ready=ready: ready.rerank(queries[turn]),  # type: ignore[misc]
+            },
+            turns,
+        )
+        ratio = f"{np.median(times['searched'] / times['bare']):.2f}"
+        kept, added = growth(ready, Gallery(more), prepared)
+        cells = shown(times["given"]), shown(times["searched"]), ratio, kept, added
+        table.add_row(name, f"{prepared:.1f}", *cells)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name, default in (("--items", 100_000), ("--bank", 20_000), ("--width", 512), ("--turns", 50)):
+        parser.add_argument(name, type=int, default=default)
+    parser.add_argument("--stages", nargs="+", choices=list(STAGES), default=list(STAGES))
+    given = parser.parse_args()
+    title = f"{given.items:,} items × {given.width}, a bank of {given.bank:,}, {machine()['cpu']}"
+    columns = ("stage", "prepare s", "100 given ms", "searched ms", "× bare", "save / load", "1 % more items")
+    table = Table(*columns, title=title)
+    measured(given.stages, given.items, given.bank, given.width, given.turns, table)
+    Console(width=130).print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""`rerankit prepare`: a gallery in, a folder that answers queries out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rerankit.cli._options import ForceOption, TrustOption, check_target
+from rerankit.cli._output import JsonOption, say, show
+
+
+def prepare(
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder that is made.")],
+    problem: Annotated[Path | None, typer.Argument(help="A problem, whose gallery and banks are taken.")] = None,
+    vectors: Annotated[Path | None, typer.Option("--vectors", help="The items' vectors, without a problem.")] = None,
+    ids: Annotated[Path | None, typer.Option("--ids", help="With --vectors: their ids, .txt or .npy.")] = None,
+    metric: Annotated[str, typer.Option("--metric", help="With --vectors: cosine, dot or euclidean.")] = "cosine",
+    bank: Annotated[
+        Path | None, typer.Option("--bank", help="Old queries: vectors, scores (bank × gallery), or a problem.")
+    ] = None,
+    stages: Annotated[
+        list[str] | None, typer.Option("--stage", "-s", help="A stage's name; repeat it to run one after the other.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the stage.")
+    ] = None,
+    pipeline: Annotated[Path | None, typer.Option("--pipeline", "-p", help="A YAML file, or a saved stage.")] = None,
+    trust: TrustOption = False,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Prepare a stage for a gallery, for `rerankit query` and `rerankit serve`."""
+    from rerankit import prepare as prepared
+    from rerankit.cli.rerank import pipeline_of
+    from rerankit.errors import InputError
+
+    if (problem is None) == (vectors is None):
+        raise InputError(f"give either PROBLEM or --vectors FILE (got {'neither' if problem is None else 'both'})")
+    steps = pipeline_of(stages or [], settings or [], pipeline, trust)
+    check_target(out, "out", force=force)
+    gallery = _of_problem(problem, bank) if problem is not None else _of_vectors(vectors, ids, metric, bank)
+    ready = prepared(steps, gallery)
+    ready.save(out, overwrite=force)
+    rows = [{**row, "stage": f"{'  ' * row['depth']}{row['stage']}"} for row in ready.info()]
+    show([{name: row[name] for name in row if name != "depth"} for row in rows], title=repr(gallery), as_json=as_json)
+    say(f"wrote {out}")
+
+
+def _of_problem(path: Path, bank: Path | None) -> Any:
+    from rerankit import Gallery, read
+    from rerankit.formats.banks import with_bank
+
+    given = read(path, "problem")
+    return Gallery.of(given if bank is None else with_bank(given, bank, "query"))
+
+
+def _of_vectors(vectors: Path | None, ids: Path | None, metric: Any, bank: Path | None) -> Any:
+    from rerankit import Gallery, read
+    from rerankit.reading import read_text
+
+    names = None if ids is None else read_text(ids).splitlines() if ids.suffix == ".txt" else read(ids, "array")
+    old = None if bank is None else read(bank, "array")
+    return Gallery(read(vectors, "array"), ids=names, metric=metric, bank=old)  # type: ignore[arg-type]

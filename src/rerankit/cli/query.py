@@ -1,0 +1,39 @@
+"""`rerankit query`: queries in, a run out, from a prepared gallery."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rerankit.cli._options import ForceOption, TrustOption, check_target
+from rerankit.cli._output import say
+
+
+def query(
+    folder: Annotated[Path, typer.Argument(help="What `rerankit prepare` wrote.")],
+    queries: Annotated[Path, typer.Argument(help="Vectors of queries, (queries, d), as .npy, .safetensors, .csv …")],
+    k: Annotated[int, typer.Option("-k", help="Items for each query.")] = 10,
+    scores: Annotated[bool, typer.Option("--scores", help="The file has rows of scores (queries, gallery).")] = False,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write a run in place of printing lines.")] = None,
+    trust: TrustOption = False,
+    force: ForceOption = False,
+) -> None:
+    """Answer queries from a prepared gallery: a line of JSON for each, or a run with --out."""
+    from rerankit import Ready, errors, load, read, write
+
+    ready = load(folder, trust=trust)
+    if not isinstance(ready, Ready):
+        raise errors.rule("folder", "must hold a prepared gallery: rerankit prepare … --out FOLDER", repr(ready))
+    if out is not None:
+        check_target(out, "out", force=force)
+    given = read(queries, "array")
+    found = ready.rerank(scores=given, k=k) if scores else ready.rerank(given, k=k)
+    if out is not None:
+        write(out, found, overwrite=force)
+        say(f"wrote {out}")
+        return
+    for name, items in found.to_dict().items():
+        typer.echo(json.dumps({"query": name, "items": [[item, score] for item, score in items.items()]}))

@@ -1,0 +1,167 @@
+"""The application: paths, limits, errors. Nothing here re-ranks; it asks a `Ready`."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from rerankit._version import __version__
+from rerankit.errors import RerankitError
+from rerankit.ranking import Ranking
+from rerankit.ready import Ready
+from rerankit.serving.bodies import Documents, ranking_body, search_arguments
+from rerankit.serving.bounds import Bounds
+from rerankit.serving.counts import Counts
+from rerankit.serving.gathering import Gathering
+
+Answer = Callable[[Any], Awaitable[Any]]
+
+
+class Refused(Exception):  # noqa: N818 - it is an answer, not a fault
+    """A request that is answered with a status and a reason."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class Service:
+    """A prepared gallery and what answers requests with it."""
+
+    def __init__(self, ready: Ready, bounds: Bounds, token: str | None) -> None:
+        self.ready, self.bounds, self.token = ready, bounds, token
+        self.counts = Counts()
+        self.gathering = Gathering(ready, bounds.gather, bounds.queries)
+
+    def app(self) -> Starlette:
+        """The application for any ASGI server."""
+        posts: dict[str, Answer] = {"/search": self.search, "/rerank": self.rerank, "/v1/rerank": self.rerank_v1}
+        gets: dict[str, Callable[[], Response]] = {"/health": _health, "/info": self.info, "/metrics": self.metrics}
+        routes = [Route(path, self._posted(path, answer), methods=["POST"]) for path, answer in posts.items()]
+        routes += [Route(path, self._got(path, answer), methods=["GET"]) for path, answer in gets.items()]
+        return Starlette(routes=routes)
+
+    # -- answers -----------------------------------------------------------------------------------------
+
+    async def search(self, body: Any) -> Any:
+        """A query's vector, scores or features in, a ranking out."""
+        given = search_arguments(body, self.bounds)
+        query = given.get("queries")
+        alone = given.keys() == {"queries", "k"} and query and not isinstance(query[0], list)
+        if alone and self.bounds.gather:
+            return ranking_body(await self.gathering.answer(query, given["k"]))
+        vectors = given.pop("queries", None)
+        found: Ranking = await run_in_threadpool(self.ready.rerank, vectors, **given)
+        return ranking_body(found)
+
+    async def rerank_v1(self, body: Any) -> Any:
+        """Documents in the shape of Jina, Cohere and vLLM."""
+        given = Documents.of(body, self.bounds)
+        found = given.results(await run_in_threadpool(given.ranked, self.ready))
+        return {"model": body.get("model") or repr(self.ready.pipeline), "results": found}
+
+    async def rerank(self, body: Any) -> Any:
+        """Documents in Weaviate's shape (`documents`), or in TEI's (`texts`)."""
+        given = Documents.of(body, self.bounds)
+        results = given.results(await run_in_threadpool(given.ranked, self.ready))
+        if "texts" in body:
+            return [
+                {"index": one["index"], "score": one["relevance_score"]} | one.get("document", {}) for one in results
+            ]
+        scores = [{"document": given.texts[one["index"]], "score": one["relevance_score"]} for one in results]
+        return {"query": given.query, "scores": scores}
+
+    def info(self) -> Response:
+        """What is served, and its limits."""
+        stages = self.ready.info()
+        gallery = repr(self.ready.gallery)
+        content = {"rerankit": __version__, "gallery": gallery, "stages": stages, "bounds": self.bounds.to_dict()}
+        return JSONResponse(content)
+
+    def metrics(self) -> Response:
+        """Counts as Prometheus reads them."""
+        blocks = f"# TYPE rerankit_blocks_total counter\nrerankit_blocks_total {self.gathering.blocks}\n"
+        return PlainTextResponse(self.counts.text() + blocks)
+
+    # -- requests ----------------------------------------------------------------------------------------
+
+    def _posted(self, path: str, answer: Answer) -> Callable[[Request], Awaitable[Response]]:
+        async def handle(request: Request) -> Response:
+            start = time.perf_counter()
+            response = await self._answered(request, answer)
+            self.counts.add(path, response.status_code, time.perf_counter() - start)
+            return response
+
+        return handle
+
+    def _got(self, path: str, answer: Callable[[], Response]) -> Callable[[Request], Awaitable[Response]]:
+        async def handle(request: Request) -> Response:
+            if path != "/health" and not self._allowed(request):
+                return _error(401, "a bearer token is needed: send Authorization: Bearer …")
+            return answer()
+
+        return handle
+
+    async def _answered(self, request: Request, answer: Answer) -> Response:
+        try:
+            if not self._allowed(request):
+                raise Refused(401, "a bearer token is needed: send Authorization: Bearer …")
+            body = await self._body(request)
+            return JSONResponse(await asyncio.wait_for(answer(body), self.bounds.seconds))
+        except Refused as refused:
+            return _error(refused.status, str(refused))
+        except RerankitError as error:
+            return _error(400, str(error), type(error).__name__)
+        except asyncio.TimeoutError:
+            return _error(503, f"no answer within {self.bounds.seconds} seconds")
+        except ClientDisconnect:
+            return _error(400, "the client has gone")
+        except (ValueError, TypeError, OverflowError) as error:
+            return _error(400, f"the body cannot be read: {error}")
+
+    def _allowed(self, request: Request) -> bool:
+        if self.token is None:
+            return True
+        given = request.headers.get("authorization", "")
+        return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), f"Bearer {self.token}".encode())
+
+    async def _body(self, request: Request) -> Any:
+        """The body as JSON; one that is too long, too slow or no JSON is refused."""
+        said = request.headers.get("content-length", "")
+        if said.isdigit() and int(said) > self.bounds.bytes:
+            raise Refused(413, f"the body must have at most {self.bounds.bytes} bytes (got {said})")
+        try:
+            content = await asyncio.wait_for(self._content(request), self.bounds.seconds)
+        except asyncio.TimeoutError:
+            raise Refused(408, f"the body did not come within {self.bounds.seconds} seconds") from None
+        try:
+            return json.loads(content)
+        except (ValueError, RecursionError) as cause:
+            raise Refused(400, f"the body must be JSON ({cause})") from None
+
+    async def _content(self, request: Request) -> bytes:
+        parts, size = [], 0
+        async for part in request.stream():
+            size += len(part)
+            if size > self.bounds.bytes:
+                raise Refused(413, f"the body must have at most {self.bounds.bytes} bytes")
+            parts.append(part)
+        return b"".join(parts)
+
+
+def _health() -> Response:
+    return JSONResponse({"status": "ok"})
+
+
+def _error(status: int, message: str, kind: str = "Refused") -> Response:
+    return JSONResponse({"error": {"message": message, "type": kind}}, status)

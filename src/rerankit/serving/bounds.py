@@ -1,0 +1,38 @@
+"""What one request may ask for."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rerankit import checks
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Limits of a request, and how long requests are gathered to be answered together.
+
+    >>> Bounds(candidates=50).candidates
+    50
+    """
+
+    bytes: int = 16_000_000
+    """The most bytes of a body."""
+    candidates: int = 1000
+    """The most candidates, documents or items wanted."""
+    queries: int = 256
+    """The most queries of one request."""
+    seconds: float = 30.0
+    """How long a body may take to come, and an answer to be made."""
+    gather: float = 0.002
+    """Seconds for which single queries wait for others, to be answered in one block."""
+
+    def __post_init__(self) -> None:
+        for name in ("bytes", "candidates", "queries"):
+            checks.integer(name, getattr(self, name), least=1)
+        checks.number("seconds", self.seconds, above=0)
+        checks.number("gather", self.gather, least=0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)

@@ -1,0 +1,68 @@
+"""`rerankit prepare` and `rerankit query`."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+from typer.testing import CliRunner
+
+import rerankit
+from rerankit import Gallery, Problem
+from rerankit.cli import build
+
+RANDOM = np.random.default_rng(0)
+ITEMS, QUERIES, OLD = (RANDOM.normal(size=(count, 8)) for count in (60, 5, 20))
+
+
+def run(*words):
+    return CliRunner().invoke(build(), [str(word) for word in words])
+
+
+def test_vectors_are_prepared_and_asked(tmp_path):
+    for name, array in (("items", ITEMS), ("queries", QUERIES), ("old", OLD)):
+        np.save(tmp_path / f"{name}.npy", array)
+    names = [f"item-{row}" for row in range(60)]
+    (tmp_path / "ids.txt").write_text("\n".join(names) + "\n")
+    made = run(
+        *("prepare", "--vectors", tmp_path / "items.npy", "--ids", tmp_path / "ids.txt", "--out", tmp_path / "ready"),
+        *("--bank", tmp_path / "old.npy", "--stage", "nnn", "--set", "alpha=0.5", "--json"),
+    )
+    assert made.exit_code == 0, made.output
+    assert json.loads(made.stdout)[0]["keeps"] == "a number for each item"
+    ready = rerankit.prepare("nnn", Gallery(ITEMS, ids=names, bank=OLD), alpha=0.5)
+    asked = run("query", tmp_path / "ready", tmp_path / "queries.npy", "-k", 3)
+    lines = [json.loads(line) for line in asked.stdout.splitlines()]
+    expected = ready.rerank(QUERIES, k=3).to_dict()
+    assert {line["query"]: dict(line["items"]) for line in lines} == expected
+    written = run("query", tmp_path / "ready", tmp_path / "queries.npy", "-k", 3, "--out", tmp_path / "run.npz")
+    assert written.exit_code == 0, written.output
+    assert rerankit.read(tmp_path / "run.npz", "ranking") == ready.rerank(QUERIES, k=3)
+
+
+def test_a_problem_is_prepared_and_asked_with_scores(tmp_path):
+    scores, bank = QUERIES @ ITEMS.T, OLD @ ITEMS.T
+    rerankit.write(tmp_path / "problem.npz", Problem(scores))
+    np.save(tmp_path / "bank.npy", bank)
+    np.save(tmp_path / "rows.npy", scores)
+    made = run(
+        *("prepare", tmp_path / "problem.npz", "--bank", tmp_path / "bank.npy", "--stage", "sinkhorn"),
+        *("--out", tmp_path / "ready"),
+    )
+    assert made.exit_code == 0, made.output
+    asked = run("query", tmp_path / "ready", tmp_path / "rows.npy", "--scores", "-k", 2)
+    expected = rerankit.rerank(Problem(scores, query_bank=rerankit.Bank(to_gallery=bank)), "sinkhorn", k=2).to_dict()
+    found = {line["query"]: dict(line["items"]) for line in map(json.loads, asked.stdout.splitlines())}
+    assert found == expected
+
+
+def test_what_cannot_be_prepared_or_asked_is_one_line(tmp_path):
+    np.save(tmp_path / "items.npy", ITEMS)
+    assert "give either PROBLEM or --vectors" in run("prepare", "--stage", "nnn", "--out", tmp_path / "r").output
+    refused = run("prepare", "--vectors", tmp_path / "items.npy", "--stage", "nnn", "--out", tmp_path / "r")
+    assert refused.exit_code == 2
+    without = ("prepare", "--vectors", tmp_path / "items.npy", "--stage", "dba", "--out", tmp_path / "r")
+    assert "no such file" in run(*without, "--ids", tmp_path / "absent.txt").output
+    assert "looks at the other test queries" in refused.output
+    rerankit.stage("nnn").save(tmp_path / "stage")
+    assert "must hold a prepared gallery" in run("query", tmp_path / "stage", tmp_path / "items.npy").output

@@ -1,0 +1,134 @@
+"""A service under real HTTP: right answers, clear refusals, load, slow clients, and a stop in the middle."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rerankit import Ranking, load
+
+sys.path.insert(0, str(Path(__file__).parent))
+from conftest import NAMES, QUERIES, Served, serving, started
+
+
+def expected(found: Ranking) -> list[dict[str, Any]]:
+    return [
+        {"query": query, "items": [{"id": item, "score": score} for item, score in items.items()]}
+        for query, items in found.to_dict().items()
+    ]
+
+
+def test_answers_are_those_of_the_library(served: Served, folder: Path):
+    ready = load(folder)
+    status, answer = served.ask("/search", {"query": QUERIES[0].tolist(), "k": 5})
+    assert (status, answer["results"]) == (200, expected(ready.rerank(QUERIES[0], k=5)))
+    status, answer = served.ask("/search", {"queries": QUERIES[:3].tolist(), "k": 4, "ids": ["a", "b", "c"]})
+    assert (status, answer["results"]) == (200, expected(ready.rerank(QUERIES[:3], k=4, ids=["a", "b", "c"])))
+    given = {"candidates": ["item-3", "item-9"], "scores": [0.5, 0.2]}
+    status, answer = served.ask("/search", {"query": QUERIES[0].tolist(), **given})
+    assert (status, answer["results"]) == (200, expected(ready.rerank(QUERIES[0], **given)))
+
+
+def test_what_it_says_of_itself(served: Served):
+    assert served.ask("/health") == (200, {"status": "ok"})
+    status, info = served.ask("/info")
+    assert (status, info["stages"][0]["stage"], info["bounds"]["candidates"]) == (200, "stage('nnn')", 50)
+    served.ask("/search", {"query": QUERIES[0].tolist()})
+    status, text = served.ask("/metrics")
+    assert status == 200
+    assert 'rerankit_requests_total{path="/search",status="200"}' in text
+    assert 'rerankit_request_seconds_bucket{path="/search",le="+Inf"}' in text
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"query": [1.0, 2.0]}, "'queries' must have the gallery's width, 8"),
+    ({"query": [float("nan")] * 8}, "'queries' must be finite"),
+    ({"query": [1.0] * 8, "k": 0}, "'k' must be at least 1"),
+    ({"query": [1.0] * 8, "k": 51}, "'k' must be at most 50"),
+    ({"query": [1.0] * 8, "kk": 5}, "unknown field 'kk'; did you mean 'k'"),
+    ({"query": "cat"}, "'queries' must be a list"),
+    ({"query": ["a"] * 8}, "'queries' must"),
+    ({"query": [[[1.0]]]}, "'queries' must"),
+    ({}, "'queries' must be given"),
+    ({"query": [1.0] * 8, "queries": []}, "cannot both be given"),
+    ({"queries": [[1.0] * 8] * 9}, "'queries' must have at most 8 queries"),
+    ({"query": [1.0] * 8, "candidates": ["item-99"]}, "'candidates' must name only known ids"),
+    ({"query": [1.0] * 8, "candidates": ["item-1", "item-1"]}, "'candidates' must name an item once"),
+    ({"query": [1.0] * 8, "candidates": NAMES}, "'candidates' must have at most 50 candidates"),
+    ({"query": [1.0] * 8, "candidates": {"a": 1}}, "'candidates' must be a list"),
+    ({"query": [1.0] * 8, "features": 3}, "features"),
+]
+
+
+@pytest.mark.parametrize(("body", "message"), WRONG)
+def test_bad_requests_name_the_field_and_the_service_stays_up(served: Served, body: Any, message: str):
+    status, answer = served.ask("/search", body)
+    assert status == 400, answer
+    assert message in answer["error"]["message"]
+    assert served.ask("/health")[0] == 200
+
+
+def test_bodies_that_are_no_json_or_too_long_or_break_off(served: Served):
+    for raw in (b"", b"{", b"\xff\xfe", b"[" * 50_000, b"3"):
+        assert served.ask("/search", raw=raw)[0] == 400
+    assert served.ask("/search", raw=b" " * 100_001)[0] == 413
+    assert served.ask("/nowhere", {})[0] == 404
+    assert served.ask("/search")[0] == 405
+    with socket.create_connection(("127.0.0.1", served.port), timeout=30) as gone:
+        gone.sendall(b"POST /search HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+    assert served.ask("/health")[0] == 200
+
+
+def test_a_slow_client_is_told_and_nobody_waits_for_it(folder: Path):
+    with serving(folder, seconds=1) as found, socket.create_connection(("127.0.0.1", found.port), timeout=30) as slow:
+        slow.sendall(b"POST /search HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        assert found.ask("/health")[0] == 200
+        assert b" 408 " in slow.recv(1000)
+
+
+def test_many_at_once_get_their_own_answers_in_blocks(served: Served, folder: Path):
+    ready = load(folder)
+    wanted = [expected(ready.rerank(query, k=5)) for query in QUERIES]
+    barrier = threading.Barrier(200)
+
+    def ask(turn: int) -> bool:
+        barrier.wait(timeout=60)
+        row = turn % len(QUERIES)
+        return served.ask("/search", {"query": QUERIES[row].tolist(), "k": 5}) == (200, {"results": wanted[row]})
+
+    def blocks() -> int:
+        return int(served.ask("/metrics")[1].rsplit(maxsplit=1)[1])
+
+    before = blocks()
+    with ThreadPoolExecutor(200) as pool:
+        assert all(pool.map(ask, range(200)))
+    assert 200 // 8 <= blocks() - before < 200
+
+
+def test_a_stop_in_the_middle_finishes_what_was_begun(folder: Path):
+    with started(folder, "--gather", "1") as (process, found):
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(found.ask, "/search", {"query": QUERIES[0].tolist(), "k": 3})
+            time.sleep(0.4)
+            process.send_signal(signal.SIGTERM)
+            assert answer.result(timeout=60)[0] == 200
+        assert process.wait(timeout=60) in (0, 143, -15)
+        with pytest.raises(OSError):  # noqa: PT011 - refused or reset, as the system likes
+            found.ask("/health")
+
+
+def test_a_token_is_asked_for(folder: Path):
+    with serving(folder, token="geheim") as found:
+        assert found.ask("/search", {"query": QUERIES[0].tolist()})[0] == 401
+        assert found.ask("/info", headers={"Authorization": "Bearer geheim "})[0] in (200, 401)
+        assert found.ask("/info", headers={"Authorization": "Bearer falsch"})[0] == 401
+        assert found.ask("/info", headers={"Authorization": "Bearer geheim"})[0] == 200
+        assert found.ask("/health")[0] == 200
