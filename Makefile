@@ -1,15 +1,20 @@
 # Two commands do everything: `make demo` and `make test`. Both make a virtual environment in this checkout.
 PYTHON ?= python3
 VENV ?= .venv
+OLDEST_PYTHON ?= python3.10
 BIN := $(VENV)/bin
 # Two test processes share the cores: one thread each, else they wait for each other.
 ONE_THREAD := OMP_NUM_THREADS=1
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 INPUTS := pyproject.toml constraints.txt
+TEST_TOOLS := pytest pytest-timeout pytest-xdist hypothesis
+BASE_TESTS := tests/test_conformance.py tests/cli/test_commands.py tests/plugins tests/formats tests/reading tests/files tests/scores tests/metrics tests/test_problem.py tests/test_ranking.py
+# rich before 15 fills a terminal's lines in another way.
+NOT_OLDEST := not (families or wrapped)
 SHARE ?= 1
 SEED ?= 0
 
-.PHONY: demo test test-slow test-bridges test-hostile lint format docs serve-docs clean
+.PHONY: demo test test-slow test-bridges test-oldest test-pythons test-hostile lint format docs serve-docs clean
 
 demo: $(VENV)/.demo ## re-rank real handwritten digits, print a table, draw a picture (offline, under a minute)
 	$(BIN)/rerankit demo
@@ -22,6 +27,16 @@ test-slow: $(VENV)/.dev ## the tests that take longer than ten seconds each
 
 test-bridges: $(VENV)-bridges/.ready ## the tests against libraries that objects are taken from, in an environment of their own
 	$(VENV)-bridges/bin/python -m pytest tests/adapters tests/test_exports.py tests/test_docs.py -k "adapters or exports or inputs"
+
+test-oldest: $(VENV)-oldest/.ready ## the tests that need no extra, on Python 3.10 with the lowest versions that are allowed
+	$(ONE_THREAD) $(VENV)-oldest/bin/python -m pytest --numprocesses 2 -k "$(NOT_OLDEST)" $(BASE_TESTS)
+
+test-pythons: ## the same on every Python from 3.10 to 3.14 that is found, with the newest versions
+	@for version in 3.10 3.11 3.12 3.13 3.14; do \
+		command -v python$$version > /dev/null && python$$version -c "" 2> /dev/null || { echo "python$$version: not found"; continue; }; \
+		$(MAKE) --no-print-directory $(VENV)-$$version/.ready && \
+		$(ONE_THREAD) $(VENV)-$$version/bin/python -m pytest --numprocesses 2 $(BASE_TESTS) || exit 1; \
+	done
 
 test-hostile: $(VENV)/.dev ## damaged files, kills, full disks and threads in full: SEED=1 SHARE=0.1 draws others, or fewer
 	mkdir -p build && rm -f build/reliability.json
@@ -66,4 +81,14 @@ $(VENV)-bridges/.ready: $(INPUTS)
 
 $(VENV)/.docs: $(VENV)/.dev
 	$(PIP) install --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
+$(VENV)-oldest/.ready: pyproject.toml constraints-oldest.txt
+	$(OLDEST_PYTHON) -m venv $(VENV)-oldest
+	$(VENV)-oldest/bin/python -m pip --quiet install --constraint constraints-oldest.txt --editable . $(TEST_TOOLS) hatchling
+	touch $@
+
+$(VENV)-3.%/.ready: pyproject.toml
+	python3.$* -m venv $(VENV)-3.$*
+	$(VENV)-3.$*/bin/python -m pip --quiet install --editable . $(TEST_TOOLS)
 	touch $@

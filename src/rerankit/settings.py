@@ -1,7 +1,7 @@
 """The few settings that hold for a whole process.
 
 ``memory_budget`` is the one knob for how much memory blocks of work may take; every block size is derived
-from it. It changes speed and memory, never an answer.
+from it. It changes speed and memory, never an answer but for the last bits that docs/reliability.md names.
 
 >>> from rerankit import settings
 >>> with settings.using(memory_budget="64MB"):

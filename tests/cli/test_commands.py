@@ -8,14 +8,18 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Annotated, get_origin
+from unittest.mock import patch
 
 import numpy as np
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
 import rerankit
 from rerankit import Problem, Ranking, Relevance, builtins, plugins
 from rerankit.cli import build
+from rerankit.cli._run import command
 from rerankit.testing import make_problem
 
 PLUGIN = """
@@ -465,3 +469,15 @@ def _everything(terminal: int) -> str:
         pieces.append(piece)
     os.close(terminal)
     return b"".join(pieces).decode()
+
+
+def test_options_of_commands_are_never_hidden_in_another_type() -> None:
+    """Python 3.10 makes `Optional[Annotated[…]]` of what has the default None, and typer then knows no option."""
+
+    def compare(metrics: Annotated[list[str] | None, typer.Option("--metric", "-m")] = None) -> None:
+        pass
+
+    for parameter in inspect.signature(command(compare)).parameters.values():
+        assert get_origin(parameter.annotation) is Annotated, parameter
+    with patch("typing.get_type_hints", side_effect=AssertionError("it makes types of its own on Python 3.10")):
+        command(compare)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import pluggy
 import pytest
 
 import rerankit
 from rerankit import plugins
 from rerankit.errors import PluginError, UnknownNameError
 from rerankit.plugins import hookimpl, manager
+from rerankit.plugins.manager import Manager
 
 STAGE = """
 import rerankit
@@ -374,3 +376,15 @@ def test_a_plugin_may_register_without_a_hook(tmp_path):
     code = "from rerankit.metrics import register_metric\nregister_metric('mine', lambda places: places)\n"
     (tmp_path / "mine.py").write_text(code)
     assert not rerankit.load_plugin(tmp_path / "mine.py").faults
+
+
+def test_pluggy_is_never_asked_about_names_that_a_plugin_lacks(monkeypatch):
+    """Versions before 1.7 fail at those, with every plugin."""
+    usual = pluggy.PluginManager.parse_hookimpl_opts
+
+    def strict(self, plugin, name):
+        getattr(plugin, name)
+        return usual(self, plugin, name)
+
+    monkeypatch.setattr(pluggy.PluginManager, "parse_hookimpl_opts", strict)
+    assert Manager().stages.entry("csls").owner == "rerankit"

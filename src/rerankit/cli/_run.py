@@ -6,7 +6,6 @@ import inspect
 import os
 import sys
 import traceback
-import typing
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -63,14 +62,13 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             complain("interrupted")
             raise typer.Exit(INTERRUPTED) from None
 
-    hints = typing.get_type_hints(function, include_extras=True)
-    signature = inspect.signature(function)
-    own = [p.replace(annotation=hints.get(p.name, p.annotation)) for p in signature.parameters.values()]
+    # typing.get_type_hints would not do: Python 3.10 wraps what has the default None once more, which hides the option.
+    signature = inspect.signature(function, eval_str=True)
     common = [
         inspect.Parameter("plugin", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=PluginOption),
         inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=DebugOption),
     ]
-    whole = signature.replace(parameters=[*own, *common], return_annotation=None)
+    whole = signature.replace(parameters=[*signature.parameters.values(), *common], return_annotation=None)
     run.__doc__ = _filled(inspect.getdoc(function) or "")
     run.__signature__ = whole  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in whole.parameters.values()}

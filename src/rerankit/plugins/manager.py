@@ -185,7 +185,8 @@ class Manager:
 
     def _unheard(self, name: str, plugin: Any, registered: int) -> list[str]:
         """What keeps a plugin that loads without a fault from being heard, since nobody would ever call it."""
-        hooks = [hook for hook in vars(spec) if hook.startswith("rerankit_")]
+        # pluggy before 1.7 fails when it is asked about a name that the plugin does not have.
+        hooks = [hook for hook in vars(spec) if hook.startswith("rerankit_") and hasattr(plugin, hook)]
         marked = {hook for hook in hooks if self._pluggy.parse_hookimpl_opts(plugin, hook) is not None}
         found = [
             f"'{hook}' is never called: put @rerankit.hookimpl above it"
