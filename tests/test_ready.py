@@ -73,6 +73,16 @@ def test_what_depends_on_the_bank_is_computed_once(monkeypatch):
     assert ready.rerank(QUERIES[0], k=5).shape == (1, 5)
 
 
+@pytest.mark.parametrize("name", ["k-reciprocal", "gnn", "diffusion", "dba", "alpha-qe"])
+def test_graphs_of_neighbours_are_made_once(name, monkeypatch):
+    ready = prepare(name, Gallery(ITEMS, bank=OLD))
+    for made in ("_joint._nearest", "diffusion.normalised_graph", "_neighbour_order.say_of", "_mixing.shares_of"):
+        if name in ("k-reciprocal", "gnn") and made == "_joint._nearest":
+            continue  # a query's own neighbours
+        monkeypatch.setattr(f"rerankit.stages.{made}", None)
+    assert ready.rerank(QUERIES[0], k=5).shape == (1, 5)
+
+
 def test_a_stage_that_looks_at_queries_is_refused_by_name():
     bare = Gallery(ITEMS)
     with pytest.raises(UnmetNeedError, match=r"stage 'nnn' looks at the other test queries.*Gallery\(…, bank=…\)"):

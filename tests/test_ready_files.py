@@ -25,6 +25,9 @@ STAGES = {
     "dual-softmax": stage("dual-softmax"),
     "mutual-rank": stage("mutual-rank"),
     "k-reciprocal": stage("k-reciprocal"),
+    "gnn": stage("gnn"),
+    "diffusion": stage("diffusion"),
+    "alpha-qe": stage("alpha-qe"),
     "nested": Pipeline([stage("fuse", sources=["ranking", stage("nnn"), stage("csls").top(4)]), stage("dba")]),
 }
 

@@ -100,11 +100,16 @@ class RelationsBankStage(Stage):
 
     def bank_for(self, problem: Problem) -> Bank | None:
         """The bank this stage looks at; None: the other test queries."""
-        if isinstance(self.bank, str):
-            return None
-        bank: Bank | None = problem.query_bank if self.bank is None else self.bank
+        bank = self.bank_beside(problem.query_bank)
         if bank is not None:
             bank.check("bank", problem.shape)
+        return bank
+
+    def bank_beside(self, given: Bank | None) -> Bank | None:
+        """The stage's own bank, or else the one that is given; None: the test queries."""
+        if isinstance(self.bank, str):
+            return None
+        bank: Bank | None = given if self.bank is None else self.bank
         return bank
 
 

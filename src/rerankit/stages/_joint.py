@@ -47,7 +47,7 @@ class Neighbours:
 class Beside:
     """Two relations of the same rows side by side, (rows, one + other), each with a map of its scores or None."""
 
-    def __init__(self, one: Scores, other: Scores, maps: tuple[_Map | None, _Map | None] = (None, None)) -> None:
+    def __init__(self, one: Scores, other: Scores, maps: tuple[Map | None, Map | None] = (None, None)) -> None:
         self.parts, self.maps = (one, other), maps
         self.border = one.shape[1]
         self.shape = one.shape[0], self.border + other.shape[1]
@@ -138,14 +138,14 @@ class Outside(Beside):
     So the graph, and with it one query's answer, does not depend on the queries under test.
     """
 
-    def __init__(self, problem: Problem, bank: Bank, joint: Joint) -> None:
+    def __init__(self, problem: Problem, bank: Bank, onto: Map | None) -> None:
         assert bank.to_queries is not None, "checked by the stage's unmet needs"
-        super().__init__(bank.to_queries.T, problem.scores, (joint.maps[0], None))
+        super().__init__(bank.to_queries.T, problem.scores, (onto, None))
 
-    def neighbours(self, k: int, graph: Neighbours) -> Neighbours:
+    def neighbours(self, k: int, highest: float) -> Neighbours:
         """The k nearest items of every query; what is the highest score anywhere, the graph alone tells."""
         work = list(blocks(self.shape[0], self.shape[1] * 12, share=0.5, least=64))
-        return replace(_nearest(self.rows, work, self.shape, k), highest=graph.highest)
+        return replace(_nearest(self.rows, work, self.shape, k), highest=highest)
 
 
 def _nearest(
@@ -180,7 +180,7 @@ def warn_of_a_gap(known: IntArray, border: int, name: str) -> None:
         )
 
 
-class _Map(NamedTuple):
+class Map(NamedTuple):
     """scale · score + shift, at most `most`."""
 
     scale: np.float32
@@ -194,13 +194,13 @@ class _Map(NamedTuple):
         return np.minimum(values, self.most, out=values)
 
 
-def _onto(same: Scores, across: Scores) -> _Map:
+def _onto(same: Scores, across: Scores) -> Map:
     """The map that gives the scores among one side's items the level and the spread of those across."""
     level, spread, high = _middle(same, square=True)
     wanted, wide, highest = _middle(across, square=False)
     scale = wide / spread if spread > 0 and wide > 0 else 1.0
     most = np.inf if max(high, highest) > 0 else 0  # minus distances stay such
-    return _Map(np.float32(scale), np.float32(wanted - level * scale), np.float32(most))
+    return Map(np.float32(scale), np.float32(wanted - level * scale), np.float32(most))
 
 
 def _middle(scores: Scores, square: bool) -> tuple[float, float, float]:

@@ -6,9 +6,12 @@ import numpy as np
 
 from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray, IntArray, float32
+from rerankit.gallery import Gallery
 from rerankit.problem import Problem
 from rerankit.scores import EmbeddingScores, blocks, normalised
+from rerankit.stages._known import Known
 from rerankit.stages._neighbour_order import NeighbourStage, check_strength
+from rerankit.stages._unrelated import shares_of
 
 
 class Mixing(NeighbourStage):
@@ -22,6 +25,10 @@ class Mixing(NeighbourStage):
     @property
     def needs(self) -> tuple[str, ...]:
         return ("gallery_scores",)
+
+    def known(self, gallery: Gallery) -> Known:
+        assert gallery.side.scores is not None, "checked by the stage's needs"
+        return shares_of(gallery.side.scores)._asdict()
 
 
 def vectors_of(problem: Problem) -> tuple[FloatArray, FloatArray] | None:

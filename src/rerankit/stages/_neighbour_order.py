@@ -9,10 +9,14 @@ from scipy.special import ndtri
 
 from rerankit import checks
 from rerankit.arrays import AnyArray, BoolArray, FloatArray
+from rerankit.gallery import Gallery
+from rerankit.prepared import Prepared, State
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import Scores
+from rerankit.sides import Side
 from rerankit.stages._candidates import own_scores
+from rerankit.stages._known import Known, known_of, state_of
 from rerankit.stages._unrelated import standing_out
 from rerankit.stages.base import Stage
 
@@ -46,35 +50,66 @@ class NeighbourStage(Stage):
 
     strength: float | str
 
-    def opinion(self, problem: Problem, ranking: Ranking) -> FloatArray:
+    def known(self, gallery: Gallery) -> Known:
+        """What an opinion needs of the gallery and its bank, found once."""
+        return {}
+
+    def opinion(self, problem: Problem, ranking: Ranking, known: Known) -> FloatArray:
         """Scores (queries, K) by neighbours alone."""
         raise NotImplementedError
 
+    def prepare(self, gallery: Gallery) -> Prepared:
+        say = self.say(gallery.side)
+        return ByNeighbours(self, gallery, say, self.known(gallery) if say.strength > 0 else {})
+
+    def restored(self, gallery: Gallery, state: State) -> Prepared:
+        known = known_of(state)
+        return ByNeighbours(self, gallery, Say(known.pop("strength"), known.pop("standing_out")), known)
+
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
-        return self._scored(problem, ranking, self.say(problem))
+        return self._scored(problem, ranking, self.say(problem.gallery), self.known(Gallery.of(problem)))
 
     def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
         if not ranking.mask.any():
             return ranking
-        say = self.say(problem)
-        if say.strength > 0:
-            ranking = ranking.with_scores(self._padded(self._scored(problem, ranking, say), ranking))
-        return ranking.with_notes(**{self.name: say.notes()})
+        return self.prepare(Gallery.of(problem)).rerank(problem, ranking)
 
-    def say(self, problem: Problem) -> Say:
-        """How much say neighbours get on this problem."""
+    def say(self, gallery: Side) -> Say:
+        """How much say neighbours get in this gallery."""
         if not isinstance(self.strength, str):
             return Say(self.strength)
-        gallery = problem.gallery_scores
-        assert gallery is not None, "checked by the stage's needs"
-        return say_of(gallery)
+        assert gallery.scores is not None, "checked by the stage's needs"
+        return say_of(gallery.scores)
 
-    def _scored(self, problem: Problem, ranking: Ranking, say: Say) -> FloatArray:
-        opinion = self.opinion(problem, ranking)
+    def _scored(self, problem: Problem, ranking: Ranking, say: Say, known: Known) -> FloatArray:
+        opinion = self.opinion(problem, ranking, known)
         if say.strength == 1:
             return opinion
         own = own_scores(problem.scores, ranking)
         return mixed(own, opinion, ranking.mask, say.strength, ranking.gallery_size)
+
+
+class ByNeighbours(Prepared):
+    """A stage with how much say neighbours get in a gallery, and what their opinions need of it."""
+
+    stage: NeighbourStage
+    keeps = "how much say neighbours get, and their graph"
+    by_item = False
+
+    def __init__(self, stage: NeighbourStage, gallery: Gallery, say: Say, known: Known) -> None:
+        super().__init__(stage, gallery)
+        self.say, self.known = say, known
+
+    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+        if not ranking.mask.any():
+            return ranking
+        if self.say.strength > 0:
+            scores = self.stage._scored(problem, ranking, self.say, self.known)
+            ranking = self.stage.reordered(ranking, scores)
+        return ranking.with_notes(**{self.stage.name: self.say.notes()})
+
+    def state(self) -> State:
+        return state_of({**self.known, **self.say._asdict()})
 
 
 def check_strength(strength: float | str) -> float | str:

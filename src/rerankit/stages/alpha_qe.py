@@ -12,8 +12,9 @@ from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import EmbeddingScores, Scores, blocks
 from rerankit.stages._candidates import filled, items_of, own_scores
+from rerankit.stages._known import Known
 from rerankit.stages._mixing import Mixing, mixed_vectors, vectors_of
-from rerankit.stages._unrelated import Shares, shares_of, unrelated
+from rerankit.stages._unrelated import Shares, unrelated
 
 
 class AlphaQE(Mixing):
@@ -39,11 +40,11 @@ class AlphaQE(Mixing):
     name = "alpha-qe"
     citation = "Radenović et al., Fine-tuning CNN image retrieval with no human annotation (TPAMI 2019)"
 
-    def opinion(self, problem: Problem, ranking: Ranking) -> FloatArray:
+    def opinion(self, problem: Problem, ranking: Ranking, known: Known) -> FloatArray:
         gallery = problem.gallery_scores
         assert gallery is not None, "checked by the stage's needs"
         own, first = own_scores(problem.scores, ranking), slice(0, self.neighbours)
-        near, shares = items_of(ranking)[:, first], shares_of(gallery)
+        near, shares = items_of(ranking)[:, first], Shares(**known)
         queries = query_scale(problem.scores, shares, own, ranking)
         weights = np.clip((own[:, first] - queries.level[:, None]) / queries.unit[:, None], 0, 1) ** self.alpha
         weights *= ranking.mask[:, first]

@@ -13,8 +13,9 @@ from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import EmbeddingScores, Scores, blocks
 from rerankit.stages._candidates import filled, items_of, own_scores, rows_of
+from rerankit.stages._known import Known
 from rerankit.stages._mixing import Mixing, mixed_vectors, vectors_of
-from rerankit.stages._unrelated import shares_of, unrelated
+from rerankit.stages._unrelated import Shares, unrelated
 
 
 class DBA(Mixing):
@@ -49,11 +50,11 @@ class DBA(Mixing):
         super().__init__(neighbours, alpha, strength)
         self.normalised = checks.boolean("normalised", normalised)
 
-    def opinion(self, problem: Problem, ranking: Ranking) -> FloatArray:
+    def opinion(self, problem: Problem, ranking: Ranking, known: Known) -> FloatArray:
         gallery = problem.gallery_scores
         assert gallery is not None, "checked by the stage's needs"
         wanted = np.unique(ranking.indices[ranking.mask])
-        parts = self._mixtures(gallery, wanted)
+        parts = self._mixtures(gallery, wanted, Shares(**known))
         items = np.searchsorted(wanted, items_of(ranking)).clip(0, len(wanted) - 1)
         vectors = vectors_of(problem)
         if vectors is not None:
@@ -68,9 +69,8 @@ class DBA(Mixing):
         found: FloatArray = ((sums - level * whole[items]) / lengths[items] + level).astype(np.float32)
         return found
 
-    def _mixtures(self, gallery: Scores, wanted: IntArray) -> Mixtures:
+    def _mixtures(self, gallery: Scores, wanted: IntArray, shares: Shares) -> Mixtures:
         near, scores = others_nearest(gallery, wanted, self.neighbours)
-        shares = shares_of(gallery)
         weights = shares.of(scores, wanted[:, None]) ** self.alpha * (near >= 0)
         near = np.where(near >= 0, near, 0)
         every = np.concatenate([wanted[:, None], near], axis=1)

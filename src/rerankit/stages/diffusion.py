@@ -11,10 +11,12 @@ from scipy import sparse
 from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.events import track
+from rerankit.gallery import Gallery
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import Scores
 from rerankit.stages._candidates import behind, items_of
+from rerankit.stages._known import Known
 from rerankit.stages._neighbour_order import NeighbourStage, check_strength
 from rerankit.stages._unrelated import shares_of, unrelated
 from rerankit.stages.dba import others_nearest
@@ -73,10 +75,13 @@ class Diffusion(NeighbourStage):
     def needs(self) -> tuple[str, ...]:
         return ("gallery_scores",)
 
-    def opinion(self, problem: Problem, ranking: Ranking) -> FloatArray:
-        gallery = problem.gallery_scores
+    def known(self, gallery: Gallery) -> Known:
+        assert gallery.side.scores is not None, "checked by the stage's needs"
+        return {"graph": normalised_graph(gallery.side.scores, self.neighbours, self.gamma)}
+
+    def opinion(self, problem: Problem, ranking: Ranking, known: Known) -> FloatArray:
+        gallery, graph = problem.gallery_scores, known["graph"]
         assert gallery is not None, "checked by the stage's needs"
-        graph = normalised_graph(gallery, self.neighbours, self.gamma)
         sources = self._sources(problem)
         items = items_of(ranking)
         if self.truncation is None:

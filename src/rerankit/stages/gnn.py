@@ -10,14 +10,17 @@ from scipy import sparse
 
 from rerankit import checks, settings
 from rerankit.arrays import FloatArray, IntArray
+from rerankit.bank import Bank
 from rerankit.events import track
 from rerankit.extras import require
+from rerankit.gallery import Gallery
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import blocks
 from rerankit.stages._banks import RelationsBankStage, check_relations_bank
 from rerankit.stages._candidates import behind, items_of
-from rerankit.stages._joint import Joint, Neighbours, Outside, adjacency, warn_of_a_gap
+from rerankit.stages._joint import Joint, Map, Neighbours, Outside, adjacency, warn_of_a_gap
+from rerankit.stages._known import Known
 from rerankit.stages._neighbour_order import NeighbourStage, check_strength
 from rerankit.threads import in_threads
 
@@ -78,25 +81,57 @@ class GNN(NeighbourStage, RelationsBankStage):
         self.bank = check_relations_bank(bank)
         self.strength = check_strength(strength)
 
-    def opinion(self, problem: Problem, ranking: Ranking) -> FloatArray:
-        bank, k = self.bank_for(problem), max(self.k1, self.k2)
-        joint = Joint.of(problem, bank, self.align)
-        near, outside = joint.neighbours(k), None
-        known = near.indices[: joint.queries]
-        if bank is not None:
-            beside = Outside(problem, bank, joint).neighbours(max(1, k - 1), near)
-            outside, known = self._edges(beside, itself=False), beside.indices
-        warn_of_a_gap(known, joint.queries, self.name)
-        graph, items = self._edges(near), items_of(ranking)
-        layers = self.layers if self.k2 > 1 else 0  # an item alone has nothing to pass on
+    def opinion(self, problem: Problem, ranking: Ranking, known: Known) -> FloatArray:
+        bank, items = self.bank_for(problem), items_of(ranking)
         if self.device is not None:
-            require("torch", extra="torch", purpose="stage 'gnn' with a device")
-            from rerankit.stages._gnn_torch import dense_scores
+            return behind(self._on_device(problem, bank, items, self.device), ranking)
+        if bank is None:
+            joint = Joint(problem, self.align)
+            near, others = joint.neighbours(max(self.k1, self.k2)), joint.queries
+            described, _ = propagated(self._edges(near), self._passes)
+            nearest, queries, gallery = near.indices[:others], described[:others], described[others:]
+        else:
+            onto = Map(*known["onto"]) if "onto" in known else None
+            outside, nearest = self._outside(problem, bank, onto, known["highest"])
+            layers = [known[f"layer {place}"] for place in range(self._passes)]
+            gallery, others = known["gallery"], bank.size
+            queries = joined(outside, layers, gallery.shape[1])
+        warn_of_a_gap(nearest, others, self.name)
+        return behind(candidate_products(queries, gallery, items), ranking)
 
-            return behind(dense_scores(graph, outside, layers, joint.queries, items, self.device), ranking)
-        described, queries = propagated(graph, outside, layers)
-        queries = described[: joint.queries] if outside is None else queries
-        return behind(candidate_products(queries, described[joint.queries :], items), ranking)
+    def known(self, gallery: Gallery) -> Known:
+        bank = self.bank_beside(gallery.bank)
+        if bank is None or self.device is not None:
+            return {}
+        joint = Joint(Problem(bank.to_gallery, query_scores=bank.among, gallery_scores=gallery.side.scores), self.align)
+        near, map_of_bank = joint.neighbours(max(self.k1, self.k2)), joint.maps[0]
+        described, layers = propagated(self._edges(near), self._passes)
+        onto = {} if map_of_bank is None else {"onto": np.array(map_of_bank, np.float32)}
+        kept = {f"layer {place}": both for place, both in enumerate(layers)}
+        return {**kept, **onto, "gallery": described[joint.queries :].tocsr(), "highest": near.highest}
+
+    @property
+    def _passes(self) -> int:
+        """How often descriptions are passed on; an item alone has nothing to pass on."""
+        return self.layers if self.k2 > 1 else 0
+
+    def _outside(self, problem: Problem, bank: Bank, onto: Map | None, highest: float) -> tuple[Edges, IntArray]:
+        """The edges of queries into the graph of bank and gallery, and their neighbours there."""
+        k = max(1, max(self.k1, self.k2) - 1)
+        beside = Outside(problem, bank, onto).neighbours(k, highest)
+        return self._edges(beside, itself=False), beside.indices
+
+    def _on_device(self, problem: Problem, bank: Bank | None, items: IntArray, device: str) -> FloatArray:
+        require("torch", extra="torch", purpose="stage 'gnn' with a device")
+        from rerankit.stages._gnn_torch import dense_scores
+
+        joint = Joint.of(problem, bank, self.align)
+        near, outside = joint.neighbours(max(self.k1, self.k2)), None
+        nearest = near.indices[: joint.queries]
+        if bank is not None:
+            outside, nearest = self._outside(problem, bank, joint.maps[0], near.highest)
+        warn_of_a_gap(nearest, joint.queries, self.name)
+        return dense_scores(self._edges(near), outside, self._passes, joint.queries, items, device)
 
     def _edges(self, near: Neighbours, itself: bool = True) -> Edges:
         """Shares of the way from unrelated items to an item itself, to the power alpha."""
@@ -117,21 +152,21 @@ class Edges(NamedTuple):
     """(rows, k2); an item's own weight, and so that of a query outside for its own description, is 1."""
 
 
-def propagated(graph: Edges, outside: Edges | None, layers: int) -> tuple[Any, Any]:
-    """Descriptions, sparse and of length 1, of the items (items, items) and of queries outside (queries, items)."""
-    items = len(graph.marks)
-    described, edges = adjacency(graph.marks), adjacency(graph.near, graph.weights)
-    queries = inward = None
-    if outside is not None:
-        queries, inward = adjacency(outside.marks, items=items), adjacency(outside.near, outside.weights, items)
-    if not layers:
-        return _unit(described), None if queries is None else _unit(queries)
+def propagated(graph: Edges, layers: int) -> tuple[Any, list[Any]]:
+    """Descriptions of the items (items, items), sparse and of length 1, and for each layer what was passed on."""
+    described, edges, passed = adjacency(graph.marks), adjacency(graph.near, graph.weights), []
     for _ in range(layers):
-        both = described + described.T.tocsr()
-        if outside is not None:  # no item says what a query is to it: the same as it to the query
-            queries = _unit(inward @ both + queries * np.float32(2))
-        described = _unit(edges @ both)
-    return described, queries
+        passed.append((described + described.T.tocsr()).tocsr())
+        described = _unit(edges @ passed[-1])
+    return described if layers else _unit(described), passed
+
+
+def joined(outside: Edges, passed: list[Any], items: int) -> Any:
+    """Descriptions of queries outside the graph (queries, items), from what its layers passed on."""
+    queries, inward = adjacency(outside.marks, items=items), adjacency(outside.near, outside.weights, items)
+    for both in passed:  # no item says what a query is to it: the same as it to the query
+        queries = _unit(inward @ both + queries * np.float32(2))
+    return queries if passed else _unit(queries)
 
 
 def _unit(described: Any) -> Any:

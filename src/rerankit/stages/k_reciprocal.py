@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,13 @@ from scipy import sparse
 from rerankit import checks, settings
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.events import track
+from rerankit.gallery import Gallery
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.stages._banks import RelationsBankStage, check_relations_bank
 from rerankit.stages._candidates import behind, items_of, own_scores
-from rerankit.stages._joint import Beside, Joint, Neighbours, Outside, adjacency, warn_of_a_gap
+from rerankit.stages._joint import Beside, Joint, Map, Neighbours, Outside, adjacency, warn_of_a_gap
+from rerankit.stages._known import Known
 from rerankit.stages._neighbour_order import NeighbourStage, check_strength
 from rerankit.threads import in_threads
 
@@ -74,23 +77,39 @@ class KReciprocal(NeighbourStage, RelationsBankStage):
         self.bank = check_relations_bank(bank)
         self.strength = check_strength(strength)
 
-    def opinion(self, problem: Problem, ranking: Ranking) -> FloatArray:
-        bank = self.bank_for(problem)
-        joint = Joint.of(problem, bank, self.align)
-        near = joint.neighbours(max(self.k1 + 1, self.k2))
-        measure = Measure(near, self.distance)
-        graph = Graph(joint, near, measure, self.k1)
-        encoded = graph.averaged(self.k2)
+    def known(self, gallery: Gallery) -> Known:
+        bank = self.bank_beside(gallery.bank)
         if bank is None:
-            of_queries, known = encoded[: joint.queries], near.indices[: joint.queries]
+            return {}
+        joint = Joint(Problem(bank.to_gallery, query_scores=bank.among, gallery_scores=gallery.side.scores), self.align)
+        graph, encoded = self._graph(joint)
+        map_of_bank = joint.maps[0]
+        onto = {} if map_of_bank is None else {"onto": np.array(map_of_bank, np.float32)}
+        return {**graph.known(), **onto, "encoded": encoded[joint.queries :].tocsr()}
+
+    def _graph(self, joint: Joint) -> tuple[Graph, Any]:
+        """The graph of all items, and their weights averaged."""
+        near = joint.neighbours(max(self.k1 + 1, self.k2))
+        graph = Graph.of(joint, near, Measure(near, self.distance), self.k1)
+        return graph, graph.averaged(self.k2)
+
+    def opinion(self, problem: Problem, ranking: Ranking, known: Known) -> FloatArray:
+        bank = self.bank_for(problem)
+        if bank is None:
+            joint = Joint(problem, self.align)
+            graph, encoded = self._graph(joint)
+            others, gallery = joint.queries, encoded[joint.queries :]
+            of_queries, nearest = encoded[:others], graph.near.indices[:others]
+            measure = Measure(graph.near, self.distance)
         else:
-            outside = Outside(problem, bank, joint)
-            beside = outside.neighbours(max(self.k1, self.k2 - 1), near)
-            measure, known = Measure(beside, self.distance), beside.indices
+            graph, gallery, others = Graph.of_known(known, self.k1), known["encoded"], bank.size
+            outside = Outside(problem, bank, Map(*known["onto"]) if "onto" in known else None)
+            beside = outside.neighbours(max(self.k1, self.k2 - 1), graph.near.highest)
+            measure, nearest = Measure(beside, self.distance), beside.indices
             of_queries = graph.averaged_outside(outside, beside, measure, self.k2)
-        warn_of_a_gap(known, joint.queries, self.name)
+        warn_of_a_gap(nearest, others, self.name)
         items = items_of(ranking)
-        scores = jaccard_distances(of_queries, encoded[joint.queries :], items)
+        scores = jaccard_distances(of_queries, gallery, items)
         apart = scores.min(axis=1) >= 1  # queries that share no neighbour with any candidate
         own = measure(own_scores(problem.scores, ranking), np.arange(len(ranking))[:, None])
         # In place: with the whole gallery as candidates these two arrays are the largest there are.
@@ -105,10 +124,24 @@ class KReciprocal(NeighbourStage, RelationsBankStage):
 class Graph:
     """Items and the weights (items, items), sparse, of their expanded reciprocal sets."""
 
-    def __init__(self, joint: Joint, near: Neighbours, measure: Measure, k1: int) -> None:
-        self.near, self.k1 = near, k1
-        self.half = mutual(near.indices[:, : int(np.around(k1 / 2)) + 1])
-        self.weights = weighed(expanded(mutual(near.indices[:, : k1 + 1]), self.half), joint, near, measure)
+    def __init__(self, near: Neighbours, half: Any, weights: Any, k1: int) -> None:
+        self.near, self.half, self.weights, self.k1 = near, half, weights, k1
+
+    @classmethod
+    def of(cls, joint: Joint, near: Neighbours, measure: Measure, k1: int) -> Graph:
+        """From the items' neighbours."""
+        half = mutual(near.indices[:, : int(np.around(k1 / 2)) + 1])
+        return cls(near, half, weighed(expanded(mutual(near.indices[:, : k1 + 1]), half), joint, near, measure), k1)
+
+    def known(self) -> dict[str, Any]:
+        """Everything by name."""
+        return {**vars(self.near), "half": self.half, "weights": self.weights}
+
+    @classmethod
+    def of_known(cls, known: Known, k1: int) -> Graph:
+        """What `known` gave."""
+        near = Neighbours(*(known[field.name] for field in fields(Neighbours)))
+        return cls(near, known["half"], known["weights"], k1)
 
     def averaged(self, k2: int) -> Any:
         """The items' weights, averaged over their first `k2` places."""
