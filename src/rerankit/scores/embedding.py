@@ -114,10 +114,12 @@ class EmbeddingScores:
         rows, columns, shape = rows.reshape(-1), columns.reshape(-1), rows.shape
         cells = np.empty(rows.size, np.float32)
         step = max(1, min(settings.memory_budget(), _CACHED) // (24 * self._rows.width))
+        alone = self._rows.doubles(slice(0, 1)) if len(self._rows) == 1 else None  # the one row, for all pairs
         for start in range(0, rows.size, step):
             block = slice(start, start + step)
-            one, other = self._rows.doubles(rows[block]), self._columns.doubles(columns[block])
-            products: Doubles = np.einsum("ij,ij->i", one, other)
+            other = self._columns.doubles(columns[block])
+            one = alone if alone is not None else self._rows.doubles(rows[block])
+            products: Doubles = np.einsum("ij,ij->i", np.broadcast_to(one, other.shape), other)
             if self.metric == "euclidean":
                 products = self._distances(products, squares_of(one) + squares_of(other), rows[block], columns[block])
             cells[block] = _to_float32(products)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rerankit import checks
 from rerankit.errors import rule
+from rerankit.prepared import Change, Prepared, State
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 from rerankit.stages.base import Stage
 
 if TYPE_CHECKING:
+    from rerankit.gallery import Gallery
     from rerankit.pipeline import Pipeline
 
 
@@ -77,6 +80,17 @@ class Auto(Stage):
         self.chosen = Pipeline(found.stages)
         return self
 
+    @property
+    def children(self) -> tuple[Stage, ...]:
+        return () if self.chosen is None else self.chosen.stages
+
+    def prepare(self, gallery: Gallery) -> Prepared:
+        return PreparedAuto(self, gallery, [one.prepare(gallery) for one in self.children])
+
+    def restored(self, gallery: Gallery, state: State) -> Prepared:
+        parts = zip(self.children, state.children, strict=True)
+        return PreparedAuto(self, gallery, [one.restored(gallery, kept) for one, kept in parts])
+
     def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
         if self.chosen is not None:
             pipeline, reason = self.chosen, "chosen by fit"
@@ -87,10 +101,40 @@ class Auto(Stage):
             found = choose(problem, transductive=self.transductive_allowed and not with_bank, level=self.level)
             pipeline, reason = found, found.reason
         made = pipeline.rerank(problem, ranking) if pipeline.stages else ranking
-        return made.with_notes(auto={"chosen": [repr(one) for one in pipeline.stages], "reason": reason})
+        return noted(made, pipeline, reason)
 
     def reversed(self) -> Auto:
         return self if self.chosen is None else self.clone(chosen=self.chosen.reversed())
+
+
+class PreparedAuto(Prepared):
+    """The chosen stages, prepared; where nothing was chosen yet, every block of queries is judged anew."""
+
+    stage: Auto
+    keeps = "what the chosen stages keep"
+
+    def __init__(self, stage: Auto, gallery: Gallery, prepared: Sequence[Prepared]) -> None:
+        super().__init__(stage, gallery)
+        self._children = tuple(prepared)
+
+    @property
+    def children(self) -> tuple[Prepared, ...]:
+        return self._children
+
+    def updated(self, change: Change) -> Prepared:
+        return PreparedAuto(self.stage, change.gallery, [child.updated(change) for child in self._children])
+
+    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+        chosen = self.stage.chosen
+        if chosen is None:
+            return self.stage.rerank(problem, ranking)
+        made = chosen.run(problem, ranking, self._children) if chosen.stages else ranking
+        return noted(made, chosen, "chosen by fit")
+
+
+def noted(ranking: Ranking, chosen: Pipeline, reason: str) -> Ranking:
+    """The ranking with what was chosen, and why."""
+    return ranking.with_notes(auto={"chosen": [repr(one) for one in chosen.stages], "reason": reason})
 
 
 def _checked(chosen: Any) -> Pipeline | None:

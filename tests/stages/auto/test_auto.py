@@ -49,3 +49,15 @@ def test_parameters():
         stage("auto", level=2)
     turned = stage("auto", chosen=Pipeline([stage("consensus", voters="gallery")])).reversed()
     assert turned.chosen.stages[0].voters == "query"
+
+
+def test_what_was_chosen_is_prepared(monkeypatch):
+    bank = rerankit.Bank(to_gallery=hubby(seed=2))
+    ready = rerankit.prepare(stage("auto", chosen=Pipeline(["nnn"])), rerankit.Gallery.from_scores(bank=bank))
+    batch = rerankit.rerank(Problem(hubby(), query_bank=bank), "nnn", k=9)
+    monkeypatch.setattr("rerankit.stages.hubness.nnn.NNN.correction", None)
+    found = ready.rerank(scores=hubby(), k=9)
+    assert found == batch
+    assert found.notes["auto"]["chosen"] == ["stage('nnn')"]
+    with pytest.raises(rerankit.errors.UnmetNeedError, match="stage 'nnn' looks at the other test queries"):
+        rerankit.prepare(stage("auto", chosen=Pipeline(["nnn"])), rerankit.Gallery.from_scores(size=9))
