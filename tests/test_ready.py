@@ -34,9 +34,13 @@ READY = {
 }
 
 
-@pytest.mark.parametrize("how", READY.values(), ids=READY)
-@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
-def test_one_query_gets_the_answer_of_the_batch_to_the_bit(how, metric):
+DISTANCES = ("nnn", "mutual-rank", "pipeline", "gnn")
+CASES = [(name, "cosine") for name in READY] + [(name, "euclidean") for name in DISTANCES]
+
+
+@pytest.mark.parametrize(("name", "metric"), CASES)
+def test_one_query_gets_the_answer_of_the_batch_to_the_bit(name, metric):
+    how = READY[name]
     batch = rerankit.rerank(Problem.from_embeddings(QUERIES, ITEMS, metric, query_bank=OLD), how, k=30)
     ready = prepare(how, Gallery(ITEMS, metric=metric, bank=OLD))
     assert Ranking.concat([ready.rerank(query, k=30) for query in QUERIES]) == batch
