@@ -62,6 +62,13 @@ def test_what_a_parameter_takes_is_what_its_check_says() -> None:
     assert list(GENERATOR.rules("maxsim", "device")) == []
 
 
+def test_what_is_said_of_the_published_form_stays_beside_it() -> None:
+    loses = re.search(r"when it loses\n\n(.*?)\n\n", PAGES["stages/mutual-neighbours.md"], re.S)
+    assert loses is not None
+    assert loses[1] == "It loses where several queries rightly want one item."
+    assert "when it loses" not in PAGES["stages/dual-is.md"]
+
+
 def test_flags_and_what_is_prepared() -> None:
     facts = {name: dict(re.findall(r"^- \*\*([\w ]+)\*\*: (.*)$", PAGES[f"stages/{name}.md"], re.M)) for name in STAGES}
     looks = {name: each["looks at other queries"] for name, each in facts.items()}

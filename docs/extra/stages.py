@@ -163,9 +163,15 @@ def _text(name: str) -> tuple[str, str, str]:
 
 
 def _parted(body: str) -> tuple[list[str], list[str]]:
-    """The sentences that say when a stage loses, and the paragraphs without them."""
+    """The sentences that say when a stage loses, and the paragraphs without them.
+
+    What is said of the published form stays beside it.
+    """
     loses, rest = [], []
     for paragraph in body.split("\n\n"):
+        if paragraph.startswith("`published`"):
+            rest.append(" ".join(paragraph.split()))
+            continue
         sentences = re.split(r"(?<=[.!?)])\s+(?=[A-Z`(])", " ".join(paragraph.split()))
         loses += [sentence for sentence in sentences if _LOSES.search(sentence)]
         rest.append(" ".join(sentence for sentence in sentences if not _LOSES.search(sentence)))

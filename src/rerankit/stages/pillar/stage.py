@@ -37,7 +37,8 @@ class Pillar(RelationsBankStage):
 
     The query and its first candidates are re-described by their similarities to the query's nearest items of both
     sides, exchange information, and a candidate's score is the cosine of its node with the query's node. Nothing
-    but similarities is read, so a fitted reasoner applies to other backbones.
+    but similarities is read, so a fitted reasoner applies to other backbones. On similarities of CLIP it loses from
+    image to text and gains little the other way: `pillar-plus` is the one for those.
 
     One object holds the networks of both directions; `direction` says which one this problem's rows are ("i2t": rows
     are images), `reversed()` gives the stage for the other. With `both` off it trains, keeps and saves its own
