@@ -102,6 +102,18 @@ def summary(gains: Sequence[Gain], title: str) -> Table:
     return table
 
 
+def markdown(gains: Sequence[Gain], title: str) -> str:
+    """The summary as a table for a page; what loses more than half a point in bold."""
+    lines = [f"| {title} | views | mean | worst | on | below the base |", "| --- | --: | --: | --: | --- | --: |"]
+    for stage in dict.fromkeys(gain.stage for gain in gains):
+        mine = [gain for gain in gains if gain.stage == stage and not gain.view.startswith("control")]
+        worst = min(mine, key=lambda gain: gain.gain)
+        shown = f"**{worst.gain:+.2f}**" if worst.gain < LOSS else f"{worst.gain:+.2f}"
+        lost, mean = sum(gain.gain < LOSS for gain in mine), np.mean([gain.gain for gain in mine])
+        lines.append(f"| `{stage}` | {len(mine)} | {mean:+.2f} | {shown} | {worst.view} | {lost or ''} |")
+    return "\n".join(lines)
+
+
 def everything(gains: Sequence[Gain], title: str) -> Table:
     stages = list(dict.fromkeys(gain.stage for gain in gains))
     table = Table("view", "base", *stages, title=title)
@@ -127,6 +139,7 @@ def main() -> None:
     parser.add_argument("--lists", nargs="*", type=int, default=[])
     parser.add_argument("--bank", action="store_true")
     parser.add_argument("--every", action="store_true")
+    parser.add_argument("--markdown", action="store_true", help="the summary as a table for a page")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     console = Console()
@@ -137,6 +150,8 @@ def main() -> None:
         gains = [gain for view in sets for gain in measured(view, given.stages, k, given.bank)]
         if given.every:
             console.print(everything(gains, title))
+        if given.markdown:
+            print(markdown(gains, title))
         console.print(summary(gains, f"R@1 over the base, defaults, {title}"))
         control = [gain for gain in gains if gain.view.startswith("control")]
         beyond = [f"{gain.stage} {gain.gain:+.1f}" for gain in control if gain.low > 0 or gain.high < 0]
