@@ -8,7 +8,7 @@ from typing import Protocol
 
 from rerankit.errors import rule, unknown_name
 from rerankit.stages.base import Stage
-from rerankit.testing import answers, identity, sharing, standing
+from rerankit.testing import answers, identity, scales, sharing, standing
 from rerankit.testing.problems import ProblemMaker, make_problem
 from rerankit.testing.run import CheckFailed, StageFactory
 
@@ -39,6 +39,7 @@ STAGE_CHECKS: tuple[StageCheck, ...] = (
     answers.check_lists,
     answers.check_permutations,
     answers.check_blocks,
+    scales.check_scale,
     answers.check_deterministic,
     answers.check_inputs,
     answers.check_relevance,
