@@ -113,7 +113,7 @@ def _balance(scene: Scene) -> FloatArray:
 def _gallery_opinion(scene: Scene) -> FloatArray:
     from rerankit.stages.dba import DBA
 
-    return scene.standard(DBA(neighbours=_NEAR).rescore(scene.problem, scene.ranking))
+    return scene.standard(DBA(neighbours=_NEAR, strength=1.0).rescore(scene.problem, scene.ranking))
 
 
 def _query_opinion(scene: Scene) -> FloatArray:
