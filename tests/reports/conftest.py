@@ -98,11 +98,11 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> list[Result]:
     problem = Problem.from_embeddings(images.astype(np.float32), texts.astype(np.float32), **banks)
     fitted = stage("learned-fusion", bank="queries").fit(problem, small.parts[0].relevance)
     pipelines = {
-        "sinkhorn": stage("sinkhorn", bank="queries"),
-        "csls <b>": stage("csls", neighbours=2),
-        "dba": stage("dba", neighbours=1),
+        "sinkhorn": stage("sinkhorn", bank="queries", published=True),
+        "csls <b>": stage("csls", neighbours=2, published=True),
+        "dba": stage("dba", neighbours=1, strength=1),
         "learned": fitted,
-        "two steps": Pipeline([stage("dba", neighbours=2), stage("mutual-rank", bank="queries")]),
+        "two steps": Pipeline([stage("dba", neighbours=2, strength=1), stage("mutual-rank", bank="queries", published=True)]),
     }
     return bench(small, problem, pipelines, k=5, batch_sizes=[1, 3])
 

@@ -13,7 +13,8 @@ import torch
 from rerankit.errors import InputError
 from rerankit.stages.hmrn.config import HOTTEST, HmrnConfig
 from rerankit.stages.hmrn.network import Hmrn
-from rerankit.stages.hmrn.representation import Descriptions, Regions
+from rerankit.features import Regions
+from rerankit.stages.hmrn.representation import Descriptions
 from rerankit.stages.hmrn.scoring import Scorer
 
 TEMPERATURES = [0.5, 5.0, 15.0, 30.0, 43.0, 44.0, 52.0, HOTTEST]

@@ -164,6 +164,12 @@ def test_one_query_keeps_the_order_of_the_stage_in_front():
         assert np.array_equal(stage(name).rerank(problem, first).indices, first.indices)
 
 
+def test_equal_shares_of_far_scores_do_not_overflow():
+    for rows in (1, 2, 5):
+        found = rerankit.rerank(1e4 * distinct(rows, 7), "sinkhorn", published=True, beta=5.0)
+        assert np.isfinite(found.scores).all()
+
+
 @pytest.mark.parametrize("queries", [1, 2, 4, 16, 64])
 @pytest.mark.parametrize("name", FAMILY)
 def test_small_batches_lose_nothing(name, queries):

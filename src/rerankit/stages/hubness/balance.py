@@ -47,6 +47,6 @@ def equal_shares(claims: Claims, rounds: int) -> AnyArray:
     rows, columns = claims.shape
     shift = np.zeros(columns)
     for _ in range(rounds):
-        received = claims.of(shift) * np.exp(-shift)
-        shift = np.log(rows / columns) - np.log(np.maximum(received, 1e-300))
+        # In logarithms: what an item adds may be far beyond what a power holds.
+        shift = shift + np.log(rows / columns) - np.log(np.maximum(claims.of(shift), 1e-300))
     return shift

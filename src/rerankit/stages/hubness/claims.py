@@ -57,6 +57,8 @@ class MatrixClaims:
         room *= np.float32(self.beta)
         if shift is not None:
             room += shift
+            if shift.max(initial=0) > 0:  # what is added may be beyond what a power holds
+                room -= room.max(axis=1, keepdims=True)
         if self.without_self:
             np.einsum("ii->i", room[:, first : first + len(room)])[:] = -np.inf
         np.exp(room, out=room)
@@ -82,7 +84,8 @@ class ListClaims:
         self.absent = np.where(self.some, np.exp(beta * np.minimum(np.where(self.some, levels, 0) - highest, 0)), 0)
 
     def of(self, shift: AnyArray | None = None) -> AnyArray:
-        factor = np.ones(self.shape[1]) if shift is None else np.exp(shift)
+        # Shares do not change when the same is added everywhere, and powers stay within what a number holds.
+        factor = np.ones(self.shape[1]) if shift is None else np.exp(shift - max(0.0, float(shift.max(initial=0))))
         here = factor[self.columns]
         kernel = self.powers * here
         listed = np.bincount(self.rows, here, minlength=self.shape[0])
