@@ -102,7 +102,9 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> list[Result]:
         "csls <b>": stage("csls", neighbours=2, published=True),
         "dba": stage("dba", neighbours=1, strength=1),
         "learned": fitted,
-        "two steps": Pipeline([stage("dba", neighbours=2, strength=1), stage("mutual-rank", bank="queries", published=True)]),
+        "two steps": Pipeline(
+            [stage("dba", neighbours=2, strength=1), stage("mutual-rank", bank="queries", published=True)]
+        ),
     }
     return bench(small, problem, pipelines, k=5, batch_sizes=[1, 3])
 
