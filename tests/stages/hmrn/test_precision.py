@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from rerankit.errors import InputError
+from rerankit.features import Regions
 from rerankit.stages.hmrn.config import HOTTEST, HmrnConfig
 from rerankit.stages.hmrn.network import Hmrn
-from rerankit.features import Regions
 from rerankit.stages.hmrn.representation import Descriptions
 from rerankit.stages.hmrn.scoring import Scorer
 
