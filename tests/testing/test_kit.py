@@ -183,6 +183,13 @@ class DependsOnTheSizeOfChunks(Plain):
         return ranking.scores * self.query_chunk_size
 
 
+class MixesScales(Plain):
+    """Adds a number that knows nothing of the scores' scale."""
+
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        return ranking.scores + 0.1 * np.sin(7.0 * ranking.indices)
+
+
 class IsRandom(Plain):
     def rescore(self, problem: Problem, ranking: Ranking) -> Any:
         return np.random.default_rng().normal(size=ranking.shape)
@@ -385,6 +392,7 @@ BROKEN: list[tuple[str, Any, str]] = [
     ("check_blocks", DependsOnTheSizeOfChunks, "query_chunk_size=1 changes the answer"),
     ("check_blocks", DependsOnTheBudget, "a memory budget of 1 bytes changes the answer"),
     ("check_blocks", DependsOnTheBatchSize, "batch_size=1 changes the answer"),
+    ("check_scale", MixesScales, "give another order: query"),
     ("check_deterministic", IsRandom, "gives another answer"),
     ("check_deterministic", RemembersTheLastProblem, "the second run of one stage gives another answer"),
     ("check_inputs", WritesIntoItsInput, "changed its input: scores"),
@@ -458,7 +466,7 @@ def test_check_stage_tells_all_failures_at_once() -> None:
     with pytest.raises(CheckFailed) as caught:
         check_stage(IsRandom)
     message = str(caught.value)
-    assert "of 16 checks failed\n" in message
+    assert f"of {len(STAGE_CHECKS)} checks failed\n" in message
     assert "check_deterministic: " in message
     assert "check_params: " in message
     with pytest.raises(CheckFailed) as fewer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rerankit.arrays import FloatArray
+from rerankit.bank import Bank
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import Scores
@@ -18,6 +19,7 @@ CHANGES = {
     "scores + 3": (1.0, 3.0),
     "scores × 0.5 − 2": (0.5, -2.0),
 }
+_BANK = ("to_gallery", "to_queries", "among")
 _CLEAR = 1e-3  # of the range of a query's scores: neighbours nearer than this may change places by rounding
 
 
@@ -41,8 +43,12 @@ def _changed(problem: Problem, times: float, plus: float) -> Problem:
     def change(scores: Scores | None) -> FloatArray | None:
         return None if scores is None else (scores.rows() * np.float32(times) + np.float32(plus)).astype(np.float32)
 
+    def change_bank(bank: Bank | None) -> Bank | None:
+        return None if bank is None else Bank(**{name: change(getattr(bank, name)) for name in _BANK})
+
     relations = {name: change(getattr(problem, name)) for name in ("scores", "query_scores", "gallery_scores")}
-    return rebuilt(problem, **relations)
+    banks = {name: change_bank(getattr(problem, name)) for name in ("query_bank", "gallery_bank")}
+    return rebuilt(problem, **relations, **banks)
 
 
 def _first_difference(expected: Ranking, answer: Ranking) -> str:
