@@ -6,6 +6,7 @@ import numpy as np
 
 from rerankit.arrays import AnyArray
 from rerankit.columns import Columns
+from rerankit.formats.text import is_number
 from rerankit.triples import Triples
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
@@ -45,11 +46,11 @@ def lines_of(rows: Rows) -> Triples | None:
 
 def _is_name(column: list[str]) -> bool:
     """Whether a column may hold names: whole numbers or texts, and no number with a point."""
-    return all(text.removeprefix("-").isdecimal() or not _is_number(text) for text in column)
+    return all(text.removeprefix("-").isdecimal() or not is_number(text) for text in column)
 
 
 def _triples(queries: list[str], items: list[str], values: list[str], what: str) -> Triples | None:
-    if not all(map(_is_number, values)):
+    if not all(map(is_number, values)):
         return None
     numbers = np.array(values, np.float64)
     return Triples(queries, items, numbers, what) if np.isfinite(numbers).all() else None  # type: ignore[arg-type]
@@ -67,14 +68,6 @@ def _counts(queries: list[str], values: Floats) -> bool:
 
 def _as_matrix(names: list[list[str]], values: Floats) -> AnyArray | None:
     """The matrix that lines of numbers may be; None where there is a name among them."""
-    if not all(_is_number(text) for column in names for text in column):
+    if not all(is_number(text) for column in names for text in column):
         return None
     return np.stack([*(np.array(column, np.float64) for column in names), values], axis=1)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -48,7 +48,7 @@ def numbers(path: Path, texts: list[str], lines: Sequence[int] | None = None) ->
     try:
         values = np.fromiter(map(float, texts), np.float64, len(texts))
     except ValueError:
-        bad = next(i for i, text in enumerate(texts) if not _is_number(text))
+        bad = next(i for i, text in enumerate(texts) if not is_number(text))
         raise FormatError(f"{path}: line {line[bad]}: '{texts[bad]}' is not a number") from None
     if not np.isfinite(values).all():
         bad = int(np.argmin(np.isfinite(values)))
@@ -56,7 +56,8 @@ def numbers(path: Path, texts: list[str], lines: Sequence[int] | None = None) ->
     return values
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether a text is a number, not-a-number and infinity included."""
     try:
         float(text)
     except ValueError:
