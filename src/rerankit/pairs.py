@@ -14,33 +14,12 @@ from rerankit.values import Value
 Shape = tuple[int, int]
 
 
-class Pairs(Value):
-    """Pairs (query, item) of a problem of some shape, each of them once: the items left out of a query's gallery, say.
-
-    The items of query i, ascending, are `indices[indptr[i]:indptr[i + 1]]`.
-
-    >>> pairs = Pairs.from_lists([[3, 1], []], gallery_size=4)
-    >>> pairs, pairs.of(0).tolist(), pairs.holds([[3, 0], [3, -1]]).tolist()
-    (Pairs(2 in 2 × 4), [1, 3], [[True, False], [False, False]])
-    """
+class ByRow(Value):
+    """Pairs (query, item) compressed by row: the items of query i are `indices[indptr[i]:indptr[i + 1]]`."""
 
     shape: Shape
     indptr: IntArray
     indices: IntArray
-
-    def __init__(self, rows: Any, columns: Any, shape: Shape, argument: str = "pairs") -> None:
-        row = row_numbers(rows, shape[0], f"{argument} rows")
-        column = row_numbers(columns, shape[1], f"{argument} columns")
-        if len(row) != len(column):
-            raise rule(argument, "must have as many rows as columns", f"{len(row)} and {len(column)}")
-        starts, order = by_row(row, column, shape, argument)
-        self._keep(shape=shape, indptr=starts, indices=frozen(column[order]))
-
-    @classmethod
-    def from_lists(cls, items: Sequence[Iterable[int]], gallery_size: int, argument: str = "pairs") -> Pairs:
-        """From one list of gallery items per query."""
-        rows, columns = flat(items, argument)
-        return cls(rows, columns, (len(items), gallery_size), argument)
 
     @property
     def counts(self) -> IntArray:
@@ -56,6 +35,31 @@ class Pairs(Value):
     def keys(self) -> IntArray:
         """One ascending number for each pair."""
         return self.rows * self.shape[1] + self.indices
+
+
+class Pairs(ByRow):
+    """Pairs (query, item) of a problem of some shape, each of them once: the items left out of a query's gallery, say.
+
+    The items of query i, ascending, are `indices[indptr[i]:indptr[i + 1]]`.
+
+    >>> pairs = Pairs.from_lists([[3, 1], []], gallery_size=4)
+    >>> pairs, pairs.of(0).tolist(), pairs.holds([[3, 0], [3, -1]]).tolist()
+    (Pairs(2 in 2 × 4), [1, 3], [[True, False], [False, False]])
+    """
+
+    def __init__(self, rows: Any, columns: Any, shape: Shape, argument: str = "pairs") -> None:
+        row = row_numbers(rows, shape[0], f"{argument} rows")
+        column = row_numbers(columns, shape[1], f"{argument} columns")
+        if len(row) != len(column):
+            raise rule(argument, "must have as many rows as columns", f"{len(row)} and {len(column)}")
+        starts, order = by_row(row, column, shape, argument)
+        self._keep(shape=shape, indptr=starts, indices=frozen(column[order]))
+
+    @classmethod
+    def from_lists(cls, items: Sequence[Iterable[int]], gallery_size: int, argument: str = "pairs") -> Pairs:
+        """From one list of gallery items per query."""
+        rows, columns = flat(items, argument)
+        return cls(rows, columns, (len(items), gallery_size), argument)
 
     def of(self, query: int) -> IntArray:
         """The items of one query, ascending."""

@@ -11,8 +11,7 @@ from rerankit import checks
 from rerankit.arrays import FloatArray, IntArray, check_finite, float32, frozen, real_matrix, row_numbers, to_numpy
 from rerankit.errors import InputError, rule, several
 from rerankit.lines import judgements_of
-from rerankit.pairs import Pairs, as_pairs, by_row, check_apart, flat, renumbered
-from rerankit.values import Value
+from rerankit.pairs import ByRow, Pairs, as_pairs, by_row, check_apart, flat, renumbered
 
 _SHOWN = 3
 
@@ -25,7 +24,7 @@ class Relevant(NamedTuple):
     excluded: IntArray
 
 
-class Relevance(Value):
+class Relevance(ByRow):
     """Relevant items per query with grades, and items to leave out; compressed by row, immutable.
 
     `indptr` (queries + 1), `indices` and `grades` (grades are above zero); the items left out (the reference image in
@@ -38,9 +37,6 @@ class Relevance(Value):
     array([1])
     """
 
-    shape: tuple[int, int]
-    indptr: IntArray
-    indices: IntArray
     grades: FloatArray
     excluded: Pairs
 
@@ -140,21 +136,6 @@ class Relevance(Value):
         rows = np.repeat(np.arange(len(queries)), counts)
         inside = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
         return cls(rows, by_label[first[rows] + inside], (len(queries), len(items)), exclude=exclude)
-
-    @property
-    def counts(self) -> IntArray:
-        """Relevant items of every query."""
-        return np.diff(self.indptr)
-
-    @property
-    def rows(self) -> IntArray:
-        """The query of every relevant pair, in the order of `indices` and `grades`."""
-        return np.repeat(np.arange(self.shape[0]), self.counts)
-
-    @property
-    def keys(self) -> IntArray:
-        """One ascending number for each relevant pair, as in `Pairs.keys`."""
-        return self.rows * self.shape[1] + self.indices
 
     def of(self, query: int) -> Relevant:
         """Items, grades and excluded items of one query."""
