@@ -7,11 +7,12 @@ import pytest
 
 import rerankit
 from rerankit import Pipeline, Problem, Relevance, choose, stage
-from rerankit.choosing.trials import Halves, parted_things, things_of
+from rerankit.choosing.trials import Halves
 from rerankit.errors import InputError
 from rerankit.metrics import evaluate
 from rerankit.needs import unmet_line
 from rerankit.statistics import improvements, randomisation
+from rerankit.things import parted_things, things_of
 
 
 def hubby(size: int = 150, seed: int = 0, signal: float = 4) -> np.ndarray:

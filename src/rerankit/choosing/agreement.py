@@ -114,5 +114,5 @@ def _mutual(values: FloatArray) -> tuple[IntArray, IntArray]:
     queries, items = values.shape
     first = values.argmax(axis=1) if items else np.zeros(queries, np.int64)
     each = max(1, round(queries / max(items, 1)))
-    found = [np.argpartition(-values, each - 1, axis=0)[:each] if queries else np.zeros((each, 0), np.int64)]
-    return first, np.flatnonzero((found[0][:, first] == np.arange(queries)).any(axis=0))
+    best = np.argpartition(-values, each - 1, axis=0)[:each] if queries else np.zeros((each, 0), np.int64)
+    return first, np.flatnonzero((best[:, first] == np.arange(queries)).any(axis=0))
