@@ -286,6 +286,17 @@ class Problem(Value):
             return self
         return self._with(excluded=pairs if self.excluded is None else self.excluded | pairs)
 
+    def with_similarities(self, scores: Any, *, query_scores: Any, gallery_scores: Any) -> Problem:
+        """The same items under other similarities; ids, features, banks and what is left out stay."""
+        made = Problem(scores, query_scores=query_scores, gallery_scores=gallery_scores)
+        if made.shape != self.shape:
+            raise rule("scores", f"must be of the problem's shape {self.shape}", made.shape)
+        return self._with(
+            scores=made.scores,
+            queries=replace(self.queries, scores=made.query_scores, computed=False),
+            gallery=replace(self.gallery, scores=made.gallery_scores, computed=False),
+        )
+
     def with_banks(self, *, query_bank: Bank | None = None, gallery_bank: Bank | None = None) -> Problem:
         """The same problem with other items of the query's, the gallery's kind."""
         query = fitting(query_bank, "query_bank", self.shape) or self.query_bank

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from rerankit.stages._candidates import own_scores
 from rerankit.stages.base import Stage
 from rerankit.stages.metric.trust import Trust, scales, trust
 from rerankit.stages.metric.two_covariance import Pairs, TwoCovariance, two_covariance
+from rerankit.things import things_of
 
 M = TypeVar("M", bound="Metric")
 
@@ -91,7 +91,8 @@ class Metric(Stage):
         chosen = trust(found, metric)
         shrink = chosen.shrink if isinstance(self.shrink, str) else self.shrink
         share = chosen.share if isinstance(self.share, str) else self.share
-        model, (plain, learned) = two_covariance(found, shrink), scales(found, shrink, metric)
+        model = two_covariance(found, shrink)
+        plain, learned = scales(found, model, metric)
         self.trust = chosen
         self.set_weights(
             {name: np.asarray(getattr(model, name), np.float64) for name in _MODEL}
@@ -111,7 +112,8 @@ class Metric(Stage):
         return self.clone(direction="reverse" if self.direction == "forward" else "forward")
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
-        return own_scores(self._scores(*self._both_forms(problem)), ranking)
+        queries, gallery = self._both_forms(problem)
+        return own_scores(queries.scores(gallery), ranking)
 
     def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
         shrink, share = self._ready()["trusted"].tolist()
@@ -121,18 +123,12 @@ class Metric(Stage):
     def transformed(self, problem: Problem) -> Problem:
         """The problem with the learned similarities in all its relations; features, ids and what is left out stay."""
         queries, gallery = self._both_forms(problem)
-        scores = self._scores(queries, gallery)
-        made = Problem(
-            scores,
-            query_scores=EmbeddingScores(queries.left, queries.right, "dot"),
-            gallery_scores=EmbeddingScores(gallery.left, gallery.right, "dot"),
+        found = problem.with_similarities(
+            queries.scores(gallery), query_scores=queries.scores(queries), gallery_scores=gallery.scores(gallery)
         )
-        banks = {"query": self._bank(problem.query_bank, "query", queries, gallery)}
-        banks["gallery"] = self._bank(problem.gallery_bank, "gallery", gallery, queries)
-        return problem._with(
-            scores=scores,
-            queries=replace(problem.queries, scores=made.queries.scores, computed=False, bank=banks["query"]),
-            gallery=replace(problem.gallery, scores=made.gallery.scores, computed=False, bank=banks["gallery"]),
+        return found.with_banks(
+            query_bank=self._bank(problem.query_bank, "query", queries, gallery),
+            gallery_bank=self._bank(problem.gallery_bank, "gallery", gallery, queries),
         )
 
     def _both_forms(self, problem: Problem) -> tuple[_Forms, _Forms]:
@@ -146,10 +142,6 @@ class Metric(Stage):
             )
         return self._forms(given.queries, "query"), self._forms(given.gallery, "gallery")
 
-    @staticmethod
-    def _scores(queries: _Forms, gallery: _Forms) -> EmbeddingScores:
-        return EmbeddingScores(queries.left, gallery.right, "dot")
-
     def passes_on(self, problem: Problem) -> Problem:
         return self.transformed(problem) if self._ready()["trusted"][1] else problem
 
@@ -162,13 +154,10 @@ class Metric(Stage):
                 f"stage '{self.name}' needs banks of vectors: use Problem.from_embeddings(…, {side}_bank=…)"
             )
         forms = self._forms(parts[0].queries, side)  # type: ignore[attr-defined]
-        across, within = (EmbeddingScores(forms.left, one.right, "dot") for one in (other, own))
-        to = (
-            {"to_gallery": across, "to_queries": within}
-            if side == "query"
-            else {"to_queries": across, "to_gallery": within}
-        )
-        return Bank(**to, among=EmbeddingScores(forms.left, forms.right, "dot"))
+        across, within = forms.scores(other), forms.scores(own)
+        if side == "gallery":
+            across, within = within, across
+        return Bank(to_gallery=across, to_queries=within, among=forms.scores(forms))
 
     def _forms(self, vectors: AnyArray, side: str) -> _Forms:
         """Vectors of one side whose inner products, left with right, are the mixed scores."""
@@ -177,7 +166,7 @@ class Metric(Stage):
         plain, learned = weights["mixture"].tolist()
         taken = "gallery" if (side == "query") == (self.direction == "reverse") else "query"
         model = TwoCovariance(*(weights[name] for name in _MODEL))
-        values = normalised(vectors).astype(np.float64) if metric == "cosine" else vectors.astype(np.float64)
+        values = _taken(vectors, metric)
         shared, own = model.parts(values, weights[f"{taken}_mean"])
         own = learned * own - (plain * np.square(values).sum(axis=1) / 2 if metric == "euclidean" else 0.0)
         both = np.concatenate([np.sqrt(plain) * values, np.sqrt(learned) * shared], axis=1)
@@ -193,16 +182,18 @@ class Metric(Stage):
         return self._weights
 
 
-class _Forms:
+class _Forms(NamedTuple):
     """One side's vectors as rows and as columns of a matrix of scores."""
 
-    def __init__(self, left: FloatArray, right: FloatArray) -> None:
-        self.left, self.right = left, right
+    left: FloatArray
+    right: FloatArray
+
+    def scores(self, other: _Forms) -> EmbeddingScores:
+        """These as rows, others as columns."""
+        return EmbeddingScores(self.left, other.right, "dot")
 
 
 def _pairs(problem: Problem, relevance: Relevance) -> tuple[Pairs, ScoreMetric]:
-    from rerankit.choosing.trials import things_of
-
     given = problem.scores
     if not isinstance(given, EmbeddingScores):
         raise InputError("'problem' must have embeddings to learn from: use Problem.from_embeddings(…)")
@@ -210,12 +201,15 @@ def _pairs(problem: Problem, relevance: Relevance) -> tuple[Pairs, ScoreMetric]:
         raise rule("relevance", f"must be of the problem's shape {problem.shape}", relevance.shape)
     if len(relevance.indices) < LEAST_PAIRS:
         raise rule("relevance", f"must hold {LEAST_PAIRS} pairs or more to learn from", len(relevance.indices))
-    queries, gallery = (
-        normalised(vectors).astype(np.float64) if given.metric == "cosine" else vectors.astype(np.float64)
-        for vectors in (given.queries, given.gallery)
-    )
+    queries, gallery = (_taken(vectors, given.metric) for vectors in (given.queries, given.gallery))
     rows = relevance.rows
     return Pairs(queries[rows], gallery[relevance.indices], things_of(relevance).queries[rows]), given.metric
+
+
+def _taken(vectors: AnyArray, metric: str) -> AnyArray:
+    """Vectors as a metric takes them: of unit length for cosines."""
+    taken: AnyArray = (normalised(vectors) if metric == "cosine" else vectors).astype(np.float64)
+    return taken
 
 
 def _part(argument: str, value: Any) -> float | str:

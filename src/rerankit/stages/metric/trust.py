@@ -8,7 +8,14 @@ import numpy as np
 
 from rerankit.arrays import AnyArray
 from rerankit.scores.embedding import Metric
-from rerankit.stages.metric.two_covariance import SHARES, SHRINKS, Pairs, plain_scores, two_covariance
+from rerankit.stages.metric.two_covariance import (
+    SHARES,
+    SHRINKS,
+    Pairs,
+    TwoCovariance,
+    plain_scores,
+    two_covariance,
+)
 
 _FOLDS = 3
 _LOOKED_AT = 2000  # pairs of a fold
@@ -41,11 +48,11 @@ def trust(pairs: Pairs, metric: Metric, seed: int = 0) -> Trust:
     return Trust(SHRINKS[best[0]], SHARES[best[1]], float(mean[best]), error)
 
 
-def scales(pairs: Pairs, shrink: float, metric: Metric) -> tuple[float, float]:
+def scales(pairs: Pairs, model: TwoCovariance, metric: Metric) -> tuple[float, float]:
     """Deviations of the backbone's scores and of the learned ones among pairs that were learned from."""
     some = _some(pairs)
     plain = plain_scores(some.queries, some.gallery, metric)
-    learned = two_covariance(pairs, shrink).scores(some.queries, some.gallery)
+    learned = model.scores(some.queries, some.gallery)
     return _deviation(plain), _deviation(learned)
 
 
