@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,36 +82,58 @@ def measured(view: View, stages: Sequence[str], k: int | None, bank: bool) -> li
     return found
 
 
-def summary(gains: Sequence[Gain], title: str) -> Table:
-    table = Table("stage", "views", "mean", "worst", "on", "below the base", title=title)
-    rows = []
+@dataclass(frozen=True)
+class Line:
+    """What a stage gains over all views but the control's."""
+
+    stage: str
+    views: int
+    mean: float
+    worst: Gain
+    lost: int
+    """Views that lose more than `LOSS`."""
+
+    def cells(self, shown: str) -> tuple[str, ...]:
+        """Of a table, with the worst gain as `shown`."""
+        return self.stage, str(self.views), f"{self.mean:+.2f}", shown, self.worst.view, str(self.lost or "")
+
+
+def lines_of(gains: Sequence[Gain]) -> list[Line]:
+    """A line for each stage, worst first."""
+    found = []
     for stage in dict.fromkeys(gain.stage for gain in gains):
         mine = [gain for gain in gains if gain.stage == stage and not gain.view.startswith("control")]
         if mine:
-            rows.append((min(mine, key=lambda gain: gain.gain), mine))
-    for worst, mine in sorted(rows, key=lambda row: row[0].gain):
-        lost = sum(gain.gain < LOSS for gain in mine)
-        table.add_row(
-            worst.stage,
-            str(len(mine)),
-            f"{np.mean([gain.gain for gain in mine]):+.2f}",
-            f"[red]{worst.gain:+.2f}[/red]" if worst.gain < LOSS else f"{worst.gain:+.2f}",
-            worst.view,
-            str(lost) if lost else "",
-        )
+            worst = min(mine, key=lambda gain: gain.gain)
+            mean, lost = float(np.mean([gain.gain for gain in mine])), sum(gain.gain < LOSS for gain in mine)
+            found.append(Line(stage, len(mine), mean, worst, lost))
+    return sorted(found, key=lambda line: line.worst.gain)
+
+
+def summary(gains: Sequence[Gain], title: str) -> Table:
+    table = Table("stage", "views", "mean", "worst", "on", "below the base", title=title)
+    for line in lines_of(gains):
+        worst = f"{line.worst.gain:+.2f}"
+        table.add_row(*line.cells(f"[red]{worst}[/red]" if line.worst.gain < LOSS else worst))
     return table
 
 
-def markdown(gains: Sequence[Gain], title: str) -> str:
-    """The summary as a table for a page; what loses more than half a point in bold."""
-    lines = [f"| {title} | views | mean | worst | on | below the base |", "| --- | --: | --: | --: | --- | --: |"]
-    for stage in dict.fromkeys(gain.stage for gain in gains):
-        mine = [gain for gain in gains if gain.stage == stage and not gain.view.startswith("control")]
-        worst = min(mine, key=lambda gain: gain.gain)
-        shown = f"**{worst.gain:+.2f}**" if worst.gain < LOSS else f"{worst.gain:+.2f}"
-        lost, mean = sum(gain.gain < LOSS for gain in mine), np.mean([gain.gain for gain in mine])
-        lines.append(f"| `{stage}` | {len(mine)} | {mean:+.2f} | {shown} | {worst.view} | {lost or ''} |")
-    return "\n".join(lines)
+def markdown(record: Mapping[str, Sequence[Gain]]) -> str:
+    """Mean and worst of every stage, a pair of columns for each run, as a table for a page; losses in bold."""
+    heads = [f"{title}: mean | worst" for title in record]
+    rows = [f"| stage | views | {' | '.join(heads)} |", f"| --- | --: |{' --: | --: |' * len(record)}"]
+    runs = [{line.stage: line for line in lines_of(gains)} for gains in record.values()]
+    for stage, first in runs[0].items():
+        pairs = [_pair(run.get(stage)) for run in runs]
+        rows.append(f"| `{stage}` | {first.views} | {' | '.join(pairs)} |")
+    return "\n".join(rows)
+
+
+def _pair(line: Line | None) -> str:
+    if line is None:
+        return " | "
+    worst = f"{line.worst.gain:+.1f}"
+    return f"{line.mean:+.1f} | {f'**{worst}**' if line.worst.gain < LOSS else worst}"
 
 
 def everything(gains: Sequence[Gain], title: str) -> Table:
@@ -139,27 +161,35 @@ def main() -> None:
     parser.add_argument("--lists", nargs="*", type=int, default=[])
     parser.add_argument("--bank", action="store_true")
     parser.add_argument("--every", action="store_true")
-    parser.add_argument("--markdown", action="store_true", help="the summary as a table for a page")
+    parser.add_argument("--markdown", action="store_true", help="a table for a page: mean and worst")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     console = Console()
     sets = views(given.data, given.split)
-    record = {}
+    record: dict[str, list[Gain]] = {}
     for k in given.lists or [None]:
         title = "halves as banks" if given.bank else "full matrices" if k is None else f"lists of {k}"
         gains = [gain for view in sets for gain in measured(view, given.stages, k, given.bank)]
         if given.every:
             console.print(everything(gains, title))
-        if given.markdown:
-            print(markdown(gains, title))
         console.print(summary(gains, f"R@1 over the base, defaults, {title}"))
         control = [gain for gain in gains if gain.view.startswith("control")]
         beyond = [f"{gain.stage} {gain.gain:+.1f}" for gain in control if gain.low > 0 or gain.high < 0]
         console.print(f"control: {', '.join(beyond) or 'every stage within its interval of 0'}")
-        record[title] = [vars(gain) for gain in gains]
+        record[title] = gains
+    if given.markdown:
+        print(markdown(record))
     if given.json:
         with atomic(given.json) as path:
-            path.write_text(json.dumps({"machine": machine(), "gains": record}, indent=1))
+            path.write_text(
+                json.dumps(
+                    {
+                        "machine": machine(),
+                        "gains": {title: [vars(gain) for gain in gains] for title, gains in record.items()},
+                    },
+                    indent=1,
+                )
+            )
 
 
 if __name__ == "__main__":
