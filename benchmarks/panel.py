@@ -180,16 +180,9 @@ def main() -> None:
     if given.markdown:
         print(markdown(record))
     if given.json:
+        plain = {title: [vars(gain) for gain in gains] for title, gains in record.items()}
         with atomic(given.json) as path:
-            path.write_text(
-                json.dumps(
-                    {
-                        "machine": machine(),
-                        "gains": {title: [vars(gain) for gain in gains] for title, gains in record.items()},
-                    },
-                    indent=1,
-                )
-            )
+            path.write_text(json.dumps({"machine": machine(), "gains": plain}, indent=1))
 
 
 if __name__ == "__main__":
