@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -10,6 +11,11 @@ from typing import TypeVar
 A = TypeVar("A")
 B = TypeVar("B")
 _MOST = 16
+
+first_use = threading.RLock()
+"""Held while what threads share is made ready on its first use, such as networks that move to their device: a second
+thread would move them while the first one computes.
+"""
 
 
 def in_threads(work: Callable[[A], B], pieces: Sequence[A]) -> list[B]:

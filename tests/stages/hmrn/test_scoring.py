@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +17,7 @@ import torch
 from rerankit import Problem, Ranking, load, rerank, settings
 from rerankit.errors import InputError, NotFittedError, UnmetNeedError
 from rerankit.features import Regions
+from rerankit.stages.hmrn import scoring
 from rerankit.stages.hmrn.candidates import gallery_rankings
 from rerankit.stages.hmrn.files import write_matrices, write_rankings
 from rerankit.stages.hmrn.representation import Descriptions
@@ -236,3 +240,24 @@ def test_the_same_scores_on_a_gpu(cases: ModuleType) -> None:
     one = cases.small("ensemble", cascade=4).rerank(problem, problem.ranking())
     other = cases.small("ensemble", cascade=4, device="cuda").rerank(problem, problem.ranking())
     np.testing.assert_allclose(one.scores, other.scores, atol=1e-4)
+
+
+def test_threads_that_ask_first_make_one_scorer(cases: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second one would move the networks' weights while the first one reads them."""
+    stage, made, begin = cases.small(), [], threading.Barrier(4)
+    usual = scoring.Scorer.__init__
+
+    def slow(self: scoring.Scorer, *given: Any) -> None:
+        made.append(self)
+        time.sleep(0.05)  # long enough for the others to arrive
+        usual(self, *given)
+
+    def ask(_: int) -> scoring.Scorer:
+        begin.wait(timeout=30)
+        return stage.scorer
+
+    monkeypatch.setattr(scoring.Scorer, "__init__", slow)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(ask, range(4)))
+    assert len(made) == 1
+    assert all(each is made[0] for each in found)

@@ -19,6 +19,7 @@ from rerankit.stages.base import Stage
 from rerankit.stages.hmrn.config import VARIANTS, HmrnConfig
 from rerankit.stages.hmrn.representation import Descriptions, as_descriptions
 from rerankit.stages.hmrn.tokens import Vocabulary
+from rerankit.threads import first_use
 
 if TYPE_CHECKING:
     from rerankit.stages.hmrn.network import Hmrn
@@ -176,12 +177,13 @@ class HmrnStage(Stage):
 
     @property
     def scorer(self) -> Scorer:
-        """The networks on their device, ready to score."""
-        if self._scorer is None:
-            from rerankit.stages.hmrn.scoring import Scorer
+        """The networks on their device, ready to score; made once, whichever thread asks first."""
+        with first_use:
+            if self._scorer is None:
+                from rerankit.stages.hmrn.scoring import Scorer
 
-            self._scorer = Scorer(self.networks, self.device, self.precision)
-        return self._scorer
+                self._scorer = Scorer(self.networks, self.device, self.precision)
+            return self._scorer
 
     def depth(self, items: int) -> int:
         """For how many of `items` candidates the reasoning level runs."""

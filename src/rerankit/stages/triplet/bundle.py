@@ -15,6 +15,7 @@ from rerankit.errors import FormatError, InputError
 from rerankit.stages.triplet.config import TripletConfig
 from rerankit.stages.triplet.filter import Filter
 from rerankit.stages.triplet.network import DualEncoder
+from rerankit.threads import first_use
 
 Arrays = dict[str, NDArray[Any]]
 _STAGES = ("filter", "dual")
@@ -54,9 +55,10 @@ class Bundle:
 
     def to(self, device: torch.device) -> Bundle:
         """Both networks on a device, in eval mode and without gradients."""
-        for network in (self.filter, self.dual):
-            if network is not None:
-                network.to(device).eval()
+        with first_use:
+            for network in (self.filter, self.dual):
+                if network is not None:
+                    network.to(device).eval()
         return self
 
     def to_arrays(self) -> Arrays:
