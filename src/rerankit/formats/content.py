@@ -3,7 +3,7 @@
 A format only turns a file into one of three plain things and back; what they mean is decided in one place
 for all formats (`rerankit.formats.tables`, `rerankit.formats.lists`):
 
-- one array;
+- one array, or rows in files (`rerankit.rows.StoredRows`), which are asked like one;
 - `Tables`: named arrays. A text is an array of one string without dimensions;
 - `Triples`: lines of query, item and value, which is how runs and judgements are exchanged.
 """
@@ -18,6 +18,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from rerankit.rows import StoredRows
 from rerankit.triples import Triples
 
 __all__ = ["CONTENT_NAMES", "AnyArray", "Content", "Format", "Tables", "Triples"]
@@ -29,7 +30,7 @@ class Tables(dict[str, AnyArray]):
     """Named arrays."""
 
 
-Content: TypeAlias = "AnyArray | Tables | Triples"
+Content: TypeAlias = "AnyArray | StoredRows | Tables | Triples"
 """What a format reads and writes."""
 
 CONTENT_NAMES: dict[type, str] = {

@@ -10,12 +10,14 @@ import numpy as np
 
 from rerankit import limits
 from rerankit.errors import FormatError, InputError
-from rerankit.files import check_inside, check_manifest, check_regular, files_in, write_manifest
-from rerankit.formats.content import AnyArray, Format, Tables
+from rerankit.files import MANIFEST, check_inside, check_manifest, check_regular, files_in, write_manifest
+from rerankit.formats.content import AnyArray, Content, Format, Tables
+from rerankit.formats.sharded import sharded_in
 from rerankit.formats.text import write_text
 from rerankit.reading import read_text
 from rerankit.reading.npy_arrays import map_npy
 from rerankit.reading.text import BYTE_ORDER_MARK
+from rerankit.shards import is_shards, open_shards
 
 
 class FolderFormat(Format):
@@ -26,18 +28,22 @@ class FolderFormat(Format):
     holds: ClassVar[tuple[type, ...]] = (Tables,)
     description: ClassVar[str] = "a folder with one .npy for each array, ids as .npy or .txt"
 
-    def read(self, path: Path) -> Tables:
-        """Every `.npy`, and `.txt` of ids, labels and texts, in the folder and below; other files are left alone.
+    def read(self, path: Path) -> Content:
+        """The vectors of shards, or every `.npy`, and `.txt` of ids, labels and texts, in the folder and below.
 
+        Other files are left alone.
         What the folder's list says of its files is checked; a folder made by hand has none.
         """
         check_manifest(path)
-        tables = Tables()
+        by_hand = not (path / MANIFEST).exists()
+        if by_hand and is_shards(path):
+            return open_shards(path)
+        tables, sharded = sharded_in(path) if by_hand else (Tables(), [])
         for file in files_in(path, limits.current().files):
             relative = file.relative_to(path)
             name = relative.with_suffix("").as_posix()
             wanted = file.suffix == ".npy" or (file.suffix == ".txt" and _is_text(name))
-            if not wanted or any(part.startswith(".") for part in relative.parts):
+            if not wanted or _is_left(file, relative, sharded):
                 continue
             check_inside(check_regular(file), path)
             if name in tables:
@@ -59,6 +65,11 @@ class FolderFormat(Format):
             else:
                 np.save(file.with_name(f"{file.name}.npy"), array, allow_pickle=False)
         write_manifest(path, "arrays")
+
+
+def _is_left(file: Path, relative: Path, sharded: list[Path]) -> bool:
+    """Whether a file is hidden, or was read as a shard."""
+    return any(part.startswith(".") for part in relative.parts) or any(file.is_relative_to(one) for one in sharded)
 
 
 def _refuse_alike(names: Iterable[str]) -> None:

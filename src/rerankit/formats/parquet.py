@@ -11,8 +11,10 @@ from rerankit.columns import PAIRS, columns_of
 from rerankit.errors import FormatError
 from rerankit.extras import require
 from rerankit.formats import headless
-from rerankit.formats.content import Format, Triples
+from rerankit.formats.content import Content, Format, Triples
 from rerankit.formats.delimited import value_column
+from rerankit.shards.folders import open_one
+from rerankit.shards.parts import has_vectors
 
 
 class ParquetFormat(Format):
@@ -23,11 +25,13 @@ class ParquetFormat(Format):
     holds: ClassVar[tuple[type, ...]] = (Triples,)
     description: ClassVar[str] = "columns query, item and score or grade, by any usual names (extra: parquet)"
 
-    def read(self, path: Path) -> Triples:
-        """The three columns; others are left alone."""
+    def read(self, path: Path) -> Content:
+        """The three columns, or the one of vectors; others are left alone."""
         parquet = require("pyarrow.parquet", extra="parquet", purpose=f"reading {path.name}")
-        names = parquet.read_schema(path).names
-        columns = columns_of(names)
+        schema = parquet.read_schema(path)
+        names, columns = schema.names, columns_of(schema.names)
+        if columns is None and has_vectors(schema):
+            return open_one(path)
         if columns is None:
             pairs = " or ".join("/".join(pair) for pair in PAIRS)
             raise FormatError(f"{path}: must have the columns {pairs}, and score or grade (got {names})")

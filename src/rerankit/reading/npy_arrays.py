@@ -13,6 +13,7 @@ from rerankit.arrays import AnyArray
 from rerankit.errors import FormatError
 from rerankit.files import check_regular
 from rerankit.reading.text import first_sentence
+from rerankit.rows import StoredRows
 
 _HEADERS = {
     (1, 0): npy_format.read_array_header_1_0,
@@ -21,17 +22,16 @@ _HEADERS = {
 Header = tuple[tuple[int, ...], bool, np.dtype[Any]]
 
 
-def holds_values(array: AnyArray) -> bool:
+def holds_values(array: AnyArray | StoredRows) -> bool:
     """Whether the elements are numbers, truth values or texts, which files can hold without code."""
     return array.dtype.kind in "biufUS"
 
 
-def plain(array: AnyArray, path: Path, name: str) -> AnyArray:
+def plain(array: AnyArray | StoredRows, path: Path, name: str) -> None:
     """The array itself, refused when its elements are not numbers or texts."""
     if not holds_values(array):
         reason = "object arrays are pickles and never read" if array.dtype.hasobject else "it must be real numbers"
         raise FormatError(f"{path}: '{name}' has dtype {array.dtype}: {reason}")
-    return array
 
 
 def map_npy(path: Path, name: str, start: int = 0, room: int | None = None) -> AnyArray:

@@ -7,6 +7,7 @@ from typing import Any
 from rerankit.adapters import sparse
 from rerankit.adapters.stored import is_stored
 from rerankit.arrays import check_finite, float32
+from rerankit.rows import StoredRows
 from rerankit.scores.blocks import blocks
 from rerankit.scores.dense import DenseScores
 from rerankit.scores.embedding import EmbeddingScores, Metric
@@ -44,4 +45,8 @@ def as_scores(value: Any, argument: str = "scores") -> Scores:
         values = float32(cells.values, argument)
         check_finite(values[:, None], argument, cells.rows)
         return ListScores.from_cells(cells.rows, cells.columns, values, cells.shape)
-    return stored_scores(value, argument) if is_stored(value) else DenseScores(value, argument)
+    return (
+        stored_scores(value, argument)
+        if is_stored(value) or isinstance(value, StoredRows)
+        else DenseScores(value, argument)
+    )

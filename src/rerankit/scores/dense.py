@@ -17,6 +17,7 @@ from rerankit.arrays import (
     is_memory_map,
     real_matrix,
 )
+from rerankit.mapped import packed, unpacked
 from rerankit.scores.taken import TakenScores
 from rerankit.scores.topk import topk_in_blocks
 from rerankit.threads import in_threads
@@ -48,6 +49,12 @@ class DenseScores:
     def __repr__(self) -> str:
         rows, columns = self.shape
         return f"DenseScores({rows} × {columns}, {self._array.dtype}{'' if self._checked else ', memory map'})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_array": packed(self._array)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({**state, "_array": unpacked(state["_array"])})
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -19,6 +19,9 @@ from rerankit.arrays import (
     is_memory_map,
     real_matrix,
 )
+from rerankit.errors import InputError
+from rerankit.mapped import packed, unpacked
+from rerankit.rows import StoredRows
 from rerankit.scores.blocks import blocks
 
 Doubles = NDArray[np.float64]
@@ -41,6 +44,9 @@ class Vectors:
     array([[0.6, 0.8]], dtype=float32)
     """
 
+    array: AnyArray
+    """The vectors as given: an array, or rows in files (`StoredRows`), which are asked in the same way."""
+
     def __init__(self, vectors: Any, argument: str = "vectors", *, unit: bool = False) -> None:
         self.array = vectors_of(vectors, argument)
         self.unit = unit
@@ -54,6 +60,12 @@ class Vectors:
         made = object.__new__(cls)
         made.array, made.unit, made.centre, made.held, made._scales = frozen(array), unit, centre, None, None
         return made
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "array": packed(self.array)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({**state, "array": unpacked(state["array"])})
 
     def __len__(self) -> int:
         return len(self.array)
@@ -157,7 +169,8 @@ class Vectors:
         if self._scales is None:
             factors, steps = np.ones(len(self)), np.ones(len(self))
             for block in blocks(len(self), self.width * 16, share=_SHARE, least=_LEAST):
-                values = self._doubles(self.array[block], check=is_memory_map(self.array))
+                values = self._doubles(self.array[block])
+                self._check(values, block.start)
                 lengths = _lengths(values) if self.unit else np.ones(len(values))
                 exponents = self.bits - np.frexp(np.abs(values).max(axis=1) / lengths)[1]
                 steps[block] = np.ldexp(1.0, -exponents)
@@ -165,11 +178,20 @@ class Vectors:
             self._scales = factors, steps
         return self._scales
 
-    def _doubles(self, given: AnyArray, check: bool = False) -> Doubles:
-        values = float32(given, "embeddings")
-        if check:
-            check_finite(values, "embeddings")
-        doubles = values.astype(np.float64)
+    def _check(self, values: Doubles, first: int) -> None:
+        """Refuse what was read of files and is not finite, naming the file."""
+        stored: Any = self.array
+        if isinstance(stored, StoredRows):
+            bad = np.flatnonzero(~np.isfinite(np.einsum("ij->i", values)))
+            if len(bad):
+                column = int(np.argmin(np.isfinite(values[bad[0]])))
+                got = f"got {values[bad[0], column]} in column {column}"
+                raise InputError(f"{stored.place(first + int(bad[0]))}: must be finite ({got})")
+        elif is_memory_map(self.array):
+            check_finite(values, "embeddings", first)
+
+    def _doubles(self, given: AnyArray) -> Doubles:
+        doubles = float32(given, "embeddings").astype(np.float64)
         if self.centre is not None:
             doubles -= self.centre
         return doubles
@@ -198,6 +220,13 @@ class Held:
         squares = np.concatenate([self.squares, others.squares])
         return Held(vectors, squares, max(self.longest, others.longest))
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "vectors": packed(self.vectors), "squares": packed(self.squares)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        opened = {name: unpacked(state[name]) for name in ("vectors", "squares")}
+        self.__dict__.update({**state, **opened})
+
     def __getitem__(self, rows: slice | IntArray) -> Held:
         return Held(frozen(self.vectors[rows]), self.squares[rows], self.longest)
 
@@ -215,6 +244,8 @@ def _as_slice(rows: IntArray) -> slice | IntArray:
 
 def vectors_of(vectors: Any, argument: str) -> AnyArray:
     """Embeddings (rows, d) as a read-only array of finite numbers; a memory map is checked when it is read."""
+    if isinstance(vectors, StoredRows):
+        return vectors  # type: ignore[return-value]
     array = frozen(real_matrix(vectors, argument))
     if not is_memory_map(array):
         check_all_finite(array, argument)

@@ -1,0 +1,139 @@
+"""Opening one file of vectors."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rerankit.arrays import AnyArray, IntArray
+from rerankit.errors import FormatError
+from rerankit.extras import require
+from rerankit.files import check_regular
+from rerankit.reading.npy_arrays import map_npy
+from rerankit.reading.safetensors_file import map_tensors
+from rerankit.reading.text import first_sentence
+
+
+class ArrayPart:
+    """A file whose array is there at once, mapped."""
+
+    def __init__(self, path: Path, array: AnyArray) -> None:
+        self.path, self._array = path, array
+        self.shape, self.dtype = array.shape, array.dtype
+
+    def __getitem__(self, rows: slice | IntArray) -> AnyArray:
+        return self._array[rows]
+
+
+def open_part(path: Path) -> list[ArrayPart]:
+    """The vectors of a file, in one piece or several."""
+    try:
+        return [ArrayPart(path, array) for array in OPENERS[path.suffix.lower()](check_regular(path))]
+    except FormatError:
+        raise
+    except OSError as cause:
+        raise FormatError(f"{path}: cannot be read: {cause.strerror or first_sentence(cause)}") from cause
+    except Exception as cause:  # what pyarrow raises on damaged bytes
+        if isinstance(cause, ImportError):
+            raise
+        raise FormatError(f"{path}: truncated, damaged or of another kind: {first_sentence(cause)}") from cause
+
+
+def _npy(path: Path) -> list[AnyArray]:
+    return [map_npy(path, path.stem)]
+
+
+def _safetensors(path: Path) -> list[AnyArray]:
+    arrays = map_tensors(path)
+    matrices = {name: array for name, array in arrays.items() if array.ndim == 2}
+    if len(matrices) != 1:
+        raise FormatError(f"{path}: must hold one array of vectors (got {', '.join(sorted(arrays)) or 'none'})")
+    return list(matrices.values())
+
+
+def _parquet(path: Path) -> list[AnyArray]:
+    """The column of vectors, unpacked once into a file without a name, which goes when nobody reads it."""
+    parquet = require("pyarrow.parquet", extra="parquet", purpose=f"reading {path.name}")
+    file = parquet.ParquetFile(path)
+    name = vector_column(path, file.schema_arrow)
+    if file.metadata.num_rows == 0:
+        return [np.empty((0, 1), np.float32)]
+    return [_unpacked(path, (batch.column(0) for batch in file.iter_batches(columns=[name])))]
+
+
+def _arrow(path: Path) -> list[AnyArray]:
+    """The column of vectors of a file of record batches, mapped batch by batch."""
+    arrow = require("pyarrow", extra="parquet", purpose=f"reading {path.name}")
+    reader = require("pyarrow.ipc", extra="parquet").open_file(arrow.memory_map(str(path)))
+    name = vector_column(path, reader.schema)
+    columns = (reader.get_batch(number).column(name) for number in range(reader.num_record_batches))
+    return [_numbers(path, column) for column in columns]
+
+
+def vector_column(path: Path, schema: Any) -> str:
+    """The one column of vectors of a table."""
+    found = _vector_columns(schema)
+    if len(found) != 1:
+        names = ", ".join(found or schema.names)
+        raise FormatError(f"{path}: must have one column of vectors, a list of numbers of one length (got {names})")
+    return str(found[0])
+
+
+def has_vectors(schema: Any) -> bool:
+    """Whether a table has a column of vectors."""
+    return bool(_vector_columns(schema))
+
+
+def _vector_columns(schema: Any) -> list[str]:
+    types = require("pyarrow.types", extra="parquet")
+    return [field.name for field in schema if _holds_vectors(types, field.type)]
+
+
+def _holds_vectors(types: Any, kind: Any) -> bool:
+    if not (types.is_fixed_size_list(kind) or types.is_list(kind) or types.is_large_list(kind)):
+        return False
+    return bool(types.is_floating(kind.value_type) or types.is_integer(kind.value_type))
+
+
+def _numbers(path: Path, column: Any) -> AnyArray:
+    """A column of vectors as an array (rows, d) over the same memory."""
+    values = column.flatten()
+    if column.null_count or values.null_count:
+        raise FormatError(f"{path}: must have a whole vector in every row (got empty cells)")
+    width, uneven = divmod(len(values), max(len(column), 1))
+    lengths = getattr(column, "value_lengths", None)
+    if uneven or (lengths is not None and not hasattr(column.type, "list_size") and _differ(lengths(), width)):
+        raise FormatError(f"{path}: must have vectors of one length")
+    found: AnyArray = values.to_numpy(zero_copy_only=False)
+    return found.reshape(len(column), width)
+
+
+def _differ(lengths: Any, width: int) -> bool:
+    return bool(np.any(np.asarray(lengths) != width))
+
+
+def _unpacked(path: Path, columns: Iterator[Any]) -> AnyArray:
+    with tempfile.TemporaryFile(prefix="rerankit-") as file:
+        rows, width, dtype = 0, 0, np.dtype(np.float32)
+        for column in columns:
+            numbers = np.ascontiguousarray(_numbers(path, column))
+            if rows and numbers.shape[1] != width:
+                raise FormatError(f"{path}: must have vectors of one length (got {width} and {numbers.shape[1]})")
+            rows, width, dtype = rows + len(numbers), numbers.shape[1], numbers.dtype
+            file.write(numbers.data)
+        file.flush()
+        return np.memmap(file, dtype, mode="r", shape=(rows, width))
+
+
+OPENERS: dict[str, Callable[[Path], list[AnyArray]]] = {
+    ".npy": _npy,
+    ".safetensors": _safetensors,
+    ".parquet": _parquet,
+    ".arrow": _arrow,
+    ".feather": _arrow,
+}
+"""How a file of each ending is opened."""
