@@ -109,6 +109,11 @@ FORMATS = {
 }
 
 
+ENGINES = {
+    "local": "rerankit.engines.local:Local",
+}
+
+
 @hookimpl
 def rerankit_register_stages(register: Register) -> None:
     for name, path in STAGES.items():
@@ -130,4 +135,10 @@ def rerankit_register_tasks(register: Register) -> None:
 @hookimpl
 def rerankit_register_formats(register: Register) -> None:
     for name, path in FORMATS.items():
+        register(name, path)
+
+
+@hookimpl
+def rerankit_register_engines(register: Register) -> None:
+    for name, path in ENGINES.items():
         register(name, path)

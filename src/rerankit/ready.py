@@ -125,7 +125,7 @@ def prepare(how: str | os.PathLike[str] | Stage | Pipeline, gallery: Gallery, **
     if not isinstance(gallery, Gallery):
         raise rule("gallery", "must be a rerankit.Gallery", type(gallery).__name__)
     pipeline = as_pipeline(_loaded(how), params)
-    _check_standing(pipeline, gallery)
+    check_standing(pipeline, gallery)
     return Ready(gallery, pipeline, _prepared(pipeline, gallery))
 
 
@@ -150,7 +150,7 @@ def _loaded(how: Any) -> Any:
     return load(how)
 
 
-def _check_standing(pipeline: Pipeline, gallery: Gallery) -> None:
+def check_standing(pipeline: Pipeline, gallery: Gallery) -> None:
     """Refuse stages that need what the gallery has not, or that look at the queries under test."""
     probe = _probe(gallery)
     faults = []

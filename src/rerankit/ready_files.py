@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,13 +16,16 @@ from rerankit.errors import FormatError, InputError
 from rerankit.files import atomic, check_free, check_inside, check_regular, entry
 from rerankit.files.manifest import matches
 from rerankit.formats.safetensors import write_tensors
+from rerankit.gallery import Gallery
 from rerankit.gallery_files import gallery_arrays, gallery_of
+from rerankit.pipeline import Pipeline
 from rerankit.prepared import State
-from rerankit.reading.safetensors_file import map_tensors
+from rerankit.reading import read_json
+from rerankit.reading.safetensors_file import map_tensors, read_tensors
 from rerankit.ready import Ready
 from rerankit.storage import FORMAT, read_pipeline, write_config, write_into
 
-STAGES, GALLERY, PREPARED = "stages", "gallery.safetensors", "prepared.safetensors"
+STAGES, GALLERY, PREPARED, STATES = "stages", "gallery.safetensors", "prepared.safetensors", "states.json"
 
 
 def save_ready(ready: Ready, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -50,8 +54,7 @@ def load_ready(path: Path, config: dict[str, Any], *, trust: bool) -> Ready:
         content = config["ready"]
         gallery = gallery_of(_arrays(path / GALLERY, content["texts"]), content["gallery"])
         states = _states(content["states"], _arrays(path / PREPARED, []))
-        parts = zip(pipeline.stages, states, strict=True)
-        return Ready(gallery, pipeline, tuple(one.restored(gallery, state) for one, state in parts))
+        return restored(pipeline, gallery, states)
     except (KeyError, TypeError, AttributeError) as cause:
         raise FormatError(
             f"'{path}' is no prepared gallery of this rerankit: {type(cause).__name__}: {cause}"
@@ -70,6 +73,31 @@ def _write(ready: Ready, folder: Path) -> None:
     content = {"gallery": values, "texts": texts, "states": states}
     files = {name: {**entry(folder / name, "sha256"), "written": _time(folder / name)} for name in (GALLERY, PREPARED)}
     write_config(folder, {"format": FORMAT, "version": __version__, "ready": content, "files": files})
+
+
+def write_states(ready: Ready, folder: Path) -> None:
+    """Write what the stages keep of a gallery, without the gallery, into an empty folder."""
+    flat: dict[str, AnyArray] = {}
+    states = [_described(one.state(), str(place), flat) for place, one in enumerate(ready.prepared)]
+    write_tensors(folder / PREPARED, flat)
+    (folder / STATES).write_text(json.dumps({"version": __version__, "states": states}), encoding="utf-8")
+
+
+def read_states(folder: Path) -> tuple[State, ...]:
+    """What `write_states` wrote, compared with its checksums."""
+    content = read_json(folder / STATES)
+    try:
+        if content["version"] != __version__:
+            raise FormatError(f"'{folder}' was prepared by rerankit {content['version']}, and this is {__version__}")
+        return _states(content["states"], read_tensors(folder / PREPARED))
+    except (KeyError, TypeError, AttributeError) as cause:
+        raise FormatError(f"'{folder}' holds nothing that was prepared: {type(cause).__name__}: {cause}") from cause
+
+
+def restored(pipeline: Pipeline, gallery: Gallery, states: tuple[State, ...]) -> Ready:
+    """A prepared gallery from what its stages kept."""
+    parts = zip(pipeline.stages, states, strict=True)
+    return Ready(gallery, pipeline, tuple(one.restored(gallery, state) for one, state in parts))
 
 
 def _check(folder: Path, name: str, said: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rerankit.bench.checksums import checksum_of_pipeline, checksum_of_scores
+from rerankit.checksums import checksum_of_pipeline, checksum_of_scores
 from rerankit.errors import InputError, several
 from rerankit.pipeline import Pipeline
 from rerankit.problem import Problem, as_problem

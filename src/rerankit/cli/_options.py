@@ -14,6 +14,14 @@ TrustOption = Annotated[
 StageSettings = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the stage; repeat it.")
 ]
+EngineOption = Annotated[
+    str | None, typer.Option("--engine", metavar="NAME", help="Work in shards of queries on this engine: local, ray …")
+]
+EngineSettings = Annotated[
+    list[str] | None, typer.Option("--engine-set", metavar="NAME=VALUE", help="A setting of the engine; repeat it.")
+]
+ShardSizeOption = Annotated[int | None, typer.Option("--shard-size", help="With --engine: queries of a shard (8192).")]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="With --engine: go on with a run that was stopped.")]
 TaskSettings = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the task; repeat it.")
 ]

@@ -7,13 +7,23 @@ from typing import Annotated, Any
 
 import typer
 
-from rerankit.cli._options import ForceOption, TrustOption, check_target
+from rerankit.cli._options import (
+    EngineOption,
+    EngineSettings,
+    ForceOption,
+    ResumeOption,
+    ShardSizeOption,
+    TrustOption,
+    check_target,
+)
 from rerankit.cli._output import JsonOption, say, show
 
 
 def rerank(
     problem: Annotated[Path, typer.Argument(help="A folder, .npz, .safetensors, .npy, a run …: docs/formats.md.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where the run goes; the ending says the format.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Where the run goes; the ending says the format, none is a folder.")
+    ],
     stages: Annotated[
         list[str] | None,
         typer.Option("--stage", "-s", help="A stage's name: rerankit stages; repeat it to run one after the other."),
@@ -37,11 +47,15 @@ def rerank(
         Path | None,
         typer.Option("--gallery-bank", help="Other gallery items: scores (bank × queries), vectors, or a problem."),
     ] = None,
+    engine: EngineOption = None,
+    engine_settings: EngineSettings = None,
+    shard_size: ShardSizeOption = None,
+    resume: ResumeOption = False,
     trust: TrustOption = False,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Re-rank the first K candidates of every query and write the run."""
+    """Re-rank the first K candidates of every query and write the run; with --engine a folder of shards."""
     from rerankit import errors, read, write
     from rerankit.formats.banks import with_bank
     from rerankit.formats.door import check_names, check_writable
@@ -51,18 +65,52 @@ def rerank(
     steps = pipeline_of(stages or [], settings or [], pipeline, trust)
     if out.resolve() == problem.resolve():
         raise errors.rule("out", "must not be the problem, which would be lost", str(out))
-    check_target(out, "out", force=force)
-    check_writable(out, "ranking")  # before the work, not after it
+    in_shards = _in_shards(engine, engine_settings or [], shard_size, resume, force)
+    if in_shards is None:
+        check_target(out, "out", force=force)
+        check_writable(out, "ranking")  # before the work, not after it
     given = read(problem, "problem")
     given = given if bank is None else with_bank(given, bank, "query")
     given = given if gallery_bank is None else with_bank(given, gallery_bank, "gallery")
     given, steps = (given.reversed(), steps.reversed()) if reverse else (given, steps)
     steps.check(given)
+    if in_shards is not None:
+        _run_in_shards(given, steps, k or None, out, in_shards, as_json)
+        return
     first = given.ranking(k or None)
     check_names(out, first)
     result = steps.rerank(given, first)
     write(out, result, overwrite=force)
     _report(result, steps, given, out, as_json)
+
+
+def _in_shards(
+    engine: str | None, settings: list[str], shard_size: int | None, resume: bool, force: bool
+) -> dict[str, Any] | None:
+    """What options say of a run in shards; None where they ask for none."""
+    from rerankit import errors
+
+    if engine is None:
+        if settings or shard_size is not None or resume:
+            raise errors.InputError("--engine-set, --shard-size and --resume go with --engine NAME, such as local")
+        return None
+    if force:
+        raise errors.InputError("a run in shards replaces nothing: name a new folder, or go on with --resume")
+    return {
+        "engine": engine,
+        "engine_settings": parameters(settings, "--engine-set"),
+        "shard_size": shard_size,
+        "resume": resume,
+    }
+
+
+def _run_in_shards(problem: Any, steps: Any, k: int | None, out: Path, how: dict[str, Any], as_json: bool) -> None:
+    from rerankit.cli.runs import row_of
+    from rerankit.runs import rerank_in_shards, status_of
+
+    rerank_in_shards(problem, steps, k, out=out, **how)
+    show([row_of(status_of(out))], title="runs", as_json=as_json)
+    say(f"wrote {out}: rerankit evaluate {out} …, or rerankit convert {out} NAME.run")
 
 
 def pipeline_of(names: list[str], settings: list[str], path: Path | None, trust: bool) -> Any:
@@ -101,7 +149,7 @@ def _joined(names: list[str], settings: list[str]) -> Any:
     return Pipeline([stage(name, **parameters(own[name])) for name in names])
 
 
-def parameters(settings: list[str]) -> dict[str, Any]:
+def parameters(settings: list[str], option: str = "--set") -> dict[str, Any]:
     """Parameters from texts `NAME=VALUE`; values are read as YAML, so 3, 0.5, true and [1, 2] are what they seem.
 
     >>> parameters(["k1=20", "method=rrf", "weights=[0.5, 2]", "rate=1e-3"])
@@ -114,9 +162,9 @@ def parameters(settings: list[str]) -> dict[str, Any]:
     for text in settings:
         name, equals, value = text.partition("=")
         if not equals or not name.isidentifier():
-            raise InputError(f"'--set' must be NAME=VALUE (got {text!r})")
+            raise InputError(f"'{option}' must be NAME=VALUE (got {text!r})")
         if name in found:
-            raise InputError(f"'--set' names parameter '{name}' twice")
+            raise InputError(f"'{option}' names parameter '{name}' twice")
         try:
             found[name] = parse_yaml(value)
         except FormatError:

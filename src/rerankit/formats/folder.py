@@ -12,6 +12,7 @@ from rerankit import limits
 from rerankit.errors import FormatError, InputError
 from rerankit.files import MANIFEST, check_inside, check_manifest, check_regular, files_in, write_manifest
 from rerankit.formats.content import AnyArray, Content, Format, Tables
+from rerankit.formats.run_shards import is_run, read_given, read_run
 from rerankit.formats.sharded import sharded_in
 from rerankit.formats.text import write_text
 from rerankit.reading import read_text
@@ -29,12 +30,15 @@ class FolderFormat(Format):
     description: ClassVar[str] = "a folder with one .npy for each array, ids as .npy or .txt"
 
     def read(self, path: Path) -> Content:
-        """The vectors of shards, or every `.npy`, and `.txt` of ids, labels and texts, in the folder and below.
+        """The vectors of shards, the ranking of a run in shards, or named arrays: every `.npy`, and `.txt` of ids,
+        labels and texts, in the folder and below.
 
         Other files are left alone.
         What the folder's list says of its files is checked; a folder made by hand has none.
         """
         check_manifest(path)
+        if is_run(path):
+            return Tables(read_run(path) | read_given(path, self.read))
         by_hand = not (path / MANIFEST).exists()
         if by_hand and is_shards(path):
             return open_shards(path)

@@ -8,7 +8,7 @@ from typing import Any
 
 from rerankit.errors import PluginError
 
-KINDS = {"stage": "stages", "metric": "metrics", "task": "tasks", "format": "formats"}
+KINDS = {"stage": "stages", "metric": "metrics", "task": "tasks", "format": "formats", "engine": "engines"}
 """Each kind with its plural, which is the name of its registry."""
 
 # Paths, because these modules import the registries.
@@ -16,7 +16,11 @@ _BASES = {
     "stage": ("rerankit.stages.base", "Stage"),
     "task": ("rerankit.tasks.base", "Task"),
     "format": ("rerankit.formats.content", "Format"),
+    "engine": ("rerankit.engines.engine", "Engine"),
 }
+
+
+_LABELS = {"stage": "rerankit.Stage", "format": "rerankit.formats.Format", "engine": "rerankit.engines.Engine"}
 
 
 def check_factory(kind: str, name: str, factory: Any) -> None:
@@ -54,4 +58,4 @@ def _base(kind: str) -> type:
 
 
 def _label(kind: str) -> str:
-    return {"stage": "rerankit.Stage", "format": "rerankit.formats.Format"}.get(kind, ".".join(_BASES[kind]))
+    return _LABELS.get(kind, ".".join(_BASES[kind]))

@@ -41,7 +41,7 @@ class PluginInfo:
 
 
 class Manager:
-    """Registries of stages, metrics, tasks and formats, filled by plugins; built-ins come first by the same door.
+    """Registries of stages, metrics, tasks, formats and engines, filled by plugins; built-ins come first.
 
     A new one has the built-ins; `discover` adds what is installed and what the environment names.
     """
@@ -49,7 +49,7 @@ class Manager:
     def __init__(self) -> None:
         self._pluggy = pluggy.PluginManager("rerankit")
         self._pluggy.add_hookspecs(spec)
-        self.stages, self.metrics, self.tasks, self.formats = (Registry(kind) for kind in KINDS)
+        self.stages, self.metrics, self.tasks, self.formats, self.engines = (Registry(kind) for kind in KINDS)
         self.plugins: dict[str, PluginInfo] = {}
         self._muted: set[str] = set()
         self._load_builtins()
@@ -64,7 +64,7 @@ class Manager:
     @property
     def registries(self) -> tuple[Registry, ...]:
         """The registries of all kinds."""
-        return self.stages, self.metrics, self.tasks, self.formats
+        return self.stages, self.metrics, self.tasks, self.formats, self.engines
 
     @property
     def faults(self) -> list[Fault]:

@@ -41,6 +41,11 @@ def rerankit_register_formats(register: Register) -> None:
 
 
 @hookspec
+def rerankit_register_engines(register: Register) -> None:
+    """Register engines: ``register("my-engine", MyEngine)``; the factory takes what `--engine-set` says."""
+
+
+@hookspec
 def rerankit_run_started(event: Event) -> None:
     """A pipeline starts; `event.total` is its number of stages."""
 

@@ -46,6 +46,7 @@ STAGE_CHECKS: tuple[StageCheck, ...] = (
     answers.check_transductive,
     answers.check_needs,
     standing.check_ready,
+    standing.check_shards,
     identity.check_params,
     identity.check_save,
     identity.check_pickle,

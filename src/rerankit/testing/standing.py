@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from rerankit.errors import UnmetNeedError
 from rerankit.gallery import Gallery
+from rerankit.pipeline import Pipeline
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.ready import Ready, prepare
+from rerankit.runs import rerank_in_shards
 from rerankit.stages.base import Stage
 from rerankit.testing.problems import ProblemMaker, make_problem, with_banks
 from rerankit.testing.run import CheckFailed, StageFactory, expect, expect_close, expect_equal, run
 
 _QUERIES, _GALLERY, _K = 4, 14, 6
+_SHARDED = 7  # queries: shards of 7, 4, 3 and 1 of them are 1, 2, 3 and 7 shards
 _BATCHES = [[3, 0], [2, 1]]
 
 
@@ -37,6 +40,23 @@ def check_ready(factory: StageFactory, problem: ProblemMaker = make_problem) -> 
     batches = [_answer(ready, made, first, batch) for batch in _BATCHES]
     order = [row for batch in _BATCHES for row in batch]
     expect_same(Ranking.concat(batches), answer.take(order), "other batches of queries get another answer")
+
+
+def check_shards(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:
+    """Queries re-ranked in 1, 2, 3 and 7 shards, each a file that is read again, get the answer of the batch. A stage
+    that looks at other queries even where there are banks cannot be cut.
+    """
+    made, stage = with_banks(problem(_SHARDED, _GALLERY, 12)), factory()
+    if stage.unmet(made) or stage.is_transductive(made):
+        return
+    answer = run(factory(), made, _K)
+    expect_same = expect_equal if stage.bitwise else expect_close
+    for size in (7, 4, 3, 1):
+        try:
+            found = rerank_in_shards(made, Pipeline([stage]), _K, shard_size=size)
+        except Exception as error:
+            raise CheckFailed(f"in shards of {size} queries: {type(error).__name__}: {error}") from error
+        expect_same(found, answer, f"shards of {size} queries get another answer than the batch")
 
 
 def _answer(ready: Ready, made: Problem, first: Ranking, rows: list[int]) -> Ranking:

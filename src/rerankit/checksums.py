@@ -15,6 +15,7 @@ from rerankit.bank import Bank
 from rerankit.features import Feature
 from rerankit.pipeline import Pipeline
 from rerankit.problem import Problem
+from rerankit.rows import StoredRows
 from rerankit.scores import EmbeddingScores, Scores, blocks
 from rerankit.stages.base import Stage
 
@@ -30,6 +31,40 @@ def checksum_of_scores(given: Any, problem: Problem) -> str:
     beside = (problem.query_scores, problem.gallery_scores, problem.query_bank, problem.gallery_bank)
     counted = (problem.scores, *(each for each in beside if each is not None), *_named(given, problem))
     return _hashed(piece for each in counted for piece in _pieces(each))
+
+
+def checksum_of_problem(problem: Problem) -> str:
+    """SHA-256 of all that a problem holds; vectors that stand in several of its parts are read once."""
+    known: dict[int, str] = {}
+    total = hashlib.sha256()
+    for name, part in _parts(problem):
+        total.update(f"<{name}>".encode())
+        if isinstance(part, EmbeddingScores):
+            total.update(part.metric.encode())
+            for vectors in (part.queries, part.gallery):
+                if id(vectors) not in known:
+                    known[id(vectors)] = _hashed(_array(vectors))
+                total.update(known[id(vectors)].encode())
+        else:
+            total.update(_hashed(_pieces(part)).encode())
+    return total.hexdigest()
+
+
+def _parts(problem: Problem) -> Iterator[tuple[str, Any]]:
+    """Every part of a problem that is there, by name; relations that are computed follow from the scores."""
+    yield "scores", problem.scores
+    for name, side in (("query", problem.queries), ("gallery", problem.gallery)):
+        if side.scores is not None and not side.computed:
+            yield f"{name}_scores", side.scores
+        if side.ids is not None:
+            yield f"{name}_ids", side.ids.values
+        for part in ("to_gallery", "to_queries", "among"):
+            if getattr(side.bank, part, None) is not None:
+                yield f"{name}_bank/{part}", getattr(side.bank, part)
+        yield from ((f"{name}/{feature}", side.features[feature]) for feature in sorted(side.features))
+    yield from sorted(problem.extra_scores.items())
+    if problem.excluded is not None:
+        yield "excluded", [problem.excluded.rows, problem.excluded.indices]
 
 
 def _named(given: Any, problem: Problem) -> list[Any]:
@@ -70,7 +105,7 @@ def _pieces(value: Any) -> Iterator[Any]:
     elif isinstance(value, Feature | Bank | EmbeddingScores):
         yield from _value(value)
     elif _is_array_like(value):
-        yield from _array(to_numpy(value, "value"))
+        yield from _array(value if isinstance(value, StoredRows) else to_numpy(value, "value"))
     elif all(callable(getattr(value, name, None)) for name in ("rows", "pairs", "topk")):
         yield from _score_rows(value)
     else:
@@ -98,12 +133,12 @@ def _plain(value: Any) -> Iterator[Any]:
         yield from _file(Path(value))
 
 
-def _array(array: np.ndarray[Any, Any]) -> Iterator[Any]:
+def _array(array: Any) -> Iterator[Any]:
     yield f"{array.dtype}{array.shape}".encode()
     if array.dtype.kind == "O":
         yield repr(array.tolist()).encode()
         return
-    rows = np.atleast_1d(array)
+    rows = array if isinstance(array, StoredRows) else np.atleast_1d(array)
     for block in blocks(len(rows), rows.nbytes // max(1, len(rows))):
         yield rows[block].tobytes()
 

@@ -1,0 +1,168 @@
+"""The folder of a run: its plan, what is prepared, finished shards, and what went wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rerankit._version import __version__
+from rerankit.engines import Done
+from rerankit.errors import FormatError, InputError, rule
+from rerankit.files import atomic, clear_leftovers, lock_folder
+from rerankit.formats import judgements
+from rerankit.formats.content import Tables
+from rerankit.formats.folder import FolderFormat
+from rerankit.formats.run_shards import (
+    GIVEN,
+    KIND,
+    PLAN,
+    SHARDS,
+    blocks_of,
+    check_shard,
+    is_run,
+    read_plan,
+    shard_file,
+)
+from rerankit.gallery import Gallery
+from rerankit.pipeline import Pipeline
+from rerankit.problem import Problem
+from rerankit.ready import Ready
+from rerankit.ready_files import read_states, restored, write_states
+
+FAILED = "failed"
+PREPARED = "prepared"
+_SAID = {
+    "queries": "another number of queries",
+    "gallery": "another gallery's size",
+    "k": "another k",
+    "shard_size": "another shard_size",
+    "data": "other data",
+    "pipeline": "another pipeline, or other parameters of it",
+    "rerankit": "another version of rerankit",
+}
+
+
+class RunFolder:
+    """The folder of one run."""
+
+    def __init__(self, path: Path, *, durable: bool = True) -> None:
+        self.path, self.durable = path, durable
+        self.plan: dict[str, Any] = {}
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """A block in which no other process can run into this folder."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as cause:
+            raise InputError(f"'{self.path}' cannot be written: {cause.strerror or cause}") from cause
+        lock = lock_folder(self.path)
+        if lock is None:
+            raise InputError(f"'{self.path}' is in use by another run: wait for it, or name another folder")
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def begin(self, plan: dict[str, Any], problem: Problem, *, resume: bool) -> None:
+        """Write the plan, or go on with the same one; damaged shards of a stopped run are worked on again."""
+        self.plan = {"rerankit": __version__, "kind": KIND, **plan}
+        if not is_run(self.path):
+            self._check_empty()
+            self._write(problem)
+            return
+        there = read_plan(self.path)
+        if not resume:
+            raise rule("out", "must be a new folder: this one holds a run, which resume=True goes on with", self.path)
+        other = [text for name, text in _SAID.items() if there.get(name) != self.plan[name]]
+        if other:
+            raise InputError(f"'{self.path}' holds a run of {' and '.join(other)}: name another folder")
+        self._clean()
+
+    def _check_empty(self) -> None:
+        found = next((name for name in sorted(os.listdir(self.path)) if name not in (GIVEN, SHARDS)), None)
+        if found is not None and not found.startswith(".rerankit-"):
+            raise rule("out", f"must be a new or empty folder (it has '{found}')", self.path)
+
+    def _write(self, problem: Problem) -> None:
+        """The plan comes last: a folder with a plan is whole."""
+        tables = Tables(kind=np.array("ranking"), **judgements.from_left_out(problem.excluded))
+        for name in ("query_ids", "gallery_ids"):
+            ids = getattr(problem, name)
+            if ids is not None:
+                tables[name] = ids.values
+        with atomic(self.path / GIVEN, durable=self.durable) as temporary:
+            FolderFormat().write(temporary, tables)
+        (self.path / SHARDS).mkdir(exist_ok=True)
+        with atomic(self.path / PLAN, durable=self.durable) as temporary:
+            temporary.write_text(json.dumps(self.plan, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    def _clean(self) -> None:
+        """Remove what a killed run has left, notes of failures, and shards that are not what was written."""
+        for folder in (self.path, self.path / SHARDS):
+            clear_leftovers(folder)
+        for number, block in enumerate(blocks_of(self.plan)):
+            self._failure(number).unlink(missing_ok=True)
+            file = shard_file(self.path, number)
+            if file.exists():
+                try:
+                    check_shard(file, block.stop - block.start)
+                except FormatError:
+                    file.unlink()
+
+    @property
+    def count(self) -> int:
+        """The number of shards."""
+        return len(blocks_of(self.plan))
+
+    def missing(self) -> list[int]:
+        """The shards that are not finished."""
+        return [number for number in range(self.count) if not shard_file(self.path, number).is_file()]
+
+    def prepared(self, pipeline: Pipeline, gallery: Gallery, make: Callable[[], Ready]) -> Ready:
+        """What is prepared, from the folder where a stopped run has left it."""
+        place = self.path / PREPARED
+        if place.is_dir():
+            with suppress(FormatError):
+                return restored(pipeline, gallery, read_states(place))
+        ready = make()
+        with atomic(place, durable=self.durable) as temporary:
+            temporary.mkdir()
+            write_states(ready, temporary)
+        return ready
+
+    def note_failure(self, done: Done) -> None:
+        """Keep what went wrong, for `rerankit runs`."""
+        with suppress(OSError):  # the disk may be full
+            self._failure(done.task).parent.mkdir(exist_ok=True)
+            self._failure(done.task).write_text(f"{done.error}\n", encoding="utf-8")
+
+    def note_finished(self, done: Done) -> None:
+        """Forget what went wrong before."""
+        with suppress(OSError):
+            self._failure(done.task).unlink()
+
+    def _failure(self, number: int) -> Path:
+        return self.path / FAILED / f"{number:05d}.txt"
+
+    def check_whole(self) -> None:
+        """Remove what ended workers have left; every shard must be there."""
+        clear_leftovers(self.path / SHARDS)
+        missing = self.missing()
+        if missing:
+            raise FormatError(
+                f"{self.path}: the engine said that all is done, and shard {missing[0]} is not there: do its workers "
+                "see the same folder?"
+            )
+
+    def tables(self) -> Tables:
+        """The named arrays of the finished ranking."""
+        found = FolderFormat().read(self.path)
+        assert isinstance(found, Tables), "it is the folder of a run"
+        return found

@@ -1,0 +1,135 @@
+"""Re-ranking in shards."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rerankit import checks
+from rerankit.checksums import checksum_of_pipeline, checksum_of_problem
+from rerankit.engines import Done, Engine, engine_of
+from rerankit.errors import StageError
+from rerankit.events import Event, emit
+from rerankit.files import Room, atomic
+from rerankit.formats.run_shards import blocks_of, shard_file, write_shard
+from rerankit.formats.tables import to_ranking
+from rerankit.gallery import Gallery
+from rerankit.pipeline import Pipeline
+from rerankit.problem import Problem
+from rerankit.ranking import Ranking
+from rerankit.ready import Ready, check_standing, prepare
+from rerankit.runs.folder import RunFolder
+
+SHARD_SIZE = 8192
+"""Queries of a shard, unless it is said: of 100,000 items it takes a few seconds."""
+_RETRIES = 2
+
+
+def rerank_in_shards(
+    problem: Problem,
+    pipeline: Pipeline,
+    k: int | None = 100,
+    *,
+    engine: str | Engine | None = None,
+    engine_settings: Mapping[str, Any] | None = None,
+    out: Any = None,
+    resume: bool = False,
+    shard_size: int | None = None,
+    retries: int = _RETRIES,
+) -> Ranking:
+    """Re-rank blocks of `shard_size` queries on an engine, each of which becomes a file of the folder `out`.
+
+    The pipeline is prepared for the gallery once, and answers each block; a stage that looks at other test queries is
+    refused, since a block has no others. With `resume` the folder may hold the same run, stopped: what is finished
+    stays. Without `out` the shards lie in a temporary folder.
+    """
+    where = engine_of(engine, engine_settings)
+    size = checks.integer("shard_size", SHARD_SIZE if shard_size is None else shard_size, least=1)
+    checks.integer("retries", retries, least=0)
+    pipeline.check(problem)
+    gallery = Gallery.of(problem)
+    check_standing(pipeline, gallery)
+    with _folder(out) as folder, folder.locked():
+        plan = {
+            "queries": problem.shape[0],
+            "gallery": problem.shape[1],
+            "k": k,
+            "shard_size": size,
+            "stages": [repr(one) for one in pipeline.stages],
+            "data": checksum_of_problem(problem),
+            "pipeline": checksum_of_pipeline(pipeline),
+        }
+        folder.begin(plan, problem, resume=resume)
+        if folder.missing():
+            ready = folder.prepared(pipeline, gallery, lambda: prepare(pipeline, gallery))
+            _work_off(folder, Answer(ready, problem, k, folder.path, size, folder.durable), where, retries)
+        return to_ranking(folder.tables()).with_notes(stages=plan["stages"], transductive=False)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The work of one shard: its queries are re-ranked, and their ranking is moved into place."""
+
+    ready: Ready
+    problem: Problem
+    k: int | None
+    folder: Path
+    size: int
+    durable: bool = True
+    """Whether a shard is waited for until it is on the disk."""
+
+    def __call__(self, number: int) -> None:
+        queries = self.problem.shape[0]
+        block = blocks_of({"queries": queries, "shard_size": self.size})[number]
+        part = self.problem.subset(queries=np.arange(block.start, block.stop))
+        found = self.ready.answer(part, part.ranking(self.k))
+        with atomic(shard_file(self.folder, number), durable=self.durable) as temporary:
+            write_shard(temporary, found)
+
+
+def _work_off(folder: RunFolder, work: Answer, engine: Engine, retries: int) -> None:
+    """Run what is missing; the first shard that fails for good ends it, and what is finished stays."""
+    missing, total = folder.missing(), folder.count
+    title = f"shards of {folder.path.name}"
+    emit(Event("progress", title, completed=total - len(missing), total=total))
+    with Room(folder.path) as room:
+        found = engine.run(work, missing, shared=room.path / "shared", retries=retries)
+        with closing(_iterator(found)) as answers:
+            for count, done in enumerate(answers, total - len(missing) + 1):
+                if done.error is not None:
+                    folder.note_failure(done)
+                    raise StageError(
+                        f"shard {done.task} of '{folder.path}' failed{_times(done.tries)}: {done.error} "
+                        f"({total - len(folder.missing())} of {total} shards are finished and stay)"
+                    )
+                folder.note_finished(done)
+                emit(Event("progress", title, completed=count, total=total))
+    folder.check_whole()
+
+
+def _iterator(found: Iterator[Done]) -> Generator[Done, None, None]:
+    """The answers as a generator, which can be closed."""
+    yield from found
+
+
+def _times(tries: int) -> str:
+    return f" {tries} times" if tries > 1 else ""
+
+
+@contextmanager
+def _folder(out: Any) -> Iterator[RunFolder]:
+    if out is not None:
+        yield RunFolder(Path(out))
+        return
+    temporary = Path(tempfile.mkdtemp(prefix="rerankit-run-"))
+    try:
+        yield RunFolder(temporary, durable=False)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
