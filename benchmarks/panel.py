@@ -34,7 +34,7 @@ FAMILIES = {
         "sinkhorn", "inverted-softmax", "dual-softmax", "qb-norm", "nnn", "csls", "mutual-rank",
         "mutual-neighbours", "dual-is",
     ),
-    "neighbours": ("consensus", "k-reciprocal", "gnn", "alpha-qe", "dba", "diffusion"),
+    "neighbours": ("plan", "consensus", "k-reciprocal", "gnn", "alpha-qe", "dba", "diffusion"),
 }  # fmt: skip
 STAGES = (*FAMILIES["hubness"], *FAMILIES["neighbours"])
 CANDIDATES = 100

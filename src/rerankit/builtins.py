@@ -34,6 +34,7 @@ STAGES = {
     "pillar": "rerankit.stages.pillar.stage:Pillar",
     "pillar-plus": "rerankit.stages.pillar_plus.stage:PillarPlus",
     "pillar-small": "rerankit.stages.pillar.small:PillarSmall",
+    "plan": "rerankit.stages.plan.stage:Plan",
     "qb-norm": "rerankit.stages.hubness.qb_norm:QBNorm",
     "sinkhorn": "rerankit.stages.hubness.sinkhorn:Sinkhorn",
     "top": "rerankit.stages.base:Top",
@@ -43,7 +44,7 @@ STAGES = {
 FAMILIES = {
     "hubness": (
         "items that come up for everybody fall back",
-        ("sinkhorn", "inverted-softmax", "dual-softmax", "dual-is", "qb-norm", "nnn", "csls"),
+        ("plan", "sinkhorn", "inverted-softmax", "dual-softmax", "dual-is", "qb-norm", "nnn", "csls"),
     ),
     "both directions": ("query and item must find each other", ("mutual-rank", "mutual-neighbours")),
     "neighbours": (

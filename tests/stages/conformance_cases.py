@@ -31,6 +31,15 @@ def _with_gallery_bank(queries: int, gallery: int, seed: int) -> rerankit.Proble
     return make_problem(queries, gallery, seed).with_banks(gallery_bank=bank)
 
 
+def _asked_before(queries: int, gallery: int, seed: int) -> rerankit.Problem:
+    """Queries beside a log of three earlier ones for each item."""
+    random = np.random.default_rng(seed)
+    items = random.normal(size=(gallery, 16))
+    log = np.repeat(items, 3, axis=0) + 0.6 * random.normal(size=(3 * gallery, 16))
+    asked = items[random.integers(gallery, size=queries)] + 0.6 * random.normal(size=(queries, 16))
+    return rerankit.Problem.from_embeddings(asked, items, query_bank=log)
+
+
 _VOTES = ("score", "gallery-opinion", "query-opinion", "gallery-votes", "query-votes")
 
 CASES = {
@@ -55,6 +64,8 @@ CASES = {
     ),
     "mutual-neighbours": StageCase(lambda: rerankit.stage("mutual-neighbours")),
     "mutual-neighbours: nearest queries": StageCase(lambda: rerankit.stage("mutual-neighbours", nearest_queries=2)),
+    "plan": StageCase(lambda: rerankit.stage("plan")),
+    "plan: a log": StageCase(lambda: rerankit.stage("plan"), problem=_asked_before),
     "sinkhorn": StageCase(lambda: rerankit.stage("sinkhorn")),
     "sinkhorn: all cells": StageCase(lambda: rerankit.stage("sinkhorn", cells_kept=None)),
 }

@@ -1,0 +1,97 @@
+"""Queries one at a time on the captions: what a bank of labelled pairs gives, and what a log of earlier queries.
+
+    OMP_NUM_THREADS=2 python benchmarks/one_at_a_time.py --data FOLDER [--test]
+
+Bank: the training split's pictures and captions, other things than those searched. Log: for each picture three of its
+captions, without labels; the fourth is asked, each of the four in turn. A log's right items lie in the gallery, those
+of a bank do not: figures of the two do not compare. Choose on the validation split; `--test` is for the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from rerankit import Pipeline, Problem, Ranking, Relevance, rerank, stage
+
+BANK = ("nnn", "csls", "mutual-rank", "inverted-softmax", "sinkhorn", "plan")
+LOG = ("nnn", "csls", "mutual-rank", "inverted-softmax", "sinkhorn", "plan")
+DEPTH = 100
+
+
+def read(data: Path, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pictures, texts, and the picture of each text."""
+    found = np.load(data / "coco_captions" / f"{split}.npz")
+    return found["image"], found["text"], found["image_of_text"]
+
+
+def relevance(owner: np.ndarray, pictures: int) -> Relevance:
+    """Each picture's texts."""
+    return Relevance.from_lists([np.flatnonzero(owner == picture).tolist() for picture in range(pictures)], len(owner))
+
+
+def first(ranking: Ranking, right: Relevance) -> float:
+    """R@1 in points."""
+    rows = np.arange(len(ranking))
+    return 100 * float(right.to_dense()[rows, ranking.indices[:, 0]].mean())
+
+
+def with_a_bank(data: Path, split: str) -> Iterator[tuple[str, float, float]]:
+    """Name, i→t, t→i of the stages alone and behind `metric`."""
+    pictures, texts, owner = read(data, "train")
+    learned = stage("metric").fit(  # type: ignore[attr-defined]
+        Problem.from_embeddings(pictures, texts), relevance(owner, len(pictures))
+    )
+    asked, items, of = read(data, split)
+    problem = Problem.from_embeddings(asked, items, query_bank=pictures, gallery_bank=texts)
+    right = relevance(of, len(asked))
+    pipelines = [Pipeline([]), Pipeline([learned])]
+    pipelines += [begun >> name for name in BANK for begun in pipelines[:2]]
+    for pipeline in pipelines:
+        there = first(rerank(problem, pipeline, k=DEPTH), right)
+        back = first(rerank(problem.reversed(), pipeline.reversed(), k=DEPTH), right.reversed())
+        yield " >> ".join(one.name for one in pipeline.stages) or "scores as they are", there, back
+
+
+def with_a_log(data: Path, split: str) -> Iterator[tuple[str, float, float]]:
+    """Name, t→i with one other caption of each picture in the log, and with three."""
+    pictures, texts, owner = read(data, split)
+    captions = np.argsort(owner, kind="stable").reshape(len(pictures), 4)
+    right = Relevance.from_lists([[picture] for picture in range(len(pictures))], len(pictures))
+    problems = [
+        [
+            Problem.from_embeddings(
+                texts[captions[:, turn]],
+                pictures,
+                query_bank=texts[np.roll(captions, -turn, axis=1)[:, 1 : 1 + others].ravel()],
+            )
+            for turn in range(4)
+        ]
+        for others in (1, 3)
+    ]
+    for name in ("", *LOG):
+        pipeline = Pipeline([name] if name else [])
+        found = [np.mean([first(rerank(one, pipeline, k=DEPTH), right) for one in some]) for some in problems]
+        yield name or "scores as they are", *map(float, found)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--test", action="store_true", help="the test split in place of the validation split")
+    given = parser.parse_args()
+    split = "test" if given.test else "val"
+    for title, columns, rows in (
+        (f"a bank of labelled pairs, {split}", ("i→t", "t→i"), with_a_bank(given.data, split)),
+        (f"a log of earlier queries, {split}", ("one each", "three each"), with_a_log(given.data, split)),
+    ):
+        print(f"\n{title:40s} {columns[0]:>10s} {columns[1]:>10s}")
+        for name, one, other in rows:
+            print(f"{name:40s} {one:10.1f} {other:10.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""plan: queries and items are given to each other, and queries like this one have a say in it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rerankit import checks
+from rerankit.arrays import AnyArray, FloatArray, IntArray
+from rerankit.bank import Bank
+from rerankit.errors import InputError
+from rerankit.gallery import Gallery
+from rerankit.prepared import Prepared, State
+from rerankit.problem import Problem
+from rerankit.ranking import Ranking
+from rerankit.scores import Scores
+from rerankit.stages._banks import RelationsBankStage, check_relations_bank
+from rerankit.stages._candidates import items_of, own_scores
+from rerankit.stages._known import known_of, state_of
+from rerankit.stages.dba import others_nearest
+from rerankit.stages.hubness.balance import placed
+from rerankit.stages.hubness.claims import claims_for_rounds
+from rerankit.stages.hubness.sinkhorn import AMONG_A_BANK, AMONG_TEST_QUERIES
+from rerankit.stages.hubness.stage import NOTHING_TO_COMPARE, Beta, beta_of, check_beta
+from rerankit.stages.plan.evidence import items_are_there
+from rerankit.stages.plan.votes import agreement_of, shares_of, votes_for, weights_of
+
+_SHARPNESS = 4.0  # of a query's shares among the items, and of neighbours' weights, over the spread of the scores
+
+
+class Plan(RelationsBankStage):
+    """Give the other queries to the items as `sinkhorn` does, and let those like this query say where they went.
+
+    Two things are known of an item from other queries: how much is asked of it, which is `sinkhorn`'s correction, and
+    which queries it is given to. Of the `neighbours` other queries nearest to this one, w their softmax at `sharpness`,
+    the vote for an item is v = Σ w p(item | other), and to the query's own β s is added log(1 − a + a n v): how much
+    likelier the item is if they looked for the same thing as this query with the chance a. n is the number of items,
+    and a is read off the other queries: how often, by their shares, those like one of them name its first item. The
+    vote counts by `strength`: less than 1, since what misleads a query misleads those like it, too.
+
+    **A log of earlier queries to the same gallery** gives the most, as a bank: the plan is made once, and one query at
+    a time is answered. Its queries need no labels; what matters is that their right items are in the gallery. For
+    a bank of queries to something else the vote is worth nothing, and is left out: it counts as far as their best item
+    stands out from the next ones, and as there are such queries for every item. Without a bank the test queries are the
+    others; they vote as far as several of them belong to one item, and otherwise the answer is that of `sinkhorn`.
+
+    `beta` "auto" is 4 over the spread of the scores, `sharpness` "auto" 4 over that of the queries' similarities,
+    `cells_kept` the shares that are kept of a query, and `iterations` as in `sinkhorn`. The ranking's notes say what
+    was used, with `votes`, how much they count, and `agreement`, which is a.
+
+    >>> import numpy as np
+    >>> from rerankit import Problem, rerank
+    >>> random = np.random.default_rng(0)
+    >>> things = random.normal(size=(100, 32))
+    >>> items, log, asked = (
+    ...     np.repeat(things, copies, axis=0) + noise * random.normal(size=(100 * copies, 32))
+    ...     for copies, noise in ((1, 1.2), (4, 0.8), (1, 0.8))
+    ... )
+    >>> problem = Problem.from_embeddings(asked, items, query_bank=log)
+    >>> found = {name: rerank(problem, name, k=50) for name in ("sinkhorn", "plan")}
+    >>> {name: round(float(np.mean(one.indices[:, 0] == np.arange(100))), 2) for name, one in found.items()}
+    {'sinkhorn': 0.65, 'plan': 0.75}
+    >>> found["plan"].notes["plan"]["votes"]
+    0.5
+    """
+
+    name = "plan"
+    citation = "rerankit: Sinkhorn's balance, with votes of other queries"
+    bank_parts = ("to_gallery", "to_queries", "among")
+
+    def __init__(
+        self,
+        neighbours: int = 16,
+        beta: Beta = "auto",
+        sharpness: Beta = "auto",
+        iterations: int = 10,
+        cells_kept: int = 64,
+        strength: float = 0.5,
+        bank: Any = None,
+    ) -> None:
+        self.neighbours = checks.integer("neighbours", neighbours, least=1)
+        self.beta = check_beta("beta", beta)
+        self.sharpness = check_beta("sharpness", sharpness)
+        self.iterations = checks.integer("iterations", iterations, least=1)
+        self.cells_kept = checks.integer("cells_kept", cells_kept, least=1)
+        self.strength = checks.number("strength", strength, least=0, most=1)
+        self.bank = check_relations_bank(bank)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return () if isinstance(self.bank, Bank) else ("query_scores",)
+
+    def prepare(self, gallery: Gallery) -> Prepared:
+        bank = self.bank_beside(gallery.bank)
+        if bank is None or bank.to_gallery is None or bank.among is None:
+            raise InputError(f"stage '{self.name}' needs a bank to be prepared: give Gallery(…, bank=…)")
+        return Planned(self, gallery, self.learned(bank.to_gallery, bank.among, same=False))
+
+    def restored(self, gallery: Gallery, state: State) -> Prepared:
+        return Planned(self, gallery, Learned(**known_of(state)))
+
+    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+        if not ranking.mask.any():
+            return ranking
+        bank = self.bank_for(problem)
+        if bank is None and len(ranking) == 1:
+            return ranking.with_notes(**{self.name: {"note": NOTHING_TO_COMPARE}})
+        if bank is None:
+            assert problem.query_scores is not None, "checked by the stage's needs"
+            return self.answer(self.learned(problem.scores, problem.query_scores, same=True), problem, ranking)
+        assert bank.to_gallery is not None, "checked by the stage's needs"
+        assert bank.among is not None, "checked by the stage's needs"
+        return self.answer(self.learned(bank.to_gallery, bank.among, same=False), problem, ranking)
+
+    def learned(self, others: Scores, among: Scores, *, same: bool) -> Learned:
+        """What other queries say of the items: their scores (others, items), and those among themselves."""
+        rows, columns = others.shape
+        careful, sigma = beta_of("auto", others, AMONG_TEST_QUERIES if same else AMONG_A_BANK)
+        beta = beta_of(self.beta, others, _SHARPNESS)[0]
+        if not careful or not beta:
+            return Learned(0.0, 0.0, 0.0, 0.0, np.zeros(columns), None)
+        shift = placed(claims_for_rounds(others, careful, sigma, None), self.iterations, same_queries=same) / careful
+        sharpness = beta_of(self.sharpness, among, _SHARPNESS)[0]
+        like = rows / columns - same  # other queries for each item, beside the one that asks
+        votes = self.strength * items_are_there(others) * min(1.0, max(0.0, like)) if sharpness else 0.0
+        if not votes:
+            return Learned(beta, sharpness, 0.0, 0.0, shift, None)
+        to_items = shift * beta
+        if not same:  # the correction is careful, since these queries are others; what they chose themselves is not
+            to_items = placed(claims_for_rounds(others, beta, sigma, None), self.iterations, same_queries=False)
+        shares = shares_of(others, beta, to_items, self.cells_kept)
+        agreement = agreement_of(among, shares, self.neighbours, sharpness)
+        return Learned(beta, sharpness, votes, agreement, shift, shares)
+
+    def answer(self, learned: Learned, problem: Problem, ranking: Ranking) -> Ranking:
+        """The candidates in the order that is learned of the other queries."""
+        items = items_of(ranking)
+        scores: AnyArray = own_scores(problem.scores, ranking) + learned.shift[items]
+        if learned.votes:
+            near, likeness = self._nearest(problem)
+            weights = weights_of(near, likeness, learned.sharpness, learned.shares.shape[0])
+            said = votes_for(weights, learned.shares, items) * ranking.gallery_size
+            heard = np.log1p(learned.agreement * (said - 1))
+            scores = scores + learned.votes / learned.beta * heard
+        return self.reordered(ranking, scores.astype(np.float32)).with_notes(**{self.name: learned.notes()})
+
+    def _nearest(self, problem: Problem) -> tuple[IntArray, FloatArray]:
+        """The nearest other queries (queries, neighbours) of each query, and how near they are."""
+        bank = self.bank_for(problem)
+        if bank is None:
+            assert problem.query_scores is not None, "checked by the stage's needs"
+            return others_nearest(problem.query_scores, np.arange(problem.shape[0]), self.neighbours)
+        assert bank.to_queries is not None, "checked by the stage's needs"
+        return bank.to_queries.T.topk(self.neighbours)
+
+
+class Learned(NamedTuple):
+    """What other queries say of the items."""
+
+    beta: float
+    sharpness: float
+    votes: float
+    """How much the votes count, from 0 to `strength`."""
+    agreement: float
+    shift: AnyArray
+    """What is added to the scores of each item, (items,)."""
+    shares: Any = None
+    """What each other query gives to the items (others, items), sparse; None where votes do not count."""
+
+    def notes(self) -> dict[str, float]:
+        """What the ranking's notes say."""
+        return {name: round(getattr(self, name), 4) for name in ("beta", "sharpness", "votes", "agreement")}
+
+
+class Planned(Prepared):
+    """The stage with what the queries of a bank say of a gallery's items."""
+
+    stage: Plan
+    keeps = "a number for each item; the shares that each query of the bank gives to its best items"
+    by_item = False
+
+    def __init__(self, stage: Plan, gallery: Gallery, learned: Learned) -> None:
+        super().__init__(stage, gallery)
+        self.learned = learned
+
+    def state(self) -> State:
+        return state_of({name: value for name, value in self.learned._asdict().items() if value is not None})
+
+    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+        return self.stage.answer(self.learned, problem, ranking) if ranking.mask.any() else ranking

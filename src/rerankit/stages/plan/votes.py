@@ -1,0 +1,50 @@
+"""What a query's nearest other queries say of the items."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from rerankit.arrays import AnyArray, FloatArray, IntArray
+from rerankit.scores import Scores, blocks
+from rerankit.stages._cells import Cells
+from rerankit.stages.dba import others_nearest
+
+
+def shares_of(scores: Scores, beta: float, shift: AnyArray, cells_kept: int) -> Any:
+    """What each row gives to its best items (rows, items), sparse: a softmax of `beta` · score + the items' `shift`."""
+    cells = Cells.best(scores, cells_kept)
+    given = cells.row_shares(beta * cells.scores.astype(np.float64) + shift[cells.columns])
+    return sparse.csr_matrix((given, cells.columns, cells.starts), shape=cells.shape)
+
+
+def weights_of(near: IntArray, scores: FloatArray, sharpness: float, others: int) -> Any:
+    """How much each of the nearest others (rows, k) counts, a softmax of their similarities: (rows, others), sparse."""
+    known = near >= 0
+    logits = np.where(known, sharpness * scores.astype(np.float64), -np.inf)
+    highest = logits.max(axis=1, keepdims=True, initial=-np.inf)
+    powers = np.exp(logits - np.where(np.isfinite(highest), highest, 0))
+    weights = powers / np.maximum(powers.sum(axis=1, keepdims=True), 1e-300)
+    starts = np.concatenate([[0], np.cumsum(known.sum(axis=1))])
+    return sparse.csr_matrix((weights[known], near[known], starts), shape=(len(near), others))
+
+
+def votes_for(weights: Any, shares: Any, items: IntArray) -> AnyArray:
+    """Σ weight · share at items (rows, k): what the others say of each."""
+    found = np.empty(items.shape)
+    for block in blocks(len(items), shares.shape[1] * 8, share=0.5):
+        said = (weights[block] @ shares).toarray()
+        found[block] = np.take_along_axis(said, items[block], axis=1)
+    return found
+
+
+def agreement_of(among: Scores, shares: Any, neighbours: int, sharpness: float) -> float:
+    """What queries say on average of the item that one like them likes best, itself left out; 0 to 1."""
+    rows = np.flatnonzero(np.diff(shares.indptr))
+    if not len(rows):
+        return 0.0
+    near, scores = others_nearest(among, rows, neighbours)
+    first = np.asarray(shares[rows].argmax(axis=1)).reshape(-1, 1)
+    return float(votes_for(weights_of(near, scores, sharpness, shares.shape[0]), shares, first).mean())
