@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rerankit import bench, errors, features, limits, metrics, settings, statistics, tasks
     from rerankit.bank import Bank
     from rerankit.bars import progress
-    from rerankit.choosing import choose
+    from rerankit.choosing import choose, tune
     from rerankit.events import Event, track
     from rerankit.formats import read, write
     from rerankit.fusion import fuse
@@ -64,6 +64,7 @@ _HOME = {
     "stage": "rerankit.stages.base",
     "stages_available": "rerankit.stages.base",
     "track": "rerankit.events",
+    "tune": "rerankit.choosing",
     "write": "rerankit.formats",
 }
 _MODULES = ("bench", "errors", "features", "limits", "metrics", "settings", "statistics", "tasks")
@@ -108,6 +109,7 @@ __all__ = [
     "statistics",
     "tasks",
     "track",
+    "tune",
     "write",
 ]
 

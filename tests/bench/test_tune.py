@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rerankit import Stage, stage
-from rerankit.bench import bench, contender, spaces, tune
+from rerankit import Pipeline, Stage, stage
+from rerankit.bench import bench, spaces, tune
 from rerankit.errors import InputError
 from rerankit.metrics import Places, register_metric, success, traits
 from rerankit.plugins import manager
@@ -140,7 +140,7 @@ def test_a_search_goes_on_where_it_was_interrupted(  # type: ignore[no-untyped-d
 
 
 def test_a_space_for_several_pipelines() -> None:
-    pipelines = [contender("csls"), contender("sinkhorn"), contender("mutual-rank")]
+    pipelines = [Pipeline([name]) for name in ("csls", "sinkhorn", "mutual-rank")]
     assert spaces(pipelines, {"csls.k": [1], "sinkhorn.beta": [2]}) == [{"csls.k": [1]}, {"sinkhorn.beta": [2]}, {}]
     common = {"bank": [None], "0.bank": ["queries"]}
     assert spaces(pipelines[:2], common) == [common, common]

@@ -5,7 +5,8 @@ from rerankit.bench.inputs import Contender, ScoreSet, contender, score_set
 from rerankit.bench.result import PartRow, Result, StageRow
 from rerankit.bench.rows import rows, table, text_rows
 from rerankit.bench.run import bench
-from rerankit.bench.tune import Tuned, spaces, tune
+from rerankit.bench.space import spaces
+from rerankit.bench.tune import Tuned, tune
 
 __all__ = [
     "Contender",

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from rerankit import bars
 from rerankit.bench.inputs import Contender, ScoreSet, contender, score_set
 from rerankit.bench.run import run_key, run_name, run_part, summaries
-from rerankit.errors import InputError, rule
+from rerankit.bench.space import points, with_values
+from rerankit.errors import InputError
 from rerankit.events import track
 from rerankit.files import atomic
 from rerankit.metrics import traits_of
@@ -66,8 +64,8 @@ def tune(
     known = Tried.of(out, validation, found, given, k, wanted)
     tried: list[dict[str, Any]] = []
     with bars.progress(progress):
-        for values in track(list(_points(space, trials, seed)), f"tuning {given.label}"):
-            made = _with(given.pipeline, values)
+        for values in track(list(points(space, trials, seed)), f"tuning {given.label}"):
+            made = with_values(given.pipeline, values)
             figure_of = known.figure(values, partial(_score, validation, found, made, k, wanted))
             tried.append({"values": values, "figure": figure_of})
     best = (min if traits_of(wanted).better == "lower" else max)(tried, key=lambda each: each["figure"])
@@ -82,7 +80,7 @@ def tune(
         "tried": tried,
         "chosen": best["values"],
     }
-    return Tuned(Contender(given.label, _with(given.pipeline, best["values"])), record)
+    return Tuned(Contender(given.label, with_values(given.pipeline, best["values"])), record)
 
 
 @dataclass
@@ -119,23 +117,6 @@ class Tried:
         return self.figures[name]
 
 
-def spaces(pipelines: Sequence[Contender], space: Mapping[str, Sequence[Any]]) -> list[dict[str, Sequence[Any]]]:
-    """The part of a space that is about each of several pipelines: what names a stage is for those that have it."""
-    own = [
-        {name: values for name, values in space.items() if _concerns(each.pipeline, name.rpartition(".")[0])}
-        for each in pipelines
-    ]
-    lost = sorted(set(space) - {name for each in own for name in each})
-    if lost:
-        stages = ", ".join(dict.fromkeys(one.name for each in pipelines for one in each.pipeline))
-        raise InputError(f"'space' must name stages of the pipelines: {stages} (got {', '.join(lost)})")
-    return own
-
-
-def _concerns(pipeline: Pipeline, where: str) -> bool:
-    return not where or where.isdigit() or any(one.name == where for one in pipeline)
-
-
 def _score(validation: Benchmark, scores: ScoreSet, pipeline: Pipeline, k: int, figure: str) -> float:
     rows = [
         run_part(validation, part, validation.problem(part, scores.problems[part.matrix]), pipeline, k)
@@ -145,40 +126,3 @@ def _score(validation: Benchmark, scores: ScoreSet, pipeline: Pipeline, k: int, 
     if figure not in summary:
         raise InputError(f"'figure' must be one of the task's figures: {', '.join(summary)} (got {figure!r})")
     return summary[figure]
-
-
-def _points(space: Mapping[str, Sequence[Any]], trials: int | None, seed: int) -> Iterator[dict[str, Any]]:
-    if not space or not all(len(values) for values in space.values()):
-        raise rule("space", "must name parameters with at least one value each", dict(space))
-    if trials is None:
-        yield from (dict(zip(space, values, strict=True)) for values in product(*space.values()))
-        return
-    if trials < 1:
-        raise rule("trials", "must be at least 1", trials)
-    sizes = [len(values) for values in space.values()]
-    total = int(np.prod(sizes))
-    chosen = np.random.default_rng(seed).choice(total, min(trials, total), replace=False)
-    for number in sorted(chosen.tolist()):
-        places = np.unravel_index(number, sizes)
-        yield {name: values[int(at)] for (name, values), at in zip(space.items(), places, strict=True)}
-
-
-def _with(pipeline: Pipeline, values: Mapping[str, Any]) -> Pipeline:
-    """The pipeline with parameters changed."""
-    changes: dict[int, dict[str, Any]] = {}
-    for name, value in values.items():
-        where, _, parameter = name.rpartition(".")
-        changes.setdefault(_position(pipeline, where, name), {})[parameter] = value
-    return Pipeline([one.clone(**changes.get(at, {})) for at, one in enumerate(pipeline)])
-
-
-def _position(pipeline: Pipeline, where: str, name: str) -> int:
-    if not where and len(pipeline) == 1:
-        return 0
-    if where.isdigit() and int(where) < len(pipeline):
-        return int(where)
-    found = [at for at, one in enumerate(pipeline) if one.name == where]
-    if len(found) != 1:
-        stages = ", ".join(f"{at} or {one.name}" for at, one in enumerate(pipeline))
-        raise InputError(f"'space' must name one stage before the parameter: {stages} (got {name!r})")
-    return found[0]

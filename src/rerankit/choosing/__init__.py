@@ -2,5 +2,6 @@
 
 from rerankit.choosing.chosen import Chosen, Tried
 from rerankit.choosing.decision import choose
+from rerankit.choosing.tuning import Setting, Tuned, tune
 
-__all__ = ["Chosen", "Tried", "choose"]
+__all__ = ["Chosen", "Setting", "Tried", "Tuned", "choose", "tune"]

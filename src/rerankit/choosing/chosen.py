@@ -9,6 +9,14 @@ from rerankit.pipeline import Pipeline
 from rerankit.statistics.render import check_style, html, latex, markdown, p_value, plain
 
 _STYLES = {"text": plain, "markdown": markdown, "md": markdown, "latex": latex, "html": html}
+
+
+def styled(style: str, head: Sequence[str], rows: Sequence[Sequence[str]], names: int) -> str:
+    """A table as text, markdown, latex or html; the first `names` columns name a row."""
+    check_style(style)
+    return _STYLES[style](head, rows, names=names)
+
+
 _HEAD = ("tried", "looks at", "figure", "gain", "95 %", "p", "")
 
 
@@ -70,11 +78,10 @@ class Chosen(Pipeline):
 
     def table(self, style: str = "text") -> str:
         """What was tried, best first, as text, markdown, latex or html."""
-        check_style(style)
         alone = ("the order as it came", "nothing", f"{self.base:.1f}", "", "", "", "" if self.stages else "chosen")
         best = sorted(self.tried, key=lambda each: -each.gain)
         rows = [alone, *(each.row("chosen" if each.pipeline.stages == self.stages else "") for each in best)]
-        table = _STYLES[style](_HEAD, rows, names=2)
+        table = styled(style, _HEAD, rows, names=2)
         left = [f"not tried: {name} ({why})" for name, why in self.left_out]
         return "\n".join([table, f"measured on {self.measured_on}", *left, self.reason])
 

@@ -101,7 +101,7 @@ def _tuned(contenders: list[Any], path: Path, validation: Any, scores: str, plan
     held = room.score_set(validation, _named(scores))
     tuned: list[Any] = []
     records: dict[str, Any] = {}
-    for each, own in zip(contenders, room.spaces(contenders, space), strict=True):
+    for each, own in zip(contenders, room.spaces([one.pipeline for one in contenders], space), strict=True):
         if not own:
             say(f"nothing to choose for {each.label}")
             tuned.append(each)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
-from rerankit.errors import FormatError
+from rerankit.errors import FormatError, rule
 from rerankit.files import atomic
 from rerankit.formats import read
 from rerankit.metrics import measure
@@ -19,24 +19,25 @@ from rerankit.tasks.files import read_lines
 DEFAULT_METRICS = ("success@1", "success@5", "success@10", "map", "mrr", "ndcg@10")
 
 
+_CARD = Card(
+    name="generic",
+    title="Your own scores and relevance",
+    citation="none: the data is yours",
+    licence="yours",
+    revision="by checksum",
+    split="yours",
+    direction="rows to columns, and back on request",
+    metrics=DEFAULT_METRICS,
+    main="forward/map",
+)
+
+
 class Generic(Task):
     """Your own data: a file of relevance, and if you like the ids of both sides, one a line.
 
     relevance: the file's name in the data folder, in any format that `rerankit.read` knows. With qrels, which
     only have names, both id files are needed. both: also search in the other direction.
     """
-
-    card: ClassVar[Card] = Card(
-        name="generic",
-        title="Your own scores and relevance",
-        citation="none: the data is yours",
-        licence="yours",
-        revision="by checksum",
-        split="yours",
-        direction="rows to columns, and back on request",
-        metrics=DEFAULT_METRICS,
-        main="forward/map",
-    )
 
     def __init__(
         self,
@@ -47,6 +48,14 @@ class Generic(Task):
     ) -> None:
         self.relevance, self.both, self.empty = relevance, both, empty
         self.metrics = tuple(measure(name).name for name in metrics)
+        if not self.metrics:
+            raise rule("metrics", "must name one metric or more", metrics)
+
+    @property
+    def card(self) -> Card:  # type: ignore[override]  # an attribute of tasks whose metrics are given
+        """Where it comes from and how it is scored; of the metrics asked for, mAP decides, or else the first."""
+        main = "map" if "map" in self.metrics else self.metrics[0]
+        return replace(_CARD, metrics=self.metrics, main=f"forward/{main}")
 
     @property
     def files(self) -> tuple[DataFile, ...]:
