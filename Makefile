@@ -16,7 +16,7 @@ SEED ?= 0
 
 .PHONY: demo test test-slow test-bridges test-oldest test-pythons test-hostile lint format docs serve-docs clean
 
-demo: $(VENV)/.demo ## re-rank real handwritten digits, print a table, draw a picture (offline, under a minute)
+demo: $(VENV)/.demo ## digits, search with several sentences, composed retrieval: tables, and a page (offline, under a minute)
 	$(BIN)/rerankit demo
 
 test: lint ## lint, types, and all tests but the slow ones

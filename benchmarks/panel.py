@@ -1,10 +1,12 @@
 """What every stage gains with its defaults on every set of real scores, worst first: full, in lists, with a bank.
 
-    python benchmarks/panel.py --data FOLDER [--lists 10 50 100] [--bank] [--stages nnn sinkhorn] [--every]
+    python benchmarks/panel.py --data FOLDER [--lists 10 50 100] [--bank] [--all] [--stages nnn sinkhorn] [--every]
 
 A cell is the difference in R@1, in points, to the order in which the candidates came; the interval is a bootstrap over
 queries. `--lists` gives top-k lists in place of matrices (the relations within the sides stay). `--bank` cuts
 each set into halves by what it shows, three times over: one half is the test, the other half's queries are the bank.
+`--all` is everything at once, lists of 10 and of 100, and halves as banks: the table of the page on benchmarks, and
+with `--json benchmarks/recorded/panel.json` the figures of the stages' own pages.
 `--every` prints the whole table, sets × stages; without it, one line for each stage. The control is an untrained
 network: nothing is to be found there. Defaults that were read off this panel say nothing of it; they are checked on
 sets that are not in it.
@@ -16,6 +18,7 @@ import argparse
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +40,7 @@ FAMILIES = {
     "neighbours": ("plan", "consensus", "k-reciprocal", "gnn", "alpha-qe", "dba", "diffusion"),
 }  # fmt: skip
 STAGES = (*FAMILIES["hubness"], *FAMILIES["neighbours"])
+FULL, HALVES = "everything at once", "halves, one of them the bank"
 CANDIDATES = 100
 SPLITS = 3
 LOSS = -0.5  # points; below it a cell is coloured
@@ -123,7 +127,8 @@ def markdown(record: Mapping[str, Sequence[Gain]]) -> str:
     heads = [f"{title}: mean | worst" for title in record]
     rows = [f"| stage | views | {' | '.join(heads)} |", f"| --- | --: |{' --: | --: |' * len(record)}"]
     runs = [{line.stage: line for line in lines_of(gains)} for gains in record.values()]
-    for stage, first in runs[0].items():
+    order = {stage: place for place, stage in enumerate(STAGES)}
+    for stage, first in sorted(runs[0].items(), key=lambda item: order.get(item[0], len(order))):
         pairs = [_pair(run.get(stage)) for run in runs]
         rows.append(f"| `{stage}` | {first.views} | {' | '.join(pairs)} |")
     return "\n".join(rows)
@@ -153,6 +158,30 @@ def _cell(gain: Gain | None) -> str:
     return f"[red]{text}[/red]" if gain.gain < LOSS else text
 
 
+def runs_of(given: argparse.Namespace) -> dict[str, tuple[int | None, bool]]:
+    """Titles, with the length of lists and whether halves are banks."""
+    if given.all:
+        return {FULL: (None, False), "lists of 10": (10, False), "lists of 100": (100, False), HALVES: (None, True)}
+    if given.bank:
+        return {HALVES: (None, True)}
+    return {f"lists of {k}": (k, False) for k in given.lists} or {FULL: (None, False)}
+
+
+def written(record: Mapping[str, Sequence[Gain]]) -> str:
+    """As JSON keeps it: a line for each cell, in the order of `columns`."""
+    head = {"machine": machine(), "date": date.today().isoformat(), "columns": list(Gain.__annotations__)}
+    runs = []
+    for title, gains in record.items():
+        lines = (json.dumps([_rounded(value) for value in vars(gain).values()], ensure_ascii=False) for gain in gains)
+        runs.append(json.dumps(title) + ": [\n" + ",\n".join(lines) + "\n]")
+    joined = ",\n".join(runs)
+    return f'{json.dumps(head)[:-1]}, "gains": {{\n{joined}\n}}}}\n'
+
+
+def _rounded(value: str | float) -> str | float:
+    return value if isinstance(value, str) else round(float(value), 2)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
@@ -160,6 +189,9 @@ def main() -> None:
     parser.add_argument("--split", default="val", help="of the captions; test is looked at once, at the end")
     parser.add_argument("--lists", nargs="*", type=int, default=[])
     parser.add_argument("--bank", action="store_true")
+    parser.add_argument(
+        "--all", action="store_true", help="everything at once, lists of 10 and of 100, halves as banks"
+    )
     parser.add_argument("--every", action="store_true")
     parser.add_argument("--markdown", action="store_true", help="a table for a page: mean and worst")
     parser.add_argument("--json", type=Path)
@@ -167,9 +199,8 @@ def main() -> None:
     console = Console()
     sets = views(given.data, given.split)
     record: dict[str, list[Gain]] = {}
-    for k in given.lists or [None]:
-        title = "halves as banks" if given.bank else "full matrices" if k is None else f"lists of {k}"
-        gains = [gain for view in sets for gain in measured(view, given.stages, k, given.bank)]
+    for title, (k, bank) in runs_of(given).items():
+        gains = [gain for view in sets for gain in measured(view, given.stages, k, bank)]
         if given.every:
             console.print(everything(gains, title))
         console.print(summary(gains, f"R@1 over the base, defaults, {title}"))
@@ -180,9 +211,8 @@ def main() -> None:
     if given.markdown:
         print(markdown(record))
     if given.json:
-        plain = {title: [vars(gain) for gain in gains] for title, gains in record.items()}
-        with atomic(given.json) as path:
-            path.write_text(json.dumps({"machine": machine(), "gains": plain}, indent=1))
+        with atomic(given.json, overwrite=True) as path:
+            path.write_text(written(record), encoding="utf-8")
 
 
 if __name__ == "__main__":

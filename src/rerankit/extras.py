@@ -21,7 +21,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "polars": ("polars",),
     "ranx": ("ranx",),
     "report": ("matplotlib", "PIL", "jinja2"),
-    "demo": ("sklearn", "matplotlib", "PIL", "jinja2"),
+    "demo": ("sklearn", "matplotlib", "PIL", "jinja2", "torch", "transformers", "safetensors"),
     "eccv": ("eccv_caption",),
     "distributed": ("torch", "accelerate"),
     "serve": ("starlette", "uvicorn"),

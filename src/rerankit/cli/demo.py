@@ -1,41 +1,127 @@
-"""`rerankit demo`: what re-ranking does, on real data, in seconds."""
+"""`rerankit demo`: what re-ranking does, on real and on drawn data, in seconds."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from rerankit.cli._options import ForceOption, check_target
-from rerankit.cli._output import JsonOption, say, show
+from rerankit.cli._output import JsonOption, say, show, show_json, wrapped
+
+PARTS = {"digits": (), "multi-query": ("torch",), "composed": ("torch", "transformers", "safetensors", "tokenizers")}
+"""The parts of the demo, and what each needs beside what all of them need."""
 
 
 def demo(
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The folder for the picture; rerankit-demo by default.")
+    parts: Annotated[
+        list[str] | None, typer.Argument(help="digits, multi-query, composed; all that can run by default.")
     ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The folder for the page; rerankit-demo by default.")
+    ] = None,
+    train: Annotated[
+        bool, typer.Option("--train", help="Train the networks anew, minutes, and draw their curves.")
+    ] = False,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Re-rank real handwritten digits, print a table and draw a picture; offline, needs no arguments."""
+    """Re-rank handwritten digits, drawn pictures and changes of them: tables, and a page with pictures.
+
+    Offline, with networks that ship. digits: hubness, mutual ranks and a reasoner on the scores of two views, then a
+    prepared gallery, one query at a time. multi-query: a picture looked for sentence by sentence. composed: a picture,
+    and a text that changes one thing about it.
+    """
+    from rerankit import checks
     from rerankit.extras import require
 
-    for module in ("sklearn", "matplotlib"):
+    for name in parts or ():
+        checks.choice("parts", name, list(PARTS))
+    for module in ("sklearn", "matplotlib", "PIL", "jinja2"):
         require(module, extra="demo", purpose="the demo")
-    from rerankit.demo import contest, draw, halves, table
-    from rerankit.demo.contest import BASE, BEST, CANDIDATES
+    folder = Path("rerankit-demo") if out is None else out
+    # Nobody named the default folder: what is in it is a page of this command, and it may be run twice.
+    check_target(folder / "demo.html", "out", force=force or out is None)
+    asked, left_out = _possible(parts)
+    if train:
+        _check_trainable(asked)
+    found = []
+    for name in asked:
+        made = _made(name, folder, train)()
+        found.append(made)
+        if not as_json:
+            _print(made)
+    if as_json:
+        show_json({part.name: [table.rows for table in part.tables] for part in found})
+    from rerankit.demo.page import write
 
-    place = (Path("rerankit-demo") if out is None else out) / "digits.png"
-    # Nobody named the default folder: what is in it is a picture of this command, and it may be run twice.
-    check_target(place, "out", force=force or out is None)
-    digits = halves()
-    queries, items = digits.problem.shape
-    say(f"{queries} upper halves of handwritten digits look for their own among {items} lower halves;")
-    say(f"every contender re-ranks the same {CANDIDATES} candidates (figures in percent).\n")
-    outcomes = {outcome.name: outcome for outcome in contest(digits)}
-    show(table(digits, list(outcomes.values())), as_json=as_json)
-    say("success@k: the own half is among the first k · mAP: halves of the same digit · nDCG: both, graded")
-    say(f"ceiling: the own half is among the {CANDIDATES} candidates, so no re-ranking of them can do better\n")
-    picture = draw(digits, outcomes[BASE].ranking, outcomes[BEST].ranking, place)
-    say(f"queries with their rankings before and after: {picture.resolve()}")
+    for line in left_out:
+        say(line)
+    say(f"everything with its pictures: {write(found, folder / 'demo.html', left_out).resolve()}")
+
+
+def _possible(parts: list[str] | None) -> tuple[list[str], list[str]]:
+    """The parts to run, in their order, and what is left out for want of a package; what was named must run."""
+    from importlib.util import find_spec
+
+    from rerankit.extras import require
+
+    asked, left_out = [], []
+    for name, modules in PARTS.items():
+        if parts and name not in parts:
+            continue
+        absent = [module for module in modules if find_spec(module) is None]
+        if absent and parts:
+            require(absent[0], extra="demo", purpose=f"the demo '{name}'")
+        if absent:
+            left_out.append(f"left out: '{name}', which needs {' and '.join(absent)}: pip install 'rerankit[demo]'")
+        else:
+            asked.append(name)
+    if "digits" in asked and find_spec("torch") is None:
+        left_out.append(
+            "left out of 'digits': the reasoner 'pillar-plus', which needs torch: pip install 'rerankit[demo]'"
+        )
+    return asked, left_out
+
+
+def _check_trainable(asked: list[str]) -> None:
+    from rerankit.errors import rule
+
+    if asked == ["digits"]:
+        raise rule("--train", "must go with 'multi-query' or 'composed': nothing is trained for the digits", "digits")
+
+
+def _made(name: str, folder: Path, train: bool) -> Callable[[], Any]:
+    """What makes a part, with weights trained anew where that was asked for."""
+    if name == "digits":
+        from rerankit.demo import contest
+
+        return contest.part
+    from rerankit.demo import composed, multi_query
+
+    module: Any = {"multi-query": multi_query, "composed": composed}[name]
+    return partial(_trained, module, folder) if train else module.part
+
+
+def _trained(module: Any, folder: Path) -> Any:
+    from rerankit.demo import shipped
+
+    say(f"training the networks of '{module.NAME}' from nothing: {module.MINUTES} on two cores …")
+    training = folder / "training" / module.NAME
+    arrays, histories = module.train(training)
+    (folder / "weights").mkdir(exist_ok=True)
+    path = shipped.write(folder / "weights" / f"{module.NAME}.safetensors", arrays)
+    for name, history in histories.items():
+        say(f"{name}: {history!r}")
+    say(f"weights: {path}; checkpoints and curves: {training}")
+    return module.part(shipped.read(path), histories=histories)
+
+
+def _print(part: Any) -> None:
+    say(f"\n{part.title}\n\n{wrapped(part.lead)}\n")
+    for table in part.tables:
+        show(table.rows)
+        say(f"\n{wrapped(table.note)}\n")

@@ -1,9 +1,8 @@
-"""The demo: real handwritten digits cut in half, re-ranked, measured and drawn."""
+"""The demo: handwritten digits, search with several descriptions and composed retrieval, on one page."""
 
 from __future__ import annotations
 
-from rerankit.demo.contest import CONTENDERS, Outcome, contest, table
 from rerankit.demo.digits import Halves, halves
-from rerankit.demo.picture import draw
+from rerankit.demo.part import Part
 
-__all__ = ["CONTENDERS", "Halves", "Outcome", "contest", "draw", "halves", "table"]
+__all__ = ["Halves", "Part", "halves"]

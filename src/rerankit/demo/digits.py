@@ -28,6 +28,8 @@ class Halves:
 
     `problem.scores` compares in the space of correlated waves, the query feature "predicted" in the space of
     predicted pixels. `own` has the one right lower half of each upper, `graded` also those of the same digit.
+    `queries`, `items` and `known` are the vectors behind these scores: of the uppers (900, 40), the lowers, and the 897
+    uppers of the teaching half, whose own lowers are not looked for here.
     """
 
     problem: Problem
@@ -36,6 +38,9 @@ class Halves:
     uppers: FloatArray
     lowers: FloatArray
     digits: IntArray
+    queries: FloatArray
+    items: FloatArray
+    known: FloatArray
 
 
 def halves(seed: int = 0) -> Halves:
@@ -47,7 +52,9 @@ def halves(seed: int = 0) -> Halves:
     shuffled = np.random.default_rng(seed).permutation(len(pixels))
     teach, test = shuffled[:_TEACHING], shuffled[_TEACHING:]
     taught = upper[teach], lower[teach]
-    waves = Problem.from_embeddings(*_correlated(*taught, upper[test], lower[test]), metric="cosine")
+    asked, items = _correlated(*taught, np.concatenate([upper[test], upper[teach]]), lower[test])
+    queries, known = asked[: len(test)], asked[len(test) :]
+    waves = Problem.from_embeddings(queries, items, metric="cosine")
     guesses = Problem.from_embeddings(*_predicted(*taught, upper[test], lower[test]), metric="cosine")
     problem = Problem(
         waves.scores.rows(),
@@ -57,7 +64,7 @@ def halves(seed: int = 0) -> Halves:
     )
     own, graded = _relevance(digits[test])
     tops, bottoms = (half[test].reshape(-1, 4, 8).astype(np.float32) for half in (upper, lower))
-    return Halves(problem, own, graded, tops, bottoms, digits[test])
+    return Halves(problem, own, graded, tops, bottoms, digits[test], queries, items, known)
 
 
 def _relevance(digits: IntArray) -> tuple[Relevance, Relevance]:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from rerankit._version import __version__
 from rerankit.bench import Result
 from rerankit.bench.examples import Example
-from rerankit.extras import require
 from rerankit.metrics import traits_of
-from rerankit.plots import THEMES, Theme
-from rerankit.reports import charts
+from rerankit.reports import charts, templating
 from rerankit.reports.queries import Pictures, moved, query
 from rerankit.reports.tables import figures, hub_lines, moves, overview
 from rerankit.reports.views import KINDS, Chapter, System, View
@@ -24,7 +21,7 @@ FLAG_NAMES = {"transductive": "test queries", "bank": "bank", "labels": "labels"
 
 def render(chapters: Sequence[Chapter], pictures: Pictures, title: str | None = None) -> str:
     """The whole page as HTML."""
-    environment = _environment()
+    environment = templating.environment()
     views = [view for chapter in chapters for view in chapter.views]
     results = [result for chapter in chapters for result in chapter.results]
     several = len(chapters) > 1
@@ -40,8 +37,8 @@ def render(chapters: Sequence[Chapter], pictures: Pictures, title: str | None = 
         filters=_filters(views),
         environments=_machines(results),
         pictures=pictures.uris,
-        css=_css(environment),
-        script=environment.loader.get_source(environment, "report.js")[0],
+        css=templating.css(environment),
+        script=templating.script(environment),
         flag_names=FLAG_NAMES,
         flag_texts=FLAG_TEXTS,
         tuned=_tuned,
@@ -51,30 +48,17 @@ def render(chapters: Sequence[Chapter], pictures: Pictures, title: str | None = 
 
 def render_queries(examples: Sequence[Example], *, whole: bool = True) -> str:
     """Queries as cards: a whole page, or what a notebook shows."""
-    environment, pictures = _environment(), Pictures()
+    environment, pictures = templating.environment(), Pictures()
     cards = [query(each, pictures) for each in examples]
     text: str = environment.get_template("queries.html").render(
-        queries=cards, pictures=pictures.uris, whole=whole, css=_css(environment), flag_names={}, flag_texts={}
+        queries=cards,
+        pictures=pictures.uris,
+        whole=whole,
+        css=templating.css(environment),
+        flag_names={},
+        flag_texts={},
     )
     return text
-
-
-def _environment() -> Any:
-    jinja = require("jinja2", extra="report", purpose="a report")
-    loader = jinja.PackageLoader("rerankit.reports")
-    return jinja.Environment(
-        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja.StrictUndefined
-    )
-
-
-def _css(environment: Any) -> str:
-    themes = {name: _variables(theme) for name, theme in THEMES.items()}
-    text: str = environment.get_template("report.css").render(**themes)
-    return text
-
-
-def _variables(theme: Theme) -> str:
-    return " ".join(f"--{name}: {colour};" for name, colour in asdict(theme).items())
 
 
 def _lead(views: Sequence[View]) -> str:

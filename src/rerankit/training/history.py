@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,16 +82,13 @@ class History:
 
     def plot(self, path: str | os.PathLike[str], theme: str = "light") -> Path:
         """Draw the loss terms, the figure that decides and the other validation figures over the steps."""
-        figures = [column for column in self.columns if column.startswith("validation/")]
-        panels = {"loss": [column for column in self.columns if column.startswith("loss")]}
-        if figures:  # apart from the others, beside whose range its ups and downs would not be seen
-            panels[f"validation: {figures[0].partition('/')[2]}"] = figures[:1]
-        if figures[1:]:
-            panels["validation" if figures[2:] else f"validation: {figures[1].partition('/')[2]}"] = figures[1:]
-        return save(partial(self._draw, panels), path, (4.2 * len(panels), 3.6), theme)
+        return save(self.draw, path, (4.2 * len(self._panels()), 3.6), theme)
 
-    def _draw(self, panels: Mapping[str, Sequence[str]], figure: Any, theme: Theme) -> None:
-        panes = figure.subplots(1, len(panels), squeeze=False)[0]
+    def draw(self, figure: Any, theme: Theme, *, stacked: bool = False) -> None:
+        """Draw the same into a matplotlib figure, the panels beside or below each other."""
+        panels = self._panels()
+        shape = (len(panels), 1) if stacked else (1, len(panels))
+        panes = figure.subplots(*shape, squeeze=False).reshape(-1)
         for axes, (title, columns) in zip(panes, panels.items(), strict=True):
             for column in columns:
                 points = [(row["step"], row[column]) for row in self.rows if column in row]
@@ -104,3 +100,13 @@ class History:
                 axes.axvline(self.best_step, color=theme.muted, linewidth=1, linestyle=":")
             if len(columns) > 1:
                 axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
+
+    def _panels(self) -> dict[str, list[str]]:
+        """Titles of the panels, and the columns that each shows."""
+        figures = [column for column in self.columns if column.startswith("validation/")]
+        panels = {"loss": [column for column in self.columns if column.startswith("loss")]}
+        if figures:  # apart from the others, beside whose range its ups and downs would not be seen
+            panels[f"validation: {figures[0].partition('/')[2]}"] = figures[:1]
+        if figures[1:]:
+            panels["validation" if figures[2:] else f"validation: {figures[1].partition('/')[2]}"] = figures[1:]
+        return panels

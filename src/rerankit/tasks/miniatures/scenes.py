@@ -85,26 +85,27 @@ def draw(scene: Scene, rng: np.random.Generator, size: int = 48) -> Any:
     for spot in spots.tolist():
         x = half * (across + (spot % 2) / 2 + 0.25) + rng.uniform(-0.02, 0.02) * size * scale
         y = half * (down + (spot // 2) / 2 + 0.25) + rng.uniform(-0.02, 0.02) * size * scale
-        _shape(brush, scene.shape, x, y, rng.uniform(0.085, 0.115) * size * scale, rng, colour)
+        draw_shape(brush, scene.shape, x, y, rng.uniform(0.085, 0.115) * size * scale, rng, colour)
     small = np.asarray(canvas.resize((size, size), pil.Resampling.LANCZOS), np.float32)
     noisy = np.clip(small + rng.normal(0, 4, small.shape), 0, 255).astype(np.uint8)
     return pil.fromarray(noisy)
 
 
-def _shape(
-    brush: Any, shape: str, x: float, y: float, r: float, rng: np.random.Generator, colour: tuple[int, ...]
+def draw_shape(
+    brush: Any, kind: str, x: float, y: float, r: float, rng: np.random.Generator, colour: tuple[int, ...]
 ) -> None:
-    if shape == "circle":
+    """Draw one of `SHAPES` of radius r around a point, a little turned, with a pen of PIL."""
+    if kind == "circle":
         brush.ellipse([x - r, y - r, x + r, y + r], fill=colour)
         return
     turn = rng.uniform(-0.2, 0.2)
-    if shape == "cross":
+    if kind == "cross":
         for angle in (turn, turn + np.pi / 2):
             bar = _polygon(x, y, r * 1.1, [angle - 0.3, angle + 0.3, angle + np.pi - 0.3, angle + np.pi + 0.3])
             brush.polygon(bar, fill=colour)
         return
-    corners = 4 if shape == "square" else 3
-    start = np.pi / 4 if shape == "square" else -np.pi / 2
+    corners = 4 if kind == "square" else 3
+    start = np.pi / 4 if kind == "square" else -np.pi / 2
     angles = [turn + start + 2 * np.pi * corner / corners for corner in range(corners)]
     brush.polygon(_polygon(x, y, r * 1.15, angles), fill=colour)
 

@@ -1,0 +1,44 @@
+"""Draw the pictures of the demo that the README and the site show, for light and for dark ground.
+
+python docs/extra/demo_pictures.py [FOLDER]     # docs by default
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import Image
+
+from rerankit.bench.examples import Example
+from rerankit.demo import composed, contest, multi_query
+from rerankit.reports import Sheet
+
+PLACES, COLOURS = 6, 96
+
+
+def main(out: Path) -> None:
+    parts = {module.NAME: module.part() for module in (contest, multi_query, composed)}
+    first = [parts[name].examples[0] for name in (contest.NAME, composed.NAME)]
+    # A search as most are, after all but the last sentence; its text is all that was said.
+    said = parts[multi_query.NAME].stories[1].rounds[-2]
+    shown = [shortened(each) for each in (first[0], said, first[1])]
+    for theme, ending in (("light", ""), ("dark", "-dark")):
+        print(smaller(Sheet(tuple(shown), True).save(out / f"demo{ending}.png", theme, overwrite=True)))
+
+
+def shortened(example: Example) -> Example:
+    """The same with fewer candidates, so that the picture can be read on a phone."""
+    return replace(example, before=example.before[:PLACES], after=example.after[:PLACES])
+
+
+def smaller(path: Path) -> Path:
+    """The file with few colours: a quarter of its size."""
+    picture = Image.open(path).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    picture.save(path, optimize=True)
+    return path
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1])

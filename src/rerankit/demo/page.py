@@ -1,0 +1,75 @@
+"""The demo as one page that a browser opens."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rerankit._version import __version__
+from rerankit.demo.part import Part, Story, Table
+from rerankit.files import atomic
+from rerankit.measure import machine
+from rerankit.reports import templating
+from rerankit.reports.queries import Pictures, query
+
+
+def write(parts: Sequence[Part], path: str | os.PathLike[str], left_out: Sequence[str] = ()) -> Path:
+    """Write the page of some parts; `left_out` says in sentences what is missing and why."""
+    environment, pictures = templating.environment("rerankit.demo"), Pictures()
+    text = environment.get_template("demo.html").render(
+        shown=[_shown(part, pictures) for part in parts],
+        left_out=left_out,
+        pictures=pictures.uris,
+        version=__version__,
+        machine=machine()["cpu"],
+        css=templating.css(environment),
+        script=templating.script(environment),
+        flag_names={},
+        flag_texts={},
+    )
+    target = Path(path)
+    with atomic(target, overwrite=True) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return target
+
+
+def _shown(part: Part, pictures: Pictures) -> dict[str, Any]:
+    return {
+        "name": part.name,
+        "title": part.title,
+        "lead": part.lead,
+        "tables": [_table(each) for each in part.tables],
+        "charts": part.charts,
+        "caption": part.caption,
+        # Pictures are told apart by the place they stand in: each digit is drawn below the half that asks for it.
+        "queries": [query(each, pictures, part=f"{part.name} {each.row}") for each in part.examples],
+        "stories": [_story(each, pictures) for each in part.stories],
+        "card": part.card,
+    }
+
+
+def _table(table: Table) -> dict[str, Any]:
+    heads = list(table.rows[0])
+    best = {name: max(row[name] for row in table.rows) for name in table.better}
+    lines = [[{"text": _text(row[name]), "best": row[name] == best.get(name)} for name in heads] for row in table.rows]
+    return {"heads": heads, "lines": lines, "note": table.note, "marked": bool(table.better)}
+
+
+def _text(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int | float) else str(value)
+
+
+def _story(story: Story, pictures: Pictures) -> dict[str, Any]:
+    rounds = []
+    for said, each in zip(story.said, story.rounds, strict=True):
+        card = query(each, pictures, part="stories")
+        rank = {key: card[key] for key in ("before", "after", "kind")}  # none of them where it was not a candidate
+        rounds.append({"said": said, "listed": card["sides"][1]["listed"], **rank})
+    row = story.rounds[-1].row
+    return {
+        "name": story.sought.name,
+        "picture": pictures.key(story.sought, "stories", "gallery", row),
+        "rounds": rounds,
+    }
