@@ -15,7 +15,7 @@ from rerankit.bench.examples import Example
 from rerankit.demo import composed, contest, multi_query
 from rerankit.reports import Sheet
 
-PLACES, COLOURS = 6, 96
+PLACES, COLOURS = 6, 200
 
 
 def main(out: Path) -> None:

@@ -54,7 +54,8 @@ def test_nothing_is_loaded_from_elsewhere(made: str) -> None:
     assert "http://" not in re.sub(r'xmlns(:\w+)?="[^"]*"', "", made)
 
 
-def test_the_command_writes_one_page_and_prints_figures(tmp_path: Path) -> None:
+def test_the_command_writes_one_page_and_prints_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rerankit.demo.contest.PREPARED", ("nnn",))  # the others take seconds
     result = CliRunner().invoke(build(), ["demo", "digits", "--out", str(tmp_path / "out"), "--json"])
     assert result.exit_code == 0, result.output
     tables = json.loads(result.stdout)["digits"]
