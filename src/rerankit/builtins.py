@@ -112,6 +112,7 @@ FORMATS = {
 
 ENGINES = {
     "local": "rerankit.engines.local:Local",
+    "ray": "rerankit.engines.ray:Ray",
 }
 
 

@@ -24,6 +24,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "demo": ("sklearn", "matplotlib", "PIL", "jinja2", "torch", "transformers", "safetensors"),
     "eccv": ("eccv_caption",),
     "distributed": ("torch", "accelerate"),
+    "ray": ("ray",),
     "serve": ("starlette", "uvicorn"),
 }
 """Every extra of the distribution and the modules it brings."""

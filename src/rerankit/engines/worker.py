@@ -42,12 +42,17 @@ def _listen(source: IO[bytes], waiting: queue.SimpleQueue[Any]) -> None:
 
 def _work(version: str, plugins: list[str], data: bytes) -> Any:
     check_version(version)
-    if plugins:
+    load_plugins(plugins)
+    return loads(data)
+
+
+def load_plugins(paths: list[str]) -> None:
+    """Load the one-file plugins that the parent has loaded."""
+    if paths:
         from rerankit.plugins import load_plugin
 
-        for path in plugins:
+        for path in paths:
             load_plugin(Path(path))
-    return loads(data)
 
 
 def check_version(version: str) -> None:

@@ -35,8 +35,7 @@ class Worker:
             env={**os.environ, **environment, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
             start_new_session=True,  # an interruption is this process's to handle, which then ends the workers
         )
-        files = [name for name, info in manager().plugins.items() if info.distribution == FILE]
-        self._send((__version__, files, data))
+        self._send((__version__, plugin_files(), data))
 
     def begin(self, task: int) -> None:
         """Give it a task."""
@@ -87,6 +86,11 @@ class Worker:
         assert self._process.stdin is not None, "it was made with a pipe"
         with suppress(BrokenPipeError):  # it has died, which its answer will tell
             write(self._process.stdin, value)
+
+
+def plugin_files() -> list[str]:
+    """The one-file plugins that are loaded, which workers need, too."""
+    return [name for name, info in manager().plugins.items() if info.distribution == FILE and info.status == "loaded"]
 
 
 def first_of(workers: Sequence[Worker]) -> Done:

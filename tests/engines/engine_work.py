@@ -1,0 +1,65 @@
+"""Work for engines that other processes import."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rerankit import Stage
+
+
+@dataclass
+class Note:
+    """Writes a file for each task."""
+
+    folder: Path
+    seconds: float = 0.0
+
+    def __call__(self, task: int) -> None:
+        (self.folder / f"began-{task}-{os.getpid()}").touch()
+        time.sleep(self.seconds)
+        (self.folder / f"{task}").touch()
+
+
+class DiesOnce(Note):
+    """Ends its worker the first time that it is asked for task 2."""
+
+    def __call__(self, task: int) -> None:
+        if task == 2 and not (self.folder / "died").exists():
+            (self.folder / "died").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().__call__(task)
+
+
+class Dies(Note):
+    """Ends its worker whenever it is asked for task 1."""
+
+    def __call__(self, task: int) -> None:
+        if task == 1:
+            os._exit(7)
+        super().__call__(task)
+
+
+class Fails(Note):
+    """Cannot do task 1."""
+
+    def __call__(self, task: int) -> None:
+        if task == 1:
+            raise ValueError("no such\nthing")
+        super().__call__(task)
+
+
+class Slow(Stage):
+    """Takes a while for each query, and turns lists round."""
+
+    name = "slow"
+
+    def __init__(self, seconds: float = 0.02) -> None:
+        self.seconds = seconds
+
+    def rescore(self, problem, ranking):
+        time.sleep(self.seconds * len(ranking))
+        return -ranking.scores
