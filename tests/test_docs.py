@@ -138,8 +138,8 @@ def test_the_readme_names_every_stage() -> None:
     assert [name for name in ours if f"`{name}`" not in text] == []
 
 
-def test_the_first_page_names_every_extra() -> None:
-    text = (REPOSITORY / "docs" / "index.md").read_text(encoding="utf-8")
+def test_getting_started_names_every_extra() -> None:
+    text = (REPOSITORY / "docs" / "getting-started.md").read_text(encoding="utf-8")
     assert [extra for extra in EXTRAS if f"`{extra}`" not in text] == []
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import gains
 from rerankit.builtins import STAGES
 from rerankit.plugins import manager
 
@@ -78,3 +79,50 @@ def test_flags_and_what_is_prepared() -> None:
     assert facts["nnn"]["prepared for a gallery"] == "a number for each item"
     assert facts["consensus"]["prepared for a gallery"].startswith("no:")
     assert {name for name, each in facts.items() if each["trained"] != "no"} >= {"metric", "pillar", "calibrate"}
+
+
+def test_measured_rows_are_those_that_were_recorded() -> None:
+    page = PAGES["stages/nnn.md"]
+    for title in gains.PANEL["gains"]:
+        own = [each for each in gains.cells(title) if each["stage"] == "nnn"]
+        mean, worst = sum(each["gain"] for each in own) / len(own), min(own, key=lambda each: each["gain"])
+        assert f"| {title} | {len(own)} | {mean:+.1f} | {worst['gain']:+.1f} | {worst['view']} |" in page
+
+
+def test_the_panel_on_the_page_is_the_one_that_was_recorded() -> None:
+    text = (REPOSITORY / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1:-1] for line in text.splitlines() if re.match(r"\| `[a-z-]+` \| (46|6) \|", line)]
+    shown = {row[0].strip(" `"): [float(cell.strip(" *")) for cell in row[2:]] for row in rows}
+    assert len(shown) == len({each["stage"] for each in gains.cells(gains.TOGETHER)})
+    for name, figures in shown.items():
+        runs = [[gain for _, gain in found] for found in gains.gains(name).values()]
+        expected = [figure for found in runs for figure in (sum(found) / len(found), min(found))]
+        assert figures == pytest.approx(expected, abs=0.0551), name
+
+
+def test_fitted_stages_show_their_rows_of_the_other_tables() -> None:
+    assert "| COCO pairs, CLIP ViT-B/16 | pillar-plus | 55.20 → 65.60 |" in PAGES["stages/pillar-plus.md"]
+    assert "## Measured" not in PAGES["stages/hmrn.md"]
+
+
+def test_a_page_that_asks_for_a_view_gets_its_table() -> None:
+    text = gains.on_page_markdown("before\n\n<!-- gains: CLIP t→i -->\n\nafter")
+    assert text.startswith("before\n\n| stage |")
+    assert text.endswith("|\n\nafter")
+    rows = {line.split("`")[1]: line for line in text.splitlines() if line.startswith("| `")}
+    cell = next(each for each in gains.cells(gains.TOGETHER) if (each["stage"], each["view"]) == ("csls", "CLIP t→i"))
+    assert f"| {cell['base']:.1f} | {cell['gain']:+.1f} (" in rows["csls"]
+    assert rows["consensus"].rstrip().endswith("|  |")  # it always looks at the other test queries
+
+
+def test_every_stage_of_the_panel_has_its_picture_for_both_grounds() -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    names = {each["stage"] for each in gains.cells(gains.TOGETHER)}
+    pictures = gains.pictures()
+    assert set(pictures) == {"images/gains", *(f"stages/{name}" for name in names)}
+    for name in names:
+        assert f"({name}.svg#only-light)" in PAGES[f"stages/{name}.md"]
+    some = {path: pictures[path] for path in ("images/gains", "stages/nnn")}
+    drawn = gains.drawn(some)
+    assert set(drawn) == {f"{path}{ending}.svg" for path in some for ending in ("", "-dark")}
+    assert all(content.startswith(b"<?xml") for content in drawn.values())

@@ -6,25 +6,19 @@
 from __future__ import annotations
 
 import inspect
-import json
 import re
-import tempfile
 from collections.abc import Iterator
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import rerankit
+from gains import measured
 from rerankit import Gallery, Stage
 from rerankit.builtins import FAMILIES
 from rerankit.errors import RerankitError
 from rerankit.plugins import manager
 
-ROOT = Path(__file__).parents[2]
-PANEL: dict[str, Any] = json.loads((ROOT / "benchmarks/recorded/panel.json").read_text(encoding="utf-8"))
-"""What every stage gains with its defaults: `benchmarks/panel.py --all --json` wrote it."""
 MORE = {
     **dict.fromkeys(("pillar-plus", "pillar", "pillar-small"), "pillar.md"),
     **dict.fromkeys(("triplet", "cross-encoder"), "triplet.md"),
@@ -157,97 +151,6 @@ def prepared(stage: Stage, name: str) -> str:
     return stage.prepare(_gallery()).keeps
 
 
-def gains(name: str) -> dict[str, list[tuple[str, float]]]:
-    """What a stage gains on each view of the panel but the control's, by what was given; nothing if it was not run."""
-    columns = PANEL["columns"]
-    found = {}
-    for title, rows in PANEL["gains"].items():
-        cells = [dict(zip(columns, row, strict=True)) for row in rows]
-        own = [(each["view"], each["gain"]) for each in cells if each["stage"] == name]
-        found[title] = [(view, gain) for view, gain in own if not view.startswith("control")]
-    return found if any(found.values()) else {}
-
-
-def measured(name: str) -> list[str]:
-    """The stage's rows of the panel as a table, with the figure of every view; or its rows among fitted stages."""
-    found = gains(name)
-    if not found:
-        return _fitted_rows(name)
-    lines = ["| given | views | mean | worst | on |", "| --- | --: | --: | --: | --- |"]
-    for title, cells in found.items():
-        view, worst = min(cells, key=lambda cell: cell[1])
-        mean = sum(gain for _, gain in cells) / len(cells)
-        lines.append(f"| {title} | {len(cells)} | {mean:+.1f} | {worst:+.1f} | {view} |")
-    about = (
-        "R@1 in points over the order that came, with the defaults, on the sets of [the "
-        "panel](../benchmarks.md#the-panel) "
-        f"({PANEL['date']})."
-    )
-    alt = f"Gains of {name} on every view of the panel"
-    pictures = f"![{alt}]({name}.svg#only-light)\n![{alt}]({name}-dark.svg#only-dark)"
-    return [about, pictures, "\n".join(lines)]
-
-
-def _fitted_rows(name: str) -> list[str]:
-    """The rows of the tables of `benchmarks/real.py` that are about a stage that the panel does not have."""
-    text = (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
-    text = text[text.index("<!-- begin: benchmarks/real.py -->") : text.index("<!-- end: benchmarks/real.py -->")]
-    lines = []
-    for section in text.split("\n### ")[1:]:
-        rows = [
-            [cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:1] == "|"
-        ]
-        if not rows or "i→t R@1" not in rows[0]:
-            continue
-        table = [dict(zip(rows[0], row, strict=True)) for row in rows[2:]]
-        first = table[0]
-        for row in table[1:]:
-            if row["stage"].partition(",")[0] == name:
-                lines.append(_fitted_row(section.splitlines()[0], row, first))
-    if not lines:
-        return []
-    head = ["| set | as | i→t R@1 | t→i R@1 | looks at |", "| --- | --- | --: | --: | --- |"]
-    about = "R@1 before and after, from the tables of [every stage on real "
-    "data](../benchmarks.md#every-stage-on-real-data)."
-    return [about, "\n".join([*head, *lines])]
-
-
-def _fitted_row(title: str, row: dict[str, str], first: dict[str, str]) -> str:
-    sides = (f"{first[side]} → {row[side].rstrip(' +−')}" for side in ("i→t R@1", "t→i R@1"))
-    return f"| {title} | {row['stage']} | {' | '.join(sides)} | {row['flags']} |"
-
-
-def figures() -> dict[str, bytes]:
-    """The figures by path below docs, on light and on dark ground."""
-    from rerankit.plots import save
-
-    made = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for _, (_, names) in FAMILIES.items():
-            for name in names:
-                for theme, ending in (("light", ""), ("dark", "-dark")) if gains(name) else ():
-                    path = save(partial(_figure, gains(name)), Path(folder) / "figure.svg", (6.2, 2.1), theme)
-                    made[f"stages/{name}{ending}.svg"] = path.read_bytes()
-                    path.unlink()
-    return made
-
-
-def _figure(found: dict[str, list[tuple[str, float]]], figure: Any, theme: Any) -> None:
-    """A row for what a stage was given, a dot for every view."""
-    axes = figure.subplots()
-    for row, cells in enumerate(found.values()):
-        values = np.array([gain for _, gain in cells])
-        colours = [theme.gain if value >= 0 else theme.loss for value in values]
-        axes.scatter(values, np.full(len(values), row), c=colours, s=26, alpha=0.55, linewidths=0)
-        axes.plot([values.mean()] * 2, [row - 0.3, row + 0.3], color=theme.ink, linewidth=1.6)
-    axes.axvline(0, color=theme.muted, linewidth=1)
-    axes.set_yticks(range(len(found)), list(found))
-    axes.set(ylim=(len(found) - 0.5, -0.5), xlabel="points of R@1 over the order that came; the line is the mean")
-    axes.spines["left"].set_visible(False)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(visible=False, axis="y")
-
-
 def _gallery() -> Gallery:
     random = np.random.default_rng(0)
     vectors = random.normal(size=(3, 12, 4))
@@ -311,6 +214,6 @@ def on_files(files: Any, config: Any) -> Any:
     """Put the pages into the site."""
     from mkdocs.structure.files import File
 
-    for path, content in (pages() | figures()).items():
-        files.append(File.generated(config, path, content=content))
+    for path, text in pages().items():
+        files.append(File.generated(config, path, content=text))
     return files

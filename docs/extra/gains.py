@@ -1,0 +1,189 @@
+"""What stages gain, out of the committed figures of `benchmarks/panel.py`: tables and pictures of the site.
+
+A line `<!-- gains: VIEW -->` in a page becomes the table of every stage on one view of the panel.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+import rerankit
+from rerankit.builtins import FAMILIES
+from rerankit.plots import Theme, save
+
+ROOT = Path(__file__).parents[2]
+PANEL: dict[str, Any] = json.loads((ROOT / "benchmarks/recorded/panel.json").read_text(encoding="utf-8"))
+"""What every stage gains with its defaults: `benchmarks/panel.py --all --json` wrote it."""
+TOGETHER, BANK = "everything at once", "halves, one of them the bank"
+_SHOWN = ("sinkhorn", "inverted-softmax", "nnn", "csls", "mutual-rank", "dual-softmax")
+"""The stages of the first page's chart: those that run on every view."""
+_MARK = re.compile(r"<!-- gains: (.*?) -->")
+
+
+def cells(title: str) -> list[dict[str, Any]]:
+    """Every stage on every view, the control's left out, of one of the panel's runs."""
+    found = [dict(zip(PANEL["columns"], row, strict=True)) for row in PANEL["gains"][title]]
+    return [each for each in found if not each["view"].startswith("control")]
+
+
+def gains(name: str) -> dict[str, list[tuple[str, float]]]:
+    """What a stage gains on each view, by what was given; nothing if it was not run."""
+    runs = {
+        title: [(each["view"], each["gain"]) for each in cells(title) if each["stage"] == name]
+        for title in PANEL["gains"]
+    }
+    return runs if any(runs.values()) else {}
+
+
+def of_view(view: str) -> str:
+    """A table of every stage on one view: with all queries at once, and one at a time with a bank."""
+    runs = [{each["stage"]: each for each in cells(title) if each["view"] == view} for title in (TOGETHER, BANK)]
+    lines = [
+        "| stage | R@1 before | gain, all queries at once | gain, one at a time with a bank |",
+        "| --- | --: | --: | --: |",
+    ]
+    for cell in sorted(runs[0].values(), key=lambda each: -each["gain"]):
+        name = cell["stage"]
+        alone = _gain(runs[1].get(name)) if _alone(name) else ""
+        lines.append(f"| `{name}` | {cell['base']:.1f} | {_gain(cell)} | {alone} |")
+    return "\n".join(lines)
+
+
+def _alone(name: str) -> bool:
+    """Whether a stage, given a bank, answers one query without looking at other test queries."""
+    return not rerankit.stage(name).transductive or "bank" in rerankit.stage(name).get_params()
+
+
+def _gain(cell: dict[str, Any] | None) -> str:
+    return "" if cell is None else f"{cell['gain']:+.1f} ({cell['low']:+.1f} … {cell['high']:+.1f})"
+
+
+def measured(name: str) -> list[str]:
+    """The stage's rows of the panel as a table, with the figure of every view; or its rows among fitted stages."""
+    found = gains(name)
+    if not found:
+        return _fitted_rows(name)
+    lines = ["| given | views | mean | worst | on |", "| --- | --: | --: | --: | --- |"]
+    for title, cells in found.items():
+        view, worst = min(cells, key=lambda cell: cell[1])
+        mean = sum(gain for _, gain in cells) / len(cells)
+        lines.append(f"| {title} | {len(cells)} | {mean:+.1f} | {worst:+.1f} | {view} |")
+    about = (
+        "R@1 in points over the order that came, with the defaults, on the sets of [the "
+        "panel](../benchmarks.md#the-panel) "
+        f"({PANEL['date']})."
+    )
+    alt = f"Gains of {name} on every view of the panel"
+    pictures = f"![{alt}]({name}.svg#only-light)\n![{alt}]({name}-dark.svg#only-dark)"
+    return [about, pictures, "\n".join(lines)]
+
+
+def _fitted_rows(name: str) -> list[str]:
+    """The rows of the tables of `benchmarks/real.py` that are about a stage that the panel does not have."""
+    text = (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
+    text = text[text.index("<!-- begin: benchmarks/real.py -->") : text.index("<!-- end: benchmarks/real.py -->")]
+    lines = []
+    for section in text.split("\n### ")[1:]:
+        rows = [
+            [cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:1] == "|"
+        ]
+        if not rows or "i→t R@1" not in rows[0]:
+            continue
+        table = [dict(zip(rows[0], row, strict=True)) for row in rows[2:]]
+        first = table[0]
+        for row in table[1:]:
+            if row["stage"].partition(",")[0] == name:
+                lines.append(_fitted_row(section.splitlines()[0], row, first))
+    if not lines:
+        return []
+    head = ["| set | as | i→t R@1 | t→i R@1 | looks at |", "| --- | --- | --: | --: | --- |"]
+    about = "R@1 before and after, out of [every stage on real data](../benchmarks.md#every-stage-on-real-data)."
+    return [about, "\n".join([*head, *lines])]
+
+
+def _fitted_row(title: str, row: dict[str, str], first: dict[str, str]) -> str:
+    sides = (f"{first[side]} → {row[side].rstrip(' +−')}" for side in ("i→t R@1", "t→i R@1"))
+    return f"| {title} | {row['stage']} | {' | '.join(sides)} | {row['flags']} |"
+
+
+Picture: TypeAlias = tuple[Callable[[Any, Theme], None], tuple[float, float]]
+"""What draws a picture, and its size in inches."""
+
+
+def pictures() -> dict[str, Picture]:
+    """All pictures by their paths below docs, without their endings."""
+    named = {f"stages/{name}": gains(name) for _, (_, names) in FAMILIES.items() for name in names}
+    of_stages = {path: (partial(_strips, found), (6.2, 2.1)) for path, found in named.items() if found}
+    return {**of_stages, "images/gains": (_overview, (6.2, 3.2))}
+
+
+def drawn(pictures: Mapping[str, Picture]) -> dict[str, bytes]:
+    """The pictures as SVG, each for light and for dark ground."""
+    made = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for path, (draw, size) in pictures.items():
+            for theme, ending in (("light", ""), ("dark", "-dark")):
+                file = save(draw, Path(folder) / f"{len(made)}.svg", size, theme)
+                made[f"{path}{ending}.svg"] = file.read_bytes()
+    return made
+
+
+def _overview(figure: Any, theme: Theme) -> None:
+    """Mean gains of the hubness family over all views: together, and one query at a time with a bank."""
+    axes = figure.subplots()
+    names = _SHOWN
+    for place, (title, colour) in enumerate(((TOGETHER, theme.others), (BANK, theme.bank))):
+        label = ("all queries at once", "one query at a time, with a bank")[place]
+        means = [np.mean([gain for _, gain in gains(name)[title]]) for name in names]
+        rows = np.arange(len(names)) + 0.38 * (place - 0.5)
+        axes.barh(rows, means, height=0.36, color=colour, label=label)
+        for row, mean in zip(rows, means, strict=True):
+            axes.text(mean + 0.2, row, f"{mean:+.1f}", va="center", color=theme.ink, size=8.5)
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.set(xlabel=f"points of R@1 gained, mean of {len(gains('sinkhorn')[TOGETHER])} views of real scores")
+    axes.margins(x=0.1)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+    axes.legend(loc="lower right")
+
+
+def _strips(found: dict[str, list[tuple[str, float]]], figure: Any, theme: Theme) -> None:
+    """A row for what a stage was given, a dot for every view."""
+    axes = figure.subplots()
+    for row, cells in enumerate(found.values()):
+        values = np.array([gain for _, gain in cells])
+        colours = [theme.gain if value >= 0 else theme.loss for value in values]
+        axes.scatter(values, np.full(len(values), row), c=colours, s=26, alpha=0.55, linewidths=0)
+        axes.plot([values.mean()] * 2, [row - 0.3, row + 0.3], color=theme.ink, linewidth=1.6)
+    axes.axvline(0, color=theme.muted, linewidth=1)
+    axes.set_yticks(range(len(found)), list(found))
+    axes.set(ylim=(len(found) - 0.5, -0.5), xlabel="points of R@1 over the order that came; the line is the mean")
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+
+
+# -- hooks of the site --------------------------------------------------------------------------------------------
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Put the pictures into the site."""
+    from mkdocs.structure.files import File
+
+    for path, content in drawn(pictures()).items():
+        files.append(File.generated(config, path, content=content))
+    return files
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Put tables where a page asks for them."""
+    return _MARK.sub(lambda found: of_view(found[1]), markdown)
