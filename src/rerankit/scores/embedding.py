@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from rerankit import settings
-from rerankit.arrays import AnyArray, BoolArray, FloatArray, IntArray, check_finite, float32
+from rerankit.arrays import AnyArray, FloatArray, IntArray, check_finite, float32
 from rerankit.errors import rule, unknown_name
 from rerankit.scores.blocks import blocks
 from rerankit.scores.topk import merge, order, topk_dense
@@ -25,6 +25,7 @@ _WIDEST = 131_072  # the most gallery items that are looked through at once
 _LEAST = 64  # rows that are worked on together, however small the memory budget: the gallery is read for each block
 _MORE = 16  # candidates beyond k, and a quarter of k, whose exact scores decide what the fast product cannot
 _NARROW = 16  # times as many items as candidates: of fewer, all exact scores cost no more
+_HELD = 1.0  # share of the memory budget that the gallery may take on its grid while it is searched
 _NEAR = 2.0**-10  # squared distances below this share of the squared lengths are made from differences
 
 
@@ -137,6 +138,9 @@ class EmbeddingScores:
 
     def _topk(self, k: int) -> tuple[IntArray, FloatArray]:
         more = min(k + k // 4 + _MORE, len(self._columns))
+        room = settings.memory_budget() * _HELD
+        if _NARROW * more < len(self._columns) <= room // (4 * self._rows.width) and self._columns.held is None:
+            return self._view(self._rows, self._columns.holding())._topk(k)
         # What is kept of a row while the gallery is gone through: its vector and its best so far.
         parts = [
             self._topk_of(np.arange(block.start, block.stop), k, more)
@@ -148,9 +152,11 @@ class EmbeddingScores:
         if len(self._columns) <= _NARROW * more:
             return self._exact_topk(rows, k)
         found, scores = self._by_fast_products(rows, more)
-        clear = self._decided(rows, scores, k)
+        # How many of each row's items may be among the exact first k; where all may be, further ones may be, too.
+        counts = (scores[:, k - 1 : k] - scores <= self._doubt(rows)).sum(axis=1)
+        clear = counts < more
         indices, values = np.empty((len(rows), k), np.int64), np.empty((len(rows), k), np.float32)
-        exact = order(self._candidates(rows[clear], found[clear]), found[clear])
+        exact = order(self._candidates(rows[clear], found[clear], counts[clear]), found[clear])
         indices[clear], values[clear] = exact[0][:, :k], exact[1][:, :k]
         if not clear.all():  # many items at about the k-th score
             indices[~clear], values[~clear] = self._exact_topk(rows[~clear], k)
@@ -162,19 +168,25 @@ class EmbeddingScores:
         ]
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
-    def _candidates(self, rows: IntArray, items: IntArray) -> FloatArray:
-        """Exact scores (rows, k) of some items of every row."""
+    def _candidates(self, rows: IntArray, items: IntArray, counts: IntArray) -> FloatArray:
+        """Exact scores (rows, k) of the first items of every row, as many as `counts` says; −inf behind them."""
         if self.metric == "euclidean":
-            return self.pairs(rows[:, None], items)
-        scores = np.empty(items.shape, np.float32)
+            return np.where(np.arange(items.shape[1]) < counts[:, None], self.pairs(rows[:, None], items), -np.inf)
+        scores = np.full(items.shape, -np.inf, np.float32)
 
         def one(start: int) -> None:
-            for row in range(start, min(start + _LEAST, len(rows))):
-                vector = self._rows.doubles(rows[row : row + 1])[0]
-                scores[row] = _to_float32(np.einsum("kd,d->k", self._columns.doubles(items[row]), vector))
+            block = slice(start, start + _LEAST)
+            # Made once: fresh memory for each row costs more than the numbers.
+            room = np.empty((int(counts[block].max()), self._rows.width))
+            for row, vector in enumerate(self._rows.doubles(rows[block]), start):
+                chosen = items[row, : counts[row]]
+                vectors = self._columns.doubles_into(room[: len(chosen)], chosen)
+                scores[row, : len(chosen)] = _to_float32(np.einsum("kd,d->k", vectors, vector))
 
         in_threads(one, range(0, len(rows), _LEAST))
-        return self._finite(scores, rows)
+        if self.metric != "cosine":
+            self._finite(np.where(np.arange(items.shape[1]) < counts[:, None], scores, 0), rows)
+        return scores
 
     def take(self, rows: IntArray | None = None, columns: IntArray | None = None) -> EmbeddingScores:
         return self._view(self._rows.take(rows), self._columns.take(columns))
@@ -316,17 +328,14 @@ class EmbeddingScores:
             product -= squares.astype(np.float32)
         return product
 
-    def _decided(self, rows: IntArray, scores: FloatArray, k: int) -> BoolArray:
-        """Whether the fast scores (rows, more) leave no doubt that the exact first k are among their items."""
-        if scores.shape[1] == len(self._columns):
-            return np.ones(len(rows), bool)
+    def _doubt(self, rows: IntArray) -> AnyArray:
+        """By how much fast scores must differ, (rows, 1) or (1, 1), to leave no doubt which exact one is higher."""
         unit = self.metric == "cosine"
         reach = (1.0, 1.0) if unit else (self._rows.lengths()[rows], self._columns.longest())
         size = np.square(reach[0] + reach[1]) if self.metric == "euclidean" else reach[0] * reach[1]
         # Sums of d products, each rounded, in any order; and the rounding of the exact score and of its vectors.
         error = (self._rows.width + 16) * 2.0**-24 * size
-        decided: BoolArray = scores[:, k - 1] - scores[:, -1] > 4 * error
-        return decided
+        return np.reshape(4 * error, (-1, 1))
 
 
 def _check_metric(metric: str) -> None:

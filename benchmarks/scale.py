@@ -1,0 +1,249 @@
+"""What re-ranking costs as galleries grow, beside its floor and beside exact searches of others.
+
+    python benchmarks/scale.py [--items 10000 30000] [--width 512] [-k 100] [--budget 256MB] [--threads 1]
+                               [--what lists nnn …] [--record FILE.json] [--plot FILE.png] [--folder KEPT]
+
+As many queries as items, both from files of half precision in shards. Every line is a process of its own, which
+measures, right before and after its work, how fast a matrix product and a copy of memory run: the floor is the work's
+FLOPs at that speed and its bytes at that bandwidth. `lists` is the exact search for the first k; a stage's line is
+`rerankit.rerank` from the files to the ranking, all queries together. On a machine that does other work, `--threads 1`
+and seconds of the processor tell what wall clocks cannot.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+STAGES = ("nnn", "csls", "inverted-softmax", "mutual-rank", "k-reciprocal")
+OTHERS = ("faiss", "sentence-transformers")
+SHARD = 10_000  # vectors in a file
+
+
+def write_shards(folder: Path, items: int, width: int, seed: int) -> None:
+    """Vectors around some centres, as those of a network lie, in half precision."""
+    folder.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(seed)
+    centres = np.random.default_rng(0).standard_normal((max(1, items // 20), width), dtype=np.float32)
+    for number, start in enumerate(range(0, items, SHARD)):
+        rows = min(SHARD, items - start)
+        around = centres[random.integers(0, len(centres), rows)]
+        noise = random.standard_normal((rows, width), dtype=np.float32)
+        np.save(folder / f"{folder.name}_{number}.npy", (around + 1.5 * noise).astype(np.float16))
+
+
+def lists(clip: Path, k: int) -> Any:
+    """The first k of every query."""
+    import rerankit
+
+    return rerankit.read(clip).scores.topk(k)[0]
+
+
+def staged(name: str) -> Callable[[Path, int], Any]:
+    """A stage, from files to the ranking."""
+
+    def run(clip: Path, k: int) -> Any:
+        import rerankit
+
+        return rerankit.rerank(rerankit.read(clip), name, k=k).indices
+
+    return run
+
+
+def faiss(clip: Path, k: int) -> Any:
+    """The exact index of faiss."""
+    import faiss as library
+
+    import rerankit
+
+    library.omp_set_num_threads(os.cpu_count() or 1)
+    queries, gallery = (np.asarray(rerankit.read(clip / name), np.float32) for name in ("text_emb", "img_emb"))
+    for vectors in (queries, gallery):
+        library.normalize_L2(vectors)
+    index = library.IndexFlatIP(gallery.shape[1])
+    index.add(gallery)
+    return index.search(queries, k)[1]
+
+
+def sentence_transformers(clip: Path, k: int) -> Any:
+    """The search of sentence-transformers."""
+    import torch
+    from sentence_transformers.util import semantic_search
+
+    import rerankit
+
+    queries, gallery = (
+        torch.from_numpy(np.asarray(rerankit.read(clip / name), np.float32)) for name in ("text_emb", "img_emb")
+    )
+    found = semantic_search(queries, gallery, top_k=k)
+    return np.array([[hit["corpus_id"] for hit in hits] for hits in found])
+
+
+WORKS: dict[str, Callable[[Path, int], Any]] = {
+    "lists": lists,
+    **{name: staged(name) for name in STAGES},
+    "faiss": faiss,
+    "sentence-transformers": sentence_transformers,
+}
+
+
+def speeds() -> np.ndarray:
+    """FLOP/s of a product of the shape in which searches run, and bytes/s that a copy of memory reads and writes: by
+    the clock, and by the processor's time; the best of a few. (2, 2)
+    """
+    left, right = np.ones((2048, 512), np.float32), np.ones((16_384, 512), np.float32)
+    source = np.ones(50_000_000, np.uint8)
+    target = np.empty_like(source)
+    products = np.min([times(lambda: left @ right.T) for _ in range(5)], axis=0)
+    copies = np.min([times(lambda: np.copyto(target, source)) for _ in range(5)], axis=0)
+    return np.stack([2 * left.size * len(right) / products, 2 * source.nbytes / copies])
+
+
+def times(work: Callable[[], Any]) -> tuple[float, float]:
+    """Seconds by the clock, and of the processor, all threads together."""
+    start, begun = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - start, time.process_time() - begun
+
+
+def one(name: str, clip: Path, items: int, width: int, k: int) -> dict[str, Any]:
+    """A line: what one of the works costs in this process."""
+    import rerankit  # noqa: F401 - importing is no part of the work
+
+    if name == "sentence-transformers":
+        import sentence_transformers.util  # noqa: F401
+    before, found = speeds(), []
+    peak_before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    took, busy = times(lambda: found.append(WORKS[name](clip, k)))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    (by_clock, by_processor), copy = ((before + speeds()) / 2).tolist()
+    flops, moved = 2 * items * items * width, 2 * 2 * items * width + 12 * items * k
+    return {
+        "what": name,
+        "items": items,
+        "width": width,
+        "k": k,
+        "seconds": took,
+        "floor": flops / by_clock + moved / copy[0],
+        "busy": busy,
+        "busy_floor": flops / by_processor + moved / copy[1],
+        "gflops": by_clock / 1e9,
+        "gbytes": copy[0] / 1e9,
+        "peak_mb": peak / 1000,
+        "before_mb": peak_before / 1000,
+        "load": os.getloadavg()[0],
+        "first": np.asarray(found[0])[:200].tolist(),
+    }
+
+
+def lines(given: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
+    """Every line, each from a process of its own; those of one size follow each other."""
+    found = []
+    for items in given.items:
+        clip = folder / f"clip-{items}-{given.width}"
+        if not clip.exists():
+            for seed, name in ((1, "img_emb"), (2, "text_emb")):
+                write_shards(clip / name, items, given.width, seed)
+        for _ in range(given.turns):
+            for name in given.what:
+                words = [name, str(clip), str(items), str(given.width), str(given.k)]
+                environment = {**os.environ, "RERANKIT_MEMORY_BUDGET": given.budget}
+                environment |= {} if given.threads is None else {"OMP_NUM_THREADS": str(given.threads)}
+                done = subprocess.run(
+                    [sys.executable, __file__, "--one", *words], capture_output=True, text=True, env=environment
+                )
+                if done.returncode:
+                    print(f"{name}: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
+                    continue
+                found.append(json.loads(done.stdout.splitlines()[-1]))
+                show(found[-1], found)
+    return found
+
+
+def show(line: dict[str, Any], found: list[dict[str, Any]]) -> None:
+    """One line, beside the floor and the lists of the same size."""
+    base = [each for each in found if each["what"] == "lists" and each["items"] == line["items"]]
+    clock, busy = (f" {line[n] / base[-1][n]:5.2f} × lists" if base else "" for n in ("seconds", "busy"))
+    print(
+        f"{line['what']:<21} {line['items']:>7,} × {line['width']} {line['seconds']:7.1f} s "
+        f"{line['seconds'] / line['floor']:5.2f} × floor{clock} | processor {line['busy']:7.1f} s "
+        f"{line['busy'] / line['busy_floor']:5.2f} × floor{busy} | peak {line['peak_mb']:5,.0f} MB "
+        f"| {line['gflops']:.0f} GFLOP/s, {line['gbytes']:.0f} GB/s, load {line['load']:.1f}",
+        flush=True,
+    )
+
+
+def same_lists(found: list[dict[str, Any]]) -> None:
+    """How often others name the same item at the same place as `lists`."""
+    for line in found:
+        if line["what"] in OTHERS:
+            ours = [e["first"] for e in found if e["what"] == "lists" and e["items"] == line["items"]]
+            if ours:
+                share = np.mean(np.array(ours[-1]) == np.array(line["first"]))
+                print(f"{line['what']}, {line['items']:,} items: the same item at {share:.2%} of places")
+
+
+def plot(found: list[dict[str, Any]], path: Path) -> None:
+    """Time and memory against items, both logarithmic; a slope of 2 is time that grows with items²."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4))
+    for name in dict.fromkeys(line["what"] for line in found):
+        mine = [line for line in found if line["what"] == name]
+        sizes = sorted({line["items"] for line in mine})
+        for axis, figures in zip(axes, ("busy", "peak_mb"), strict=True):
+            best = [min(line[figures] for line in mine if line["items"] == size) for size in sizes]
+            axis.plot(sizes, best, marker="o", label=name)
+    sizes = sorted({line["items"] for line in found})
+    floors = [min(line["busy_floor"] for line in found if line["items"] == size) for size in sizes]
+    axes[0].plot(sizes, floors, "k--", label="floor: the product alone")
+    for axis, label in zip(axes, ("seconds of the processor", "peak memory, MB"), strict=True):
+        axis.set(xscale="log", yscale="log", xlabel="items (as many queries)", ylabel=label)
+    axes[0].legend(fontsize=7)
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--one"]:
+        name, clip, items, width, k = sys.argv[2:]
+        print(json.dumps(one(name, Path(clip), int(items), int(width), int(k))))
+        return
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--items", type=int, nargs="+", default=[10_000, 30_000])
+    parser.add_argument("--width", type=int, default=512)
+    parser.add_argument("-k", type=int, default=100)
+    parser.add_argument("--budget", default="256MB")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--turns", type=int, default=1)
+    parser.add_argument("--what", nargs="+", choices=WORKS, default=list(WORKS))
+    parser.add_argument("--record", type=Path)
+    parser.add_argument("--plot", type=Path)
+    parser.add_argument("--folder", type=Path)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        found = lines(given, given.folder or Path(temporary))
+    same_lists(found)
+    from rerankit.measure import machine
+
+    if given.record:
+        kept = [{name: value for name, value in line.items() if name != "first"} for line in found]
+        text = json.dumps({"machine": machine(), "budget": given.budget, "lines": kept}, indent=1)
+        given.record.write_text(text + "\n", encoding="utf-8")
+    if given.plot:
+        plot(found, given.plot)
+
+
+if __name__ == "__main__":
+    main()
