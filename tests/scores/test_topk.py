@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import rerankit
+from rerankit.scores import EmbeddingScores
 from rerankit.scores.topk import indices_of, keys_of, merge, order, scores_of, topk_dense
 from strategies import VALUES, matrices, naive_topk
 
@@ -59,3 +61,23 @@ def test_merge_of_parts_is_the_whole():
     parts = [topk_dense(scores[:, at : at + 20], 7, at) for at in (0, 20, 40)]
     for merged, whole in zip(merge(parts, 7), topk_dense(scores, 7), strict=True):
         assert np.array_equal(merged, whole)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_scores_have_the_same_bits_with_and_without_room_for_the_gallery(metric, dtype):
+    random = np.random.default_rng(5)
+    queries, gallery = (random.normal(size=(count, 16)).astype(dtype) for count in (70, 3000))
+    gallery[1500:] = gallery[:1500]  # ties, and many items at about the k-th score
+    gallery[::2] *= dtype(1.001)
+    found = []
+    for budget in (1, 100_000, 1_000_000_000):
+        with rerankit.settings.using(memory_budget=budget):
+            made = EmbeddingScores(queries, gallery, metric)
+            indices, scores = made.topk(9)
+            found.append((indices, scores, made.pairs(np.arange(70)[:, None], indices), made.rows()))
+    for one in found:
+        for got, expected in zip(one, found[0], strict=True):
+            assert np.array_equal(got, expected)
+        assert np.array_equal(one[1], one[2])
+        assert np.array_equal(one[0], naive_topk(one[3], 9)[0])

@@ -112,6 +112,10 @@ class EmbeddingScores:
 
     def pairs(self, rows: IntArray, columns: IntArray) -> FloatArray:
         rows, columns = np.broadcast_arrays(rows, columns)
+        if rows.size >= len(self._columns) and self._columns.held is None and self._has_room():
+            return self._view(self._rows, self._columns.holding()).pairs(rows, columns)
+        if self.metric != "euclidean" and len(rows) > 1 and rows.ndim == 2 and (rows == rows[:, :1]).all():
+            return self._candidates(rows[:, 0], columns, np.full(len(rows), columns.shape[1]))
         rows, columns, shape = rows.reshape(-1), columns.reshape(-1), rows.shape
         cells = np.empty(rows.size, np.float32)
         step = max(1, min(settings.memory_budget(), _CACHED) // (24 * self._rows.width))
@@ -138,8 +142,7 @@ class EmbeddingScores:
 
     def _topk(self, k: int) -> tuple[IntArray, FloatArray]:
         more = min(k + k // 4 + _MORE, len(self._columns))
-        room = settings.memory_budget() * _HELD
-        if _NARROW * more < len(self._columns) <= room // (4 * self._rows.width) and self._columns.held is None:
+        if _NARROW * more < len(self._columns) and self._columns.held is None and self._has_room():
             return self._view(self._rows, self._columns.holding())._topk(k)
         # What is kept of a row while the gallery is gone through: its vector and its best so far.
         parts = [
@@ -147,6 +150,10 @@ class EmbeddingScores:
             for block in blocks(len(self._rows), self._rows.width * 4 + more * 24, share=0.25, least=_LEAST)
         ]
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+
+    def _has_room(self) -> bool:
+        """Whether the columns' vectors on their grid fit the memory budget."""
+        return 4 * self._rows.width * len(self._columns) <= settings.memory_budget() * _HELD
 
     def _topk_of(self, rows: IntArray, k: int, more: int) -> tuple[IntArray, FloatArray]:
         if len(self._columns) <= _NARROW * more:
