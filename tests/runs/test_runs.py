@@ -160,7 +160,8 @@ def test_two_runs_on_one_folder_refuse_each_other(tmp_path):
 
 
 def test_what_cannot_be_cut_is_refused_before_any_work(tmp_path):
-    with pytest.raises(UnmetNeedError, match="'inverted-softmax' looks at the other test queries"):
+    text = r"(?s)'inverted-softmax' looks at the other test queries.*give the problem a query_bank"
+    with pytest.raises(UnmetNeedError, match=text):
         rerankit.rerank(make(query_bank=None), "inverted-softmax", out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
     (tmp_path / "full").mkdir()
@@ -273,3 +274,22 @@ def test_the_plan_of_a_run_is_checked(tmp_path):
     (tmp_path / "run" / "run.json").write_text('{"kind": "run in shards"}')
     with pytest.raises(FormatError, match="is no plan of a run"):
         read_plan(tmp_path / "run")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_disk_without_room_is_told_with_the_shard_and_finished_ones_stay(tmp_path, workers):
+    random = np.random.default_rng(0)
+    problem = Problem.from_embeddings(random.normal(size=(450, 8)), random.normal(size=(70, 8)))
+    rerankit.write(tmp_path / "p.npz", problem)
+    words = ["rerank", tmp_path / "p.npz", "-o", tmp_path / "run", "-s", "alpha-qe", "-k", 70, "--resume"]
+    words += ["--engine", "local", "--engine-set", f"workers={workers}", "--shard-size", 400]
+    text = " ".join(map(str, [sys.executable, "-m", "rerankit", *words]))
+    done = subprocess.run(["bash", "-c", f"trap '' XFSZ; ulimit -f 200; {text}"], capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    assert "shard 0 of" in done.stderr
+    assert "File too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert status_of(tmp_path / "run").state == "failed"
+    assert command(*words)[0] == 0
+    assert rerankit.read(tmp_path / "run") == rerankit.rerank(rerankit.read(tmp_path / "p.npz"), "alpha-qe", k=70)

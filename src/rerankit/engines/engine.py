@@ -68,7 +68,10 @@ def final(done: Done, tries: int) -> Done:
     return Done(done.task, done.seconds, error, tries)
 
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
+
+
 def _is_passing(cause: BaseException) -> bool:
     """Whether an error is one of the system, which may be over the next time; a full disk is not over by itself."""
-    full = isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+    full = isinstance(cause, OSError) and cause.errno in _NO_ROOM
     return isinstance(cause, OSError | MemoryError) and not full

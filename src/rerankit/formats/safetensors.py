@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -61,7 +62,8 @@ def write_tensors(path: Path, tensors: dict[str, AnyArray], metadata: dict[str, 
     with path.open("wb") as file:
         file.write(_header(arrays, metadata or {}, sums))
         for name, array in arrays.items():
-            array.tofile(file)
+            for piece in _pieces(array):
+                file.write(piece)  # not array.tofile, whose error does not say that the disk is full
             sums[name] = f"{_crc32(array):08x}"
         file.seek(0)
         file.write(_header(arrays, metadata or {}, sums))  # of the same length: all checksums have one
@@ -81,10 +83,16 @@ def _header(arrays: dict[str, AnyArray], metadata: dict[str, str], sums: dict[st
 
 
 def _crc32(array: AnyArray) -> int:
-    flat, value = array.reshape(-1).view(np.uint8), 0
-    for start in range(0, len(flat), 1 << 20):
-        value = zlib.crc32(flat[start : start + (1 << 20)].data, value)
+    value = 0
+    for piece in _pieces(array):
+        value = zlib.crc32(piece, value)
     return value
+
+
+def _pieces(array: AnyArray) -> Iterator[memoryview]:
+    flat = array.reshape(-1).view(np.uint8)
+    for start in range(0, len(flat), 1 << 20):
+        yield flat[start : start + (1 << 20)].data
 
 
 def _storable(path: Path, name: str, array: AnyArray) -> AnyArray:

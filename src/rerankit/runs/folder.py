@@ -70,6 +70,14 @@ class RunFolder:
         finally:
             lock.release()
 
+    @contextmanager
+    def written(self) -> Iterator[None]:
+        """A block in which a disk that is full, or cannot be written, is told in a line."""
+        try:
+            yield
+        except OSError as cause:
+            raise InputError(f"'{self.path}' cannot be written: {cause.strerror or cause}") from cause
+
     def begin(self, plan: dict[str, Any], problem: Problem, *, resume: bool) -> None:
         """Write the plan, or go on with the same one; damaged shards of a stopped run are worked on again."""
         self.plan = {"rerankit": __version__, "kind": KIND, **plan}

@@ -15,7 +15,7 @@ import numpy as np
 from rerankit import checks
 from rerankit.checksums import checksum_of_pipeline, checksum_of_problem
 from rerankit.engines import Done, Engine, engine_of
-from rerankit.errors import StageError
+from rerankit.errors import StageError, UnmetNeedError
 from rerankit.events import Event, emit
 from rerankit.files import Room, atomic
 from rerankit.formats.run_shards import blocks_of, shard_file, write_shard
@@ -55,8 +55,8 @@ def rerank_in_shards(
     checks.integer("retries", retries, least=0)
     pipeline.check(problem)
     gallery = Gallery.of(problem)
-    check_standing(pipeline, gallery)
-    with _folder(out) as folder, folder.locked():
+    _check_cut(pipeline, gallery)
+    with _folder(out) as folder, folder.locked(), folder.written():
         plan = {
             "queries": problem.shape[0],
             "gallery": problem.shape[1],
@@ -71,6 +71,15 @@ def rerank_in_shards(
             ready = folder.prepared(pipeline, gallery, lambda: prepare(pipeline, gallery))
             _work_off(folder, Answer(ready, problem, k, folder.path.absolute(), size, folder.durable), where, retries)
         return to_ranking(folder.tables()).with_notes(stages=plan["stages"], transductive=False)
+
+
+def _check_cut(pipeline: Pipeline, gallery: Gallery) -> None:
+    """Refuse stages that cannot answer a block of queries by itself."""
+    try:
+        check_standing(pipeline, gallery)
+    except UnmetNeedError as cause:
+        text = "a shard of queries has no others beside it: give the problem a query_bank; its own queries will do"
+        raise UnmetNeedError(f"{cause}\n{text}") from None
 
 
 @dataclass(frozen=True)
