@@ -20,7 +20,7 @@ from panel import CANDIDATES, LOSS, STAGES
 from real_sets import View, first_right, views
 from rerankit.statistics import bootstrap
 
-SIZES = (1, 2, 4, 16, 64, 256, 1024)
+SIZES = (1, 2, 4, 16, 64, 256, 512, 1024)
 VIEWS = (
     "captions i→t", "captions t→i", "CLIP i→t", "CLIP t→i", "recipes i→t", "recipes t→i", "sped CALC", "sped CoHOG",
     "sped NetVLAD", "sped HOG ←", "corridor CoHOG", "corridor HybridNet", "corridor NetVLAD ←",

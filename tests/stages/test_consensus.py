@@ -5,7 +5,7 @@ import pytest
 
 import rerankit
 from rerankit import Problem, settings, stage
-from rerankit.errors import InputError, UnmetNeedError
+from rerankit.errors import InputError, RerankitWarning, UnmetNeedError
 from strategies import people
 
 BETA, SHARPNESS, FLOOR, ROUNDS = 5.0, 4.0, 0.05, 6
@@ -147,3 +147,34 @@ def test_needs_and_parameters():
         rerankit.rerank([[1, 2]], "consensus")
     with pytest.raises(InputError, match="'floor' must be above 0"):
         stage("consensus", floor=0)
+
+
+def several_captions(pictures: int = 60, captions: int = 4) -> Problem:
+    random = np.random.default_rng(0)
+    base = random.normal(size=(pictures, 24))
+    texts = np.repeat(base, captions, axis=0)
+    return Problem.from_embeddings(
+        base + 0.4 * random.normal(size=base.shape), texts + 0.4 * random.normal(size=texts.shape)
+    )
+
+
+def test_voters_of_the_wrong_side_are_noticed():
+    problem = several_captions()
+    rerankit.rerank(problem, "consensus", voters="gallery", k=10)
+    with pytest.warns(RerankitWarning, match="voters='gallery', or 'larger'"):
+        rerankit.rerank(problem, "consensus", voters="query", k=10)
+    with pytest.warns(RerankitWarning, match="voters='query', or 'larger'"):
+        rerankit.rerank(problem.reversed(), "consensus", voters="gallery", k=10)
+
+
+def test_shares_are_equal_as_far_as_each_item_has_a_query():
+    problem = several_captions()
+    found = {equal: rerankit.rerank(problem, "consensus", equal_shares=equal, k=240) for equal in (False, True, "auto")}
+    sure = found["auto"].notes["consensus"]["each_item"]
+    assert sure > 0.9
+    few = rerankit.rerank(problem.subset(queries=np.arange(12)), "consensus", k=10)
+    assert few.notes["consensus"]["each_item"] < 0.4
+    apart = [np.abs(found[equal].to_dense() - found["auto"].to_dense()).mean() for equal in (False, True)]
+    assert apart[1] < 0.3 * apart[0]
+    with pytest.raises(InputError, match="unknown equal_shares 'yes'"):
+        stage("consensus", equal_shares="yes")

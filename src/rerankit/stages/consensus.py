@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -9,6 +10,7 @@ from scipy import sparse
 
 from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray, IntArray
+from rerankit.errors import RerankitWarning
 from rerankit.events import track
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
@@ -17,8 +19,9 @@ from rerankit.stages._candidates import items_of, rows_of
 from rerankit.stages._cells import Cells
 from rerankit.stages.base import Stage
 from rerankit.stages.dba import others_nearest
-from rerankit.stages.hubness.balance import equal_shares, placed
+from rerankit.stages.hubness.balance import balanced
 from rerankit.stages.hubness.claims import Claims, ListClaims, claims_for_rounds
+from rerankit.stages.hubness.partners import Partners, partners_of, several_belong_to_one
 from rerankit.stages.hubness.stage import Beta, beta_of, check_beta
 
 C = TypeVar("C", bound="Consensus")
@@ -41,7 +44,8 @@ class Consensus(Stage):
     All test queries matter, so it is transductive; a bank cannot stand in for them, because the plan gives shares of
     the very items under test to each other. One query alone keeps its order. With `equal_shares` every item gets the
     same total, as in Sinkhorn's balance: it gains much where more items than queries are searched and every item has
-    its query among those asked (all pictures of all captions), and loses as much where that is not so.
+    its query among those asked (all pictures of all captions), and loses as much where that is not so. "auto" does it
+    as far as the scores show that it is so (`each_item` in the notes).
 
     `beta` "auto" is 4 over the spread of the scores, `sharpness` "auto" 2.5 over that of the voters' similarities. The
     ranking's notes say both, and `agreement`: the share of neighbours' votes that a query's first item gets.
@@ -65,7 +69,7 @@ class Consensus(Stage):
         neighbours: int = 16,
         sharpness: Beta = "auto",
         floor: float = 0.1,
-        equal_shares: bool = False,
+        equal_shares: bool | str = "auto",
         iterations: int = 10,
         cells_kept: int = 64,
     ) -> None:
@@ -74,7 +78,7 @@ class Consensus(Stage):
         self.neighbours = checks.integer("neighbours", neighbours, least=1)
         self.sharpness = check_beta("sharpness", sharpness)
         self.floor = checks.number("floor", floor, above=0)
-        self.equal_shares = checks.boolean("equal_shares", equal_shares)
+        self.equal_shares = _check_shares(equal_shares)
         self.iterations = checks.integer("iterations", iterations, least=1)
         self.cells_kept = checks.integer("cells_kept", cells_kept, least=1)
 
@@ -107,20 +111,37 @@ class Consensus(Stage):
         if len(ranking) == 1 or not beta:
             return ranking.scores, {"note": _NOTHING_TO_COMPARE}
         cells = Cells.best(problem.scores, self.cells_kept, ranking.indices)
-        shift = self._shift(claims_for_rounds(problem.scores, beta, sigma, self.cells_kept), self.iterations)
+        self._check_voters(problem.scores)
+        partners = self._partners(problem.scores)
+        shift = balanced(claims_for_rounds(problem.scores, beta, sigma, self.cells_kept), self.iterations, partners)
         shares = cells.row_shares(beta * cells.scores.astype(np.float64) + shift[cells.columns])
-        votes = self._votes(problem, cells, shares)
+        votes = self._votes(problem, cells, shares, partners.each_item)
         logits = np.log(np.maximum(shares, 1e-300)) + votes.weight * np.log(self.floor + votes.of_cells)
-        again = self._shift(_claims(cells, logits), max(1, self.iterations // 2))
+        again = balanced(_claims(cells, logits), max(1, self.iterations // 2), partners)
         found = cells.at(logits + again[cells.columns], rows_of(ranking), items_of(ranking), float(logits.min()) - 1)
         agreement = float(np.mean(votes.of_cells[_first(cells, shares)]))
-        return found.astype(np.float32), {"beta": beta, "sharpness": votes.sharpness, "agreement": agreement}
+        notes = {"beta": beta, "sharpness": votes.sharpness, "agreement": agreement}
+        return found.astype(np.float32), notes | partners._asdict()
 
-    def _shift(self, claims: Claims, iterations: int) -> AnyArray:
-        """What the items add, (items,)."""
-        return equal_shares(claims, iterations) if self.equal_shares else placed(claims, iterations, same_queries=True)
+    def _check_voters(self, scores: Scores) -> None:
+        """Say so where it is the other side several of whose items belong to one."""
+        facing = {"gallery": scores, "query": scores.T}.get(self.voters)
+        if facing is not None and several_belong_to_one(facing):
+            other = "query" if self.voters == "gallery" else "gallery"
+            warnings.warn(
+                f"stage '{self.name}' has voters='{self.voters}', but by the scores several items of the other side "
+                f"belong to one: voters='{other}', or 'larger'",
+                RerankitWarning,
+                stacklevel=4,
+            )
 
-    def _votes(self, problem: Problem, cells: Cells, shares: AnyArray) -> Votes:
+    def _partners(self, scores: Scores) -> Partners:
+        """Who belongs to whom, by the scores or as it is said."""
+        if isinstance(self.equal_shares, str):
+            return partners_of(scores)
+        return Partners(float(self.equal_shares), 0.0)
+
+    def _votes(self, problem: Problem, cells: Cells, shares: AnyArray, each_item: float) -> Votes:
         """What the voters' neighbours say of every cell."""
         queries, items = problem.shape
         larger = "query" if queries > items else "gallery"
@@ -133,8 +154,14 @@ class Consensus(Stage):
             return Votes(_products(edges, _matrix(cells, shares), cells), 1.0, sharpness)
         received = np.maximum(cells.over_columns(shares), min(1.0, queries / items))
         of_items = shares / received[cells.columns]
-        weight = 1.0 if self.equal_shares else min(1.0, queries / items)
+        weight = max(each_item, min(1.0, queries / items))
         return Votes(_products(_matrix(cells, of_items), edges.T.tocsr(), cells), weight, sharpness)
+
+
+def _check_shares(given: bool | str) -> bool | str:
+    if isinstance(given, str):
+        return checks.choice("equal_shares", given, ("auto",))
+    return checks.boolean("equal_shares", given)
 
 
 class Votes(NamedTuple):

@@ -11,7 +11,7 @@ from scipy.stats import multivariate_normal
 
 import rerankit
 from rerankit import Pipeline, Problem, Relevance, stage
-from rerankit.errors import InputError, NotFittedError, UnmetNeedError
+from rerankit.errors import InputError, NotFittedError, RerankitWarning, UnmetNeedError
 from rerankit.stages.metric.trust import trust
 from rerankit.stages.metric.two_covariance import Pairs, two_covariance
 
@@ -149,3 +149,13 @@ def test_files_parameters_and_mistakes(tmp_path):
     )
     with pytest.raises(InputError, match="needs banks of vectors"):
         (fitted >> Pipeline(["csls"])).rerank(dense, dense.ranking())
+
+
+def test_the_other_side_is_noticed():
+    queries, gallery = cases.vectors(300, 0)
+    apart = Problem.from_embeddings(queries + 3, gallery - 1, metric="dot")
+    fitted = stage("metric").fit(apart, one_to_one(300))
+    rerankit.rerank(apart, fitted, k=10)
+    with pytest.warns(RerankitWarning, match="the gallery is like the queries that it learned from"):
+        rerankit.rerank(apart.reversed(), fitted, k=10)
+    rerankit.rerank(apart.reversed(), fitted.reversed(), k=10)

@@ -10,7 +10,7 @@ import torch
 
 import rerankit
 from rerankit import ListScores, Problem, Relevance
-from rerankit.errors import InputError, NotFittedError, TrainingError, UnmetNeedError
+from rerankit.errors import InputError, NotFittedError, RerankitWarning, TrainingError, UnmetNeedError
 from rerankit.stages.pillar_plus.answers import diversified
 from rerankit.stages.pillar_plus.cells import Scale
 from rerankit.stages.pillar_plus.fitting import Part, listwise
@@ -313,3 +313,14 @@ def test_weights_that_ship(tmp_path):
     assert "CC BY 4.0" in card("captions")
     with pytest.raises(InputError, match="unknown weights 'pictures'"):
         rerankit.stage("pillar-plus", weights="pictures")
+
+
+def test_the_other_side_is_noticed():
+    problem, _ = paired(100, texts=4, noise=0.3)
+    made = rerankit.stage("pillar-plus", weights="captions")
+    rerankit.rerank(problem, made, k=10)
+    with pytest.warns(RerankitWarning, match="several queries belong to one item: direction='t2i'"):
+        rerankit.rerank(problem.reversed(), made, k=10)
+    with pytest.warns(RerankitWarning, match="several items belong to one query: direction='i2t'"):
+        rerankit.rerank(problem, made.reversed(), k=10)
+    rerankit.rerank(problem.reversed(), made.reversed(), k=10)

@@ -6,6 +6,7 @@ import numpy as np
 
 from rerankit.arrays import AnyArray
 from rerankit.stages.hubness.claims import Claims
+from rerankit.stages.hubness.partners import Partners
 
 _FULL = 0.995  # the highest share of all places that is taken for given at the beginning
 
@@ -21,18 +22,34 @@ def against_claims(claims: Claims, floor: float) -> AnyArray:
     return shift
 
 
-def placed(claims: Claims, rounds: int, *, same_queries: bool) -> AnyArray:
+def balanced(claims: Claims, rounds: int, partners: Partners) -> AnyArray:
+    """The shift (items,) under which the queries that are answered find their places.
+
+    As far as each item has a query of its own, all items take in the same; otherwise places may stay empty. An item to
+    which several queries belong has room for two.
+    """
+    sure = partners.each_item
+    shift = np.zeros(claims.shape[1])
+    if sure < 1:
+        room = 1 + partners.several_queries
+        shift += (1 - sure) * placed(claims, rounds, same_queries=True, room=room)
+    if sure > 0:
+        shift += sure * equal_shares(claims, rounds)
+    return shift
+
+
+def placed(claims: Claims, rounds: int, *, same_queries: bool, room: float = 1.0) -> AnyArray:
     """The shift (items,) under which every query gives out one vote and no item takes in more than its places hold.
 
-    An item has one place, or as many as there are items for each query where queries are fewer; places may stay
-    empty. With as many queries as items and `rounds` enough this is Sinkhorn's balance. With few queries nearly all
-    places stay empty, and the shift vanishes: it takes from a query only what others claim.
+    An item has `room` places, or as many times more as there are items for each query where queries are fewer; places
+    may stay empty. With as many queries as items and `rounds` enough this is Sinkhorn's balance. With few queries
+    nearly all places stay empty, and the shift vanishes: it takes from a query only what others claim.
 
     `same_queries`: whether the claims are those of the queries that are answered. Then all votes find their place,
     and the beginning is near to where the rounds would lead.
     """
     rows, columns = claims.shape
-    capacity = max(1.0, columns / rows)
+    capacity = room * max(1.0, columns / rows)
     load = rows / columns / capacity
     start = 1 / (1 - min(load, _FULL)) if same_queries else 1.0
     shift = np.zeros(columns)

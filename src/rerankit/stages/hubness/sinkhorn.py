@@ -8,8 +8,9 @@ from rerankit import checks
 from rerankit.scores import Scores
 from rerankit.sides import Side
 from rerankit.stages._banks import check_bank
-from rerankit.stages.hubness.balance import equal_shares, placed
+from rerankit.stages.hubness.balance import balanced, equal_shares, placed
 from rerankit.stages.hubness.claims import claims_for_rounds
+from rerankit.stages.hubness.partners import partners_of
 from rerankit.stages.hubness.stage import Beta, Correction, HubnessStage, beta_of, check_beta
 
 AMONG_TEST_QUERIES = 3.5
@@ -22,10 +23,12 @@ class Sinkhorn(HubnessStage):
     `iterations` times each query shares its vote among the items by a softmax of β s plus what the items add, and an
     item that is asked for beyond its room adds less. An item has room for one vote, or, where there are fewer items
     than queries, the queries fill all items alike; where there are fewer queries than items, room for as many votes
-    as there are items for each query, so that few queries change little and one alone nothing. The score is s plus what
-    the item adds over β. It gains the most of all stages that know scores alone, since a query which has
-    found its item no longer speaks for others. It loses a little where some of the queries share their right items
-    (captions of one picture) and only part of them is asked at once.
+    as there are items for each query, so that few queries change little and one alone nothing. As far as the scores
+    show that each item has a query of its own among those that ask (its best one is well ahead of the next), all items
+    take in the same instead, as in Sinkhorn's balance; where they show that several queries belong to one item, it has
+    room for two. The score is s plus what the item adds over β. It gains the most of all stages that know scores
+    alone, since a query which has found its item no longer speaks for others. The ranking's notes say what was seen
+    (`each_item`, `several_queries`, from 0 to 1).
 
     `beta` "auto" is 3.5 over the spread of the scores (see `spread`); with a bank, whose queries only show which items
     are hubs, 2 over the spread of the bank's. `cells_kept` best cells of every row and column stand for the matrix, the
@@ -63,4 +66,7 @@ class Sinkhorn(HubnessStage):
         claims = claims_for_rounds(others, beta, sigma, self.cells_kept)
         if self.published:
             return Correction(equal_shares(claims, self.iterations) / beta, beta=beta)
-        return Correction(placed(claims, self.iterations, same_queries=same) / beta, beta=beta)
+        if not same:
+            return Correction(placed(claims, self.iterations, same_queries=False) / beta, beta=beta)
+        partners = partners_of(others)
+        return Correction(balanced(claims, self.iterations, partners) / beta, beta=beta, **partners._asdict())

@@ -28,8 +28,7 @@ def spread(scores: Scores) -> float:
     >>> round(spread(DenseScores(3 * normal)), 1), round(spread(DenseScores(3 * normal + 100)), 1)
     (3.0, 3.0)
     """
-    rows = _sample(scores)
-    slopes = rows_alone(scores if rows is None else scores.take(rows))[0]
+    slopes = rows_alone(scores if scores.shape[0] <= _ROWS else scores.take(sampled_rows(scores, _ROWS)))[0]
     slopes = slopes[slopes > 0]
     return float(np.median(slopes)) if len(slopes) else 0.0
 
@@ -80,13 +79,13 @@ def _quantiles(places: IntArray, count: int) -> AnyArray:
     return found
 
 
-def _sample(scores: Scores) -> IntArray | None:
-    """Rows to look at, chosen by what they hold, so that their order plays no part; None: all."""
+def sampled_rows(scores: Scores, most: int) -> IntArray:
+    """At most so many rows to look at, chosen by what they hold, so that their order plays no part."""
     count = scores.shape[0]
-    if count <= _ROWS:
-        return None
+    if count <= most:
+        return np.arange(count)
     mixed = _marks(scores).view(np.uint32).astype(np.uint64) * _MIXING
-    return np.sort(np.argsort(mixed, kind="stable")[:_ROWS])
+    return np.sort(np.argsort(mixed, kind="stable")[:most])
 
 
 def _marks(scores: Scores) -> FloatArray:

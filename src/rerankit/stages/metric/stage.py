@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray
 from rerankit.bank import Bank
-from rerankit.errors import InputError, NotFittedError, UnmetNeedError, rule
+from rerankit.errors import InputError, NotFittedError, RerankitWarning, UnmetNeedError, rule
 from rerankit.needs import unmet_line
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
@@ -25,6 +26,7 @@ from rerankit.things import things_of
 M = TypeVar("M", bound="Metric")
 
 LEAST_PAIRS = 20
+_FAR = 2.0  # times as far from the mean of its own side as from the other one's
 _MODEL = ("query_mean", "gallery_mean", "axes", "products", "squares")
 
 
@@ -140,7 +142,21 @@ class Metric(Stage):
             raise rule(
                 "problem", f"must have {metric} embeddings of width {width}, as in fit", f"{given.metric}, {given!r}"
             )
+        self._check_side(_taken(given.gallery, metric))
         return self._forms(given.queries, "query"), self._forms(given.gallery, "gallery")
+
+    def _check_side(self, gallery: AnyArray) -> None:
+        """Say so where the gallery is like what was learned from as queries."""
+        means = self._weights["gallery_mean"], self._weights["query_mean"]
+        own, other = means if self.direction == "forward" else means[::-1]
+        centre = gallery.mean(axis=0)
+        if len(gallery) >= LEAST_PAIRS and np.linalg.norm(centre - own) > _FAR * np.linalg.norm(centre - other):
+            warnings.warn(
+                f"stage '{self.name}' is for direction '{self.direction}', but the gallery is like the queries that it "
+                "learned from: reversed() is the stage for the other side",
+                RerankitWarning,
+                stacklevel=4,
+            )
 
     def passes_on(self, problem: Problem) -> Problem:
         return self.transformed(problem) if self._ready()["trusted"][1] else problem

@@ -18,7 +18,7 @@ from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.seams import splice
 from rerankit.stages._banks import RelationsBankStage, check_relations_bank
-from rerankit.stages.pillar.directions import DIRECTIONS, Direction, kept, other, value_of
+from rerankit.stages.pillar.directions import DIRECTIONS, Direction, kept, other, value_of, warn_of_the_other_side
 from rerankit.stages.pillar.relations import Relations
 from rerankit.stages.pillar.representation import PillarSpace
 
@@ -131,6 +131,7 @@ class Pillar(RelationsBankStage):
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         """The reasoner's cosines (queries, K)."""
+        warn_of_the_other_side(self.name, self.direction, problem.scores)
         relations = Relations.of(problem, self.bank_for(problem))
         space = PillarSpace.of(relations, self.pillars, self.neighbours, ranking.indices)
         return self._score(space, ranking)

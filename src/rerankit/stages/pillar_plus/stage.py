@@ -17,7 +17,7 @@ from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 from rerankit.stages.base import Stage
-from rerankit.stages.pillar.directions import DIRECTIONS, Direction, other
+from rerankit.stages.pillar.directions import DIRECTIONS, Direction, other, warn_of_the_other_side
 from rerankit.stages.pillar_plus.settings import PlusSettings
 from rerankit.stages.pillar_plus.shipped import shipped
 
@@ -142,6 +142,7 @@ class PillarPlus(Stage):
         from rerankit.stages.pillar_plus.answers import answers
         from rerankit.stages.pillar_plus.cells import cells_of
 
+        warn_of_the_other_side(self.name, self.direction, problem.scores)
         network = self._ready()
         device = next(network.parameters()).device
         oriented = problem if self.direction == "i2t" else problem.reversed()

@@ -19,11 +19,11 @@ from rerankit.stages._banks import RelationsBankStage, check_relations_bank
 from rerankit.stages._candidates import items_of, own_scores
 from rerankit.stages._known import known_of, state_of
 from rerankit.stages.dba import others_nearest
-from rerankit.stages.hubness.balance import placed
+from rerankit.stages.hubness.balance import balanced, placed
 from rerankit.stages.hubness.claims import claims_for_rounds
+from rerankit.stages.hubness.partners import lead_of_rows, partners_of
 from rerankit.stages.hubness.sinkhorn import AMONG_A_BANK, AMONG_TEST_QUERIES
 from rerankit.stages.hubness.stage import NOTHING_TO_COMPARE, Beta, beta_of, check_beta
-from rerankit.stages.plan.evidence import items_are_there
 from rerankit.stages.plan.votes import agreement_of, shares_of, votes_for, weights_of
 
 _SHARPNESS = 4.0  # of a query's shares among the items, and of neighbours' weights, over the spread of the scores
@@ -120,10 +120,14 @@ class Plan(RelationsBankStage):
         beta = beta_of(self.beta, others, _SHARPNESS)[0]
         if not careful or not beta:
             return Learned(0.0, 0.0, 0.0, 0.0, np.zeros(columns), None)
-        shift = placed(claims_for_rounds(others, careful, sigma, None), self.iterations, same_queries=same) / careful
+        claims = claims_for_rounds(others, careful, sigma, None)
+        if same:
+            shift = balanced(claims, self.iterations, partners_of(others)) / careful
+        else:
+            shift = placed(claims, self.iterations, same_queries=False) / careful
         sharpness = beta_of(self.sharpness, among, _SHARPNESS)[0]
         like = rows / columns - same  # other queries for each item, beside the one that asks
-        votes = self.strength * items_are_there(others) * min(1.0, max(0.0, like)) if sharpness else 0.0
+        votes = self.strength * lead_of_rows(others).sure * min(1.0, max(0.0, like)) if sharpness else 0.0
         if not votes:
             return Learned(beta, sharpness, 0.0, 0.0, shift, None)
         to_items = shift * beta
