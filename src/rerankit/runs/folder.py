@@ -159,9 +159,16 @@ class RunFolder:
     def _failure(self, number: int) -> Path:
         return self.path / FAILED / f"{number:05d}.txt"
 
+    @contextmanager
+    def tidied(self) -> Iterator[None]:
+        """A block at whose end, however it ends, what ended workers have left is removed."""
+        try:
+            yield
+        finally:
+            clear_leftovers(self.path / SHARDS)
+
     def check_whole(self) -> None:
-        """Remove what ended workers have left; every shard must be there."""
-        clear_leftovers(self.path / SHARDS)
+        """Refuse to go on where a shard is not there."""
         missing = self.missing()
         if missing:
             raise FormatError(

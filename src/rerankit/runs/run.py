@@ -69,7 +69,10 @@ def rerank_in_shards(
         folder.begin(plan, problem, resume=resume)
         if folder.missing():
             ready = folder.prepared(pipeline, gallery, lambda: prepare(pipeline, gallery))
-            _work_off(folder, Answer(ready, problem, k, folder.path.absolute(), size, folder.durable), where, retries)
+            with folder.tidied():
+                _work_off(
+                    folder, Answer(ready, problem, k, folder.path.absolute(), size, folder.durable), where, retries
+                )
         return to_ranking(folder.tables()).with_notes(stages=plan["stages"], transductive=False)
 
 
