@@ -1,6 +1,6 @@
 """What a stage gains or loses that looks at the other test queries, against how many are asked at once.
 
-    python benchmarks/batch_curve.py --data FOLDER [--stages sinkhorn nnn] [--plot FILE.png]
+    python benchmarks/batch_curve.py --data FOLDER [--stages sinkhorn nnn] [--views "CLIP i→t"] [--plot FILE.svg]
 
 Every point is the mean difference in R@1 over many random batches of one size, with its interval by a bootstrap over
 batches. Nothing is drawn twice within a batch.
@@ -9,7 +9,10 @@ batches. Nothing is drawn twice within a batch.
 from __future__ import annotations
 
 import argparse
+from functools import partial
+from itertools import cycle
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 from rich.console import Console
@@ -18,13 +21,17 @@ from rich.table import Table
 import rerankit
 from panel import CANDIDATES, LOSS, STAGES
 from real_sets import View, first_right, views
+from rerankit.plots import Theme, save_pair
 from rerankit.statistics import bootstrap
+
+Curves: TypeAlias = dict[str, dict[str, dict[int, tuple[float, float, float]]]]
 
 SIZES = (1, 2, 4, 16, 64, 256, 512, 1024)
 VIEWS = (
     "captions i→t", "captions t→i", "CLIP i→t", "CLIP t→i", "recipes i→t", "recipes t→i", "sped CALC", "sped CoHOG",
     "sped NetVLAD", "sped HOG ←", "corridor CoHOG", "corridor HybridNet", "corridor NetVLAD ←",
 )  # fmt: skip
+COLUMNS = 3
 QUERIES = 2000  # asked at every size, in as many batches as that makes
 
 
@@ -66,7 +73,7 @@ def main() -> None:
     given = parser.parse_args()
     console = Console()
     chosen = [view for view in views(given.data) if view.name in given.views]
-    drawn: dict[str, dict[str, dict[int, tuple[float, float, float]]]] = {}
+    drawn: Curves = {}
     worst: list[tuple[float, str]] = []
     for stage in given.stages:
         table = Table("view", *(str(size) for size in SIZES), "all", title=f"{stage}: R@1 over the base")
@@ -93,22 +100,30 @@ def _cell(point: tuple[float, float, float] | None) -> str:
     return f"[red]{text}[/red]" if mean < LOSS else text
 
 
-def plot(drawn: dict[str, dict[str, dict[int, tuple[float, float, float]]]], path: Path) -> None:
-    import matplotlib.pyplot as plt
+def plot(drawn: Curves, path: Path) -> None:
+    """A panel for each stage, a line with its interval for each view; for light and for dark ground."""
+    rows = -(-len(drawn) // COLUMNS)
+    save_pair(partial(_draw, drawn), path, (2.6 * COLUMNS + 0.3, 2.3 * rows + 0.5))
 
-    figure, axes = plt.subplots(1, len(drawn), figsize=(4 * len(drawn), 4), sharey=True, squeeze=False)
-    for axis, (stage, by_view) in zip(axes[0], drawn.items(), strict=True):
-        for name, points in by_view.items():
+
+def _draw(drawn: Curves, figure: Any, theme: Theme) -> None:
+    rows = -(-len(drawn) // COLUMNS)
+    panels = figure.subplots(rows, COLUMNS, sharex=True, sharey=True, squeeze=False)
+    for axes in panels.reshape(-1)[len(drawn) :]:
+        axes.set_visible(False)
+    for axes, (stage, by_view) in zip(panels.reshape(-1), drawn.items(), strict=False):
+        for (name, points), colour in zip(by_view.items(), cycle(theme.series)):
             sizes = sorted(points)
             means, lows, highs = (np.array([points[size][part] for size in sizes]) for part in range(3))
-            axis.plot(sizes, means, label=name, linewidth=1.2)
-            axis.fill_between(sizes, lows, highs, alpha=0.12)
-        axis.axhline(0, color="grey", linewidth=0.8)
-        axis.set(xscale="log", title=stage, xlabel="queries asked at once")
-    axes[0][0].set_ylabel("R@1 over the base, points")
-    axes[0][-1].legend(fontsize=6, loc="upper left")
-    figure.tight_layout()
-    figure.savefig(path, dpi=120)
+            axes.plot(sizes, means, label=name, color=colour)
+            axes.fill_between(sizes, lows, highs, color=colour, alpha=0.15, linewidth=0)
+        axes.axhline(0, color=theme.muted, linewidth=1)
+        axes.set(xscale="log", title=stage)
+    for axes in panels[-1]:
+        axes.set_xlabel("queries asked at once")
+    for axes in panels[:, 0]:
+        axes.set_ylabel("points of R@1")
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=COLUMNS)
 
 
 if __name__ == "__main__":

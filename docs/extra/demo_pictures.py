@@ -24,8 +24,11 @@ def main(out: Path) -> None:
     # A search as most are, after all but the last sentence; its text is all that was said.
     said = parts[multi_query.NAME].stories[1].rounds[-2]
     shown = [shortened(each) for each in (first[0], said, first[1])]
-    for theme, ending in (("light", ""), ("dark", "-dark")):
-        print(smaller(Sheet(tuple(shown), True).save(out / f"demo{ending}.png", theme, overwrite=True)))
+    own = parts[composed.NAME].examples
+    sheets = {"demo": shown, "images/composed": [shortened(each) for each in (*own[:2], own[-1])]}
+    for name, examples in sheets.items():
+        for theme, ending in (("light", ""), ("dark", "-dark")):
+            print(smaller(Sheet(tuple(examples), True).save(out / f"{name}{ending}.png", theme, overwrite=True)))
 
 
 def shortened(example: Example) -> Example:

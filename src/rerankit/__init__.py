@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rerankit._version import __version__
 
 if TYPE_CHECKING:
-    from rerankit import bench, errors, features, limits, metrics, settings, statistics, tasks
+    from rerankit import bench, errors, features, limits, metrics, plots, settings, statistics, tasks, testing, training
     from rerankit.bank import Bank
     from rerankit.bars import progress
     from rerankit.choosing import choose, tune
@@ -67,7 +67,19 @@ _HOME = {
     "tune": "rerankit.choosing",
     "write": "rerankit.formats",
 }
-_MODULES = ("bench", "errors", "features", "limits", "metrics", "settings", "statistics", "tasks")
+_MODULES = (
+    "bench",
+    "errors",
+    "features",
+    "limits",
+    "metrics",
+    "plots",
+    "settings",
+    "statistics",
+    "tasks",
+    "testing",
+    "training",
+)
 
 __all__ = [
     "Bank",
@@ -97,6 +109,7 @@ __all__ = [
     "load",
     "load_plugin",
     "metrics",
+    "plots",
     "prepare",
     "progress",
     "read",
@@ -108,7 +121,9 @@ __all__ = [
     "stages_available",
     "statistics",
     "tasks",
+    "testing",
     "track",
+    "training",
     "tune",
     "write",
 ]

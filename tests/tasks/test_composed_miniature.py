@@ -23,7 +23,7 @@ def test_scenes_are_all_and_drawn_differently_each_time():
 
 
 def test_cirr_layout(tmp_path):
-    write_cirr(tmp_path, split="val", queries=5, seed=1)
+    assert write_cirr(str(tmp_path), split="val", queries=5, seed=1) == tmp_path  # a path as text
     queries = json.loads((tmp_path / "captions/cap.rc2.val.json").read_text())
     split = json.loads((tmp_path / "image_splits/split.rc2.val.json").read_text())
     assert len(split) == 384

@@ -9,6 +9,7 @@ reference in nothing else.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,13 +49,19 @@ def edits(scenes: Sequence[Scene], count: int, changes: int, rng: np.random.Gene
 
 
 def write_cirr(
-    folder: Path, *, split: str = "val", queries: int = 300, renderings: int = 1, size: int = 48, seed: int = 0
+    folder: str | os.PathLike[str],
+    *,
+    split: str = "val",
+    queries: int = 300,
+    renderings: int = 1,
+    size: int = 48,
+    seed: int = 0,
 ) -> Path:
     """Write a CIRR-shaped miniature: captions/, image_splits/ and img_raw/; the folder is returned.
 
     On the split "test1" the targets are left out, as in the dataset.
     """
-    rng = _generator(queries, renderings, seed, split)
+    rng, folder = _generator(queries, renderings, seed, split), Path(folder)
     scenes = all_scenes() * renderings
     folder_of = {"train": "train/0", "val": "dev", "test1": "test1"}.get(split, split)
     names = [f"{split.replace('val', 'dev')}-{n}-{n % 2}-img{n % 3}" for n in range(len(scenes))]
@@ -104,9 +111,16 @@ def _codes(scenes: Sequence[Scene]) -> NDArray[np.int64]:
 
 
 def write_fashion_iq(
-    folder: Path, *, split: str = "val", queries: int = 100, renderings: int = 1, size: int = 48, seed: int = 0
+    folder: str | os.PathLike[str],
+    *,
+    split: str = "val",
+    queries: int = 100,
+    renderings: int = 1,
+    size: int = 48,
+    seed: int = 0,
 ) -> Path:
     """Write a Fashion-IQ-shaped miniature of three categories, two captions a query; the folder is returned."""
+    folder = Path(folder)
     for place, category in enumerate(CATEGORIES):
         rng = _generator(queries, renderings, seed + 1000 * (place + 1), split)
         scenes = all_scenes() * renderings

@@ -9,6 +9,7 @@ only several of them together fit one.
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,12 +42,18 @@ class World:
 
 
 def write_drilldown(
-    data: Path, *, train: int = 1500, val: int = 300, test: int = 2400, seed: int = 0, world: World | None = None
+    data: str | os.PathLike[str],
+    *,
+    train: int = 1500,
+    val: int = 300,
+    test: int = 2400,
+    seed: int = 0,
+    world: World | None = None,
 ) -> None:
     """Write a miniature: ``caches/vg_*.txt``, ``vg/rg_jsons/*.json``, ``vg/region_36_final/*.npz``."""
     if min(train, val, test) < 2:
         raise rule("train", "and 'val' and 'test' must be at least 2 images", (train, val, test))
-    world = world or World()
+    world, data = world or World(), Path(data)
     codes = _codes(world.dim)
     rng = np.random.default_rng(seed)
     for folder in ("caches", "vg/rg_jsons", "vg/region_36_final"):
