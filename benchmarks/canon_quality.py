@@ -227,9 +227,9 @@ def chosen_on(data: Data, contender: Contender, say: Callable[[str], None]) -> d
     return best[1]
 
 
-def transductive(contender: Contender, chosen: dict[str, Any], data: Data) -> bool:
+def looks_at_queries(contender: Contender, chosen: dict[str, Any], data: Data) -> bool:
     problem, _ = facing(data.test, DIRECTIONS[0], bank_for(contender, data))
-    return contender.make(DIRECTIONS[0], chosen).is_transductive(problem)
+    return contender.make(DIRECTIONS[0], chosen).looks_at(problem).queries
 
 
 def record(flag: str, found: list[Any], base: list[Any], values: dict[str, Any], data: Data) -> dict[str, Any]:
@@ -300,7 +300,7 @@ def table(
             continue
         values = parameters[contender.title]
         found = [measured(data, contender, values, direction) for direction in DIRECTIONS]
-        flag = "yes" if transductive(contender, values, data) else "no"
+        flag = "yes" if looks_at_queries(contender, values, data) else "no"
         kept[contender.title] = record(flag, found, base, values, data)
         say(line(contender.title, kept[contender.title]))
         file.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")

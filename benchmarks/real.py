@@ -24,7 +24,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 import rerankit
-from rerankit import Problem, Relevance, Stage
+from rerankit import Looks, Problem, Relevance, Stage
 from rerankit.bench import Contender, Result, ScoreSet, bench, compare_results, contender, score_set, tune
 from rerankit.errors import RerankitError
 from rerankit.files import atomic
@@ -267,8 +267,8 @@ class TwoWays(Stage):
     def reversed(self) -> TwoWays:
         return TwoWays(self.backward, self.forward)
 
-    def is_transductive(self, problem: Problem) -> bool:
-        return self.forward.is_transductive(problem)
+    def looks_at(self, problem: Problem | None = None) -> Looks:
+        return self.forward.looks_at(problem)
 
     def rerank(self, problem: Problem, ranking: Any) -> Any:
         return self.forward.rerank(problem, ranking)
@@ -314,7 +314,7 @@ def run_defaults(given: RealSet, k: int, out: Path) -> None:
 
 
 def two_sided_table(given: RealSet) -> str:
-    """R@1 with marks, R@5, R@10 of both directions, rSum, seconds, flags."""
+    """R@1 with marks, R@5, R@10 of both directions, rSum, seconds, what is looked at."""
     tables = compare_results(given.results, metrics=["success@1"])
     rows = [_row("first stage", given.results[0].summary["first"], None, tables)]
     rows += [
@@ -324,7 +324,7 @@ def two_sided_table(given: RealSet) -> str:
     ceiling = given.results[0].summary["ceiling"]
     rows.append(_row("best order of the candidates", ceiling, None, {}))
     ways = [f"{way} R@{k}" for way in ("i→t", "t→i") for k in (1, 5, 10)]
-    return markdown(["stage", "parameters", *ways, "rSum", "Δ R@1 i→t", "Δ R@1 t→i", "seconds", "flags"], rows)
+    return markdown(["stage", "parameters", *ways, "rSum", "Δ R@1 i→t", "Δ R@1 t→i", "seconds", "looks at"], rows)
 
 
 def _row(name: str, figures: Mapping[str, float], result: Result | None, tables: Mapping[str, Comparison]) -> list[str]:
@@ -338,9 +338,8 @@ def _row(name: str, figures: Mapping[str, float], result: Result | None, tables:
         between.append("" if cell is None else f"{100 * low:+.2f} … {100 * high:+.2f}")
     if result is None:
         return [name, "", *cells, f"{figures['rsum']:.1f}", *between, "", ""]
-    flags = ", ".join(flag for flag, on in result.flags.items() if on)
     params = "" if result.tuning is None else _shown(result.tuning["chosen"])
-    return [name, params, *cells, f"{figures['rsum']:.1f}", *between, f"{result.seconds:.2f}", flags]
+    return [name, params, *cells, f"{figures['rsum']:.1f}", *between, f"{result.seconds:.2f}", result.looks_at.words]
 
 
 def _shown(values: Mapping[str, Any]) -> str:
@@ -361,12 +360,13 @@ def sped_table(given: RealSet) -> str:
         vlad = next(r for r in found if r.scores["label"] == "NetVLAD").summary["last"]["place/success@1"]
         marks = [compare_results([each], metrics=["success@1"])["place"].cells[-1].mark for each in found]
         counts = f"{marks.count('+')} / {marks.count('−')}"
-        flags = ", ".join(flag for flag, on in found[0].flags.items() if on)
         seconds = sum(each.seconds for each in found)
         figures = [f"{100 * value:.2f}" for value in (*values, vlad)]
-        rows.append([name, *figures, counts, f"{seconds:.2f}", flags])
+        rows.append([name, *figures, counts, f"{seconds:.2f}", found[0].looks_at.words])
     rows[1:] = sorted(rows[1:], key=lambda row: -float(row[1]))
-    return markdown(["stage", "mean R@1", "mean R@5", "NetVLAD R@1", "better / worse of 10", "seconds", "flags"], rows)
+    return markdown(
+        ["stage", "mean R@1", "mean R@5", "NetVLAD R@1", "better / worse of 10", "seconds", "looks at"], rows
+    )
 
 
 def page(sets: Sequence[RealSet], k: int, note: str = "") -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import rerankit
-from rerankit import Problem, Ranking, Stage
+from rerankit import Looks, Problem, Ranking, Stage
 from rerankit.bench import bench, compare_results
 from rerankit.demo import halves
 from rerankit.tasks import task
@@ -27,10 +27,9 @@ class Modest(Stage):
     def __init__(self, share: float = 0.5) -> None:
         self.share = share
 
-    @property
-    def transductive(self) -> bool:
+    def looks_at(self, problem: Problem | None = None) -> Looks:
         """An answer depends on the other queries: said here, and checked below."""
-        return True
+        return Looks(queries=True)
 
     def rescore(self, problem: Problem, ranking: Ranking) -> Any:
         popularity = np.nanmean(np.where(np.isfinite(rows := problem.scores.rows()), rows, np.nan), axis=0)

@@ -43,7 +43,7 @@ def main() -> None:
     before = Problem.from_embeddings(queries[new], items[new], "dot").ranking(50)
     found = {"as searched": before, "sinkhorn, prepared": Ranking.concat(answers)}
     print(compare({name: evaluate(each, relevance, ["success@1"]) for name, each in found.items()}, samples=2000))
-    print(f"looks at other queries: {answers[0].notes['transductive']}")
+    print(f"looks at: {answers[0].notes['looks_at']}")
     print(f"{1000 * np.median(seconds):.1f} ms for a query (median)")
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 
 import rerankit
-from rerankit import Problem, fuse, fusion, rerank, stage
+from rerankit import Bank, Looks, Problem, fuse, fusion, rerank, stage
 from rerankit.errors import InputError, UnknownNameError, UnmetNeedError
 from strategies import matrices
 
@@ -117,9 +117,13 @@ def test_the_stage_says_what_it_misses():
         rerank([[1, 2]], "fuse", sources=["clip"])
 
 
-def test_flags_follow_the_sources():
-    assert not stage("fuse").transductive
-    assert stage("fuse", sources=["scores", stage("mutual-rank")]).transductive
+def test_it_looks_at_what_its_sources_look_at():
+    with_bank = Problem([[1, 2]], query_bank=Bank(to_gallery=[[1, 2]]))
+    both = stage("fuse", sources=["scores", stage("mutual-rank"), stage("nnn", bank="queries")])
+    assert stage("fuse").looks_at() == Looks()
+    assert both.looks_at() == Looks(queries=True)
+    assert both.looks_at(with_bank) == both.top(5).looks_at(with_bank) == Looks(queries=True, bank=True)
+    assert stage("fuse", sources=[stage("nnn")]).looks_at(with_bank) == Looks(bank=True)
 
 
 def test_bad_input():

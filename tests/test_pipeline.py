@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rerankit
-from rerankit import Pipeline, Problem, Stage, rerank, stage
+from rerankit import Looks, Pipeline, Problem, Stage, rerank, stage
 from rerankit.errors import FormatError, InputError, MissingExtraError, RerankitError, StageError, UnmetNeedError
 from rerankit.formats.safetensors import SafetensorsFormat
 from rerankit.plugins import manager
@@ -50,7 +50,7 @@ def test_stages_run_in_order_and_notes_say_so():
         by_hand = one.rerank(problem, by_hand)
     assert result == by_hand
     assert result.notes["stages"] == ["stage('mutual-rank')", "stage('fuse').top(3)"]
-    assert result.notes["transductive"] is True
+    assert result.notes["looks_at"] == Looks(queries=True)
     assert len(result.notes["seconds"]) == 2
 
 

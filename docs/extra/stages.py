@@ -135,7 +135,7 @@ def looks_at(stage: Stage, name: str) -> str:
     """Whether other test queries change a query's answer."""
     if name in COMPOSITES:
         return "as what it runs does"
-    if not stage.transductive:
+    if not stage.looks_at().queries:
         return "no"
     return "yes; with a bank no" if "bank" in inspect.signature(_factory(name)).parameters else "yes, always"
 

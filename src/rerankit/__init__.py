@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rerankit.formats import read, write
     from rerankit.fusion import fuse
     from rerankit.gallery import Gallery
+    from rerankit.looks import Looks
     from rerankit.metrics import Evaluation, evaluate, evaluate_both
     from rerankit.pipeline import Pipeline, rerank
     from rerankit.plugins import hookimpl
@@ -41,6 +42,7 @@ _HOME = {
     "Event": "rerankit.events",
     "Gallery": "rerankit.gallery",
     "ListScores": "rerankit.scores",
+    "Looks": "rerankit.looks",
     "Pipeline": "rerankit.pipeline",
     "Problem": "rerankit.problem",
     "Ranking": "rerankit.ranking",
@@ -89,6 +91,7 @@ __all__ = [
     "Event",
     "Gallery",
     "ListScores",
+    "Looks",
     "Pipeline",
     "Problem",
     "Ranking",

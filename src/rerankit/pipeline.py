@@ -12,6 +12,7 @@ from rerankit.errors import InputError, MissingExtraError, RerankitError, StageE
 from rerankit.events import Event, emit
 from rerankit.extras import explained
 from rerankit.ids import same_ids
+from rerankit.looks import Looks
 from rerankit.padded import check_left_out, same_items
 from rerankit.plugins import manager
 from rerankit.prepared import Prepared
@@ -27,6 +28,8 @@ class Step:
     stage: Stage
     ranking: Ranking
     seconds: float
+    looks_at: Looks
+    """What the answer depended on."""
 
 
 class Pipeline:
@@ -54,9 +57,9 @@ class Pipeline:
         if faults:
             raise UnmetNeedError("\n".join(faults))
 
-    def is_transductive(self, problem: Problem) -> bool:
-        """Whether other test queries change a query's answer on this problem."""
-        return any(one.is_transductive(problem) for one in self.stages)
+    def looks_at(self, problem: Problem | None = None) -> Looks:
+        """What an answer on this problem (None: one without a bank) depends on beyond a query and its candidates."""
+        return Looks.union(one.looks_at(problem) for one in self.stages)
 
     def steps(self, problem: Problem, ranking: Ranking) -> Iterator[Step]:
         """Run stage after stage and hand out what each made."""
@@ -73,7 +76,7 @@ class Pipeline:
             seconds = time.perf_counter() - start
             emit(Event("stage_finished", repr(one), position=position, seconds=seconds, ranking=result))
             ranking = result
-            yield Step(one, result, seconds)
+            yield Step(one, result, seconds, one.looks_at(problem))
             if position + 1 < len(self.stages):
                 problem = one.passes_on(problem)
 
@@ -96,7 +99,7 @@ class Pipeline:
         result = (steps[-1].ranking if steps else ranking).with_notes(
             stages=[repr(step.stage) for step in steps],
             seconds=[step.seconds for step in steps],
-            transductive=self.is_transductive(problem),
+            looks_at=Looks.union(step.looks_at for step in steps),
         )
         emit(Event("run_finished", repr(self), seconds=time.perf_counter() - start, ranking=result))
         return result

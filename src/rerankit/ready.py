@@ -181,7 +181,7 @@ def _with_children(one: Stage) -> Iterator[Stage]:
 def _looking_at_queries(one: Stage, probe: Problem) -> list[Stage]:
     """The stages, inside a composite one, whose answers depend on other test queries."""
     inside = [part for child in one.children for part in _looking_at_queries(child, probe)]
-    return inside or ([one] if one.is_transductive(probe) else [])
+    return inside or ([one] if one.looks_at(probe).queries else [])
 
 
 def _refusal(one: Stage, gallery: Gallery) -> str:

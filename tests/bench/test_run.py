@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from rerankit import Pipeline, Problem, Stage, evaluate, stage
+from rerankit import Looks, Pipeline, Problem, Stage, evaluate, stage
 from rerankit.bench import Result, bench, compare_results, contender, rows, score_set, table
 from rerankit.errors import FormatError, InputError, UnmetNeedError
 from rerankit.tasks import Benchmark, task
@@ -75,14 +75,13 @@ def test_a_row_says_everything(small: Benchmark, scores: np.ndarray) -> None:
             if name.startswith("success"):
                 assert value <= part.ceiling[name]
         row = part.stages[1]
-        assert row.transductive
-        assert not row.bank
-        assert not row.labels
+        assert part.stages[0].looks_at == Looks()
+        assert row.looks_at == Looks(queries=True)
         assert row.seconds > 0
         assert row.seconds_per_query == pytest.approx(row.seconds / part.queries)
         assert row.peak_ram is not None
         assert row.peak_ram >= 0
-    assert result.flags == {"transductive": True, "bank": False, "labels": False}
+    assert result.looks_at == Looks(queries=True)
     assert result.summary["last"] == result.summary["stages"][1]
     assert result.summary["last"]["rsum"] == pytest.approx(sum(part.last["rsum"] for part in result.parts))
 
@@ -305,7 +304,7 @@ def test_report(small: Benchmark, scores: np.ndarray) -> None:
         "counting >> counting [1]",
         "counting >> counting [2]",
     ]
-    assert found[1]["flags"] == "transductive"
+    assert found[1]["looks at"] == "test queries"
     assert found[0]["rsum"] == pytest.approx(results[0].summary["first"]["rsum"])
     shown = rows(results, ["text-to-image/success@1"])
     assert shown[0]["text-to-image/success@1"] == pytest.approx(
@@ -431,7 +430,7 @@ def test_columns_that_nothing_fills_are_not_shown(small: Benchmark, scores: np.n
         results = bench(small, scores, Sided(), k=5)
     assert "GPU MB" in rows(results)[0]
     assert "GPU MB" not in table(results)
-    assert "flags" not in table(results)
+    assert "looks at" not in table(results)
     with pytest.raises(InputError, match=r"'figures' must be figures of the task: .*rsum \(got nonsense\)"):
         rows(results, ["nonsense"])
 

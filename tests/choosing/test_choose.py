@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rerankit
-from rerankit import Pipeline, Problem, Relevance, choose, stage
+from rerankit import Looks, Pipeline, Problem, Relevance, choose, stage
 from rerankit.choosing.trials import Halves
 from rerankit.errors import InputError
 from rerankit.metrics import evaluate
@@ -67,7 +67,7 @@ def test_halves_use_the_other_half_as_the_bank():
     assert trial.problem.shape == (40, 40)
     assert trial.problem.query_bank.to_gallery.shape == (40, 40)
     chosen = choose(problem, bank=(problem, right), among=["inverted-softmax", "mutual-rank"], transductive=False)
-    assert all(tried.looks_at == "bank" for tried in chosen.tried)
+    assert all(tried.looks_at == Looks(bank=True) for tried in chosen.tried)
     assert chosen.stages
 
 

@@ -254,7 +254,7 @@ def test_help_fills_its_lines() -> None:
 
 def test_stages_lists_and_describes() -> None:
     rows = {row["stage"]: row for row in json.loads(run("stages", "--json").stdout)}
-    assert rows["mutual-rank"]["transductive"] is True
+    assert rows["mutual-rank"]["looks at"] == "test queries"
     assert rows["mutual-rank"]["family"] == "both directions"
     assert rows["pillar"]["marks"] == "TBW"
     assert "needs: depends on its parameters" in run("stages", "cross-encoder").stdout

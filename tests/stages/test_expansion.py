@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rerankit
-from rerankit import ListScores, Problem, stage
+from rerankit import ListScores, Looks, Problem, stage
 from rerankit.errors import InputError, UnmetNeedError
 from rerankit.stages.dba import others_nearest
 from strategies import distinct, full_problem
@@ -101,7 +101,7 @@ def test_scale_and_shift_do_not_matter(name, strength):
 @pytest.mark.parametrize("name", ["alpha-qe", "dba"])
 def test_is_an_ordinary_stage(name):
     assert repr(stage(name, alpha=1)) == f"stage({name!r}, alpha=1.0)"
-    assert not stage(name).transductive
+    assert stage(name).looks_at() == Looks()
     with pytest.raises(UnmetNeedError, match="gallery_scores"):
         rerankit.rerank([[1, 2]], name)
     with pytest.raises(InputError, match="'neighbours' must be at least 1"):

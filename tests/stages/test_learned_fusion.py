@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import rerankit
-from rerankit import Bank, Problem, Relevance, stage
+from rerankit import Bank, Looks, Problem, Relevance, stage
 from rerankit.errors import InputError, UnknownNameError, UnmetNeedError
 from rerankit.stages._learners import fit_list_wise, predicted, tree_arrays
 from rerankit.stages._opinions import OPINIONS, columns
@@ -136,12 +136,14 @@ def test_excluded_items_teach_nothing():
     assert stage("learned-fusion").fit(problem, right) != stage("learned-fusion").fit(problem, without)
 
 
-def test_flags_needs_and_errors():
+def test_looks_needs_and_errors():
     with_bank = Problem([[1, 2]], query_bank=Bank(to_gallery=[[1, 2]]))
-    assert stage("learned-fusion").is_transductive(Problem([[1, 2]]))
-    assert not stage("learned-fusion").is_transductive(with_bank)
-    assert not stage("learned-fusion", opinions=["score", "rank"]).transductive
-    assert stage("learned-fusion", opinions=["query-votes"]).is_transductive(with_bank)
+    assert stage("learned-fusion").looks_at(Problem([[1, 2]])) == Looks(queries=True)
+    assert stage("learned-fusion").looks_at(with_bank) == Looks(bank=True)
+    assert stage("learned-fusion", opinions=["score", "rank"]).looks_at(with_bank) == Looks()
+    assert stage("learned-fusion", opinions=["query-votes"]).looks_at(with_bank) == Looks(queries=True, bank=True)
+    problem, right = noisy(20)
+    assert stage("learned-fusion", opinions=["score"]).fit(problem, right).looks_at(with_bank) == Looks(labels=True)
     with pytest.raises(UnmetNeedError, match="weights"):
         rerankit.rerank([[1, 2]], "learned-fusion")
     with pytest.raises(UnknownNameError, match="did you mean 'margin'"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rerankit
-from rerankit import Bank, Problem, stage
+from rerankit import Bank, Looks, Problem, stage
 from rerankit.errors import InputError, UnmetNeedError
 from strategies import people
 
@@ -90,7 +90,7 @@ def test_equals_the_loops(one, form):
     problem = embedded if form == "embeddings" else relations(queries, bank, gallery)
     loops = k_reciprocal if one.name == "k-reciprocal" else gnn
     found = rerankit.rerank(problem, one, k=None)
-    assert found.notes["transductive"] is False
+    assert found.notes["looks_at"] == Looks(bank=True)
     lowest = -np.inf if one.name == "k-reciprocal" else 0  # below it, what gnn's descriptions have nothing to say of
     np.testing.assert_allclose(np.maximum(found.to_dense(), lowest), loops(queries, bank, gallery), atol=1e-5)
 
@@ -111,11 +111,11 @@ def test_which_others_are_looked_at(one):
     problem = Problem.from_embeddings(queries, gallery, query_bank=bank)
     without = Problem.from_embeddings(queries, gallery)
     own = one.clone(bank=problem.query_bank)
-    assert (one.transductive, own.transductive) == (True, False)
+    assert (one.looks_at(), own.looks_at()) == (Looks(queries=True), Looks(bank=True))
     assert own.needs == ("gallery_scores",)
     np.testing.assert_array_equal(rerankit.rerank(without, own).scores, rerankit.rerank(problem, one).scores)
     test_queries = rerankit.rerank(problem, one.clone(bank="queries"))
-    assert test_queries.notes["transductive"] is True
+    assert test_queries.notes["looks_at"] == Looks(queries=True)
     np.testing.assert_array_equal(test_queries.scores, rerankit.rerank(without, one).scores)
 
 

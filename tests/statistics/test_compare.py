@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rerankit import evaluate
+from rerankit import Looks, evaluate
 from rerankit.errors import InputError
 from rerankit.statistics import compare
 from rerankit.statistics.render import csv_of, escaped
@@ -81,16 +81,16 @@ def test_renderings() -> None:
         table.render("markdown")
 
 
-def test_flags_stand_near_the_name() -> None:
+def test_what_is_looked_at_stands_near_the_name() -> None:
     table = replace(
-        compare(systems(), metrics=["success@1"], samples=300), flags={"better": ("transductive", "labels")}
+        compare(systems(), metrics=["success@1"], samples=300), looks_at={"better": Looks(queries=True, labels=True)}
     )
     lines = table.render().splitlines()
-    assert lines[0].split()[:3] == ["system", "flags", "metric"]
-    assert lines[3].split()[:4] == ["better", "transductive,", "labels", "success@1"]
+    assert lines[0].split()[:4] == ["system", "looks", "at", "metric"]
+    assert lines[3].split()[:5] == ["better", "test", "queries,", "labels", "success@1"]
     assert table.render("latex").startswith(r"\begin{tabular}{lllrrrrrrr}")
     rows = list(csv.DictReader(io.StringIO(table.render("csv"))))
-    assert [row["flags"] for row in rows] == ["", "transductive labels", ""]
+    assert [row["looks_at"] for row in rows] == ["", "queries labels", ""]
     assert rows[1]["metric"] == "success@1"
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rerankit import evaluate
+from rerankit import Looks, evaluate
 from rerankit.errors import InputError
 from rerankit.statistics import Comparison, compare, wide
 from rerankit.statistics.wide import CUTS
@@ -21,7 +21,7 @@ def table(seed: int, metrics: tuple[str, ...] = CUTS) -> Comparison:
         scores = noise.copy()
         scores[np.arange(90), right] += strength
         made[name] = evaluate(scores, right, metrics)
-    return replace(compare(made, samples=400), flags={"best": ("transductive", "labels")})
+    return replace(compare(made, samples=400), looks_at={"best": Looks(queries=True, labels=True)})
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_styles(tables: dict[str, Comparison]) -> None:
     text = made.render().splitlines()
     assert text == repr(made).splitlines()
     assert text[0].split() == ["image-to-text", "text-to-image"]
-    assert text[1].split() == ["system", "flags", *["R@1", "R@5", "R@10"] * 2, "rSum"]
+    assert text[1].split() == ["system", "looks", "at", *["R@1", "R@5", "R@10"] * 2, "rSum"]
     assert [line.split()[:2] for line in text[3:6]] == [
         ["base_1", text[3].split()[1]],
         ["best", "TL"],

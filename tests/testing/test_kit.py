@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rerankit import Gallery, Problem, Ranking, Stage
+from rerankit import Gallery, Looks, Problem, Ranking, Relevance, Stage
 from rerankit.errors import InputError, UnknownNameError
 from rerankit.prepared import Prepared, State
 from rerankit.scores import EmbeddingScores
@@ -25,9 +25,8 @@ class Good(Stage):
         self.weight = weight
         self.batch_size = batch_size
 
-    @property
-    def transductive(self) -> bool:
-        return True
+    def looks_at(self, problem: Problem | None = None) -> Looks:
+        return Looks(queries=True)
 
     def rescore(self, problem: Problem, ranking: Ranking) -> Any:
         liked = problem.scores.rows()
@@ -109,10 +108,8 @@ class AllAlike(Plain):
 class ByRank(Plain):
     """The place of the query among the item's own scores, which many candidates share."""
 
-    def is_transductive(self, problem: Problem) -> bool:
-        return True
-
-    transductive = True
+    def looks_at(self, problem: Problem | None = None) -> Looks:
+        return Looks(queries=True)
 
     def rescore(self, problem: Problem, ranking: Ranking) -> Any:
         scores = problem.scores.rows()
@@ -257,12 +254,13 @@ class ReadsClassesOfTheGallery(Plain):
 
 
 class ContradictsItself(Plain):
-    @property
-    def transductive(self) -> bool:
-        return True
+    def looks_at(self, problem: Problem | None = None) -> Looks:
+        return Looks(queries=problem is None)
 
-    def is_transductive(self, problem: Problem) -> bool:
-        return False
+
+class AnswersWithAFlag(Plain):
+    def looks_at(self, problem: Problem | None = None) -> Any:
+        return True
 
 
 class KeepsABuffer(Plain):
@@ -272,16 +270,32 @@ class KeepsABuffer(Plain):
         return self.buffer
 
 
-class HidesThatItIsTransductive(Good):
-    @property
-    def transductive(self) -> bool:
-        return False
+class HidesThatItLooksAtQueries(Good):
+    def looks_at(self, problem: Problem | None = None) -> Looks:
+        return Looks()
 
 
-class SaysTransductiveForNothing(Plain):
-    @property
-    def transductive(self) -> bool:
-        return True
+class SaysQueriesForNothing(Plain):
+    def looks_at(self, problem: Problem | None = None) -> Looks:
+        return Looks(queries=True)
+
+
+class HidesThatItLooksAtABank(Plain):
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        if problem.query_bank is None or problem.query_bank.to_gallery is None:
+            return ranking.scores.copy()
+        liked = problem.query_bank.to_gallery.rows().mean(axis=0)
+        return ranking.scores - liked[ranking.indices]
+
+
+class SaysABankForNothing(Plain):
+    def looks_at(self, problem: Problem | None = None) -> Looks:
+        return Looks(bank=problem is not None and problem.query_bank is not None)
+
+
+class SaysLabelsForNothing(Plain):
+    def looks_at(self, problem: Problem | None = None) -> Looks:
+        return Looks(labels=True)
 
 
 class PreparesSomethingElse(Plain):
@@ -338,6 +352,22 @@ class LosesItsWeights(Plain):
 
     def set_weights(self, weights: Any) -> None:
         self.shift = np.zeros_like(weights["shift"])
+
+
+class HidesItsLabels(Plain):
+    """Weights that `fit` learns from labels, without a word about them."""
+
+    def fit(self, problem: Problem, relevance: Relevance) -> HidesItsLabels:
+        return self
+
+    def get_weights(self) -> Any:
+        return {"shift": np.zeros(1)}
+
+    def set_weights(self, weights: Any) -> None:
+        pass
+
+    def looks_at(self, problem: Problem | None = None) -> Looks:
+        return Looks()
 
 
 class CannotBeSaved(Plain):
@@ -400,9 +430,14 @@ BROKEN: list[tuple[str, Any, str]] = [
     ("check_relevance", ReadsClassesOfTheGallery, "reads labels, which no stage may see"),
     ("check_relevance", ReadsIds, "ids, which may tell what is right, change the answer"),
     ("check_relevance", ReadsLabels, "reads labels, which no stage may see"),
-    ("check_transductive", ContradictsItself, "transductive is True, but is_transductive without a bank is False"),
-    ("check_transductive", HidesThatItIsTransductive, "is false, but other queries change the answer"),
-    ("check_transductive", SaysTransductiveForNothing, "is true, but other queries never changed an answer"),
+    ("check_looks", ContradictsItself, r"looks_at\(\) is Looks\(queries=True\), but .* without banks it is Looks\(\)"),
+    ("check_looks", AnswersWithAFlag, r"looks_at must return a rerankit.Looks \(got True\)"),
+    ("check_looks", HidesThatItLooksAtQueries, "does not say queries, but other queries change the answer"),
+    ("check_looks", SaysQueriesForNothing, "says queries, but other queries never changed an answer"),
+    ("check_looks", HidesThatItLooksAtABank, "does not say bank, but another bank changes the answer"),
+    ("check_looks", SaysABankForNothing, "says bank, but another bank never changed an answer"),
+    ("check_looks", SaysLabelsForNothing, "says labels, but it has neither weights nor a 'fit'"),
+    ("check_looks", HidesItsLabels, "it has weights, and its 'fit' takes labels: looks_at must say labels"),
     ("check_needs", HidesANeed, "a problem with only what it needs .*no gallery_scores"),
     ("check_needs", SaysANeedForNothing, "declares the need 'query_scores' but runs without it"),
     ("check_ready", PrefersTheFirstQueries, "queries answered one at a time get another answer than in a batch"),

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from rerankit.bench.result import Result, flags_of
+from rerankit.bench.result import Result
 from rerankit.errors import InputError
+from rerankit.looks import Looks
 from rerankit.metrics import Evaluation
 from rerankit.statistics import Comparison, compare
 
@@ -47,7 +48,7 @@ def compare_results(
         systems = {label: found for label, found, _ in _systems(results, name)}
         groups = None if independent else _together(results, name)
         table = compare(systems, baseline=baseline or next(iter(systems)), metrics=metrics, groups=groups, **options)
-        tables[name] = replace(table, flags={label: flags for label, _, flags in _systems(results, name) if flags})
+        tables[name] = replace(table, looks_at={label: looks for label, _, looks in _systems(results, name)})
     return tables
 
 
@@ -56,19 +57,19 @@ def _together(results: Sequence[Result], part: str) -> tuple[int, ...] | None:
     return next((labels for labels in known if labels is not None), None)
 
 
-def _systems(results: Sequence[Result], part: str) -> list[tuple[str, Evaluation, tuple[str, ...]]]:
-    """Label, figures and flags of the first stages and of every result, in their order."""
+def _systems(results: Sequence[Result], part: str) -> list[tuple[str, Evaluation, Looks]]:
+    """Label, figures and what was looked at, of the first stages and of every result, in their order."""
     several = len({result.scores["label"] for result in results}) > 1
-    systems: dict[str, tuple[Evaluation, tuple[str, ...]]] = {}
+    systems: dict[str, tuple[Evaluation, Looks]] = {}
     fronts = [f"{result.scores['label']}: " if several else "" for result in results]
     labels = [f"{front}{result.label}" for front, result in zip(fronts, results, strict=True)]
     for front, label, result in zip(fronts, labels, results, strict=True):
-        systems.setdefault(f"{front}{FIRST}", (result.part(part).first, ()))
+        systems.setdefault(f"{front}{FIRST}", (result.part(part).first, Looks()))
         if labels.count(label) > 1:
             label = f"{label}: {_stages(result)}"
         if label in systems:
             label = f"{label} ({result.key[:8]})"
-        systems[label] = result.part(part).last, flags_of(result.part(part).stages)
+        systems[label] = result.part(part).last, result.part(part).looks_at
     return [(label, *found) for label, found in systems.items()]
 
 

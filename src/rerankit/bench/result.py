@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ from rerankit.bench.batches import Batches
 from rerankit.bench.examples import Example
 from rerankit.errors import FormatError
 from rerankit.files import atomic
+from rerankit.looks import Looks
 from rerankit.metrics import Evaluation, Hubness
 from rerankit.reading import read_json
-from rerankit.statistics.render import FLAGS
 
-VERSION = 3
+VERSION = 4
 """The version of the files written; `from_dict` reads this one and all before it."""
 
 
@@ -33,10 +33,8 @@ class StageRow:
     """Bytes held at once above what was held before the stage."""
     peak_gpu: int | None
     """The same on the GPU; None without one."""
-    transductive: bool
-    bank: bool
-    labels: bool
-    """Whether the stage holds weights that were fitted with labels."""
+    looks_at: Looks
+    """What the stage's answers depended on beyond a query and its candidates."""
     hubness: Hubness | None = None
     """How often items come up after the stage; None in files of version 1 and 2."""
 
@@ -71,6 +69,11 @@ class PartRow:
         """Figures after the whole pipeline."""
         return self.stages[-1].evaluation if self.stages else self.first
 
+    @property
+    def looks_at(self) -> Looks:
+        """What the pipeline's answers depended on beyond a query and its candidates."""
+        return Looks.union(row.looks_at for row in self.stages)
+
 
 @dataclass(frozen=True)
 class Result:
@@ -91,10 +94,9 @@ class Result:
     version: int = field(default=VERSION)
 
     @property
-    def flags(self) -> dict[str, bool]:
-        """What the pipeline looks at beyond a query and its candidates."""
-        found = flags_of([row for part in self.parts for row in part.stages])
-        return {name: name in found for name in FLAGS}
+    def looks_at(self) -> Looks:
+        """What the pipeline's answers depended on beyond a query and its candidates."""
+        return Looks.union(part.looks_at for part in self.parts)
 
     @property
     def seconds(self) -> float:
@@ -113,14 +115,15 @@ class Result:
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it."""
         rest = asdict(replace(self, parts=()))
-        return {**rest, "flags": self.flags, "seconds": self.seconds, "parts": [part_to_dict(p) for p in self.parts]}
+        known = {"looks_at": list(self.looks_at.names), "seconds": self.seconds}
+        return {**rest, **known, "parts": [part_to_dict(part) for part in self.parts]}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Result:
         """What `to_dict` gave, in this or an earlier version."""
         known = dict(data)
-        known.pop("flags", None)
-        known.pop("seconds", None)
+        for name in ("looks_at", "flags", "seconds"):  # they follow from the parts; "flags" is of version 1 to 3
+            known.pop(name, None)
         known["parts"] = tuple(part_from_dict(part) for part in known["parts"])
         return cls(**known)
 
@@ -143,11 +146,6 @@ class Result:
             return cls.from_dict(data)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as cause:
             raise FormatError(f"{file}: not a complete result ({type(cause).__name__}: {cause})") from cause
-
-
-def flags_of(rows: Sequence[StageRow]) -> tuple[str, ...]:
-    """What any of some stages looked at beyond a query and its candidates."""
-    return tuple(name for name in FLAGS if any(getattr(row, name) for row in rows))
 
 
 def part_to_dict(part: PartRow) -> dict[str, Any]:
@@ -185,14 +183,20 @@ def part_from_dict(data: Mapping[str, Any]) -> PartRow:
 
 def _stage_to_dict(row: StageRow) -> dict[str, Any]:
     hubness = None if row.hubness is None else row.hubness.to_dict()
-    return {**vars(row), "evaluation": row.evaluation.to_dict(), "hubness": hubness}
+    looks_at = list(row.looks_at.names)
+    return {**vars(row), "evaluation": row.evaluation.to_dict(), "looks_at": looks_at, "hubness": hubness}
 
 
 def _stage_from_dict(data: Mapping[str, Any]) -> StageRow:
-    hubness = data.get("hubness")
+    known = dict(data)
+    hubness = known.get("hubness")
+    before = {name: known.pop(name, False) for name in ("transductive", "bank", "labels")}  # of version 1 to 3
+    names = known.pop("looks_at", None)
+    former = Looks(before["transductive"], before["bank"], before["labels"])
     return StageRow(
         **{
-            **data,
+            **known,
+            "looks_at": former if names is None else Looks.of(names),
             "evaluation": Evaluation.from_dict(data["evaluation"]),
             "hubness": None if hubness is None else Hubness.from_dict(hubness),
         }

@@ -1,12 +1,13 @@
-"""A result as rows for people: quality before, after and at best, cost, flags."""
+"""A result as rows for people: quality before, after and at best, cost, what it looks at."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rerankit.bench.result import Result, flags_of
+from rerankit.bench.result import Result
 from rerankit.errors import InputError, unknown_name
+from rerankit.looks import Looks
 from rerankit.statistics.render import html, latex, markdown, plain, scale
 
 
@@ -22,11 +23,12 @@ def rows(results: Sequence[Result], figures: Sequence[str] | None = None) -> lis
         front = {"scores": result.scores["label"]}
         depth = {"k": max((part.k for part in result.parts), default=0)}
         ceiling = {f"ceiling {name}": value for name, value in _figures(result.summary["ceiling"], asked).items()}
-        named = {"pipeline": "first stage", "flags": ""}
+        named = {"pipeline": "first stage", "looks at": ""}
         made.append({**front, **named, **depth, **before, **ceiling, **_cost(result, None)})
         for at, summary in enumerate(result.summary["stages"]):
             name = result.label if len(result.summary["stages"]) == 1 else f"{result.label} [{at + 1}]"
-            named = {"pipeline": name, "flags": ", ".join(flags_of([part.stages[at] for part in result.parts]))}
+            looks = Looks.union(part.stages[at].looks_at for part in result.parts)
+            named = {"pipeline": name, "looks at": looks.words}
             made.append({**front, **named, **depth, **_figures(summary, asked), **ceiling, **_cost(result, at)})
     return list({tuple(row.items()): row for row in made}.values())
 
@@ -66,7 +68,7 @@ def table(results: Sequence[Result], figures: Sequence[str] | None = None, style
 
 def names_of(found: Sequence[Mapping[str, str]]) -> int:
     """How many columns at the front of `text_rows` name a row."""
-    return sum(name in found[0] for name in ("scores", "pipeline", "flags")) if found else 0
+    return sum(name in found[0] for name in ("scores", "pipeline", "looks at")) if found else 0
 
 
 def text_rows(results: Sequence[Result], figures: Sequence[str] | None = None) -> list[dict[str, str]]:

@@ -23,12 +23,11 @@ from rerankit.errors import FormatError, InputError, rule
 from rerankit.events import track
 from rerankit.files import atomic
 from rerankit.measure import Cost, machine, measure
-from rerankit.metrics import Evaluation, Hubness, hubness
-from rerankit.pipeline import Pipeline
+from rerankit.metrics import Evaluation, hubness
+from rerankit.pipeline import Pipeline, Step
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
-from rerankit.stages.base import Stage
 from rerankit.tasks import Benchmark, Part, Task
 
 
@@ -63,8 +62,8 @@ def bench(
     >>> folder = tempfile.mkdtemp()
     >>> small = task("generic").write_miniature(Path(folder))
     >>> (result,) = bench(small, np.eye(6, 9), "mutual-rank", data=folder, k=5)
-    >>> result.parts[0].k, result.flags["transductive"]
-    (5, True)
+    >>> result.parts[0].k, result.looks_at
+    (5, Looks(queries=True))
     """
     if k < 1:
         raise rule("k", "must be at least 1", k)
@@ -160,11 +159,11 @@ def run_part(
     best = benchmark.evaluate(part, ideal(ranking, part.relevance), tail, metrics)
     rows: list[StageRow] = []
     steps, last = pipeline.steps(problem, ranking), ranking
-    for one in pipeline:
+    for _ in pipeline:
         with measure() as cost:
             step = next(steps)
         last = step.ranking
-        rows.append(_row(one, problem, benchmark.evaluate(part, last, tail, metrics), hubness(last), cost))
+        rows.append(_row(step, problem.shape[0], benchmark.evaluate(part, last, tail, metrics), cost))
     digest = hashlib.sha256(np.ascontiguousarray(ranking.indices).tobytes()).hexdigest()
     figures = first, rows[-1].evaluation if rows else first
     return PartRow(
@@ -178,7 +177,7 @@ def run_part(
         _numbers(part),
         hubness(ranking),
         examples(problem, part.relevance, (ranking, last), figures),
-        batch_curve(benchmark, part, problem, pipeline, k, sizes) if pipeline.is_transductive(problem) else None,
+        batch_curve(benchmark, part, problem, pipeline, k, sizes) if pipeline.looks_at(problem).queries else None,
     )
 
 
@@ -196,31 +195,17 @@ def _environment() -> dict[str, str]:
     return {"rerankit": __version__, **found, "device": found.get("gpu", "cpu")}
 
 
-def _row(one: Stage, problem: Problem, figures: Evaluation, hubs: Hubness, cost: Cost) -> StageRow:
-    transductive = one.is_transductive(problem)
+def _row(step: Step, queries: int, figures: Evaluation, cost: Cost) -> StageRow:
     return StageRow(
-        repr(one),
+        repr(step.stage),
         figures,
         cost.seconds,
-        cost.seconds / problem.shape[0],
+        cost.seconds / queries,
         cost.peak_bytes,
         cost.gpu_peak_bytes or None,
-        transductive,
-        _uses_bank(one, problem),
-        one.fitted,
-        hubs,
+        step.looks_at,
+        hubness(step.ranking),
     )
-
-
-def _uses_bank(one: Stage, problem: Problem) -> bool:
-    """Whether a stage looks at a bank: its own, or the problem's where it would else look at the test queries."""
-    inner = getattr(one, "stage", one)
-    if any("bank" in need for need in one.needs):
-        return True
-    own = inner.get_params().get("bank", False) if isinstance(inner, Stage) else False
-    if own is False or (isinstance(own, str) and own == "queries"):
-        return False
-    return own is not None or problem.query_bank is not None
 
 
 def ideal(ranking: Ranking, relevance: Relevance) -> Ranking:

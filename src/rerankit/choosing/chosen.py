@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from rerankit.looks import Looks
 from rerankit.pipeline import Pipeline
 from rerankit.statistics.render import check_style, html, latex, markdown, p_value, plain
 
@@ -25,7 +26,7 @@ class Tried:
     """One pipeline that was tried: its figure, and its gain over leaving the order alone, both in points."""
 
     pipeline: Pipeline
-    looks_at: str
+    looks_at: Looks
     figure: float
     gain: float
     low: float
@@ -38,7 +39,7 @@ class Tried:
         """The cells of a table."""
         name = " >> ".join(map(repr, self.pipeline.stages))
         between = f"{self.low:+.1f} … {self.high:+.1f}"
-        return name, self.looks_at, f"{self.figure:.1f}", f"{self.gain:+.1f}", between, p_value(self.p), mark
+        return name, str(self.looks_at), f"{self.figure:.1f}", f"{self.gain:+.1f}", between, p_value(self.p), mark
 
 
 class Chosen(Pipeline):
@@ -78,7 +79,7 @@ class Chosen(Pipeline):
 
     def table(self, style: str = "text") -> str:
         """What was tried, best first, as text, markdown, latex or html."""
-        alone = ("the order as it came", "nothing", f"{self.base:.1f}", "", "", "", "" if self.stages else "chosen")
+        alone = ("the order as it came", str(Looks()), f"{self.base:.1f}", "", "", "", "" if self.stages else "chosen")
         best = sorted(self.tried, key=lambda each: -each.gain)
         rows = [alone, *(each.row("chosen" if each.pipeline.stages == self.stages else "") for each in best)]
         table = styled(style, _HEAD, rows, names=2)

@@ -56,6 +56,6 @@ def obstacle(pipeline: Pipeline, problem: Problem, transductive: bool) -> str:
     faults = [line for line in pipeline.unmet(problem) if line not in to_be_fitted]
     if faults:
         return faults[0]
-    if not transductive and pipeline.is_transductive(problem):
+    if not transductive and pipeline.looks_at(problem).queries:
         return "looks at the other test queries"
     return ""

@@ -135,15 +135,9 @@ def _compared(trial: Trial, base: AnyArray, found: Sequence[tuple[Pipeline, AnyA
     for (pipeline, values, seconds), p in zip(found, chances, strict=True):
         low, high = bootstrap(100 * (values - base), groups=groups)
         gain, figure = 100 * float((values - base).mean()), 100 * float(values.mean())
-        flag = (
-            "other test queries" if pipeline.is_transductive(trial.problem) else "bank" if _bank(trial) else "nothing"
-        )
-        tried.append(Tried(pipeline, flag, figure, gain, low, high, float(p), seconds))
+        looks = pipeline.looks_at(trial.problem)
+        tried.append(Tried(pipeline, looks, figure, gain, low, high, float(p), seconds))
     return tried
-
-
-def _bank(trial: Trial) -> bool:
-    return trial.problem.query_bank is not None
 
 
 def _reason(best: Tried | None, tried: Sequence[Tried], level: float) -> str:

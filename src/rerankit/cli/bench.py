@@ -85,7 +85,7 @@ def bench(
     else:
         rows = room.text_rows(results, figures)
         show_figures(rows, names_of(rows))
-    if any(result.flags["transductive"] for result in results):
+    if any(result.looks_at.queries for result in results):
         say("note: transductive, an answer depends on the other queries of the test")
 
 

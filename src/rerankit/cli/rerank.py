@@ -175,10 +175,10 @@ def parameters(settings: list[str], option: str = "--set") -> dict[str, Any]:
 def _report(result: Any, steps: Any, problem: Any, out: Path, as_json: bool) -> None:
     seconds = result.notes["seconds"]
     rows = [
-        {"stage": repr(each), "seconds": time, "transductive": each.is_transductive(problem), "out": str(out)}
+        {"stage": repr(each), "seconds": time, "looks at": str(each.looks_at(problem)), "out": str(out)}
         for each, time in zip(steps, seconds, strict=True)
     ]
     show(rows, title=f"{problem.shape[0]} queries × {result.shape[1]} of {problem.shape[1]} items", as_json=as_json)
-    if result.notes["transductive"]:
+    if result.notes["looks_at"].queries:
         say("note: transductive, an answer depends on the other queries of this problem")
     say(f"wrote {out}")

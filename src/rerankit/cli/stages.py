@@ -8,10 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from rerankit.cli._output import JsonOption, complain, heading, line, room, show, show_json, text_of, wrapped
+from rerankit.looks import LETTERS, TEXTS
 
 MARKS = {
-    "T": "looks at the other test queries",
-    "B": "takes a bank of other queries instead",
+    LETTERS["queries"]: TEXTS["queries"],
+    LETTERS["bank"]: "takes a bank of other queries instead",
     "W": "has weights: fit it, load it or import it",
 }
 """The letters of the list."""
@@ -41,7 +42,7 @@ def stages(
     if found["parameters"]:
         show(found["parameters"], title="parameters")
         line("")
-    for what in ("family", "needs", "transductive", "trainable", "citation"):
+    for what in ("family", "needs", "looks at", "trainable", "citation"):
         # Of a stage that cannot be made without parameters, what depends on them is not known.
         value = "depends on its parameters" if found[what] is None else text_of(found[what]) or "none"
         line(wrapped(f"{what}: {value}"))
@@ -75,7 +76,7 @@ def _summary(name: str) -> dict[str, Any] | None:
         complain(f"stage '{name}': {error}")
         return None
     parameters = [f"{row['parameter']}={row['default']}" for row in found["parameters"]]
-    wanted = ("stage", "family", "marks", "needs", "transductive", "trainable")
+    wanted = ("stage", "family", "marks", "needs", "looks at", "trainable")
     what = " ".join(found["text"].partition("\n\n")[0].split())
     return {**{key: found[key] for key in wanted}, "parameters": parameters, "what": what}
 
@@ -98,7 +99,7 @@ def _details(name: str) -> dict[str, Any]:
     made = entry.make() if all(row["default"] != "(required)" for row in parameters) else None
     trainable = isinstance(factory, type) and "fit" in dir(factory) and issubclass(factory, Stage)
     known = {
-        "T": made is not None and made.transductive,
+        "T": made is not None and made.looks_at().queries,
         "B": any(row["parameter"] == "bank" for row in parameters),
         "W": trainable or (made is not None and "weights" in made.needs),
     }
@@ -109,7 +110,7 @@ def _details(name: str) -> dict[str, Any]:
         "marks": "".join(letter for letter in MARKS if known[letter]),
         "parameters": parameters,
         "needs": list(made.needs) if made else None,
-        "transductive": made.transductive if made else None,
+        "looks at": str(made.looks_at()) if made else None,
         "trainable": trainable,
         "citation": getattr(factory, "citation", ""),
         "text": inspect.getdoc(factory) or "",

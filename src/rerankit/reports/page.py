@@ -9,14 +9,13 @@ from typing import Any
 from rerankit._version import __version__
 from rerankit.bench import Result
 from rerankit.bench.examples import Example
+from rerankit.looks import TEXTS, WORDS
 from rerankit.metrics import traits_of
 from rerankit.reports import charts, templating
 from rerankit.reports.queries import Pictures, moved, query
 from rerankit.reports.tables import figures, hub_lines, moves, overview
 from rerankit.reports.views import KINDS, Chapter, System, View
-from rerankit.statistics.render import FLAG_TEXTS, caption
-
-FLAG_NAMES = {"transductive": "test queries", "bank": "bank", "labels": "labels"}
+from rerankit.statistics.render import caption
 
 
 def render(chapters: Sequence[Chapter], pictures: Pictures, title: str | None = None) -> str:
@@ -39,8 +38,8 @@ def render(chapters: Sequence[Chapter], pictures: Pictures, title: str | None = 
         pictures=pictures.uris,
         css=templating.css(environment),
         script=templating.script(environment),
-        flag_names=FLAG_NAMES,
-        flag_texts=FLAG_TEXTS,
+        looks_words=WORDS,
+        looks_texts=TEXTS,
         tuned=_tuned,
     )
     return text
@@ -55,8 +54,8 @@ def render_queries(examples: Sequence[Example], *, whole: bool = True) -> str:
         pictures=pictures.uris,
         whole=whole,
         css=templating.css(environment),
-        flag_names={},
-        flag_texts={},
+        looks_words={},
+        looks_texts={},
     )
     return text
 
@@ -150,7 +149,7 @@ def _filters(views: Iterable[View]) -> list[tuple[str, str]]:
     systems = [system for view in views for system in view.pipelines]
     found = [(kind, text) for kind, text in KINDS.items() if any(system.kind == kind for system in systems)]
     if any(system.labels for system in systems) and not all(system.labels for system in systems):
-        found.append(("labels", FLAG_TEXTS["labels"]))
+        found.append(("labels", TEXTS["labels"]))
     return found
 
 

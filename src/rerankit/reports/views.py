@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from rerankit.bench import PartRow, Result, compare_results
-from rerankit.bench.result import flags_of
 from rerankit.errors import InputError, rule
+from rerankit.looks import Looks
 from rerankit.metrics import Evaluation, Hubness, traits_of
 from rerankit.statistics import Cell, Comparison
 from rerankit.statistics.render import scale, shown
@@ -31,7 +31,7 @@ class System:
 
     key: str
     label: str
-    flags: tuple[str, ...]
+    looks_at: Looks
     last: Evaluation
     row: PartRow
     result: Result | None = None
@@ -41,12 +41,12 @@ class System:
         """One of `KINDS`: by what it looks at beside a query and its candidates."""
         if self.result is None:
             return FIRST
-        return "others" if "transductive" in self.flags else "bank" if "bank" in self.flags else "alone"
+        return "others" if self.looks_at.queries else "bank" if self.looks_at.bank else "alone"
 
     @property
     def labels(self) -> bool:
         """Whether it was fitted with labels."""
-        return "labels" in self.flags
+        return self.looks_at.labels
 
     @property
     def milliseconds(self) -> float | None:
@@ -177,10 +177,10 @@ def _view(
     key: str, scores: str, part: str, metric: str, table: Comparison, results: Sequence[Result], keys: Mapping[str, str]
 ) -> View:
     row = results[0].part(part)
-    systems = [System("s-first", table.systems[0], (), row.first, row)]
+    systems = [System("s-first", table.systems[0], Looks(), row.first, row)]
     for label, result in zip(table.systems[1:], results, strict=True):
         own = result.part(part)
-        systems.append(System(keys[result.key], label, flags_of(own.stages), own.last, own, result))
+        systems.append(System(keys[result.key], label, own.looks_at, own.last, own, result))
     sign = 1 if _higher(metric) else -1
     systems.sort(key=lambda each: -sign * table.cell(each.label, metric).value)
     return View(key, scores, part, metric, row, table, tuple(systems))

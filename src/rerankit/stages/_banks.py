@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rerankit.bank import Bank
 from rerankit.errors import InputError, rule
+from rerankit.looks import Looks
 from rerankit.problem import Problem
 from rerankit.scores import Scores, as_scores
 from rerankit.stages.base import Stage
@@ -26,12 +27,10 @@ class BankStage(Stage):
 
     bank: Any
 
-    @property
-    def transductive(self) -> bool:
-        return self.bank is None or self._is_test_queries()
-
-    def is_transductive(self, problem: Problem) -> bool:
-        return self._is_test_queries() or (self.bank is None and problem.query_bank is None)
+    def looks_at(self, problem: Problem | None = None) -> Looks:
+        given = None if problem is None else problem.query_bank
+        queries = self._is_test_queries() or (self.bank is None and given is None)
+        return super().looks_at(problem) | Looks(queries=queries, bank=not queries)
 
     def unmet(self, problem: Problem) -> list[str]:
         faults = super().unmet(problem)
@@ -76,12 +75,9 @@ class RelationsBankStage(Stage):
     def needs(self) -> tuple[str, ...]:
         return ("gallery_scores",) if isinstance(self.bank, Bank) else ("query_scores", "gallery_scores")
 
-    @property
-    def transductive(self) -> bool:
-        return not isinstance(self.bank, Bank)
-
-    def is_transductive(self, problem: Problem) -> bool:
-        return self.bank_for(problem) is None
+    def looks_at(self, problem: Problem | None = None) -> Looks:
+        bank = self.bank_beside(None if problem is None else problem.query_bank)
+        return super().looks_at(problem) | Looks(queries=bank is None, bank=bank is not None)
 
     def unmet(self, problem: Problem) -> list[str]:
         faults, bank = super().unmet(problem), self.bank_for(problem)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rerankit import checks
 from rerankit.errors import rule
+from rerankit.looks import Looks
 from rerankit.prepared import Change, Prepared, State
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
@@ -53,12 +54,11 @@ class Auto(Stage):
     def unmet(self, problem: Problem) -> list[str]:
         return super().unmet(problem) if self.chosen is None else self.chosen.unmet(problem)
 
-    @property
-    def transductive(self) -> bool:
-        return self.chosen is None or any(one.transductive for one in self.chosen.stages)
-
-    def is_transductive(self, problem: Problem) -> bool:
-        return problem.query_bank is None if self.chosen is None else self.chosen.is_transductive(problem)
+    def looks_at(self, problem: Problem | None = None) -> Looks:
+        if self.chosen is not None:  # by labels
+            return self.chosen.looks_at(problem) | Looks(labels=True)
+        with_bank = problem is not None and problem.query_bank is not None
+        return Looks(queries=not with_bank, bank=with_bank)
 
     def fit(
         self,

@@ -1,4 +1,4 @@
-"""Stage: one re-ranking step with parameters, declared needs and flags."""
+"""Stage: one re-ranking step with parameters, what it needs and what it looks at."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray
 from rerankit.errors import InputError, NotFittedError, brief, rule
+from rerankit.looks import Looks
 from rerankit.needs import unmet
 from rerankit.plugins import manager
 from rerankit.prepared import Change, Prepared, State
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from rerankit.problem import Problem
 
 S = TypeVar("S", bound="Stage")
+
+_BANKS = ("query_bank", "gallery_bank")
 
 
 class Stage:
@@ -53,14 +56,12 @@ class Stage:
         """What the problem or the stage must have, in the words of `rerankit.needs`."""
         return ()
 
-    @property
-    def transductive(self) -> bool:
-        """Whether other test queries change a query's answer (when the problem brings no bank)."""
-        return False
+    def looks_at(self, problem: Problem | None = None) -> Looks:
+        """What an answer on this problem (None: one without a bank) depends on beyond a query and its candidates.
 
-    def is_transductive(self, problem: Problem) -> bool:
-        """Whether other test queries change a query's answer on this problem."""
-        return self.transductive
+        Here a bank that is needed, and labels where there are weights; a stage that looks at anything else says so.
+        """
+        return Looks(bank=any(need in _BANKS for need in self.needs), labels=self.fitted)
 
     def rescore(self, problem: Problem, ranking: Ranking) -> AnyArray:
         """New scores (queries, K) for the candidates `ranking.indices`; what stands at padding is ignored."""
@@ -233,12 +234,8 @@ class Top(Stage):
     def needs(self) -> tuple[str, ...]:
         return self.stage.needs
 
-    @property
-    def transductive(self) -> bool:
-        return self.stage.transductive
-
-    def is_transductive(self, problem: Problem) -> bool:
-        return self.stage.is_transductive(problem)
+    def looks_at(self, problem: Problem | None = None) -> Looks:
+        return self.stage.looks_at(problem)
 
     def unmet(self, problem: Problem) -> list[str]:
         return self.stage.unmet(problem)

@@ -12,6 +12,7 @@ from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.errors import RerankitWarning
 from rerankit.events import track
+from rerankit.looks import Looks
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import ListScores, Scores, blocks
@@ -41,8 +42,8 @@ class Consensus(Stage):
     Σ w p(partner | t')) of the `neighbours` voters t' nearest to a voter t, w their softmax at `sharpness`. Votes of
     items weigh as much as there are queries for each item, at most 1: few queries say little of most items.
 
-    All test queries matter, so it is transductive; a bank cannot stand in for them, because the plan gives shares of
-    the very items under test to each other. One query alone keeps its order. With `equal_shares` every item gets the
+    It looks at all test queries; a bank cannot stand in for them, because the plan gives shares of the very items under
+    test to each other. One query alone keeps its order. With `equal_shares` every item gets the
     same total, as in Sinkhorn's balance: it gains much where more items than queries are searched and every item has
     its query among those asked (all pictures of all captions), and loses as much where that is not so. "auto" does it
     as far as the scores show that it is so (`each_item` in the notes).
@@ -93,9 +94,8 @@ class Consensus(Stage):
             return ("query_scores", "gallery_scores")
         return (f"{self.voters}_scores",)
 
-    @property
-    def transductive(self) -> bool:
-        return True
+    def looks_at(self, problem: Problem | None = None) -> Looks:
+        return Looks(queries=True)
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         return self._answer(problem, ranking)[0]

@@ -10,6 +10,7 @@ import numpy as np
 from rerankit.arrays import FloatArray
 from rerankit.errors import InputError
 from rerankit.fusion import check_rules, check_weights, combine
+from rerankit.looks import Looks
 from rerankit.prepared import Change, Prepared, State
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
@@ -70,12 +71,8 @@ class Fuse(Stage):
     def children(self) -> tuple[Stage, ...]:
         return tuple(source for source in self.sources if isinstance(source, Stage))
 
-    @property
-    def transductive(self) -> bool:
-        return any(source.transductive for source in self.children)
-
-    def is_transductive(self, problem: Problem) -> bool:
-        return any(source.is_transductive(problem) for source in self.children)
+    def looks_at(self, problem: Problem | None = None) -> Looks:
+        return Looks.union(source.looks_at(problem) for source in self.children)
 
     def unmet(self, problem: Problem) -> list[str]:
         return [*super().unmet(problem), *(line for source in self.children for line in source.unmet(problem))]

@@ -8,6 +8,7 @@ from typing import Any
 from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray
 from rerankit.errors import InputError, NotFittedError
+from rerankit.looks import Looks
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
@@ -75,15 +76,15 @@ class LearnedFusion(BankStage):
         named = (need for opinion in self.opinions for need in OPINIONS[opinion].needs)
         return ("weights", *dict.fromkeys(named))
 
+    def looks_at(self, problem: Problem | None = None) -> Looks:
+        if not self._others:
+            return Looks(labels=self.fitted)
+        return super().looks_at(problem) | Looks(queries="queries" in self._others)
+
     @property
-    def transductive(self) -> bool:
-        return self._looks_at("queries") or (self._looks_at("bank") and super().transductive)
-
-    def is_transductive(self, problem: Problem) -> bool:
-        return self._looks_at("queries") or (self._looks_at("bank") and super().is_transductive(problem))
-
-    def _looks_at(self, what: str) -> bool:
-        return any(OPINIONS[opinion].looks_at == what for opinion in self.opinions)
+    def _others(self) -> set[str]:
+        """Which other queries the opinions look at: "bank" where a bank will do, "queries" where none will."""
+        return {OPINIONS[opinion].looks_at for opinion in self.opinions} - {"nothing"}
 
     def fit(
         self,
@@ -116,5 +117,5 @@ class LearnedFusion(BankStage):
         self._weights = dict(weights)
 
     def _columns(self, problem: Problem, ranking: Ranking) -> FloatArray:
-        others = self.other_queries(problem) if self._looks_at("bank") or self._looks_at("queries") else None
+        others = self.other_queries(problem) if self._others else None
         return columns(tuple(self.opinions), problem, ranking, others, self.beta)

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from rerankit.errors import InputError, rule, unknown_name
+from rerankit.looks import Looks
 from rerankit.metrics import Evaluation, Measure, measure
 from rerankit.statistics.draws import Array
 from rerankit.statistics.resampling import (
@@ -64,8 +65,8 @@ class Comparison:
     cells: tuple[Cell, ...]
     groups: int | None = None
     """How many groups of queries were resampled as a whole; None: each query on its own."""
-    flags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """What systems looked at beyond a query and its candidates: "transductive", "bank", "labels"."""
+    looks_at: Mapping[str, Looks] = field(default_factory=dict)
+    """What systems looked at beyond a query and its candidates."""
 
     def cell(self, system: str, metric: str) -> Cell:
         """One cell of the table."""

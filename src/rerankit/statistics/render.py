@@ -9,24 +9,21 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from rerankit.errors import rule
+from rerankit.looks import Looks
 from rerankit.metrics import traits_of
 
 if TYPE_CHECKING:
     from rerankit.statistics.compare import Cell, Comparison
 
 STYLES = ("text", "md", "latex", "csv", "html")
-FLAGS = {"transductive": "T", "bank": "B", "labels": "L"}
-"""What a system looked at beyond a query and its candidates, with the letter that a narrow table has for it."""
-FLAG_TEXTS = {
-    "transductive": "looks at the other test queries",
-    "bank": "looks at other queries that are not under test",
-    "labels": "was fitted with labels",
-}
 _CSV = (
-    *("system", "flags", "metric", "value", "low", "high", "difference", "difference_low", "difference_high"),
+    *("system", "looks_at", "metric", "value", "low", "high", "difference", "difference_low", "difference_high"),
     *("p", "p_holm", "wins", "ties", "losses", "effect", "mark"),
 )
-_HEAD = ("system", "flags", "metric", "value", "interval", "difference", "interval of it", "p", "better/same/worse", "")
+_HEAD = (
+    *("system", "looks at", "metric", "value", "interval"),
+    *("difference", "interval of it", "p", "better/same/worse", ""),
+)
 _NAMES = 3
 """So many columns at the front name a row."""
 _SHOWN = {"mrr": "MRR", "map": "mAP", "ndcg": "nDCG", "rsum": "rSum", "success": "R", "subset_success": "R_subset"}
@@ -51,7 +48,7 @@ def render(table: Comparison, style: str = "text") -> str:
 
 def text_rows(table: Comparison) -> list[dict[str, str]]:
     """The rows of the text, by the names of their columns; columns that are empty all the way are left out."""
-    rows = [dict(zip(_HEAD, _row(cell, table.flags.get(cell.system, ())), strict=True)) for cell in table.cells]
+    rows = [dict(zip(_HEAD, _row(cell, table.looks_at.get(cell.system, Looks())), strict=True)) for cell in table.cells]
     return [{name: row[name] for name in _HEAD if any(each[name] for each in rows)} for row in rows]
 
 
@@ -93,14 +90,14 @@ def scale(metric: str) -> tuple[float, int]:
     return (1.0 if stem == "rsum" or traits_of(stem).unit == "number" else 100.0), 2
 
 
-def _row(cell: Cell, flags: Sequence[str]) -> tuple[str, ...]:
+def _row(cell: Cell, looks: Looks) -> tuple[str, ...]:
     factor, digits = scale(cell.metric)
 
     def figure(value: float, sign: bool = False) -> str:
         return f"{factor * value:{'+' if sign else ''}.{digits}f}".replace("-", "−")
 
     low, high = cell.interval
-    row = [cell.system, ", ".join(flags), cell.metric, figure(cell.value), f"{figure(low)} … {figure(high)}"]
+    row = [cell.system, looks.words, cell.metric, figure(cell.value), f"{figure(low)} … {figure(high)}"]
     if cell.difference is None or cell.difference_interval is None or cell.effect is None:
         return (*row, "", "", "", "", "")
     low, high = cell.difference_interval
@@ -176,13 +173,13 @@ def csv_of(tables: Mapping[str, Comparison]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow((*(("part",) if named else ()), *_CSV))
-    for name, known, cell in ((name, table.flags, cell) for name, table in tables.items() for cell in table.cells):
+    for name, known, cell in ((name, table.looks_at, cell) for name, table in tables.items() for cell in table.cells):
         between = cell.difference_interval or ("", "")
         effect = cell.effect
         counts = ("", "", "", "") if effect is None else (effect.wins, effect.ties, effect.losses, effect.size)
         rest = ("" if value is None else value for value in (cell.difference, *between, cell.p, cell.adjusted))
         mark = {"−": "-"}.get(cell.mark, cell.mark)
         front = [name] if named else []
-        flags = " ".join(known.get(cell.system, ()))
-        writer.writerow([*front, cell.system, flags, cell.metric, cell.value, *cell.interval, *rest, *counts, mark])
+        looks = " ".join(known.get(cell.system, Looks()).names)
+        writer.writerow([*front, cell.system, looks, cell.metric, cell.value, *cell.interval, *rest, *counts, mark])
     return out.getvalue()

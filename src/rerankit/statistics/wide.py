@@ -14,19 +14,10 @@ from dataclasses import dataclass
 from html import escape
 
 from rerankit.errors import InputError
+from rerankit.looks import LETTERS, TEXTS, Looks
 from rerankit.metrics import traits_of
 from rerankit.statistics.compare import Comparison
-from rerankit.statistics.render import (
-    FLAG_TEXTS,
-    FLAGS,
-    check_style,
-    escaped,
-    markdown,
-    p_value,
-    plain,
-    scale,
-    shown,
-)
+from rerankit.statistics.render import check_style, escaped, markdown, p_value, plain, scale, shown
 
 CUTS = ("success@1", "success@5", "success@10")
 
@@ -47,13 +38,13 @@ class Wide:
 
     groups: tuple[tuple[str, tuple[str, ...]], ...]
     rows: tuple[tuple[str, str, tuple[Entry, ...]], ...]
-    """System, its flags as letters, and its cells."""
+    """System, what it looks at as letters, and its cells."""
     caption: str
 
     @property
     def names(self) -> list[str]:
         """Heads of the columns that name a row."""
-        return ["system", "flags"] if any(flags for _, flags, _ in self.rows) else ["system"]
+        return ["system", "looks at"] if any(letters for _, letters, _ in self.rows) else ["system"]
 
     @property
     def head(self) -> list[str]:
@@ -63,8 +54,8 @@ class Wide:
     def cells(self, entry: Callable[[Entry], str], text: Callable[[str], str] = str) -> list[list[str]]:
         """The rows as texts."""
         return [
-            [*map(text, (system, flags)[: len(self.names)]), *map(entry, entries)]
-            for system, flags, entries in self.rows
+            [*map(text, (system, letters)[: len(self.names)]), *map(entry, entries)]
+            for system, letters, entries in self.rows
         ]
 
     def render(self, style: str = "text") -> str:
@@ -106,12 +97,11 @@ def wide(tables: Mapping[str, Comparison], metrics: Sequence[str] | None = None,
         sums = [_rsum(tables, name) for name in first.systems]
         columns.append(_placed(sums, [f"{value:.{digits}f}" for value in sums], [""] * len(sums), sums))
         groups.append(("", ("rSum",)))
-    flags = [_letters(tables, name) for name in first.systems]
+    looks = [_looks(tables, name) for name in first.systems]
     rows = tuple(
-        (name, letters, tuple(column[at] for column in columns))
-        for at, (name, letters) in enumerate(zip(first.systems, flags, strict=True))
+        (name, looks[at].letters, tuple(column[at] for column in columns)) for at, name in enumerate(first.systems)
     )
-    return Wide(tuple(groups), rows, _caption(tables, "".join(flags)))
+    return Wide(tuple(groups), rows, _caption(tables, Looks.union(looks)))
 
 
 def _rsum(tables: Mapping[str, Comparison], system: str) -> float:
@@ -142,16 +132,15 @@ def _placed(
     return [Entry(*each) for each in zip(values, texts, marks, places, strict=True)]
 
 
-def _letters(tables: Mapping[str, Comparison], system: str) -> str:
-    found = {flag for table in tables.values() for flag in table.flags.get(system, ())}
-    return "".join(letter for flag, letter in FLAGS.items() if flag in found)
+def _looks(tables: Mapping[str, Comparison], system: str) -> Looks:
+    return Looks.union(table.looks_at.get(system, Looks()) for table in tables.values())
 
 
-def _caption(tables: Mapping[str, Comparison], letters: str) -> str:
+def _caption(tables: Mapping[str, Comparison], looks: Looks) -> str:
     first = next(iter(tables.values()))
     queries = " and ".join(f"{size:,}" for size in sorted({table.queries for table in tables.values()}))
     tests = sum(cell.p is not None for cell in first.cells)
-    used = [f"{FLAGS[name]} {text}" for name, text in FLAG_TEXTS.items() if FLAGS[name] in letters]
+    used = [f"{LETTERS[name]} {TEXTS[name]}" for name in looks.names]
     legend = f" {'; '.join(used)}." if used else ""
     return (
         f"{queries} queries; + and − differ from '{first.baseline}' at {p_value(1 - first.level)} ({first.test} test, "

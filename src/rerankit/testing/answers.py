@@ -17,7 +17,7 @@ from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.stages.base import Stage
 from rerankit.testing.problems import ProblemMaker, as_lists, bare, forms, make_problem, rebuilt, with_banks
-from rerankit.testing.run import CheckFailed, StageFactory, close, expect, expect_close, expect_equal, run, run_on
+from rerankit.testing.run import CheckFailed, StageFactory, expect, expect_close, expect_equal, run, run_on
 
 SHAPES = {
     "a tiny problem": (2, 3, 2),
@@ -163,33 +163,6 @@ def check_relevance(factory: StageFactory, problem: ProblemMaker = make_problem)
     for side, known, count in (("query", made.query_features, _QUERIES), ("gallery", made.gallery_features, _GALLERY)):
         secret = {f"{side}_features": {name: _Secret(count) for name in _HIDDEN if name not in known}}
         run(factory(), made.with_features(**secret), _K, f"a problem with hidden labels of its {side} side")
-
-
-def check_transductive(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:
-    """`is_transductive` is true exactly when other test queries change a query's answer."""
-    for banks in (False, True):
-        _check_transductive(factory, problem, banks)
-
-
-def _check_transductive(factory: StageFactory, problem: ProblemMaker, banks: bool) -> None:
-    changed, said = False, False
-    where = "with banks" if banks else "without banks"
-    for seed in range(4):
-        made = problem(16, _GALLERY, 20 + seed)
-        made = with_banks(made, seed) if banks else made
-        stage = factory()
-        said = stage.is_transductive(made)
-        if made.query_bank is None and made.gallery_bank is None:
-            told = f"transductive is {stage.transductive}, but is_transductive without a bank is {said}"
-            expect(bool(stage.transductive) == bool(said), told)
-        few = np.arange(5)
-        alone = run(factory(), made.subset(queries=few), _K, f"some of the queries, {where}")
-        together = run(factory(), made, _K, where).take(few)
-        changed = changed or not close(alone, together)
-    if said:
-        expect(changed, f"{where}, is_transductive is true, but other queries never changed an answer")
-    else:
-        expect(not changed, f"{where}, is_transductive is false, but other queries change the answer")
 
 
 def check_needs(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:

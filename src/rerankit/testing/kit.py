@@ -8,7 +8,7 @@ from typing import Protocol
 
 from rerankit.errors import rule, unknown_name
 from rerankit.stages.base import Stage
-from rerankit.testing import answers, identity, scales, sharing, standing
+from rerankit.testing import answers, identity, looks, scales, sharing, standing
 from rerankit.testing.problems import ProblemMaker, make_problem
 from rerankit.testing.run import CheckFailed, StageFactory
 
@@ -43,7 +43,7 @@ STAGE_CHECKS: tuple[StageCheck, ...] = (
     answers.check_deterministic,
     answers.check_inputs,
     answers.check_relevance,
-    answers.check_transductive,
+    looks.check_looks,
     answers.check_needs,
     standing.check_ready,
     standing.check_shards,

@@ -26,7 +26,7 @@ def check_ready(factory: StageFactory, problem: ProblemMaker = make_problem) -> 
     made, stage = with_banks(problem(_QUERIES, _GALLERY, 11)), factory()
     if stage.unmet(made):
         return
-    if stage.is_transductive(made):
+    if stage.looks_at(made).queries:
         _expect_refused(stage, made)
         return
     answer, first = run(factory(), made, _K), made.ranking(_K)
@@ -73,4 +73,4 @@ def _expect_refused(stage: Stage, made: Problem) -> None:
         named = "looks at the other test queries" in str(error)
         expect(named, f"the error of preparing it does not say that it looks at queries: {error}")
     else:
-        raise CheckFailed("it is transductive on problems with banks, but was prepared for a gallery")
+        raise CheckFailed("it looks at test queries on problems with banks, but was prepared for a gallery")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 import rerankit
-from rerankit import Bank, DenseScores, ListScores, Problem, settings, stage
+from rerankit import Bank, DenseScores, ListScores, Looks, Problem, settings, stage
 from rerankit.errors import InputError, UnmetNeedError
 from rerankit.stages.hubness.highest import column_top, column_top_mean
 from rerankit.stages.hubness.passes import column_softmax_level, row_softmax_level
@@ -77,8 +77,8 @@ def test_equals_the_formula_with_a_bank(one, naive):
     ranking = problem.ranking(4)
     expected = np.take_along_axis(np.float64(naive(scores, bank)), ranking.indices, axis=1)
     np.testing.assert_allclose(one.rescore(problem, ranking), expected, atol=2e-5)
-    assert not one.is_transductive(problem)
-    assert one.clone(bank="queries").is_transductive(problem)
+    assert one.looks_at(problem) == Looks(bank=True)
+    assert one.clone(bank="queries").looks_at(problem) == Looks(queries=True)
     alone = rerankit.rerank(problem.subset(queries=[3]), one, k=4)
     np.testing.assert_array_equal(alone.indices[0], rerankit.rerank(problem, one, k=4).indices[3])
 

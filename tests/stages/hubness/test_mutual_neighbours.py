@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import rerankit
-from rerankit import Bank, Problem, stage
+from rerankit import Bank, Looks, Problem, stage
 from rerankit.errors import InputError, UnmetNeedError
 from strategies import distinct, full_problem
 
@@ -39,7 +39,7 @@ def test_a_bank_takes_the_place_of_the_test_queries():
     problem = Problem(scores, query_bank=Bank(to_gallery=bank))
     found = rerankit.rerank(problem, "mutual-neighbours", published=True)
     assert found.indices.tolist() == naive_order(scores, bank, [[]] * 4, 20)
-    assert not stage("mutual-neighbours").is_transductive(problem)
+    assert stage("mutual-neighbours").looks_at(problem) == Looks(bank=True)
 
 
 def test_nearest_queries_have_a_say():
@@ -48,7 +48,7 @@ def test_nearest_queries_have_a_say():
     found = rerankit.rerank(problem, "mutual-neighbours", nearest_queries=2, published=True)
     scores = problem.scores.rows()
     assert found.indices.tolist() == naive_order(scores, scores, near, 20)
-    assert stage("mutual-neighbours", nearest_queries=1, bank=[[1.0]]).transductive
+    assert stage("mutual-neighbours", nearest_queries=1, bank=[[1.0]]).looks_at() == Looks(queries=True, bank=True)
 
 
 def test_needs_and_parameters():

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 
 import rerankit
-from rerankit import Bank, Problem, stage
+from rerankit import Bank, Looks, Problem, stage
 from rerankit.errors import InputError
 from strategies import distinct, matrices
 
@@ -45,12 +45,12 @@ def test_a_bank_takes_the_place_of_the_test_queries(scores, other):
     np.testing.assert_allclose(other.rescore(Problem(scores), ranking), expected, atol=1e-5)
 
 
-def test_flags():
+def test_what_it_looks_at():
     with_bank = Problem([[1, 2]], query_bank=Bank(to_gallery=[[1, 2]]))
-    assert stage("mutual-rank").transductive
-    assert not stage("mutual-rank").is_transductive(with_bank)
-    assert stage("mutual-rank", bank="queries").is_transductive(with_bank)
-    assert not stage("mutual-rank", bank=[[1, 2]]).transductive
+    assert stage("mutual-rank").looks_at() == Looks(queries=True)
+    assert stage("mutual-rank").looks_at(with_bank) == Looks(bank=True)
+    assert stage("mutual-rank", bank="queries").looks_at(with_bank) == Looks(queries=True)
+    assert stage("mutual-rank", bank=[[1, 2]]).looks_at() == Looks(bank=True)
 
 
 def test_a_bank_in_a_file(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 
 import rerankit
-from rerankit import Bank, Problem, settings, stage
+from rerankit import Bank, Looks, Problem, settings, stage
 from rerankit.errors import InputError
 from rerankit.stages._cells import Cells
 from strategies import VALUES, distinct, matrices
@@ -57,7 +57,7 @@ def test_a_bank_balances_against_the_gallery_alone():
     found = rerankit.rerank(problem, "sinkhorn", beta=3, iterations=5)
     expected = np.argsort(-(scores + naive_gains(bank, 3.0, 5) / 3), axis=1)
     np.testing.assert_array_equal(found.indices, expected)
-    assert not stage("sinkhorn").is_transductive(problem)
+    assert stage("sinkhorn").looks_at(problem) == Looks(bank=True)
 
 
 def test_lists_and_far_scores():

@@ -9,7 +9,7 @@ import torch
 
 import pillar_naive
 import rerankit
-from rerankit import Bank, ListScores, Problem
+from rerankit import Bank, ListScores, Looks, Problem
 from rerankit.errors import InputError, NotFittedError, UnmetNeedError
 from rerankit.stages.pillar.relations import Nearest, Relations
 from rerankit.stages.pillar.representation import PillarSpace
@@ -96,12 +96,13 @@ def test_both_directions_at_once_equal_each_alone(banks):
     ):
         expected = rerankit.rerank(*one, k=15)
         assert found == expected
-        assert found.notes["transductive"] is expected.notes["transductive"] is (name not in banks)
+        assert found.notes["looks_at"] == expected.notes["looks_at"]
+        assert expected.notes["looks_at"] == Looks(queries=name not in banks, bank=name in banks, labels=True)
 
 
 def test_a_bank_of_the_stage_is_of_one_direction():
     held = fitted(bank=embedded(**BANKS).query_bank)
-    assert not rerankit.rerank(embedded(), held).notes["transductive"]
+    assert rerankit.rerank(embedded(), held).notes["looks_at"] == Looks(bank=True, labels=True)
     with pytest.raises(InputError, match="'bank' holds other queries of this direction alone"):
         held.rerank_both(embedded())
 
@@ -187,14 +188,14 @@ def test_only_candidates_of_a_large_gallery_are_looked_up():
 def test_a_bank_takes_the_place_of_the_other_queries():
     stage, extra = fitted(), np.random.default_rng(8).normal(size=(9, 6))
     problem = embedded(query_bank=extra)
-    assert not stage.is_transductive(problem)
-    assert stage.is_transductive(embedded())
-    assert stage.clone(bank="queries").is_transductive(problem)
+    assert stage.looks_at(problem) == Looks(bank=True, labels=True)
+    assert stage.looks_at(embedded()) == Looks(queries=True, labels=True)
+    assert stage.clone(bank="queries").looks_at(problem) == Looks(queries=True, labels=True)
     whole = stage.rerank(problem, problem.ranking(6))
     part = problem.subset(queries=[3, 4])
     assert stage.rerank(part, part.ranking(6)) == whole.take([3, 4])
     held = stage.clone(bank=problem.query_bank)
-    assert not held.is_transductive(embedded())
+    assert not held.looks_at(embedded()).queries
     assert held.rerank(embedded(), problem.ranking(6)) == whole
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from rerankit import checks
 from rerankit.arrays import FloatArray, IntArray
 from rerankit.errors import InputError
+from rerankit.looks import Looks
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.ranks import shared_ranks
@@ -52,12 +53,8 @@ class MutualNeighbours(MutualStage):
     def needs(self) -> tuple[str, ...]:
         return ("query_scores",) if self.nearest_queries else ()
 
-    @property
-    def transductive(self) -> bool:
-        return bool(self.nearest_queries) or super().transductive
-
-    def is_transductive(self, problem: Problem) -> bool:
-        return bool(self.nearest_queries) or super().is_transductive(problem)
+    def looks_at(self, problem: Problem | None = None) -> Looks:
+        return super().looks_at(problem) | Looks(queries=bool(self.nearest_queries))
 
     def placed(self, back: PlacesBack, problem: Problem, ranking: Ranking) -> FloatArray:
         own, items = own_scores(problem.scores, ranking), items_of(ranking)

@@ -151,7 +151,7 @@ class Pillar(RelationsBankStage):
     def _spliced(self, space: PillarSpace, ranking: Ranking) -> Ranking:
         head = ranking.top(value_of(self.candidates, self.direction))
         head = head.with_scores(self._padded(self._score(space, head), head))
-        return splice(head, ranking).with_notes(stages=[repr(self)], transductive=True)
+        return splice(head, ranking).with_notes(stages=[repr(self)], looks_at=self.looks_at())
 
     def _score(self, space: PillarSpace, ranking: Ranking) -> FloatArray:
         from rerankit.stages.pillar.inference import score

@@ -13,6 +13,7 @@ from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray
 from rerankit.errors import InputError, NotFittedError, TrainingError, rule
 from rerankit.extras import require
+from rerankit.looks import Looks
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
@@ -45,7 +46,7 @@ class PillarPlus(Stage):
 
     `direction` says which side this problem's rows are ("i2t": the side with fewer, broader items, as images are to
     their captions); `reversed()` is the stage for the other side, with the same weights. It looks at all queries under
-    test together, so it is transductive. Its plan speaks as far as queries can speak for the items: where fewer queries
+    test together. Its plan speaks as far as queries can speak for the items: where fewer queries
     are asked for each item than in training, the scores come back to the backbone's in that measure (`say` in the
     ranking's notes), and one query alone keeps its order.
 
@@ -101,9 +102,8 @@ class PillarPlus(Stage):
     def needs(self) -> tuple[str, ...]:
         return ("query_scores", "gallery_scores", "weights")
 
-    @property
-    def transductive(self) -> bool:
-        return True
+    def looks_at(self, problem: Problem | None = None) -> Looks:
+        return super().looks_at(problem) | Looks(queries=True)
 
     @property
     def settings(self) -> PlusSettings:
@@ -130,7 +130,7 @@ class PillarPlus(Stage):
         """Both directions of a problem, as (this direction, the other), from one run over the cells."""
         rankings = problem.ranking(k), problem.reversed().ranking(k)
         here, there = self._scores(problem, list(rankings))
-        told = {"stages": [repr(self)], "transductive": True}
+        told = {"stages": [repr(self)], "looks_at": self.looks_at()}
         return tuple(  # type: ignore[return-value]
             ranking.with_scores(self._padded(scores, ranking)).with_notes(**told)
             for ranking, scores in zip(rankings, (here, there), strict=True)

@@ -14,6 +14,7 @@ from rerankit import checks
 from rerankit.arrays import AnyArray
 from rerankit.display import check_pattern
 from rerankit.errors import NotFittedError
+from rerankit.looks import Looks
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.seams import promote
@@ -94,10 +95,9 @@ class Triplet(Stage):
             "gallery_features:candidate_images|candidate_tokens",
         )
 
-    @property
-    def transductive(self) -> bool:
+    def looks_at(self, problem: Problem | None = None) -> Looks:
         """With a budget, which the queries share, a query's answer depends on how many there are."""
-        return self.budget is not None
+        return super().looks_at(problem) | Looks(queries=self.budget is not None)
 
     def unmet(self, problem: Problem) -> list[str]:
         return super().unmet(completed(problem, self.reading()))

@@ -1,0 +1,93 @@
+"""Checks that a stage's answers depend on what it says that it looks at, and on nothing else."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+
+from rerankit.bank import Bank
+from rerankit.looks import Looks
+from rerankit.problem import Problem
+from rerankit.stages.base import Stage
+from rerankit.testing.problems import ProblemMaker, make_problem, with_banks
+from rerankit.testing.run import StageFactory, close, expect, run
+
+_QUERIES, _GALLERY, _K = 16, 14, 6
+_SOME = np.arange(5)
+_SEEDS = range(4)
+
+
+def check_looks(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:
+    """What `looks_at` says is so: `queries` exactly when other test queries change an answer, `bank` exactly when
+    another bank does, `labels` where there are weights that `fit` learns from them.
+    """
+    _check_labels(factory(), problem(_QUERIES, _GALLERY, _SEEDS[0]))
+    for banks in (False, True):
+        _check_queries(factory, problem, banks)
+    _check_bank(factory, problem)
+
+
+def _check_labels(stage: Stage, made: Problem) -> None:
+    said = _said(stage, made)
+    fit = getattr(stage, "fit", None)
+    fits = fit is not None and "relevance" in inspect.signature(fit).parameters
+    if stage.get_weights() and fits:
+        expect(said.labels, "it has weights, and its 'fit' takes labels: looks_at must say labels")
+    if said.labels:
+        known = fits or stage.fitted or any(child.looks_at(made).labels for child in stage.children)
+        expect(known, "looks_at says labels, but it has neither weights nor a 'fit' that takes labels")
+
+
+def _check_queries(factory: StageFactory, problem: ProblemMaker, banks: bool) -> None:
+    where = "with banks" if banks else "without banks"
+    changed, said = False, False
+    for seed in _SEEDS:
+        made = problem(_QUERIES, _GALLERY, 20 + seed)
+        made = with_banks(made, seed) if banks else made
+        stage = factory()
+        said = _said(stage, made).queries
+        if made.query_bank is None and made.gallery_bank is None:
+            plain = stage.looks_at()
+            expect(
+                plain == _said(stage, made),
+                f"looks_at() is {plain!r}, but of a problem without banks it is {_said(stage, made)!r}",
+            )
+        alone = run(factory(), made.subset(queries=_SOME), _K, f"some of the queries, {where}")
+        together = run(factory(), made, _K, where).take(_SOME)
+        changed = changed or not close(alone, together)
+    if said:
+        expect(changed, f"{where}, looks_at says queries, but other queries never changed an answer")
+    else:
+        expect(not changed, f"{where}, looks_at does not say queries, but other queries change the answer")
+
+
+def _check_bank(factory: StageFactory, problem: ProblemMaker) -> None:
+    changed, said, own = False, False, False
+    for seed in _SEEDS:
+        made = with_banks(problem(_QUERIES, _GALLERY, 30 + seed), seed)
+        other = made.with_banks(query_bank=_half(made.query_bank), gallery_bank=_half(made.gallery_bank))
+        stage = factory()
+        said, own = _said(stage, made).bank, stage.looks_at().bank
+        changed = changed or not close(run(factory(), made, _K, "with banks"), run(factory(), other, _K, "half a bank"))
+    if not said:
+        expect(not changed, "looks_at does not say bank, but another bank changes the answer")
+    elif not own:  # a stage with a bank of its own need not look at the problem's
+        expect(changed, "looks_at says bank, but another bank never changed an answer")
+
+
+def _half(bank: Bank | None) -> Bank:
+    """Every second item of a bank."""
+    assert bank is not None, "the problem was made with banks"
+    some = np.arange(0, bank.size, 2)
+    return Bank(
+        to_gallery=None if bank.to_gallery is None else bank.to_gallery.take(some, None),
+        to_queries=None if bank.to_queries is None else bank.to_queries.take(some, None),
+        among=None if bank.among is None else bank.among.take(some, some),
+    )
+
+
+def _said(stage: Stage, made: Problem) -> Looks:
+    found = stage.looks_at(made)
+    expect(isinstance(found, Looks), f"looks_at must return a rerankit.Looks (got {found!r})")
+    return found
