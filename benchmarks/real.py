@@ -270,7 +270,7 @@ class TwoWays(Stage):
     def looks_at(self, problem: Problem | None = None) -> Looks:
         return self.forward.looks_at(problem)
 
-    def rerank(self, problem: Problem, ranking: Any) -> Any:
+    def reorder(self, problem: Problem, ranking: Any) -> Any:
         return self.forward.rerank(problem, ranking)
 
     def get_weights(self) -> dict[str, Any]:

@@ -57,7 +57,12 @@ def _waits(case: StageCase) -> bool:
         return True
 
 
-CASES = {**_cases(), "top": StageCase(lambda: rerankit.stage("mutual-rank").top(3))}
+COMPOSITES = {
+    "top": lambda: rerankit.stage("mutual-rank").top(3),
+    "pipeline": lambda: rerankit.stage("dba").top(4) >> rerankit.stage("csls"),
+    "fuse: over stages": lambda: rerankit.stage("fuse", sources=["scores", rerankit.stage("nnn") >> "mutual-rank"]),
+}
+CASES = {**_cases(), **{name: StageCase(factory) for name, factory in COMPOSITES.items()}}
 ALWAYS_IN_THREADS = ("cross-encoder", "csls", "hmrn")  # those that keep something between calls, and one that does not
 QUICK = [check for check in STAGE_CHECKS if check is not check_threads]
 

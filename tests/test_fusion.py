@@ -112,6 +112,56 @@ def test_the_stage_reads_rankings_scores_features_and_stages():
     assert rerank(problem, "fuse", sources=["ranking"]).indices.tolist() == problem.ranking().indices.tolist()
 
 
+def naive_fuse(opinions: list[dict[int, float]], method: str, normalise: str, weights: list[float]) -> dict[int, float]:
+    """One query's fused scores {item: score} from opinions {item: score}, in plain loops."""
+    total: dict[int, float] = {}
+    for weight, opinion in zip(weights, opinions, strict=True):
+        ordered = sorted(opinion, key=lambda item: -opinion[item])
+        low, high = min(opinion.values()), max(opinion.values())
+        mean = sum(opinion.values()) / len(opinion)
+        spread = (sum((value - mean) ** 2 for value in opinion.values()) / len(opinion)) ** 0.5
+        for item, value in opinion.items():
+            place = 1 + ordered.index(item)
+            if method == "rrf":
+                worth = 1 / (60 + place)
+            elif method == "isr":
+                worth = len(opinions) / place**2
+            elif method == "borda":
+                worth = len(opinion) - place
+            elif normalise == "min-max":
+                worth = (value - low) / (high - low)
+            elif normalise == "z-score":
+                worth = (value - mean) / spread
+            else:
+                worth = value
+            total[item] = total.get(item, 0.0) + weight * worth
+    return total
+
+
+@pytest.mark.parametrize("method", ["sum", "rrf", "isr", "borda"])
+@pytest.mark.parametrize("normalise", ["min-max", "z-score", "none"])
+def test_stages_as_sources_equal_loops(method, normalise):
+    """Each source is run by itself on the same candidates; what it gives each of them is fused query by query."""
+    random = np.random.default_rng(5)
+    problem = Problem(random.normal(size=(7, 12)), extra_scores={"other": random.normal(size=(7, 12))})
+    ranking = problem.ranking(8).with_scores(random.permuted(np.tile(np.arange(8.0), (7, 1)), axis=1))
+    stages = [stage("nnn"), stage("mutual-rank").top(5), stage("csls") >> stage("sinkhorn")]
+    weights = [0.5, 1.0, 2.0, 0.25, 1.5]
+    fused = stage("fuse", sources=[stages[0], "ranking", stages[1], "other", stages[2]], method=method,
+                  normalise=normalise, weights=weights)  # fmt: skip
+    found = fused.rerank(problem, ranking)
+    answers = [one.rerank(problem, ranking).to_dict() for one in stages]
+    other = problem.extra_scores["other"].rows()
+    for query, items in enumerate(ranking.indices.tolist()):
+        came = dict(zip(items, ranking.scores[query].tolist(), strict=True))
+        theirs = {item: float(other[query, item]) for item in items}
+        opinions = [answers[0][query], came, answers[1][query], theirs, answers[2][query]]
+        expected = naive_fuse(opinions, method, normalise, weights)
+        np.testing.assert_allclose(
+            [found.to_dict()[query][item] for item in items], [expected[item] for item in items], rtol=2e-5, atol=2e-5
+        )
+
+
 def test_the_stage_says_what_it_misses():
     with pytest.raises(rerankit.errors.UnmetNeedError, match=r"needs extra_scores:clip: give Problem"):
         rerank([[1, 2]], "fuse", sources=["clip"])

@@ -24,7 +24,7 @@ class Failing(Stage):
 class Losing(Stage):
     name = "losing"
 
-    def rerank(self, problem, ranking):
+    def reorder(self, problem, ranking):
         return ranking.top(1)
 
 
@@ -137,7 +137,7 @@ def test_a_failing_stage_is_named_with_what_it_was_given():
 class Renaming(Stage):
     name = "renaming"
 
-    def rerank(self, problem, ranking):
+    def reorder(self, problem, ranking):
         return type(ranking)(ranking.indices, ranking.scores, gallery_size=99)
 
 
@@ -218,7 +218,7 @@ def test_yaml_from_a_file_and_with_saved_stages(tmp_path):
     [
         ("stages: [{stage: a: b}]", "is not YAML"),
         ("steps: []\n", "must hold one key, 'stages', with a list"),
-        ("stages: [{name: fuse}]", "a stage is a name, or has 'stage' or 'load'"),
+        ("stages: [{name: fuse}]", "a stage is a name, or has 'stage', 'stages' or 'load'"),
         ("stages: [{stage: fuse, k: 3}]", r"a stage has 'stage' or 'load', 'params' and 'top' \(got k too\)"),
         ("stages: [{stage: fuze}]", "unknown stage 'fuze'; did you mean 'fuse'"),
         ("nowhere.yaml", "nowhere.yaml: no such pipeline file"),
@@ -227,6 +227,8 @@ def test_yaml_from_a_file_and_with_saved_stages(tmp_path):
         ("stages: [{stage: fuse, params: 5}]", "must have texts as keys"),
         ("stages: [{stage: fuse, params: 0}]", "must have texts as keys"),
         ("stages: [{stage: fuse, params: {1: 2}}]", "must have texts as keys"),
+        ("stages: [{stages: fuse}]", r"'stages' must be a list \(got 'fuse'\)"),
+        ("stages: [{stages: [fuse], params: {k: 3}}]", "'params' goes with 'stage'"),
         ("stages: [{load: 3}]", r"'stage' and 'load' must be a text \(got 3\)"),
         ("stages: [{stage: 3}]", r"'stage' and 'load' must be a text \(got 3\)"),
         ("stages: [{load: here, params: {k: 3}}]", "'params' goes with 'stage'; what 'load' names has its own"),
@@ -240,14 +242,22 @@ def test_bad_yaml(text, message):
         Pipeline.from_yaml(text)
 
 
-def test_yaml_files_that_are_no_text_and_tops_of_pipelines(tmp_path):
+def test_yaml_files_that_are_no_text(tmp_path):
     (tmp_path / "latin.yaml").write_bytes(b"stages: [fus\xe9]")
     with pytest.raises(FormatError, match="must be UTF-8 text"):
         Pipeline.from_yaml(tmp_path / "latin.yaml")
-    Pipeline(["fuse"]).save(tmp_path / "saved")
+
+
+def test_pipelines_inside_yaml(tmp_path):
+    inner = Pipeline(["mutual-rank", stage("fuse", method="rrf")])
+    made = inner.top(3) >> stage("fuse", sources=["scores", inner]) >> stage("auto", chosen=inner)
+    assert made.to_yaml().startswith("stages:\n- stages:\n  - stage: mutual-rank\n")
+    assert Pipeline.from_yaml(made.to_yaml()) == made
+    inner.save(tmp_path / "saved")
     (tmp_path / "top.yaml").write_text("stages: [{load: saved, top: 3}]")
-    with pytest.raises(FormatError, match="'top' goes with one stage, and 'saved' holds a pipeline"):
-        Pipeline.from_yaml(tmp_path / "top.yaml")
+    assert Pipeline.from_yaml(tmp_path / "top.yaml") == Pipeline([inner.top(3)])
+    made.save(tmp_path / "made")
+    assert Pipeline.load(tmp_path / "made") == made
 
 
 def test_numbers_with_an_exponent_and_texts_that_look_like_one():

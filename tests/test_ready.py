@@ -95,7 +95,7 @@ def test_a_stage_that_looks_at_queries_is_refused_by_name():
         prepare("consensus", Gallery(ITEMS, bank=OLD))
     with pytest.raises(UnmetNeedError, match="a bank must stand in the place of the queries"):
         prepare("nnn", Gallery(ITEMS, bank=OLD), bank="queries")
-    with pytest.raises(UnmetNeedError, match="'k-reciprocal' needs among of its bank"):
+    with pytest.raises(UnmetNeedError, match="'k-reciprocal' needs query_bank:among"):
         prepare("k-reciprocal", Gallery(ITEMS, bank=Bank(to_gallery=OLD @ ITEMS.T)))
     with pytest.raises(UnmetNeedError, match="stage 'dba' needs gallery_scores"):
         prepare("dba", Gallery.from_scores(size=4))

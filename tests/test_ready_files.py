@@ -56,7 +56,7 @@ def test_arrays_are_mapped_and_nothing_is_prepared_again(tmp_path, monkeypatch):
     loaded = load(tmp_path / "ready")
     assert is_memory_map(loaded.gallery.embeddings.standing.held.vectors)
     assert is_memory_map(loaded.gallery.ids.values)
-    assert is_memory_map(loaded.prepared[0].correction.of_items)
+    assert is_memory_map(loaded.prepared.children[0].correction.of_items)
 
 
 def test_another_process_gives_the_same_answers(tmp_path):

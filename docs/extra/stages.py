@@ -17,6 +17,7 @@ from gains import measured
 from rerankit import Gallery, Stage
 from rerankit.builtins import FAMILIES
 from rerankit.errors import RerankitError
+from rerankit.needs import Need
 from rerankit.plugins import manager
 
 MORE = {
@@ -26,17 +27,14 @@ MORE = {
     "maxsim": "late-interaction.md",
 }
 """The stages that have a page of their own beside this reference."""
-NEEDS = {
-    "query_scores": "similarities among the queries",
-    "gallery_scores": "similarities among the items",
-    "embeddings": "vectors of both sides (`Problem.from_embeddings`)",
-    "complete_scores": "a score for every pair, not lists",
-    "weights": "weights: `fit` it, or load a fitted one",
+REQUIRED: dict[str, Any] = {
+    "model": "a-model",
+    "stage": rerankit.stage("mutual-rank"),
+    "candidates": 10,
+    "stages": ["nnn"],
 }
-"""The needs of `rerankit.needs` in the words of a reader; what is not here is a feature or extra scores, by name."""
-REQUIRED: dict[str, Any] = {"model": "a-model", "stage": rerankit.stage("mutual-rank"), "candidates": 10}
 """Values for parameters without a default, so that a stage can be made to be asked about itself."""
-COMPOSITES = ("fuse", "top", "auto")
+COMPOSITES = ("fuse", "pipeline", "top", "auto")
 """The stages that run others."""
 _PROBES = ("?", -(10**9), 10**9)
 """Values that most parameters refuse, and whose error says what they take."""
@@ -122,13 +120,7 @@ def rules(name: str, parameter: str) -> Iterator[str]:
 
 def needs(stage: Stage) -> str:
     """What a problem must bring for the stage."""
-    said = []
-    for need in stage.needs:
-        kind, _, names = need.partition(":")
-        side = {"query_features": "of the queries", "gallery_features": "of the items"}.get(kind)
-        feature = " or ".join(f"`{each}`" for each in names.split("|"))
-        said.append(NEEDS.get(need) or (f"the feature {feature} {side}" if side else f"`{need}`"))
-    return ", ".join(said) or "scores alone"
+    return ", ".join(Need.of(need).what.replace("'", "`") for need in stage.needs) or "scores alone"
 
 
 def looks_at(stage: Stage, name: str) -> str:

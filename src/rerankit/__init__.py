@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rerankit.bank import Bank
     from rerankit.bars import progress
     from rerankit.choosing import choose, tune
+    from rerankit.composite import Composite
     from rerankit.events import Event, track
     from rerankit.formats import read, write
     from rerankit.fusion import fuse
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Bank": "rerankit.bank",
+    "Composite": "rerankit.composite",
     "DenseScores": "rerankit.scores",
     "EmbeddingScores": "rerankit.scores",
     "Evaluation": "rerankit.metrics",
@@ -85,6 +87,7 @@ _MODULES = (
 
 __all__ = [
     "Bank",
+    "Composite",
     "DenseScores",
     "EmbeddingScores",
     "Evaluation",

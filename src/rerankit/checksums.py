@@ -94,7 +94,7 @@ def _hashed(pieces: Iterable[Any]) -> str:
 def _pieces(value: Any) -> Iterator[Any]:
     """The bytes of a parameter, or of anything it holds."""
     yield f"<{type(value).__name__}>".encode()
-    if isinstance(value, Stage):
+    if isinstance(value, Stage) and not isinstance(value, Pipeline):
         yield from _pieces({"name": value.name, **value.get_params(), "the weights": value.get_weights()})
     elif isinstance(value, Mapping):
         for name in sorted(value, key=str):

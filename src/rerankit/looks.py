@@ -14,7 +14,7 @@ class Looks:
     >>> Looks(queries=True) | Looks(labels=True)
     Looks(queries=True, labels=True)
     >>> str(Looks(queries=True, labels=True)), str(Looks())
-    ('test queries, labels', 'nothing else')
+    ('test queries, labels', 'nothing')
     """
 
     queries: bool = False
@@ -56,7 +56,7 @@ class Looks:
         return Looks.of((*self.names, *other.names))
 
     def __str__(self) -> str:
-        return self.words or "nothing else"
+        return self.words or "nothing"
 
     def __repr__(self) -> str:
         return f"Looks({', '.join(f'{name}=True' for name in self.names)})"

@@ -1,4 +1,4 @@
-"""The words in which a stage says what it needs, and the check of a problem against them.
+"""What a stage needs of a problem, as values: each can say what it is, whether a problem has it, and how to give it.
 
 =========================  =====================================================================
 ``query_scores``           similarities among the queries
@@ -7,6 +7,7 @@
 ``complete_scores``        a score for every pair, not top-k lists
 ``query_bank``             other queries, known beforehand (`Problem.with_banks`)
 ``gallery_bank``           other gallery items, known beforehand
+``query_bank:PART``        such a bank with `to_gallery`, `to_queries` or `among`; the same for ``gallery_bank``
 ``query_features:NAME``    a feature with one entry per query
 ``gallery_features:NAME``  a feature with one entry per gallery item
 ``…_features:ONE|OTHER``   either of the two
@@ -18,71 +19,145 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
-from rerankit.errors import InputError, unknown_name
+from rerankit.errors import unknown_name
 from rerankit.scores import EmbeddingScores
 
 if TYPE_CHECKING:
     from rerankit.problem import Problem
-    from rerankit.stages.base import Stage
 
-_HOW = {
-    "query_scores": "give Problem(…, query_scores=…), a (queries, queries) matrix, or use Problem.from_embeddings",
-    "gallery_scores": "give Problem(…, gallery_scores=…), a (gallery, gallery) matrix, or use Problem.from_embeddings",
-    "embeddings": "use Problem.from_embeddings(queries, gallery), or give EmbeddingScores",
-    "complete_scores": "give a matrix or embeddings; top-k lists leave most pairs without a score",
-    "query_bank": "give Problem(…, query_bank=rerankit.Bank(…)), other queries that are not under test",
-    "gallery_bank": "give Problem(…, gallery_bank=rerankit.Bank(…)), other gallery items that are not under test",
-    "weights": "call its fit(…), or load a fitted one with rerankit.load(folder)",
+_KNOWN = {
+    "query_scores": (
+        "similarities among the queries",
+        "give Problem(…, query_scores=…), a (queries, queries) matrix, or use Problem.from_embeddings",
+    ),
+    "gallery_scores": (
+        "similarities among the items",
+        "give Problem(…, gallery_scores=…), a (gallery, gallery) matrix, or use Problem.from_embeddings",
+    ),
+    "embeddings": ("vectors of both sides", "use Problem.from_embeddings(queries, gallery), or give EmbeddingScores"),
+    "complete_scores": (
+        "a score for every pair, not lists",
+        "give a matrix or embeddings; top-k lists leave most pairs without a score",
+    ),
+    "query_bank": (
+        "a bank of queries",
+        "give Problem(…, query_bank=rerankit.Bank(…)), other queries that are not under test",
+    ),
+    "gallery_bank": (
+        "a bank of items",
+        "give Problem(…, gallery_bank=rerankit.Bank(…)), other gallery items that are not under test",
+    ),
+    "weights": ("weights", "call its fit(…), or load a fitted one with rerankit.load(folder)"),
 }
-_MET: dict[str, Callable[[Stage, Problem], bool]] = {
-    "query_scores": lambda stage, problem: problem.query_scores is not None,
-    "gallery_scores": lambda stage, problem: problem.gallery_scores is not None,
-    "embeddings": lambda stage, problem: isinstance(problem.scores, EmbeddingScores),
-    "complete_scores": lambda stage, problem: problem.scores.complete,
-    "query_bank": lambda stage, problem: problem.query_bank is not None,
-    "gallery_bank": lambda stage, problem: problem.gallery_bank is not None,
-    "weights": lambda stage, problem: stage.fitted,
+"""What is needed, and how to give it, of the kinds that have no names."""
+_PLAIN: dict[str, Callable[[Problem], bool]] = {
+    "query_scores": lambda problem: problem.query_scores is not None,
+    "gallery_scores": lambda problem: problem.gallery_scores is not None,
+    "embeddings": lambda problem: isinstance(problem.scores, EmbeddingScores),
+    "complete_scores": lambda problem: problem.scores.complete,
+    "query_bank": lambda problem: problem.query_bank is not None,
+    "gallery_bank": lambda problem: problem.gallery_bank is not None,
 }
+BANKS = ("query_bank", "gallery_bank")
+_FEATURES = ("query_features", "gallery_features")
+_NAMED = (*BANKS, *_FEATURES, "extra_scores")
+WEIGHTS = "weights"
 
 
-def unmet(stage: Stage, problem: Problem) -> list[str]:
-    """One line for each need the problem does not meet, saying how to provide it."""
-    if not stage.name:
-        raise InputError(f"stage class {type(stage).__name__} must have a 'name'")
-    needs: object = stage.needs
-    if isinstance(needs, str):  # it would be read letter by letter
-        raise InputError(f"'needs' of stage '{stage.name}' must be a tuple of texts (got the text {needs!r})")
-    return [unmet_line(stage, need) for need in stage.needs if not _is_met(need, stage, problem)]
+class Needing(Protocol):
+    """A stage, as far as its needs go."""
+
+    @property
+    def name(self) -> str:
+        """The name by which errors call it."""
+
+    @property
+    def fitted(self) -> bool:
+        """Whether it has weights."""
 
 
-def lines_of_queries(stage: Stage, problem: Problem) -> list[str]:
-    """Those of the lines of `unmet` that the queries can meet, in the problem that brings them."""
-    brought = [need for need in stage.needs if need.startswith(("query_features:", "query_scores", "extra_scores:"))]
-    return [unmet_line(stage, need) for need in brought if not _is_met(need, stage, problem)]
+@dataclass(frozen=True)
+class Need:
+    """One need: its kind, and the names of which any one will do.
+
+    >>> need = Need.of("query_features:text|reference")
+    >>> need.kind, need.names, str(need)
+    ('query_features', ('text', 'reference'), 'query_features:text|reference')
+    >>> need.what
+    "the feature 'text' or 'reference' of the queries"
+    >>> need.how
+    "give Problem(…, query_features={'text': …}), one entry for each item"
+    """
+
+    kind: str
+    names: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, text: str) -> Need:
+        """The need that a text names."""
+        kind, _, names = text.partition(":")
+        known = kind in _NAMED if names else kind in _KNOWN
+        if not known or text.endswith(":"):
+            raise unknown_name("need", text, [*_KNOWN, *(f"{each}:NAME" for each in _NAMED)])
+        return cls(kind, tuple(names.split("|")) if names else ())
+
+    @property
+    def of_queries(self) -> bool:
+        """Whether queries bring it with them, not a gallery."""
+        return self.kind in ("query_features", "query_scores", "extra_scores")
+
+    @property
+    def what(self) -> str:
+        """What is needed, in the words of a reader."""
+        if not self.names:
+            return _KNOWN[self.kind][0]
+        names = " or ".join(f"'{name}'" for name in self.names)
+        if self.kind in BANKS:
+            return f"{_KNOWN[self.kind][0]} with {names}"
+        if self.kind == "extra_scores":
+            return f"further scores {names}"
+        return f"the feature {names} of the {'queries' if self.kind == 'query_features' else 'items'}"
+
+    @property
+    def how(self) -> str:
+        """How to meet it."""
+        if not self.names:
+            return _KNOWN[self.kind][1]
+        if self.kind in BANKS:
+            return f"give Problem(…, {self.kind}=rerankit.Bank({self.names[0]}=…)), items that are not under test"
+        what = "a matrix (queries, gallery)" if self.kind == "extra_scores" else "one entry for each item"
+        return f"give Problem(…, {self.kind}={{'{self.names[0]}': …}}), {what}"
+
+    def is_met(self, problem: Problem, stage: Needing) -> bool:
+        """Whether a problem has it, or the stage itself."""
+        if self.kind == WEIGHTS:
+            return stage.fitted
+        if not self.names:
+            return _PLAIN[self.kind](problem)
+        if self.kind in BANKS:
+            bank = getattr(problem, self.kind)
+            return any(getattr(bank, part, None) is not None for part in self.names)
+        held = getattr(problem, self.kind)
+        return any(name in held for name in self.names)
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{'|'.join(self.names)}" if self.names else self.kind
+
+    def __repr__(self) -> str:
+        return f"Need.of('{self}')"
 
 
-def unmet_line(stage: Stage, need: str) -> str:
-    """What is said of a need that is not met."""
-    return f"stage '{stage.name}' needs {need}: {_how(need)}"
+@dataclass(frozen=True, eq=False)
+class Unmet:
+    """A need of a stage that is not met; as text it says how to meet it."""
 
+    stage: Needing
+    need: Need
+    why: str = ""
+    """What is wrong, where it is something else than that nothing was given."""
 
-def _is_met(need: str, stage: Stage, problem: Problem) -> bool:
-    kind, _, name = need.partition(":")
-    if kind in ("query_features", "gallery_features") and name:
-        features = problem.query_features if kind == "query_features" else problem.gallery_features
-        return any(each in features for each in name.split("|"))
-    if kind == "extra_scores" and name:
-        return name in problem.extra_scores
-    if need not in _MET:
-        raise unknown_name("need", need, [*_MET, "query_features:NAME", "gallery_features:NAME", "extra_scores:NAME"])
-    return _MET[need](stage, problem)
-
-
-def _how(need: str) -> str:
-    kind, _, name = need.partition(":")
-    if not name:
-        return _HOW[need]
-    what = "a matrix (queries, gallery)" if kind == "extra_scores" else "one entry for each item"
-    return f"give Problem(…, {kind}={{'{name.partition('|')[0]}': …}}), {what}"
+    def __str__(self) -> str:
+        return f"stage '{self.stage.name}' {self.why or f'needs {self.need}: {self.need.how}'}"

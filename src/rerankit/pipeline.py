@@ -5,20 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rerankit import bars
-from rerankit.errors import InputError, MissingExtraError, RerankitError, StageError, UnmetNeedError, rule
+from rerankit.composite import Composite, PreparedComposite
+from rerankit.errors import InputError, rule
 from rerankit.events import Event, emit
-from rerankit.extras import explained
-from rerankit.ids import same_ids
 from rerankit.looks import Looks
-from rerankit.padded import check_left_out, same_items
-from rerankit.plugins import manager
-from rerankit.prepared import Prepared
+from rerankit.prepared import Prepared, State
 from rerankit.problem import Problem, as_problem
 from rerankit.ranking import Ranking
+from rerankit.running import check_first
 from rerankit.stages.base import Stage, stage
+
+if TYPE_CHECKING:
+    from rerankit.gallery import Gallery
 
 
 @dataclass(frozen=True)
@@ -32,47 +33,37 @@ class Step:
     """What the answer depended on."""
 
 
-class Pipeline:
-    """Stages that run one after the other; `>>` joins stages and pipelines.
+class Pipeline(Composite):
+    """Stages that run one after the other; `>>` joins stages and pipelines. It is a stage wherever one is taken.
 
     >>> Pipeline(["mutual-rank"]) >> stage("fuse", method="rrf").top(10)
     Pipeline([stage('mutual-rank'), stage('fuse', method='rrf').top(10)])
+    >>> stage("fuse", sources=["scores", Pipeline(["nnn", "mutual-rank"])]).looks_at()
+    Looks(queries=True)
     """
 
-    def __init__(self, stages: Iterable[Stage | str | Pipeline]) -> None:
+    name = "pipeline"
+
+    def __init__(self, stages: Iterable[Stage | str]) -> None:
         if isinstance(stages, str | Stage):
             raise InputError(f"'stages' must be a list of stages (got {stages!r})")
         self.stages: tuple[Stage, ...] = tuple(one for given in stages for one in _flat(given))
 
-    def __rshift__(self, other: Stage | str | Pipeline) -> Pipeline:
-        return Pipeline([*self.stages, other])
-
-    def unmet(self, problem: Problem) -> list[str]:
-        """Every need of every stage that the problem does not meet."""
-        return [line for one in self.stages for line in one.unmet(problem)]
-
-    def check(self, problem: Problem) -> None:
-        """Raise with all faults in one message."""
-        faults = self.unmet(problem)
-        if faults:
-            raise UnmetNeedError("\n".join(faults))
-
-    def looks_at(self, problem: Problem | None = None) -> Looks:
-        """What an answer on this problem (None: one without a bank) depends on beyond a query and its candidates."""
-        return Looks.union(one.looks_at(problem) for one in self.stages)
+    @property
+    def children(self) -> tuple[Stage, ...]:
+        return self.stages
 
     def steps(self, problem: Problem, ranking: Ranking) -> Iterator[Step]:
         """Run stage after stage and hand out what each made."""
         self.check(problem)
-        _check_first(problem, ranking)
-        return self._steps(problem, ranking)
+        check_first(problem, ranking)
+        return self._steps(self.stages, problem, ranking)
 
-    def _steps(self, problem: Problem, ranking: Ranking, prepared: Sequence[Prepared] | None = None) -> Iterator[Step]:
-        runners: Sequence[Stage | Prepared] = self.stages if prepared is None else prepared
+    def _steps(self, runners: Sequence[Stage | Prepared], problem: Problem, ranking: Ranking) -> Iterator[Step]:
         for position, (one, runner) in enumerate(zip(self.stages, runners, strict=True)):
             emit(Event("stage_started", repr(one), position=position, total=len(self.stages)))
             start = time.perf_counter()
-            result = _run(one, runner, problem, ranking)
+            result = runner.rerank(problem, ranking)
             seconds = time.perf_counter() - start
             emit(Event("stage_finished", repr(one), position=position, seconds=seconds, ranking=result))
             ranking = result
@@ -80,18 +71,12 @@ class Pipeline:
             if position + 1 < len(self.stages):
                 problem = one.passes_on(problem)
 
-    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
-        """Run all stages on a first ranking; its notes say what was done."""
-        self.check(problem)
-        return self.run(problem, ranking)
-
-    def run(self, problem: Problem, ranking: Ranking, prepared: Sequence[Prepared] | None = None) -> Ranking:
-        """The same for a problem whose needs have been checked; with `prepared` these answer for their stages."""
-        _check_first(problem, ranking)
+    def joined(self, children: Sequence[Stage | Prepared], problem: Problem, ranking: Ranking) -> Ranking:
+        """Stage after stage; the ranking's notes say what was done."""
         emit(Event("run_started", repr(self), total=len(self.stages)))
         start = time.perf_counter()
         try:
-            steps = list(self._steps(problem, ranking, prepared))
+            steps = list(self._steps(children, problem, ranking))
         except BaseException as cause:
             failed = f"{type(cause).__name__}: {cause}"
             emit(Event("run_failed", failed, seconds=time.perf_counter() - start))
@@ -104,21 +89,42 @@ class Pipeline:
         emit(Event("run_finished", repr(self), seconds=time.perf_counter() - start, ranking=result))
         return result
 
+    def passes_on(self, problem: Problem) -> Problem:
+        for one in self.stages:
+            problem = one.passes_on(problem)
+        return problem
+
+    @property
+    def passes_on_as_given(self) -> bool:
+        return all(one.passes_on_as_given for one in self.stages)
+
+    def prepare(self, gallery: Gallery) -> Prepared:
+        parts = zip(self.stages, self._seen_as_given(), strict=True)
+        return PreparedComposite(
+            self, gallery, [one.prepare(gallery) if given else Prepared(one, gallery) for one, given in parts]
+        )
+
+    def restored(self, gallery: Gallery, state: State) -> Prepared:
+        parts = zip(self.stages, self._seen_as_given(), state.children, strict=True)
+        return PreparedComposite(
+            self,
+            gallery,
+            [one.restored(gallery, kept) if given else Prepared(one, gallery) for one, given, kept in parts],
+        )
+
+    def _seen_as_given(self) -> list[bool]:
+        """Which stages see the problem's similarities as they are: those behind one that knows better ones do not, and
+        have nothing to prepare.
+        """
+        return [all(one.passes_on_as_given for one in self.stages[:place]) for place in range(len(self.stages))]
+
     def get_params(self) -> dict[str, Any]:
         """The constructor argument: the stages, joined into one tuple."""
         return {"stages": self.stages}
 
-    def clone(self, stages: Iterable[Stage | str | Pipeline] | None = None) -> Pipeline:
+    def clone(self, stages: Iterable[Stage | str] | None = None) -> Pipeline:  # type: ignore[override]
         """A new pipeline of clones of the stages with their weights, or of other `stages`."""
         return Pipeline([one.clone() for one in self.stages] if stages is None else stages)
-
-    def reversed(self) -> Pipeline:
-        """The pipeline for `problem.reversed()`: every stage turned around.
-
-        >>> Pipeline([stage("mutual-rank"), stage("consensus", voters="gallery")]).reversed()
-        Pipeline([stage('mutual-rank'), stage('consensus', voters='query')])
-        """
-        return Pipeline([one.reversed() for one in self.stages])
 
     def to_yaml(self) -> str:
         """The pipeline as YAML text."""
@@ -132,22 +138,6 @@ class Pipeline:
         from rerankit.yaml_files import from_yaml
 
         return from_yaml(source, trust=trust)
-
-    def save(self, folder: Any, *, overwrite: bool = False) -> None:
-        """Write every stage with its weights into one folder; all or nothing (see `Stage.save`)."""
-        from rerankit.storage import save
-
-        save(self, folder, overwrite=overwrite)
-
-    @classmethod
-    def load(cls, folder: Any, *, trust: bool = False) -> Pipeline:
-        """The pipeline a folder holds (`trust`: see `rerankit.load`)."""
-        from rerankit.storage import load
-
-        loaded = load(folder, trust=trust)
-        if not isinstance(loaded, Pipeline):
-            raise InputError(f"'{folder}' holds {loaded!r}, not a Pipeline")
-        return loaded
 
     def __iter__(self) -> Iterator[Stage]:
         return iter(self.stages)
@@ -167,7 +157,7 @@ class Pipeline:
 
 def rerank(
     problem: Any,
-    how: str | Stage | Pipeline,
+    how: str | Stage,
     k: int | None = 100,
     *,
     progress: bool = False,
@@ -200,7 +190,7 @@ def rerank(
             return rerank_in_shards(given, pipeline, k, engine=engine, out=out, resume=resume, shard_size=shard_size)
         if resume or shard_size is not None:
             raise InputError("'resume' and 'shard_size' belong to a run in shards: give 'out' or 'engine', too")
-        return pipeline.run(given, given.ranking(k))
+        return pipeline.rerank(given, given.ranking(k))
 
 
 def as_pipeline(how: Any, params: Mapping[str, Any]) -> Pipeline:
@@ -212,67 +202,16 @@ def as_pipeline(how: Any, params: Mapping[str, Any]) -> Pipeline:
 
 
 def _check_how(how: Any) -> None:
-    if not isinstance(how, (str, Stage, Pipeline)):
+    if not isinstance(how, (str, Stage)):
         several = isinstance(how, (list, tuple))
         text = "joined: rerankit.Pipeline([…])" if several else "a stage's name, a stage or a pipeline"
         raise rule("how", f"must be {text}", how)
 
 
-def _flat(given: Stage | str | Pipeline) -> tuple[Stage, ...]:
-    if isinstance(given, Pipeline):
-        return given.stages
+def _flat(given: Any) -> tuple[Stage, ...]:
     made = stage(given) if isinstance(given, str) else given
+    if isinstance(made, Pipeline):
+        return made.stages
     if not isinstance(made, Stage):
         raise rule("stages", "must hold stages, names or pipelines", given)
     return (made,)
-
-
-def _check_first(problem: Problem, ranking: Ranking) -> None:
-    """Refuse a first ranking that does not belong to the problem."""
-    size = len(ranking), ranking.gallery_size
-    if size != problem.shape:
-        raise rule("ranking", f"must be of the problem's {problem.shape} queries and items", f"{size}")
-    if ranking.excluded is not problem.excluded:
-        check_left_out(ranking.indices, problem.excluded)
-    for name in ("query_ids", "gallery_ids"):
-        theirs, ours = getattr(ranking, name), getattr(problem, name)
-        if theirs is not None and ours is not None and theirs != ours:
-            raise rule(
-                "ranking", f"must have the problem's {name}", f"{theirs[:3].tolist()}…, not {ours[:3].tolist()}…"
-            )
-
-
-def _run(one: Stage, runner: Stage | Prepared, problem: Problem, ranking: Ranking) -> Ranking:
-    try:
-        result = runner.rerank(problem, ranking)
-    except (UnmetNeedError, MissingExtraError, StageError):
-        raise
-    except Exception as cause:
-        # What a built-in stage raises on purpose already says what is wrong with the input; from anybody else's
-        # stage it may as well be that stage's own fault, so it is named.
-        if isinstance(cause, RerankitError) and manager().is_builtin(one.name):
-            raise
-        told = explained(cause, f"stage '{one.name}'") if isinstance(cause, ImportError) else None
-        where = _where(one, problem, ranking)
-        raise told or StageError(f"{where}, failed: {type(cause).__name__}: {cause}") from cause
-    fault = _fault(result, ranking)
-    if fault:
-        raise StageError(f"{_where(one, problem, ranking)}, {fault}")
-    return result
-
-
-def _where(one: Stage, problem: Problem, ranking: Ranking) -> str:
-    return f"{one!r} of {manager().owner(one.name)}, given {problem!r} and a ranking of shape {ranking.shape}"
-
-
-def _fault(result: Any, ranking: Ranking) -> str:
-    """What is wrong with a stage's answer; nothing when all is well."""
-    if not isinstance(result, Ranking):
-        return f"must return a Ranking (got {type(result).__name__})"
-    if not same_items(result.indices, ranking.indices):
-        return f"must return every candidate it was given once (got a ranking of {result.shape})"
-    if result.gallery_size != ranking.gallery_size or not (
-        same_ids(result.query_ids, ranking.query_ids) and same_ids(result.gallery_ids, ranking.gallery_ids)
-    ):
-        return "must keep the ranking's ids and gallery size: use ranking.with_scores(…)"
-    return ""

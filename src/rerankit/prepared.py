@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 from rerankit.arrays import AnyArray, IntArray
+from rerankit.running import run
 
 if TYPE_CHECKING:
     from rerankit.gallery import Gallery
@@ -47,8 +48,8 @@ class Prepared:
     """What `Stage.prepare` returns: `rerank` answers queries of the gallery, in blocks of any size.
 
     This one keeps the gallery alone, and runs the whole stage for every block of queries. A stage whose work has a part
-    that depends on the gallery and its bank alone returns a subclass that has done that part; it gives it as a `state`,
-    which the stage's `restored` takes back.
+    that depends on the gallery and its bank alone returns a subclass that has done that part, and answers in `reorder`;
+    it gives it as a `state`, which the stage's `restored` takes back.
     """
 
     keeps = "the gallery"
@@ -61,9 +62,14 @@ class Prepared:
     def __init__(self, stage: Stage, gallery: Gallery) -> None:
         self.stage, self.gallery = stage, gallery
 
+    @final
     def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
-        """The candidates of queries of this gallery in a new order."""
-        return self.stage.rerank(problem, ranking)
+        """The candidates of queries of this gallery in a new order; needs, candidates and answer are checked."""
+        return run(self.stage, self, problem, ranking)
+
+    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
+        """The same, as `rerank` runs it."""
+        return self.stage.reorder(problem, ranking)
 
     @property
     def children(self) -> tuple[Prepared, ...]:
@@ -76,6 +82,8 @@ class Prepared:
 
     def updated(self, change: Change) -> Prepared:
         """The same for a gallery after a change."""
+        if type(self) is Prepared:
+            return Prepared(self.stage, change.gallery)
         return self.stage.prepare(change.gallery)
 
     def __repr__(self) -> str:

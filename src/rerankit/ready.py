@@ -11,7 +11,6 @@ import numpy as np
 
 from rerankit.errors import UnmetNeedError, rule
 from rerankit.gallery import Gallery
-from rerankit.needs import lines_of_queries
 from rerankit.pipeline import Pipeline, as_pipeline
 from rerankit.plugins import manager
 from rerankit.prepared import Prepared
@@ -29,7 +28,7 @@ class Ready:
     {0: {'dog': 1.0315208, 'cat': 0.7284791}}
     """
 
-    def __init__(self, gallery: Gallery, pipeline: Pipeline, prepared: tuple[Prepared, ...]) -> None:
+    def __init__(self, gallery: Gallery, pipeline: Pipeline, prepared: Prepared) -> None:
         self.gallery, self.pipeline, self.prepared = gallery, pipeline, prepared
 
     def rerank(
@@ -66,8 +65,7 @@ class Ready:
 
     def answer(self, problem: Problem, ranking: Ranking) -> Ranking:
         """The same for queries that are a problem already, `gallery.problem(…)` or part of one with this gallery."""
-        self.pipeline.check(problem)
-        return self.pipeline.run(problem, ranking, self.prepared)
+        return self.prepared.rerank(problem, ranking)
 
     def updated(self, *, add: Any = None, remove: Any = None, bank: Any = None) -> Ready:
         """The same for a gallery without the items `remove` (ids or rows), with those of `add` (a `Gallery`, or
@@ -78,7 +76,7 @@ class Ready:
         change = changed(self.gallery, add, remove)
         if bank is not None:
             return prepare(self.pipeline, change.gallery.with_bank(bank))
-        return Ready(change.gallery, self.pipeline, tuple(one.updated(change) for one in self.prepared))
+        return Ready(change.gallery, self.pipeline, self.prepared.updated(change))
 
     def info(self) -> list[dict[str, Any]]:
         """For every stage, and those inside it, what is prepared, its bytes, what an update costs, if it is exact.
@@ -87,7 +85,7 @@ class Ready:
         >>> prepare("nnn", Gallery([[1.0, 0.0], [0.6, 0.8]], bank=[[1.0, 0.1]])).info()[0]["update"]
         'its items alone'
         """
-        return [row for one in self.prepared for row in _info(one, 0)]
+        return [row for one in self.prepared.children for row in _info(one, 0)]
 
     def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write everything into a folder, which `rerankit.load` maps: several processes share one copy in memory."""
@@ -112,7 +110,7 @@ def _info(one: Prepared, depth: int) -> Iterator[dict[str, Any]]:
         yield from _info(child, depth + 1)
 
 
-def prepare(how: str | os.PathLike[str] | Stage | Pipeline, gallery: Gallery, **params: Any) -> Ready:
+def prepare(how: str | os.PathLike[str] | Stage, gallery: Gallery, **params: Any) -> Ready:
     """Prepare a stage for a gallery: all that does not depend on a query is computed here.
 
     `how` is a stage's name with its parameters, a stage, a pipeline, or the folder of a saved one.
@@ -126,16 +124,7 @@ def prepare(how: str | os.PathLike[str] | Stage | Pipeline, gallery: Gallery, **
         raise rule("gallery", "must be a rerankit.Gallery", type(gallery).__name__)
     pipeline = as_pipeline(_loaded(how), params)
     check_standing(pipeline, gallery)
-    return Ready(gallery, pipeline, _prepared(pipeline, gallery))
-
-
-def _prepared(pipeline: Pipeline, gallery: Gallery) -> tuple[Prepared, ...]:
-    """Every stage prepared; behind one that passes on other similarities than the gallery's, as a whole."""
-    found, as_given = [], True
-    for one in pipeline.stages:
-        found.append(one.prepare(gallery) if as_given else Prepared(one, gallery))
-        as_given = as_given and type(one).passes_on is Stage.passes_on
-    return tuple(found)
+    return Ready(gallery, pipeline, pipeline.prepare(gallery))
 
 
 def _loaded(how: Any) -> Any:
@@ -155,8 +144,7 @@ def check_standing(pipeline: Pipeline, gallery: Gallery) -> None:
     probe = _probe(gallery)
     faults = []
     for one in pipeline.stages:
-        of_queries = {line for part in _with_children(one) for line in lines_of_queries(part, probe)}
-        faults += [line for line in one.unmet(probe) if line not in of_queries]
+        faults += [str(fault) for fault in one.unmet(probe) if not fault.need.of_queries]
         faults += [_refusal(part, gallery) for part in _looking_at_queries(one, probe)]
     if faults:
         raise UnmetNeedError("\n".join(faults))
@@ -170,12 +158,6 @@ def _probe(gallery: Gallery) -> Problem:
     if gallery.embeddings is not None:
         return gallery.problem(gallery.embeddings.gallery[:1], **known)
     return gallery.problem(scores=np.zeros((1, gallery.size)), **known)
-
-
-def _with_children(one: Stage) -> Iterator[Stage]:
-    yield one
-    for child in one.children:
-        yield from _with_children(child)
 
 
 def _looking_at_queries(one: Stage, probe: Problem) -> list[Stage]:

@@ -68,7 +68,7 @@ def _write(ready: Ready, folder: Path) -> None:
     texts = [name for name, array in arrays.items() if array.dtype.kind == "U"]
     write_tensors(folder / GALLERY, {name: _numbers(array) for name, array in arrays.items()})
     flat: dict[str, AnyArray] = {}
-    states = [_described(one.state(), str(place), flat) for place, one in enumerate(ready.prepared)]
+    states = [_described(state, str(place), flat) for place, state in enumerate(ready.prepared.state().children)]
     write_tensors(folder / PREPARED, flat)
     content = {"gallery": values, "texts": texts, "states": states}
     files = {name: {**entry(folder / name, "sha256"), "written": _time(folder / name)} for name in (GALLERY, PREPARED)}
@@ -78,7 +78,7 @@ def _write(ready: Ready, folder: Path) -> None:
 def write_states(ready: Ready, folder: Path) -> None:
     """Write what the stages keep of a gallery, without the gallery, into an empty folder."""
     flat: dict[str, AnyArray] = {}
-    states = [_described(one.state(), str(place), flat) for place, one in enumerate(ready.prepared)]
+    states = [_described(state, str(place), flat) for place, state in enumerate(ready.prepared.state().children)]
     write_tensors(folder / PREPARED, flat)
     (folder / STATES).write_text(json.dumps({"version": __version__, "states": states}), encoding="utf-8")
 
@@ -96,8 +96,7 @@ def read_states(folder: Path) -> tuple[State, ...]:
 
 def restored(pipeline: Pipeline, gallery: Gallery, states: tuple[State, ...]) -> Ready:
     """A prepared gallery from what its stages kept."""
-    parts = zip(pipeline.stages, states, strict=True)
-    return Ready(gallery, pipeline, tuple(one.restored(gallery, state) for one, state in parts))
+    return Ready(gallery, pipeline, pipeline.restored(gallery, State(children=states)))
 
 
 def _check(folder: Path, name: str, said: Any) -> None:

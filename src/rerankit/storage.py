@@ -29,9 +29,7 @@ FORMAT = 1
 WEIGHTS = "weights.safetensors"
 
 
-def save(
-    what: Stage | Pipeline, folder: str | os.PathLike[str], *, overwrite: bool = False, keep: str | None = None
-) -> None:
+def save(what: Stage, folder: str | os.PathLike[str], *, overwrite: bool = False, keep: str | None = None) -> None:
     """Write a stage or a pipeline with its weights into a folder; all or nothing.
 
     With `overwrite` a folder that is there is replaced, if rerankit wrote every file in it but for those of the
@@ -110,7 +108,7 @@ def read_pipeline(folder: Path, name: str, *, trust: bool) -> Pipeline:
     return found
 
 
-def write_into(what: Stage | Pipeline, folder: Path) -> None:
+def write_into(what: Stage, folder: Path) -> None:
     """Write a stage or a pipeline into an empty folder."""
     config: dict[str, Any] = {"format": FORMAT}
     if isinstance(what, Pipeline):
@@ -197,7 +195,7 @@ def _encoded(name: str, value: Any, folder: Path) -> Any:
     if isinstance(value, dict):
         _check_keys(name, value)
         return {key: _encoded(f"{name}-{key}", item, folder) for key, item in value.items()}
-    if isinstance(value, Stage | Pipeline):
+    if isinstance(value, Stage):
         inner = _unused(folder, name, "")
         inner.mkdir()
         write_into(value, inner)

@@ -15,9 +15,13 @@ from rerankit.files import check_regular
 from rerankit.pipeline import Pipeline
 from rerankit.reading import parse_yaml, read_text
 from rerankit.reading.yaml_text import EXPONENT, FIRST, FLOAT
-from rerankit.stages.base import Stage, Top, stage
+from rerankit.stages.base import Stage, stage
+from rerankit.stages.top import Top
 from rerankit.storage import load
 from rerankit.values import same
+
+_FORMS = ("stage", "stages", "load")
+"""What an item is given by: a name with its parameters, items that run one after the other, a saved folder."""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -29,15 +33,20 @@ _Dumper.add_implicit_resolver(FLOAT, EXPONENT, FIRST)
 
 def to_yaml(pipeline: Pipeline) -> str:
     """A pipeline as YAML text; fitted stages must have been saved, and are named by `load:`."""
-    tree = {"stages": [_yaml_of(one) for one in pipeline.stages]}
-    return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return yaml.dump(_stages_of(pipeline), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+def _stages_of(pipeline: Pipeline) -> dict[str, Any]:
+    return {"stages": [_yaml_of(one) for one in pipeline.stages]}
 
 
 def _yaml_of(one: Stage) -> dict[str, Any]:
+    if isinstance(one, Pipeline):
+        return _stages_of(one)
     # The short form says one `top`; a top of a top is written in full.
     if isinstance(one, Top) and not isinstance(one.stage, Top):
         return {**_yaml_of(one.stage), "top": one.candidates}
-    if one.fitted and not isinstance(one, Top):
+    if one.fitted and not one.children:  # of those inside, each says it itself
         raise InputError(
             f"stage '{one.name}' has weights, which YAML does not hold: save it and write 'load: FOLDER', "
             "or save the pipeline with Pipeline.save"
@@ -77,7 +86,11 @@ def from_yaml(source: str | os.PathLike[str], *, trust: bool = False) -> Pipelin
     parsed = parse_yaml(text, where)
     if not isinstance(parsed, dict) or not isinstance(parsed.get("stages"), list) or len(parsed) > 1:
         raise FormatError(f"{where} must hold one key, 'stages', with a list (got {brief(parsed)})")
-    return Pipeline([_from_yaml_item(item, base, where, trust) for item in parsed["stages"]])
+    return _pipeline(parsed["stages"], base, where, trust)
+
+
+def _pipeline(items: list[Any], base: Path, where: str, trust: bool) -> Pipeline:
+    return Pipeline([_from_yaml_item(item, base, where, trust) for item in items])
 
 
 def _text_of(source: str | os.PathLike[str]) -> tuple[str, str, Path]:
@@ -91,33 +104,32 @@ def _text_of(source: str | os.PathLike[str]) -> tuple[str, str, Path]:
     return read_text(path, "text"), f"'{path}'", path.parent
 
 
-def _from_yaml_item(item: Any, base: Path, where: str, trust: bool) -> Stage | Pipeline:
+def _from_yaml_item(item: Any, base: Path, where: str, trust: bool) -> Stage:
     if isinstance(item, str):
         return stage(item)
-    if not isinstance(item, dict) or ("stage" in item) == ("load" in item):
-        raise FormatError(f"{where}: a stage is a name, or has 'stage' or 'load' (got {brief(item)})")
+    if not isinstance(item, dict) or len(item.keys() & set(_FORMS)) != 1:
+        raise FormatError(f"{where}: a stage is a name, or has 'stage', 'stages' or 'load' (got {brief(item)})")
     _check_item(item, where)
-    made: Stage | Pipeline
+    made: Stage
     if "load" in item:
         made = load(base / item["load"], trust=trust)
+    elif "stages" in item:
+        made = _pipeline(item["stages"], base, where, trust)
     else:
         made = stage(item["stage"], **_params_of(item, base, where, trust))
-    if "top" not in item:
-        return made
-    if isinstance(made, Pipeline):
-        raise FormatError(f"{where}: 'top' goes with one stage, and '{item['load']}' holds a pipeline")
-    return made.top(item["top"])
+    return made.top(item["top"]) if "top" in item else made
 
 
 def _check_item(item: dict[Any, Any], where: str) -> None:
-    unknown = sorted(map(str, item.keys() - {"stage", "load", "params", "top"}))
+    unknown = sorted(map(str, item.keys() - {*_FORMS, "params", "top"}))
     if unknown:
         raise FormatError(f"{where}: a stage has 'stage' or 'load', 'params' and 'top' (got {', '.join(unknown)} too)")
-    if "load" in item and "params" in item:
+    if "stage" not in item and "params" in item:
         raise FormatError(f"{where}: 'params' goes with 'stage'; what 'load' names has its own (got {brief(item)})")
-    name = item.get("stage", item.get("load"))
-    if not isinstance(name, str):
-        raise FormatError(f"{where}: 'stage' and 'load' must be a text (got {brief(name)})")
+    form = next(name for name in _FORMS if name in item)
+    if not isinstance(item[form], list if form == "stages" else str):
+        what = "'stages' must be a list" if form == "stages" else "'stage' and 'load' must be a text"
+        raise FormatError(f"{where}: {what} (got {brief(item[form])})")
 
 
 def _params_of(item: dict[str, Any], base: Path, where: str, trust: bool) -> dict[str, Any]:
@@ -128,6 +140,6 @@ def _params_of(item: dict[str, Any], base: Path, where: str, trust: bool) -> dic
 
 
 def _yaml_param(value: Any, base: Path, where: str, trust: bool) -> Any:
-    if isinstance(value, dict) and ("stage" in value or "load" in value):
+    if isinstance(value, dict) and value.keys() & set(_FORMS):
         return _from_yaml_item(value, base, where, trust)
     return [_yaml_param(item, base, where, trust) for item in value] if isinstance(value, list) else value

@@ -116,7 +116,7 @@ def test_results_survive_files(small: Benchmark, scores: np.ndarray, tmp_path: P
     assert path.name.startswith("flickr30k__scores__turned__")
     again = Result.read(path)
     assert again.to_dict() == result.to_dict()
-    assert json.loads(path.read_text())["version"] == 3
+    assert json.loads(path.read_text())["version"] == 4
 
 
 def test_a_finished_run_is_not_repeated_unless_asked(small: Benchmark, scores: np.ndarray, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from rerankit import Looks, Pipeline, Problem, Relevance, choose, stage
 from rerankit.choosing.trials import Halves
 from rerankit.errors import InputError
 from rerankit.metrics import evaluate
-from rerankit.needs import unmet_line
+from rerankit.needs import Need, Unmet
 from rerankit.statistics import improvements, randomisation
 from rerankit.things import parted_things, things_of
 
@@ -91,7 +91,7 @@ def test_chains_are_cut_and_what_lies_across_belongs_to_none():
 def test_what_cannot_run_or_learn_is_said():
     chosen = choose(hubby(), one_to_one(150), among=["dba", "sinkhorn"], transductive=False)
     assert dict(chosen.left_out) == {
-        "dba": unmet_line(stage("dba"), "gallery_scores"),
+        "dba": str(Unmet(stage("dba"), Need.of("gallery_scores"))),
         "sinkhorn": "looks at the other test queries",
     }
     assert chosen.reason == "left alone: nothing could be tried"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from rerankit import Pipeline, Problem, Stage, stage, stages_available
-from rerankit.errors import InputError, NotFittedError, UnknownNameError
-from rerankit.stages.base import Top
+from rerankit.errors import InputError, NotFittedError, StageError, UnknownNameError
+from rerankit.stages.top import Top
 from strategies import distinct
 
 
@@ -73,7 +73,7 @@ def test_weights_are_cloned_compared_and_needed():
     assert fitted() == fitted()
     assert fitted() != Weighted()
     assert fitted().clone(sign=-1).get_weights() == {"weight": np.float32([-1])}
-    assert Weighted().unmet(Problem([[1]])) == [
+    assert [str(fault) for fault in Weighted().unmet(Problem([[1]]))] == [
         "stage 'weighted' needs weights: call its fit(…), or load a fitted one with rerankit.load(folder)"
     ]
     assert fitted().unmet(Problem([[1]])) == []
@@ -117,7 +117,7 @@ def test_new_scores_of_another_shape_are_refused():
             return np.zeros(3)
 
     problem = Problem([[1, 2]])
-    with pytest.raises(InputError, match=r"stage 'short' must return numbers of shape \(1, 2\) \(got float64 of shape"):
+    with pytest.raises(StageError, match=r"stage 'short' must return numbers of shape \(1, 2\) \(got float64 of shape"):
         Short().rerank(problem, problem.ranking())
 
 

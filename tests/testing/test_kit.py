@@ -11,6 +11,7 @@ import pytest
 
 from rerankit import Gallery, Looks, Problem, Ranking, Relevance, Stage
 from rerankit.errors import InputError, UnknownNameError
+from rerankit.needs import Unmet
 from rerankit.prepared import Prepared, State
 from rerankit.scores import EmbeddingScores
 from rerankit.testing import STAGE_CHECKS, CheckFailed, check_stage, make_problem
@@ -84,19 +85,19 @@ def has_fractions(scores: Any) -> bool:
 
 
 class BreaksTiesBackwards(Plain):
-    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         turned = np.lexsort((-ranking.indices, -ranking.scores))
         indices, scores = (np.take_along_axis(a, turned, 1) for a in (ranking.indices, ranking.scores))
         return Ranking(indices, scores, gallery_size=ranking.gallery_size)
 
 
 class TiesWhatCameApart(Plain):
-    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         return Ranking(ranking.indices, np.zeros(ranking.shape), gallery_size=ranking.gallery_size)
 
 
 class OrdersTiesByNumber(Plain):
-    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         return Ranking(np.sort(ranking.indices), np.zeros(ranking.shape), gallery_size=ranking.gallery_size)
 
 
@@ -123,7 +124,7 @@ class DiffersForTensors(Plain):
 
 
 class LosesACandidate(Plain):
-    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         return ranking.top(max(1, ranking.shape[1] - 1))
 
 
@@ -306,8 +307,8 @@ class PreparesSomethingElse(Plain):
 
 
 class ReversedWhenPrepared(Prepared):
-    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
-        return self.stage.reordered(ranking, -ranking.scores)
+    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
+        return self.stage.scored(ranking, -ranking.scores)
 
 
 class LosesWhatIsPrepared(Plain):
@@ -329,7 +330,7 @@ class HidesANeed(Plain):
 class SaysANeedForNothing(Plain):
     needs = ("query_scores",)  # type: ignore[assignment]
 
-    def unmet(self, problem: Problem) -> list[str]:
+    def unmet(self, problem: Problem) -> list[Unmet]:
         return []
 
 

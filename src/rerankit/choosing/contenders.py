@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rerankit.errors import rule
-from rerankit.needs import unmet_line
+from rerankit.needs import WEIGHTS
 from rerankit.pipeline import Pipeline
 from rerankit.problem import Problem
 from rerankit.scores import EmbeddingScores
@@ -52,10 +52,11 @@ def _usual(problem: Problem, labels: int | None) -> Iterable[Stage | Pipeline]:
 
 def obstacle(pipeline: Pipeline, problem: Problem, transductive: bool) -> str:
     """Why a pipeline cannot be tried; nothing where it can."""
-    to_be_fitted = {unmet_line(one, "weights") for one in pipeline.stages if hasattr(one, "fit")}
-    faults = [line for line in pipeline.unmet(problem) if line not in to_be_fitted]
+    faults = [
+        fault for fault in pipeline.unmet(problem) if not (fault.need.kind == WEIGHTS and hasattr(fault.stage, "fit"))
+    ]
     if faults:
-        return faults[0]
+        return str(faults[0])
     if not transductive and pipeline.looks_at(problem).queries:
         return "looks at the other test queries"
     return ""

@@ -141,9 +141,7 @@ def _check(settings: Sequence[tuple[Pipeline, Mapping[str, Any]]], problems: Seq
     """Say what is missing before anything runs."""
     for pipeline, _ in settings:
         for one, _ in problems:
-            faults = pipeline.unmet(one)
-            if faults:
-                raise InputError(faults[0])
+            pipeline.check(one)
 
 
 def _figure(pipeline: Pipeline, problem: Problem, relevance: Relevance, metric: str, k: int) -> float:

@@ -81,5 +81,5 @@ def _rows(found: Any) -> list[dict[str, Any]]:
         }
         for each in sorted(found.tried, key=lambda each: -each.gain)
     ]
-    alone = {"tried": "the order as it came", "looks at": "nothing else", "figure": round(found.base, 2), "gain": 0.0}
+    alone = {"tried": "the order as it came", "looks at": "nothing", "figure": round(found.base, 2), "gain": 0.0}
     return [alone | {"low": 0.0, "high": 0.0, "p": 1.0, "chosen": not found.stages}, *rows]

@@ -9,6 +9,7 @@ import typer
 
 from rerankit.cli._output import JsonOption, complain, heading, line, room, show, show_json, text_of, wrapped
 from rerankit.looks import LETTERS, TEXTS
+from rerankit.needs import Need
 
 MARKS = {
     LETTERS["queries"]: TEXTS["queries"],
@@ -42,9 +43,11 @@ def stages(
     if found["parameters"]:
         show(found["parameters"], title="parameters")
         line("")
-    for what in ("family", "needs", "looks at", "trainable", "citation"):
+    for what in ("family", "runs", "needs", "looks at", "trainable", "citation"):
         # Of a stage that cannot be made without parameters, what depends on them is not known.
         value = "depends on its parameters" if found[what] is None else text_of(found[what]) or "none"
+        if what == "needs" and found[what]:
+            value = "; ".join(f"{need.what} ({need}): {need.how}" for need in map(Need.of, found[what]))
         line(wrapped(f"{what}: {value}"))
 
 
@@ -109,6 +112,7 @@ def _details(name: str) -> dict[str, Any]:
         "family": _family(name, manager().is_builtin(name)),
         "marks": "".join(letter for letter in MARKS if known[letter]),
         "parameters": parameters,
+        "runs": list(map(repr, made.children)) if made else None,
         "needs": list(made.needs) if made else None,
         "looks at": str(made.looks_at()) if made else None,
         "trainable": trainable,

@@ -22,7 +22,10 @@ class Register(Protocol):
 
 @hookspec
 def rerankit_register_stages(register: Register) -> None:
-    """Register stages: ``register("my-stage", MyStage)``; the factory takes the stage's parameters."""
+    """Register stages: ``register("my-stage", MyStage)``; the factory takes the stage's parameters.
+
+    A pipeline is a stage, so a function that returns one registers it under a name.
+    """
 
 
 @hookspec

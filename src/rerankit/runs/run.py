@@ -73,7 +73,7 @@ def rerank_in_shards(
                 _work_off(
                     folder, Answer(ready, problem, k, folder.path.absolute(), size, folder.durable), where, retries
                 )
-        return to_ranking(folder.tables()).with_notes(stages=plan["stages"], transductive=False)
+        return to_ranking(folder.tables()).with_notes(stages=plan["stages"], looks_at=pipeline.looks_at(problem))
 
 
 def _check_cut(pipeline: Pipeline, gallery: Gallery) -> None:

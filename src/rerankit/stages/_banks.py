@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rerankit.bank import Bank
@@ -32,12 +33,9 @@ class BankStage(Stage):
         queries = self._is_test_queries() or (self.bank is None and given is None)
         return super().looks_at(problem) | Looks(queries=queries, bank=not queries)
 
-    def unmet(self, problem: Problem) -> list[str]:
-        faults = super().unmet(problem)
-        has_gallery = self.bank is not None or problem.query_bank is None or problem.query_bank.to_gallery is not None
-        if not has_gallery:
-            faults.append(f"stage '{self.name}' needs the bank's similarities to the gallery: give Bank(to_gallery=…)")
-        return faults
+    def needs_on(self, problem: Problem) -> tuple[str, ...]:
+        stands_in = self.bank is None and problem.query_bank is not None
+        return (*self.needs, "query_bank:to_gallery") if stands_in else self.needs
 
     def other_queries(self, problem: Problem) -> Scores:
         """Scores (others, gallery) of the queries this stage looks at."""
@@ -65,7 +63,7 @@ class RelationsBankStage(Stage):
     """A stage that relates items of both sides to each other, with a bank or else the other test queries beside them.
 
     `bank` is None (the problem's `query_bank` when it has one, the test queries otherwise), ``"queries"`` (always the
-    test queries), or a `Bank` with all the relations of `bank_parts`.
+    test queries), or a `Bank`; a bank must have all the relations of `bank_parts`.
     """
 
     bank: Any
@@ -75,24 +73,16 @@ class RelationsBankStage(Stage):
     def needs(self) -> tuple[str, ...]:
         return ("gallery_scores",) if isinstance(self.bank, Bank) else ("query_scores", "gallery_scores")
 
+    def needs_on(self, problem: Problem) -> tuple[str, ...]:
+        """A bank stands in for the other queries, and must have all that is asked of it."""
+        if isinstance(self.bank, Bank) or self.bank_beside(problem.query_bank) is None:
+            return self.needs
+        own = (need for need in self.needs if need != "query_scores")
+        return (*own, *(f"query_bank:{part}" for part in self.bank_parts))
+
     def looks_at(self, problem: Problem | None = None) -> Looks:
         bank = self.bank_beside(None if problem is None else problem.query_bank)
         return super().looks_at(problem) | Looks(queries=bank is None, bank=bank is not None)
-
-    def unmet(self, problem: Problem) -> list[str]:
-        faults, bank = super().unmet(problem), self.bank_for(problem)
-        if bank is None:
-            return faults
-        # A bank stands in for the other queries.
-        faults = [line for line in faults if " needs query_scores: " not in line]
-        missing = [part for part in self.bank_parts if getattr(bank, part) is None]
-        if missing:
-            parts = ", ".join(f"{part}=…" for part in self.bank_parts)
-            faults.append(
-                f"stage '{self.name}' needs {' and '.join(missing)} of its bank: give Bank({parts}), "
-                "or bank='queries' for the test queries"
-            )
-        return faults
 
     def bank_for(self, problem: Problem) -> Bank | None:
         """The bank this stage looks at; None: the other test queries."""
@@ -109,11 +99,15 @@ class RelationsBankStage(Stage):
         return bank
 
 
-def check_relations_bank(bank: Any) -> Any:
-    """The `bank` parameter of such a stage, refused when it can have no relations."""
-    if bank is None or isinstance(bank, Bank) or (isinstance(bank, str) and bank == TEST_QUERIES):
+def check_relations_bank(bank: Any, parts: Sequence[str]) -> Any:
+    """The `bank` parameter of such a stage, refused when it has not all the relations that are asked of it."""
+    if bank is None or (isinstance(bank, str) and bank == TEST_QUERIES):
         return bank
-    raise rule("bank", "must be None, 'queries' or a rerankit.Bank with its relations", type(bank).__name__)
+    if not isinstance(bank, Bank):
+        raise rule("bank", "must be None, 'queries' or a rerankit.Bank with its relations", type(bank).__name__)
+    if any(getattr(bank, part) is None for part in parts):
+        raise rule("bank", f"must have its relations {' and '.join(parts)}", bank)
+    return bank
 
 
 def check_bank(bank: Any) -> Any:

@@ -69,10 +69,10 @@ class NeighbourStage(Stage):
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         return self._scored(problem, ranking, self.say(problem.gallery), self.known(Gallery.of(problem)))
 
-    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         if not ranking.mask.any():
             return ranking
-        return self.prepare(Gallery.of(problem)).rerank(problem, ranking)
+        return self.prepare(Gallery.of(problem)).reorder(problem, ranking)
 
     def say(self, gallery: Side) -> Say:
         """How much say neighbours get in this gallery."""
@@ -100,12 +100,12 @@ class ByNeighbours(Prepared):
         super().__init__(stage, gallery)
         self.say, self.known = say, known
 
-    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         if not ranking.mask.any():
             return ranking
         if self.say.strength > 0:
             scores = self.stage._scored(problem, ranking, self.say, self.known)
-            ranking = self.stage.reordered(ranking, scores)
+            ranking = self.stage.scored(ranking, scores)
         return ranking.with_notes(**{self.stage.name: self.say.notes()})
 
     def state(self) -> State:

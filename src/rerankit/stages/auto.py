@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rerankit import checks
+from rerankit.composite import Composite
 from rerankit.errors import rule
 from rerankit.looks import Looks
-from rerankit.prepared import Change, Prepared, State
+from rerankit.prepared import Prepared
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 from rerankit.stages.base import Stage
 
 if TYPE_CHECKING:
-    from rerankit.gallery import Gallery
     from rerankit.pipeline import Pipeline
 
 
-class Auto(Stage):
+class Auto(Composite):
     """Choose a pipeline as `rerankit.choose` does, and use it; where nothing is significantly better, change nothing.
 
     `fit(problem, relevance)` chooses once, on labelled queries (`fit(…, bank=(pairs, relevance))` on other labelled
@@ -46,17 +46,16 @@ class Auto(Stage):
         self.chosen = _checked(chosen)
 
     @property
-    def needs(self) -> tuple[str, ...]:
-        if self.chosen is None:
-            return ("complete_scores",)
-        return tuple(dict.fromkeys(need for one in self.chosen.stages for need in one.needs if need != "weights"))
+    def own_needs(self) -> tuple[str, ...]:
+        return ("complete_scores",) if self.chosen is None else ()
 
-    def unmet(self, problem: Problem) -> list[str]:
-        return super().unmet(problem) if self.chosen is None else self.chosen.unmet(problem)
+    @property
+    def children(self) -> tuple[Stage, ...]:
+        return () if self.chosen is None else (self.chosen,)
 
     def looks_at(self, problem: Problem | None = None) -> Looks:
         if self.chosen is not None:  # by labels
-            return self.chosen.looks_at(problem) | Looks(labels=True)
+            return super().looks_at(problem) | Looks(labels=True)
         with_bank = problem is not None and problem.query_bank is not None
         return Looks(queries=not with_bank, bank=with_bank)
 
@@ -80,56 +79,14 @@ class Auto(Stage):
         self.chosen = Pipeline(found.stages)
         return self
 
-    @property
-    def children(self) -> tuple[Stage, ...]:
-        return () if self.chosen is None else self.chosen.stages
-
-    def prepare(self, gallery: Gallery) -> Prepared:
-        return PreparedAuto(self, gallery, [one.prepare(gallery) for one in self.children])
-
-    def restored(self, gallery: Gallery, state: State) -> Prepared:
-        parts = zip(self.children, state.children, strict=True)
-        return PreparedAuto(self, gallery, [one.restored(gallery, kept) for one, kept in parts])
-
-    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+    def joined(self, children: Sequence[Stage | Prepared], problem: Problem, ranking: Ranking) -> Ranking:
         if self.chosen is not None:
-            pipeline, reason = self.chosen, "chosen by fit"
-        else:
-            from rerankit.choosing import choose
+            return noted(children[0].rerank(problem, ranking), self.chosen, "chosen by fit")
+        from rerankit.choosing import choose
 
-            with_bank = problem.query_bank is not None
-            found = choose(problem, transductive=self.transductive_allowed and not with_bank, level=self.level)
-            pipeline, reason = found, found.reason
-        made = pipeline.rerank(problem, ranking) if pipeline.stages else ranking
-        return noted(made, pipeline, reason)
-
-    def reversed(self) -> Auto:
-        return self if self.chosen is None else self.clone(chosen=self.chosen.reversed())
-
-
-class PreparedAuto(Prepared):
-    """The chosen stages, prepared; where nothing was chosen yet, every block of queries is judged anew."""
-
-    stage: Auto
-    keeps = "what the chosen stages keep"
-
-    def __init__(self, stage: Auto, gallery: Gallery, prepared: Sequence[Prepared]) -> None:
-        super().__init__(stage, gallery)
-        self._children = tuple(prepared)
-
-    @property
-    def children(self) -> tuple[Prepared, ...]:
-        return self._children
-
-    def updated(self, change: Change) -> Prepared:
-        return PreparedAuto(self.stage, change.gallery, [child.updated(change) for child in self._children])
-
-    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
-        chosen = self.stage.chosen
-        if chosen is None:
-            return self.stage.rerank(problem, ranking)
-        made = chosen.run(problem, ranking, self._children) if chosen.stages else ranking
-        return noted(made, chosen, "chosen by fit")
+        with_bank = problem.query_bank is not None
+        found = choose(problem, transductive=self.transductive_allowed and not with_bank, level=self.level)
+        return noted(found.rerank(problem, ranking), found, found.reason)
 
 
 def noted(ranking: Ranking, chosen: Pipeline, reason: str) -> Ranking:

@@ -4,34 +4,34 @@ from __future__ import annotations
 
 import inspect
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, final
 
 import numpy as np
 
 from rerankit import checks
-from rerankit.arrays import AnyArray, FloatArray
+from rerankit.arrays import AnyArray
 from rerankit.errors import InputError, NotFittedError, brief, rule
 from rerankit.looks import Looks
-from rerankit.needs import unmet
+from rerankit.needs import BANKS, Need, Unmet
 from rerankit.plugins import manager
-from rerankit.prepared import Change, Prepared, State
+from rerankit.prepared import Prepared, State
 from rerankit.ranking import Ranking
-from rerankit.seams import splice
+from rerankit.running import check_needs, run
 from rerankit.values import same
 
 if TYPE_CHECKING:
     from rerankit.gallery import Gallery
     from rerankit.pipeline import Pipeline
     from rerankit.problem import Problem
+    from rerankit.stages.top import Top
 
 S = TypeVar("S", bound="Stage")
-
-_BANKS = ("query_bank", "gallery_bank")
 
 
 class Stage:
     """Base class of every re-ranker. A subclass names itself, stores its constructor arguments under their own
-    names, says what it needs, and implements `rescore` (new scores for the candidates) or `rerank`.
+    names, says what it needs and looks at, and implements `rescore` (new scores for the candidates) or `reorder` (a new
+    ranking of them).
 
     >>> import numpy as np
     >>> class Reverse(Stage):
@@ -51,31 +51,67 @@ class Stage:
     bitwise: ClassVar[bool] = True
     """Whether a query's answer is the same to the bit in any batch; that of a network may round with the batch."""
 
+    def __init_subclass__(cls, **rest: Any) -> None:
+        super().__init_subclass__(**rest)
+        if "rerank" in vars(cls):
+            raise InputError(
+                f"stage class {cls.__name__} must implement 'reorder' or 'rescore': 'rerank' checks and runs it"
+            )
+
     @property
     def needs(self) -> tuple[str, ...]:
         """What the problem or the stage must have, in the words of `rerankit.needs`."""
         return ()
+
+    def needs_on(self, problem: Problem) -> tuple[str, ...]:
+        """What it needs of this problem; a stage overrides it whose needs depend on what the problem has."""
+        return self.needs
+
+    def unmet(self, problem: Problem) -> list[Unmet]:
+        """The needs that the problem does not meet; as texts they say how to meet them."""
+        if not self.name:
+            raise InputError(f"stage class {type(self).__name__} must have a 'name'")
+        needs: object = self.needs_on(problem)
+        if isinstance(needs, str):  # it would be read letter by letter
+            raise InputError(f"'needs' of stage '{self.name}' must be a tuple of texts (got the text {needs!r})")
+        found = [Need.of(text) for text in self.needs_on(problem)]
+        return [Unmet(self, need) for need in found if not need.is_met(problem, self)]
+
+    def check(self, problem: Problem, *, weights: bool = True) -> None:
+        """Raise with all needs that the problem does not meet in one message; `fit` asks without `weights`."""
+        check_needs(self, problem, weights)
 
     def looks_at(self, problem: Problem | None = None) -> Looks:
         """What an answer on this problem (None: one without a bank) depends on beyond a query and its candidates.
 
         Here a bank that is needed, and labels where there are weights; a stage that looks at anything else says so.
         """
-        return Looks(bank=any(need in _BANKS for need in self.needs), labels=self.fitted)
+        return Looks(bank=any(Need.of(need).kind in BANKS for need in self.needs), labels=self.fitted)
+
+    @final
+    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+        """The same candidates of every query in a new order; needs, candidates and answer are checked."""
+        return run(self, self, problem, ranking)
+
+    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
+        """The same candidates of every query in a new order: what `rerank` checks and runs."""
+        if not ranking.mask.any():  # nothing was found for anybody: there is one order only
+            return ranking
+        return self.scored(ranking, self.rescore(problem, ranking))
 
     def rescore(self, problem: Problem, ranking: Ranking) -> AnyArray:
         """New scores (queries, K) for the candidates `ranking.indices`; what stands at padding is ignored."""
-        raise NotImplementedError(f"{type(self).__name__} implements neither 'rescore' nor 'rerank'")
+        raise NotImplementedError(f"{type(self).__name__} implements neither 'rescore' nor 'reorder'")
 
-    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
-        """The same candidates of every query in a new order."""
-        if not ranking.mask.any():  # nothing was found for anybody: there is one order only
-            return ranking
-        return self.reordered(ranking, self.rescore(problem, ranking))
-
-    def reordered(self, ranking: Ranking, scores: Any) -> Ranking:
+    def scored(self, ranking: Ranking, scores: Any) -> Ranking:
         """The candidates under new scores (queries, K); what stands at padding is ignored."""
-        return ranking.with_scores(self._padded(scores, ranking))
+        values = np.asarray(scores)
+        if values.shape != ranking.shape or values.dtype.kind not in "fiu":
+            raise InputError(
+                f"stage '{self.name}' must return numbers of shape {ranking.shape} "
+                f"(got {values.dtype} of shape {values.shape})"
+            )
+        return ranking.with_scores(np.where(ranking.mask, values, -np.inf).astype(np.float32))
 
     def prepare(self, gallery: Gallery) -> Prepared:
         """What answers queries of a gallery by themselves (`rerankit.prepare` checks needs and runs this).
@@ -99,9 +135,10 @@ class Stage:
         """
         return problem
 
-    def unmet(self, problem: Problem) -> list[str]:
-        """One line for each need the problem does not meet, saying how to provide it."""
-        return unmet(self, problem)
+    @property
+    def passes_on_as_given(self) -> bool:
+        """Whether `passes_on` gives every problem back as it is."""
+        return type(self).passes_on is Stage.passes_on
 
     def reversed(self: S) -> S:
         """The stage for `problem.reversed()`, with the same weights: this one, unless it, or a stage among its
@@ -117,12 +154,14 @@ class Stage:
 
     def top(self, k: int) -> Top:
         """This stage for the first k candidates only; the rest keep their order behind them."""
+        from rerankit.stages.top import Top
+
         return Top(self, checks.integer("k", k, least=1))
 
-    def __rshift__(self, other: Stage | Pipeline) -> Pipeline:
+    def __rshift__(self, other: Stage | str) -> Pipeline:
         from rerankit.pipeline import Pipeline
 
-        return Pipeline([self]) >> other
+        return Pipeline([self, other])
 
     # -- parameters ------------------------------------------------------------------------------------------
 
@@ -204,81 +243,6 @@ class Stage:
         if not isinstance(loaded, cls):
             raise InputError(f"'{folder}' holds {loaded!r}, not a {cls.__name__}")
         return loaded
-
-    def _padded(self, scores: Any, ranking: Ranking) -> FloatArray:
-        values = np.asarray(scores)
-        if values.shape != ranking.shape or values.dtype.kind not in "fiu":
-            raise InputError(
-                f"stage '{self.name}' must return numbers of shape {ranking.shape} "
-                f"(got {values.dtype} of shape {values.shape})"
-            )
-        return np.where(ranking.mask, values, -np.inf).astype(np.float32)
-
-
-class Top(Stage):
-    """Another stage for the first `candidates` only; the rest keep their order behind them.
-
-    >>> Stage().top(20)
-    stage('Stage').top(20)
-    """
-
-    name = "top"
-
-    def __init__(self, stage: Stage, candidates: int) -> None:
-        if not isinstance(stage, Stage):
-            raise rule("stage", "must be a stage", stage)
-        self.stage = stage
-        self.candidates = checks.integer("candidates", candidates, least=1)
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        return self.stage.needs
-
-    def looks_at(self, problem: Problem | None = None) -> Looks:
-        return self.stage.looks_at(problem)
-
-    def unmet(self, problem: Problem) -> list[str]:
-        return self.stage.unmet(problem)
-
-    @property
-    def children(self) -> tuple[Stage, ...]:
-        return (self.stage,)
-
-    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
-        return splice(self.stage.rerank(problem, ranking.top(self.candidates)), ranking)
-
-    def prepare(self, gallery: Gallery) -> Prepared:
-        return PreparedTop(self, gallery, self.stage.prepare(gallery))
-
-    def restored(self, gallery: Gallery, state: State) -> Prepared:
-        return PreparedTop(self, gallery, self.stage.restored(gallery, state.children[0]))
-
-    @property
-    def fitted(self) -> bool:
-        return self.stage.fitted
-
-    def __repr__(self) -> str:
-        return f"{self.stage!r}.top({self.candidates})"
-
-
-class PreparedTop(Prepared):
-    """A stage prepared for the first candidates only."""
-
-    stage: Top
-
-    def __init__(self, stage: Top, gallery: Gallery, first: Prepared) -> None:
-        super().__init__(stage, gallery)
-        self.first, self.candidates = first, stage.candidates
-
-    @property
-    def children(self) -> tuple[Prepared, ...]:
-        return (self.first,)
-
-    def updated(self, change: Change) -> Prepared:
-        return PreparedTop(self.stage, change.gallery, self.first.updated(change))
-
-    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
-        return splice(self.first.rerank(problem, ranking.top(self.candidates)), ranking)
 
 
 def stage(name: str, **params: Any) -> Stage:

@@ -69,9 +69,9 @@ class Calibrate(Stage):
         self._weights = _FIT[self.method](given.scores, right, there) | {"spread": np.array([_spread(given)])}
         return self
 
-    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         found, known, here = (
-            super().rerank(problem, ranking),
+            super().reorder(problem, ranking),
             self._weights.get("spread", np.zeros(1)),
             _spread(ranking),
         )

@@ -100,11 +100,11 @@ class Consensus(Stage):
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         return self._answer(problem, ranking)[0]
 
-    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         if not ranking.mask.any():
             return ranking
         scores, notes = self._answer(problem, ranking)
-        return ranking.with_scores(self._padded(scores, ranking)).with_notes(**{self.name: notes})
+        return self.scored(ranking, scores).with_notes(**{self.name: notes})
 
     def _answer(self, problem: Problem, ranking: Ranking) -> tuple[FloatArray, dict[str, Any]]:
         beta, sigma = beta_of(self.beta, problem.scores, _AUTO_BETA)

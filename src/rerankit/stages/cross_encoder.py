@@ -83,9 +83,9 @@ class CrossEncoder(Stage):
         scores, _ = self._read_and_score(problem, ranking, skip=False)
         return np.where(ranking.mask, scores, -np.inf)
 
-    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         if self.on_error == "raise":
-            return super().rerank(problem, ranking)
+            return super().reorder(problem, ranking)
         scores, skipped = self._read_and_score(problem, ranking, skip=True)
         return promote(ranking, scores).with_notes(**{self.name: skipped})
 

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rerankit.arrays import FloatArray
+from rerankit.composite import Composite
 from rerankit.errors import InputError
 from rerankit.fusion import check_rules, check_weights, combine
-from rerankit.looks import Looks
-from rerankit.prepared import Change, Prepared, State
+from rerankit.prepared import Prepared
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.stages._candidates import items_of, rows_of
 from rerankit.stages.base import Stage
 
-if TYPE_CHECKING:
-    from rerankit.gallery import Gallery
-
 _OWN = ("ranking", "scores")
 
 
-class Fuse(Stage):
+class Fuse(Composite):
     """Fuse sources' opinions on the candidates of the ranking that comes in.
 
     A source is ``"ranking"`` (the scores that come in), ``"scores"`` (the problem's own), the name of `extra_scores` of
@@ -63,7 +59,7 @@ class Fuse(Stage):
         check_weights(weights, len(sources))
 
     @property
-    def needs(self) -> tuple[str, ...]:
+    def own_needs(self) -> tuple[str, ...]:
         named = [source for source in self.sources if isinstance(source, str) and source not in _OWN]
         return tuple(f"extra_scores:{name}" for name in named)
 
@@ -71,59 +67,34 @@ class Fuse(Stage):
     def children(self) -> tuple[Stage, ...]:
         return tuple(source for source in self.sources if isinstance(source, Stage))
 
-    def looks_at(self, problem: Problem | None = None) -> Looks:
-        return Looks.union(source.looks_at(problem) for source in self.children)
-
-    def unmet(self, problem: Problem) -> list[str]:
-        return [*super().unmet(problem), *(line for source in self.children for line in source.unmet(problem))]
+    def joined(self, children: Sequence[Stage | Prepared], problem: Problem, ranking: Ranking) -> Ranking:
+        if not ranking.mask.any():
+            return ranking
+        return self.scored(ranking, self._fused(children, problem, ranking))
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
-        return self.fused(self.sources, problem, ranking)
+        return self._fused(self.children, problem, ranking)
 
-    def prepare(self, gallery: Gallery) -> Prepared:
-        return PreparedFuse(self, gallery, [source.prepare(gallery) for source in self.children])
-
-    def restored(self, gallery: Gallery, state: State) -> Prepared:
-        parts = zip(self.children, state.children, strict=True)
-        return PreparedFuse(self, gallery, [source.restored(gallery, kept) for source, kept in parts])
-
-    def fused(self, sources: Sequence[str | Stage | Prepared], problem: Problem, ranking: Ranking) -> FloatArray:
+    def _fused(self, children: Sequence[Stage | Prepared], problem: Problem, ranking: Ranking) -> FloatArray:
         """One score (queries, K) from the opinions of all sources."""
-        values = np.stack([self._opinion(source, problem, ranking) for source in sources])
+        inside = iter(children)
+        found = [
+            self._given(source, problem, ranking)
+            if isinstance(source, str)
+            else aligned(next(inside).rerank(problem, ranking), ranking)
+            for source in self.sources
+        ]
+        values = np.stack(found)
         values = np.where(ranking.mask & np.isfinite(values), values, np.float32(np.nan))
         with np.errstate(invalid="ignore"):
             return combine(values, self.method, self.normalise, self.weights, self.rrf_k)
 
-    def _opinion(self, source: str | Stage | Prepared, problem: Problem, ranking: Ranking) -> FloatArray:
-        """The source's scores for `ranking.indices`."""
+    def _given(self, source: str, problem: Problem, ranking: Ranking) -> FloatArray:
+        """What is given of the candidates by the name of a source."""
         if source == "ranking":
             return ranking.scores
-        if not isinstance(source, str):
-            return aligned(source.rerank(problem, ranking), ranking)
         scores = problem.scores if source == "scores" else problem.extra_scores[source]
         return scores.pairs(rows_of(ranking), items_of(ranking))
-
-
-class PreparedFuse(Prepared):
-    """A fusion whose stages are prepared."""
-
-    stage: Fuse
-
-    def __init__(self, stage: Fuse, gallery: Gallery, prepared: Sequence[Prepared]) -> None:
-        super().__init__(stage, gallery)
-        self._children = tuple(prepared)
-        inside = iter(prepared)
-        self.sources = [source if isinstance(source, str) else next(inside) for source in stage.sources]
-
-    @property
-    def children(self) -> tuple[Prepared, ...]:
-        return self._children
-
-    def updated(self, change: Change) -> Prepared:
-        return PreparedFuse(self.stage, change.gallery, [child.updated(change) for child in self._children])
-
-    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
-        return self.stage.reordered(ranking, self.stage.fused(self.sources, problem, ranking))
 
 
 def aligned(result: Ranking, ranking: Ranking) -> FloatArray:

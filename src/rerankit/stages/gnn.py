@@ -78,7 +78,7 @@ class GNN(NeighbourStage, RelationsBankStage):
         self.layers = checks.integer("layers", layers, least=1)
         self.device = device
         self.align = checks.boolean("align", align)
-        self.bank = check_relations_bank(bank)
+        self.bank = check_relations_bank(bank, self.bank_parts)
         self.strength = check_strength(strength)
 
     def opinion(self, problem: Problem, ranking: Ranking, known: Known) -> FloatArray:

@@ -74,7 +74,7 @@ class KReciprocal(NeighbourStage, RelationsBankStage):
         self.weight = checks.number("weight", weight, least=0, most=1)
         self.distance = checks.choice("distance", distance, DISTANCES)
         self.align = checks.boolean("align", align)
-        self.bank = check_relations_bank(bank)
+        self.bank = check_relations_bank(bank, self.bank_parts)
         self.strength = check_strength(strength)
 
     def known(self, gallery: Gallery) -> Known:

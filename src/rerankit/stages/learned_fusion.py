@@ -95,6 +95,7 @@ class LearnedFusion(BankStage):
         ranking: Ranking | None = None,
     ) -> LearnedFusion:
         """Learn from the first `candidates` of every query (or those of `ranking`); `validation` is not used."""
+        self.check(problem, weights=False)
         given = judged(problem, relevance, self.candidates) if ranking is None else ranking
         right, there = labels(given, relevance)
         values = self._columns(problem, given)

@@ -13,6 +13,7 @@ import numpy as np
 from rerankit import settings
 from rerankit.arrays import IntArray, to_numpy
 from rerankit.features import Feature
+from rerankit.needs import WEIGHTS
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.stages.base import Stage
@@ -171,7 +172,9 @@ def check_needs(factory: StageFactory, problem: ProblemMaker = make_problem) -> 
     made = with_banks(problem(_QUERIES, _GALLERY, 9))
     run(stage, bare(made, stage), _K, f"a problem with only what it needs ({', '.join(stage.needs) or 'scores'})")
     for need in stage.needs:
-        lacking = type(stage)(**stage.get_params()) if need == "weights" else stage
+        if need == WEIGHTS and stage.children:  # it has none of its own
+            continue
+        lacking = type(stage)(**stage.get_params()) if need == WEIGHTS else stage
         _expect_refusal(lacking, bare(made, stage, without=need), need)
 
 

@@ -35,7 +35,7 @@ def _check_labels(stage: Stage, made: Problem) -> None:
     if stage.get_weights() and fits:
         expect(said.labels, "it has weights, and its 'fit' takes labels: looks_at must say labels")
     if said.labels:
-        known = fits or stage.fitted or any(child.looks_at(made).labels for child in stage.children)
+        known = fits or bool(stage.get_weights()) or any(child.looks_at(made).labels for child in stage.children)
         expect(known, "looks_at says labels, but it has neither weights nor a 'fit' that takes labels")
 
 

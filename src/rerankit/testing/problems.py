@@ -73,7 +73,7 @@ def bare(problem: Problem, stage: Stage, without: str = "") -> Problem:
         wanted = {name for need in kept if need.startswith(f"{part}:") for name in need.partition(":")[2].split("|")}
         changes[part] = {name: value for name, value in getattr(problem, part).items() if name in wanted}
     for part in (*RELATIONS, "query_bank", "gallery_bank"):
-        changes[part] = getattr(problem, part) if part in kept else None
+        changes[part] = getattr(problem, part) if any(need.partition(":")[0] == part for need in kept) else None
     if without == "complete_scores":
         changes["scores"] = as_lists(problem.scores.rows())
     elif "embeddings" in kept:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from rerankit import Problem, Relevance, load
-from rerankit.errors import InputError
+from rerankit.errors import InputError, UnmetNeedError
 from rerankit.features import Regions
 from rerankit.stages.hmrn.fitting import PUBLISHED, HmrnTask, Pairs, curve_of
 from rerankit.stages.hmrn.network import Hmrn
@@ -174,7 +174,7 @@ def test_what_fit_refuses(data: Path) -> None:
     problem, relevance = split(data, "train")
     with pytest.raises(InputError, match="chosen on validation: give validation"):
         small(cascade="auto").fit(problem, relevance, settings=QUICK)
-    with pytest.raises(InputError, match="regions"):
+    with pytest.raises(UnmetNeedError, match="regions"):
         small().fit(Problem(np.ones((24, 24))), relevance, settings=QUICK)
     with pytest.raises(InputError, match="'relevance' must be of shape"):
         small().fit(problem, Relevance.from_lists([[0]], gallery_size=24), settings=QUICK)

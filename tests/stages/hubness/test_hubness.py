@@ -118,7 +118,7 @@ def test_dual_is_says_what_it_lacks():
     with pytest.raises(UnmetNeedError, match="gallery_scores"):
         rerankit.rerank([[1, 2]], "dual-is")
     only_queries = Problem([[1, 2]], gallery_bank=Bank(to_queries=[[1]]))
-    with pytest.raises(UnmetNeedError, match="gallery bank's similarities"):
+    with pytest.raises(UnmetNeedError, match="needs gallery_bank:to_gallery"):
         rerankit.rerank(only_queries, "dual-is", gallery="bank")
 
 

@@ -64,7 +64,7 @@ def test_a_bank_in_a_file(tmp_path):
 
 def test_a_bank_without_the_gallery_is_an_unmet_need():
     problem = Problem([[1, 2]], query_bank=Bank(to_queries=[[1]]))
-    assert "needs the bank's similarities to the gallery" in stage("mutual-rank").unmet(problem)[0]
+    assert [str(fault.need) for fault in stage("mutual-rank").unmet(problem)] == ["query_bank:to_gallery"]
 
 
 def test_bad_parameters():

@@ -229,7 +229,9 @@ def test_missing_matrices_are_named_with_the_reason():
     assert "needs query_scores: give Problem(…, query_scores=…)" in str(caught.value)
     half = Bank(to_gallery=distinct(3, 6))
     problem = Problem(distinct(5, 6), gallery_scores=np.eye(6), query_bank=half)
-    with pytest.raises(UnmetNeedError, match="needs to_queries of its bank: give Bank"):
+    with pytest.raises(
+        UnmetNeedError, match=r"needs query_bank:to_queries: give Problem\(…, query_bank=rerankit.Bank\(to_queries=…"
+    ):
         rerankit.rerank(problem, stage)
     with pytest.raises(UnmetNeedError, match="pillars need 'to_queries' of the bank, too"):
         Relations.of(problem, half)

@@ -106,7 +106,7 @@ def test_pairs_among_test_queries_are_answered_as_by_sinkhorn():
     found = rerankit.rerank(problem, "plan", k=50)
     assert found.notes["plan"]["votes"] == 0
     np.testing.assert_array_equal(found.indices, rerankit.rerank(problem, "sinkhorn", k=50).indices)
-    assert found.notes["transductive"]
+    assert found.notes["looks_at"].queries
 
 
 def test_several_test_queries_of_an_item_vote_for_each_other():

@@ -133,9 +133,7 @@ def fit(
     if stage.cascade == "auto" and validation is None:
         raise InputError("'cascade' is 'auto', which is chosen on validation: give validation=(problem, relevance)")
     for one in (problem, *(validation[:1] if validation else ())):
-        faults = [line for line in stage.unmet(one) if "weights" not in line]
-        if faults:
-            raise InputError("\n".join(faults))
+        stage.check(one, weights=False)
     vocabulary = _vocabulary(stage, problem.query_features["text"])
     stage._vocabulary = vocabulary
     pairs = _pairs(stage, problem, relevance)

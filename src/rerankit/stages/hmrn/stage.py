@@ -214,7 +214,7 @@ class HmrnStage(Stage):
 
         return ModelTokens(self.text_model)
 
-    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         """The candidates after the last of `rounds`; with "all", the notes hold the ranking after each."""
         by_round = self.rerank_rounds(problem, ranking)
         last = by_round[-1]
@@ -224,6 +224,7 @@ class HmrnStage(Stage):
         """One ranking of the same candidates for each of `rounds`, in their order."""
         from rerankit.stages.hmrn.candidates import candidate_rankings
 
+        self.check(problem)
         depth, size = self.depth(ranking.shape[1]), ranking.shape[1]
         scores = self.score_candidates(problem, ranking)
         made = candidate_rankings(scores, self.scorer.config, ranking)

@@ -9,7 +9,6 @@ import numpy as np
 from rerankit import checks
 from rerankit.arrays import AnyArray
 from rerankit.errors import InputError
-from rerankit.problem import Problem
 from rerankit.scores import ListScores, Scores
 from rerankit.sides import Side
 from rerankit.stages._banks import check_bank
@@ -62,14 +61,7 @@ class DualIS(HubnessStage):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return ("gallery_scores",) if self.gallery == "gallery" else ("gallery_bank",)
-
-    def unmet(self, problem: Problem) -> list[str]:
-        faults = super().unmet(problem)
-        bank = problem.gallery_bank
-        if self.gallery == "bank" and bank is not None and bank.to_gallery is None:
-            faults.append(f"stage '{self.name}' needs the gallery bank's similarities: give Bank(to_gallery=…)")
-        return faults
+        return ("gallery_scores",) if self.gallery == "gallery" else ("gallery_bank:to_gallery",)
 
     def correction(self, gallery: Side, others: Scores, same: bool) -> Correction:
         items = self._other_items(gallery)

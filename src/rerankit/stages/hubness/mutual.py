@@ -88,7 +88,7 @@ class Places(Prepared):
     def state(self) -> State:
         return State() if self.back.frame is None else self.back.frame.state()
 
-    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         if not ranking.mask.any():
             return ranking
-        return self.stage.reordered(ranking, self.stage.placed(self.back, problem, ranking))
+        return self.stage.scored(ranking, self.stage.placed(self.back, problem, ranking))

@@ -99,11 +99,11 @@ class HubnessStage(BankStage):
         """
         return None
 
-    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         if not ranking.mask.any():
             return ranking
         scores, notes = self._answer(problem, ranking)
-        return self.reordered(ranking, scores).with_notes(**{self.name: notes})
+        return self.scored(ranking, scores).with_notes(**{self.name: notes})
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         return self._answer(problem, ranking)[0]
@@ -164,11 +164,11 @@ class Corrected(Prepared):
             return self.stage.prepare(change.gallery)
         return Corrected(self.stage, change.gallery, self.correction.with_items(change.kept, more))
 
-    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         if not ranking.mask.any():
             return ranking
         scores = self.stage.corrected(self.correction, problem, ranking)
-        return self.stage.reordered(ranking, scores).with_notes(**{self.stage.name: self.correction.notes})
+        return self.stage.scored(ranking, scores).with_notes(**{self.stage.name: self.correction.notes})
 
 
 def best_item(scores: FloatArray, items: Any) -> Any:

@@ -11,7 +11,7 @@ from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray
 from rerankit.bank import Bank
 from rerankit.errors import InputError, NotFittedError, RerankitWarning, UnmetNeedError, rule
-from rerankit.needs import unmet_line
+from rerankit.needs import Need, Unmet
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
@@ -117,9 +117,9 @@ class Metric(Stage):
         queries, gallery = self._both_forms(problem)
         return own_scores(queries.scores(gallery), ranking)
 
-    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         shrink, share = self._ready()["trusted"].tolist()
-        found = super().rerank(problem, ranking) if share else ranking
+        found = super().reorder(problem, ranking) if share else ranking
         return found.with_notes(metric={"share": share, "shrink": shrink})
 
     def transformed(self, problem: Problem) -> Problem:
@@ -136,7 +136,7 @@ class Metric(Stage):
     def _both_forms(self, problem: Problem) -> tuple[_Forms, _Forms]:
         weights, given = self._ready(), problem.scores
         if not isinstance(given, EmbeddingScores):
-            raise UnmetNeedError(unmet_line(self, "embeddings"))
+            raise UnmetNeedError(str(Unmet(self, Need.of("embeddings"))))
         metric, width = bytes(weights["metric"]).decode().strip(), len(weights["query_mean"])
         if given.metric != metric or given.queries.shape[1] != width:
             raise rule(

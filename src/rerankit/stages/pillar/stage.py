@@ -13,6 +13,7 @@ from rerankit.arrays import AnyArray, FloatArray
 from rerankit.bank import Bank
 from rerankit.errors import InputError, NotFittedError, TrainingError, rule
 from rerankit.extras import require
+from rerankit.needs import WEIGHTS, Need, Unmet
 from rerankit.pipeline import rerank
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
@@ -88,7 +89,7 @@ class Pillar(RelationsBankStage):
         self.device = device
         self.precision = checks.choice("precision", precision, ("bf16", "float32", "fp16"))
         self.compile = checks.boolean("compile", compile)
-        self.bank = check_relations_bank(bank)
+        self.bank = check_relations_bank(bank, self.bank_parts)
         self.both = checks.boolean("both", both)
         for one in DIRECTIONS:
             checks.integer("candidates", value_of(self.candidates, one, "candidates"), least=1)
@@ -103,12 +104,13 @@ class Pillar(RelationsBankStage):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return (*super().needs, "weights")
+        return (*super().needs, WEIGHTS)
 
-    def unmet(self, problem: Problem) -> list[str]:
+    def unmet(self, problem: Problem) -> list[Unmet]:
         faults = super().unmet(problem)
         if self.fitted and self.direction not in self.directions:
-            faults.append(f"stage '{self.name}' was fitted for {self.directions[0]} alone, not for {self.direction}")
+            why = f"was fitted for {self.directions[0]} alone, not for {self.direction}"
+            faults.append(Unmet(self, Need.of(WEIGHTS), why))
         return faults
 
     # -- re-ranking --------------------------------------------------------------------------------------
@@ -122,12 +124,12 @@ class Pillar(RelationsBankStage):
             )
         return self.clone(direction=other(self.direction))
 
-    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         """The first `candidates` in a new order, the others behind them in theirs."""
         count = value_of(self.candidates, self.direction)
         if ranking.shape[1] <= count:
-            return super().rerank(problem, ranking)
-        return splice(super().rerank(problem, ranking.top(count)), ranking)
+            return super().reorder(problem, ranking)
+        return splice(super().reorder(problem, ranking.top(count)), ranking)
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         """The reasoner's cosines (queries, K)."""
@@ -142,6 +144,7 @@ class Pillar(RelationsBankStage):
         A direction for which there is a bank looks at nothing of the other, and is re-ranked on its own.
         """
         other, turned = self.reversed(), problem.reversed()
+        self.check(problem)
         if self.bank_for(problem) is not None or other.bank_for(turned) is not None:
             return rerank(problem, self, k), rerank(turned, other, k)
         there, back = PillarSpace.both(Relations.of(problem), self.pillars, self.neighbours)
@@ -150,7 +153,7 @@ class Pillar(RelationsBankStage):
 
     def _spliced(self, space: PillarSpace, ranking: Ranking) -> Ranking:
         head = ranking.top(value_of(self.candidates, self.direction))
-        head = head.with_scores(self._padded(self._score(space, head), head))
+        head = self.scored(head, self._score(space, head))
         return splice(head, ranking).with_notes(stages=[repr(self)], looks_at=self.looks_at())
 
     def _score(self, space: PillarSpace, ranking: Ranking) -> FloatArray:

@@ -118,21 +118,22 @@ class PillarPlus(Stage):
         """Scores (queries, K): of the cells; items that are no cell come behind, in their order."""
         return self._scores(problem, [ranking])[0]
 
-    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         if not ranking.mask.any():
             return ranking
         if len(ranking) == 1:
             return ranking.with_notes(**{self.name: {"say": 0.0, "note": _ALONE}})
-        found = self.reordered(ranking, self.rescore(problem, ranking))
+        found = self.scored(ranking, self.rescore(problem, ranking))
         return found.with_notes(**{self.name: {"say": round(self._say(problem.shape, self.direction == "t2i"), 4)}})
 
     def rerank_both(self, problem: Problem, k: int | None = 100) -> tuple[Ranking, Ranking]:
         """Both directions of a problem, as (this direction, the other), from one run over the cells."""
+        self.check(problem)
         rankings = problem.ranking(k), problem.reversed().ranking(k)
         here, there = self._scores(problem, list(rankings))
         told = {"stages": [repr(self)], "looks_at": self.looks_at()}
         return tuple(  # type: ignore[return-value]
-            ranking.with_scores(self._padded(scores, ranking)).with_notes(**told)
+            self.scored(ranking, scores).with_notes(**told)
             for ranking, scores in zip(rankings, (here, there), strict=True)
         )
 

@@ -85,7 +85,7 @@ class Plan(RelationsBankStage):
         self.iterations = checks.integer("iterations", iterations, least=1)
         self.cells_kept = checks.integer("cells_kept", cells_kept, least=1)
         self.strength = checks.number("strength", strength, least=0, most=1)
-        self.bank = check_relations_bank(bank)
+        self.bank = check_relations_bank(bank, self.bank_parts)
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -100,7 +100,7 @@ class Plan(RelationsBankStage):
     def restored(self, gallery: Gallery, state: State) -> Prepared:
         return Planned(self, gallery, Learned(**known_of(state)))
 
-    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         if not ranking.mask.any():
             return ranking
         bank = self.bank_for(problem)
@@ -147,7 +147,7 @@ class Plan(RelationsBankStage):
             said = votes_for(weights, learned.shares, items) * ranking.gallery_size
             heard = np.log1p(learned.agreement * (said - 1))
             scores = scores + learned.votes / learned.beta * heard
-        return self.reordered(ranking, scores.astype(np.float32)).with_notes(**{self.name: learned.notes()})
+        return self.scored(ranking, scores.astype(np.float32)).with_notes(**{self.name: learned.notes()})
 
     def _nearest(self, problem: Problem) -> tuple[IntArray, FloatArray]:
         """The nearest other queries (queries, neighbours) of each query, and how near they are."""
@@ -191,5 +191,5 @@ class Planned(Prepared):
     def state(self) -> State:
         return state_of({name: value for name, value in self.learned._asdict().items() if value is not None})
 
-    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         return self.stage.answer(self.learned, problem, ranking) if ranking.mask.any() else ranking

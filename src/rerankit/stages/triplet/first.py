@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rerankit.errors import UnmetNeedError, rule
+from rerankit.errors import rule
 from rerankit.features import as_feature
 from rerankit.files import atomic, check_free, write_manifest
 from rerankit.problem import Problem
@@ -31,8 +31,7 @@ def first_stage(stage: Triplet, query_features: Any, gallery_features: Any, **re
         for name, features in given.items()
     )
     blank = completed(Problem.from_embeddings(asked, offered, metric="dot", **given, **rest), stage.reading())
-    if faults := stage.unmet(blank):
-        raise UnmetNeedError("\n".join(faults))
+    stage.check(blank)
     bundle = stage.bundle.to(pick(stage.device))
     queries, gallery = vectors(blank, bundle, stage.reading())
     known = {"query_features": blank.query_features, "gallery_features": blank.gallery_features}

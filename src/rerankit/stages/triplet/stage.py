@@ -15,6 +15,7 @@ from rerankit.arrays import AnyArray
 from rerankit.display import check_pattern
 from rerankit.errors import NotFittedError
 from rerankit.looks import Looks
+from rerankit.needs import Unmet
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.seams import promote
@@ -99,7 +100,7 @@ class Triplet(Stage):
         """With a budget, which the queries share, a query's answer depends on how many there are."""
         return super().looks_at(problem) | Looks(queries=self.budget is not None)
 
-    def unmet(self, problem: Problem) -> list[str]:
+    def unmet(self, problem: Problem) -> list[Unmet]:
         return super().unmet(completed(problem, self.reading()))
 
     # -- weights ---------------------------------------------------------------------------------------------
@@ -173,7 +174,7 @@ class Triplet(Stage):
 
     # -- ranking ---------------------------------------------------------------------------------------------
 
-    def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
+    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         from rerankit.stages.triplet.budget import Budget
         from rerankit.stages.triplet.representation import check_candidates, image_source, read_queries
         from rerankit.stages.triplet.scoring import PairScorer, score_within
