@@ -128,7 +128,7 @@ GRAPHS: dict[str, dict[str, list[Any]]] = {
     "gnn": {"k1": [5, 15], "k2": [2, 4], "layers": [1]},
 }
 LEARNED = ("list-wise", "logistic", "trees")
-GRIDS: dict[str, dict[str, list[Any]]] = {"logistic": {"strength": [0.1, 1.0, 10.0]}, "trees": {"trees": [50, 150]}}
+GRIDS: dict[str, dict[str, list[Any]]] = {"logistic": {"penalty": [0.1, 1.0, 10.0]}, "trees": {"trees": [50, 150]}}
 _ALONE = {"align": False, "strength": 1}
 CONTENDERS = (
     Contender("alpha-qe", {"neighbours": [1, 3], "alpha": [1.0, 3.0]}, fixed={"strength": 1}),

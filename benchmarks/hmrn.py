@@ -154,7 +154,7 @@ def all_levels(given: argparse.Namespace, report: dict[str, Any]) -> None:
     contenders = {
         "product": (1, product),
         "seconds": (2, lambda: joints(scorer, images, searches)),
-        f"seconds, {rounding.precision}": (2, lambda: joints(rounding, images, searches)),
+        f"seconds, {rounding.rounding}": (2, lambda: joints(rounding, images, searches)),
         "definition, seconds": (
             1,
             lambda: naive.joint_all_rounds(network, images[0].regions, searches[0].queries),
@@ -165,12 +165,12 @@ def all_levels(given: argparse.Namespace, report: dict[str, Any]) -> None:
     with FlopCounterMode(display=False) as counter:
         next(iter(scorer.score([images[0][:16]], [searches[0][:2]], ROUNDS)))
     own = counter.get_total_flops() / 32 * given.searches * given.images
-    joint, rounded = found["seconds"], found[f"seconds, {rounding.precision}"]
+    joint, rounded = found["seconds"], found[f"seconds, {rounding.rounding}"]
     row = {
         **seconds,
         "times faster": seconds["definition, seconds"] / seconds["seconds"],
         "largest difference": float(np.abs(joint - found["definition, seconds"].cpu().numpy()).max()),
-        f"largest difference, {rounding.precision}": float(np.abs(joint - rounded).max()),
+        f"largest difference, {rounding.rounding}": float(np.abs(joint - rounded).max()),
         "own GFLOP": own / 1e9,
         "matrix GFLOP/s": speed / 1e9,
         "times its own operations at matrix speed": seconds["seconds"] / (own / speed),

@@ -171,7 +171,7 @@ def run(data: Path, row: Row, *, split: str = "test", seed: int = 0) -> Result:
     """Train on the train split and rank a held-out one."""
     features, names, relevance = load(data, "train", row.blank)
     used, began = time.process_time(), time.perf_counter()
-    stage = Triplet(device="cpu", image_pad="none", image_batch=64, max_tokens=16)
+    stage = Triplet(device="cpu", image_pad="none", image_batch_size=64, max_tokens=16)
     blind = Problem.from_embeddings(
         *(np.zeros((n, 1), np.float32) for n in relevance.shape),
         "dot",

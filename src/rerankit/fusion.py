@@ -70,13 +70,13 @@ _BY_PLACE = {"isr": inverse_squares, "copeland": majorities}
 
 
 def combine(
-    values: FloatArray, method: str = "sum", normalise: str = "min-max", weights: Any = None, rrf_k: float = 60
+    values: FloatArray, method: str = "sum", normalise: str = "min-max", weights: Any = None, rrf_constant: float = 60
 ) -> FloatArray:
     """One score per item (queries, K) from several sources' values (sources, queries, K).
 
     ``sum`` adds weighted normalised scores, ``combmnz`` multiplies that sum by how many sources know the item,
-    ``rrf`` adds weight / (rrf_k + place), ``borda`` adds weighted points (of the items that any source has, those
-    ranked behind; absent ones share what is left), ``isr`` adds weight / place² and multiplies as combmnz does,
+    ``rrf`` adds weight / (rrf_constant + place), ``borda`` adds weighted points (of the items that any source has,
+    those ranked behind; absent ones share what is left), ``isr`` adds weight / place² and multiplies as combmnz does,
     ``copeland`` counts the items that a weighted majority of the sources places behind it. Absent (NaN) values add
     nothing otherwise, or the source's lowest points where those are negative. Weights are 1 unless given.
 
@@ -87,7 +87,7 @@ def combine(
     if method in _BY_PLACE:
         return _BY_PLACE[method](values, share[:, 0, 0])
     if method == "rrf":
-        points = 1 / (np.float32(rrf_k) + shared_ranks(values))
+        points = 1 / (np.float32(rrf_constant) + shared_ranks(values))
     elif method == "borda":
         points = _borda(values)
     else:
@@ -125,11 +125,11 @@ def check_weights(weights: Any, sources: int) -> list[float]:
     return [checks.number("weights", weight) for weight in given]
 
 
-def check_rules(method: str, normalise: str, rrf_k: float) -> None:
+def check_rules(method: str, normalise: str, rrf_constant: float) -> None:
     """Refuse an unknown method or normalisation, or an RRF constant below zero."""
     checks.choice("method", method, METHODS)
     checks.choice("normalise", normalise, NORMALISATIONS)
-    checks.number("rrf_k", rrf_k, least=0)
+    checks.number("rrf_constant", rrf_constant, least=0)
 
 
 def fuse(
@@ -138,7 +138,7 @@ def fuse(
     method: str = "sum",
     normalise: str = "min-max",
     weights: Sequence[float] | None = None,
-    rrf_k: float = 60,
+    rrf_constant: float = 60,
     k: int | None = 100,
 ) -> Ranking:
     """Fuse rankings, problems or matrices over the same queries and gallery into one ranking.
@@ -148,14 +148,14 @@ def fuse(
     >>> fuse([[[0.9, 0.1, 0.5]], [[0.2, 0.1, 0.8]]], weights=[1, 2], k=2).indices
     array([[2, 0]])
     """
-    check_rules(method, normalise, rrf_k)
+    check_rules(method, normalise, rrf_constant)
     rankings = [given if isinstance(given, Ranking) else as_problem(given).ranking(k) for given in sources]
     _check_alike(rankings)
     shares = check_weights(weights, len(rankings))
     pool = _pool(rankings)
     values = np.stack([_opinion(ranking, pool) for ranking in rankings])
     with np.errstate(invalid="ignore"):
-        scores = combine(values, method, normalise, shares, rrf_k)
+        scores = combine(values, method, normalise, shares, rrf_constant)
     first = rankings[0]
     fused = Ranking.ordered(
         pool,

@@ -339,6 +339,11 @@ class ChangesItsParameters(Plain):
         self.scale = scale * 2
 
 
+class TakesK(Plain):
+    def __init__(self, k: int = 10) -> None:
+        self.k = k
+
+
 class ForgetsAParameter(Plain):
     def __init__(self, scale: float = 1.0) -> None:
         self._scale = scale
@@ -444,6 +449,7 @@ BROKEN: list[tuple[str, Any, str]] = [
     ("check_ready", PrefersTheFirstQueries, "queries answered one at a time get another answer than in a batch"),
     ("check_ready", PreparesSomethingElse, "queries answered one at a time get another answer than in a batch"),
     ("check_ready", CannotBePrepared, "preparing it for a gallery: ValueError: not for a gallery that stands"),
+    ("check_params", TakesK, "a parameter 'k' cannot be given by name: k says how many candidates there are"),
     ("check_params", ChangesItsParameters, "parameter 'scale' came back as 4.0 .given 2.0."),
     ("check_params", ForgetsAParameter, r"its own parameters do not make it again: .* \(got no self.scale\)"),
     ("check_save", weighted, "the loaded stage is not equal"),

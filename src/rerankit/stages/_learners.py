@@ -42,16 +42,16 @@ def labels(ranking: Ranking, relevance: Relevance) -> tuple[BoolArray, BoolArray
     return right, there
 
 
-def fit_logistic(columns: FloatArray, right: BoolArray, there: BoolArray, strength: float) -> Weights:
+def fit_logistic(columns: FloatArray, right: BoolArray, there: BoolArray, penalty: float) -> Weights:
     """Logistic regression of one candidate being right, on columns at mean 0 and deviation 1."""
     linear_model = require("sklearn.linear_model", extra="learn", purpose="learned-fusion's fit")
     mean, scale = _spread(columns[there])
-    model = linear_model.LogisticRegression(C=1 / strength, max_iter=1000)
+    model = linear_model.LogisticRegression(C=1 / penalty, max_iter=1000)
     model.fit((columns[there] - mean) / scale, right[there])
     return {"mean": mean, "scale": scale, "coefficients": model.coef_[0], "intercept": model.intercept_}
 
 
-def fit_list_wise(columns: FloatArray, right: BoolArray, there: BoolArray, strength: float) -> Weights:
+def fit_list_wise(columns: FloatArray, right: BoolArray, there: BoolArray, penalty: float) -> Weights:
     """A linear score whose softmax over a query's candidates gives the right ones the most."""
     mean, scale = _spread(columns[there])
     useful = (right & there).any(axis=1)
@@ -65,9 +65,9 @@ def fit_list_wise(columns: FloatArray, right: BoolArray, there: BoolArray, stren
         found = np.where(targets, np.exp(shares), 0).sum(axis=1)
         pull = np.exp(shares) - np.exp(among)
         gradient = np.einsum("qk,qkc->c", pull, values) / len(values)
-        penalty = strength / len(values)
-        total = -np.log(np.maximum(found, 1e-300)).mean() + penalty / 2 * coefficients @ coefficients
-        return float(total), gradient + penalty * coefficients
+        share = penalty / len(values)
+        total = -np.log(np.maximum(found, 1e-300)).mean() + share / 2 * coefficients @ coefficients
+        return float(total), gradient + share * coefficients
 
     best = minimize(loss, np.zeros(columns.shape[-1]), jac=True, method="L-BFGS-B")
     return {"mean": mean, "scale": scale, "coefficients": best.x, "intercept": np.zeros(1)}

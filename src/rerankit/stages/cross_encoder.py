@@ -19,11 +19,10 @@ from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.seams import promote
 from rerankit.stages.base import Stage
+from rerankit.training.settings import PRECISIONS
 
 if TYPE_CHECKING:
     from rerankit.stages._pair_models import PairModel
-
-PRECISIONS = ("float32", "bf16", "fp16")
 
 
 class CrossEncoder(Stage):

@@ -44,7 +44,7 @@ class Fuse(Composite):
         method: str = "sum",
         normalise: str = "min-max",
         weights: Sequence[float] | None = None,
-        rrf_k: float = 60,
+        rrf_constant: float = 60,
     ) -> None:
         if isinstance(sources, str | Stage) or not sources:
             raise InputError(f"'sources' must be a list of sources (got {sources!r})")
@@ -54,8 +54,8 @@ class Fuse(Composite):
                     f'\'sources\' must hold "ranking", "scores", names of extra scores or stages (got {source!r})'
                 )
         self.sources = sources
-        self.method, self.normalise, self.weights, self.rrf_k = method, normalise, weights, rrf_k
-        check_rules(method, normalise, rrf_k)
+        self.method, self.normalise, self.weights, self.rrf_constant = method, normalise, weights, rrf_constant
+        check_rules(method, normalise, rrf_constant)
         check_weights(weights, len(sources))
 
     @property
@@ -87,7 +87,7 @@ class Fuse(Composite):
         values = np.stack(found)
         values = np.where(ranking.mask & np.isfinite(values), values, np.float32(np.nan))
         with np.errstate(invalid="ignore"):
-            return combine(values, self.method, self.normalise, self.weights, self.rrf_k)
+            return combine(values, self.method, self.normalise, self.weights, self.rrf_constant)
 
     def _given(self, source: str, problem: Problem, ranking: Ranking) -> FloatArray:
         """What is given of the candidates by the name of a source."""

@@ -54,7 +54,7 @@ class LearnedFusion(BankStage):
         model: str = "list-wise",
         candidates: int = 50,
         beta: Beta = "auto",
-        strength: float = 1.0,
+        penalty: float = 1.0,
         trees: int = 150,
         bank: Any = None,
     ) -> None:
@@ -66,7 +66,7 @@ class LearnedFusion(BankStage):
         self.model = checks.choice("model", model, MODELS)
         self.candidates = checks.integer("candidates", candidates, least=2)
         self.beta = check_beta("beta", beta)
-        self.strength = checks.number("strength", strength, above=0)
+        self.penalty = checks.number("penalty", penalty, above=0)
         self.trees = checks.integer("trees", trees, least=1)
         self.bank = check_bank(bank)
         self._weights: Weights = {}
@@ -103,7 +103,7 @@ class LearnedFusion(BankStage):
             self._weights = fit_trees(values, right, there, self.trees)
         else:
             learn = fit_logistic if self.model == "logistic" else fit_list_wise
-            self._weights = learn(values, right, there, self.strength)
+            self._weights = learn(values, right, there, self.penalty)
         return self
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:

@@ -24,6 +24,9 @@ def check_params(factory: StageFactory, problem: ProblemMaker = make_problem) ->
     """Parameters come back as given; the same parameters make an equal stage, with the same hash and answer."""
     stage = factory()
     expect(bool(stage.name), "the stage has no name")
+    expect(
+        "k" not in stage.parameters(), "a parameter 'k' cannot be given by name: k says how many candidates there are"
+    )
     try:
         params = stage.get_params()
         again = type(stage)(**params)

@@ -55,17 +55,17 @@ def rounded_products(device: torch.device) -> str:
     return "tf32" if device.type == "cuda" else "bf16"
 
 
-def check_products(device: torch.device, precision: str) -> None:
-    """Refuse a precision of products that the device, or this torch, does not have."""
-    if precision not in PRODUCTS:
-        raise rule("precision", f"must be one of {', '.join(PRODUCTS)}", precision)
-    if precision == "float32":
+def check_products(device: torch.device, rounding: str) -> None:
+    """Refuse a rounding of products that the device, or this torch, does not have."""
+    if rounding not in PRODUCTS:
+        raise rule("products", f"must be one of {', '.join(PRODUCTS)}", rounding)
+    if rounding == "float32":
         return
     own = rounded_products(device)
-    if precision != own:
-        raise rule("precision", f"must be float32 or {own} on {device}", precision)
+    if rounding != own:
+        raise rule("products", f"must be float32 or {own} on {device}", rounding)
     if not hasattr(_products_of(device), "fp32_precision"):
-        raise rule("precision", f"{own} needs torch 2.9 or newer, not {torch.__version__}", precision)
+        raise rule("products", f"{own} needs torch 2.9 or newer, not {torch.__version__}", rounding)
 
 
 def _products_of(device: torch.device) -> Any:
@@ -75,7 +75,7 @@ def _products_of(device: torch.device) -> Any:
 
 
 @contextmanager
-def products(device: torch.device, precision: str) -> Iterator[None]:
+def products(device: torch.device, rounding: str) -> Iterator[None]:
     """The context in which the factors of float32 matrix products are rounded; sums and results stay float32.
 
     "tf32" (CUDA) rounds them to 11 bits, "bf16" (CPU, where its library can) to 8; "float32" leaves torch as it is set.
@@ -84,13 +84,13 @@ def products(device: torch.device, precision: str) -> Iterator[None]:
     ...     float((torch.eye(2) @ torch.eye(2)).sum())
     2.0
     """
-    check_products(device, precision)
-    if precision == "float32":
+    check_products(device, rounding)
+    if rounding == "float32":
         yield
         return
     settings = _products_of(device)
     before = settings.fp32_precision
-    settings.fp32_precision = precision
+    settings.fp32_precision = rounding
     try:
         yield
     finally:

@@ -10,7 +10,8 @@ from rerankit.errors import rule, unknown_name
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "cosine", "one-cycle", "step")
-PRECISIONS = ("bf16", "float32", "fp16")
+PRECISIONS = ("float32", "bf16", "fp16")
+"""What networks run in: stages and training mean the same by each; some stages have "int8", too."""
 
 
 @dataclass(frozen=True)

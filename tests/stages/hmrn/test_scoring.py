@@ -186,6 +186,8 @@ def test_what_is_refused(cases: ModuleType) -> None:
     with pytest.raises(InputError, match="'query_temperature' must be above 0 and at most 60"):
         HmrnStage(query_temperature=100)
     with pytest.raises(NotFittedError, match=r"rerankit\.stages\.hmrn\.published"):
+        HmrnStage().networks  # noqa: B018 - the access is what is tested
+    with pytest.raises(UnmetNeedError, match="stage 'hmrn' needs weights"):
         HmrnStage().rerank(problem, problem.ranking())
     with pytest.raises(NotFittedError, match="'cascade' is 'auto'"):
         stage.clone(cascade="auto").rerank(problem, problem.ranking())
@@ -217,8 +219,8 @@ def test_vectors_in_place_of_tokens(cases: ModuleType) -> None:
 def test_rounded_factors_change_scores_little_and_only_while_scoring(cases: ModuleType) -> None:
     problem, before = cases.problem(6, 9), torch.backends.mkldnn.matmul.fp32_precision
     exact = cases.small("ensemble").rerank(problem, problem.ranking())
-    stage = cases.small("ensemble", precision="bf16")
-    assert "precision='bf16'" in repr(stage)
+    stage = cases.small("ensemble", products="bf16")
+    assert "products='bf16'" in repr(stage)
     rounded = stage.rerank(problem, problem.ranking())
     np.testing.assert_allclose(
         np.take_along_axis(exact.scores, np.argsort(exact.indices), axis=1),
@@ -228,10 +230,10 @@ def test_rounded_factors_change_scores_little_and_only_while_scoring(cases: Modu
     assert torch.backends.mkldnn.matmul.fp32_precision == before
 
 
-def test_a_precision_of_another_device_is_refused(cases: ModuleType) -> None:
+def test_a_rounding_of_another_device_is_refused(cases: ModuleType) -> None:
     problem = cases.problem(2, 3)
-    with pytest.raises(InputError, match="'precision' must be float32 or bf16 on cpu"):
-        cases.small("I-T", precision="tf32", device="cpu").rerank(problem, problem.ranking())
+    with pytest.raises(InputError, match="'products' must be float32 or bf16 on cpu"):
+        cases.small("I-T", products="tf32", device="cpu").rerank(problem, problem.ranking())
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

@@ -7,7 +7,7 @@ import torch
 import rerankit
 from rerankit.testing import StageCase
 
-SIZES = {"wide": (8, 6), "kept": (6, 4), "pillars": 3, "likely": (3, 2), "hidden": 4}
+SIZES = {"cells_seen": (8, 6), "cells_kept": (6, 4), "pillars": 3, "likely": (3, 2), "width": 4}
 
 
 def random_plus(**params) -> rerankit.Stage:

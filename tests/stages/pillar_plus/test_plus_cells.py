@@ -14,7 +14,7 @@ from rerankit.stages.pillar_plus.columns import COLUMNS, FIXED, MESSAGES, kept, 
 from rerankit.stages.pillar_plus.plan import log_share, over_columns, over_rows, places, sinkhorn
 from rerankit.stages.pillar_plus.settings import PlusSettings
 
-SETTINGS = PlusSettings(wide=(6, 4), kept=(4, 2), pillars=3, likely=(3, 2))
+SETTINGS = PlusSettings(cells_seen=(6, 4), cells_kept=(4, 2), pillars=3, likely=(3, 2))
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def best(row: np.ndarray, count: int) -> list[int]:
 
 
 def test_repr():
-    assert repr(PlusSettings()).startswith("PlusSettings(wide=(64, 32), kept=(32, 16), pillars=16")
+    assert repr(PlusSettings()).startswith("PlusSettings(cells_seen=(64, 32), cells_kept=(32, 16), pillars=16")
 
 
 def test_a_full_plan_has_the_wanted_sums():
@@ -77,7 +77,7 @@ def test_cells_are_the_best_of_both_sides(problem):
     wide = {(r, c) for r in range(7) for c in best(scores[r], 6)} | {
         (r, c) for c in range(12) for r in best(scores[:, c], 4)
     }
-    loose = cells_of(problem, PlusSettings(wide=(6, 4), kept=(99, 99), pillars=3, likely=(3, 2)))
+    loose = cells_of(problem, PlusSettings(cells_seen=(6, 4), cells_kept=(99, 99), pillars=3, likely=(3, 2)))
     assert set(zip(loose.row.tolist(), loose.column.tolist(), strict=True)) == wide
     assert (loose.keys[1:] > loose.keys[:-1]).all()
     tight = cells_of(problem, SETTINGS)

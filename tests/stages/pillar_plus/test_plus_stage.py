@@ -18,7 +18,7 @@ from rerankit.stages.pillar_plus.shipped import card
 from rerankit.training import TrainingSettings
 from strategies import full_problem
 
-SIZES = {"wide": (16, 8), "kept": (10, 6), "pillars": 4, "likely": (4, 3), "hidden": 8, "parts": 2}
+SIZES = {"cells_seen": (16, 8), "cells_kept": (10, 6), "pillars": 4, "likely": (4, 3), "width": 8, "parts": 2}
 SETTINGS = TrainingSettings(8, 1, 1e-2, schedule="one-cycle", clip_norm=5.0, device="cpu")
 
 
@@ -42,7 +42,7 @@ def success(ranking, relevance):
 
 def test_repr():
     assert repr(rerankit.stage("pillar-plus", **SIZES)) == (
-        "stage('pillar-plus', wide=(16, 8), kept=(10, 6), pillars=4, likely=(4, 3), hidden=8, parts=2)"
+        "stage('pillar-plus', cells_seen=(16, 8), cells_kept=(10, 6), pillars=4, likely=(4, 3), width=8, parts=2)"
     )
 
 
@@ -220,8 +220,8 @@ def test_duplicate_items(fitted):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"wide": 5}, "'wide' must be two numbers"),
-        ({"kept": (1, 0)}, "'kept' must be at least 1"),
+        ({"cells_seen": 5}, "'cells_seen' must be two numbers"),
+        ({"cells_kept": (1, 0)}, "'cells_kept' must be at least 1"),
         ({"sharpness": 0}, "'sharpness' must be above 0"),
         ({"diversity": (1, 2, 3)}, "'diversity' must be two numbers"),
         ({"diversity": (-1, 0)}, "'diversity' must be at least 0"),
@@ -246,7 +246,7 @@ def test_bad_training_data(fitted):
     with pytest.raises(InputError, match="'problem' must have more items to be halved"):
         stage.fit(*paired(1, texts=1), settings=SETTINGS)
     assert not stage.fitted
-    wrong = rerankit.stage("pillar-plus", **{**SIZES, "hidden": 9})
+    wrong = rerankit.stage("pillar-plus", **{**SIZES, "width": 9})
     wrong.set_weights(fitted.get_weights())
     with pytest.raises(InputError, match="the weights do not fit the sizes"):
         wrong.rescore(problem, problem.ranking(2))

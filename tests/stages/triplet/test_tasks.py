@@ -47,7 +47,7 @@ def untrained(matrix, images):
     torch.manual_seed(0)
     bundle = new_bundle(SIZES, [problem], 0)
     bundle.dual = dual_from_filter(bundle.filter)
-    return Triplet(device="cpu", images=images, image_batch=64).with_bundle(bundle)
+    return Triplet(device="cpu", images=images, image_batch_size=64).with_bundle(bundle)
 
 
 def test_cirr_end_to_end(tmp_path):

@@ -57,10 +57,10 @@ class Scorer:
     """Scores searches against images with one or several networks on a device."""
 
     def __init__(
-        self, networks: Sequence[Hmrn], device: str | torch.device = "auto", precision: str = "float32"
+        self, networks: Sequence[Hmrn], device: str | torch.device = "auto", rounding: str = "float32"
     ) -> None:
-        self.device, self.precision = pick(device), precision
-        check_products(self.device, precision)
+        self.device, self.rounding = pick(device), rounding
+        check_products(self.device, rounding)
         self.networks = [network.to(self.device).eval() for network in networks]
         if not self.networks:
             raise rule("networks", "must be at least one", "none")
@@ -138,7 +138,7 @@ class Scorer:
         cells = len(images[0]) * (len(rounds) * 4 + searches[0].queries.shape[1]) * 4
         for rows in track(list(blocks(len(searches[0]), cells, share=0.5)), "score searches"):
             part = [side[rows] for side in searches]
-            with products(self.device, self.precision):
+            with products(self.device, self.rounding):
                 tables = [self._levels(number, images[number], part[number], rounds) for number in range(len(part))]
             local, globe, reasoning = (torch.stack(level).mean(dim=0) for level in zip(*tables, strict=True))
             joint = self.joint(local, globe, reasoning, part[0].counts, rounds)
@@ -158,7 +158,7 @@ class Scorer:
     def cheap_levels(self, images: list[Images], searches: list[Searches], rounds: list[int]) -> tuple[Tensor, Tensor]:
         """The local and the global level of all pairs, (rounds, searches, images) each."""
         sides = zip(self.levels, images, searches, strict=True)
-        with products(self.device, self.precision):
+        with products(self.device, self.rounding):
             found = [self._cheap_levels(level, image, search, rounds) for level, image, search in sides]
         if len(found) == 1:
             return found[0]
@@ -175,7 +175,7 @@ class Scorer:
         self, images: list[Images], searches: list[Searches], row: int, items: IntArray, rounds: list[int]
     ) -> Tensor:
         """The reasoning level of one search against some images: (rounds, items)."""
-        with products(self.device, self.precision):
+        with products(self.device, self.rounding):
             return self._reason(images, searches, row, items, rounds)
 
     def _reason(

@@ -40,7 +40,7 @@ class HmrnStage(Stage):
 
     `cascade`: the reasoning level runs for that many candidates only, the best by the cheap levels; None
     runs it for all; "auto" is chosen in `fit`, as the smallest that loses at most `loss_bound` of R@1 on validation.
-    `empty` says what becomes of descriptions without a known word: "refuse" or "skip". `precision` says how matrix
+    `empty` says what becomes of descriptions without a known word: "refuse" or "skip". `products` says how matrix
     products round their factors when scoring: "float32" not at all, "tf32" as CUDA devices can, "bf16" as CPUs can.
 
     >>> HmrnStage(variant="T-I", dim=64)
@@ -78,7 +78,7 @@ class HmrnStage(Stage):
         dropout: float = 0.4,
         empty: str = "refuse",
         device: str = "auto",
-        precision: str = "float32",
+        products: str = "float32",
     ) -> None:
         self.variant = checks.choice("variant", variant, (*VARIANTS, "ensemble"))
         self.rounds = _checked_rounds(rounds)
@@ -93,7 +93,7 @@ class HmrnStage(Stage):
         self.scale, self.dropout = scale, dropout
         self.empty = checks.choice("empty", empty, ("refuse", "skip"))
         self.device = device
-        self.precision = checks.choice("precision", precision, ("float32", "tf32", "bf16"))
+        self.products = checks.choice("products", products, ("float32", "tf32", "bf16"))
         for one in self.variants:
             self.config_for(one)
         self._networks: list[Hmrn] = []
@@ -182,7 +182,7 @@ class HmrnStage(Stage):
             if self._scorer is None:
                 from rerankit.stages.hmrn.scoring import Scorer
 
-                self._scorer = Scorer(self.networks, self.device, self.precision)
+                self._scorer = Scorer(self.networks, self.device, self.products)
             return self._scorer
 
     def depth(self, items: int) -> int:

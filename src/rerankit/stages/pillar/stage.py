@@ -22,6 +22,7 @@ from rerankit.stages._banks import RelationsBankStage, check_relations_bank
 from rerankit.stages.pillar.directions import DIRECTIONS, Direction, kept, other, value_of, warn_of_the_other_side
 from rerankit.stages.pillar.relations import Relations
 from rerankit.stages.pillar.representation import PillarSpace
+from rerankit.training.settings import PRECISIONS
 
 if TYPE_CHECKING:
     import torch
@@ -87,7 +88,7 @@ class Pillar(RelationsBankStage):
         self.bias = checks.boolean("bias", bias)
         self.form = checks.choice("form", form, ("dense", "graph"))
         self.device = device
-        self.precision = checks.choice("precision", precision, ("bf16", "float32", "fp16"))
+        self.precision = checks.choice("precision", precision, PRECISIONS)
         self.compile = checks.boolean("compile", compile)
         self.bank = check_relations_bank(bank, self.bank_parts)
         self.both = checks.boolean("both", both)

@@ -95,7 +95,7 @@ class _Picked:
 def cells_of(problem: Problem, settings: PlusSettings) -> Cells:
     """The cells of a problem in the i2t orientation."""
     relations = Relations.of(problem)
-    lists = Toplists(relations.scores.topk(settings.wide[0]), relations.others.topk(settings.wide[1]))
+    lists = Toplists(relations.scores.topk(settings.cells_seen[0]), relations.others.topk(settings.cells_seen[1]))
     scale = Scale.of(lists.columns[1], lists.rows[1])
     lists = Toplists(*((ids, scale.apply(values)) for ids, values in (lists.columns, lists.rows)))
     picked = _pick(relations, lists, scale, settings)
@@ -192,8 +192,8 @@ def _pick(relations: Relations, lists: Toplists, scale: Scale, settings: PlusSet
     score = torch.from_numpy(scale.apply(relations.scores.pairs(row, column)))
     wide = _Picked(torch.from_numpy(row), torch.from_numpy(column), score, (rows, columns))
     plan = sinkhorn(wide, settings.sharpness * score, _ROUNDS)
-    keep = places(plan, wide.row, rows) < settings.kept[0]
-    keep |= places(plan, wide.column, columns) < settings.kept[1]
+    keep = places(plan, wide.row, rows) < settings.cells_kept[0]
+    keep |= places(plan, wide.column, columns) < settings.cells_kept[1]
     return _Picked(wide.row[keep], wide.column[keep], score[keep], (rows, columns))
 
 

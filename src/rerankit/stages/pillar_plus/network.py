@@ -20,13 +20,13 @@ class Round(nn.Module):
     Both parts begin at zero, so that an untrained round leaves the plan as it is.
     """
 
-    def __init__(self, columns: int, hidden: int, dropout: float) -> None:
+    def __init__(self, columns: int, width: int, dropout: float) -> None:
         super().__init__()
         self.norm = nn.BatchNorm1d(columns, affine=False)
         self.linear = nn.Linear(columns, 3)
-        inner = [nn.Linear(columns, hidden), nn.GELU(), nn.Dropout(dropout)]
-        inner += [nn.Linear(hidden, hidden), nn.GELU(), nn.Dropout(dropout)]
-        last = nn.Linear(hidden, 3)
+        inner = [nn.Linear(columns, width), nn.GELU(), nn.Dropout(dropout)]
+        inner += [nn.Linear(width, width), nn.GELU(), nn.Dropout(dropout)]
+        last = nn.Linear(width, 3)
         self.net = nn.Sequential(*inner, last)
         for layer in (self.linear, last):
             nn.init.zeros_(layer.weight)
@@ -44,7 +44,7 @@ class PlusNetwork(nn.Module):
 
     def __init__(self, settings: PlusSettings) -> None:
         super().__init__()
-        rounds = [Round(len(COLUMNS), settings.hidden, settings.dropout) for _ in range(settings.rounds)]
+        rounds = [Round(len(COLUMNS), settings.width, settings.dropout) for _ in range(settings.rounds)]
         self.rounds = nn.ModuleList(rounds)
         self.register_buffer("kept", kept(settings.off) if settings.off else torch.ones(len(COLUMNS)), persistent=False)
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 class PlusSettings:
     """How cells are chosen and described; pairs are (for rows, for columns) in the image → text orientation.
 
-    >>> PlusSettings(kept=(16, 8)).pillars
+    >>> PlusSettings(cells_kept=(16, 8)).pillars
     16
     """
 
-    wide: tuple[int, int] = (64, 32)
+    cells_seen: tuple[int, int] = (64, 32)
     """Cells looked at first: each row's best columns, each column's best rows."""
-    kept: tuple[int, int] = (32, 16)
+    cells_kept: tuple[int, int] = (32, 16)
     """Cells kept of those, by the first plan."""
     pillars: int = 16
     """Nearest items of the same kind that a row or a column listens to."""
@@ -25,7 +25,7 @@ class PlusSettings:
     """Inverse temperature of the plan, for similarities on their standard scale."""
     neighbour_sharpness: float = 3.0
     rounds: int = 2
-    hidden: int = 32
+    width: int = 32
     dropout: float = 0.2
     off: tuple[str, ...] = ()
     """Columns left out, by the beginning of their names: for ablations."""

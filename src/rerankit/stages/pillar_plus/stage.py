@@ -59,14 +59,14 @@ class PillarPlus(Stage):
     def __init__(
         self,
         direction: Direction = "i2t",
-        wide: Sequence[int] = (64, 32),
-        kept: Sequence[int] = (32, 16),
+        cells_seen: Sequence[int] = (64, 32),
+        cells_kept: Sequence[int] = (32, 16),
         pillars: int = 16,
         likely: Sequence[int] = (16, 8),
         sharpness: float = 4.4,
         neighbour_sharpness: float = 3.0,
         rounds: int = 2,
-        hidden: int = 32,
+        width: int = 32,
         dropout: float = 0.2,
         parts: int = 6,
         thinned: Sequence[int] = (0, 0, 1, 0, 0, 2),
@@ -77,12 +77,13 @@ class PillarPlus(Stage):
     ) -> None:
         self.direction: Direction = checks.choice("direction", direction, DIRECTIONS)
         # Tuples, whatever was given: a stage read back from JSON is then the same, down to its repr.
-        self.wide, self.kept, self.likely = _pair("wide", wide), _pair("kept", kept), _pair("likely", likely)
+        self.cells_seen, self.cells_kept = _pair("cells_seen", cells_seen), _pair("cells_kept", cells_kept)
+        self.likely = _pair("likely", likely)
         self.pillars = checks.integer("pillars", pillars, least=1)
         self.sharpness = checks.number("sharpness", sharpness, above=0)
         self.neighbour_sharpness = checks.number("neighbour_sharpness", neighbour_sharpness, above=0)
         self.rounds = checks.integer("rounds", rounds, least=1)
-        self.hidden = checks.integer("hidden", hidden, least=1)
+        self.width = checks.integer("width", width, least=1)
         self.dropout = checks.number("dropout", dropout, least=0, most=1)
         self.parts = checks.integer("parts", parts, least=1)
         self.thinned = tuple(checks.integer("thinned", number, least=0) for number in thinned) or (0,)

@@ -18,7 +18,7 @@ class Reading:
     cache: str | None = None
     cache_bytes: int | str = "20GB"
     image_pad: str = "target"
-    image_batch: int = 8
+    image_batch_size: int = 8
     max_tokens: int = 40
     images: str | None = None
     """Where the picture of an item is, with {id} in place of its id, or {path} of what the task calls its path."""

@@ -68,7 +68,7 @@ def image_source(problem: Problem, side: str, bundle: Bundle, reading: Reading) 
         transform,
         kind=f"{side} image",
         cache=cache,
-        batch=reading.image_batch,
+        batch=reading.image_batch_size,
         on_error=reading.on_error,
     )
 
@@ -139,7 +139,7 @@ def read_queries(problem: Problem, bundle: Bundle, reading: Reading) -> Queries:
     places = torch.split(states, lengths.tolist())
     # Queries of one reference come together, so that it is encoded once for all of them.
     order = torch.from_numpy(source.together(rows))
-    for at in track(_batches(len(rows), reading.image_batch), "reading queries beside their references"):
+    for at in track(_batches(len(rows), reading.image_batch_size), "reading queries beside their references"):
         some = order[at]
         read = query_states(bundle.filter, ids[some], mask[some], source.tokens(rows[some.numpy()])).cpu()
         for place, state in zip(some.tolist(), torch.split(read, lengths[some].tolist()), strict=True):
@@ -196,6 +196,6 @@ def vectors(problem: Problem, bundle: Bundle, reading: Reading) -> tuple[NDArray
     with torch.inference_mode():
         first = queries.states.states[torch.from_numpy(queries.states.starts)].to(device)
         asked = network.query_vectors(first[:, None])
-        batches = track(_batches(len(items), max(8, reading.image_batch)), "encoding the gallery")
+        batches = track(_batches(len(items), max(8, reading.image_batch_size)), "encoding the gallery")
         offered = [network.gallery_vectors(source.tokens(items[at]).to(device)).cpu() for at in batches]
     return asked.cpu().numpy(), torch.cat(offered).numpy()

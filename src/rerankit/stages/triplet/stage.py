@@ -23,14 +23,13 @@ from rerankit.settings import parse_bytes
 from rerankit.stages.base import Stage
 from rerankit.stages.triplet.plan import Plan
 from rerankit.stages.triplet.reading import Reading, completed
+from rerankit.training.settings import PRECISIONS
 
 if TYPE_CHECKING:
     from rerankit.relevance import Relevance
     from rerankit.stages.triplet.bundle import Bundle
     from rerankit.stages.triplet.packed import PackedScorer
     from rerankit.training import TrainingSettings
-
-PRECISIONS = ("float32", "bf16", "fp16", "int8")
 
 
 class Triplet(Stage):
@@ -67,12 +66,12 @@ class Triplet(Stage):
         cache: str | os.PathLike[str] | None = None,
         cache_bytes: int | str = "20GB",
         image_pad: str = "target",
-        image_batch: int = 8,
+        image_batch_size: int = 8,
         max_tokens: int = 40,
         training: Mapping[str, Any] | None = None,
     ) -> None:
         self.budget = _checked_budget(budget)
-        self.precision = checks.choice("precision", precision, PRECISIONS)
+        self.precision = checks.choice("precision", precision, (*PRECISIONS, "int8"))
         self.device = device
         self.on_error = checks.choice("on_error", on_error, ("raise", "skip"))
         self.images = check_pattern("images", images)
@@ -80,7 +79,7 @@ class Triplet(Stage):
         parse_bytes(cache_bytes, "cache_bytes")
         self.cache_bytes = cache_bytes
         self.image_pad = checks.choice("image_pad", image_pad, ("target", "none"))
-        self.image_batch = checks.integer("image_batch", image_batch, least=1)
+        self.image_batch_size = checks.integer("image_batch_size", image_batch_size, least=1)
         self.max_tokens = checks.integer("max_tokens", max_tokens, least=3)
         self.training = training
         Plan.from_dict(training)
@@ -223,7 +222,7 @@ class Triplet(Stage):
             cache=None if self.cache is None else os.fspath(self.cache),
             cache_bytes=self.cache_bytes,
             image_pad=self.image_pad,
-            image_batch=self.image_batch,
+            image_batch_size=self.image_batch_size,
             max_tokens=self.max_tokens,
             images=self.images,
         )
