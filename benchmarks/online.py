@@ -23,7 +23,7 @@ from rich.table import Table
 
 from rerankit import Gallery, Ready, load, prepare, stage
 from rerankit.measure import machine
-from rerankit.stages.base import Stage
+from rerankit.pipelines.stage import Stage
 
 STAGES: dict[str, Callable[[], Stage]] = {
     **{

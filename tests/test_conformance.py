@@ -22,7 +22,7 @@ from rerankit.testing import STAGE_CHECKS, StageCase, make_problem
 from rerankit.testing.sharing import check_threads
 
 ABSENT = {module for extra in EXTRAS for module in absent(extra)}
-ROOM = Path(__file__).parent / "stages"
+ROOM = Path(__file__).parent
 
 
 def _cases() -> dict[str, StageCase]:

@@ -89,7 +89,7 @@ def model(tmp_path: Path) -> Path:
 
 def score(model: Path) -> Any:
     pytest.importorskip("sentence_transformers", reason="sentence-transformers is not installed")
-    from rerankit.stages._pair_models import load_pair_model
+    from rerankit.stages.cross_encoder.pair_models import load_pair_model
 
     return load_pair_model(str(model), None, "float32", "cpu", None).score([("a red", "a")])
 

@@ -17,7 +17,7 @@ from gains import measured
 from rerankit import Gallery, Stage
 from rerankit.builtins import FAMILIES
 from rerankit.errors import RerankitError
-from rerankit.needs import Need
+from rerankit.pipelines.needs import Need
 from rerankit.plugins import manager
 
 MORE = {

@@ -9,35 +9,36 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from rerankit._version import __version__
+from rerankit.version import __version__
 
 if TYPE_CHECKING:
     from rerankit import bench, errors, features, limits, metrics, plots, settings, statistics, tasks, testing, training
     from rerankit.bank import Bank
     from rerankit.bars import progress
     from rerankit.choosing import choose, tune
-    from rerankit.composite import Composite
     from rerankit.events import Event, track
     from rerankit.formats import read, write
     from rerankit.fusion import fuse
     from rerankit.gallery import Gallery
     from rerankit.looks import Looks
     from rerankit.metrics import Evaluation, evaluate, evaluate_both
-    from rerankit.pipeline import Pipeline, rerank
+    from rerankit.pipelines.composite import Composite
+    from rerankit.pipelines.pipeline import Pipeline
+    from rerankit.pipelines.ready import Ready, prepare
+    from rerankit.pipelines.stage import Stage, stage, stages_available
+    from rerankit.pipelines.storage import load
     from rerankit.plugins import hookimpl
     from rerankit.plugins.manager import load_plugin
     from rerankit.problem import Problem
     from rerankit.ranking import Ranking
-    from rerankit.ready import Ready, prepare
     from rerankit.relevance import Relevance
     from rerankit.reports import report, show
+    from rerankit.reranking import rerank
     from rerankit.scores import DenseScores, EmbeddingScores, ListScores, Scores
-    from rerankit.stages.base import Stage, stage, stages_available
-    from rerankit.storage import load
 
 _HOME = {
     "Bank": "rerankit.bank",
-    "Composite": "rerankit.composite",
+    "Composite": "rerankit.pipelines.composite",
     "DenseScores": "rerankit.scores",
     "EmbeddingScores": "rerankit.scores",
     "Evaluation": "rerankit.metrics",
@@ -45,28 +46,28 @@ _HOME = {
     "Gallery": "rerankit.gallery",
     "ListScores": "rerankit.scores",
     "Looks": "rerankit.looks",
-    "Pipeline": "rerankit.pipeline",
+    "Pipeline": "rerankit.pipelines.pipeline",
     "Problem": "rerankit.problem",
     "Ranking": "rerankit.ranking",
-    "Ready": "rerankit.ready",
+    "Ready": "rerankit.pipelines.ready",
     "Relevance": "rerankit.relevance",
     "Scores": "rerankit.scores",
-    "Stage": "rerankit.stages.base",
+    "Stage": "rerankit.pipelines.stage",
     "choose": "rerankit.choosing",
     "evaluate": "rerankit.metrics",
     "evaluate_both": "rerankit.metrics",
     "fuse": "rerankit.fusion",
     "hookimpl": "rerankit.plugins",
-    "load": "rerankit.storage",
+    "load": "rerankit.pipelines.storage",
     "load_plugin": "rerankit.plugins.manager",
-    "prepare": "rerankit.ready",
+    "prepare": "rerankit.pipelines.ready",
     "progress": "rerankit.bars",
     "read": "rerankit.formats",
     "report": "rerankit.reports",
     "show": "rerankit.reports",
-    "rerank": "rerankit.pipeline",
-    "stage": "rerankit.stages.base",
-    "stages_available": "rerankit.stages.base",
+    "rerank": "rerankit.reranking",
+    "stage": "rerankit.pipelines.stage",
+    "stages_available": "rerankit.pipelines.stage",
     "track": "rerankit.events",
     "tune": "rerankit.choosing",
     "write": "rerankit.formats",

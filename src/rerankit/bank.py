@@ -52,19 +52,21 @@ class Bank(Value):
     def facing(self, to_queries: Any) -> Bank:
         """The same items beside other queries: `to_queries` (size, queries), or None where it is not known."""
         if to_queries is None:
-            return self._made(size=self.size, to_gallery=self.to_gallery, to_queries=None, among=self.among)
+            return self.from_checked(size=self.size, to_gallery=self.to_gallery, to_queries=None, among=self.among)
         given = as_scores(to_queries, "to_queries")
         if given.shape[0] != self.size:
             raise rule("to_queries", f"must have a row for each of the bank's {self.size} items", given.shape)
-        return self._made(size=self.size, to_gallery=self.to_gallery, to_queries=given, among=self.among)
+        return self.from_checked(size=self.size, to_gallery=self.to_gallery, to_queries=given, among=self.among)
 
     def reversed(self) -> Bank:
         """The same items for the reversed problem."""
-        return self._made(size=self.size, to_gallery=self.to_queries, to_queries=self.to_gallery, among=self.among)
+        return self.from_checked(
+            size=self.size, to_gallery=self.to_queries, to_queries=self.to_gallery, among=self.among
+        )
 
     def take(self, queries: IntArray | None = None, gallery: IntArray | None = None) -> Bank:
         """The same items beside some of the queries and some of the gallery."""
-        return self._made(
+        return self.from_checked(
             size=self.size,
             to_gallery=None if self.to_gallery is None else self.to_gallery.take(None, gallery),
             to_queries=None if self.to_queries is None else self.to_queries.take(None, queries),

@@ -13,11 +13,11 @@ import numpy as np
 from rerankit.arrays import to_numpy
 from rerankit.bank import Bank
 from rerankit.features import Feature
-from rerankit.pipeline import Pipeline
+from rerankit.pipelines.pipeline import Pipeline
+from rerankit.pipelines.stage import Stage
 from rerankit.problem import Problem
 from rerankit.rows import StoredRows
 from rerankit.scores import EmbeddingScores, Scores, blocks
-from rerankit.stages.base import Stage
 
 _PIECE = 1 << 20
 

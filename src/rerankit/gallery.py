@@ -80,19 +80,19 @@ class Gallery(Value):
         if among is not None and among.shape != (count, count):
             raise rule("gallery_scores", f"must have shape {(count, count)}, that of the items", f"{among.shape}")
         side = _side(count, among, ids, features, gallery_bank)
-        return cls._made(side=side, bank=_fitting(bank, "bank", count))
+        return cls.from_checked(side=side, bank=_fitting(bank, "bank", count))
 
     @classmethod
     def of(cls, problem: Problem) -> Gallery:
         """The gallery of a problem, with its banks."""
         bank = problem.query_bank
-        return cls._made(side=problem.gallery, bank=None if bank is None or bank.to_gallery is None else bank)
+        return cls.from_checked(side=problem.gallery, bank=None if bank is None or bank.to_gallery is None else bank)
 
     def with_bank(self, bank: Any) -> Gallery:
         """The same items beside another bank of queries: a `Bank`, or vectors where the gallery has vectors."""
         if not isinstance(bank, Bank) and self.embeddings is not None:
             bank = Bank.from_embeddings(bank, self.embeddings, "bank", held=True)
-        return self._made(side=self.side, bank=_fitting(bank, "bank", self.size))
+        return self.from_checked(side=self.side, bank=_fitting(bank, "bank", self.size))
 
     @property
     def size(self) -> int:
@@ -136,7 +136,7 @@ class Gallery(Value):
             features=features_of(features, count, "features"),
             bank=self._bank_beside(between, bank_scores),
         )
-        made = Problem._made(
+        made = Problem.from_checked(
             scores=between,
             queries=side,
             gallery=self.side,

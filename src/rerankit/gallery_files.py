@@ -47,11 +47,11 @@ def gallery_of(arrays: Mapping[str, AnyArray], values: Mapping[str, Any]) -> Gal
     """The gallery of what `gallery_arrays` gave; arrays stay where they are."""
     among = _among(arrays, values)
     computed = "vectors" in arrays
-    ids = Ids._made(values=frozen(arrays["ids"]), _rows=None) if "ids" in arrays else None
+    ids = Ids.from_checked(values=frozen(arrays["ids"]), _rows=None) if "ids" in arrays else None
     bank = _bank("gallery_bank", arrays, None)
     side = Side(int(values["size"]), ids, among, computed, Named(_features(arrays)), bank)
     of_queries = _bank("bank", arrays, among if isinstance(among, EmbeddingScores) and computed else None)
-    return Gallery._made(side=side, bank=of_queries)
+    return Gallery.from_checked(side=side, bank=of_queries)
 
 
 def _among(arrays: Mapping[str, AnyArray], values: Mapping[str, Any]) -> Scores | None:

@@ -36,7 +36,7 @@ class Ids(Value):
         taken = self.values[rows]
         if not isinstance(rows, slice):
             _check_once(np.asarray(rows), self.values)
-        return self._made(values=frozen(taken), _rows=None)
+        return self.from_checked(values=frozen(taken), _rows=None)
 
     def rows_of(self, names: Iterable[Any], argument: str = "names") -> IntArray:
         """Where each name stands; every one must be known."""

@@ -225,7 +225,7 @@ class Problem(Value):
 
     def reversed(self) -> Problem:
         """The other direction: gallery items look for queries."""
-        return self._made(
+        return self.from_checked(
             scores=self.scores.T,
             queries=self.gallery.reversed(),
             gallery=self.queries.reversed(),
@@ -244,7 +244,9 @@ class Problem(Value):
         ]
         excluded = None if self.excluded is None else self.excluded.take(query, item)
         extra = Named({name: scores.take(query, item) for name, scores in self.extra_scores.items()})
-        return self._made(scores=scores, **related(scores, sides[0], sides[1]), extra_scores=extra, excluded=excluded)
+        return self.from_checked(
+            scores=scores, **related(scores, sides[0], sides[1]), extra_scores=extra, excluded=excluded
+        )
 
     def with_features(
         self, *, query_features: Mapping[str, Any] | None = None, gallery_features: Mapping[str, Any] | None = None
@@ -305,7 +307,7 @@ class Problem(Value):
 
     def _with(self, **changes: Any) -> Problem:
         """The same problem with parts that have been checked in the place of others."""
-        return self._made(**{**self.__dict__, **changes})
+        return self.from_checked(**{**self.__dict__, **changes})
 
     def __repr__(self) -> str:
         sides: dict[SideName, Side] = {"query": self.queries, "gallery": self.gallery}

@@ -125,7 +125,7 @@ class Ranking(Exports, Value):
         indices, scores = merge([(both[0], both[1])], width)
         left_out = [part.excluded for part in parts if part.excluded is not None]
         excluded = reduce(or_, left_out) if left_out else None
-        return parts[0]._like(indices, scores, excluded=excluded, notes=_common_notes(parts))
+        return parts[0].like(indices, scores, excluded=excluded, notes=_common_notes(parts))
 
     @classmethod
     def concat(cls, parts: Sequence[Ranking]) -> Ranking:
@@ -146,7 +146,7 @@ class Ranking(Exports, Value):
         )
         ids = as_ids([name for one in named for name in one], len(indices), "query_ids") if named else None
         excluded = _stacked([part.excluded for part in parts], [len(part) for part in parts], parts[0].gallery_size)
-        return parts[0]._like(indices, scores, query_ids=ids, excluded=excluded, notes=_common_notes(parts))
+        return parts[0].like(indices, scores, query_ids=ids, excluded=excluded, notes=_common_notes(parts))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -164,7 +164,7 @@ class Ranking(Exports, Value):
     def top(self, k: int) -> Ranking:
         """The first k places."""
         checks.integer("k", k, least=1)
-        return self._like(self.indices[:, :k], self.scores[:, :k])
+        return self.like(self.indices[:, :k], self.scores[:, :k])
 
     def keep(self, candidates: Any) -> Ranking:
         """Only the candidates for which `candidates` (queries, K) is true, in their order; at least one place wide.
@@ -177,7 +177,7 @@ class Ranking(Exports, Value):
         if kept.shape != self.shape:
             raise rule("candidates", f"must have the ranking's shape {self.shape}", f"shape {kept.shape}")
         kept = kept & self.mask
-        return self._like(moved_first(self.indices, kept), moved_first(self.scores, kept))
+        return self.like(moved_first(self.indices, kept), moved_first(self.scores, kept))
 
     def excluding(self, exclude: Any) -> Ranking:
         """The ranking without some items of each query's gallery: `Pairs`, a list of items per query, or two arrays.
@@ -191,14 +191,14 @@ class Ranking(Exports, Value):
             return self
         gone = pairs.holds(self.indices)
         kept = self.keep(~gone) if gone.any() else self
-        return kept._like(kept.indices, kept.scores, excluded=pairs if self.excluded is None else self.excluded | pairs)
+        return kept.like(kept.indices, kept.scores, excluded=pairs if self.excluded is None else self.excluded | pairs)
 
     def take(self, queries: Any) -> Ranking:
         """The rows of some queries, in the given order."""
         rows = row_numbers(queries, len(self), "queries")
         ids = None if self.query_ids is None else self.query_ids.take(rows)
         excluded = None if self.excluded is None else self.excluded.take(rows)
-        return self._like(self.indices[rows], self.scores[rows], query_ids=ids, excluded=excluded)
+        return self.like(self.indices[rows], self.scores[rows], query_ids=ids, excluded=excluded)
 
     def with_scores(self, scores: Any) -> Ranking:
         """The same candidates under new scores (queries, K), re-ordered by the tie rule of `rerankit.ties`.
@@ -211,11 +211,11 @@ class Ranking(Exports, Value):
             raise rule("scores", f"must have the ranking's shape {self.shape}", f"shape {values.shape}")
         check_finite(np.where(self.mask, values, 0), "scores")
         places, parted = reordered(values, self.scores, self.mask)
-        return self._like(items_at(self.indices, places), parted)
+        return self.like(items_at(self.indices, places), parted)
 
     def with_notes(self, **notes: Any) -> Ranking:
         """The same ranking with more notes."""
-        return self._like(self.indices, self.scores, notes=self.notes | notes)
+        return self.like(self.indices, self.scores, notes=self.notes | notes)
 
     def to_dense(self, fill: float = -np.inf) -> FloatArray:
         """A matrix (queries, gallery) with `fill` where an item is not ranked."""
@@ -256,9 +256,9 @@ class Ranking(Exports, Value):
         ]
         return f"  {query}: {', '.join(shown)}{', …' if len(items) > 5 else ''}"
 
-    def _like(self, indices: IntArray, scores: FloatArray, **changes: Any) -> Ranking:
+    def like(self, indices: IntArray, scores: FloatArray, **changes: Any) -> Ranking:
         """A ranking made from this one; what it is made of is right already, and is not checked again."""
-        return self._made(**{**self.__dict__, "indices": frozen(indices), "scores": frozen(scores), **changes})
+        return self.from_checked(**{**self.__dict__, "indices": frozen(indices), "scores": frozen(scores), **changes})
 
 
 def _check_parts(parts: Sequence[Ranking], *alike: str) -> None:

@@ -148,7 +148,9 @@ class Relevance(ByRow):
         if pairs is None or pairs is self.excluded or not len(pairs):
             return self
         check_apart(self.keys, pairs, "exclude")
-        return self._made(**{**self.__dict__, "excluded": pairs if not len(self.excluded) else self.excluded | pairs})
+        return self.from_checked(
+            **{**self.__dict__, "excluded": pairs if not len(self.excluded) else self.excluded | pairs}
+        )
 
     def reversed(self) -> Relevance:
         """The same judgements from the gallery's side."""

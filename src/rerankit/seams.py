@@ -27,7 +27,7 @@ def splice(head: Ranking, tail: Ranking) -> Ranking:
     rest, scores = tail.indices[:, depth:], tail.scores[:, depth:]
     if rest.shape[1] == 0:
         return head
-    return tail._like(
+    return tail.like(
         np.concatenate([head.indices, rest], axis=1),
         np.concatenate([head.scores, below(scores, rest >= 0, head.scores[:, -1:])], axis=1),
         notes=tail.notes | head.notes,
@@ -49,4 +49,4 @@ def promote(ranking: Ranking, scores: FloatArray) -> Ranking:
     tail = below(rest.scores, rest.mask, np.where(head.mask, head.scores, np.inf).min(axis=1, keepdims=True))
     both = np.concatenate([head.indices, rest.indices], axis=1), np.concatenate([head.scores, tail], axis=1)
     indices, kept = (moved_first(array, both[0] >= 0, ranking.shape[1]) for array in both)
-    return ranking._like(indices, kept)
+    return ranking.like(indices, kept)

@@ -25,7 +25,7 @@ class Value:
         self.__dict__.update(attributes)
 
     @classmethod
-    def _made(cls: type[V], **attributes: Any) -> V:
+    def from_checked(cls: type[V], **attributes: Any) -> V:
         """An object of attributes that have been checked already."""
         made = object.__new__(cls)
         made._keep(**attributes)

@@ -10,7 +10,7 @@ from rerankit import Looks, Pipeline, Problem, Relevance, choose, stage
 from rerankit.choosing.trials import Halves
 from rerankit.errors import InputError
 from rerankit.metrics import evaluate
-from rerankit.needs import Need, Unmet
+from rerankit.pipelines.needs import Need, Unmet
 from rerankit.statistics import improvements, randomisation
 from rerankit.things import parted_things, things_of
 

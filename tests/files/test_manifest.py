@@ -67,7 +67,7 @@ def test_a_list_cannot_name_files_outside(tmp_path: Path) -> None:
 
 
 def test_weights_and_config_of_two_stages_are_not_mixed(tmp_path: Path) -> None:
-    from rerankit.storage import load
+    from rerankit.pipelines.storage import load
 
     for seed in (0, 1):
         made = stage("consensus")

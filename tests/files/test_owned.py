@@ -101,7 +101,7 @@ def test_the_folder_one_stands_in_stays(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_the_training_of_a_stage_stays(tmp_path: Path) -> None:
-    from rerankit.storage import save
+    from rerankit.pipelines.storage import save
 
     (tmp_path / "out" / "training").mkdir(parents=True)
     (tmp_path / "out" / "training" / "checkpoint.pt").write_text("a run")

@@ -14,7 +14,7 @@ from killing import killed_before
 import rerankit
 from rerankit import Pipeline, Problem, Ranking
 from rerankit.files import clear_leftovers, switching
-from rerankit.storage import save
+from rerankit.pipelines.storage import save
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot copy a process"),

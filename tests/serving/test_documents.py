@@ -11,7 +11,7 @@ pytest.importorskip("starlette")
 
 from rerankit import Gallery, Pipeline, Problem, Ranking, Stage, prepare
 from rerankit.errors import InputError
-from rerankit.ready import Ready
+from rerankit.pipelines.ready import Ready
 from rerankit.serving import Bounds
 from rerankit.serving.app import Service
 

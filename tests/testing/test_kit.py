@@ -11,8 +11,8 @@ import pytest
 
 from rerankit import Gallery, Looks, Problem, Ranking, Relevance, Stage
 from rerankit.errors import InputError, UnknownNameError
-from rerankit.needs import Unmet
-from rerankit.prepared import Prepared, State
+from rerankit.pipelines.needs import Unmet
+from rerankit.pipelines.prepared import Prepared, State
 from rerankit.scores import EmbeddingScores
 from rerankit.testing import STAGE_CHECKS, CheckFailed, check_stage, make_problem
 
@@ -449,6 +449,7 @@ BROKEN: list[tuple[str, Any, str]] = [
     ("check_ready", PrefersTheFirstQueries, "queries answered one at a time get another answer than in a batch"),
     ("check_ready", PreparesSomethingElse, "queries answered one at a time get another answer than in a batch"),
     ("check_ready", CannotBePrepared, "preparing it for a gallery: ValueError: not for a gallery that stands"),
+    ("check_shards", PrefersTheFirstQueries, "queries get another answer than the batch"),
     ("check_params", TakesK, "a parameter 'k' cannot be given by name: k says how many candidates there are"),
     ("check_params", ChangesItsParameters, "parameter 'scale' came back as 4.0 .given 2.0."),
     ("check_params", ForgetsAParameter, r"its own parameters do not make it again: .* \(got no self.scale\)"),

@@ -66,7 +66,7 @@ class RerankingEvaluator(_BASE):  # type: ignore[misc, valid-type]
         batch_size: int = 32,
     ) -> None:
         from rerankit.metrics.registry import measures
-        from rerankit.pipeline import Pipeline
+        from rerankit.pipelines.pipeline import Pipeline
 
         super().__init__()
         self.queries, self.documents = dict(queries), dict(documents)

@@ -12,7 +12,7 @@ from rerankit import checks
 from rerankit.arrays import IntArray
 from rerankit.events import track
 from rerankit.metrics import Evaluation
-from rerankit.pipeline import Pipeline
+from rerankit.pipelines.pipeline import Pipeline
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.tasks import Benchmark, Part

@@ -12,10 +12,10 @@ import numpy as np
 
 from rerankit.checksums import checksum_of_pipeline, checksum_of_scores
 from rerankit.errors import InputError, several
-from rerankit.pipeline import Pipeline
+from rerankit.pipelines.pipeline import Pipeline
+from rerankit.pipelines.stage import Stage
 from rerankit.problem import Problem, as_problem
 from rerankit.scores import ListScores
-from rerankit.stages.base import Stage
 from rerankit.tasks import Benchmark, Matrix
 
 
@@ -54,7 +54,7 @@ def contender(given: Any, label: str | None = None, *, trust: bool = False) -> C
         return Contender(label or given.name, Pipeline([given]))
     path = Path(given)
     if path.is_dir():
-        from rerankit.storage import load
+        from rerankit.pipelines.storage import load
 
         return Contender(label or path.name, Pipeline([load(path, trust=trust)]))
     if path.suffix in (".yaml", ".yml"):

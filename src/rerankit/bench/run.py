@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from rerankit import bars
-from rerankit._version import __version__
 from rerankit.bench.batches import batch_curve, check_sizes, known_metrics
 from rerankit.bench.examples import examples
 from rerankit.bench.inputs import Contender, ScoreSet, contenders, score_set
@@ -24,11 +23,12 @@ from rerankit.events import track
 from rerankit.files import atomic
 from rerankit.measure import Cost, machine, measure
 from rerankit.metrics import Evaluation, hubness
-from rerankit.pipeline import Pipeline, Step
+from rerankit.pipelines.pipeline import Pipeline, Step
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 from rerankit.tasks import Benchmark, Part, Task
+from rerankit.version import __version__
 
 
 def bench(

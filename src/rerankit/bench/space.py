@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rerankit.errors import InputError, rule
-from rerankit.pipeline import Pipeline
+from rerankit.pipelines.pipeline import Pipeline
 
 
 def spaces(pipelines: Sequence[Pipeline], space: Mapping[str, Sequence[Any]]) -> list[dict[str, Sequence[Any]]]:

@@ -17,7 +17,7 @@ from rerankit.errors import InputError
 from rerankit.events import track
 from rerankit.files import atomic
 from rerankit.metrics import traits_of
-from rerankit.pipeline import Pipeline
+from rerankit.pipelines.pipeline import Pipeline
 from rerankit.tasks import Benchmark
 
 

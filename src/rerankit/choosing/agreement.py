@@ -7,7 +7,7 @@ import numpy as np
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.bank import Bank
 from rerankit.errors import InputError
-from rerankit.pipeline import Pipeline
+from rerankit.pipelines.pipeline import Pipeline
 from rerankit.problem import Problem
 from rerankit.scores import DenseScores, ListScores, Scores
 from rerankit.stages.hubness.spread import spread

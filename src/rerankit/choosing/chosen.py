@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rerankit.looks import Looks
-from rerankit.pipeline import Pipeline
+from rerankit.pipelines.pipeline import Pipeline
 from rerankit.statistics.render import check_style, html, latex, markdown, p_value, plain
 
 _STYLES = {"text": plain, "markdown": markdown, "md": markdown, "latex": latex, "html": html}

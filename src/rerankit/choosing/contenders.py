@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rerankit.errors import rule
-from rerankit.needs import WEIGHTS
-from rerankit.pipeline import Pipeline
+from rerankit.pipelines.needs import WEIGHTS
+from rerankit.pipelines.pipeline import Pipeline
+from rerankit.pipelines.stage import Stage, stage
 from rerankit.problem import Problem
 from rerankit.scores import EmbeddingScores
-from rerankit.stages.base import Stage, stage
 
 HUBNESS = ("nnn", "csls", "inverted-softmax", "dual-softmax", "sinkhorn", "mutual-rank", "dual-is")
 _LEARNERS_LEAST = 100  # labelled queries

@@ -16,7 +16,7 @@ from rerankit.choosing.contenders import contenders, obstacle
 from rerankit.choosing.trials import Halves, LabelledQueries, Trial, check_trials, fitted_to, learns
 from rerankit.errors import rule
 from rerankit.events import track
-from rerankit.pipeline import Pipeline
+from rerankit.pipelines.pipeline import Pipeline
 from rerankit.problem import Problem, as_problem
 from rerankit.relevance import Relevance
 from rerankit.statistics import bootstrap, improvements

@@ -12,11 +12,11 @@ from rerankit.arrays import AnyArray, IntArray
 from rerankit.bank import Bank
 from rerankit.errors import InputError, rule
 from rerankit.metrics import evaluate, traits_of
-from rerankit.pipeline import Pipeline
+from rerankit.pipelines.pipeline import Pipeline
+from rerankit.pipelines.stage import Stage
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
-from rerankit.stages.base import Stage
 from rerankit.things import Things, parted_things
 
 _SPLITS = 3

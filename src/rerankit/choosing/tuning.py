@@ -14,7 +14,7 @@ from rerankit.choosing.chosen import styled
 from rerankit.errors import InputError, rule
 from rerankit.events import track
 from rerankit.metrics import evaluate, traits_of
-from rerankit.pipeline import Pipeline
+from rerankit.pipelines.pipeline import Pipeline
 from rerankit.problem import Problem, as_problem
 from rerankit.relevance import Relevance
 
@@ -141,7 +141,9 @@ def _check(settings: Sequence[tuple[Pipeline, Mapping[str, Any]]], problems: Seq
     """Say what is missing before anything runs."""
     for pipeline, _ in settings:
         for one, _ in problems:
-            pipeline.check(one)
+            faults = pipeline.unmet(one)
+            if faults:
+                raise InputError(str(faults[0]))
 
 
 def _figure(pipeline: Pipeline, problem: Problem, relevance: Relevance, metric: str, k: int) -> float:

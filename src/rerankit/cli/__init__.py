@@ -56,7 +56,7 @@ def main() -> None:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from rerankit._version import __version__
+        from rerankit.version import __version__
 
         typer.echo(f"rerankit {__version__}")
         raise typer.Exit

@@ -8,10 +8,10 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from rerankit._version import __version__
 from rerankit.errors import InputError, rule
 from rerankit.files import atomic
 from rerankit.plugins import manager
+from rerankit.version import __version__
 
 
 def scaffold(name: str, parent: Path) -> Path:

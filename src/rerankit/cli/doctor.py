@@ -41,7 +41,7 @@ def _versions() -> list[dict[str, Any]]:
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
-    from rerankit._version import __version__
+    from rerankit.version import __version__
 
     rows: list[dict[str, Any]] = [
         {"name": "rerankit", "version": __version__},

@@ -48,7 +48,7 @@ def fit(
     from rerankit import stage as make
     from rerankit.cli.rerank import parameters
     from rerankit.errors import InputError, TrainingError
-    from rerankit.storage import save
+    from rerankit.pipelines.storage import save
 
     # A folder with training/ is that of a run to go on with; what was not asked for there, the run itself refuses.
     again = restart or (out / "training").is_dir()

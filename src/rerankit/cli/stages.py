@@ -9,7 +9,7 @@ import typer
 
 from rerankit.cli._output import JsonOption, complain, heading, line, room, show, show_json, text_of, wrapped
 from rerankit.looks import LETTERS, TEXTS
-from rerankit.needs import Need
+from rerankit.pipelines.needs import Need
 
 MARKS = {
     LETTERS["queries"]: TEXTS["queries"],

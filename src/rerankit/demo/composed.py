@@ -91,7 +91,7 @@ class Composition:
 
 def stage() -> Triplet:
     """The stage without weights."""
-    return Triplet(device="cpu", image_pad="none", image_batch=64, max_tokens=16)
+    return Triplet(device="cpu", image_pad="none", image_batch_size=64, max_tokens=16)
 
 
 def fitted(arrays: dict[str, AnyArray] | None = None) -> Triplet:

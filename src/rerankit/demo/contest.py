@@ -21,9 +21,9 @@ from rerankit.events import track
 from rerankit.extras import require
 from rerankit.gallery import Gallery
 from rerankit.metrics import evaluate
-from rerankit.pipeline import Pipeline
+from rerankit.pipelines.pipeline import Pipeline
+from rerankit.pipelines.stage import Stage, stage
 from rerankit.ranking import Ranking
-from rerankit.stages.base import Stage, stage
 
 NAME = "digits"
 CANDIDATES = 100

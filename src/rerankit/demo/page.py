@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rerankit._version import __version__
 from rerankit.demo.part import Part, Story, Table
 from rerankit.files import atomic
 from rerankit.measure import machine
 from rerankit.reports import templating
 from rerankit.reports.queries import Pictures, query
+from rerankit.version import __version__
 
 
 def write(parts: Sequence[Part], path: str | os.PathLike[str], left_out: Sequence[str] = ()) -> Path:
@@ -26,8 +26,8 @@ def write(parts: Sequence[Part], path: str | os.PathLike[str], left_out: Sequenc
         machine=machine()["cpu"],
         css=templating.css(environment),
         script=templating.script(environment),
-        flag_names={},
-        flag_texts={},
+        looks_words={},
+        looks_texts={},
     )
     target = Path(path)
     with atomic(target, overwrite=True) as temporary:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from rerankit import checks, settings
-from rerankit._version import __version__
 from rerankit.engines.engine import PASSING, Done, Engine, Work, attempt, final, is_passing
 from rerankit.engines.sharing import dumps, loads
 from rerankit.engines.worker import check_version, load_plugins
@@ -17,6 +16,7 @@ from rerankit.engines.workers import plugin_files
 from rerankit.errors import InputError, rule
 from rerankit.extras import require
 from rerankit.settings import parse_bytes
+from rerankit.version import __version__
 
 _AHEAD = 2  # tasks that are given out for each that can run, so that none waits for this process
 

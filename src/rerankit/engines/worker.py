@@ -9,10 +9,10 @@ import threading
 from pathlib import Path
 from typing import IO, Any
 
-from rerankit._version import __version__
 from rerankit.engines.engine import attempt
 from rerankit.engines.sharing import loads
 from rerankit.engines.workers import read, write
+from rerankit.version import __version__
 
 
 def main() -> None:

@@ -12,11 +12,11 @@ from contextlib import suppress
 from multiprocessing.connection import wait
 from typing import IO, Any
 
-from rerankit._version import __version__
 from rerankit.engines.engine import PASSING, Done
 from rerankit.errors import InputError
 from rerankit.plugins import manager
 from rerankit.plugins.manager import FILE
+from rerankit.version import __version__
 
 _LENGTH = struct.Struct("<Q")
 _PATIENCE = 5.0  # seconds that a process has to end by itself

@@ -62,7 +62,7 @@ class Pictures(Feature):
         return os.fspath(given) if isinstance(given, Path) else ("object", id(given))
 
     def take(self, rows: IntArray) -> Pictures:
-        return self._made(values=self.values, rows=self.rows[rows])
+        return self.from_checked(values=self.values, rows=self.rows[rows])
 
     def pieces(self) -> Iterator[bytes]:
         for one in self:

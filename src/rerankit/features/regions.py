@@ -54,7 +54,7 @@ class Regions(Feature):
         return own if self.counts is None else own[: self.counts[row]]
 
     def take(self, rows: IntArray) -> Regions:
-        return self._made(
+        return self.from_checked(
             values=self.values, rows=self.rows[rows], counts=None if self.counts is None else self.counts[rows]
         )
 

@@ -34,7 +34,7 @@ class Texts(Feature):
         return text
 
     def take(self, rows: IntArray) -> Texts:
-        return self._made(values=tuple(self.values[row] for row in rows.tolist()))
+        return self.from_checked(values=tuple(self.values[row] for row in rows.tolist()))
 
     def pieces(self) -> Iterator[bytes]:
         return text_pieces(self.values)
@@ -68,7 +68,7 @@ class TextLists(Feature):
         return texts
 
     def take(self, rows: IntArray) -> TextLists:
-        return self._made(values=tuple(self.values[row] for row in rows.tolist()))
+        return self.from_checked(values=tuple(self.values[row] for row in rows.tolist()))
 
     def pieces(self) -> Iterator[bytes]:
         yield from array_pieces(np.array([len(texts) for texts in self.values], np.int64))
@@ -89,7 +89,7 @@ class TextLists(Feature):
             raise rule(f"{argument}/counts", f"must add up to the {len(arrays['texts'])} texts", int(counts.sum()))
         ends = np.cumsum(counts)
         texts = _texts(arrays["texts"].tolist(), argument, "place")
-        return cls._made(values=tuple(texts[end - count : end] for end, count in zip(ends, counts, strict=True)))
+        return cls.from_checked(values=tuple(texts[end - count : end] for end, count in zip(ends, counts, strict=True)))
 
 
 def _listed(values: Any, argument: str) -> list[Any]:

@@ -63,7 +63,7 @@ class Tokens(Feature):
 
     def take(self, rows: IntArray) -> Tokens:
         counts = None if self.counts is None else self.counts[rows]
-        return self._made(values=self.values, rows=self.rows[rows], counts=counts)
+        return self.from_checked(values=self.values, rows=self.rows[rows], counts=counts)
 
     def padded(self) -> AnyArray:
         """All tokens as one array (items, T, d), the given one where that is all of it; not for ragged ones."""

@@ -46,7 +46,7 @@ class Vectors(Feature):
         return np.array(self.values, dtype) if copy else np.asarray(self.values, dtype)
 
     def take(self, rows: IntArray) -> Vectors:
-        return self._made(values=frozen(self.values[rows]))
+        return self.from_checked(values=frozen(self.values[rows]))
 
     def pieces(self) -> Iterator[bytes]:
         return array_pieces(self.values)

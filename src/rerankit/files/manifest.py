@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rerankit._version import __version__
 from rerankit.errors import FormatError
 from rerankit.files.regular import check_inside, check_regular, files_in
+from rerankit.version import __version__
 
 MANIFEST = "rerankit.json"
 _PIECE = 1 << 20

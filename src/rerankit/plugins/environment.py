@@ -9,8 +9,8 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from rerankit._version import __version__
 from rerankit.errors import PluginError
+from rerankit.version import __version__
 
 DISABLE, ALLOW, FILES = "RERANKIT_DISABLE_PLUGINS", "RERANKIT_ALLOW_PLUGINS", "RERANKIT_PLUGINS"
 

@@ -13,7 +13,7 @@ KINDS = {"stage": "stages", "metric": "metrics", "task": "tasks", "format": "for
 
 # Paths, because these modules import the registries.
 _BASES = {
-    "stage": ("rerankit.stages.base", "Stage"),
+    "stage": ("rerankit.pipelines.stage", "Stage"),
     "task": ("rerankit.tasks.base", "Task"),
     "format": ("rerankit.formats.content", "Format"),
     "engine": ("rerankit.engines.engine", "Engine"),

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from rerankit._version import __version__
 from rerankit.errors import PluginError, RerankitWarning, unknown_name
 from rerankit.plugins import environment, inline, spec
 from rerankit.plugins.faults import Fault, FaultError, said
 from rerankit.plugins.kinds import KINDS
 from rerankit.plugins.registry import Registry
+from rerankit.version import __version__
 
 if TYPE_CHECKING:
     from rerankit.events import Event

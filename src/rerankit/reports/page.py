@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rerankit._version import __version__
 from rerankit.bench import Result
 from rerankit.bench.examples import Example
 from rerankit.looks import TEXTS, WORDS
@@ -16,6 +15,7 @@ from rerankit.reports.queries import Pictures, moved, query
 from rerankit.reports.tables import figures, hub_lines, moves, overview
 from rerankit.reports.views import KINDS, Chapter, System, View
 from rerankit.statistics.render import caption
+from rerankit.version import __version__
 
 
 def render(chapters: Sequence[Chapter], pictures: Pictures, title: str | None = None) -> str:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from rerankit._version import __version__
 from rerankit.engines import Done
 from rerankit.errors import FormatError, InputError, rule
 from rerankit.files import atomic, clear_leftovers, lock_folder
@@ -30,10 +29,11 @@ from rerankit.formats.run_shards import (
     shard_file,
 )
 from rerankit.gallery import Gallery
-from rerankit.pipeline import Pipeline
+from rerankit.pipelines.pipeline import Pipeline
+from rerankit.pipelines.ready import Ready
+from rerankit.pipelines.ready_files import read_states, restored, write_states
 from rerankit.problem import Problem
-from rerankit.ready import Ready
-from rerankit.ready_files import read_states, restored, write_states
+from rerankit.version import __version__
 
 FAILED = "failed"
 PREPARED = "prepared"

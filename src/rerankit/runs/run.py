@@ -21,10 +21,10 @@ from rerankit.files import Room, atomic
 from rerankit.formats.run_shards import blocks_of, shard_file, write_shard
 from rerankit.formats.tables import to_ranking
 from rerankit.gallery import Gallery
-from rerankit.pipeline import Pipeline
+from rerankit.pipelines.pipeline import Pipeline
+from rerankit.pipelines.ready import Ready, check_standing, prepare
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
-from rerankit.ready import Ready, check_standing, prepare
 from rerankit.runs.folder import RunFolder
 
 SHARD_SIZE = 8192

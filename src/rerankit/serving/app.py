@@ -15,14 +15,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from rerankit._version import __version__
 from rerankit.errors import RerankitError
+from rerankit.pipelines.ready import Ready
 from rerankit.ranking import Ranking
-from rerankit.ready import Ready
 from rerankit.serving.bodies import Documents, ranking_body, search_arguments
 from rerankit.serving.bounds import Bounds
 from rerankit.serving.counts import Counts
 from rerankit.serving.gathering import Gathering
+from rerankit.version import __version__
 
 Answer = Callable[[Any], Awaitable[Any]]
 

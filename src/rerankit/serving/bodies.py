@@ -8,9 +8,9 @@ from typing import Any
 
 from rerankit import checks
 from rerankit.errors import InputError, rule, unknown_name
+from rerankit.pipelines.ready import Ready
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
-from rerankit.ready import Ready
 from rerankit.serving.bounds import Bounds
 
 _SEARCH = ("query", "queries", "candidates", "scores", "k", "ids", "features", "exclude", "bank_scores")

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from starlette.concurrency import run_in_threadpool
 
+from rerankit.pipelines.ready import Ready
 from rerankit.ranking import Ranking
-from rerankit.ready import Ready
 
 
 class Gathering:

@@ -12,10 +12,10 @@ from typing import Any
 import uvicorn
 
 from rerankit.errors import InputError, rule
-from rerankit.ready import Ready
+from rerankit.pipelines.ready import Ready
+from rerankit.pipelines.storage import load
 from rerankit.serving.app import Service
 from rerankit.serving.bounds import Bounds
-from rerankit.storage import load
 
 _SETTINGS = "RERANKIT_SERVE"
 TOKEN = "RERANKIT_TOKEN"

@@ -181,7 +181,7 @@ class RegionFiles(Regions):
         return values[0, : counts[0]]
 
     def take(self, rows: IntArray) -> RegionFiles:
-        return self._made(**{**self.__dict__, "numbers": tuple(self.numbers[row] for row in rows.tolist())})
+        return self.from_checked(**{**self.__dict__, "numbers": tuple(self.numbers[row] for row in rows.tolist())})
 
     def pieces(self) -> Iterator[bytes]:
         for number in self.numbers:

@@ -13,10 +13,10 @@ import numpy as np
 from rerankit import settings
 from rerankit.arrays import IntArray, to_numpy
 from rerankit.features import Feature
-from rerankit.needs import WEIGHTS
+from rerankit.pipelines.needs import WEIGHTS
+from rerankit.pipelines.stage import Stage
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
-from rerankit.stages.base import Stage
 from rerankit.testing.problems import ProblemMaker, as_lists, bare, forms, make_problem, rebuilt, with_banks
 from rerankit.testing.run import CheckFailed, StageFactory, expect, expect_close, expect_equal, run, run_on
 
@@ -180,7 +180,7 @@ def check_needs(factory: StageFactory, problem: ProblemMaker = make_problem) -> 
 
 def _expect_refusal(stage: Stage, problem: Problem, need: str) -> None:
     from rerankit.errors import UnmetNeedError
-    from rerankit.pipeline import rerank
+    from rerankit.reranking import rerank
 
     try:
         rerank(problem, stage, k=_K)

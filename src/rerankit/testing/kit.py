@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from rerankit.errors import rule, unknown_name
-from rerankit.stages.base import Stage
+from rerankit.pipelines.stage import Stage
 from rerankit.testing import answers, identity, looks, scales, sharing, standing
 from rerankit.testing.problems import ProblemMaker, make_problem
 from rerankit.testing.run import CheckFailed, StageFactory

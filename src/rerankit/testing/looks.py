@@ -8,8 +8,8 @@ import numpy as np
 
 from rerankit.bank import Bank
 from rerankit.looks import Looks
+from rerankit.pipelines.stage import Stage
 from rerankit.problem import Problem
-from rerankit.stages.base import Stage
 from rerankit.testing.problems import ProblemMaker, make_problem, with_banks
 from rerankit.testing.run import StageFactory, close, expect, run
 

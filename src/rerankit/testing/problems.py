@@ -11,9 +11,9 @@ import numpy as np
 
 from rerankit.arrays import FloatArray
 from rerankit.bank import Bank
+from rerankit.pipelines.stage import Stage
 from rerankit.problem import Problem
 from rerankit.scores import DenseScores, ListScores
-from rerankit.stages.base import Stage
 
 ProblemMaker: TypeAlias = Callable[[int, int, int], Problem]
 """`(queries, gallery, seed) -> Problem` of that shape, with everything the stage needs."""

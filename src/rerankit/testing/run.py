@@ -7,10 +7,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from rerankit.pipeline import Pipeline
+from rerankit.pipelines.pipeline import Pipeline
+from rerankit.pipelines.stage import Stage
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
-from rerankit.stages.base import Stage
 
 StageFactory: TypeAlias = Callable[[], Stage]
 

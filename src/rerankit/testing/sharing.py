@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+from rerankit.pipelines.stage import Stage
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
-from rerankit.stages.base import Stage
 from rerankit.testing.problems import ProblemMaker, make_problem
 from rerankit.testing.run import StageFactory, expect_equal, run
 

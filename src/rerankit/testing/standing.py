@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from rerankit.errors import UnmetNeedError
 from rerankit.gallery import Gallery
-from rerankit.pipeline import Pipeline
+from rerankit.pipelines.pipeline import Pipeline
+from rerankit.pipelines.ready import Ready, prepare
+from rerankit.pipelines.stage import Stage
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
-from rerankit.ready import Ready, prepare
 from rerankit.runs import rerank_in_shards
-from rerankit.stages.base import Stage
 from rerankit.testing.problems import ProblemMaker, make_problem, with_banks
 from rerankit.testing.run import CheckFailed, StageFactory, expect, expect_close, expect_equal, run
 

@@ -25,7 +25,7 @@ class Letters:
 
 def letters() -> Stage:
     """A cross-encoder with the stand-in."""
-    from rerankit.stages.cross_encoder import CrossEncoder
+    from rerankit.stages.cross_encoder.stage import CrossEncoder
 
     return CrossEncoder(Letters(), batch_size=5, device="cpu")
 

@@ -13,7 +13,7 @@ transformers = pytest.importorskip("transformers")
 import rerankit  # noqa: E402 - after the skips
 from rerankit import Problem  # noqa: E402
 from rerankit.errors import InputError, MissingExtraError  # noqa: E402
-from rerankit.stages.cross_encoder import CrossEncoder  # noqa: E402
+from rerankit.stages.cross_encoder.stage import CrossEncoder  # noqa: E402
 from rerankit.testing.sharing import often_switched  # noqa: E402
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "blue", "big", "small", "cat", "dog", "[ENC]"]
@@ -206,7 +206,7 @@ def test_what_is_refused(problem, pictured, monkeypatch):
 
 def test_threads_that_share_a_model_get_what_one_gets(blip, tokenizer, problem, pictured, monkeypatch):
     """Caches that hold next to nothing forget what another thread is about to read."""
-    from rerankit.stages._pair_models import BlipMatching
+    from rerankit.stages.cross_encoder.pair_models import BlipMatching
 
     monkeypatch.setattr(BlipMatching, "KEPT", 1)
     kept = {"processor": tokenizer, "candidate": "pictures", "batch_size": 2, "device": "cpu", "cache_size": 1}

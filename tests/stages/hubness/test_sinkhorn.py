@@ -7,7 +7,7 @@ from hypothesis import given
 import rerankit
 from rerankit import Bank, Looks, Problem, settings, stage
 from rerankit.errors import InputError
-from rerankit.stages._cells import Cells
+from rerankit.stages.cells import Cells
 from strategies import VALUES, distinct, matrices
 
 

@@ -11,6 +11,8 @@ import rerankit
 from rerankit import checks
 from rerankit.arrays import AnyArray
 
+__all__ = ["names", "read", "weights", "write"]
+
 FOLDER = Path(__file__).parent
 
 

@@ -93,7 +93,7 @@ class Descriptions(Feature):
     def take(self, rows: IntArray) -> Descriptions:
         lengths = None if self.lengths is None else self.lengths[rows]
         counts = None if self.counts is None else self.counts[rows]
-        return self._made(values=self.values[rows], lengths=lengths, counts=counts)
+        return self.from_checked(values=self.values[rows], lengths=lengths, counts=counts)
 
     def pieces(self) -> Iterator[bytes]:
         for array in (self.values, self.lengths, self.counts):

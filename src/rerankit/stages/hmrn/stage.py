@@ -12,10 +12,10 @@ from rerankit import checks
 from rerankit.arrays import AnyArray
 from rerankit.errors import InputError, NotFittedError, rule
 from rerankit.features import Regions, Tokens
+from rerankit.pipelines.stage import Stage
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
-from rerankit.stages.base import Stage
 from rerankit.stages.hmrn.config import VARIANTS, HmrnConfig
 from rerankit.stages.hmrn.representation import Descriptions, as_descriptions
 from rerankit.stages.hmrn.tokens import Vocabulary

@@ -8,7 +8,7 @@ import numpy as np
 
 from rerankit.arrays import AnyArray, FloatArray
 from rerankit.scores import DenseScores, ListScores, Scores
-from rerankit.stages._cells import Cells
+from rerankit.stages.cells import Cells
 from rerankit.stages.hubness.passes import over_runs
 from rerankit.stages.hubness.spread import absent_levels
 

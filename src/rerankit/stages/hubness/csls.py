@@ -9,7 +9,7 @@ from rerankit.arrays import AnyArray, FloatArray
 from rerankit.problem import Problem
 from rerankit.scores import ListScores, Scores
 from rerankit.sides import Side
-from rerankit.stages._banks import check_bank
+from rerankit.stages.banks import check_bank
 from rerankit.stages.hubness.highest import column_top_mean, row_top_mean
 from rerankit.stages.hubness.nnn import nearest_correction, nearest_of_more
 from rerankit.stages.hubness.stage import Correction, HubnessStage

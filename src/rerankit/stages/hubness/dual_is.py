@@ -11,7 +11,7 @@ from rerankit.arrays import AnyArray
 from rerankit.errors import InputError
 from rerankit.scores import ListScores, Scores
 from rerankit.sides import Side
-from rerankit.stages._banks import check_bank
+from rerankit.stages.banks import check_bank
 from rerankit.stages.hubness.balance import against_claims
 from rerankit.stages.hubness.claims import Claims, ListClaims, MatrixClaims, claims_of
 from rerankit.stages.hubness.inverted_softmax import FLOOR, SHARPNESS

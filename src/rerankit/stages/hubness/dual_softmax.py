@@ -11,7 +11,7 @@ from rerankit.arrays import AnyArray, FloatArray
 from rerankit.problem import Problem
 from rerankit.scores import Scores
 from rerankit.sides import Side
-from rerankit.stages._banks import check_bank
+from rerankit.stages.banks import check_bank
 from rerankit.stages.hubness.inverted_softmax import softmax_correction
 from rerankit.stages.hubness.passes import row_softmax_level
 from rerankit.stages.hubness.stage import Beta, Correction, HubnessStage, check_beta

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rerankit.arrays import AnyArray
-from rerankit.prepared import State
+from rerankit.pipelines.prepared import State
 from rerankit.scores import ListScores, Scores, blocks
 from rerankit.stages.hubness.spread import absent_levels, spread
 

@@ -8,7 +8,7 @@ from rerankit import checks
 from rerankit.arrays import AnyArray
 from rerankit.scores import Scores
 from rerankit.sides import Side
-from rerankit.stages._banks import check_bank
+from rerankit.stages.banks import check_bank
 from rerankit.stages.hubness.balance import against_claims
 from rerankit.stages.hubness.claims import claims_of
 from rerankit.stages.hubness.passes import column_softmax_level

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
-from rerankit.prepared import Prepared, State
+from rerankit.pipelines.prepared import Prepared, State
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.ranks import ranks_among
 from rerankit.scores import ListScores, Scores
-from rerankit.stages._banks import BankStage
+from rerankit.stages.banks import BankStage
 from rerankit.stages.hubness.frame import Frame, frame_of, usual_scores
 from rerankit.stages.hubness.spread import absent_levels
 

@@ -13,8 +13,8 @@ from rerankit.looks import Looks
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.ranks import shared_ranks
-from rerankit.stages._banks import check_bank
-from rerankit.stages._candidates import filled, items_of, own_scores
+from rerankit.stages.banks import check_bank
+from rerankit.stages.candidates import filled, items_of, own_scores
 from rerankit.stages.hubness.mutual import MutualStage, PlacesBack
 
 
@@ -85,7 +85,7 @@ class MutualNeighbours(MutualStage):
             return np.empty((problem.shape[0], 0), np.int64)
         if problem.query_scores is None:
             raise InputError(f"stage '{self.name}' needs 'query_scores' (got {problem!r})")
-        from rerankit.stages.dba import others_nearest
+        from rerankit.stages.neighbours.dba import others_nearest
 
         every = np.arange(problem.shape[0])
         found = others_nearest(problem.query_scores, every, self.nearest_queries)[0]

@@ -11,8 +11,8 @@ from rerankit.arrays import FloatArray
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.ranks import shared_ranks
-from rerankit.stages._banks import check_bank
-from rerankit.stages._candidates import items_of, rows_of
+from rerankit.stages.banks import check_bank
+from rerankit.stages.candidates import items_of, rows_of
 from rerankit.stages.hubness.mutual import MutualStage, PlacesBack
 
 _CHANCE = 3.0  # places by which an item near the top may be higher or lower by chance

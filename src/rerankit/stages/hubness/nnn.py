@@ -10,7 +10,7 @@ from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.scores import ListScores, Scores
 from rerankit.sides import Side
-from rerankit.stages._banks import check_bank
+from rerankit.stages.banks import check_bank
 from rerankit.stages.hubness.evidence import TopMeans, trusted_top_means
 from rerankit.stages.hubness.frame import frame_of
 from rerankit.stages.hubness.highest import column_top, column_top_mean

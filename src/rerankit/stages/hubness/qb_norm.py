@@ -9,7 +9,7 @@ import numpy as np
 from rerankit import checks
 from rerankit.scores import Scores
 from rerankit.sides import Side
-from rerankit.stages._banks import check_bank
+from rerankit.stages.banks import check_bank
 from rerankit.stages.hubness.inverted_softmax import softmax_correction
 from rerankit.stages.hubness.stage import Beta, Correction, HubnessStage, check_beta
 

@@ -7,7 +7,7 @@ from typing import Any
 from rerankit import checks
 from rerankit.scores import Scores
 from rerankit.sides import Side
-from rerankit.stages._banks import check_bank
+from rerankit.stages.banks import check_bank
 from rerankit.stages.hubness.balance import balanced, equal_shares, placed
 from rerankit.stages.hubness.claims import claims_for_rounds
 from rerankit.stages.hubness.partners import partners_of

@@ -9,13 +9,13 @@ import numpy as np
 
 from rerankit import checks
 from rerankit.arrays import AnyArray, BoolArray, FloatArray, IntArray
-from rerankit.prepared import Change, Prepared, State
+from rerankit.pipelines.prepared import Change, Prepared, State
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import Scores
 from rerankit.sides import Side
-from rerankit.stages._banks import BankStage
-from rerankit.stages._candidates import items_of, own_scores
+from rerankit.stages.banks import BankStage
+from rerankit.stages.candidates import items_of, own_scores
 from rerankit.stages.hubness.spread import spread
 
 if TYPE_CHECKING:

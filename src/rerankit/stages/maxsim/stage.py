@@ -10,9 +10,9 @@ from rerankit import checks
 from rerankit.arrays import AnyArray
 from rerankit.errors import InputError, rule, several
 from rerankit.features import Feature, Tokens
+from rerankit.pipelines.stage import Stage
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
-from rerankit.stages.base import Stage
 from rerankit.stages.maxsim.kernel import maxsim
 from rerankit.stages.maxsim.packed import Packed
 

@@ -11,14 +11,14 @@ from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray
 from rerankit.bank import Bank
 from rerankit.errors import InputError, NotFittedError, RerankitWarning, UnmetNeedError, rule
-from rerankit.needs import Need, Unmet
+from rerankit.pipelines.needs import Need, Unmet
+from rerankit.pipelines.stage import Stage
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 from rerankit.scores import EmbeddingScores, normalised
 from rerankit.scores.embedding import Metric as ScoreMetric
-from rerankit.stages._candidates import own_scores
-from rerankit.stages.base import Stage
+from rerankit.stages.candidates import own_scores
 from rerankit.stages.metric.trust import Trust, scales, trust
 from rerankit.stages.metric.two_covariance import Pairs, TwoCovariance, two_covariance
 from rerankit.things import things_of

@@ -13,12 +13,12 @@ from rerankit.arrays import AnyArray, FloatArray
 from rerankit.bank import Bank
 from rerankit.errors import InputError, NotFittedError, TrainingError, rule
 from rerankit.extras import require
-from rerankit.needs import WEIGHTS, Need, Unmet
-from rerankit.pipeline import rerank
+from rerankit.pipelines.needs import WEIGHTS, Need, Unmet
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
+from rerankit.reranking import rerank
 from rerankit.seams import splice
-from rerankit.stages._banks import RelationsBankStage, check_relations_bank
+from rerankit.stages.banks import RelationsBankStage, check_relations_bank
 from rerankit.stages.pillar.directions import DIRECTIONS, Direction, kept, other, value_of, warn_of_the_other_side
 from rerankit.stages.pillar.relations import Relations
 from rerankit.stages.pillar.representation import PillarSpace

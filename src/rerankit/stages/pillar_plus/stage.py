@@ -14,10 +14,10 @@ from rerankit.arrays import AnyArray, FloatArray
 from rerankit.errors import InputError, NotFittedError, TrainingError, rule
 from rerankit.extras import require
 from rerankit.looks import Looks
+from rerankit.pipelines.stage import Stage
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
-from rerankit.stages.base import Stage
 from rerankit.stages.pillar.directions import DIRECTIONS, Direction, other, warn_of_the_other_side
 from rerankit.stages.pillar_plus.settings import PlusSettings
 from rerankit.stages.pillar_plus.shipped import shipped

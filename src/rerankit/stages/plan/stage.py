@@ -11,19 +11,19 @@ from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.bank import Bank
 from rerankit.errors import InputError
 from rerankit.gallery import Gallery
-from rerankit.prepared import Prepared, State
+from rerankit.pipelines.prepared import Prepared, State
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import Scores
-from rerankit.stages._banks import RelationsBankStage, check_relations_bank
-from rerankit.stages._candidates import items_of, own_scores
-from rerankit.stages._known import known_of, state_of
-from rerankit.stages.dba import others_nearest
+from rerankit.stages.banks import RelationsBankStage, check_relations_bank
+from rerankit.stages.candidates import items_of, own_scores
 from rerankit.stages.hubness.balance import balanced, placed
 from rerankit.stages.hubness.claims import claims_for_rounds
 from rerankit.stages.hubness.partners import lead_of_rows, partners_of
 from rerankit.stages.hubness.sinkhorn import AMONG_A_BANK, AMONG_TEST_QUERIES
 from rerankit.stages.hubness.stage import NOTHING_TO_COMPARE, Beta, beta_of, check_beta
+from rerankit.stages.neighbours.dba import others_nearest
+from rerankit.stages.neighbours.known import known_of, state_of
 from rerankit.stages.plan.votes import agreement_of, shares_of, votes_for, weights_of
 
 _SHARPNESS = 4.0  # of a query's shares among the items, and of neighbours' weights, over the spread of the scores

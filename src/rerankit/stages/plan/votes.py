@@ -9,8 +9,8 @@ from scipy import sparse
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.scores import Scores, blocks
-from rerankit.stages._cells import Cells
-from rerankit.stages.dba import others_nearest
+from rerankit.stages.cells import Cells
+from rerankit.stages.neighbours.dba import others_nearest
 
 
 def shares_of(scores: Scores, beta: float, shift: AnyArray, cells_kept: int) -> Any:

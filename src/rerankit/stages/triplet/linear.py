@@ -8,6 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from rerankit import checks
+from rerankit.training.settings import PRECISIONS
+
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -60,6 +63,7 @@ class Int8Linear:
 
 def make_linear(weight: Tensor, bias: Tensor, precision: str) -> Linear:
     """The layer in `precision`, one of float32, bf16, fp16, int8."""
+    checks.choice("precision", precision, (*PRECISIONS, "int8"))
     if precision == "int8":
         return Int8Linear(weight, bias)
     return FloatLinear(weight, bias, HALF.get(precision, torch.float32))

@@ -15,12 +15,12 @@ from rerankit.arrays import AnyArray
 from rerankit.display import check_pattern
 from rerankit.errors import NotFittedError
 from rerankit.looks import Looks
-from rerankit.needs import Unmet
+from rerankit.pipelines.needs import Unmet
+from rerankit.pipelines.stage import Stage
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.seams import promote
 from rerankit.settings import parse_bytes
-from rerankit.stages.base import Stage
 from rerankit.stages.triplet.plan import Plan
 from rerankit.stages.triplet.reading import Reading, completed
 from rerankit.training.settings import PRECISIONS

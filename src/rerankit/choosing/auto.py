@@ -1,0 +1,102 @@
+"""auto: the pipeline that gains significantly on this problem, or the order as it came."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rerankit import checks
+from rerankit.errors import rule
+from rerankit.looks import Looks
+from rerankit.pipelines.composite import Composite
+from rerankit.pipelines.prepared import Prepared
+from rerankit.pipelines.stage import Stage
+from rerankit.problem import Problem
+from rerankit.ranking import Ranking
+from rerankit.relevance import Relevance
+
+if TYPE_CHECKING:
+    from rerankit.pipelines.pipeline import Pipeline
+
+
+class Auto(Composite):
+    """Choose a pipeline as `rerankit.choose` does, and use it; where nothing is significantly better, change nothing.
+
+    `fit(problem, relevance)` chooses once, on labelled queries (`fit(…, bank=(pairs, relevance))` on other labelled
+    pairs), and keeps what it chose as `chosen`, also when saved. Without labels every problem is judged anew, by what
+    of the agreement between both directions survives noise: among the test queries, or those of the problem's bank. The
+    notes say what was chosen and why.
+
+    `transductive_allowed` False leaves out whatever looks at other test queries. `level` is that of significance.
+
+    >>> import numpy as np
+    >>> from rerankit import rerank
+    >>> random = np.random.default_rng(0)
+    >>> scores = random.normal(size=(200, 200)) + 1.5 * random.normal(size=200) + 5 * np.eye(200)
+    >>> rerank(scores, "auto").notes["auto"]["chosen"]
+    ["stage('sinkhorn')"]
+    """
+
+    name = "auto"
+    citation = "rerankit: choice by labels, by halves of a bank, or by agreement between the directions"
+
+    def __init__(self, transductive_allowed: bool = True, level: float = 0.05, chosen: Pipeline | None = None) -> None:
+        self.transductive_allowed = checks.boolean("transductive_allowed", transductive_allowed)
+        self.level = checks.number("level", level, above=0, most=1)
+        self.chosen = _checked(chosen)
+
+    @property
+    def own_needs(self) -> tuple[str, ...]:
+        return ("complete_scores",) if self.chosen is None else ()
+
+    @property
+    def children(self) -> tuple[Stage, ...]:
+        return () if self.chosen is None else (self.chosen,)
+
+    def looks_at(self, problem: Problem | None = None) -> Looks:
+        if self.chosen is not None:  # by labels
+            return super().looks_at(problem) | Looks(labels=True)
+        with_bank = problem is not None and problem.query_bank is not None
+        return Looks(queries=not with_bank, bank=with_bank)
+
+    def fit(
+        self,
+        problem: Problem,
+        relevance: Relevance,
+        *,
+        validation: tuple[Problem, Relevance] | None = None,
+        bank: tuple[Problem, Relevance] | None = None,
+    ) -> Auto:
+        """Choose on the problem's labelled queries, on those of `validation`, or on `bank`, other labelled pairs."""
+        from rerankit.choosing import choose
+        from rerankit.pipelines.pipeline import Pipeline
+
+        shared: Any = {"transductive": self.transductive_allowed, "level": self.level}
+        if bank is not None:
+            found = choose(problem, bank=bank, **shared)
+        else:
+            found = choose(*(validation or (problem, relevance)), **shared)
+        self.chosen = Pipeline(found.stages)
+        return self
+
+    def joined(self, children: Sequence[Stage | Prepared], problem: Problem, ranking: Ranking) -> Ranking:
+        if self.chosen is not None:
+            return noted(children[0].rerank(problem, ranking), self.chosen, "chosen by fit")
+        from rerankit.choosing import choose
+
+        with_bank = problem.query_bank is not None
+        found = choose(problem, transductive=self.transductive_allowed and not with_bank, level=self.level)
+        return noted(found.rerank(problem, ranking), found, found.reason)
+
+
+def noted(ranking: Ranking, chosen: Pipeline, reason: str) -> Ranking:
+    """The ranking with what was chosen, and why."""
+    return ranking.with_notes(auto={"chosen": [repr(one) for one in chosen.stages], "reason": reason})
+
+
+def _checked(chosen: Any) -> Pipeline | None:
+    from rerankit.pipelines.pipeline import Pipeline
+
+    if chosen is None or isinstance(chosen, Pipeline):
+        return chosen
+    raise rule("chosen", "must be a pipeline or None", chosen)

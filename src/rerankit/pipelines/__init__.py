@@ -1,0 +1,41 @@
+"""What a stage is, how stages are joined, run, prepared for a gallery, and saved."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rerankit.pipelines.composite import Composite, PreparedComposite
+from rerankit.pipelines.needs import Need, Unmet
+from rerankit.pipelines.pipeline import Pipeline, Step
+from rerankit.pipelines.prepared import Change, Prepared, State
+from rerankit.pipelines.stage import Stage, stage, stages_available
+from rerankit.pipelines.top import Top
+
+if TYPE_CHECKING:
+    from rerankit.pipelines.ready import Ready, prepare
+
+__all__ = [
+    "Change",
+    "Composite",
+    "Need",
+    "Pipeline",
+    "Prepared",
+    "PreparedComposite",
+    "Ready",
+    "Stage",
+    "State",
+    "Step",
+    "Top",
+    "Unmet",
+    "prepare",
+    "stage",
+    "stages_available",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("Ready", "prepare"):  # they bring galleries along, which re-ranking does without
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from rerankit.pipelines import ready
+
+    return getattr(ready, name)

@@ -1,0 +1,110 @@
+"""Composite: a stage that runs other stages, its children."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rerankit.looks import Looks
+from rerankit.pipelines.needs import WEIGHTS, Unmet
+from rerankit.pipelines.prepared import Change, Prepared, State
+from rerankit.pipelines.stage import Stage
+from rerankit.problem import Problem
+from rerankit.ranking import Ranking
+
+if TYPE_CHECKING:
+    from rerankit.gallery import Gallery
+
+
+class Composite(Stage):
+    """A stage that runs other stages. A subclass says which (`children`) and how their answers become one (`joined`);
+    what they need and look at, whether they are fitted, and what they prepare of a gallery follows from theirs.
+
+    >>> from rerankit import Problem, stage
+    >>> class Twice(Composite):
+    ...     name = "twice"
+    ...     def __init__(self, stage):
+    ...         self.stage = stage
+    ...     @property
+    ...     def children(self):
+    ...         return (self.stage,)
+    ...     def joined(self, children, problem, ranking):
+    ...         return children[0].rerank(problem, children[0].rerank(problem, ranking))
+    >>> Twice(stage("nnn")).looks_at()
+    Looks(queries=True)
+    """
+
+    @property
+    def children(self) -> tuple[Stage, ...]:
+        raise NotImplementedError(f"{type(self).__name__} must say its 'children'")
+
+    def joined(self, children: Sequence[Stage | Prepared], problem: Problem, ranking: Ranking) -> Ranking:
+        """The answer by `children`, or by what each of them has prepared of a gallery: both have `rerank`."""
+        raise NotImplementedError(f"{type(self).__name__} must implement 'joined'")
+
+    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
+        return self.joined(self.children, problem, ranking)
+
+    @property
+    def own_needs(self) -> tuple[str, ...]:
+        """What it needs beside what its children need."""
+        return ()
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        inside = (need for child in self.children for need in child.needs)
+        return tuple(dict.fromkeys((*self.own_needs, *inside)))
+
+    def unmet(self, problem: Problem) -> list[Unmet]:
+        return [*super().unmet(problem), *(fault for child in self.children for fault in child.unmet(problem))]
+
+    def needs_on(self, problem: Problem) -> tuple[str, ...]:
+        """Its own alone: its children are asked for theirs."""
+        return self.own_needs
+
+    def looks_at(self, problem: Problem | None = None) -> Looks:
+        return Looks.union(child.looks_at(problem) for child in self.children)
+
+    @property
+    def fitted(self) -> bool:
+        """Whether a child has weights, and none is without that needs them."""
+        needing = [child for child in self.children if WEIGHTS in child.needs]
+        return all(child.fitted for child in needing) and any(child.fitted for child in self.children)
+
+    def prepare(self, gallery: Gallery) -> Prepared:
+        return PreparedComposite(self, gallery, [child.prepare(gallery) for child in self.children])
+
+    def restored(self, gallery: Gallery, state: State) -> Prepared:
+        parts = zip(self.children, state.children, strict=True)
+        return PreparedComposite(self, gallery, [child.restored(gallery, kept) for child, kept in parts])
+
+
+class PreparedComposite(Prepared):
+    """A composite whose children are prepared."""
+
+    stage: Composite
+    keeps = "what the stages inside it keep"
+
+    def __init__(self, stage: Composite, gallery: Gallery, children: Sequence[Prepared]) -> None:
+        super().__init__(stage, gallery)
+        self._children = tuple(children)
+
+    @property
+    def children(self) -> tuple[Prepared, ...]:
+        return self._children
+
+    @property
+    def by_item(self) -> bool:  # type: ignore[override]
+        """Whether a change costs each of its children its items alone."""
+        return all(child.by_item for child in self._children)
+
+    @property
+    def exact(self) -> bool:  # type: ignore[override]
+        """Whether each of its children is exact after a change."""
+        return all(child.exact for child in self._children)
+
+    def updated(self, change: Change) -> Prepared:
+        return type(self)(self.stage, change.gallery, [child.updated(change) for child in self._children])
+
+    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
+        return self.stage.joined(self._children, problem, ranking)

@@ -1,0 +1,178 @@
+"""Pipeline: an immutable tuple of stages, checked as a whole before anything runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rerankit.errors import InputError, rule
+from rerankit.events import Event, emit
+from rerankit.looks import Looks
+from rerankit.pipelines.composite import Composite, PreparedComposite
+from rerankit.pipelines.prepared import Prepared, State
+from rerankit.pipelines.running import check_first
+from rerankit.pipelines.stage import Stage, stage
+from rerankit.problem import Problem
+from rerankit.ranking import Ranking
+
+if TYPE_CHECKING:
+    from rerankit.gallery import Gallery
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one stage of a run made."""
+
+    stage: Stage
+    ranking: Ranking
+    seconds: float
+    looks_at: Looks
+    """What the answer depended on."""
+
+
+class Pipeline(Composite):
+    """Stages that run one after the other; `>>` joins stages and pipelines. It is a stage wherever one is taken.
+
+    >>> Pipeline(["mutual-rank"]) >> stage("fuse", method="rrf").top(10)
+    Pipeline([stage('mutual-rank'), stage('fuse', method='rrf').top(10)])
+    >>> stage("fuse", sources=["scores", Pipeline(["nnn", "mutual-rank"])]).looks_at()
+    Looks(queries=True)
+    """
+
+    name = "pipeline"
+
+    def __init__(self, stages: Iterable[Stage | str]) -> None:
+        if isinstance(stages, str | Stage):
+            raise InputError(f"'stages' must be a list of stages (got {stages!r})")
+        self.stages: tuple[Stage, ...] = tuple(one for given in stages for one in _flat(given))
+
+    @property
+    def children(self) -> tuple[Stage, ...]:
+        return self.stages
+
+    def steps(self, problem: Problem, ranking: Ranking) -> Iterator[Step]:
+        """Run stage after stage and hand out what each made."""
+        self.check(problem)
+        check_first(problem, ranking)
+        return self._steps(self.stages, problem, ranking)
+
+    def _steps(self, runners: Sequence[Stage | Prepared], problem: Problem, ranking: Ranking) -> Iterator[Step]:
+        for position, (one, runner) in enumerate(zip(self.stages, runners, strict=True)):
+            emit(Event("stage_started", repr(one), position=position, total=len(self.stages)))
+            start = time.perf_counter()
+            result = runner.rerank(problem, ranking)
+            seconds = time.perf_counter() - start
+            emit(Event("stage_finished", repr(one), position=position, seconds=seconds, ranking=result))
+            ranking = result
+            yield Step(one, result, seconds, one.looks_at(problem))
+            if position + 1 < len(self.stages):
+                problem = one.passes_on(problem)
+
+    def joined(self, children: Sequence[Stage | Prepared], problem: Problem, ranking: Ranking) -> Ranking:
+        """Stage after stage; the ranking's notes say what was done."""
+        emit(Event("run_started", repr(self), total=len(self.stages)))
+        start = time.perf_counter()
+        try:
+            steps = list(self._steps(children, problem, ranking))
+        except BaseException as cause:
+            failed = f"{type(cause).__name__}: {cause}"
+            emit(Event("run_failed", failed, seconds=time.perf_counter() - start))
+            raise
+        result = (steps[-1].ranking if steps else ranking).with_notes(
+            stages=[repr(step.stage) for step in steps],
+            seconds=[step.seconds for step in steps],
+            looks_at=Looks.union(step.looks_at for step in steps),
+        )
+        emit(Event("run_finished", repr(self), seconds=time.perf_counter() - start, ranking=result))
+        return result
+
+    def passes_on(self, problem: Problem) -> Problem:
+        for one in self.stages:
+            problem = one.passes_on(problem)
+        return problem
+
+    @property
+    def passes_on_as_given(self) -> bool:
+        return all(one.passes_on_as_given for one in self.stages)
+
+    def prepare(self, gallery: Gallery) -> Prepared:
+        parts = zip(self.stages, self._seen_as_given(), strict=True)
+        return PreparedComposite(
+            self, gallery, [one.prepare(gallery) if given else Prepared(one, gallery) for one, given in parts]
+        )
+
+    def restored(self, gallery: Gallery, state: State) -> Prepared:
+        parts = zip(self.stages, self._seen_as_given(), state.children, strict=True)
+        return PreparedComposite(
+            self,
+            gallery,
+            [one.restored(gallery, kept) if given else Prepared(one, gallery) for one, given, kept in parts],
+        )
+
+    def _seen_as_given(self) -> list[bool]:
+        """Which stages see the problem's similarities as they are: those behind one that knows better ones do not, and
+        have nothing to prepare.
+        """
+        return [all(one.passes_on_as_given for one in self.stages[:place]) for place in range(len(self.stages))]
+
+    def get_params(self) -> dict[str, Any]:
+        """The constructor argument: the stages, joined into one tuple."""
+        return {"stages": self.stages}
+
+    def clone(self, stages: Iterable[Stage | str] | None = None) -> Pipeline:  # type: ignore[override]
+        """A new pipeline of clones of the stages with their weights, or of other `stages`."""
+        return Pipeline([one.clone() for one in self.stages] if stages is None else stages)
+
+    def to_yaml(self) -> str:
+        """The pipeline as YAML text."""
+        from rerankit.pipelines.yaml_files import to_yaml
+
+        return to_yaml(self)
+
+    @classmethod
+    def from_yaml(cls, source: Any, *, trust: bool = False) -> Pipeline:
+        """A pipeline from YAML text or from a file's path (`trust`: of what its `load:` names, see `rerankit.load`)."""
+        from rerankit.pipelines.yaml_files import from_yaml
+
+        return from_yaml(source, trust=trust)
+
+    def __iter__(self) -> Iterator[Stage]:
+        return iter(self.stages)
+
+    def __len__(self) -> int:
+        return len(self.stages)
+
+    def __eq__(self, other: object) -> bool:
+        return self.stages == other.stages if isinstance(other, Pipeline) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.stages)
+
+    def __repr__(self) -> str:
+        return f"Pipeline([{', '.join(map(repr, self.stages))}])"
+
+
+def as_pipeline(how: Any, params: Mapping[str, Any]) -> Pipeline:
+    """A stage's name with its parameters, a stage or a pipeline, as a pipeline."""
+    _check_how(how)
+    if params and not isinstance(how, str):
+        raise InputError(f"parameters go with a stage's name (got {sorted(params)} beside {how!r})")
+    return Pipeline([stage(how, **params) if isinstance(how, str) else how])
+
+
+def _check_how(how: Any) -> None:
+    if not isinstance(how, (str, Stage)):
+        several = isinstance(how, (list, tuple))
+        text = "joined: rerankit.Pipeline([…])" if several else "a stage's name, a stage or a pipeline"
+        raise rule("how", f"must be {text}", how)
+
+
+def _flat(given: Any) -> tuple[Stage, ...]:
+    made = stage(given) if isinstance(given, str) else given
+    if isinstance(made, Pipeline):
+        return made.stages
+    if not isinstance(made, Stage):
+        raise rule("stages", "must hold stages, names or pipelines", given)
+    return (made,)

@@ -1,0 +1,175 @@
+"""Galleries that stand ready: a stage is prepared once, and one query is answered at the price of the query alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rerankit.errors import UnmetNeedError, rule
+from rerankit.gallery import Gallery
+from rerankit.pipelines.pipeline import Pipeline, as_pipeline
+from rerankit.pipelines.prepared import Prepared
+from rerankit.pipelines.stage import Stage
+from rerankit.plugins import manager
+from rerankit.problem import Problem
+from rerankit.ranking import Ranking
+
+
+class Ready:
+    """A gallery with a pipeline that is prepared for it. Nothing in it changes, so threads may share it.
+
+    >>> from rerankit import Gallery, prepare
+    >>> gallery = Gallery([[1.0, 0.0], [0.6, 0.8]], ids=["cat", "dog"], bank=[[1.0, 0.1], [0.9, 0.2]])
+    >>> prepare("nnn", gallery).rerank([0.8, 0.6], k=2).to_dict()
+    {0: {'dog': 1.0315208, 'cat': 0.7284791}}
+    """
+
+    def __init__(self, gallery: Gallery, pipeline: Pipeline, prepared: Prepared) -> None:
+        self.gallery, self.pipeline, self.prepared = gallery, pipeline, prepared
+
+    def rerank(
+        self,
+        queries: Any = None,
+        *,
+        candidates: Any = None,
+        scores: Any = None,
+        k: int | None = 100,
+        ids: Any = None,
+        features: Mapping[str, Any] | None = None,
+        exclude: Any = None,
+        bank_scores: Any = None,
+        extra_scores: Mapping[str, Any] | None = None,
+    ) -> Ranking:
+        """The first k items of one query (d,) or of several (queries, d), searched exactly and re-ranked.
+
+        With `candidates` (lists by id or row, best first) nothing is searched, and `scores` are those with which they
+        were found; without `queries`, `scores` are rows (queries, items), or those of the candidates. `features`, `ids`
+        and `exclude` are the queries', as in a `Problem`; `bank_scores` (queries, bank) compare queries with the bank
+        where no vectors do.
+        """
+        problem = self.gallery.problem(
+            queries,
+            candidates=candidates,
+            scores=scores,
+            ids=ids,
+            features=features,
+            exclude=exclude,
+            bank_scores=bank_scores,
+            extra_scores=extra_scores,
+        )
+        return self.answer(problem, self.gallery.ranking(problem, candidates, scores, k))
+
+    def answer(self, problem: Problem, ranking: Ranking) -> Ranking:
+        """The same for queries that are a problem already, `gallery.problem(…)` or part of one with this gallery."""
+        return self.prepared.rerank(problem, ranking)
+
+    def updated(self, *, add: Any = None, remove: Any = None, bank: Any = None) -> Ready:
+        """The same for a gallery without the items `remove` (ids or rows), with those of `add` (a `Gallery`, or
+        vectors) behind the others, or with another bank. `info` says what it costs, and whether it is exact.
+        """
+        from rerankit.pipelines.changes import changed
+
+        change = changed(self.gallery, add, remove)
+        if bank is not None:
+            return prepare(self.pipeline, change.gallery.with_bank(bank))
+        return Ready(change.gallery, self.pipeline, self.prepared.updated(change))
+
+    def info(self) -> list[dict[str, Any]]:
+        """For every stage, and those inside it, what is prepared, its bytes, what an update costs, if it is exact.
+
+        >>> from rerankit import Gallery, prepare
+        >>> prepare("nnn", Gallery([[1.0, 0.0], [0.6, 0.8]], bank=[[1.0, 0.1]])).info()[0]["update"]
+        'its items alone'
+        """
+        return [row for one in self.prepared.children for row in _info(one, 0)]
+
+    def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write everything into a folder, which `rerankit.load` maps: several processes share one copy in memory."""
+        from rerankit.pipelines.ready_files import save_ready
+
+        save_ready(self, folder, overwrite=overwrite)
+
+    def __repr__(self) -> str:
+        return f"Ready({self.pipeline!r}, {self.gallery!r})"
+
+
+def _info(one: Prepared, depth: int) -> Iterator[dict[str, Any]]:
+    yield {
+        "stage": repr(one.stage),
+        "depth": depth,
+        "keeps": one.keeps,
+        "bytes": one.state().bytes,
+        "update": "its items alone" if one.by_item else "all is prepared again",
+        "exact": one.exact,
+    }
+    for child in one.children:
+        yield from _info(child, depth + 1)
+
+
+def prepare(how: str | os.PathLike[str] | Stage, gallery: Gallery, **params: Any) -> Ready:
+    """Prepare a stage for a gallery: all that does not depend on a query is computed here.
+
+    `how` is a stage's name with its parameters, a stage, a pipeline, or the folder of a saved one.
+
+    >>> from rerankit import Bank
+    >>> gallery = Gallery.from_scores(bank=Bank(to_gallery=[[0.9, 0.1], [0.9, 0.2]]))
+    >>> prepare("inverted-softmax", gallery, beta=2).rerank(scores=[0.5, 0.4], k=2).indices
+    array([[1, 0]])
+    """
+    if not isinstance(gallery, Gallery):
+        raise rule("gallery", "must be a rerankit.Gallery", type(gallery).__name__)
+    pipeline = as_pipeline(_loaded(how), params)
+    check_standing(pipeline, gallery)
+    return Ready(gallery, pipeline, pipeline.prepare(gallery))
+
+
+def _loaded(how: Any) -> Any:
+    """The stage or pipeline of a folder; anything else as it is."""
+    is_folder = isinstance(how, os.PathLike) or (
+        isinstance(how, str) and how not in manager().stages and Path(how).is_dir()
+    )
+    if not is_folder:
+        return how
+    from rerankit.pipelines.storage import load
+
+    return load(how)
+
+
+def check_standing(pipeline: Pipeline, gallery: Gallery) -> None:
+    """Refuse stages that need what the gallery has not, or that look at the queries under test."""
+    probe = _probe(gallery)
+    faults = []
+    for one in pipeline.stages:
+        faults += [str(fault) for fault in one.unmet(probe) if not fault.need.of_queries]
+        faults += [_refusal(part, gallery) for part in _looking_at_queries(one, probe)]
+    if faults:
+        raise UnmetNeedError("\n".join(faults))
+
+
+def _probe(gallery: Gallery) -> Problem:
+    """A problem of one query, of which only what it has matters."""
+    known: dict[str, Any] = {}
+    if gallery.bank is not None:
+        known["bank_scores"] = np.zeros((1, gallery.bank.size))
+    if gallery.embeddings is not None:
+        return gallery.problem(gallery.embeddings.gallery[:1], **known)
+    return gallery.problem(scores=np.zeros((1, gallery.size)), **known)
+
+
+def _looking_at_queries(one: Stage, probe: Problem) -> list[Stage]:
+    """The stages, inside a composite one, whose answers depend on other test queries."""
+    inside = [part for child in one.children for part in _looking_at_queries(child, probe)]
+    return inside or ([one] if one.looks_at(probe).queries else [])
+
+
+def _refusal(one: Stage, gallery: Gallery) -> str:
+    text = f"stage '{one.name}' looks at the other test queries, and a gallery that stands ready has none"
+    if "bank" not in one.parameters():
+        return f"{text}: use rerankit.rerank(problem, …) on all queries together"
+    if getattr(one, "bank", None) is None and gallery.bank is None:
+        return f"{text}: give Gallery(…, bank=…), vectors of old queries or a Bank"
+    return f"{text}, with its parameters as they are ({one!r}): a bank must stand in the place of the queries"

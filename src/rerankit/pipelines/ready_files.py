@@ -1,0 +1,146 @@
+"""Prepared galleries as folders: arrays that are mapped, shared by all processes that read them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rerankit.arrays import AnyArray
+from rerankit.errors import FormatError, InputError
+from rerankit.files import atomic, check_free, check_inside, check_regular, entry
+from rerankit.files.manifest import matches
+from rerankit.formats.safetensors import write_tensors
+from rerankit.gallery import Gallery
+from rerankit.gallery_files import gallery_arrays, gallery_of
+from rerankit.pipelines.pipeline import Pipeline
+from rerankit.pipelines.prepared import State
+from rerankit.pipelines.ready import Ready
+from rerankit.pipelines.storage import FORMAT, read_pipeline, write_config, write_into
+from rerankit.reading import read_json
+from rerankit.reading.safetensors_file import map_tensors, read_tensors
+from rerankit.version import __version__
+
+STAGES, GALLERY, PREPARED, STATES = "stages", "gallery.safetensors", "prepared.safetensors", "states.json"
+
+
+def save_ready(ready: Ready, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Write a prepared gallery into a folder, all or nothing."""
+    if Path(folder).exists() and not Path(folder).is_dir():
+        raise InputError(f"'{folder}' is a file, and a prepared gallery is saved as a folder: name a new one")
+    check_free(folder, overwrite=overwrite, argument="folder")
+    try:
+        with atomic(folder, overwrite=overwrite) as temporary:
+            temporary.mkdir()
+            _write(ready, temporary)
+    except OSError as cause:
+        raise InputError(f"'{folder}' cannot be written: {cause.strerror or cause}") from cause
+
+
+def load_ready(path: Path, config: dict[str, Any], *, trust: bool) -> Ready:
+    """The prepared gallery of a folder. Its arrays are mapped, not read."""
+    if config.get("version") != __version__:
+        raise FormatError(
+            f"'{path}' was prepared by rerankit {config.get('version')}, and this is {__version__}: prepare it again"
+        )
+    for name, said in config["files"].items():
+        _check(path, name, said)
+    pipeline = read_pipeline(path, STAGES, trust=trust)
+    try:
+        content = config["ready"]
+        gallery = gallery_of(_arrays(path / GALLERY, content["texts"]), content["gallery"])
+        states = _states(content["states"], _arrays(path / PREPARED, []))
+        return restored(pipeline, gallery, states)
+    except (KeyError, TypeError, AttributeError) as cause:
+        raise FormatError(
+            f"'{path}' is no prepared gallery of this rerankit: {type(cause).__name__}: {cause}"
+        ) from cause
+
+
+def _write(ready: Ready, folder: Path) -> None:
+    (folder / STAGES).mkdir()
+    write_into(ready.pipeline, folder / STAGES)
+    arrays, values = gallery_arrays(ready.gallery)
+    texts = [name for name, array in arrays.items() if array.dtype.kind == "U"]
+    write_tensors(folder / GALLERY, {name: _numbers(array) for name, array in arrays.items()})
+    flat: dict[str, AnyArray] = {}
+    states = [_described(state, str(place), flat) for place, state in enumerate(ready.prepared.state().children)]
+    write_tensors(folder / PREPARED, flat)
+    content = {"gallery": values, "texts": texts, "states": states}
+    files = {name: {**entry(folder / name, "sha256"), "written": _time(folder / name)} for name in (GALLERY, PREPARED)}
+    write_config(folder, {"format": FORMAT, "version": __version__, "ready": content, "files": files})
+
+
+def write_states(ready: Ready, folder: Path) -> None:
+    """Write what the stages keep of a gallery, without the gallery, into an empty folder."""
+    flat: dict[str, AnyArray] = {}
+    states = [_described(state, str(place), flat) for place, state in enumerate(ready.prepared.state().children)]
+    write_tensors(folder / PREPARED, flat)
+    (folder / STATES).write_text(json.dumps({"version": __version__, "states": states}), encoding="utf-8")
+
+
+def read_states(folder: Path) -> tuple[State, ...]:
+    """What `write_states` wrote, compared with its checksums."""
+    content = read_json(folder / STATES)
+    try:
+        if content["version"] != __version__:
+            raise FormatError(f"'{folder}' was prepared by rerankit {content['version']}, and this is {__version__}")
+        return _states(content["states"], read_tensors(folder / PREPARED))
+    except (KeyError, TypeError, AttributeError) as cause:
+        raise FormatError(f"'{folder}' holds nothing that was prepared: {type(cause).__name__}: {cause}") from cause
+
+
+def restored(pipeline: Pipeline, gallery: Gallery, states: tuple[State, ...]) -> Ready:
+    """A prepared gallery from what its stages kept."""
+    return Ready(gallery, pipeline, pipeline.restored(gallery, State(children=states)))
+
+
+def _check(folder: Path, name: str, said: Any) -> None:
+    """Refuse a file that is not what was written: one of another time is read and compared by its digest."""
+    file = check_inside(check_regular(folder / name), folder)
+    same_size = isinstance(said, dict) and said.get("bytes") == file.stat().st_size
+    if same_size and said.get("written") == _time(file):
+        return
+    if not matches(file, said):
+        raise FormatError(f"{file}: is not what was written: its size or digest differs; prepare and save it again")
+
+
+def _time(file: Path) -> int:
+    return file.stat().st_mtime_ns
+
+
+def _numbers(array: AnyArray) -> AnyArray:
+    """An array that safetensors holds; texts become the numbers of their characters."""
+    if array.dtype.kind != "U":
+        return np.asarray(array)
+    width = max(1, array.dtype.itemsize // 4)
+    return np.ascontiguousarray(array.astype(f"<U{width}")).view(np.uint32).reshape(*array.shape, width)
+
+
+def _arrays(file: Path, texts: list[str]) -> dict[str, AnyArray]:
+    """The arrays of a file, mapped, as plain arrays over the map."""
+    found = {name: np.asarray(array) for name, array in map_tensors(file).items()}
+    for name in texts:
+        numbers = found[name]
+        found[name] = numbers.view(f"<U{numbers.shape[-1]}").reshape(numbers.shape[:-1])
+    return found
+
+
+def _described(state: State, name: str, flat: dict[str, AnyArray]) -> dict[str, Any]:
+    """A state as JSON; its arrays go into `flat` under its name."""
+    flat |= {f"{name}/{key}": array for key, array in state.arrays.items()}
+    children = [_described(child, f"{name}.{place}", flat) for place, child in enumerate(state.children)]
+    return {"name": name, "values": dict(state.values), "children": children}
+
+
+def _states(described: list[dict[str, Any]], flat: Mapping[str, AnyArray]) -> tuple[State, ...]:
+    found = []
+    for one in described:
+        prefix = f"{one['name']}/"
+        arrays = {key.removeprefix(prefix): array for key, array in flat.items() if key.startswith(prefix)}
+        found.append(State(arrays, one["values"], _states(one["children"], flat)))
+    return tuple(found)

@@ -1,0 +1,275 @@
+"""Stages and pipelines on disk: config.json with safetensors beside it; never pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rerankit import limits
+from rerankit.errors import FormatError, InputError, RerankitError
+from rerankit.extras import explained
+from rerankit.files import CONFIG, atomic, check_entry, check_free, check_inside, check_regular, entry, unchanged
+from rerankit.formats.safetensors import SafetensorsFormat, write_tensors
+from rerankit.pipelines.pipeline import Pipeline
+from rerankit.pipelines.stage import Stage, stage
+from rerankit.plugins import manager
+from rerankit.reading import read_json
+from rerankit.version import __version__
+
+if TYPE_CHECKING:
+    from rerankit.arrays import AnyArray
+
+FORMAT = 1
+WEIGHTS = "weights.safetensors"
+
+
+def save(what: Stage, folder: str | os.PathLike[str], *, overwrite: bool = False, keep: str | None = None) -> None:
+    """Write a stage or a pipeline with its weights into a folder; all or nothing.
+
+    With `overwrite` a folder that is there is replaced, if rerankit wrote every file in it but for those of the
+    folder `keep` inside, which stay (the training of a fitted stage, say).
+    """
+    if Path(folder).exists() and not Path(folder).is_dir():
+        raise InputError(f"'{folder}' is a file, and a stage is saved as a folder: name a new one")
+    check_free(folder, overwrite=overwrite, argument="folder", kept=() if keep is None else (f"{keep}/*",))
+    try:
+        with atomic(folder, overwrite=overwrite) as temporary:
+            temporary.mkdir()
+            write_into(what, temporary)
+            if keep is not None and (Path(folder) / keep).is_dir():
+                _link_tree(Path(folder) / keep, temporary / keep)
+    except OSError as cause:
+        raise InputError(f"'{folder}' cannot be written: {cause.strerror or cause}") from cause
+
+
+def _link_tree(source: Path, target: Path) -> None:
+    """The same files in another place, without a copy where the disk has links."""
+
+    def link(file: str, place: str) -> None:
+        try:
+            os.link(file, place, follow_symlinks=False)
+        except OSError:
+            shutil.copy2(file, place, follow_symlinks=False)
+
+    shutil.copytree(source, target, symlinks=True, copy_function=link)
+
+
+def load(folder: str | os.PathLike[str], *, trust: bool = False) -> Any:
+    """The stage, pipeline or prepared gallery (`Ready`) a folder holds; the arrays of the last stay on disk.
+
+    A stage may name a model that does not lie in the folder: a path, or a name on a hub. Whoever wrote the folder chose
+    it, and what is loaded from there is not what was looked at here; with `trust` it is taken.
+    """
+    path = Path(folder)
+    return unchanged(path, lambda: _load(path, trust))
+
+
+def _load(path: Path, trust: bool) -> Any:
+    config = _config(path)
+    if "ready" in config:
+        from rerankit.pipelines.ready_files import load_ready
+
+        return load_ready(path, config, trust=trust)
+    for name, said in config["files"].items():
+        check_entry(path, _inner(path, name).name, said, "save the stage again")
+    if "pipeline" in config:
+        return Pipeline([_load(_inner_folder(path, name), trust) for name in config["pipeline"]])
+    params = {name: _decoded(value, path, trust) for name, value in config["params"].items()}
+    params |= _models(config["stage"], params, path, trust)
+    made = stage(config["stage"], **params)
+    if os.path.lexists(path / WEIGHTS):
+        _set_weights(made, check_inside(path / WEIGHTS, path))
+    return made
+
+
+def _set_weights(made: Stage, file: Path) -> None:
+    weights = _read_arrays(file)
+    try:
+        made.set_weights(weights)
+    except RerankitError:
+        raise
+    except Exception as cause:
+        told = explained(cause, f"stage '{made.name}'") if isinstance(cause, ImportError) else None
+        text = f"'{file}' does not hold the weights of {made!r}: {type(cause).__name__}: {cause}"
+        raise told or FormatError(text) from cause
+
+
+def read_pipeline(folder: Path, name: str, *, trust: bool) -> Pipeline:
+    """The pipeline that `write_into` wrote into a folder inside another."""
+    found = _load(_inner_folder(folder, name), trust)
+    if not isinstance(found, Pipeline):
+        raise FormatError(f"'{folder / name}' must hold a pipeline (got {found!r})")
+    return found
+
+
+def write_into(what: Stage, folder: Path) -> None:
+    """Write a stage or a pipeline into an empty folder."""
+    config: dict[str, Any] = {"format": FORMAT}
+    if isinstance(what, Pipeline):
+        names = [_file_name(f"{position:02d}-{one.name}") for position, one in enumerate(what.stages)]
+        config["pipeline"] = names
+        for name, one in zip(names, what.stages, strict=True):
+            (folder / name).mkdir()
+            write_into(one, folder / name)
+    else:
+        if not what.name:
+            raise InputError(f"{type(what).__name__} must have a 'name' to be saved")
+        config["stage"] = what.name
+        config["params"] = {name: _encoded(name, value, folder) for name, value in what.get_params().items()}
+        weights = what.get_weights()
+        if weights:
+            _write_arrays(weights, folder / WEIGHTS)
+    config["files"] = {file.name: entry(file, "sha256") for file in sorted(folder.iterdir()) if file.is_file()}
+    write_config(folder, config)
+
+
+def write_config(folder: Path, content: dict[str, Any]) -> None:
+    """Write the file that says what a folder holds, beside what is there already."""
+    folders = sorted(each.name for each in folder.iterdir() if each.is_dir())
+    config = {"rerankit": __version__, **content, "folders": folders}
+    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def _config(path: Path) -> dict[str, Any]:
+    file = path / CONFIG
+    if not os.path.lexists(file):
+        raise FormatError(f"'{path}' is not a saved stage: it has no {CONFIG}")
+    check_inside(check_regular(file), path)
+    config: dict[str, Any] = read_json(file, dict, "text")
+    if not _well_formed(config):
+        raise FormatError(
+            f"'{file}' must hold 'stage' and 'params', or 'pipeline': a text and an object, or a list of texts"
+        )
+    if config.get("format") != FORMAT:
+        raise FormatError(f"'{file}' has format {config.get('format')!r}, and this rerankit reads format {FORMAT}")
+    return config
+
+
+def _well_formed(config: Any) -> bool:
+    if not isinstance(config, dict) or not isinstance(config.setdefault("files", {}), dict):
+        return False
+    if "ready" in config:
+        return True
+    if "pipeline" in config:
+        names = config["pipeline"]
+        return isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return isinstance(config.get("stage"), str) and isinstance(config.get("params"), dict)
+
+
+def _inner(folder: Path, name: Any) -> Path:
+    """The path of something inside the folder: configs come from others, and must not reach out of it."""
+    if not isinstance(name, str) or name in ("", ".", "..") or name != _file_name(name):
+        raise FormatError(f"'{folder / CONFIG}' must name what lies directly in its folder (got {name!r})")
+    return folder / name
+
+
+def _inner_folder(folder: Path, name: Any) -> Path:
+    """The same for a folder, which must not be a link to one that holds it: loading would never end."""
+    inner = _inner(folder, name)
+    if inner.resolve().parent != folder.resolve():
+        raise FormatError(f"'{inner}' must be a folder in '{folder}', not a link to another place")
+    return inner
+
+
+def _file_name(text: str) -> str:
+    """The text as a file's name on any system."""
+    return re.sub(r"[^\w.-]", "_", text)
+
+
+def _encoded(name: str, value: Any, folder: Path) -> Any:
+    """A parameter as JSON; stages inside go to sub-folders, arrays to files beside the config."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, list | tuple):
+        return [_encoded(f"{name}-{position}", item, folder) for position, item in enumerate(value)]
+    if isinstance(value, dict):
+        _check_keys(name, value)
+        return {key: _encoded(f"{name}-{key}", item, folder) for key, item in value.items()}
+    if isinstance(value, Stage):
+        inner = _unused(folder, name, "")
+        inner.mkdir()
+        write_into(value, inner)
+        return {"$stage": inner.name}
+    if isinstance(value, np.ndarray):
+        file = _unused(folder, name, ".safetensors")
+        _write_arrays({"array": value}, file)
+        return {"$array": file.name}
+    raise InputError(
+        f"parameter '{name}' cannot be saved (got {type(value).__name__}): "
+        "give a path instead, or put what it holds into the problem"
+    )
+
+
+def _check_keys(name: str, value: dict[Any, Any]) -> None:
+    bad = [key for key in value if not isinstance(key, str) or key.startswith("$")]
+    if bad:
+        raise InputError(f"parameter '{name}' cannot be saved: its keys must be texts not beginning with $ (got {bad})")
+
+
+def _unused(folder: Path, name: str, ending: str) -> Path:
+    """A path for a parameter, told from the weights by its beginning and from other parameters by a number."""
+    stem = f"param-{_file_name(name)}"
+    taken = 0
+    while (folder / f"{stem}{f'.{taken}' if taken else ''}{ending}").exists():
+        taken += 1
+    return folder / f"{stem}{f'.{taken}' if taken else ''}{ending}"
+
+
+def _models(name: str, params: dict[str, Any], folder: Path, trust: bool) -> dict[str, str]:
+    """Models that a stage names, as paths where they lie in its folder; others are refused without `trust`."""
+    found: dict[str, str] = {}
+    for parameter in getattr(manager().stages[name], "outside", ()):
+        value = params.get(parameter)
+        if not isinstance(value, str):
+            continue
+        inside = folder / value
+        if value and inside.exists() and inside.resolve().is_relative_to(folder.resolve()):
+            found[parameter] = str(inside)
+        elif not trust:
+            raise FormatError(
+                f"'{folder / CONFIG}' names a model outside of its folder, {parameter}={value!r}, which its author "
+                "chose and which would be loaded; if you trust it, load the folder with trust=True (--trust)"
+            )
+    return found
+
+
+def _decoded(value: Any, folder: Path, trust: bool, depth: int = 1) -> Any:
+    limits.check(folder / CONFIG, "depth", depth, "the number of lists and objects in each other")
+    if isinstance(value, list):
+        return [_decoded(item, folder, trust, depth + 1) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {"$stage"}:
+        return _load(_inner_folder(folder, value["$stage"]), trust)
+    if value.keys() == {"$array"}:
+        return _array_in(check_inside(_inner(folder, value["$array"]), folder))
+    return {key: _decoded(item, folder, trust, depth + 1) for key, item in value.items()}
+
+
+def _array_in(file: Path) -> AnyArray:
+    arrays = _read_arrays(file)
+    if arrays.keys() != {"array"}:
+        raise FormatError(f"'{file}' must hold one array named 'array' (got {', '.join(arrays) or 'none'})")
+    return arrays["array"]
+
+
+def _write_arrays(arrays: dict[str, AnyArray], path: Path) -> None:
+    write_tensors(path, arrays)
+
+
+def _read_arrays(path: Path) -> dict[str, AnyArray]:
+    check_regular(path)
+    try:
+        return {name: np.array(array) for name, array in SafetensorsFormat().read(path).items()}
+    except (FormatError, OSError, ValueError) as cause:
+        raise FormatError(f"'{path}' is not a readable safetensors file: {cause}") from cause

@@ -1,0 +1,1 @@
+"""Any cross-encoder as a stage."""

@@ -1,0 +1,1 @@
+"""Opinions put together: by rules, by a model that learns their weights, and scores made probabilities."""

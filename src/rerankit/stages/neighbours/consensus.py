@@ -1,0 +1,217 @@
+"""consensus: queries and items are given to each other, and neighbours on one side have a say in it."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from scipy import sparse
+
+from rerankit import checks
+from rerankit.arrays import AnyArray, FloatArray, IntArray
+from rerankit.errors import RerankitWarning
+from rerankit.events import track
+from rerankit.looks import Looks
+from rerankit.pipelines.stage import Stage
+from rerankit.problem import Problem
+from rerankit.ranking import Ranking
+from rerankit.scores import ListScores, Scores, blocks
+from rerankit.stages.candidates import items_of, rows_of
+from rerankit.stages.cells import Cells
+from rerankit.stages.hubness.balance import balanced
+from rerankit.stages.hubness.claims import Claims, ListClaims, claims_for_rounds
+from rerankit.stages.hubness.partners import Partners, partners_of, several_belong_to_one
+from rerankit.stages.hubness.stage import Beta, beta_of, check_beta
+from rerankit.stages.neighbours.dba import others_nearest
+
+C = TypeVar("C", bound="Consensus")
+
+VOTERS = ("larger", "gallery", "query")
+_AUTO_BETA = 4.0  # over the spread of the scores
+_AUTO_SHARPNESS = 2.5  # over the spread of the voters' similarities
+_NOTHING_TO_COMPARE = "one query, or scores that are all alike, tell nothing of the items: the order is as it came"
+
+
+class Consensus(Stage):
+    """Give queries and items to each other as `sinkhorn` does, let neighbours vote, and do it again.
+
+    Of two sides, the voters are the one several of whose items belong to one item of the other, say captions and
+    pictures, whichever way one searches: ``"larger"`` takes the larger side for it (the gallery, where both are equal),
+    ``"gallery"`` and ``"query"`` say it. To the logarithm of each query's shares is added the vote log(`floor` +
+    Σ w p(partner | t')) of the `neighbours` voters t' nearest to a voter t, w their softmax at `sharpness`. Votes of
+    items weigh as much as there are queries for each item, at most 1: few queries say little of most items.
+
+    It looks at all test queries; a bank cannot stand in for them, because the plan gives shares of the very items under
+    test to each other. One query alone keeps its order. With `equal_shares` every item gets the
+    same total, as in Sinkhorn's balance: it gains much where more items than queries are searched and every item has
+    its query among those asked (all pictures of all captions), and loses as much where that is not so. "auto" does it
+    as far as the scores show that it is so (`each_item` in the notes).
+
+    `beta` "auto" is 4 over the spread of the scores, `sharpness` "auto" 2.5 over that of the voters' similarities. The
+    ranking's notes say both, and `agreement`: the share of neighbours' votes that a query's first item gets.
+
+    >>> import numpy as np
+    >>> from rerankit import Problem, rerank
+    >>> captions = np.array([[1, 0.1], [1, 0.3], [0.1, 1], [0.35, 1]])
+    >>> problem = Problem.from_embeddings([[1, 0.2], [0.8, 1]], captions)
+    >>> rerank(problem, "consensus", k=2, neighbours=1).indices
+    array([[1, 0],
+           [3, 2]])
+    """
+
+    name = "consensus"
+    citation = "rerankit: Sinkhorn's balance with votes of neighbours"
+
+    def __init__(
+        self,
+        voters: str = "larger",
+        beta: Beta = "auto",
+        neighbours: int = 16,
+        sharpness: Beta = "auto",
+        floor: float = 0.1,
+        equal_shares: bool | str = "auto",
+        iterations: int = 10,
+        cells_kept: int = 64,
+    ) -> None:
+        self.voters = checks.choice("voters", voters, VOTERS)
+        self.beta = check_beta("beta", beta)
+        self.neighbours = checks.integer("neighbours", neighbours, least=1)
+        self.sharpness = check_beta("sharpness", sharpness)
+        self.floor = checks.number("floor", floor, above=0)
+        self.equal_shares = _check_shares(equal_shares)
+        self.iterations = checks.integer("iterations", iterations, least=1)
+        self.cells_kept = checks.integer("cells_kept", cells_kept, least=1)
+
+    def reversed(self: C) -> C:
+        """The stage for the reversed problem, where the same items vote."""
+        other = {"gallery": "query", "query": "gallery"}
+        return self.clone(voters=other[self.voters]) if self.voters in other else self
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        if self.voters == "larger":  # which of them only the problem tells
+            return ("query_scores", "gallery_scores")
+        return (f"{self.voters}_scores",)
+
+    def looks_at(self, problem: Problem | None = None) -> Looks:
+        return Looks(queries=True)
+
+    def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
+        return self._answer(problem, ranking)[0]
+
+    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
+        if not ranking.mask.any():
+            return ranking
+        scores, notes = self._answer(problem, ranking)
+        return self.scored(ranking, scores).with_notes(**{self.name: notes})
+
+    def _answer(self, problem: Problem, ranking: Ranking) -> tuple[FloatArray, dict[str, Any]]:
+        beta, sigma = beta_of(self.beta, problem.scores, _AUTO_BETA)
+        if len(ranking) == 1 or not beta:
+            return ranking.scores, {"note": _NOTHING_TO_COMPARE}
+        cells = Cells.best(problem.scores, self.cells_kept, ranking.indices)
+        self._check_voters(problem.scores)
+        partners = self._partners(problem.scores)
+        shift = balanced(claims_for_rounds(problem.scores, beta, sigma, self.cells_kept), self.iterations, partners)
+        shares = cells.row_shares(beta * cells.scores.astype(np.float64) + shift[cells.columns])
+        votes = self._votes(problem, cells, shares, partners.each_item)
+        logits = np.log(np.maximum(shares, 1e-300)) + votes.weight * np.log(self.floor + votes.of_cells)
+        again = balanced(_claims(cells, logits), max(1, self.iterations // 2), partners)
+        found = cells.at(logits + again[cells.columns], rows_of(ranking), items_of(ranking), float(logits.min()) - 1)
+        agreement = float(np.mean(votes.of_cells[_first(cells, shares)]))
+        notes = {"beta": beta, "sharpness": votes.sharpness, "agreement": agreement}
+        return found.astype(np.float32), notes | partners._asdict()
+
+    def _check_voters(self, scores: Scores) -> None:
+        """Say so where it is the other side several of whose items belong to one."""
+        facing = {"gallery": scores, "query": scores.T}.get(self.voters)
+        if facing is not None and several_belong_to_one(facing):
+            other = "query" if self.voters == "gallery" else "gallery"
+            warnings.warn(
+                f"stage '{self.name}' has voters='{self.voters}', but by the scores several items of the other side "
+                f"belong to one: voters='{other}', or 'larger'",
+                RerankitWarning,
+                stacklevel=4,
+            )
+
+    def _partners(self, scores: Scores) -> Partners:
+        """Who belongs to whom, by the scores or as it is said."""
+        if isinstance(self.equal_shares, str):
+            return partners_of(scores)
+        return Partners(float(self.equal_shares), 0.0)
+
+    def _votes(self, problem: Problem, cells: Cells, shares: AnyArray, each_item: float) -> Votes:
+        """What the voters' neighbours say of every cell."""
+        queries, items = problem.shape
+        larger = "query" if queries > items else "gallery"
+        by_query = (larger if self.voters == "larger" else self.voters) == "query"
+        among = problem.query_scores if by_query else problem.gallery_scores
+        assert among is not None, "checked by the stage's needs"
+        sharpness = beta_of(self.sharpness, among, _AUTO_SHARPNESS)[0]
+        edges = _edges(among, self.neighbours, sharpness)
+        if by_query:
+            return Votes(_products(edges, _matrix(cells, shares), cells), 1.0, sharpness)
+        received = np.maximum(cells.over_columns(shares), min(1.0, queries / items))
+        of_items = shares / received[cells.columns]
+        weight = max(each_item, min(1.0, queries / items))
+        return Votes(_products(_matrix(cells, of_items), edges.T.tocsr(), cells), weight, sharpness)
+
+
+def _check_shares(given: bool | str) -> bool | str:
+    if isinstance(given, str):
+        return checks.choice("equal_shares", given, ("auto",))
+    return checks.boolean("equal_shares", given)
+
+
+class Votes(NamedTuple):
+    """What neighbours say."""
+
+    of_cells: AnyArray
+    """Σ w p (cells,), from 0 to 1."""
+    weight: float
+    """How much it counts."""
+    sharpness: float
+
+
+def _edges(among: Scores, neighbours: int, sharpness: float) -> Any:
+    """Each voter's nearest others (voters, voters), sparse, with weights that sum to 1."""
+    near, scores = others_nearest(among, np.arange(among.shape[0]), neighbours)
+    known = near >= 0
+    logits = sharpness * np.where(known, scores, -np.inf).astype(np.float64)
+    highest = logits.max(axis=1, keepdims=True, initial=-np.inf)
+    powers = np.exp(logits - np.where(np.isfinite(highest), highest, 0))
+    weights = powers / np.maximum(powers.sum(axis=1, keepdims=True), 1e-300)
+    starts = np.concatenate([[0], np.cumsum(known.sum(axis=1))])
+    return sparse.csr_matrix((weights[known], near[known], starts), shape=among.shape)
+
+
+def _matrix(cells: Cells, values: AnyArray) -> Any:
+    """Cells' values (queries, items), sparse."""
+    return sparse.csr_matrix((values, cells.columns, cells.starts), shape=cells.shape)
+
+
+def _products(left: Any, right: Any, cells: Cells) -> AnyArray:
+    """The product of two sparse matrices at the cells (cells,), block by block."""
+    found = np.empty(len(cells.keys))
+    for block in track(list(blocks(cells.shape[0], cells.shape[1] * 16, share=0.5)), "votes"):
+        here = slice(cells.starts[block.start], cells.starts[block.stop])
+        dense = (left[block] @ right).toarray()
+        found[here] = dense[cells.rows[here] - block.start, cells.columns[here]]
+    return found
+
+
+def _claims(cells: Cells, logits: AnyArray) -> Claims:
+    """Claims by the cells' logits; what is not among a query's cells stands at its lowest one."""
+    lists = ListScores.from_cells(cells.rows, cells.columns, logits.astype(np.float32), cells.shape)
+    some = np.flatnonzero(np.diff(cells.starts))
+    lowest = np.full(cells.shape[0], -np.inf)
+    lowest[some] = np.minimum.reduceat(logits, cells.starts[some])
+    return ListClaims(lists, lowest, 1.0)
+
+
+def _first(cells: Cells, values: AnyArray) -> IntArray:
+    """The place of each query's highest value among the cells."""
+    order = np.lexsort((-values, cells.rows))
+    found: IntArray = order[cells.starts[:-1][np.diff(cells.starts) > 0]]
+    return found

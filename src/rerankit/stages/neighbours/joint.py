@@ -1,0 +1,259 @@
+"""Queries and gallery as one set of items, for stages that build a neighbour graph over both."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+from rerankit.arrays import AnyArray, FloatArray, IntArray
+from rerankit.bank import Bank
+from rerankit.errors import InputError, RerankitWarning
+from rerankit.events import track
+from rerankit.problem import Problem
+from rerankit.scores import EmbeddingScores, Scores, blocks, topk_dense
+from rerankit.stages.neighbours.unrelated import sampled_rows
+
+_SAMPLE = 256  # vectors whose rows tell a relation's mean and deviation
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The k nearest items of every item, itself first, and how far the farthest of all is."""
+
+    indices: IntArray
+    """(items, k), −1 where lists know fewer."""
+    scores: FloatArray
+    """(items, k)."""
+    lowest: FloatArray
+    """(items,): the lowest score to any item."""
+    highest: float
+    """The highest score anywhere, those of items to themselves included."""
+    level: FloatArray
+    """(items,): the median of the scores to all items: what unrelated items have."""
+
+    def shares(self) -> FloatArray:
+        """Shares (items, k) of the scores, 0 for unrelated items, 1 for an item and itself, the highest of all."""
+        unit = np.float32(self.highest) - self.level
+        shares = (self.scores - self.level[:, None]) / np.where(unit > 0, unit, 1)[:, None]
+        found: FloatArray = np.clip(np.where(np.isfinite(shares), shares, 0), 0, 1)
+        return found
+
+
+class Beside:
+    """Two relations of the same rows side by side, (rows, one + other), each with a map of its scores or None."""
+
+    def __init__(self, one: Scores, other: Scores, maps: tuple[Map | None, Map | None] = (None, None)) -> None:
+        self.parts, self.maps = (one, other), maps
+        self.border = one.shape[1]
+        self.shape = one.shape[0], self.border + other.shape[1]
+
+    def rows(self, rows: slice) -> FloatArray:
+        return self.mapped(np.concatenate([part.rows(rows) for part in self.parts], axis=1))
+
+    def pairs(self, rows: IntArray, columns: IntArray) -> FloatArray:
+        """Single scores (any shape, the same for both)."""
+        found = np.empty(rows.shape, np.float32)
+        for part, first, onto, here in zip(self.parts, (0, self.border), self.maps, self._sides(columns), strict=True):
+            values = part.pairs(rows[here], columns[here] - first)
+            found[here] = values if onto is None else onto.onto(values)
+        return found
+
+    def mapped(self, values: FloatArray) -> FloatArray:
+        """Scores (rows, one + other) with both maps, in place."""
+        for part, onto in zip((values[:, : self.border], values[:, self.border :]), self.maps, strict=True):
+            if onto is not None:
+                onto.onto(part)
+        return values
+
+    def _sides(self, columns: IntArray) -> tuple[AnyArray, AnyArray]:
+        first = columns < self.border
+        return first, ~first
+
+
+class Joint:
+    """All items, queries first: one relation (queries + gallery)² read from the problem's three.
+
+    With `align` scores among the queries and among the gallery get the level and the spread of those across.
+    """
+
+    def __init__(self, problem: Problem, align: bool = False) -> None:
+        self.queries = problem.shape[0]
+        self.shape = sum(problem.shape), sum(problem.shape)
+        across, same = problem.scores, (problem.query_scores, problem.gallery_scores)
+        if same[0] is None or same[1] is None:
+            raise InputError("a graph over all items needs 'query_scores' and 'gallery_scores'")
+        self._whole: EmbeddingScores | None = None
+        embeddings = problem.embeddings
+        if embeddings is not None:
+            vectors = np.concatenate([embeddings.queries, embeddings.gallery])
+            self._whole = EmbeddingScores(vectors, vectors, embeddings.metric)
+        self.maps = (_onto(same[0], across), _onto(same[1], across)) if align else (None, None)
+        self._sides = (
+            Beside(same[0], across, (self.maps[0], None)),
+            Beside(across.T, same[1], (None, self.maps[1])),
+        )
+
+    @classmethod
+    def of(cls, problem: Problem, bank: Bank | None, align: bool = False) -> Joint:
+        """All items of the problem; with a bank, its items in the place of the queries."""
+        if bank is None:
+            return cls(problem, align)
+        return cls(Problem(bank.to_gallery, query_scores=bank.among, gallery_scores=problem.gallery_scores), align)
+
+    def rows(self, rows: slice) -> FloatArray:
+        """Scores (rows, items); a block does not cross from queries to gallery."""
+        side = int(rows.start >= self.queries)
+        if self._whole is not None:
+            return self._sides[side].mapped(self._whole.rows(rows))
+        first = side * self.queries
+        return self._sides[side].rows(slice(rows.start - first, rows.stop - first))
+
+    def pairs(self, rows: IntArray, columns: IntArray) -> FloatArray:
+        """Single scores of items (any shape, the same for both)."""
+        if self._whole is not None and self.maps == (None, None):
+            return self._whole.pairs(rows, columns)
+        found = np.empty(rows.shape, np.float32)
+        for side, relations in enumerate(self._sides):
+            here = (rows >= self.queries) == side
+            found[here] = relations.pairs(rows[here] - side * self.queries, columns[here])
+        return found
+
+    def neighbours(self, k: int) -> Neighbours:
+        """The k nearest of every item by the tie rule, after itself."""
+        row_bytes = self.shape[1] * 12
+        first = blocks(self.queries, row_bytes, share=0.5, least=64)
+        rest = blocks(self.shape[0] - self.queries, row_bytes, share=0.5, least=64)
+        work = [*first, *(slice(block.start + self.queries, block.stop + self.queries) for block in rest)]
+        return _nearest(self.rows, work, self.shape, k, itself=True)
+
+
+class Outside(Beside):
+    """Queries outside a joint graph of a bank and a gallery: they have neighbours there, and are nobody's.
+
+    So the graph, and with it one query's answer, does not depend on the queries under test.
+    """
+
+    def __init__(self, problem: Problem, bank: Bank, onto: Map | None) -> None:
+        assert bank.to_queries is not None, "checked by the stage's unmet needs"
+        super().__init__(bank.to_queries.T, problem.scores, (onto, None))
+
+    def neighbours(self, k: int, highest: float) -> Neighbours:
+        """The k nearest items of every query; what is the highest score anywhere, the graph alone tells."""
+        work = list(blocks(self.shape[0], self.shape[1] * 12, share=0.5, least=64))
+        return replace(_nearest(self.rows, work, self.shape, k), highest=highest)
+
+
+def _nearest(
+    rows: Callable[[slice], FloatArray], work: list[slice], shape: tuple[int, int], k: int, itself: bool = False
+) -> Neighbours:
+    """The k nearest of each row's item among all, read block by block; with `itself` it comes first."""
+    count, k = shape[0], min(k, shape[1])
+    indices, scores = np.empty((count, k), np.int64), np.empty((count, k), np.float32)
+    half = (shape[1] - 1) // 2
+    lowest, level, highest = np.empty(count, np.float32), np.empty(count, np.float32), -np.inf
+    for block in track(work, "neighbours"):
+        values = rows(block)
+        lowest[block] = (values if _full(values) else np.where(np.isfinite(values), values, np.inf)).min(axis=1)
+        middle = np.partition(values, half, axis=1)[:, half]
+        level[block] = np.where(np.isfinite(middle), middle, lowest[block])
+        highest = max(highest, float(values.max()))
+        found = topk_dense(values, k)
+        indices[block], scores[block] = _self_first(*found, np.arange(block.start, block.stop)) if itself else found
+    return Neighbours(indices, scores, lowest, highest, level)
+
+
+def warn_of_a_gap(known: IntArray, border: int, name: str) -> None:
+    """Tell when no query has a gallery item among its neighbours `known` (queries, k), items from `border` on: then the
+    graph says nothing about candidates.
+    """
+    if border > 1 and known.size and known.shape[1] < border and not (known >= border).any():
+        warnings.warn(
+            f"stage '{name}': no query has a gallery item among its {known.shape[1]} nearest, so that the graph joins "
+            "no query to its candidates; scores of the two sides differ in scale: try align=True",
+            RerankitWarning,
+            stacklevel=3,
+        )
+
+
+class Map(NamedTuple):
+    """scale · score + shift, at most `most`."""
+
+    scale: np.float32
+    shift: np.float32
+    most: np.float32
+
+    def onto(self, values: FloatArray) -> FloatArray:
+        """The values mapped, in place."""
+        values *= self.scale
+        values += self.shift
+        return np.minimum(values, self.most, out=values)
+
+
+def _onto(same: Scores, across: Scores) -> Map:
+    """The map that gives the scores among one side's items the level and the spread of those across."""
+    level, spread, high = _middle(same, square=True)
+    wanted, wide, highest = _middle(across, square=False)
+    scale = wide / spread if spread > 0 and wide > 0 else 1.0
+    most = np.inf if max(high, highest) > 0 else 0  # minus distances stay such
+    return Map(np.float32(scale), np.float32(wanted - level * scale), np.float32(most))
+
+
+def _middle(scores: Scores, square: bool) -> tuple[float, float, float]:
+    """Median, interquartile range and highest of the scores, without an item's score to itself, by rows; the order of
+    items is no matter.
+    """
+    found, highest = [], -np.inf
+    chosen = sampled_rows(scores, _SAMPLE)
+    for part in blocks(len(chosen), 8 * scores.shape[1]):
+        for values, row in zip(scores.rows(chosen[part]), chosen[part], strict=True):
+            own = np.delete(values, row) if square else values
+            own = own[np.isfinite(own)]
+            if len(own):
+                found.append(np.percentile(own.astype(np.float64), (25, 50, 75)))
+                highest = max(highest, float(own.max()))
+    low, level, high = np.mean(found, axis=0) if found else (0.0, 0.0, 0.0)
+    return _rounded(float(level)), _rounded(float(high - low)), highest
+
+
+def _rounded(value: float) -> float:
+    """A figure to the digits that do not depend on the order in which its parts were added up.
+
+    >>> _rounded(0.1 + 0.2) == _rounded(0.3)
+    True
+    """
+    return float(f"{value:.9e}")
+
+
+def _full(values: FloatArray) -> bool:
+    return bool(np.isfinite(values.min()))
+
+
+def _self_first(indices: IntArray, scores: FloatArray, own: IntArray) -> tuple[IntArray, FloatArray]:
+    """The item itself moved to the first place (in the place of the last, where it was not listed)."""
+    is_own = indices == own[:, None]
+    place = np.where(is_own.any(axis=1), is_own.argmax(axis=1), indices.shape[1] - 1)
+    moved, values = indices.copy(), scores.copy()
+    for column in range(1, indices.shape[1]):
+        later = column <= place
+        moved[later, column], values[later, column] = indices[later, column - 1], scores[later, column - 1]
+    moved[:, 0] = own
+    values[:, 0] = np.where(is_own.any(axis=1), scores[np.arange(len(own)), place], scores[:, 0])
+    return moved, values
+
+
+def adjacency(indices: IntArray, values: AnyArray | None = None, items: int | None = None) -> Any:
+    """A sparse matrix (rows, items) from neighbour lists (rows, k), of ones or the given values.
+
+    Rows are the items themselves, unless `items` says how many of these there are.
+    """
+    known = indices >= 0
+    counts = known.sum(axis=1)
+    data = np.ones(int(counts.sum()), np.float32) if values is None else values[known]
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    shape = (len(indices), len(indices) if items is None else items)
+    return sparse.csr_matrix((data, indices[known], starts), shape=shape)

@@ -1,0 +1,54 @@
+"""Scores of mixtures of items: what query expansion and database augmentation share."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rerankit import checks
+from rerankit.arrays import AnyArray, FloatArray, IntArray, float32
+from rerankit.gallery import Gallery
+from rerankit.problem import Problem
+from rerankit.scores import EmbeddingScores, blocks, normalised
+from rerankit.stages.neighbours.known import Known
+from rerankit.stages.neighbours.stage import NeighbourStage, check_strength
+from rerankit.stages.neighbours.unrelated import shares_of
+
+
+class Mixing(NeighbourStage):
+    """A stage that averages items with their `neighbours` nearest gallery items, by similarity to the power `alpha`."""
+
+    def __init__(self, neighbours: int = 10, alpha: float = 3.0, strength: float | str = "auto") -> None:
+        self.neighbours = checks.integer("neighbours", neighbours, least=1)
+        self.alpha = checks.number("alpha", alpha, least=0)
+        self.strength = check_strength(strength)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return ("gallery_scores",)
+
+    def known(self, gallery: Gallery) -> Known:
+        assert gallery.side.scores is not None, "checked by the stage's needs"
+        return shares_of(gallery.side.scores)._asdict()
+
+
+def vectors_of(problem: Problem) -> tuple[FloatArray, FloatArray] | None:
+    """Queries (queries, d) and gallery (gallery, d) whose inner products are all of the problem's scores, or None.
+
+    A mixture's score is then the score of the mixed vector, which costs one product instead of one for each part.
+    """
+    found: EmbeddingScores | None = problem.embeddings
+    if found is None or found.metric == "euclidean":
+        return None
+    queries, gallery = float32(found.queries, "queries"), float32(found.gallery, "gallery")
+    return (normalised(queries), normalised(gallery)) if found.metric == "cosine" else (queries, gallery)
+
+
+def mixed_vectors(
+    vectors: FloatArray, own: AnyArray, others: FloatArray, neighbours: IntArray, weights: AnyArray
+) -> FloatArray:
+    """own · vector + Σ weight · neighbour: vectors (n, d), own (n,), `neighbours` (n, k) among the rows of `others`."""
+    result = np.empty(vectors.shape, np.float32)
+    for block in blocks(len(vectors), vectors.shape[1] * (neighbours.shape[1] + 2) * 4):
+        added = np.einsum("nk,nkd->nd", weights[block].astype(np.float32), others[neighbours[block]])
+        result[block] = vectors[block] * own[block].astype(np.float32)[:, None] + added
+    return result
