@@ -382,9 +382,9 @@ def page(sets: Sequence[RealSet], k: int, note: str = "") -> str:
         "over the stages of a table); Δ is the 95 % interval of the difference (paired bootstrap). Captions of one "
         "picture are resampled together.",
         "",
-        "Flags: *transductive* looks at the other test queries, *bank* at other queries that are not under test, "
-        "*labels* was fitted with labels of the COCO captions' training split. A transductive figure is one for a "
-        "batch of queries: a single query on its own cannot have it.",
+        "A stage looks at the other *test queries*, at a *bank* of queries that are not under test, or at *labels* of "
+        "the COCO captions' training split, with which it was fitted. A figure that looks at test queries "
+        "(transductive) is one for a batch of queries: a single query on its own cannot have it.",
         *(["", note] if note else []),
     ]
     for given in sets:

@@ -59,7 +59,7 @@ def of_view(view: str) -> str:
 
 def _alone(name: str) -> bool:
     """Whether a stage, given a bank, answers one query without looking at other test queries."""
-    return not rerankit.stage(name).transductive or "bank" in rerankit.stage(name).get_params()
+    return not rerankit.stage(name).looks_at().queries or "bank" in rerankit.stage(name).get_params()
 
 
 def _gain(cell: dict[str, Any] | None) -> str:
@@ -111,7 +111,7 @@ def _fitted_rows(name: str) -> list[str]:
 
 def _fitted_row(title: str, row: dict[str, str], first: dict[str, str]) -> str:
     sides = (f"{first[side]} → {row[side].rstrip(' +−')}" for side in ("i→t R@1", "t→i R@1"))
-    return f"| {title} | {row['stage']} | {' | '.join(sides)} | {row['flags']} |"
+    return f"| {title} | {row['stage']} | {' | '.join(sides)} | {row['looks at']} |"
 
 
 Picture: TypeAlias = tuple[Callable[[Any, Theme], None], tuple[float, float]]

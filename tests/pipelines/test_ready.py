@@ -80,10 +80,10 @@ def test_what_depends_on_the_bank_is_computed_once(monkeypatch):
 @pytest.mark.parametrize("name", ["k-reciprocal", "gnn", "diffusion", "dba", "alpha-qe"])
 def test_graphs_of_neighbours_are_made_once(name, monkeypatch):
     ready = prepare(name, Gallery(ITEMS, bank=OLD))
-    for made in ("_joint._nearest", "diffusion.normalised_graph", "_neighbour_order.say_of", "_mixing.shares_of"):
-        if name in ("k-reciprocal", "gnn") and made == "_joint._nearest":
+    for made in ("joint._nearest", "diffusion.normalised_graph", "stage.say_of", "mixing.shares_of"):
+        if name in ("k-reciprocal", "gnn") and made == "joint._nearest":
             continue  # a query's own neighbours
-        monkeypatch.setattr(f"rerankit.stages.{made}", None)
+        monkeypatch.setattr(f"rerankit.stages.neighbours.{made}", None)
     assert ready.rerank(QUERIES[0], k=5).shape == (1, 5)
 
 

@@ -127,6 +127,8 @@ def test_a_first_ranking_of_another_problem_is_refused_everywhere() -> None:
 def test_rerank_is_not_to_be_overridden() -> None:
     with pytest.raises(InputError, match="stage class Old must implement 'reorder' or 'rescore'"):
         type("Old", (Stage,), {"name": "old", "rerank": lambda self, problem, ranking: ranking})
+    with pytest.raises(InputError, match="class Old must implement 'reorder'"):
+        type("Old", (Prepared,), {"rerank": lambda self, problem, ranking: ranking})
 
 
 def test_what_is_prepared_is_checked_as_the_stage_is() -> None:

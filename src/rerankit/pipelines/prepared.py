@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, final
 
 from rerankit.arrays import AnyArray, IntArray
+from rerankit.errors import InputError
 from rerankit.pipelines.running import run
 
 if TYPE_CHECKING:
@@ -58,6 +59,11 @@ class Prepared:
     """Whether after a change it equals what is prepared anew, to the bit."""
     by_item = True
     """Whether a change of the gallery costs its items alone; otherwise all is prepared again."""
+
+    def __init_subclass__(cls, **rest: Any) -> None:
+        super().__init_subclass__(**rest)
+        if "rerank" in vars(cls):
+            raise InputError(f"class {cls.__name__} must implement 'reorder': 'rerank' checks and runs it")
 
     def __init__(self, stage: Stage, gallery: Gallery) -> None:
         self.stage, self.gallery = stage, gallery
