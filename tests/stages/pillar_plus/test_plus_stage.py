@@ -324,3 +324,19 @@ def test_the_other_side_is_noticed():
     with pytest.warns(RerankitWarning, match="several items belong to one query: direction='i2t'"):
         rerankit.rerank(problem, made.reversed(), k=10)
     rerankit.rerank(problem.reversed(), made.reversed(), k=10)
+
+
+@pytest.mark.parametrize("texts", [1, 4])
+def test_weights_for_several_texts_leave_pairs_to_the_balance(texts):
+    random = np.random.default_rng(0)
+    images = random.normal(size=(120, 32))
+    captions = np.repeat(images, texts, axis=0) + random.normal(size=(120 * texts, 32))
+    problem = Problem.from_embeddings(images, captions)
+    found = rerankit.rerank(problem, "pillar-plus", weights="captions", diversity=(0, 0), k=5)
+    like = found.notes["pillar-plus"]["like_training"]
+    if texts == 1:
+        assert like == 0
+        balanced = rerankit.rerank(problem, "sinkhorn", k=5)
+        assert np.mean(found.indices[:, 0] == balanced.indices[:, 0]) > 0.97
+    else:
+        assert like == 1

@@ -15,7 +15,7 @@ _CELLS = 25_000_000  # that are read; of larger matrices only so many rows
 _DEEPEST = 10  # spreads below the highest score of a row: nothing counts as lower
 _SURE = 2.0  # standard errors that are no accident
 _BY_CHANCE = 4 / 9  # of rows without a partner have a first step above the next two's mean, were steps exponential
-_MANY_MORE = 1.5  # times as many rows as columns: those that lack a partner are not just those that nobody asked for
+MANY_MORE = 1.5  # times as many rows as columns: those that lack a partner are not just those that nobody asked for
 _CERTAIN = 0.9
 _ITEMS = 5  # of a query are thought of: with fewer queries than that makes, not every item was asked for
 _FIGURES = 6  # decimals that do not depend on the order of rows
@@ -65,26 +65,38 @@ class Partners(NamedTuple):
     """How sure it is, from 0 to 1, that items have a query of their own among those that ask; less where some have."""
     several_queries: float
     """How sure it is, from 0 to 1, that several of the queries belong to one item."""
+    pairs: float
+    """How sure it is, from 0 to 1, that queries and items have one partner each."""
+
+    def notes(self) -> dict[str, float]:
+        """What a ranking's notes say of what a balance took into account."""
+        return {"each_item": self.each_item, "several_queries": self.several_queries}
 
 
 UNKNOWN = Lead(0.0, np.inf, 0.0)
 
 
 def partners_of(scores: Scores) -> Partners:
-    """What scores (queries, items) tell; nothing where they are lists, which hold the best of a row alone.
+    """What scores (queries, items) tell; nothing where they are lists that leave pairs out.
 
     >>> from rerankit import DenseScores
     >>> random = np.random.default_rng(0)
     >>> wrong = random.normal(size=(100, 100))
     >>> partners_of(DenseScores(wrong + 6 * np.eye(100)))
-    Partners(each_item=0.98167, several_queries=0.0)
+    Partners(each_item=0.98167, several_queries=0.0, pairs=1.0)
     >>> partners_of(DenseScores(wrong + 6 * (np.arange(100)[:, None] // 4 == np.arange(100))))
-    Partners(each_item=0.0, several_queries=1.0)
+    Partners(each_item=0.0, several_queries=1.0, pairs=0.0)
     """
     of_queries, of_items = lead_of_rows(scores), lead_of_rows(scores.T)
     queries, items = scores.shape
     covered = min(of_items.covered(of_queries), _ITEMS * queries / items)
-    return Partners(round(of_items.sure * covered, _FIGURES), of_items.behind(of_queries))
+    each_item = round(of_items.sure * covered, _FIGURES)
+    return Partners(each_item, of_items.behind(of_queries), min(of_items.sure, of_queries.sure))
+
+
+def told_by(scores: Scores) -> bool:
+    """Whether scores can tell: lists cannot that leave pairs out, since they hold the best of a row alone."""
+    return not isinstance(scores, ListScores) or len(scores.values) == scores.shape[0] * scores.shape[1]
 
 
 def several_belong_to_one(scores: Scores) -> bool:
@@ -96,12 +108,12 @@ def several_belong_to_one(scores: Scores) -> bool:
     (True, False)
     """
     rows, columns = scores.shape
-    return rows >= _MANY_MORE * columns and partners_of(scores).several_queries >= _CERTAIN
+    return rows >= MANY_MORE * columns and partners_of(scores).several_queries >= _CERTAIN
 
 
 def lead_of_rows(scores: Scores) -> Lead:
     """The lead of rows' best scores, each score above what is usual in its column."""
-    if isinstance(scores, ListScores) or scores.shape[1] < _LOOKED_AT or scores.shape[0] < 2:
+    if not told_by(scores) or scores.shape[1] < _LOOKED_AT or scores.shape[0] < 2:
         return UNKNOWN
     values = np.array(scores.take(sampled_rows(scores, max(2, _CELLS // scores.shape[1]))).rows(), np.float32)
     sigma = spread(scores)

@@ -69,4 +69,5 @@ class Sinkhorn(HubnessStage):
         if not same:
             return Correction(placed(claims, self.iterations, same_queries=False) / beta, beta=beta)
         partners = partners_of(others)
-        return Correction(balanced(claims, self.iterations, partners) / beta, beta=beta, **partners._asdict())
+        shift = balanced(claims, self.iterations, partners) / beta
+        return Correction(shift, beta=beta, each_item=partners.each_item, several_queries=partners.several_queries)

@@ -121,7 +121,7 @@ class Consensus(Stage):
         found = cells.at(logits + again[cells.columns], rows_of(ranking), items_of(ranking), float(logits.min()) - 1)
         agreement = float(np.mean(votes.of_cells[_first(cells, shares)]))
         notes = {"beta": beta, "sharpness": votes.sharpness, "agreement": agreement}
-        return found.astype(np.float32), notes | partners._asdict()
+        return found.astype(np.float32), notes | partners.notes()
 
     def _check_voters(self, scores: Scores) -> None:
         """Say so where it is the other side several of whose items belong to one."""
@@ -139,7 +139,7 @@ class Consensus(Stage):
         """Who belongs to whom, by the scores or as it is said."""
         if isinstance(self.equal_shares, str):
             return partners_of(scores)
-        return Partners(float(self.equal_shares), 0.0)
+        return Partners(float(self.equal_shares), 0.0, 0.0)
 
     def _votes(self, problem: Problem, cells: Cells, shares: AnyArray, each_item: float) -> Votes:
         """What the voters' neighbours say of every cell."""

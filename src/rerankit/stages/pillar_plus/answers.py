@@ -10,6 +10,7 @@ from rerankit.arrays import FloatArray, IntArray
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import Scores, blocks
+from rerankit.stages.hubness.sinkhorn import Sinkhorn
 from rerankit.stages.pillar_plus.cells import Cells, Scale
 
 _FIRST = 30  # places among which likeness counts
@@ -34,6 +35,19 @@ def answers(
     if not diversity[turned] or side is None:
         return found
     return diversified(found, ranking, side, cells.scales[0 if turned else 1], diversity[turned])
+
+
+def balanced_scores(cells: Cells, problem: Problem, *, turned: bool) -> Tensor:
+    """What `sinkhorn` says of the cells: β times score and correction of the item, in one direction of a problem in
+    the i2t orientation.
+    """
+    asked = problem.reversed() if turned else problem
+    found = Sinkhorn().correction(asked.gallery, asked.scores, same=True)
+    rows, columns = cells.row.cpu().numpy(), cells.column.cpu().numpy()
+    own = problem.scores.pairs(rows, columns).astype(np.float64)
+    if found.of_items is not None:
+        own = found.notes["beta"] * (own + found.of_items[rows if turned else columns])
+    return torch.from_numpy(own.astype(np.float32))
 
 
 def placed(cells: Cells, scores: Tensor, ranking: Ranking, *, turned: bool) -> FloatArray:

@@ -18,10 +18,12 @@ from rerankit.pipelines.stage import Stage
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
+from rerankit.stages.hubness.partners import MANY_MORE, partners_of, told_by
 from rerankit.stages.pillar.directions import DIRECTIONS, Direction, other, warn_of_the_other_side
 from rerankit.stages.pillar_plus.settings import PlusSettings
 from rerankit.stages.pillar_plus.shipped import shipped
 
+_OF_TRAINING = ("asked", "several")  # what is kept of the training beside the network's weights
 _ALONE = "one query is no plan: the order is as it came"
 
 if TYPE_CHECKING:
@@ -46,9 +48,11 @@ class PillarPlus(Stage):
 
     `direction` says which side this problem's rows are ("i2t": the side with fewer, broader items, as images are to
     their captions); `reversed()` is the stage for the other side, with the same weights. It looks at all queries under
-    test together. Its plan speaks as far as queries can speak for the items: where fewer queries
-    are asked for each item than in training, the scores come back to the backbone's in that measure (`say` in the
-    ranking's notes), and one query alone keeps its order.
+    test together. Its plan speaks as far as queries can speak for the items: where fewer queries are asked for each
+    item than in training, the scores come back to the backbone's in that measure (`say` in the ranking's notes), and
+    one query alone keeps its order. Weights that were trained where several columns belong to a row do not know pairs,
+    nor the other way round: as far as the scores show the other thing (`like_training` in the notes), or do not tell
+    where both sides are equally many, the untrained balance of `sinkhorn` speaks.
 
     >>> PillarPlus(direction="t2i").reversed()
     stage('pillar-plus')
@@ -92,7 +96,7 @@ class PillarPlus(Stage):
             raise rule("diversity", "must be two numbers, for i2t and for t2i", diversity)
         self.off = tuple(off)
         self.device = device
-        self._weights: dict[str, AnyArray] = {}  # of the network, and `asked`: see `_say`
+        self._weights: dict[str, AnyArray] = {}  # of the network, and what `_say` and `_like_training` read
         self.weights = weights
         if weights is not None:
             self._weights = shipped(weights)
@@ -125,7 +129,11 @@ class PillarPlus(Stage):
         if len(ranking) == 1:
             return ranking.with_notes(**{self.name: {"say": 0.0, "note": _ALONE}})
         found = self.scored(ranking, self.rescore(problem, ranking))
-        return found.with_notes(**{self.name: {"say": round(self._say(problem.shape, self.direction == "t2i"), 4)}})
+        notes = {
+            "say": round(self._say(problem.shape, self.direction == "t2i"), 4),
+            "like_training": round(self._like_training(self._oriented(problem)), 4),
+        }
+        return found.with_notes(**{self.name: notes})
 
     def rerank_both(self, problem: Problem, k: int | None = 100) -> tuple[Ranking, Ranking]:
         """Both directions of a problem, as (this direction, the other), from one run over the cells."""
@@ -141,13 +149,13 @@ class PillarPlus(Stage):
     def _scores(self, problem: Problem, rankings: list[Ranking]) -> list[FloatArray]:
         """Scores for a ranking of the problem and, when there are two, for one of the reversed problem."""
         torch = require("torch", extra="pillar", purpose=f"stage '{self.name}'")
-        from rerankit.stages.pillar_plus.answers import answers
+        from rerankit.stages.pillar_plus.answers import answers, balanced_scores
         from rerankit.stages.pillar_plus.cells import cells_of
 
         warn_of_the_other_side(self.name, self.direction, problem.scores)
         network = self._ready()
         device = next(network.parameters()).device
-        oriented = problem if self.direction == "i2t" else problem.reversed()
+        oriented = self._oriented(problem)
         cells = cells_of(oriented, self.settings).to(device)
         with torch.inference_mode():
             both = network(cells)[-1]
@@ -155,10 +163,14 @@ class PillarPlus(Stage):
         asked = (turned, not turned)[: len(rankings)]
         weights = self.diversity[0], self.diversity[1]
         plain = self.sharpness * cells.fixed[:, 0]
+        like = self._like_training(oriented)
         found = []
         for at, ranking in zip(asked, rankings, strict=True):
             say = self._say((len(ranking), ranking.gallery_size), at)
-            mixed = say * both[at] + (1 - say) * plain
+            learned = both[at]
+            if like < 1:
+                learned = like * learned + (1 - like) * balanced_scores(cells, oriented, turned=at).to(device)
+            mixed = say * learned + (1 - say) * plain
             scores = (both[0], mixed) if at else (mixed, both[1])
             found.append(answers(cells, scores, ranking, oriented, turned=at, diversity=weights))
         return found
@@ -171,6 +183,19 @@ class PillarPlus(Stage):
         least = 0.0 if asked is None else float(asked[int(turned)])
         queries, items = shape
         return min(1.0, queries / items / least) if least else 1.0
+
+    def _like_training(self, oriented: Problem) -> float:
+        """How far the scores show of who belongs to whom what those in training did, from 0 to 1."""
+        trained = self._weights.get("several")
+        if trained is None or not told_by(oriented.scores):
+            return 1.0
+        rows, columns = oriented.shape
+        found = partners_of(oriented.scores.T)  # several rows may lack a column where few are asked, so counts matter
+        unlike = 1 - found.several_queries if max(rows, columns) < MANY_MORE * min(rows, columns) else found.pairs
+        return 1.0 - float(trained[0]) * unlike - (1 - float(trained[0])) * found.several_queries
+
+    def _oriented(self, problem: Problem) -> Problem:
+        return problem if self.direction == "i2t" else problem.reversed()
 
     # -- weights and training ----------------------------------------------------------------------------
 
@@ -210,6 +235,7 @@ class PillarPlus(Stage):
 
         settings = settings or self.training_settings()
         turned = self._turned(problem, relevance)
+        several = several_columns(turned[0])
         others = None if validation is None else self._turned(*validation, "validation[1]")
         held_out = None
         if others is not None:
@@ -224,18 +250,18 @@ class PillarPlus(Stage):
         try:
             self.history = train(task, settings, out, resume=resume)
         except TrainingError:  # the model holds what was good
-            self._take(model, parts)
+            self._take(model, parts, several)
             raise
-        self._take(model, parts)
+        self._take(model, parts, several)
         return self
 
-    def _take(self, model: PlusNetwork, parts: Sequence[Part]) -> None:
+    def _take(self, model: PlusNetwork, parts: Sequence[Part], several: float) -> None:
         shapes = np.array([part.cells.shape for part in parts], np.float64)
         asked = {"asked": np.array([(shapes[:, 0] / shapes[:, 1]).min(), (shapes[:, 1] / shapes[:, 0]).min()])}
         state = {name: tensor.cpu().numpy().copy() for name, tensor in model.state_dict().items()}
         # How many batches a norm has seen plays no part in what it computes.
         counted = {name: array for name, array in state.items() if not name.endswith("num_batches_tracked")}
-        self.set_weights(counted | asked)
+        self.set_weights(counted | asked | {"several": np.array([several])})
 
     def _turned(self, problem: Problem, relevance: Relevance, argument: str = "relevance") -> tuple[Problem, Relevance]:
         from rerankit.stages.pillar.sides import check_pair
@@ -254,7 +280,7 @@ class PillarPlus(Stage):
         if self._weights:
             try:
                 network.load_state_dict(
-                    {name: torch.tensor(array) for name, array in self._weights.items() if name != "asked"}
+                    {name: torch.tensor(array) for name, array in self._weights.items() if name not in _OF_TRAINING}
                 )
             except RuntimeError as cause:
                 raise InputError(f"the weights do not fit the sizes of {self!r}: {cause}") from cause
@@ -271,6 +297,11 @@ class PillarPlus(Stage):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_network": None}
+
+
+def several_columns(oriented: Problem) -> float:
+    """How sure it is, from 0 to 1, that several columns belong to one row."""
+    return partners_of(oriented.scores.T).several_queries
 
 
 def _pair(name: str, value: Any) -> tuple[int, int]:
