@@ -66,7 +66,7 @@ def test_halves_use_the_other_half_as_the_bank():
     trial = Halves(problem, right, "success@1", 50)
     assert trial.problem.shape == (40, 40)
     assert trial.problem.query_bank.to_gallery.shape == (40, 40)
-    chosen = choose(problem, bank=(problem, right), among=["inverted-softmax", "mutual-rank"], transductive=False)
+    chosen = choose(problem, bank=(problem, right), among=["inverted-softmax", "mutual-rank"], test_queries=False)
     assert all(tried.looks_at == Looks(bank=True) for tried in chosen.tried)
     assert chosen.stages
 
@@ -89,7 +89,7 @@ def test_chains_are_cut_and_what_lies_across_belongs_to_none():
 
 
 def test_what_cannot_run_or_learn_is_said():
-    chosen = choose(hubby(), one_to_one(150), among=["dba", "sinkhorn"], transductive=False)
+    chosen = choose(hubby(), one_to_one(150), among=["dba", "sinkhorn"], test_queries=False)
     assert dict(chosen.left_out) == {
         "dba": str(Unmet(stage("dba"), Need.of("gallery_scores"))),
         "sinkhorn": "looks at the other test queries",

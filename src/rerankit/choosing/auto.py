@@ -27,7 +27,7 @@ class Auto(Composite):
     of the agreement between both directions survives noise: among the test queries, or those of the problem's bank. The
     notes say what was chosen and why.
 
-    `transductive_allowed` False leaves out whatever looks at other test queries. `level` is that of significance.
+    `test_queries` False leaves out whatever looks at other test queries. `level` is that of significance.
 
     >>> import numpy as np
     >>> from rerankit import rerank
@@ -40,8 +40,8 @@ class Auto(Composite):
     name = "auto"
     citation = "rerankit: choice by labels, by halves of a bank, or by agreement between the directions"
 
-    def __init__(self, transductive_allowed: bool = True, level: float = 0.05, chosen: Pipeline | None = None) -> None:
-        self.transductive_allowed = checks.boolean("transductive_allowed", transductive_allowed)
+    def __init__(self, test_queries: bool = True, level: float = 0.05, chosen: Pipeline | None = None) -> None:
+        self.test_queries = checks.boolean("test_queries", test_queries)
         self.level = checks.number("level", level, above=0, most=1)
         self.chosen = _checked(chosen)
 
@@ -71,7 +71,7 @@ class Auto(Composite):
         from rerankit.choosing import choose
         from rerankit.pipelines.pipeline import Pipeline
 
-        shared: Any = {"transductive": self.transductive_allowed, "level": self.level}
+        shared: Any = {"test_queries": self.test_queries, "level": self.level}
         if bank is not None:
             found = choose(problem, bank=bank, **shared)
         else:
@@ -85,7 +85,7 @@ class Auto(Composite):
         from rerankit.choosing import choose
 
         with_bank = problem.query_bank is not None
-        found = choose(problem, transductive=self.transductive_allowed and not with_bank, level=self.level)
+        found = choose(problem, test_queries=self.test_queries and not with_bank, level=self.level)
         return noted(found.rerank(problem, ranking), found, found.reason)
 
 

@@ -50,13 +50,13 @@ def _usual(problem: Problem, labels: int | None) -> Iterable[Stage | Pipeline]:
                 yield Pipeline([stage("metric"), name])
 
 
-def obstacle(pipeline: Pipeline, problem: Problem, transductive: bool) -> str:
+def obstacle(pipeline: Pipeline, problem: Problem, test_queries: bool) -> str:
     """Why a pipeline cannot be tried; nothing where it can."""
     faults = [
         fault for fault in pipeline.unmet(problem) if not (fault.need.kind == WEIGHTS and hasattr(fault.stage, "fit"))
     ]
     if faults:
         return str(faults[0])
-    if not transductive and pipeline.looks_at(problem).queries:
+    if not test_queries and pipeline.looks_at(problem).queries:
         return "looks at the other test queries"
     return ""

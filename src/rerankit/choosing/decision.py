@@ -29,7 +29,7 @@ def choose(
     bank: tuple[Problem, Relevance] | None = None,
     among: Sequence[Any] | None = None,
     metric: str = "success@1",
-    transductive: bool = True,
+    test_queries: bool = True,
     level: float = 0.05,
     budget: float | None = None,
     k: int = 100,
@@ -48,7 +48,7 @@ def choose(
 
     among: names, stages or pipelines to try (None: the usual ones for what the problem brings). A stage that must be
     fitted is fitted on one half and measured on the other, and in the end fitted on all.
-    transductive: whether the answer may look at other test queries.
+    test_queries: whether the answer may look at other test queries.
     level: of significance, adjusted for how many were tried.
     budget: seconds after which nothing more is tried; the cheapest come first.
 
@@ -64,7 +64,7 @@ def choose(
     check_trials(("relevance", "bank"), (relevance, bank))
     given = as_problem(problem)
     if bank is None and relevance is None:
-        return _without_labels(given, among, transductive, level, budget, progress)
+        return _without_labels(given, among, test_queries, level, budget, progress)
     trial: Trial
     if bank is None:
         assert relevance is not None
@@ -76,7 +76,7 @@ def choose(
         trial = Halves(*_checked_pairs(bank), metric, k)
         pairs = bank
     with bars.progress(progress):
-        chosen = _chosen(trial, contenders(among, trial.problem, pairs[0].shape[0]), transductive, level, budget)
+        chosen = _chosen(trial, contenders(among, trial.problem, pairs[0].shape[0]), test_queries, level, budget)
     if not learns(chosen):
         return chosen
     return chosen.with_stages(fitted_to(chosen, *pairs))
@@ -85,7 +85,7 @@ def choose(
 def _without_labels(
     problem: Problem,
     among: Sequence[Any] | None,
-    transductive: bool,
+    test_queries: bool,
     level: float,
     budget: float | None,
     progress: bool,
@@ -97,17 +97,17 @@ def _without_labels(
             Pipeline([]), measured_on=trial.description, base=np.nan, tried=(), reason=f"left alone: {trial.evidence}"
         )
     with bars.progress(progress):
-        return _chosen(trial, tried, transductive, level, budget)
+        return _chosen(trial, tried, test_queries, level, budget)
 
 
 def _chosen(
-    trial: Trial, pipelines: Sequence[Pipeline], transductive: bool, level: float, budget: float | None
+    trial: Trial, pipelines: Sequence[Pipeline], test_queries: bool, level: float, budget: float | None
 ) -> Chosen:
     base, start = trial.values(Pipeline([])), time.perf_counter()
     found: list[tuple[Pipeline, AnyArray, float]] = []
     left_out: list[tuple[str, str]] = []
     for pipeline in track(list(pipelines), "choosing"):
-        why = obstacle(pipeline, trial.problem, transductive)
+        why = obstacle(pipeline, trial.problem, test_queries)
         began = time.perf_counter()
         if not why and budget is not None and began - start > budget:
             why = f"the budget of {budget:g} s was spent"

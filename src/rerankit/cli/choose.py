@@ -54,7 +54,7 @@ def choose(
         bank=pairs,
         among=stage or None,
         metric=metric,
-        transductive=not inductive,
+        test_queries=not inductive,
         level=level,
         budget=budget,
     )
