@@ -143,8 +143,8 @@ def test_weights_as_a_pickle_are_not_read(model: Path, tmp_path: Path) -> None:
 
 def test_libraries_that_run_such_code_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch", reason="torch is not installed")
-    from rerankit.stages import _pair_models
+    from rerankit.stages.cross_encoder import pair_models
 
-    monkeypatch.setattr(_pair_models, "require", lambda *_, **__: SimpleNamespace(__version__="5.4.1"))
+    monkeypatch.setattr(pair_models, "require", lambda *_, **__: SimpleNamespace(__version__="5.4.1"))
     with pytest.raises(MissingExtraError, match=r"needs sentence-transformers 6 or later.*\(got 5\.4\.1\)"):
-        _pair_models.load_pair_model("model", None, "float32", "cpu", None)
+        pair_models.load_pair_model("model", None, "float32", "cpu", None)

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,6 +53,15 @@ class Browser:
     def run(self, script: str, *arguments: Any) -> Any:
         """What a script returns."""
         return self._call("/execute/sync", {"script": script, "args": list(arguments)})
+
+    def wait_for(self, script: str, seconds: float = 10.0) -> bool:
+        """Whether a script returns something true within so many seconds: a machine may be busy."""
+        end = time.monotonic() + seconds
+        while not self.run(script):
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.05)
+        return True
 
     def log(self) -> list[str]:
         """What the page wrote to the console since the last call."""

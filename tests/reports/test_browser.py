@@ -17,7 +17,7 @@ SHOWN = f"{VISIBLE}.map(row => row.dataset.label)"
 @pytest.mark.parametrize("width", [390, 1280])
 def test_it_opens_without_an_error(browser: Any, page: Path, width: int, dark: bool) -> None:
     browser.open(page, width, dark)
-    assert browser.run("return document.documentElement.classList.contains('ready')")
+    assert browser.wait_for("return document.documentElement.classList.contains('ready')")
     assert browser.log() == []
     assert browser.run("return performance.getEntriesByType('resource').map(each => each.name)") == []
     assert browser.run("return document.documentElement.scrollWidth") <= width

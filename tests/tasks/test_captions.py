@@ -107,5 +107,5 @@ def test_coco_takes_the_first_five_captions_and_1k_is_five_folds(tmp_path: Path)
 
 
 def _seven(folder: Path) -> Path:
-    task("coco-1k").from_checked(folder, images=8, captions=5, seed=0)  # type: ignore[attr-defined]
+    task("coco-1k")._made(folder, images=8, captions=5, seed=0)  # type: ignore[attr-defined]
     return folder

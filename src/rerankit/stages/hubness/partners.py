@@ -17,6 +17,7 @@ _SURE = 2.0  # standard errors that are no accident
 _BY_CHANCE = 4 / 9  # of rows without a partner have a first step above the next two's mean, were steps exponential
 MANY_MORE = 1.5  # times as many rows as columns: those that lack a partner are not just those that nobody asked for
 _CERTAIN = 0.9
+_FEW = 20  # on a side: what a few show is chance
 _ITEMS = 5  # of a query are thought of: with fewer queries than that makes, not every item was asked for
 _FIGURES = 6  # decimals that do not depend on the order of rows
 
@@ -108,6 +109,8 @@ def several_belong_to_one(scores: Scores) -> bool:
     (True, False)
     """
     rows, columns = scores.shape
+    if columns < _FEW:
+        return False
     return rows >= MANY_MORE * columns and partners_of(scores).several_queries >= _CERTAIN
 
 

@@ -27,8 +27,9 @@ class Sinkhorn(HubnessStage):
     show that each item has a query of its own among those that ask (its best one is well ahead of the next), all items
     take in the same instead, as in Sinkhorn's balance; where they show that several queries belong to one item, it has
     room for two. The score is s plus what the item adds over β. It gains the most of all stages that know scores
-    alone, since a query which has found its item no longer speaks for others. The ranking's notes say what was seen
-    (`each_item`, `several_queries`, from 0 to 1).
+    alone, since a query which has found its item no longer speaks for others. It loses where queries' right items are
+    none of the gallery's, or one item is right for many more queries than another. The ranking's notes say what was
+    seen (`each_item`, `several_queries`, from 0 to 1).
 
     `beta` "auto" is 3.5 over the spread of the scores (see `spread`); with a bank, whose queries only show which items
     are hubs, 2 over the spread of the bank's. `cells_kept` best cells of every row and column stand for the matrix, the

@@ -41,7 +41,8 @@ class PillarPlus(Stage):
 
     `diversity` (i2t, t2i) lowers items that are like one placed before them, so that the captions of one wrong picture
     do not fill the first places; the first place never changes. It raises the chance that anything right is among the
-    first 5 or 10 and costs a little mean average precision where several items are right: (0, 0) turns it off.
+    first 5 or 10 and costs a little mean average precision where several items are right: (0, 0) turns it off, and so
+    do pairs.
 
     `weights="captions"` are weights that ship with rerankit, learned on captions; they need no `fit`, and `fit` goes on
     from them. See `rerankit.stages.pillar_plus.shipped.card("captions")` for where they were measured.
@@ -161,9 +162,9 @@ class PillarPlus(Stage):
             both = network(cells)[-1]
         turned = self.direction == "t2i"
         asked = (turned, not turned)[: len(rankings)]
-        weights = self.diversity[0], self.diversity[1]
         plain = self.sharpness * cells.fixed[:, 0]
         like = self._like_training(oriented)
+        weights = like * self.diversity[0], like * self.diversity[1]  # of pairs none is like another one by right
         found = []
         for at, ranking in zip(asked, rankings, strict=True):
             say = self._say((len(ranking), ranking.gallery_size), at)
