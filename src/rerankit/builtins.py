@@ -45,7 +45,7 @@ STAGES = {
 FAMILIES = {
     "hubness": (
         "items that come up for everybody fall back",
-        ("plan", "sinkhorn", "inverted-softmax", "dual-softmax", "dual-is", "qb-norm", "nnn", "csls"),
+        ("sinkhorn", "plan", "inverted-softmax", "dual-softmax", "dual-is", "qb-norm", "nnn", "csls"),
     ),
     "both directions": ("query and item must find each other", ("mutual-rank", "mutual-neighbours")),
     "neighbours": (

@@ -224,7 +224,7 @@ def test_stages_are_lines_below_their_families(columns: int) -> None:
     lines = _on_a_terminal([sys.executable, "-m", "rerankit", "stages"], columns=columns).splitlines()
     assert max(map(len, lines)) <= columns
     assert lines[0] == "hubness: items that come up for everybody fall back"
-    assert lines[1].split()[:2] == ["plan", "TB"]
+    assert lines[1].split()[:2] == ["sinkhorn", "TB"]
     listed = [line.split()[0] for line in lines if line.startswith("  ")]
     assert sorted(listed) == rerankit.stages_available()
     assert "T looks at the other test queries; B" in " ".join(lines)

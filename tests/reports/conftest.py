@@ -93,7 +93,7 @@ def browser() -> Iterator[Browser]:
                 yield made
                 made.close()
         finally:
-            process.terminate()
+            process.kill()  # asked to end, the driver may wait for a minute
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,7 @@ def run_script(folder: Path, kill_at: int) -> int:
     return subprocess.run([sys.executable, str(SCRIPT), str(folder), str(kill_at)], env=environment).returncode
 
 
+@pytest.mark.slow
 def test_killed_runs_end_with_the_same_weights(tmp_path):
     assert run_script(tmp_path / "whole", 0) == 0
     # Killed between two checkpoints, and again in the continued run.
@@ -98,6 +99,7 @@ def test_two_processes_equal_one(tmp_path):
     assert (tmp_path / "history.csv").exists()
 
 
+@pytest.mark.slow
 def test_nan_in_two_processes_is_the_same_error():
     task = ToyTask()
     task.nan_at = 7

@@ -266,6 +266,7 @@ def test_bad_input():
         stage.fit(Problem(problem.scores.rows()), relevance, settings=SETTINGS)
 
 
+@pytest.mark.slow
 def test_two_processes_train_what_one_does():
     problem, relevance = paired()
     losses = LossWeights(alignment=0, aligned=0)
