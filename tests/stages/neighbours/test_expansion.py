@@ -8,7 +8,7 @@ import pytest
 import rerankit
 from rerankit import ListScores, Looks, Problem, stage
 from rerankit.errors import InputError, UnmetNeedError
-from rerankit.stages.neighbours.dba import others_nearest
+from rerankit.stages.neighbours.others import others_nearest
 from strategies import distinct, full_problem
 
 

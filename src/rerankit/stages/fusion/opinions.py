@@ -117,7 +117,7 @@ def _gallery_opinion(scene: Scene) -> FloatArray:
 
 
 def _query_opinion(scene: Scene) -> FloatArray:
-    from rerankit.stages.neighbours.dba import others_nearest
+    from rerankit.stages.neighbours.others import others_nearest
 
     among = scene.problem.query_scores
     assert among is not None, "checked by the stage's needs"

@@ -85,7 +85,7 @@ class MutualNeighbours(MutualStage):
             return np.empty((problem.shape[0], 0), np.int64)
         if problem.query_scores is None:
             raise InputError(f"stage '{self.name}' needs 'query_scores' (got {problem!r})")
-        from rerankit.stages.neighbours.dba import others_nearest
+        from rerankit.stages.neighbours.others import others_nearest
 
         every = np.arange(problem.shape[0])
         found = others_nearest(problem.query_scores, every, self.nearest_queries)[0]

@@ -23,7 +23,7 @@ from rerankit.stages.hubness.balance import balanced
 from rerankit.stages.hubness.claims import Claims, ListClaims, claims_for_rounds
 from rerankit.stages.hubness.partners import Partners, partners_of, several_belong_to_one
 from rerankit.stages.hubness.stage import Beta, beta_of, check_beta
-from rerankit.stages.neighbours.dba import others_nearest
+from rerankit.stages.neighbours.others import others_nearest, weights_of_nearest
 
 C = TypeVar("C", bound="Consensus")
 
@@ -149,7 +149,8 @@ class Consensus(Stage):
         among = problem.query_scores if by_query else problem.gallery_scores
         assert among is not None, "checked by the stage's needs"
         sharpness = beta_of(self.sharpness, among, _AUTO_SHARPNESS)[0]
-        edges = _edges(among, self.neighbours, sharpness)
+        near, likeness = others_nearest(among, np.arange(among.shape[0]), self.neighbours)
+        edges = weights_of_nearest(near, likeness, sharpness, among.shape[0])
         if by_query:
             return Votes(_products(edges, _matrix(cells, shares), cells), 1.0, sharpness)
         received = np.maximum(cells.over_columns(shares), min(1.0, queries / items))
@@ -172,18 +173,6 @@ class Votes(NamedTuple):
     weight: float
     """How much it counts."""
     sharpness: float
-
-
-def _edges(among: Scores, neighbours: int, sharpness: float) -> Any:
-    """Each voter's nearest others (voters, voters), sparse, with weights that sum to 1."""
-    near, scores = others_nearest(among, np.arange(among.shape[0]), neighbours)
-    known = near >= 0
-    logits = sharpness * np.where(known, scores, -np.inf).astype(np.float64)
-    highest = logits.max(axis=1, keepdims=True, initial=-np.inf)
-    powers = np.exp(logits - np.where(np.isfinite(highest), highest, 0))
-    weights = powers / np.maximum(powers.sum(axis=1, keepdims=True), 1e-300)
-    starts = np.concatenate([[0], np.cumsum(known.sum(axis=1))])
-    return sparse.csr_matrix((weights[known], near[known], starts), shape=among.shape)
 
 
 def _matrix(cells: Cells, values: AnyArray) -> Any:

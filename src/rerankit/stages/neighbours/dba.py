@@ -15,6 +15,7 @@ from rerankit.scores import EmbeddingScores, Scores, blocks
 from rerankit.stages.candidates import filled, items_of, own_scores, rows_of
 from rerankit.stages.neighbours.known import Known
 from rerankit.stages.neighbours.mixing import Mixing, mixed_vectors, vectors_of
+from rerankit.stages.neighbours.others import others_nearest
 from rerankit.stages.neighbours.unrelated import Shares, unrelated
 
 
@@ -112,15 +113,3 @@ def _sums(scores: Scores, ranking: Ranking, items: IntArray, parts: Mixtures) ->
         found = filled(scores.pairs(rows_of(ranking)[block][:, :, None], parts.near[here]))
         result[block] = own[block] + np.einsum("qkn,qkn->qk", parts.weights[here], found)
     return result
-
-
-def others_nearest(scores: Scores, rows: IntArray, k: int) -> tuple[IntArray, FloatArray]:
-    """The k nearest other items (rows, k) of some items of a square relation, padded with −1, −inf."""
-    part: AnyArray = rows
-    indices, values = scores.take(part).topk(k + 1)
-    is_own = indices == rows[:, None]
-    # Where an item is not among its own nearest, the last one goes instead.
-    drop = np.where(is_own.any(axis=1), is_own.argmax(axis=1), indices.shape[1] - 1)
-    kept = np.arange(indices.shape[1]) != drop[:, None]
-    shape = (len(rows), indices.shape[1] - 1)
-    return indices[kept].reshape(shape), values[kept].reshape(shape)

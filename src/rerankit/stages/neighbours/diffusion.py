@@ -16,8 +16,8 @@ from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import Scores
 from rerankit.stages.candidates import behind, items_of
-from rerankit.stages.neighbours.dba import others_nearest
 from rerankit.stages.neighbours.known import Known
+from rerankit.stages.neighbours.others import others_nearest
 from rerankit.stages.neighbours.stage import NeighbourStage, check_strength
 from rerankit.stages.neighbours.unrelated import shares_of, unrelated
 from rerankit.threads import in_threads

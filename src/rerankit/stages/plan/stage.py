@@ -22,9 +22,9 @@ from rerankit.stages.hubness.claims import claims_for_rounds
 from rerankit.stages.hubness.partners import lead_of_rows, partners_of
 from rerankit.stages.hubness.sinkhorn import AMONG_A_BANK, AMONG_TEST_QUERIES
 from rerankit.stages.hubness.stage import NOTHING_TO_COMPARE, Beta, beta_of, check_beta
-from rerankit.stages.neighbours.dba import others_nearest
 from rerankit.stages.neighbours.known import known_of, state_of
-from rerankit.stages.plan.votes import agreement_of, shares_of, votes_for, weights_of
+from rerankit.stages.neighbours.others import others_nearest, weights_of_nearest
+from rerankit.stages.plan.votes import agreement_of, shares_of, votes_for
 
 _SHARPNESS = 4.0  # of a query's shares among the items, and of neighbours' weights, over the spread of the scores
 
@@ -143,7 +143,7 @@ class Plan(RelationsBankStage):
         scores: AnyArray = own_scores(problem.scores, ranking) + learned.shift[items]
         if learned.votes:
             near, likeness = self._nearest(problem)
-            weights = weights_of(near, likeness, learned.sharpness, learned.shares.shape[0])
+            weights = weights_of_nearest(near, likeness, learned.sharpness, learned.shares.shape[0])
             said = votes_for(weights, learned.shares, items) * ranking.gallery_size
             heard = np.log1p(learned.agreement * (said - 1))
             scores = scores + learned.votes / learned.beta * heard

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from rerankit.arrays import AnyArray, FloatArray, IntArray
+from rerankit.arrays import AnyArray, IntArray
 from rerankit.scores import Scores, blocks
 from rerankit.stages.cells import Cells
-from rerankit.stages.neighbours.dba import others_nearest
+from rerankit.stages.neighbours.others import others_nearest, weights_of_nearest
 
 
 def shares_of(scores: Scores, beta: float, shift: AnyArray, cells_kept: int) -> Any:
@@ -18,17 +18,6 @@ def shares_of(scores: Scores, beta: float, shift: AnyArray, cells_kept: int) -> 
     cells = Cells.best(scores, cells_kept)
     given = cells.row_shares(beta * cells.scores.astype(np.float64) + shift[cells.columns])
     return sparse.csr_matrix((given, cells.columns, cells.starts), shape=cells.shape)
-
-
-def weights_of(near: IntArray, scores: FloatArray, sharpness: float, others: int) -> Any:
-    """How much each of the nearest others (rows, k) counts, a softmax of their similarities: (rows, others), sparse."""
-    known = near >= 0
-    logits = np.where(known, sharpness * scores.astype(np.float64), -np.inf)
-    highest = logits.max(axis=1, keepdims=True, initial=-np.inf)
-    powers = np.exp(logits - np.where(np.isfinite(highest), highest, 0))
-    weights = powers / np.maximum(powers.sum(axis=1, keepdims=True), 1e-300)
-    starts = np.concatenate([[0], np.cumsum(known.sum(axis=1))])
-    return sparse.csr_matrix((weights[known], near[known], starts), shape=(len(near), others))
 
 
 def votes_for(weights: Any, shares: Any, items: IntArray) -> AnyArray:
@@ -47,4 +36,4 @@ def agreement_of(among: Scores, shares: Any, neighbours: int, sharpness: float) 
         return 0.0
     near, scores = others_nearest(among, rows, neighbours)
     first = np.asarray(shares[rows].argmax(axis=1)).reshape(-1, 1)
-    return float(votes_for(weights_of(near, scores, sharpness, shares.shape[0]), shares, first).mean())
+    return float(votes_for(weights_of_nearest(near, scores, sharpness, shares.shape[0]), shares, first).mean())
