@@ -13,8 +13,8 @@ from rerankit.stages.hubness.claims import claims_for_rounds
 from rerankit.stages.hubness.partners import partners_of
 from rerankit.stages.hubness.stage import Beta, Correction, HubnessStage, beta_of, check_beta
 
-AMONG_TEST_QUERIES = 3.5
-AMONG_A_BANK = 2.0
+_AMONG_TEST_QUERIES = 3.5
+_AMONG_A_BANK = 2.0
 
 
 class Sinkhorn(HubnessStage):
@@ -61,7 +61,7 @@ class Sinkhorn(HubnessStage):
         self.bank = check_bank(bank)
 
     def correction(self, gallery: Side, others: Scores, same: bool) -> Correction:
-        beta, sigma = beta_of(self.beta, others, AMONG_TEST_QUERIES if same else AMONG_A_BANK)
+        beta, sigma = beta_of(self.beta, others, _AMONG_TEST_QUERIES if same else _AMONG_A_BANK)
         if not beta:
             return Correction(None, beta=0.0)
         claims = claims_for_rounds(others, beta, sigma, self.cells_kept)

@@ -122,32 +122,30 @@ class PillarPlus(Stage):
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         """Scores (queries, K): of the cells; items that are no cell come behind, in their order."""
-        return self._scores(problem, [ranking])[0]
+        return self._scores(problem, [ranking], self._like_training(problem))[0]
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         if not ranking.mask.any():
             return ranking
         if len(ranking) == 1:
             return ranking.with_notes(**{self.name: {"say": 0.0, "note": _ALONE}})
-        found = self.scored(ranking, self.rescore(problem, ranking))
-        notes = {
-            "say": round(self._say(problem.shape, self.direction == "t2i"), 4),
-            "like_training": round(self._like_training(self._oriented(problem)), 4),
-        }
-        return found.with_notes(**{self.name: notes})
+        like = self._like_training(problem)
+        found = self.scored(ranking, self._scores(problem, [ranking], like)[0])
+        say = self._say(problem.shape, self.direction == "t2i")
+        return found.with_notes(**{self.name: {"say": round(say, 4), "like_training": round(like, 4)}})
 
     def rerank_both(self, problem: Problem, k: int | None = 100) -> tuple[Ranking, Ranking]:
         """Both directions of a problem, as (this direction, the other), from one run over the cells."""
         self.check(problem)
         rankings = problem.ranking(k), problem.reversed().ranking(k)
-        here, there = self._scores(problem, list(rankings))
+        here, there = self._scores(problem, list(rankings), self._like_training(problem))
         told = {"stages": [repr(self)], "looks_at": self.looks_at()}
         return tuple(  # type: ignore[return-value]
             self.scored(ranking, scores).with_notes(**told)
             for ranking, scores in zip(rankings, (here, there), strict=True)
         )
 
-    def _scores(self, problem: Problem, rankings: list[Ranking]) -> list[FloatArray]:
+    def _scores(self, problem: Problem, rankings: list[Ranking], like: float) -> list[FloatArray]:
         """Scores for a ranking of the problem and, when there are two, for one of the reversed problem."""
         torch = require("torch", extra="pillar", purpose=f"stage '{self.name}'")
         from rerankit.stages.pillar_plus.answers import answers, balanced_scores
@@ -163,7 +161,6 @@ class PillarPlus(Stage):
         turned = self.direction == "t2i"
         asked = (turned, not turned)[: len(rankings)]
         plain = self.sharpness * cells.fixed[:, 0]
-        like = self._like_training(oriented)
         weights = like * self.diversity[0], like * self.diversity[1]  # of pairs none is like another one by right
         found = []
         for at, ranking in zip(asked, rankings, strict=True):
@@ -185,9 +182,9 @@ class PillarPlus(Stage):
         queries, items = shape
         return min(1.0, queries / items / least) if least else 1.0
 
-    def _like_training(self, oriented: Problem) -> float:
+    def _like_training(self, problem: Problem) -> float:
         """How far the scores show of who belongs to whom what those in training did, from 0 to 1."""
-        trained = self._weights.get("several")
+        trained, oriented = self._weights.get("several"), self._oriented(problem)
         if trained is None or not told_by(oriented.scores):
             return 1.0
         rows, columns = oriented.shape

@@ -15,12 +15,13 @@ from rerankit.pipelines.prepared import Prepared, State
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import Scores
+from rerankit.sides import Side
 from rerankit.stages.banks import RelationsBankStage, check_relations_bank
 from rerankit.stages.candidates import items_of, own_scores
-from rerankit.stages.hubness.balance import balanced, placed
+from rerankit.stages.hubness.balance import placed
 from rerankit.stages.hubness.claims import claims_for_rounds
-from rerankit.stages.hubness.partners import lead_of_rows, partners_of
-from rerankit.stages.hubness.sinkhorn import AMONG_A_BANK, AMONG_TEST_QUERIES
+from rerankit.stages.hubness.partners import lead_of_rows
+from rerankit.stages.hubness.sinkhorn import Sinkhorn
 from rerankit.stages.hubness.stage import NOTHING_TO_COMPARE, Beta, beta_of, check_beta
 from rerankit.stages.neighbours.known import known_of, state_of
 from rerankit.stages.neighbours.others import others_nearest, weights_of_nearest
@@ -116,18 +117,13 @@ class Plan(RelationsBankStage):
     def learned(self, others: Scores, among: Scores, *, same: bool) -> Learned:
         """What other queries say of the items: their scores (others, items), and those among themselves."""
         rows, columns = others.shape
-        careful, sigma = beta_of("auto", others, AMONG_TEST_QUERIES if same else AMONG_A_BANK)
-        beta = beta_of(self.beta, others, _SHARPNESS)[0]
-        if not careful or not beta:
+        shift = Sinkhorn(iterations=self.iterations).correction(Side(columns), others, same).of_items
+        beta, sigma = beta_of(self.beta, others, _SHARPNESS)
+        if shift is None or not beta:
             return Learned(0.0, 0.0, 0.0, 0.0, np.zeros(columns), None)
-        claims = claims_for_rounds(others, careful, sigma, None)
-        if same:
-            shift = balanced(claims, self.iterations, partners_of(others)) / careful
-        else:
-            shift = placed(claims, self.iterations, same_queries=False) / careful
         sharpness = beta_of(self.sharpness, among, _SHARPNESS)[0]
-        like = rows / columns - same  # other queries for each item, beside the one that asks
-        votes = self.strength * lead_of_rows(others).sure * min(1.0, max(0.0, like)) if sharpness else 0.0
+        like = min(1.0, max(0.0, rows / columns - same))  # other queries for each item, beside the one that asks
+        votes = self.strength * lead_of_rows(others).sure * like if sharpness and like else 0.0
         if not votes:
             return Learned(beta, sharpness, 0.0, 0.0, shift, None)
         to_items = shift * beta
