@@ -26,7 +26,7 @@ test-slow: $(VENV)/.dev ## the tests that take longer than ten seconds each
 	$(BIN)/python -m pytest -m slow --timeout 900
 
 test-bridges: $(VENV)-bridges/.ready ## the tests against libraries that objects are taken from, in an environment of their own
-	$(VENV)-bridges/bin/python -m pytest tests/adapters tests/engines tests/test_exports.py tests/test_docs.py -k "adapters or engines or exports or inputs" -m "slow or not slow"
+	$(VENV)-bridges/bin/python -m pytest tests/adapters tests/engines tests/test_exports.py tests/test_docs.py -k "adapters or engines or exports or inputs or frameworks" -m "slow or not slow"
 
 test-oldest: $(VENV)-oldest/.ready ## the tests that need no extra, on Python 3.10 with the lowest versions that are allowed
 	$(ONE_THREAD) $(VENV)-oldest/bin/python -m pytest --numprocesses 2 -k "$(NOT_OLDEST)" $(BASE_TESTS)
@@ -76,7 +76,7 @@ $(VENV)/.dev: $(INPUTS) plugins/rerankit-example/pyproject.toml | $(BIN)/python
 
 $(VENV)-bridges/.ready: $(INPUTS)
 	$(PYTHON) -m venv $(VENV)-bridges
-	$(VENV)-bridges/bin/python -m pip --quiet --disable-pip-version-check install --editable '.[bridges]'
+	$(VENV)-bridges/bin/python -m pip --quiet --disable-pip-version-check install --constraint constraints.txt --editable '.[bridges]'
 	touch $@
 
 $(VENV)/.docs: $(VENV)/.dev

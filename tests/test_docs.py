@@ -2,7 +2,8 @@
 
 The python blocks of a page run one after the other in one empty folder; those with `>>>` are compared with
 the output they show. Lines `$ rerankit …` of console blocks run too and must succeed. A page can say
-`<!-- test: slow -->`, or `<!-- test: needs torch -->` for packages without which it is skipped; a line
+`<!-- test: slow -->`, `<!-- test: libraries warn -->` where other packages warn of their own code, or
+`<!-- test: needs torch -->` for packages without which it is skipped; a line
 `<!-- needs polars -->` above a block says it of that block alone.
 """
 
@@ -44,6 +45,9 @@ def _marks(page: Path) -> list[pytest.MarkDecorator]:
     said = re.findall(r"<!-- test: (.*?) -->", page.read_text(encoding="utf-8"))
     absent = [name for text in said if text.startswith("needs ") for name in text.split()[1:] if not find_spec(name)]
     marks = [pytest.mark.skipif(bool(absent), reason=f"not installed: {', '.join(absent)}")] if absent else []
+    if "libraries warn" in said:
+        filters = ("default", "error::rerankit.errors.RerankitWarning")
+        marks += [pytest.mark.filterwarnings(text) for text in filters]
     return [*marks, pytest.mark.slow] if "slow" in said else marks
 
 

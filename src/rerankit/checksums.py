@@ -76,12 +76,12 @@ def _named(given: Any, problem: Problem) -> list[Any]:
     return [*asked, *offered, *sorted(problem.extra_scores.items())]
 
 
-def checksum_of_pipeline(pipeline: Pipeline) -> str:
-    """SHA-256 of the stages with all their parameters and weights.
+def checksum_of(value: Any) -> str:
+    """SHA-256 of a pipeline with all its parameters and weights, or of anything that a parameter may be.
 
     Parameters that are at their defaults count too: where a later release changes one, its results are new ones.
     """
-    return _hashed(_pieces(pipeline))
+    return _hashed(_pieces(value))
 
 
 def _hashed(pieces: Iterable[Any]) -> str:

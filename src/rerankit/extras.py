@@ -20,6 +20,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "parquet": ("pyarrow",),
     "polars": ("polars",),
     "ranx": ("ranx",),
+    "mteb": ("torch", "mteb"),
     "report": ("matplotlib", "PIL", "jinja2"),
     "demo": ("sklearn", "matplotlib", "PIL", "jinja2", "torch", "transformers", "safetensors"),
     "eccv": ("eccv_caption",),

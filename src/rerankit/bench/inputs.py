@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rerankit.checksums import checksum_of_pipeline, checksum_of_scores
+from rerankit.checksums import checksum_of, checksum_of_scores
 from rerankit.errors import InputError, several
 from rerankit.pipelines.pipeline import Pipeline
 from rerankit.pipelines.stage import Stage
@@ -38,7 +38,7 @@ class Contender:
     @property
     def checksum(self) -> str:
         """SHA-256 over the stages, their parameters and their weights."""
-        return checksum_of_pipeline(self.pipeline)
+        return checksum_of(self.pipeline)
 
 
 def contender(given: Any, label: str | None = None, *, trust: bool = False) -> Contender:

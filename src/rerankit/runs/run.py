@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rerankit import checks
-from rerankit.checksums import checksum_of_pipeline, checksum_of_problem
+from rerankit.checksums import checksum_of, checksum_of_problem
 from rerankit.engines import Done, Engine, engine_of
 from rerankit.errors import StageError, UnmetNeedError
 from rerankit.events import Event, emit
@@ -64,7 +64,7 @@ def rerank_in_shards(
             "shard_size": size,
             "stages": [repr(one) for one in pipeline.stages],
             "data": checksum_of_problem(problem),
-            "pipeline": checksum_of_pipeline(pipeline),
+            "pipeline": checksum_of(pipeline),
         }
         folder.begin(plan, problem, resume=resume)
         if folder.missing():
