@@ -360,7 +360,7 @@ def test_registries_name_the_nearest():
             STAGE.replace("@hookimpl\n", ""),
             "'rerankit_register_stages' is never called: put @rerankit.hookimpl above it",
         ),
-        (STAGE.replace("(register):\n    register(", "():\n    print("), "must take an argument 'register'"),
+        (STAGE.replace("(register):\n    register(", "():\n    ("), "must take an argument 'register'"),
         (STAGE.partition("@hookimpl")[0], "it has no hook, so it registers nothing"),
     ],
 )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 import rerankit
-from rerankit import Stage, plugins
+from rerankit import Stage
 from rerankit.errors import InputError, MissingExtraError, PluginError
 from rerankit.formats import Format
 from rerankit.formats.registry import formats
-from rerankit.plugins import hookimpl, manager
+from rerankit.plugins import manager
 from rerankit.plugins.inspection import all_faults
 
 
@@ -58,28 +58,6 @@ class Endless(Format):
 
 def torchless():
     raise MissingExtraError("needs the package 'torch': pip install 'rerankit[torch]'")
-
-
-@pytest.fixture
-def offer():
-    """Register things of a kind by name, as the plugin "sample" of the distribution "dist-sample 1.0"."""
-    plugins.reset()
-
-    def register(kind, **things):
-        class Plugin:
-            pass
-
-        def collect(self, register):
-            for name, thing in things.items():
-                register(name, thing)
-
-        hook = f"rerankit_register_{kind}s"
-        collect.__name__ = hook
-        setattr(Plugin, hook, hookimpl(collect))
-        return manager().register(Plugin(), "sample", "dist-sample 1.0")
-
-    yield register
-    plugins.reset()
 
 
 BAD_STAGES = {

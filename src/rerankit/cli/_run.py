@@ -9,9 +9,10 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +22,9 @@ from rerankit.cli._output import complain, say
 from rerankit.extras import explained
 from rerankit.stopping import Stopped, stoppable
 
+if TYPE_CHECKING:
+    from rerankit.plugins import Fault
+
 EXIT_CODES: dict[type[BaseException], int] = {
     errors.MissingExtraError: 3,
     errors.PluginError: 4,
@@ -29,6 +33,9 @@ EXIT_CODES: dict[type[BaseException], int] = {
     errors.RerankitError: 1,
 }
 """The first class that fits decides; the order matters."""
+
+_debug: ContextVar[bool] = ContextVar("debug", default=False)
+"""Whether --debug was given."""
 
 FAILED = 1
 INTERRUPTED = 130
@@ -45,21 +52,22 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(function)
     def run(*args: Any, plugin: list[Path] | None = None, debug: bool = False, **kwargs: Any) -> None:
+        _debug.set(debug)
         try:
             with stoppable(), _plain_warnings(), progress(sys.stderr.isatty()):
                 _load_plugins(plugin or [])
                 function(*args, **kwargs)
         except (typer.Exit, typer.Abort):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if debug:
                 traceback.print_exc()
             raise typer.Exit(_explain(error)) from error
         except Stopped as stop:
             complain(str(stop))
             raise typer.Exit(stop.exit_code) from None
-        except KeyboardInterrupt:
-            complain("interrupted")
+        except KeyboardInterrupt as stop:
+            complain(" ".join(["interrupted", *map(str, stop.args)]))
             raise typer.Exit(INTERRUPTED) from None
 
     # typing.get_type_hints would not do: Python 3.10 wraps what has the default None once more, which hides the option.
@@ -97,7 +105,7 @@ def _plain_warnings() -> Iterator[None]:
         warnings.formatwarning = usual
 
 
-def _explain(error: Exception) -> int:
+def _explain(error: BaseException) -> int:
     """Print one line about an error and return the exit code."""
     if isinstance(error, ImportError) and not isinstance(error, errors.RerankitError):
         error = explained(error, "this command") or error
@@ -122,6 +130,13 @@ def _tell_failed_plugins() -> None:
     for info in manager().plugins.values():
         if info.status == "failed":
             say(f"note: not loaded: {info.faults[0]}")
+            say_trace(info.faults[0])
+
+
+def say_trace(fault: Fault) -> None:
+    """With --debug, where a fault happened."""
+    if _debug.get() and fault.trace:
+        say(fault.trace.rstrip())
 
 
 def _load_plugins(paths: list[Path]) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from rerankit.cli._output import JsonOption, say, show, show_json
+from rerankit.cli._run import say_trace
+
+if TYPE_CHECKING:
+    from rerankit.plugins import Fault
 
 
 def doctor(as_json: JsonOption = False) -> None:
@@ -15,7 +19,11 @@ def doctor(as_json: JsonOption = False) -> None:
     The exit code is 4 when a plugin has a fault.
     """
     report: dict[str, Any] = {"versions": _versions(), "devices": _devices(), "extras": _extras()}
-    report |= {"plugin_faults": _faults(), "unknown_names": _unknown_names()}
+    faults = _faults()
+    report["plugin_faults"] = [
+        {"plugin": each.plugin, "distribution": each.distribution, "fault": each.text} for each in faults
+    ]
+    report["unknown_names"] = _unknown_names()
     if as_json:
         show_json(report)
     else:
@@ -24,6 +32,8 @@ def doctor(as_json: JsonOption = False) -> None:
         show(report["extras"], title="extras")
         if report["plugin_faults"]:
             show(report["plugin_faults"], title="plugin faults")
+    for fault in faults:
+        say_trace(fault)
     for each in report["unknown_names"]:
         say(f"warning: {each}")
     if report["plugin_faults"]:
@@ -81,12 +91,11 @@ def _extras() -> list[dict[str, Any]]:
     return rows
 
 
-def _faults() -> list[dict[str, Any]]:
+def _faults() -> list[Fault]:
     from rerankit.plugins import manager
     from rerankit.plugins.inspection import all_faults
 
-    faults = all_faults(manager())
-    return [{"plugin": each.plugin, "distribution": each.distribution, "fault": each.text} for each in faults]
+    return all_faults(manager())
 
 
 def _unknown_names() -> list[str]:

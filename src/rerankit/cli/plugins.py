@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rerankit.bars import NAME
 from rerankit.cli._output import JsonOption, say, show
+from rerankit.cli._run import say_trace
 
 if TYPE_CHECKING:
     from rerankit.plugins import Fault, PluginInfo
@@ -24,6 +25,7 @@ def plugins(as_json: JsonOption = False) -> None:
     show(rows if as_json else [_brief(row) for row in rows], title="plugins", as_json=as_json)
     for fault in faults:
         say(f"fault: {fault}")
+        say_trace(fault)
 
 
 def _row(info: PluginInfo, faults: list[Fault]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from rerankit.cli._options import TaskSettings
 from rerankit.cli._output import JsonOption, say, show
 
 if TYPE_CHECKING:
-    from rerankit.tasks import Task
+    from rerankit.tasks import Card, Task
 
 
 def tasks(
@@ -33,7 +33,7 @@ def tasks(
     if name is None and miniature is not None:
         raise InputError("'--miniature' needs a task's name")
     if name is None:
-        cards = [task(each).card for each in tasks_available()]
+        cards = [card for card in map(_card, tasks_available()) if card is not None]
         columns = ["name", "title", "split", "direction", "main"]
         columns += ["revision", "licence"] if as_json else []  # of one task: `rerankit tasks NAME`
         show([{column: getattr(card, column) for column in columns} for card in cards], as_json=as_json)
@@ -47,6 +47,18 @@ def tasks(
     title = f"{card.title}. {card.citation}. Revision: {card.revision}. Licence: {card.licence}. "
     title += f"Metrics: {', '.join(card.metrics)}"
     show(rows, title=title, as_json=as_json)
+
+
+def _card(name: str) -> Card | None:
+    """The card of a task; None, said on stderr, for one whose plugin is broken."""
+    from rerankit.errors import PluginError
+    from rerankit.tasks import task
+
+    try:
+        return task(name).card
+    except PluginError as error:
+        say(f"warning: {error}")
+        return None
 
 
 def _made(one: Task, folder: Path, as_json: bool) -> None:

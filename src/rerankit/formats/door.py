@@ -15,12 +15,14 @@ from rerankit.errors import FormatError, InputError, MissingExtraError, Rerankit
 from rerankit.files import atomic, check_free, check_name, check_place, check_regular, unchanged
 from rerankit.formats import judgements, lists, tables
 from rerankit.formats.content import CONTENT_NAMES, Content, Format, Tables, Triples
-from rerankit.formats.registry import format_of
+from rerankit.formats.registry import format_of, source_of
+from rerankit.plugins.faults import said
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.reading.npy_arrays import holds_values, plain
 from rerankit.reading.text import first_sentence
 from rerankit.relevance import Relevance
+from rerankit.rows import StoredRows
 from rerankit.triples import to_dict
 
 Kind = Literal["array", "tables", "problem", "ranking", "relevance"]
@@ -106,6 +108,10 @@ def _write_content(temporary: Path, path: Path, format: Format, content: Content
         format.write(temporary, content)
     except FormatError as error:  # its message has a path that the user never gave
         raise FormatError(str(error).replace(str(temporary), str(path))) from error
+    except (Exception, SystemExit) as error:
+        if isinstance(error, RerankitError | OSError | ValueError) or not source_of(format):
+            raise
+        raise FormatError(f"{path}: {source_of(format)} cannot write it: {said(error)}") from error
 
 
 def check_writable(path: AnyPath, kind: Literal["ranking", "problem"]) -> None:
@@ -142,10 +148,13 @@ def _read_content(path: Path) -> Content:
         raise
     except InputError as error:
         raise FormatError(f"{path}: {error}") from error
-    except Exception as error:  # parsers meet damaged bytes with all kinds of errors, struct.error to KeyError
+    except (Exception, SystemExit) as error:  # parsers meet damaged bytes with all kinds of errors
         if isinstance(error, OSError) and error.strerror:
             raise FormatError(f"{path}: cannot be read: {error.strerror}") from error
-        raise FormatError(f"{path}: damaged or not a {format.name} file: {first_sentence(error)}") from error
+        by = f" as {source_of(format)} reads it" if source_of(format) else ""
+        raise FormatError(f"{path}: damaged or not a {format.name} file{by}: {first_sentence(error)}") from error
+    if not isinstance(content, (np.ndarray, StoredRows, Tables, Triples)):
+        raise FormatError(f"{path}: format '{format.name}' of {source_of(format)} read {type(content).__name__}")
     if isinstance(content, Tables):
         _check_names(path, content)
         for name, array in content.items():

@@ -105,7 +105,7 @@ def evaluation(
     for each in asked:
         if each.metric.traits.scope not in places:
             raise InputError(f"metric '{each.name}' needs 'subset', the items each query chooses among (got none)")
-        found = np.asarray(each.per_query(places[each.metric.traits.scope]), np.float64)
+        found = each.per_query(places[each.metric.traits.scope])
         counted = found if empty == "zero" else found[~missing]
         figures[each.name] = _figure(each, counted)
         per_query[each.name] = found if empty == "zero" else np.where(missing, np.nan, found)

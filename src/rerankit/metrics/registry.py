@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from rerankit.errors import InputError, rule, unknown_name
+from rerankit.errors import InputError, PluginError, RerankitError, RerankitWarning, rule, unknown_name
 from rerankit.metrics.lists import FloatArray
 from rerankit.metrics.metric import Metric, MetricFunction, Traits
 from rerankit.metrics.places import Places
 from rerankit.plugins import manager
+from rerankit.plugins.faults import FaultError
 
 
 class MetricAlias(UserWarning):
@@ -34,8 +35,20 @@ class Measure:
         return self.metric.name if self.k is None else f"{self.metric.name}@{self.k}"
 
     def per_query(self, places: Places) -> FloatArray:
-        """One value per query (queries,)."""
-        return self.metric.function(places) if self.k is None else self.metric.function(places, self.k)
+        """One value per query (queries,); a fault names the plugin that the metric comes from."""
+        entry = manager().metrics.entry(self.metric.name)
+        try:
+            found = self.metric.function(places, *(() if self.k is None else (self.k,)))
+            values = np.asarray(found, np.float64)
+        except RerankitError:
+            raise
+        except (Exception, SystemExit) as cause:
+            raise entry.broken("failed", cause) from cause
+        if values.shape != (places.queries,):
+            raise FaultError(
+                entry.fault(f"must give a value for each of {places.queries} queries (got {values.shape})")
+            )
+        return values
 
     def summary(self, values: FloatArray) -> float:
         """One figure from the values of the queries that count."""
@@ -78,9 +91,14 @@ _WHOLE = {"map@r": "map_at_r", "map_r": "map_at_r", "r-precision": "r_precision"
 
 
 def metrics_available() -> dict[str, Metric]:
-    """Every known metric by name, sorted."""
-    registry = manager().metrics
-    return {name: Metric.of(name, registry[name]) for name in registry}
+    """Every known metric by name, sorted; one whose plugin is broken is left out with a warning."""
+    registry, found = manager().metrics, {}
+    for name in registry:
+        try:
+            found[name] = Metric.of(name, registry[name])
+        except PluginError as error:
+            warnings.warn(f"metric '{name}' is left out: {error}", RerankitWarning, stacklevel=2)
+    return found
 
 
 def traits_of(figure: str) -> Traits:

@@ -32,7 +32,7 @@ def run(stage: Stage, runner: Runner, problem: Problem, ranking: Ranking) -> Ran
         result = runner.reorder(problem, ranking)
     except (UnmetNeedError, MissingExtraError, StageError):
         raise
-    except Exception as cause:
+    except (Exception, SystemExit) as cause:
         # What a stage of rerankit raises on purpose already says what is wrong with the input; from anybody else's
         # stage it may as well be that stage's own fault, so it is named.
         if isinstance(cause, RerankitError) and _is_ours(stage):

@@ -118,8 +118,7 @@ def write_into(what: Stage, folder: Path) -> None:
             (folder / name).mkdir()
             write_into(one, folder / name)
     else:
-        if not what.name:
-            raise InputError(f"{type(what).__name__} must have a 'name' to be saved")
+        _check_own_name(what)
         config["stage"] = what.name
         config["params"] = {name: _encoded(name, value, folder) for name, value in what.get_params().items()}
         weights = what.get_weights()
@@ -127,6 +126,21 @@ def write_into(what: Stage, folder: Path) -> None:
             _write_arrays(weights, folder / WEIGHTS)
     config["files"] = {file.name: entry(file, "sha256") for file in sorted(folder.iterdir()) if file.is_file()}
     write_config(folder, config)
+
+
+def _check_own_name(what: Stage) -> None:
+    """Refuse a stage that another class would be made for when it is loaded."""
+    if not what.name:
+        raise InputError(f"{type(what).__name__} must have a 'name' to be saved")
+    if what.name not in manager().stages:
+        return
+    entry = manager().stages.entry(what.name)
+    registered = entry.load()
+    if isinstance(registered, type) and registered is not type(what):
+        raise InputError(
+            f"{type(what).__name__} cannot be saved under its name '{what.name}', which is that of "
+            f"{registered.__name__} of {entry.source}: give the class a name of its own"
+        )
 
 
 def write_config(folder: Path, content: dict[str, Any]) -> None:

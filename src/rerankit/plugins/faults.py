@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass, field
 
 from rerankit.errors import PluginError
@@ -19,6 +20,11 @@ class Fault:
     def __str__(self) -> str:
         return f"plugin '{self.plugin}' ({self.distribution}): {self.text}"
 
+    @property
+    def trace(self) -> str:
+        """Where it happened, as Python tells it; nothing where no error was raised."""
+        return "".join(traceback.format_exception(self.cause)) if self.cause is not None else ""
+
 
 class FaultError(PluginError):
     """A plugin's fault met while something of it was used."""
@@ -35,3 +41,12 @@ def said(cause: BaseException) -> str:
     ('SystemExit: 2', 'ValueError: a b')
     """
     return f"{type(cause).__name__}: {' '.join(str(cause).split())}"
+
+
+def said_aloud(printed: str) -> list[str]:
+    """The fault of printing while results may be written, if anything was printed.
+
+    >>> said_aloud("hello\\n"), said_aloud("")
+    (["it prints when it is imported ('hello'): that went to stderr"], [])
+    """
+    return [f"it prints when it is imported ('{' '.join(printed.split())}'): that went to stderr"] if printed else []

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rerankit.errors import MissingExtraError, RerankitError
-from rerankit.plugins.faults import Fault, FaultError, said
+from rerankit.plugins.endings import made_formats
+from rerankit.plugins.faults import Fault, FaultError, said, said_aloud
 from rerankit.plugins.kinds import made_without_arguments
+from rerankit.plugins.loading import loading
 
 if TYPE_CHECKING:
     from rerankit.plugins.manager import Manager
@@ -22,23 +24,29 @@ def all_faults(found: Manager) -> list[Fault]:
     late = (
         fault for registry in found.registries for name in registry for fault in _of(registry, registry.entry(name))
     )
-    return [*found.faults, *late]
+    return [*found.faults, *late, *made_formats(found.formats).faults]
 
 
 def _of(registry: Registry, entry: Entry) -> Iterator[Fault]:
-    def fault(text: str) -> Fault:
-        return Fault(entry.owner, entry.distribution, f"{entry.kind} '{entry.name}' {text}")
-
-    try:
-        if not made_without_arguments(entry.kind, entry.load()):
+    with loading(entry.source) as printed:
+        try:
+            yield from (entry.fault(text) for text in _wrong(registry, entry))
+        except MissingExtraError:
             return
-        made = entry.make()
-    except MissingExtraError:
+        except FaultError as error:
+            yield error.fault
+        except (RerankitError, ValueError, TypeError) as error:  # its own rule, or a callable without a signature
+            yield entry.fault(f"cannot be made: {said(error)}", error)
+    if printed.text:
+        yield from map(entry.fault, said_aloud(printed.text))
+
+
+def _wrong(registry: Registry, entry: Entry) -> Iterator[str]:
+    """What is wrong with a thing that can be made, or the error that says why it cannot."""
+    if not made_without_arguments(entry.kind, entry.load()):
         return
-    except FaultError as error:
-        yield error.fault
-    except (RerankitError, ValueError, TypeError) as error:  # its own rule, or a callable without a signature
-        yield fault(f"cannot be made: {said(error)}")
-    else:
-        if entry.kind == "stage" and made.name not in registry:
-            yield fault(f"names itself '{made.name}', which is not registered: once saved it does not load")
+    made = entry.make()
+    if entry.kind == "stage":
+        made.get_params()
+        if made.name not in registry:
+            yield f"names itself '{made.name}', which is not registered: once saved it does not load"

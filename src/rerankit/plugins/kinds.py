@@ -29,6 +29,18 @@ def check_factory(kind: str, name: str, factory: Any) -> None:
         raise PluginError(f"{kind} '{name}' must be a callable or 'module.path:Name' (got {factory!r})")
     if kind in _BASES and isinstance(factory, type) and not issubclass(factory, _base(kind)):
         raise PluginError(f"{kind} '{name}' must be a subclass of {_label(kind)} (got {factory!r})")
+    if kind == "metric":
+        _check_function(name, factory)
+
+
+def _check_function(name: str, function: Any) -> None:
+    """Refuse a metric that cannot be called with places, and `k` if it has a cut-off."""
+    try:
+        inspect.signature(function).bind("places", **{"k": 1} if "k" in inspect.signature(function).parameters else {})
+    except (TypeError, ValueError) as cause:  # ValueError: a function of C that does not say what it takes
+        raise PluginError(
+            f"metric '{name}' must take places, and 'k' if it has a cut-off (got {function!r})"
+        ) from cause
 
 
 def check_made(kind: str, name: str, made: Any) -> None:

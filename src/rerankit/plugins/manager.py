@@ -16,8 +16,9 @@ import pluggy
 
 from rerankit.errors import PluginError, RerankitWarning, unknown_name
 from rerankit.plugins import environment, inline, spec
-from rerankit.plugins.faults import Fault, FaultError, said
+from rerankit.plugins.faults import Fault, FaultError, said, said_aloud
 from rerankit.plugins.kinds import KINDS
+from rerankit.plugins.loading import loading
 from rerankit.plugins.registry import Registry
 from rerankit.version import __version__
 
@@ -115,7 +116,7 @@ class Manager:
     def observe(self, event: Event) -> None:
         """Call the observers of an event; one that raises is reported and not called again."""
         hook = getattr(self._pluggy.hook, f"rerankit_{event.kind}")
-        for implementation in hook.get_hookimpls():
+        for implementation in reversed(hook.get_hookimpls()):  # the order in which pluggy calls
             name = implementation.plugin_name
             if name in self._muted:
                 continue
@@ -172,31 +173,31 @@ class Manager:
         info = self.plugins[name] = PluginInfo(name, distribution)
         registered = self._changes()
         try:
-            plugin = found()
-            self._pluggy.register(plugin, name)
-            self._check_hooks()
-            self._collect(plugin, info)
-            info.faults += [Fault(name, distribution, text) for text in self._unheard(name, plugin, registered)]
+            with loading(f"plugin '{name}' ({distribution})") as printed:
+                plugin = found()
+                self._pluggy.register(plugin, name)
+                self._check_hooks(plugin)
+                self._collect(plugin, info)
+            texts = [*self._unheard(plugin, registered), *said_aloud(printed.text)]
+            info.faults += [Fault(name, distribution, text) for text in texts]
         except (Exception, SystemExit) as cause:  # sys.exit() in a plugin must not end the program
             info.status = "failed"
             info.faults.append(Fault(name, distribution, said(cause), cause))
             self._forget(name)
         return info
 
-    def _unheard(self, name: str, plugin: Any, registered: int) -> list[str]:
+    def _unheard(self, plugin: Any, registered: int) -> list[str]:
         """What keeps a plugin that loads without a fault from being heard, since nobody would ever call it."""
-        # pluggy before 1.7 fails when it is asked about a name that the plugin does not have.
-        hooks = [hook for hook in vars(spec) if hook.startswith("rerankit_") and hasattr(plugin, hook)]
-        marked = {hook for hook in hooks if self._pluggy.parse_hookimpl_opts(plugin, hook) is not None}
+        marked = {hook: implementation.argnames for hook, implementation in self._implementations(plugin)}
         found = [
             f"'{hook}' is never called: put @rerankit.hookimpl above it"
-            for hook in hooks
-            if hook not in marked and inspect.isroutine(getattr(plugin, hook, None))
+            for hook in vars(spec)
+            if hook.startswith("rerankit_") and hook not in marked and inspect.isroutine(getattr(plugin, hook, None))
         ]
         found += [
             f"'{hook}' must take an argument 'register', by which it registers"
-            for hook in sorted(marked)
-            if "_register_" in hook and "register" not in inspect.signature(getattr(plugin, hook)).parameters
+            for hook, arguments in sorted(marked.items())
+            if "_register_" in hook and "register" not in arguments
         ]
         if not marked and not found and self._changes() == registered:
             found.append("it has no hook, so it registers nothing: see docs/plugins.md")
@@ -205,7 +206,15 @@ class Manager:
     def _changes(self) -> int:
         return sum(registry.version for registry in self.registries)
 
-    def _check_hooks(self) -> None:
+    def _implementations(self, plugin: Any) -> list[tuple[str, pluggy.HookImpl]]:
+        """A plugin's own implementations, by the name of their hook."""
+        callers = self._pluggy.get_hookcallers(plugin) or []
+        return [(each.name, one) for each in callers for one in each.get_hookimpls() if one.plugin is plugin]
+
+    def _check_hooks(self, plugin: Any) -> None:
+        for hook, implementation in self._implementations(plugin):
+            if implementation.wrapper or implementation.hookwrapper:
+                raise PluginError(f"'{hook}' is a wrapper, and there is nothing to wrap: hooks return nothing")
         try:
             self._pluggy.check_pending()
         except pluggy.PluginValidationError as cause:

@@ -12,6 +12,7 @@ from rerankit.errors import InputError, MissingExtraError, PluginError, Rerankit
 from rerankit.extras import explained
 from rerankit.plugins.faults import Fault, FaultError, said
 from rerankit.plugins.kinds import check_factory, check_made
+from rerankit.plugins.loading import loading
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,11 @@ class Entry:
             return self.factory
         module, _, attribute = self.factory.partition(":")
         try:
-            thing = getattr(importlib.import_module(module), attribute)
+            with loading(f"{self.kind} '{self.name}' of {self.source}"):
+                thing = getattr(importlib.import_module(module), attribute)
             check_factory(self.kind, self.name, thing)
         except (Exception, SystemExit) as cause:
-            raise self._broken("does not load", cause) from cause
+            raise self.broken("does not load", cause) from cause
         return thing
 
     def make(self, **params: Any) -> Any:
@@ -47,7 +49,7 @@ class Entry:
         except RerankitError:
             raise
         except (Exception, SystemExit) as cause:
-            raise self._broken("cannot be made", cause) from cause
+            raise self.broken("cannot be made", cause) from cause
         try:
             check_made(self.kind, self.name, made)
         except PluginError as cause:
@@ -63,12 +65,21 @@ class Entry:
             known = ", ".join(inspect.signature(factory).parameters) or "none"
             raise InputError(f"{self.kind} '{self.name}': {cause} (its parameters: {known})") from cause
 
-    def _broken(self, what: str, cause: BaseException) -> RerankitError:
+    @property
+    def source(self) -> str:
+        """Who registered it, as text."""
+        return f"plugin '{self.owner}' ({self.distribution})"
+
+    def broken(self, what: str, cause: BaseException) -> RerankitError:
+        """The error that names the plugin for what its code raised, or the absent package that it asked for."""
         told = explained(cause, f"{self.kind} '{self.name}'") if isinstance(cause, ImportError) else None
         if told or isinstance(cause, MissingExtraError):
             return told or cause  # type: ignore[return-value]  # an absent package is nobody's fault
-        text = f"{self.kind} '{self.name}' {what}: {said(cause)}"
-        return FaultError(Fault(self.owner, self.distribution, text, cause))
+        return FaultError(self.fault(f"{what}: {said(cause)}", cause))
+
+    def fault(self, text: str, cause: BaseException | None = None) -> Fault:
+        """What is wrong with it, as a fault of the plugin."""
+        return Fault(self.owner, self.distribution, f"{self.kind} '{self.name}' {text}", cause)
 
 
 class Registry:
@@ -99,6 +110,11 @@ class Registry:
         """Forget everything an owner registered."""
         self._entries = {name: entry for name, entry in self._entries.items() if entry.owner != owner}
         self.version += 1
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All entries in the order in which they were registered."""
+        return tuple(self._entries.values())
 
     def entry(self, name: str) -> Entry:
         """The entry of a name; an unknown name raises with the choices and the nearest one."""
