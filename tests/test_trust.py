@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -145,6 +146,6 @@ def test_libraries_that_run_such_code_are_refused(monkeypatch: pytest.MonkeyPatc
     pytest.importorskip("torch", reason="torch is not installed")
     from rerankit.stages.cross_encoder import pair_models
 
-    monkeypatch.setattr(pair_models, "require", lambda *_, **__: SimpleNamespace(__version__="5.4.1"))
-    with pytest.raises(MissingExtraError, match=r"needs sentence-transformers 6 or later.*\(got 5\.4\.1\)"):
+    monkeypatch.setitem(sys.modules, "sentence_transformers", SimpleNamespace(__version__="5.4.1"))
+    with pytest.raises(MissingExtraError, match=r"needs sentence_transformers 6 or later \(got 5\.4\.1\)"):
         pair_models.load_pair_model("model", None, "float32", "cpu", None)

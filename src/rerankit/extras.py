@@ -31,19 +31,25 @@ EXTRAS: dict[str, tuple[str, ...]] = {
 """Every extra of the distribution and the modules it brings."""
 
 
-def require(module: str, *, extra: str, purpose: str | None = None) -> ModuleType:
-    """The module, or an error that says what to install.
+def require(module: str, *, extra: str, purpose: str | None = None, least: str | None = None) -> ModuleType:
+    """The module, or an error that says what to install: a package that is absent, or older than `least`.
 
     >>> require("json", extra="torch").__name__
     'json'
     """
+    top = module.partition(".")[0]
     try:
-        return importlib.import_module(module)
+        package = importlib.import_module(top)
+        if least is None or not _older(package.__version__, least):
+            return importlib.import_module(module)
     except ImportError as cause:
         # A package that is present but broken must not be reported as absent.
-        if find_spec(module.partition(".")[0]) is not None:
+        if find_spec(top) is not None:
             raise MissingExtraError(f"'{module}' is installed but fails to import: {cause}") from cause
-        raise _missing(module.partition(".")[0], extra, purpose or "this") from cause
+        raise _missing(top, extra, purpose or "this") from cause
+    raise MissingExtraError(
+        f"{purpose or 'this'} needs {top} {least} or later (got {package.__version__}): pip install 'rerankit[{extra}]'"
+    )
 
 
 def explained(error: ImportError, purpose: str) -> MissingExtraError | None:
@@ -57,6 +63,12 @@ def explained(error: ImportError, purpose: str) -> MissingExtraError | None:
     if extra is None or not isinstance(error, ModuleNotFoundError):
         return None
     return _missing(name, extra, purpose)
+
+
+def _older(version: str, least: str) -> bool:
+    from packaging.version import Version
+
+    return Version(version) < Version(least)
 
 
 def _missing(module: str, extra: str, purpose: str) -> MissingExtraError:

@@ -17,18 +17,10 @@ DOCUMENTS = {"d1": "a red bicycle by a wall", "d2": "an old castle on a hill", "
 RELEVANT = {"q1": {"d1"}, "q2": {"d2": 2}, "q3": ["d3"]}
 
 
-@pytest.fixture(scope="module")
-def model():
+@pytest.fixture
+def model(static_encoder):
     """Random vectors for the words of these texts."""
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
-    from tokenizers import Tokenizer, models, pre_tokenizers
-
-    words = sorted({word for text in (*QUERIES.values(), *DOCUMENTS.values()) for word in text.split()})
-    tokenizer = Tokenizer(models.WordLevel({word: row for row, word in enumerate([*words, "?"])}, unk_token="?"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    weights = np.random.default_rng(0).normal(size=(len(words) + 1, 32)).astype(np.float32)
-    return SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_weights=weights)], device="cpu")
+    return static_encoder([*QUERIES.values(), *DOCUMENTS.values()])
 
 
 def test_embeddings_become_a_problem_with_texts_and_ids(model):
@@ -79,6 +71,61 @@ def test_figures_before_and_after(model, tmp_path):
     rows = list(csv.DictReader((tmp_path / "reranking_evaluation_toy.csv").read_text().splitlines()))
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert float(rows[0]["base_mrr"]) == pytest.approx(found["toy_base_mrr"])
+
+
+class LikeTheBank(rerankit.Stage):
+    """Documents in the order in which the bank is like them."""
+
+    name = "like-the-bank"
+    needs = ("query_bank",)
+
+    def rescore(self, problem, ranking):
+        return problem.query_bank.to_gallery.rows().mean(axis=0)[ranking.indices]
+
+
+def test_a_bank_is_encoded_by_the_model_of_the_moment(model):
+    from rerankit.adapters.sentence_transformers import RerankingEvaluator
+
+    relevant = {query: ["d4"] for query in QUERIES}
+    evaluator = RerankingEvaluator(
+        QUERIES, DOCUMENTS, relevant, LikeTheBank(), metrics=["mean_rank"], bank=["a wall", "wall"]
+    )
+    assert evaluator(model)["reranked_mean_rank"] == 1
+    assert evaluator(model)["base_mean_rank"] > 1
+
+
+@pytest.mark.filterwarnings("default")  # the trainer's own
+def test_figures_come_while_a_model_is_trained(model, tmp_path):
+    pytest.importorskip("datasets")
+    pytest.importorskip("accelerate")
+    from datasets import Dataset
+    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+    from sentence_transformers.sentence_transformer import losses
+
+    from rerankit.adapters.sentence_transformers import RerankingEvaluator
+
+    pairs = Dataset.from_dict({"anchor": list(QUERIES.values()), "positive": list(DOCUMENTS.values())[:3]})
+    evaluator = RerankingEvaluator(QUERIES, DOCUMENTS, RELEVANT, "mutual-rank", name="toy", metrics=["mrr"])
+    options = SentenceTransformerTrainingArguments(
+        str(tmp_path),
+        num_train_epochs=2,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_toy_reranked_mrr",
+        learning_rate=0.5,
+        report_to=[],
+        use_cpu=True,
+        disable_tqdm=True,
+    )
+    trainer = SentenceTransformerTrainer(
+        model, options, train_dataset=pairs, loss=losses.MultipleNegativesRankingLoss(model), evaluator=evaluator
+    )
+    trainer.train()
+    told = [log for log in trainer.state.log_history if "eval_toy_reranked_mrr" in log]
+    assert [log["epoch"] for log in told] == [1.0, 2.0]
+    assert trainer.state.best_metric == max(log["eval_toy_reranked_mrr"] for log in told)
+    assert evaluator(model)["toy_base_mrr"] == pytest.approx(told[-1]["eval_toy_base_mrr"])
 
 
 def test_what_is_wrong_is_said():

@@ -22,8 +22,8 @@ from rerankit.ranking import Ranking
 from rerankit.reading import read_json
 from rerankit.scores import Metric
 
-_MTEB = require("mteb", extra="mteb", purpose="the bridge to MTEB")
-_WRAPPER = require("mteb.models", extra="mteb", purpose="the bridge to MTEB").SearchEncoderWrapper
+_MTEB = require("mteb", extra="mteb", purpose="the bridge to MTEB", least="2.26")
+_WRAPPER = _MTEB.models.SearchEncoderWrapper
 _METRICS: tuple[Metric, ...] = get_args(Metric)
 _META = "mteb_model_meta"
 

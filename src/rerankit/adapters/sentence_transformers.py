@@ -18,6 +18,7 @@ _BASE = require(
     "sentence_transformers.base.evaluation.evaluator",
     extra="cross-encoder",
     purpose="the bridge to sentence-transformers",
+    least="6",
 ).BaseEvaluator
 _METRICS = {"cosine": "cosine", "dot": "dot", "euclidean": "euclidean"}
 
@@ -50,7 +51,8 @@ class RerankingEvaluator(_BASE):  # type: ignore[misc, valid-type]
 
     queries ``{id: text}``, documents ``{id: text}`` and relevant ``{query id: {document id: grade}}``, or a set of
     documents for each query. Each metric comes twice, as ``base_ndcg@10`` and ``reranked_ndcg@10``; the last of the
-    first metric decides which model is best. With an `output_path` a line is added to a CSV file there.
+    first metric decides which model is best. `bank` are other queries, which the model encodes each time. With an
+    `output_path` a line is added to a CSV file there.
     """
 
     def __init__(
@@ -62,18 +64,20 @@ class RerankingEvaluator(_BASE):  # type: ignore[misc, valid-type]
         *,
         metrics: Sequence[str] = ("ndcg@10", "success@1", "mrr"),
         k: int = 100,
+        bank: Sequence[str] | None = None,
         name: str = "",
         batch_size: int = 32,
     ) -> None:
         from rerankit.metrics.registry import measures
-        from rerankit.pipelines.pipeline import Pipeline
+        from rerankit.pipelines.pipeline import as_pipeline
 
         super().__init__()
         self.queries, self.documents = dict(queries), dict(documents)
         self.relevant = {query: _graded(items) for query, items in relevant.items()}
-        self.pipeline = pipeline if isinstance(pipeline, Pipeline) else Pipeline([pipeline])
+        self.pipeline = as_pipeline(pipeline, {})
         self.metrics = [measure.name for measure in measures(metrics)]
         self.k, self.name = checks.integer("k", k, least=1), name
+        self.bank = None if bank is None else _named(bank, "bank")[1]
         self.batch_size = checks.integer("batch_size", batch_size, least=1)
         self.primary_metric = f"reranked_{self.metrics[0]}"
         _check_known(self.relevant, self.queries, self.documents)
@@ -84,7 +88,10 @@ class RerankingEvaluator(_BASE):  # type: ignore[misc, valid-type]
         from rerankit.metrics import evaluate
         from rerankit.relevance import Relevance
 
-        problem = problem_of(model, self.queries, self.documents, batch_size=self.batch_size)
+        options: dict[str, Any] = {"batch_size": self.batch_size}
+        if self.bank is not None:
+            options["query_bank"] = model.encode_query(self.bank, show_progress_bar=False, **options)
+        problem = problem_of(model, self.queries, self.documents, **options)
         right = Relevance.from_dict(self.relevant, list(self.queries), list(self.documents))
         first = problem.ranking(self.k)
         rankings = {"base": first, "reranked": self.pipeline.rerank(problem, first)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ transformers = pytest.importorskip("transformers")
 import rerankit  # noqa: E402 - after the skips
 from rerankit import Problem  # noqa: E402
 from rerankit.errors import InputError, MissingExtraError  # noqa: E402
+from rerankit.features import Pictures  # noqa: E402
 from rerankit.stages.cross_encoder.stage import CrossEncoder  # noqa: E402
 from rerankit.testing.sharing import often_switched  # noqa: E402
 
@@ -216,3 +218,55 @@ def test_threads_that_share_a_model_get_what_one_gets(blip, tokenizer, problem, 
             calls = [pool.submit(stage.rerank, asked, asked.ranking()) for _ in range(32)]
             answers = [call.result() for call in calls]
         assert all(answer == expected for answer in answers)
+
+
+def test_pictures_are_opened_for_a_sentence_transformers_cross_encoder(tmp_path):
+    """A real CrossEncoder whose first module reads a text and a picture: how much of the named colour it has."""
+    library = pytest.importorskip("sentence_transformers")
+    from PIL import Image
+    from sentence_transformers.base.modules import InputModule
+
+    seen = []
+
+    class Colours(InputModule):
+        modalities: ClassVar = ["text", "image", "message"]
+
+        def preprocess(self, inputs, prompt=None, **options):
+            seen.extend(inputs)
+            wanted = [("red", "green", "blue").index(text["text"].removesuffix(".png")) for text, _ in inputs]
+            means = [np.asarray(one["image"]).mean(axis=(0, 1)) for _, one in inputs]
+            return {"shares": torch.tensor([[mean[at]] for at, mean in zip(wanted, means, strict=True)])}
+
+        def forward(self, features, **options):
+            return {"scores": features["shares"]}
+
+        def save(self, *given, **options):
+            raise NotImplementedError
+
+    pixels = np.zeros((3, 4, 5, 3), np.uint8)
+    for colour in range(3):
+        pixels[colour, ..., colour] = 200
+        Image.fromarray(pixels[colour]).save(tmp_path / f"{colour}.png")
+    paths = [str(tmp_path / f"{colour}.png") for colour in range(3)]
+    model = library.CrossEncoder(modules=[Colours()], device="cpu")
+    texts = ["blue", "red.png"]  # the second looks like a path and is none
+    for given in (paths, pixels, [Image.fromarray(one) for one in pixels]):
+        problem = Problem(
+            np.zeros((2, 3)), query_features={"text": texts}, gallery_features={"images": Pictures(given)}
+        )
+        ranking = rerankit.rerank(problem, CrossEncoder(model, candidate="images", device="cpu"))
+        assert ranking.indices[:, 0].tolist() == [2, 0]
+        assert ranking.scores[:, 0].tolist() == [200, 200]
+    assert all(set(text) == {"text"} and set(picture) == {"image"} for text, picture in seen)
+    turned = rerankit.rerank(problem.reversed(), CrossEncoder(Turned(model), query="images", device="cpu"))
+    assert turned.indices[:, 0].tolist() == [1, 0, 0]
+
+
+class Turned:
+    """A model that reads the candidate first."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def predict(self, pairs, **options):
+        return self.model.predict([pair[::-1] for pair in pairs], **options)

@@ -8,11 +8,10 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
-from packaging.version import Version
 from torch import Tensor
 
 from rerankit.arrays import FloatArray
-from rerankit.errors import MissingExtraError, rule
+from rerankit.errors import rule
 from rerankit.extras import require
 from rerankit.pictures import open_image
 from rerankit.reading import read_json
@@ -52,13 +51,8 @@ def load_pair_model(model: Any, processor: Any, precision: str, device: str, max
 
 
 def _sentence_transformers() -> Any:
-    library = require("sentence_transformers", extra="cross-encoder", purpose="stage 'cross-encoder'")
-    if Version(library.__version__) < Version("6"):
-        raise MissingExtraError(
-            "stage 'cross-encoder' needs sentence-transformers 6 or later, since earlier ones run code that lies in a "
-            f"model's folder (got {library.__version__}): pip install 'rerankit[cross-encoder]'"
-        )
-    return library
+    # Earlier ones run code that lies in a model's folder.
+    return require("sentence_transformers", extra="cross-encoder", purpose="stage 'cross-encoder'", least="6")
 
 
 def _is_blip(model: str | os.PathLike[str]) -> bool:
@@ -85,6 +79,9 @@ class SentencePairs:
 
     def score(self, pairs: list[tuple[Any, Any]]) -> FloatArray:
         """Raw outputs, before any sigmoid."""
+        if not all(isinstance(one, str) for pair in pairs for one in pair):
+            opened = {id(one): _said(one) for pair in pairs for one in pair}
+            pairs = [(opened[id(one)], opened[id(other)]) for one, other in pairs]
         with autocast(self.device, self.precision):
             out = self.model.predict(
                 pairs,
@@ -96,6 +93,11 @@ class SentencePairs:
             )
         scores = cast(Tensor, out).float().cpu().numpy()
         return scores if scores.ndim == 1 else scores[:, -1]
+
+
+def _said(one: Any) -> dict[str, Any]:
+    """A text or a picture as what it is: a bare text that looks like a path would be opened as a picture."""
+    return {"text": one} if isinstance(one, str) else {"image": open_image(one, "picture")}
 
 
 class BlipMatching:
