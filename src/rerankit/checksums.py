@@ -1,53 +1,74 @@
-"""What decides the outcome of a run, as checksums: scores with all that stands beside them, and pipelines."""
+"""What decides the outcome of a run, as checksums: problems, what is right in them, pipelines, anything they hold."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import Enum
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 
 from rerankit.arrays import to_numpy
 from rerankit.bank import Bank
+from rerankit.errors import InputError
 from rerankit.features import Feature
-from rerankit.pipelines.pipeline import Pipeline
+from rerankit.features.base import file_pieces
 from rerankit.pipelines.stage import Stage
+from rerankit.plugins.code import code_of, compiled
 from rerankit.problem import Problem
+from rerankit.ranking import Ranking
 from rerankit.rows import StoredRows
 from rerankit.scores import EmbeddingScores, Scores, blocks
 
 _PIECE = 1 << 20
+_PLAIN = (bool, int, float, complex, str, bytes, os.PathLike, Enum, np.generic, np.dtype, type(None))
 
 
-def checksum_of_scores(given: Any, problem: Problem) -> str:
-    """SHA-256 of a score file or folder; of anything else, of the problem: its scores, both sides' own, its banks, and
-    the features that were given (those of the task are part of the data's checksum).
+def checksum_of(value: Any) -> str:
+    """SHA-256 of anything an outcome depends on: a problem with all that it holds, what is right in it, a pipeline with
+    parameters, weights and code, features, networks, arrays, or objects of these.
+
+    Pictures given as paths count by path, size, time and first bytes. Parameters at their defaults count too: where a
+    later release changes one, its results are new ones.
+
+    >>> checksum_of([1, "a"]) == checksum_of([1, "a"]) != checksum_of([1, "b"])
+    True
     """
-    if isinstance(given, (str, os.PathLike)):
-        return _hashed(_file(Path(given)))
-    beside = (problem.query_scores, problem.gallery_scores, problem.query_bank, problem.gallery_bank)
-    counted = (problem.scores, *(each for each in beside if each is not None), *_named(given, problem))
-    return _hashed(piece for each in counted for piece in _pieces(each))
+    return _hashed(_pieces(value))
 
 
-def checksum_of_problem(problem: Problem) -> str:
-    """SHA-256 of all that a problem holds; vectors that stand in several of its parts are read once."""
+def checksums_of(values: Mapping[str, Any]) -> dict[str, str]:
+    """The checksum of each value by its name; of mappings, problems, and problems with relevance, of their parts."""
+    found: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, Problem):
+            value = dict(_parts(value))
+        elif isinstance(value, tuple) and value and isinstance(value[0], Problem):
+            value = dict(_parts(value[0])) | {"relevance": value[1:]}
+        if isinstance(value, Mapping):
+            found |= checksums_of({f"{name}: {part}": given for part, given in value.items()})
+        else:
+            found[name] = checksum_of(value)
+    return found
+
+
+def _problem(problem: Problem) -> Iterator[Any]:
+    """All that a problem holds; vectors that stand in several of its parts are read once."""
     known: dict[int, str] = {}
-    total = hashlib.sha256()
     for name, part in _parts(problem):
-        total.update(f"<{name}>".encode())
+        yield f"<{name}>".encode()
         if isinstance(part, EmbeddingScores):
-            total.update(part.metric.encode())
+            yield part.metric.encode()
             for vectors in (part.queries, part.gallery):
                 if id(vectors) not in known:
                     known[id(vectors)] = _hashed(_array(vectors))
-                total.update(known[id(vectors)].encode())
+                yield known[id(vectors)].encode()
         else:
-            total.update(_hashed(_pieces(part)).encode())
-    return total.hexdigest()
+            yield checksum_of(part).encode()
 
 
 def _parts(problem: Problem) -> Iterator[tuple[str, Any]]:
@@ -67,23 +88,6 @@ def _parts(problem: Problem) -> Iterator[tuple[str, Any]]:
         yield "excluded", [problem.excluded.rows, problem.excluded.indices]
 
 
-def _named(given: Any, problem: Problem) -> list[Any]:
-    """Features and extra scores that were given, in the order of their names."""
-    if not isinstance(given, Problem):
-        return []
-    asked = [("query", name, problem.query_features[name]) for name in sorted(given.query_features)]
-    offered = [("gallery", name, problem.gallery_features[name]) for name in sorted(given.gallery_features)]
-    return [*asked, *offered, *sorted(problem.extra_scores.items())]
-
-
-def checksum_of(value: Any) -> str:
-    """SHA-256 of a pipeline with all its parameters and weights, or of anything that a parameter may be.
-
-    Parameters that are at their defaults count too: where a later release changes one, its results are new ones.
-    """
-    return _hashed(_pieces(value))
-
-
 def _hashed(pieces: Iterable[Any]) -> str:
     total = hashlib.sha256()
     for piece in pieces:
@@ -91,46 +95,93 @@ def _hashed(pieces: Iterable[Any]) -> str:
     return total.hexdigest()
 
 
-def _pieces(value: Any) -> Iterator[Any]:
-    """The bytes of a parameter, or of anything it holds."""
-    yield f"<{type(value).__name__}>".encode()
-    if isinstance(value, Stage) and not isinstance(value, Pipeline):
-        yield from _pieces({"name": value.name, **value.get_params(), "the weights": value.get_weights()})
-    elif isinstance(value, Mapping):
-        for name in sorted(value, key=str):
-            yield from (f"{name}=".encode(), *_pieces(value[name]))
-    elif isinstance(value, Pipeline | list | tuple):
-        for each in value:
-            yield from _pieces(each)
-    elif isinstance(value, Feature | Bank | EmbeddingScores):
-        yield from _value(value)
-    elif _is_array_like(value):
+def _pieces(value: Any, inside: tuple[int, ...] = ()) -> Iterator[Any]:
+    """The bytes of a value, or of anything it holds; `inside` are the objects it is held by."""
+    yield f"<{type(value).__qualname__}>".encode()
+    if id(value) in inside:
+        return
+    inside = (*inside, id(value))
+    known = next((pieces for kinds, pieces in _KINDS if isinstance(value, kinds)), None)
+    if known is not None:
+        yield from known(value, inside)
+    elif hasattr(value, "__array__") or hasattr(value, "__array_interface__"):  # their texts leave most of them out
         yield from _array(value if isinstance(value, StoredRows) else to_numpy(value, "value"))
     elif all(callable(getattr(value, name, None)) for name in ("rows", "pairs", "topk")):
         yield from _score_rows(value)
+    elif callable(getattr(value, "state_dict", None)) and callable(getattr(value, "named_modules", None)):
+        yield from _network(value, inside)
     else:
-        yield from _plain(value)
+        yield from _object(value, inside)
 
 
-def _value(value: Feature | Bank | EmbeddingScores) -> Iterator[Any]:
-    if isinstance(value, Feature):
-        yield from value.pieces()
-    elif isinstance(value, Bank):
-        yield from _pieces([value.to_gallery, value.to_queries, value.among])
-    else:
-        yield from _pieces([value.queries, value.gallery, str(value.metric)])
+def _stage(value: Stage, inside: tuple[int, ...]) -> Iterator[Any]:
+    """A stage: its parameters, weights and code, and the models that parameters name, where they lie on this disk."""
+    held = {"name": value.name, **value.get_params(), "the weights": value.get_weights()}
+    yield from _pieces(held | {"the code": code_of([type(value)])}, inside)
+    for name in value.outside:
+        folder = held.get(name)
+        if isinstance(folder, str | os.PathLike) and os.path.isdir(folder):
+            files = sorted(each for each in Path(folder).rglob("*") if each.is_file())
+            yield from (piece for each in files for piece in file_pieces(each))
 
 
-def _is_array_like(value: Any) -> bool:
-    """Arrays, tensors, pictures: what they show of themselves as text would leave most of them out."""
-    return hasattr(value, "__array__") or hasattr(value, "__array_interface__")
+def _mapping(value: Mapping[Any, Any], inside: tuple[int, ...]) -> Iterator[Any]:
+    for name in sorted(value, key=str):
+        yield from (f"{name}=".encode(), *_pieces(value[name], inside))
+
+
+def _list(value: Iterable[Any], inside: tuple[int, ...]) -> Iterator[Any]:
+    for each in value:
+        yield from _pieces(each, inside)
+
+
+def _function(value: FunctionType, inside: tuple[int, ...]) -> Iterator[Any]:
+    cells = [cell.cell_contents for cell in value.__closure__ or ()]
+    yield from _pieces([f"{value.__module__}.{value.__qualname__}", repr(compiled(value.__code__))], inside)
+    yield from _pieces([value.__defaults__, value.__kwdefaults__, cells], inside)
+
+
+def _network(value: Any, inside: tuple[int, ...]) -> Iterator[Any]:
+    """A network of torch: its parts with the plain values that they keep, its weights and buffers."""
+    parts = {
+        name: {key: known for key, known in vars(part).items() if isinstance(known, _PLAIN) and key != "training"}
+        for name, part in value.named_modules()
+    }
+    yield from _pieces([repr(value), parts, dict(value.state_dict())], inside)
+
+
+def _object(value: Any, inside: tuple[int, ...]) -> Iterator[Any]:
+    """Anything else: what it keeps when it is pickled."""
+    try:
+        kept = value.__reduce_ex__(2)
+    except Exception as cause:
+        what = f"{type(value).__module__}.{type(value).__qualname__}"
+        raise InputError(f"a {what} cannot be told from another one: {cause}") from cause
+    held = [list(each) if hasattr(each, "__next__") else each for each in kept] if isinstance(kept, tuple) else kept
+    yield from _pieces(held, inside)
 
 
 def _plain(value: Any) -> Iterator[Any]:
-    """A number or a text; what a path leads to counts, not only its name."""
+    """A number or a text; what is in a file counts, not only its name."""
     yield repr(value).encode()
     if isinstance(value, (str, os.PathLike)) and os.path.isfile(value):
         yield from _file(Path(value))
+
+
+_KINDS: tuple[tuple[Any, Callable[[Any, tuple[int, ...]], Iterator[Any]]], ...] = (
+    (Problem, lambda value, inside: _problem(value)),
+    (Ranking, lambda value, inside: _pieces([value.indices, value.scores])),  # notes hold seconds, which are no answer
+    (Stage, _stage),
+    (Mapping, _mapping),
+    (list | tuple, _list),
+    (set | frozenset, lambda value, inside: iter(sorted(checksum_of(each).encode() for each in value))),
+    (Feature, lambda value, inside: value.pieces()),
+    (Bank, lambda value, inside: _pieces([value.to_gallery, value.to_queries, value.among])),
+    (EmbeddingScores, lambda value, inside: _pieces([value.queries, value.gallery, str(value.metric)])),
+    (_PLAIN, lambda value, inside: _plain(value)),
+    (FunctionType, _function),
+    (type, lambda value, inside: iter([f"{value.__module__}.{value.__qualname__}".encode()])),
+)
 
 
 def _array(array: Any) -> Iterator[Any]:
@@ -150,9 +201,5 @@ def _score_rows(scores: Scores) -> Iterator[Any]:
 
 
 def _file(path: Path) -> Iterator[Any]:
-    files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
-    for each in files:
-        if path.is_dir():  # scores.npy and distances.npy may hold the same numbers
-            yield f"<{each.relative_to(path).as_posix()}, {each.stat().st_size}>".encode()
-        with each.open("rb") as file:
-            yield from iter(lambda: file.read(_PIECE), b"")
+    with path.open("rb") as file:
+        yield from iter(lambda: file.read(_PIECE), b"")

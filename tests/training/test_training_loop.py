@@ -178,7 +178,7 @@ def test_another_run_is_not_continued(tmp_path):
     train(ToyTask(), SETTINGS, tmp_path)
     with pytest.raises(InputError, match=r"learning_rate 0.02 there, 0.5 here.*resume=False"):
         train(ToyTask(), replace(SETTINGS, learning_rate=0.5), tmp_path)
-    with pytest.raises(InputError, match="length differs"):
+    with pytest.raises(InputError, match="other inputs; other targets; other length"):
         train(ToyTask(length=9), SETTINGS, tmp_path)
     train(ToyTask(), replace(SETTINGS, learning_rate=0.5), tmp_path, resume=False)
 

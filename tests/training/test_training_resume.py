@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from toy_run import SETTINGS, ToyTask, weights
 
+from rerankit import Problem
 from rerankit.errors import InputError, TrainingError
-from rerankit.training import History, train
+from rerankit.training import History, TrainingSettings, TrainingTask, train
 from rerankit.training.processes import Processes
 
 SCRIPT = Path(__file__).parent / "toy_run.py"
@@ -64,21 +68,76 @@ def test_what_a_kill_kept_from_being_written_beside_the_last_checkpoint_is_made_
     assert History.from_csv(tmp_path / "history.csv").rows == history.rows
 
 
-def test_a_checkpoint_of_other_data_is_refused(tmp_path):
-    def task(**told):
-        made = ToyTask()
-        made.told = told
-        return made
+class PlainTask(TrainingTask):
+    """A task of somebody else's: it says nothing of what it reads, and has all sorts of things."""
 
-    train(task(data="a", scores=0.5), SETTINGS, tmp_path)
-    train(task(data="a", scores=0.50001), SETTINGS, tmp_path)  # as another machine computes them
-    for told in ({"data": "b", "scores": 0.5}, {"data": "a", "scores": 0.6}, {"data": "a"}):
-        with pytest.raises(InputError, match="belongs to another run"):
-            train(task(**told), SETTINGS, tmp_path)
+    def __init__(self, **changes):
+        self.inputs, self.named = torch.eye(4), {"texts": ["a cat", "a dog"], "fit": functools.partial(max, 1)}
+        self.problem = Problem(np.eye(4), query_features={"text": list("abcd")})
+        self.frozen = torch.nn.Linear(4, 2).requires_grad_(False)
+        torch.nn.init.constant_(self.frozen.weight, 0.5)
+        torch.nn.init.zeros_(self.frozen.bias)
+        self.model = torch.nn.Linear(2, 1)
+        torch.nn.init.ones_(self.model.weight)
+        torch.nn.init.zeros_(self.model.bias)
+        self.length = 4
+        vars(self).update(changes)
+
+    def loss(self, batch, generator):
+        return {"size": self.model(self.frozen(self.inputs[batch])).square().mean()}
+
+
+def other(layer):
+    torch.nn.init.constant_(layer.weight, 0.25)
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"inputs": torch.eye(4).roll(1)}, "other inputs"),
+        ({"named": {"texts": ["a cat", "a dig"], "fit": functools.partial(max, 1)}}, "other named: texts"),
+        ({"named": {"texts": ["a cat", "a dog"], "fit": functools.partial(max, 2)}}, "other named: fit"),
+        ({"problem": Problem(np.eye(4), query_features={"text": list("abcx")})}, "other problem: query/text"),
+        ({"problem": Problem(np.eye(4)[::-1], query_features={"text": list("abcd")})}, "other problem: scores"),
+        ({"frozen": other(torch.nn.Linear(4, 2, bias=True))}, "other frozen"),
+        ({"model": other(torch.nn.Linear(2, 1))}, "other weights to begin with"),
+        ({"more": 1}, "other more"),
+    ],
+)
+def test_a_run_goes_on_only_with_all_that_its_task_has(tmp_path, change, named):
+    settings = TrainingSettings(1, 2, device="cpu")
+    begun = train(PlainTask(), settings, tmp_path)
+    assert train(PlainTask(), settings, tmp_path).rows == begun.rows
+    with pytest.raises(InputError, match=rf"belongs to another run \({named}"):
+        train(PlainTask(**change), settings, tmp_path)
+
+
+def test_a_run_goes_on_only_with_the_code_it_was_begun_with(tmp_path, monkeypatch):
+    settings = TrainingSettings(1, 2, device="cpu")
+    train(PlainTask(), settings, tmp_path)
+    monkeypatch.setattr("rerankit.plugins.code.__version__", "0.2")
+    with pytest.raises(InputError, match=r"\(other version of the code: rerankit\)"):
+        train(PlainTask(), settings, tmp_path)
+
+
+def test_what_cannot_be_told_apart_is_refused_before_anything_is_written(tmp_path):
+    task = PlainTask(lock=threading.Lock())
+    with pytest.raises(InputError, match=r"a _thread\.lock cannot be told from another one"):
+        train(task, TrainingSettings(1, 2, device="cpu"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    task.reads = {"inputs": task.inputs}
+    train(task, TrainingSettings(1, 2, device="cpu"), tmp_path / "run")
+
+
+def test_a_checkpoint_that_does_not_say_what_it_was_trained_on_is_refused(tmp_path):
+    train(ToyTask(), SETTINGS, tmp_path)
     payload = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
-    del payload["told"]
+    del payload["reads"]
     torch.save(payload, tmp_path / "checkpoint.pt")
-    train(task(data="b"), SETTINGS, tmp_path)  # a checkpoint of before, which does not say
+    with pytest.raises(InputError, match="it does not say what it was trained on"):
+        train(ToyTask(), SETTINGS, tmp_path)
+    train(ToyTask(), SETTINGS, tmp_path, resume=False)
 
 
 def test_leftovers_of_a_killed_write_are_removed(tmp_path):

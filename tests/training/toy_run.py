@@ -28,6 +28,7 @@ class ToyTask(TrainingTask):
             parameter.data = torch.randn(parameter.shape, generator=generator) * 0.1
         self.noise, self.kill_at, self.calls = noise, kill_at, 0
         self.nan_at = 0
+        self.reads = {"inputs": self.inputs, "targets": self.targets, "noise": noise}
 
     def loss(self, batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         self.calls += 1

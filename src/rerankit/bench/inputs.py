@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rerankit.checksums import checksum_of, checksum_of_scores
+from rerankit.checksums import checksum_of
 from rerankit.errors import InputError, several
 from rerankit.pipelines.pipeline import Pipeline
 from rerankit.pipelines.stage import Stage
@@ -37,7 +37,7 @@ class Contender:
 
     @property
     def checksum(self) -> str:
-        """SHA-256 over the stages, their parameters and their weights."""
+        """SHA-256 over the stages, their parameters, weights and code."""
         return checksum_of(self.pipeline)
 
 
@@ -99,7 +99,7 @@ def score_set(benchmark: Benchmark, given: Any, label: str | None = None) -> Sco
             f"(got {', '.join(map(str, by_name)) or 'none'})"
         )
     problems = {name: fitted(by_name[name], matrix, name) for name, matrix in benchmark.matrices.items()}
-    sums = {name: checksum_of_scores(by_name[name], problems[name]) for name in problems}
+    sums = {name: checksum_of(problem) for name, problem in problems.items()}
     return ScoreSet(label or _label(by_name), problems, sums)
 
 

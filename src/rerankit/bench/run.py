@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -23,12 +23,14 @@ from rerankit.events import track
 from rerankit.files import atomic
 from rerankit.measure import Cost, machine, measure
 from rerankit.metrics import Evaluation, hubness
+from rerankit.metrics.registry import measures
 from rerankit.pipelines.pipeline import Pipeline, Step
+from rerankit.pipelines.stage import Stage
+from rerankit.plugins.code import code_of
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 from rerankit.tasks import Benchmark, Part, Task
-from rerankit.version import __version__
 
 
 def bench(
@@ -111,7 +113,8 @@ def _run(
     inputs = {"label": scores.label, "sha256": dict(scores.checksums)}
     seeds = [seed for one in each.pipeline if (seed := one.get_params().get("seed")) is not None]
     settings = {"k": k, "seeds": seeds, **({"batch_sizes": list(sizes)} if sizes else {})}
-    key = run_key(task, inputs["sha256"], pipeline["checksum"], settings)
+    code = code_behind(benchmark, each.pipeline)
+    key = run_key(task, inputs["sha256"], pipeline["checksum"], settings, code)
     path = None if folder is None else folder / f"{run_name(benchmark, scores, each, key)}.json"
     if path is not None and path.is_file() and not again:
         return _known(path, tuning)
@@ -127,7 +130,7 @@ def _run(
     parts = tuple(rows[part.name] for part in benchmark.parts)
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     result = Result(
-        task, inputs, pipeline, settings, parts, summaries(benchmark, parts), _environment(), key, now, tuning
+        task, inputs, pipeline, settings, parts, summaries(benchmark, parts), _environment(code), key, now, tuning
     )
     if path is not None and partial is not None:
         result.write(path)
@@ -189,10 +192,23 @@ def _numbers(part: Part) -> tuple[int, ...] | None:
     return tuple(number.setdefault(label, len(number)) for label in part.together)
 
 
-def _environment() -> dict[str, str]:
+def code_behind(benchmark: Benchmark, pipeline: Pipeline) -> dict[str, str]:
+    """The version of rerankit, and distribution and sources of each plugin that a run asks: stages, task, metrics."""
+    names = {name for part in benchmark.parts for name in benchmark.metrics(part)}
+    functions = [named.metric.function for named in measures(sorted(names))] if names else []
+    return code_of([*(type(one) for one in _inside(pipeline)), type(benchmark.task), *functions])
+
+
+def _inside(stage: Stage) -> Iterator[Stage]:
+    yield stage
+    for child in stage.children:
+        yield from _inside(child)
+
+
+def _environment(code: Mapping[str, str]) -> dict[str, str]:
     """Versions and hardware; the device is the GPU where there is one that this process uses."""
     found = machine()
-    return {"rerankit": __version__, **found, "device": found.get("gpu", "cpu")}
+    return {**code, **found, "device": found.get("gpu", "cpu")}
 
 
 def _row(step: Step, queries: int, figures: Evaluation, cost: Cost) -> StageRow:

@@ -11,7 +11,7 @@ from typing import Any
 
 from rerankit import bars
 from rerankit.bench.inputs import Contender, ScoreSet, contender, score_set
-from rerankit.bench.run import run_key, run_name, run_part, summaries
+from rerankit.bench.run import code_behind, run_key, run_name, run_part, summaries
 from rerankit.bench.space import points, with_values
 from rerankit.errors import InputError
 from rerankit.events import track
@@ -98,7 +98,8 @@ class Tried:
         if out is None:
             return cls(None, {})
         task = (validation.task.card.name, validation.checksum, validation.task.get_params())
-        key = run_key(*task, dict(scores.checksums), given.checksum, k, figure)
+        code = code_behind(validation, given.pipeline)
+        key = run_key(*task, dict(scores.checksums), given.checksum, k, figure, code)
         path = Path(out) / f".{run_name(validation, scores, given, key)}.tuning"
         try:
             figures = json.loads(path.read_text(encoding="utf-8"))

@@ -19,6 +19,7 @@ from rerankit.formats.safetensors import SafetensorsFormat, write_tensors
 from rerankit.pipelines.pipeline import Pipeline
 from rerankit.pipelines.stage import Stage, stage
 from rerankit.plugins import manager
+from rerankit.plugins.code import code_of
 from rerankit.reading import read_json
 from rerankit.version import __version__
 
@@ -121,6 +122,7 @@ def write_into(what: Stage, folder: Path) -> None:
         _check_own_name(what)
         config["stage"] = what.name
         config["params"] = {name: _encoded(name, value, folder) for name, value in what.get_params().items()}
+        config["code"] = code_of([type(what)])
         weights = what.get_weights()
         if weights:
             _write_arrays(weights, folder / WEIGHTS)

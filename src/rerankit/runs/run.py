@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rerankit import checks
-from rerankit.checksums import checksum_of, checksum_of_problem
+from rerankit.checksums import checksum_of
 from rerankit.engines import Done, Engine, engine_of
 from rerankit.errors import StageError, UnmetNeedError
 from rerankit.events import Event, emit
@@ -63,7 +63,7 @@ def rerank_in_shards(
             "k": k,
             "shard_size": size,
             "stages": [repr(one) for one in pipeline.stages],
-            "data": checksum_of_problem(problem),
+            "data": checksum_of(problem),
             "pipeline": checksum_of(pipeline),
         }
         folder.begin(plan, problem, resume=resume)

@@ -44,26 +44,37 @@ def train(
         raise rule("task", "must have at least one example", task.length)
     if settings.devices > 1 and not processes.launched():
         return _train_in_processes(task, settings, out, resume)
+    return _run(task, settings, out, resume, None if out is None else state.identity(settings, task))
+
+
+def _run(
+    task: TrainingTask,
+    settings: TrainingSettings,
+    out: str | os.PathLike[str] | None,
+    resume: bool,
+    identity: dict[str, Any] | None,
+) -> History:
     device = _own_device(settings)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        return _Run(task, settings, Path(out) if out is not None else None, device).go(resume)
+        return _Run(task, settings, Path(out) if out is not None else None, device, identity or {}).go(resume)
 
 
 def _train_in_processes(
     task: TrainingTask, settings: TrainingSettings, out: str | os.PathLike[str] | None, resume: bool
 ) -> History:
+    identity = state.identity(settings, task)
     with tempfile.TemporaryDirectory() as spare:
         folder = Path(out if out is not None else spare)
         if not resume:
             Folder(folder).read(resume, clear=True)  # which refuses to lose a file of somebody else
             (folder / state.CHECKPOINT).unlink(missing_ok=True)
         try:
-            processes.launch(train, (task, settings, folder), settings.devices)
+            processes.launch(_run, (task, settings, folder, True, identity), settings.devices)
         except TrainingError:  # the model gets what was good there
             payload = state.load(folder / state.CHECKPOINT)
             state.restore(task.model, payload["best"] or payload["weights"])
             raise
-        return _Run(task, settings, folder, _own_device(settings)).go(resume=True)
+        return _run(task, settings, folder, True, identity)
 
 
 def _own_device(settings: TrainingSettings) -> torch.device:
@@ -76,9 +87,16 @@ def _own_device(settings: TrainingSettings) -> torch.device:
 class _Run:
     """One run: the mutable things, and the steps in the order in which they happen."""
 
-    def __init__(self, task: TrainingTask, settings: TrainingSettings, out: Path | None, device: torch.device) -> None:
+    def __init__(
+        self,
+        task: TrainingTask,
+        settings: TrainingSettings,
+        out: Path | None,
+        device: torch.device,
+        identity: dict[str, Any],
+    ) -> None:
         autocast(device, settings.precision)  # refuse an impossible precision before anything moves
-        self.task, self.settings, self.device = task, settings, device
+        self.task, self.settings, self.device, self.identity = task, settings, device, identity
         self.folder = None if out is None else Folder(out)
         self.processes = processes.join(device)
         task.model.to(device)
@@ -272,8 +290,7 @@ class _Run:
             return
         payload = self.folder.read(resume, clear=self.processes.main)
         if payload is not None:
-            wanted = state.identity(self.settings, self.task)
-            state.check_identity(self.folder.checkpoint, payload, wanted)
+            state.check_identity(self.folder.checkpoint, payload, self.identity)
             self._resume(payload)
             if self.processes.main:  # a kill may have come between the checkpoint and what goes with it
                 self.folder.record(self.history)
@@ -294,7 +311,7 @@ class _Run:
         self.processes.wait()
 
     def _write(self, folder: Folder) -> None:
-        payload = state.identity(self.settings, self.task) | {
+        payload = self.identity | {
             "weights": state.snapshot(self.task.model),
             "best": self.best if self.progress.best is not None else {},
             "optimizer": self.optimizer.state_dict(),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
+from rerankit.checksums import checksums_of
 from rerankit.errors import FormatError, InputError
 from rerankit.formats.pt import write_checkpoint
+from rerankit.plugins.code import code_of
 from rerankit.reading import read_checkpoint
 from rerankit.reading.states import with_tensors
 from rerankit.training.settings import TrainingSettings
@@ -71,11 +72,15 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def identity(settings: TrainingSettings, task: TrainingTask) -> dict[str, Any]:
-    """What must be the same for a run to be continued."""
-    told = {name: value for name, value in asdict(settings).items() if name != "device"}
-    shapes = {name: list(t.shape) for name, t in task.model.state_dict().items()}
-    said = {"settings": {**told, "milestones": list(settings.milestones)}, "told": dict(task.told)}
-    return {**said, "length": task.length, "shapes": shapes}
+    """What must be the same for a run to be continued: settings, and checksums of all that training reads."""
+    reads = {name: value for name, value in vars(task).items() if name not in ("model", "reads")}
+    reads = {**(reads if task.reads is None else task.reads), "length": task.length}
+    known = {name: value for name, value in asdict(settings).items() if name != "device"}
+    begins = {"weights to begin with": task.model, "version of the code": code_of([type(task), type(task.model)])}
+    return {
+        "settings": {**known, "milestones": list(settings.milestones)},
+        "reads": checksums_of({**reads, **begins}),
+    }
 
 
 def check_identity(path: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
@@ -85,21 +90,12 @@ def check_identity(path: Path, found: dict[str, Any], wanted: dict[str, Any]) ->
         for name, value in wanted["settings"].items()
         if found["settings"].get(name) != value
     ]
-    changed += [
-        f"{what} differ{'s' * (what == 'length')}" for what in ("length", "shapes") if found[what] != wanted[what]
-    ]
-    there, here = found.get("told", wanted["told"]), wanted["told"]  # earlier checkpoints do not say
-    changed += [
-        f"other {name}" for name in dict.fromkeys((*there, *here)) if not _alike(there.get(name), here.get(name))
-    ]
+    there, here = found.get("reads", {}), wanted["reads"]
+    changed += [f"other {name}" for name in dict.fromkeys((*there, *here)) if there.get(name) != here.get(name)]
+    if "reads" not in found:
+        changed = ["it does not say what it was trained on"]
     if changed:
         raise InputError(
             f"'{path}' belongs to another run ({'; '.join(changed)}); choose another folder, or begin anew: "
             "resume=False, --restart"
         )
-
-
-def _alike(one: Any, other: Any) -> bool:
-    if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=1e-3, abs_tol=1e-6)
-    return bool(one == other)

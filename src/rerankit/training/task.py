@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-
-from rerankit.problem import Problem
-from rerankit.relevance import Relevance
-
-Told: TypeAlias = dict[str, str | float]
-_SAMPLE = 256  # queries whose highest scores tell problems apart
 
 
 class TrainingTask(ABC):
@@ -24,14 +15,16 @@ class TrainingTask(ABC):
 
     `model` holds the trained parameters (those that require a gradient); at the end of a run the best weights
     are in it. `length` is the number of examples of one epoch: the loop draws a seeded permutation of them
-    and cuts it into batches. With several devices every process holds a copy of the task. `told` is what else must be
-    the same for an interrupted run to go on: texts to the letter, numbers to a thousandth, since those that come
-    from scores differ a little from machine to machine.
+    and cuts it into batches. With several devices every process holds a copy of the task.
+
+    A run goes on only with what it was begun with. `reads` names all that decides it beside the settings, the model
+    and the code: problems, what is right in them, parameters. Without it, that is every attribute of the task; one
+    that is made of others in steps that may round (scores, lists of candidates) is better left out by naming them.
     """
 
     model: nn.Module
     length: int
-    told: Mapping[str, str | float] = MappingProxyType({})
+    reads: Mapping[str, Any] | None = None
 
     @abstractmethod
     def loss(self, batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
@@ -54,24 +47,3 @@ class TrainingTask(ABC):
     def device(self) -> torch.device:
         """Where the model is."""
         return next(self.model.parameters()).device
-
-
-def told_of(training: tuple[Problem, Relevance], validation: tuple[Problem, Relevance] | None) -> Told:
-    """What tells the data of a run apart from other data of its size, for `TrainingTask.told`."""
-    return _told("training", training) | _told("validation", validation)
-
-
-def _told(name: str, data: tuple[Problem, Relevance] | None) -> Told:
-    if data is None:
-        return {name: "none"}
-    problem, relevance = data
-    total = hashlib.sha256(repr(relevance.shape).encode())
-    for array in (relevance.indptr, relevance.indices, relevance.grades, relevance.excluded.indices):
-        total.update(array.tobytes())
-    highest = problem.scores.rows(slice(0, _SAMPLE)).max(axis=1).astype(np.float64)
-    known = highest[np.isfinite(highest)]
-    return {
-        f"{name}: relevant items": total.hexdigest(),
-        f"{name}: highest scores": float(known.mean()) if len(known) else 0.0,
-        f"{name}: their deviation": float(known.std()) if len(known) else 0.0,
-    }

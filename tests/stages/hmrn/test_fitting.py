@@ -97,12 +97,18 @@ def test_a_run_goes_on_only_with_the_same_data_and_parameters(data: Path, tmp_pa
     first = small().fit(problem, relevance, settings=QUICK, out=tmp_path)
     assert small().fit(problem, relevance, settings=QUICK, out=tmp_path) == first  # the finished run is read
     values, counts = problem.gallery_features["regions"].block(slice(None))
-    far = problem.with_features(gallery_features={"regions": Regions(values * 2, counts=counts)})
+    values = values.copy()
+    values[-1, 0, 0] += 1e-3
+    near = problem.with_features(gallery_features={"regions": Regions(values, counts=counts)})
+    texts = [list(each) for each in problem.query_features["text"]]
+    texts[-1] = texts[-1][::-1]
+    turned = problem.with_features(query_features={"text": texts})
     items = np.roll(relevance.indices, 1)
     other = Relevance(relevance.rows, items, relevance.shape)
     for message, changes, given in (
-        ("other training: regions", {}, (far, relevance)),
-        ("other training: relevant items", {}, (problem, other)),
+        ("other training: gallery/regions", {}, (near, relevance)),
+        ("other training: query/text", {}, (turned, relevance)),
+        ("other training: relevance", {}, (problem, other)),
         ("other region_temperature", {"region_temperature": 4.0}, (problem, relevance)),
     ):
         with pytest.raises(InputError, match=f"belongs to another run .*{message}"):

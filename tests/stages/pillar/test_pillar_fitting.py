@@ -218,17 +218,19 @@ def test_a_run_goes_on_only_with_the_same_data_losses_and_parameters(tmp_path):
     assert fit() == first  # the finished run is read
     items = np.roll(relevance.indices, 1)
     other = rerankit.Relevance(relevance.rows, items, relevance.shape)
-    far = rerankit.Problem(
-        problem.scores.rows() / 2,
-        query_scores=problem.query_scores.rows(),
-        gallery_scores=problem.gallery_scores.rows(),
+    vectors, bank = (np.random.default_rng(4).normal(size=(size, 8)) for size in (problem.shape[0], 5))
+    apart = problem.with_similarities(
+        problem.scores, query_scores=vectors @ vectors.T, gallery_scores=problem.gallery_scores
     )
+    banked = problem.with_banks(query_bank=rerankit.Bank(to_gallery=bank @ np.ones((8, problem.shape[1]))))
     for message, changed in {
-        "other training: relevant items": {"given": (problem, other)},
-        "other training: highest scores": {"given": (far, relevance)},
+        "other training: relevance": {"given": (problem, other)},
+        "other training: scores": {"given": (paired(seed=1)[0], relevance)},
+        "other training: query_scores": {"given": (apart, relevance)},
+        "other training: query_bank/to_gallery": {"given": (banked, relevance)},
         "other losses": {"losses": LossWeights(hinge=0.5)},
         "other threshold": {"threshold": 0.5},
-        "other validation: relevant items": {"validation": (problem, relevance)},
+        "other validation: relevance": {"validation": (problem, relevance)},
     }.items():
         with pytest.raises(InputError, match=f"belongs to another run .*{message}"):
             fit(**changed)

@@ -148,6 +148,20 @@ def test_validation_decides_and_history_is_kept(tmp_path):
     assert again == stage  # the finished run is read
 
 
+def test_a_run_goes_on_only_with_the_same_relations_and_weights(fitted, tmp_path):
+    problem, relevance = paired()
+    once = replace(SETTINGS, epochs=1)
+    first = rerankit.stage("pillar-plus", **SIZES).fit(problem, relevance, settings=once, out=tmp_path)
+    assert rerankit.stage("pillar-plus", **SIZES).fit(problem, relevance, settings=once, out=tmp_path) == first
+    relations = problem.query_scores.rows().copy()
+    relations[-1, 0] += 0.1
+    apart = problem.with_similarities(problem.scores, query_scores=relations, gallery_scores=problem.gallery_scores)
+    with pytest.raises(InputError, match=r"belongs to another run \(other training: query_scores"):
+        rerankit.stage("pillar-plus", **SIZES).fit(apart, relevance, settings=once, out=tmp_path)
+    with pytest.raises(InputError, match=r"belongs to another run \(other weights to begin with\)"):
+        fitted.clone().fit(problem, relevance, settings=once, out=tmp_path)
+
+
 def test_seeds_and_sides():
     data, settings = paired(30), replace(SETTINGS, epochs=2)
     one, two, other = (

@@ -191,6 +191,45 @@ def test_both_stages_learn_and_are_saved(tmp_path):
     np.testing.assert_array_equal(again.rerank(problem, problem.ranking()).scores, after.scores)
 
 
+def test_a_run_goes_on_only_with_what_it_was_begun_with(tmp_path):
+    from PIL import Image
+
+    problem, relevance = coloured()
+    for row, picture in enumerate(problem.gallery_features["candidate_images"]):
+        Image.fromarray(picture).save(tmp_path / f"{row}.png")
+    files = [tmp_path / f"{row}.png" for row in range(3)]
+    problem = problem.with_features(gallery_features={"candidate_images": files})
+    settings = TrainingSettings(epochs=1, batch_size=6, learning_rate=1e-2, device="cpu")
+
+    def fit(problem=problem, relevance=relevance, begin=None, **plan):
+        stage = Triplet(device="cpu", image_pad="none") if begin is None else begin
+        plan = Plan(**{"settings": settings, "sizes": SIZES.to_dict(), "depth": 3, **plan})
+        return stage.fit(problem, relevance, plan=plan, out=tmp_path / "run")
+
+    first = fit()
+    assert fit() == first
+    tokens = {"reference_tokens": np.zeros((12, 5, 16))}
+    texts = [*problem.query_features["text"][:-1], "make it green"]
+    black = [np.zeros_like(picture) for picture in problem.query_features["reference_images"]]
+    for named, changed in {
+        "training: query/text": {"problem": problem.with_features(query_features={"text": texts})},
+        "training: query/reference_images": {
+            "problem": problem.with_features(query_features={"reference_images": black})
+        },
+        "training: query/reference_tokens": {"problem": problem.with_features(query_features=tokens)},
+        "training: relevance": {"relevance": Relevance.from_lists([[0]] * 12, 3)},
+        "tune_images": {"tune_images": ("filter",)},
+        "weights to begin with": {"begin": first.clone()},
+    }.items():
+        with pytest.raises(InputError, match=f"belongs to another run .*other {named}"):
+            fit(**changed)
+    with pytest.raises(InputError, match=r"dual.*belongs to another run \(other depth\)"):
+        fit(depth=2)
+    Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(files[2])
+    with pytest.raises(InputError, match=r"belongs to another run \(other training: gallery/candidate_images\)"):
+        fit()
+
+
 def test_recall_leaves_out_what_is_excluded():
     relevance = Relevance.from_lists([[1], [0]], 3, exclude=[[2], []])
     ranking = Problem([[0.1, 0.5, 0.9], [0.1, 0.5, 0.9]]).ranking()

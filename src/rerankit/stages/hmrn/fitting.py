@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,6 @@ from rerankit.stages.hmrn.representation import Descriptions, text_lists
 from rerankit.stages.hmrn.scoring import Scorer
 from rerankit.stages.hmrn.tokens import Vocabulary
 from rerankit.training import History, TrainingSettings, TrainingTask, train
-from rerankit.training.task import Told, told_of
 
 if TYPE_CHECKING:
     from rerankit.stages.hmrn.stage import HmrnStage
@@ -32,8 +32,6 @@ PUBLISHED = TrainingSettings(
     epochs=150, batch_size=128, learning_rate=4e-4, optimizer="adam", schedule="step", milestones=(75,), clip_norm=2.0
 )
 """The published training: Adam 4e-4, a tenth of it after half of 150 epochs, batch 128, gradient norm 2."""
-
-TOLD = 64  # images and searches whose features tell training data apart
 
 
 class Pairs:
@@ -138,12 +136,12 @@ def fit(
     stage._vocabulary = vocabulary
     pairs = _pairs(stage, problem, relevance)
     checked = None if validation is None else _pairs(stage, *validation)
-    told = told_of((problem, relevance), validation) | _means(pairs)
+    reads = {"training": (problem, relevance), "validation": validation, "empty": stage.empty, "words": vocabulary}
     networks = []
     for variant in stage.variants:
         config = stage.config_for(variant, **_sizes(pairs, vocabulary))
         folder = None if out is None else Path(out) / variant
-        network, stage.history = _trained(config, pairs, checked, settings or PUBLISHED, folder, resume, told)
+        network, stage.history = _trained(config, pairs, checked, settings or PUBLISHED, folder, resume, reads)
         networks.append(network)
     stage._networks, stage._scorer, stage._chosen = networks, None, None
     if checked is not None and stage.cascade == "auto":
@@ -174,20 +172,14 @@ def _trained(
     settings: TrainingSettings,
     out: Path | None,
     resume: bool,
-    told: Told,
+    reads: Mapping[str, Any],
 ) -> tuple[Hmrn, History]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         network = Hmrn(config)
     task = HmrnTask(network, pairs, validation)
-    task.told = told | {name: repr(value) for name, value in config.to_dict().items()}
+    task.reads = {**reads, **config.to_dict()}
     return network, train(task, settings, out, resume=resume)
-
-
-def _means(pairs: Pairs) -> Told:
-    """What tells the features of other images and descriptions apart, for `TrainingTask.told`."""
-    sides = {"regions": pairs.regions.block(slice(0, TOLD))[0], "descriptions": pairs.queries.values[:TOLD]}
-    return {f"training: {name}": float(np.abs(values).mean(dtype=np.float64)) for name, values in sides.items()}
 
 
 def _vocabulary(stage: HmrnStage, said: Feature) -> Vocabulary | None:

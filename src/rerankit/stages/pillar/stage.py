@@ -200,7 +200,6 @@ class Pillar(RelationsBankStage):
         from rerankit.stages.pillar.fitting import PillarTask
         from rerankit.stages.pillar.sides import sides_of
         from rerankit.training import train
-        from rerankit.training.task import told_of
 
         settings = settings or self.training_settings()
         sides = sides_of(self, problem, relevance)
@@ -212,8 +211,8 @@ class Pillar(RelationsBankStage):
             model.load_state_dict({name: torch.tensor(array) for name, array in self._weights.items()}, strict=False)
         losses = losses or self.loss_weights()
         task = PillarTask(model, sides, losses, held_out)
-        told = {"losses": repr(losses)} | {n: repr(getattr(self, n)) for n in ("candidates", "threshold", "neighbours")}
-        task.told = told | told_of((problem, relevance), validation)
+        sizes = {name: getattr(self, name) for name in ("candidates", "threshold", "neighbours")}
+        task.reads = {"losses": losses, **sizes, "training": (problem, relevance), "validation": validation}
         try:
             self.history = train(task, settings, out, resume=resume)
         except TrainingError:  # the model holds what was good

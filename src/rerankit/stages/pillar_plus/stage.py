@@ -229,7 +229,6 @@ class PillarPlus(Stage):
         torch = require("torch", extra="pillar", purpose=f"training '{self.name}'")
         from rerankit.stages.pillar_plus.fitting import HeldOut, PlusTask, parts_of
         from rerankit.training import train
-        from rerankit.training.task import told_of
 
         settings = settings or self.training_settings()
         turned = self._turned(problem, relevance)
@@ -243,8 +242,8 @@ class PillarPlus(Stage):
             torch.manual_seed(settings.seed)
             model = self._build()
         task = PlusTask(model, parts, held_out)
-        told = {"settings": repr(self.settings), "thinned": repr(self.thinned), "diversity": repr(self.diversity)}
-        task.told = told | told_of(turned, others)
+        sizes = {name: getattr(self, name) for name in ("settings", "thinned", "diversity", "parts")}
+        task.reads = {**sizes, "training": turned, "validation": others}
         try:
             self.history = train(task, settings, out, resume=resume)
         except TrainingError:  # the model holds what was good

@@ -23,7 +23,6 @@ from rerankit.stages.triplet.plan import Plan
 from rerankit.stages.triplet.representation import vectors
 from rerankit.training import History, train
 from rerankit.training.devices import pick
-from rerankit.training.task import Told, TrainingTask, told_of
 
 if TYPE_CHECKING:
     from rerankit.stages.triplet.stage import Triplet
@@ -55,7 +54,7 @@ def fit(
     """Train the stages of `plan` into the stage's networks; the histories by stage."""
     bundle = stage.bundle.to(pick(plan.settings.device))
     held = None if validation is None else Validation(*validation)
-    data = told_of((problem, relevance), validation)
+    data = {"training": (problem, relevance), "validation": validation, "words": bundle.words}
     histories: dict[str, History] = {}
     if "filter" in plan.stages:
         tune = "filter" in plan.tune_images
@@ -83,11 +82,14 @@ def _listed(stage: Triplet, bundle: Bundle, problem: Problem, plan: Plan) -> Ran
     return Problem.from_embeddings(queries, gallery, metric="dot").ranking(plan.depth)
 
 
-def _train(task: TrainingTask, plan: Plan, stage: str, data: Told, out: Path | None, resume: bool) -> History:
-    told = {"tune_images": repr(stage in plan.tune_images)}
-    if stage == "dual":
-        told |= {name: repr(getattr(plan, name)) for name in ("hard_negatives", "depth")}
-    task.told = told | data
+def _train(
+    task: FilterTask | DualTask, plan: Plan, stage: str, data: Mapping[str, Any], out: Path | None, resume: bool
+) -> History:
+    reading = {"image_pad": task.reading.image_pad, "max_tokens": task.reading.max_tokens}
+    task.reads = {"tune_images": stage in plan.tune_images, **reading, **data}
+    if isinstance(task, DualTask):
+        task.reads |= {"hard_negatives": plan.hard_negatives, "depth": plan.depth, "stage I": task.filter}
+        task.reads["stage I is trained"] = "filter" in plan.stages  # then hard negatives are from its vectors
     return train(task, plan.of(stage), None if out is None else out / stage, resume=resume)
 
 
@@ -98,7 +100,7 @@ def _fit_dual(
     relevance: Relevance,
     held: Validation | None,
     plan: Plan,
-    data: Told,
+    data: Mapping[str, Any],
     out: Path | None,
     resume: bool,
 ) -> History:
