@@ -6,17 +6,26 @@ reported and not called again, and the run goes on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sized
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeVar
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sized
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from rerankit.plugins import manager
 
 if TYPE_CHECKING:
+    from rerankit.pipelines.pipeline import Pipeline
+    from rerankit.pipelines.stage import Stage
     from rerankit.ranking import Ranking
 
 T = TypeVar("T")
-Kind = Literal["run_started", "stage_started", "progress", "stage_finished", "run_finished", "run_failed"]
+Kind = Literal[
+    "run_started", "stage_started", "progress", "stage_finished", "run_finished", "run_failed",
+    "fit_started", "fit_finished", "fit_failed", "evaluated", "result", "tuned",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,13 +42,68 @@ class Event:
     note: str = ""
     """What changes while the work goes on, such as the latest figure of a training run."""
     seconds: float = 0.0
+    """How long it took, without the time that observers took meanwhile."""
     ranking: Ranking | None = None
     """The result of a finished stage or run."""
+    outcome: Any = None
+    """What came of an evaluation (`Evaluation`), a benchmark (`rerankit.bench.Result`) or a search for parameters."""
+    run: str = ""
+    """An id that the events of one run of a pipeline share; of a pipeline inside another, its own."""
+    pipeline: Pipeline | None = None
+    stage: Stage | None = None
+    """The stage that runs or is fitted."""
+    task: str = ""
+    """The benchmark that is run, and which part of it."""
+    part: str = ""
+
+
+_where: ContextVar[Mapping[str, Any] | None] = ContextVar("where", default=None)
+"""What the events have in common that are emitted here."""
+
+
+class _Observing(threading.local):
+    """Seconds of this thread that observers have taken so far, and whether they are being called."""
+
+    seconds = 0.0
+    now = False
+
+
+_observing = _Observing()
+
+
+@contextmanager
+def within(**where: Any) -> Iterator[None]:
+    """Give the events that are emitted inside a run, a stage, a pipeline, a task or a part."""
+    token = _where.set({**(_where.get() or {}), **where})
+    try:
+        yield
+    finally:
+        _where.reset(token)
 
 
 def emit(event: Event) -> None:
     """Tell every observer."""
-    manager().observe(event)
+    event = replace(event, **(_where.get() or {}))
+    if _observing.now:  # an observer that runs something: the time is counted already
+        manager().observe(event)
+        return
+    start, _observing.now = time.perf_counter(), True
+    try:
+        manager().observe(event)
+    finally:
+        _observing.now = False
+        _observing.seconds += time.perf_counter() - start
+
+
+class Stopwatch:
+    """Seconds since it was made, without those that observers took."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter() - _observing.seconds
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - _observing.seconds - self._start
 
 
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:

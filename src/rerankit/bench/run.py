@@ -19,7 +19,7 @@ from rerankit.bench.examples import examples
 from rerankit.bench.inputs import Contender, ScoreSet, contenders, score_set
 from rerankit.bench.result import VERSION, PartRow, Result, StageRow, part_from_dict, part_to_dict
 from rerankit.errors import FormatError, InputError, rule
-from rerankit.events import track
+from rerankit.events import Event, emit, track, within
 from rerankit.files import atomic
 from rerankit.measure import Cost, machine, measure
 from rerankit.metrics import Evaluation, hubness
@@ -125,7 +125,8 @@ def _run(
     for part in track(benchmark.parts, f"{benchmark.task.card.name}: {scores.label}, {each.label}"):
         if part.name not in rows:
             problem = benchmark.problem(part, scores.problems[part.matrix])
-            rows[part.name] = run_part(benchmark, part, problem, each.pipeline, k, sizes)
+            with within(task=benchmark.task.card.name, part=part.name):
+                rows[part.name] = run_part(benchmark, part, problem, each.pipeline, k, sizes)
             _keep(partial, key, rows.values())
     parts = tuple(rows[part.name] for part in benchmark.parts)
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
@@ -137,6 +138,7 @@ def _run(
         figures = {name: result.summary[name] for name in ("first", "last")}
         benchmark.task.draw(figures, path.with_suffix(".png"))
         partial.unlink(missing_ok=True)
+    emit(Event("result", f"{scores.label}, {each.label}", outcome=result, task=benchmark.task.card.name))
     return result
 
 
@@ -167,6 +169,7 @@ def run_part(
             step = next(steps)
         last = step.ranking
         rows.append(_row(step, problem.shape[0], benchmark.evaluate(part, last, tail, metrics), cost))
+    next(steps, None)  # which ends the run
     digest = hashlib.sha256(np.ascontiguousarray(ranking.indices).tobytes()).hexdigest()
     figures = first, rows[-1].evaluation if rows else first
     return PartRow(
@@ -215,8 +218,8 @@ def _row(step: Step, queries: int, figures: Evaluation, cost: Cost) -> StageRow:
     return StageRow(
         repr(step.stage),
         figures,
-        cost.seconds,
-        cost.seconds / queries,
+        step.seconds,
+        step.seconds / queries,
         cost.peak_bytes,
         cost.gpu_peak_bytes or None,
         step.looks_at,

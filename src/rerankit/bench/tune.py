@@ -14,7 +14,7 @@ from rerankit.bench.inputs import Contender, ScoreSet, contender, score_set
 from rerankit.bench.run import code_behind, run_key, run_name, run_part, summaries
 from rerankit.bench.space import points, with_values
 from rerankit.errors import InputError
-from rerankit.events import track
+from rerankit.events import Event, emit, track
 from rerankit.files import atomic
 from rerankit.metrics import traits_of
 from rerankit.pipelines.pipeline import Pipeline
@@ -80,7 +80,9 @@ def tune(
         "tried": tried,
         "chosen": best["values"],
     }
-    return Tuned(Contender(given.label, with_values(given.pipeline, best["values"])), record)
+    tuned = Tuned(Contender(given.label, with_values(given.pipeline, best["values"])), record)
+    emit(Event("tuned", f"{given.label}: {wanted}", outcome=tuned, task=validation.task.card.name))
+    return tuned
 
 
 @dataclass

@@ -12,7 +12,7 @@ from rerankit import bars, checks
 from rerankit.bench.space import points, spaces, with_values
 from rerankit.choosing.chosen import styled
 from rerankit.errors import InputError, rule
-from rerankit.events import track
+from rerankit.events import Event, emit, track
 from rerankit.metrics import evaluate, traits_of
 from rerankit.pipelines.pipeline import Pipeline
 from rerankit.problem import Problem, as_problem
@@ -116,7 +116,9 @@ def tune(
         for pipeline, values in track(settings, "tuning"):
             figures = tuple(_figure(pipeline, one, right, metric, k) for one, right in problems)
             tried.append(Setting(pipeline, values, figures))
-    return Tuned(_best_first(tried, metric)[0].pipeline, tried, metric)
+    tuned = Tuned(_best_first(tried, metric)[0].pipeline, tried, metric)
+    emit(Event("tuned", f"{tuned!r}: {metric}", outcome=tuned))
+    return tuned
 
 
 def _paired(problem: Any, relevance: Any) -> Iterator[tuple[Problem, Relevance]]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from rerankit.errors import InputError, rule
+from rerankit.events import Event, emit
 from rerankit.metrics.lists import FloatArray
 from rerankit.metrics.places import Places
 from rerankit.metrics.rank import first_rank
@@ -113,7 +114,9 @@ def evaluation(
     skipped = 0 if empty == "zero" else int(missing.sum())
     ranks = first_rank(whole)
     shown = np.where(np.isfinite(ranks), ranks, np.nan)
-    return Evaluation(figures, per_query, ids, ties, empty, skipped, _beyond(asked, listed), shown)
+    outcome = Evaluation(figures, per_query, ids, ties, empty, skipped, _beyond(asked, listed), shown)
+    emit(Event("evaluated", ", ".join(figures), outcome=outcome))
+    return outcome
 
 
 def _beyond(asked: Sequence[Measure], listed: int | None) -> dict[str, Any]:

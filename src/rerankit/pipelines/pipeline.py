@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from rerankit.errors import InputError, rule
-from rerankit.events import Event, emit
+from rerankit.events import Event, Kind, Stopwatch, emit, within
 from rerankit.looks import Looks
 from rerankit.pipelines.composite import Composite, PreparedComposite
 from rerankit.pipelines.prepared import Prepared, State
@@ -59,34 +59,39 @@ class Pipeline(Composite):
         return self._steps(self.stages, problem, ranking)
 
     def _steps(self, runners: Sequence[Stage | Prepared], problem: Problem, ranking: Ranking) -> Iterator[Step]:
-        for position, (one, runner) in enumerate(zip(self.stages, runners, strict=True)):
-            emit(Event("stage_started", repr(one), position=position, total=len(self.stages)))
-            start = time.perf_counter()
-            result = runner.rerank(problem, ranking)
-            seconds = time.perf_counter() - start
-            emit(Event("stage_finished", repr(one), position=position, seconds=seconds, ranking=result))
-            ranking = result
-            yield Step(one, result, seconds, one.looks_at(problem))
-            if position + 1 < len(self.stages):
-                problem = one.passes_on(problem)
+        run, done, first = {"run": uuid4().hex, "pipeline": self}, list[Step](), ranking
+        self._tell(run, "run_started", total=len(self.stages))
+        try:
+            for position, (one, runner) in enumerate(zip(self.stages, runners, strict=True)):
+                with within(**run, stage=one):
+                    done.append(self._step(position, runner, problem, ranking))
+                ranking = done[-1].ranking
+                yield done[-1]
+                if position + 1 < len(self.stages):
+                    problem = one.passes_on(problem)
+        except GeneratorExit:  # whoever asked for steps wants no more of them
+            raise
+        except BaseException as cause:
+            self._tell(run, "run_failed", f"{type(cause).__name__}: {cause}", seconds=_seconds(done))
+            raise
+        self._tell(run, "run_finished", seconds=_seconds(done), ranking=_noted(first, done))
+
+    def _step(self, position: int, runner: Stage | Prepared, problem: Problem, ranking: Ranking) -> Step:
+        one = self.stages[position]
+        emit(Event("stage_started", repr(one), position=position, total=len(self.stages)))
+        watch = Stopwatch()
+        result = runner.rerank(problem, ranking)
+        seconds = watch.seconds
+        emit(Event("stage_finished", repr(one), position=position, seconds=seconds, ranking=result))
+        return Step(one, result, seconds, one.looks_at(problem))
+
+    def _tell(self, run: Mapping[str, Any], kind: Kind, description: str | None = None, **more: Any) -> None:
+        with within(**run, stage=None):
+            emit(Event(kind, description or repr(self), **more))
 
     def joined(self, children: Sequence[Stage | Prepared], problem: Problem, ranking: Ranking) -> Ranking:
         """Stage after stage; the ranking's notes say what was done."""
-        emit(Event("run_started", repr(self), total=len(self.stages)))
-        start = time.perf_counter()
-        try:
-            steps = list(self._steps(children, problem, ranking))
-        except BaseException as cause:
-            failed = f"{type(cause).__name__}: {cause}"
-            emit(Event("run_failed", failed, seconds=time.perf_counter() - start))
-            raise
-        result = (steps[-1].ranking if steps else ranking).with_notes(
-            stages=[repr(step.stage) for step in steps],
-            seconds=[step.seconds for step in steps],
-            looks_at=Looks.union(step.looks_at for step in steps),
-        )
-        emit(Event("run_finished", repr(self), seconds=time.perf_counter() - start, ranking=result))
-        return result
+        return _noted(ranking, list(self._steps(children, problem, ranking)))
 
     def passes_on(self, problem: Problem) -> Problem:
         for one in self.stages:
@@ -152,6 +157,19 @@ class Pipeline(Composite):
 
     def __repr__(self) -> str:
         return f"Pipeline([{', '.join(map(repr, self.stages))}])"
+
+
+def _noted(first: Ranking, steps: Sequence[Step]) -> Ranking:
+    """What came of a run, with notes that say what was done."""
+    return (steps[-1].ranking if steps else first).with_notes(
+        stages=[repr(step.stage) for step in steps],
+        seconds=[step.seconds for step in steps],
+        looks_at=Looks.union(step.looks_at for step in steps),
+    )
+
+
+def _seconds(steps: Sequence[Step]) -> float:
+    return sum(step.seconds for step in steps)
 
 
 def as_pipeline(how: Any, params: Mapping[str, Any]) -> Pipeline:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from rerankit.errors import MissingExtraError, RerankitError, StageError, UnmetNeedError, rule
+from rerankit.events import Event, Stopwatch, emit, within
 from rerankit.extras import explained
 from rerankit.ids import same_ids
 from rerankit.padded import check_left_out, same_items
@@ -15,6 +18,9 @@ from rerankit.ranking import Ranking
 
 if TYPE_CHECKING:
     from rerankit.pipelines.stage import Stage
+
+
+Fit = TypeVar("Fit", bound=Callable[..., Any])
 
 
 class Runner(Protocol):
@@ -44,6 +50,25 @@ def run(stage: Stage, runner: Runner, problem: Problem, ranking: Ranking) -> Ran
     if fault:
         raise StageError(f"{_where(stage, problem, ranking)}, {fault}")
     return result
+
+
+def observed(fit: Fit) -> Fit:
+    """A stage's `fit` that says when it starts and ends."""
+
+    @wraps(fit)
+    def fitting(stage: Stage, *given: Any, **named: Any) -> Any:
+        with within(stage=stage):
+            emit(Event("fit_started", repr(stage)))
+            watch = Stopwatch()
+            try:
+                result = fit(stage, *given, **named)
+            except BaseException as cause:
+                emit(Event("fit_failed", f"{type(cause).__name__}: {cause}", seconds=watch.seconds))
+                raise
+            emit(Event("fit_finished", repr(stage), seconds=watch.seconds))
+            return result
+
+    return fitting  # type: ignore[return-value]  # the same arguments and the same answer
 
 
 def check_needs(stage: Stage, problem: Problem, weights: bool = True) -> None:

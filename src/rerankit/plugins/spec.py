@@ -50,12 +50,12 @@ def rerankit_register_engines(register: Register) -> None:
 
 @hookspec
 def rerankit_run_started(event: Event) -> None:
-    """A pipeline starts; `event.total` is its number of stages."""
+    """A pipeline starts: `event.pipeline`; `event.total` is its number of stages, `event.run` the run's id."""
 
 
 @hookspec
 def rerankit_stage_started(event: Event) -> None:
-    """A stage starts; `event.position` is its place in the pipeline."""
+    """A stage starts: `event.stage`; `event.position` is its place in the pipeline."""
 
 
 @hookspec
@@ -76,3 +76,33 @@ def rerankit_run_finished(event: Event) -> None:
 @hookspec
 def rerankit_run_failed(event: Event) -> None:
     """The pipeline was ended by an error, which `event.description` says; nothing follows."""
+
+
+@hookspec
+def rerankit_fit_started(event: Event) -> None:
+    """A stage begins to learn: `event.stage`."""
+
+
+@hookspec
+def rerankit_fit_finished(event: Event) -> None:
+    """A stage has learned: `event.stage`, `event.seconds`."""
+
+
+@hookspec
+def rerankit_fit_failed(event: Event) -> None:
+    """Learning was ended by an error, which `event.description` says."""
+
+
+@hookspec
+def rerankit_evaluated(event: Event) -> None:
+    """Something was measured: `event.outcome` is the `Evaluation`; within a benchmark `event.task` and `event.part`."""
+
+
+@hookspec
+def rerankit_result(event: Event) -> None:
+    """A benchmark has a new result: `event.outcome`, a `rerankit.bench.Result`."""
+
+
+@hookspec
+def rerankit_tuned(event: Event) -> None:
+    """Parameters were chosen: `event.outcome` is what `rerankit.tune` or `rerankit.bench.tune` returns."""
