@@ -1,0 +1,61 @@
+"""LangChain: a document compressor, and the same as a Runnable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from rerankit import checks
+from rerankit.adapters.one_query import OneQuery
+from rerankit.extras import require
+from rerankit.scores import Metric
+
+_PURPOSE = "the bridge to LangChain"
+_BASE = require("langchain_core.documents", extra="langchain", purpose=_PURPOSE).BaseDocumentCompressor
+_RUNNABLES = require("langchain_core.runnables", extra="langchain", purpose=_PURPOSE)
+_SCORE = "relevance_score"
+
+
+class RerankitCompressor(_BASE):  # type: ignore[misc, valid-type]
+    """Documents of a retriever in a new order, for a `ContextualCompressionRetriever`.
+
+    how: a stage's name, a stage or a pipeline, which sees the query and its documents alone; or what
+    `rerankit.prepare` returned, a gallery in which documents are known by their `id`, or by the entry `id_key` of their
+    metadata. embed: an `Embeddings` of LangChain or a function, for galleries of vectors. score_key: the entry of the
+    metadata with a document's score, higher is better; without one the order of the documents counts.
+
+    New scores stand in the metadata as `relevance_score`; documents that were given are not changed.
+    """
+
+    model_config: ClassVar[dict[str, Any]] = {"arbitrary_types_allowed": True, "extra": "forbid"}
+
+    how: Any
+    top_n: int | None = None
+    embed: Any = None
+    id_key: str | None = None
+    score_key: str | None = None
+    metric: Metric = "cosine"
+
+    def model_post_init(self, context: Any) -> None:
+        embed = getattr(self.embed, "embed_query", self.embed)
+        self._order = OneQuery(self.how, embed, self.metric).order
+        self._top = None if self.top_n is None else checks.integer("top_n", self.top_n, least=1)
+
+    def compress_documents(self, documents: Sequence[Any], query: str, callbacks: Any = None) -> list[Any]:
+        """The documents, best first, and no more than `top_n`."""
+        ids = [each.id if self.id_key is None else each.metadata.get(self.id_key) for each in documents]
+        scores = None if self.score_key is None else [each.metadata.get(self.score_key) for each in documents]
+        found = self._order(query, [each.page_content for each in documents], ids=ids, scores=scores)
+        return [_scored(documents[place], score) for place, score in found[: self._top]]
+
+    def runnable(self) -> Any:
+        """A Runnable that takes ``{"query": …, "documents": […]}``."""
+
+        def rerank(given: dict[str, Any]) -> list[Any]:
+            return self.compress_documents(given["documents"], given["query"])
+
+        return _RUNNABLES.RunnableLambda(rerank)
+
+
+def _scored(document: Any, score: float) -> Any:
+    return document.model_copy(update={"metadata": {**document.metadata, _SCORE: score}})
