@@ -77,6 +77,7 @@ def page(name: str) -> str:
         "family": next(f"{family}: {what}" for family, (what, names) in FAMILIES.items() if name in names),
         "needs": needs(stage),
         "looks at other queries": looks_at(stage, name),
+        **({"one query without a bank": _LONE} if "lone" in stage.parameters() else {}),
         "trained": "yes: `fit(problem, relevance)`" if hasattr(factory, "fit") else "no",
         "prepared for a gallery": prepared(stage, name),
     }
@@ -90,6 +91,9 @@ def page(name: str) -> str:
     parts += ["## Citation", stage.citation] if stage.citation else []
     parts += ["## More", f"Figures: [benchmarks](../benchmarks.md). {_links(name)}"]
     return "\n\n".join(parts) + "\n"
+
+
+_LONE = 'refused, or left as it came with `lone` "pass" ([why](../concepts.md#one-query-alone))'
 
 
 def table(name: str) -> str:

@@ -27,7 +27,7 @@ def progress(shown: bool = True) -> Iterator[None]:
 
     >>> import rerankit
     >>> with rerankit.progress():
-    ...     ranking = rerankit.rerank([[0.1, 0.9]], "mutual-rank")
+    ...     ranking = rerankit.rerank([[0.1, 0.9], [0.7, 0.1]], "mutual-rank")
     """
     if not shown or _drawn:
         yield

@@ -56,6 +56,26 @@ def test_a_problem_is_prepared_and_asked_with_scores(tmp_path):
     assert found == expected
 
 
+def test_one_query_without_a_bank_is_refused_or_passed(tmp_path):
+    np.save(tmp_path / "items.npy", ITEMS)
+    np.save(tmp_path / "one.npy", QUERIES[:1])
+    np.save(tmp_path / "scores.npy", QUERIES[:1] @ ITEMS.T)
+    make = ("prepare", "--vectors", tmp_path / "items.npy", "--stage", "csls", "--out", tmp_path / "ready")
+    refused = run(*make)
+    assert refused.exit_code == 2
+    assert "lone='pass'" in refused.output
+    assert run(*make, "--set", "lone=pass").exit_code == 0
+    line = json.loads(run("query", tmp_path / "ready", tmp_path / "one.npy", "-k", 4).stdout)
+    gallery = Gallery(ITEMS)
+    assert dict(line["items"]) == gallery.ranking(gallery.problem(QUERIES[:1]), k=4).to_dict()[line["query"]]
+    alone = ("rerank", tmp_path / "scores.npy", "--stage", "csls", "--out", tmp_path / "run.npz")
+    refused = run(*alone)
+    assert refused.exit_code == 2
+    assert "needs other_queries" in refused.output
+    assert run(*alone, "--set", "lone=pass").exit_code == 0
+    assert rerankit.read(tmp_path / "run.npz", "ranking") == Problem(QUERIES[:1] @ ITEMS.T).ranking(100)
+
+
 def test_what_cannot_be_prepared_or_asked_is_one_line(tmp_path):
     np.save(tmp_path / "items.npy", ITEMS)
     assert "give either PROBLEM or --vectors" in run("prepare", "--stage", "nnn", "--out", tmp_path / "r").output

@@ -184,8 +184,8 @@ def test_bad_pipelines():
 
 
 def test_k_larger_than_the_gallery_and_k_none():
-    assert rerank([[1, 2, 3]], "mutual-rank", k=50).shape == (1, 3)
-    assert rerank([[1, 2, 3]], "mutual-rank", k=None).shape == (1, 3)
+    assert rerank([[1, 2, 3]], "fuse", k=50).shape == (1, 3)
+    assert rerank([[1, 2, 3]], "fuse", k=None).shape == (1, 3)
 
 
 # -- on disk -------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rerankit
-from rerankit import Bank, Gallery, Pipeline, Problem, Ranking, prepare, stage
+from rerankit import Bank, Gallery, Looks, Pipeline, Problem, Ranking, load, prepare, stage
 from rerankit.errors import InputError, UnknownNameError, UnmetNeedError
 
 RANDOM = np.random.default_rng(0)
@@ -99,6 +99,26 @@ def test_a_stage_that_looks_at_queries_is_refused_by_name():
         prepare("k-reciprocal", Gallery(ITEMS, bank=Bank(to_gallery=OLD @ ITEMS.T)))
     with pytest.raises(UnmetNeedError, match="stage 'dba' needs gallery_scores"):
         prepare("dba", Gallery.from_scores(size=4))
+
+
+@pytest.mark.parametrize("how", ["nnn", "sinkhorn", "mutual-rank", "plan", "consensus"])
+def test_with_lone_pass_every_query_keeps_its_order_until_there_is_a_bank(how, tmp_path):
+    bare = Gallery(ITEMS)
+    with pytest.raises(UnmetNeedError, match="with lone='pass' every query keeps its order"):
+        prepare(how, bare)
+    first = bare.ranking(bare.problem(QUERIES[:3]), k=7)
+    ready = prepare(stage("fuse", sources=["ranking"]) >> stage(how, lone="pass"), bare)
+    ready.save(tmp_path / "ready")
+    for one in (ready, load(tmp_path / "ready"), ready.updated(remove=[5]).updated(add=ITEMS[5:6])):
+        assert one.info()[1]["keeps"].startswith("nothing")
+        assert one.rerank(QUERIES[0], k=7).notes[how]["note"].startswith("one query has no other queries")
+    for found in (ready.rerank(QUERIES[:3], k=7), load(tmp_path / "ready").rerank(QUERIES[:3], k=7)):
+        assert np.array_equal(found.indices, first.indices)
+        assert found.notes["looks_at"] == Looks()
+    if how != "consensus":  # a bank cannot stand in for the queries under test
+        banked = prepare(how, bare, lone="pass").updated(bank=OLD).rerank(QUERIES[:3], k=7)
+        assert banked == prepare(how, Gallery(ITEMS, bank=OLD)).rerank(QUERIES[:3], k=7)
+        assert banked.notes["looks_at"] == Looks(bank=True)
 
 
 def test_needs_of_queries_are_checked_when_they_come():

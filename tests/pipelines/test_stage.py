@@ -54,12 +54,12 @@ def test_repr_is_code():
 
 def test_parameters_clone_equality_and_hash():
     made = stage("mutual-rank", weight=2.0)
-    assert made.get_params() == {"weight": 2.0, "published": False, "bank": None}
+    assert made.get_params() == {"weight": 2.0, "published": False, "bank": None, "lone": "raise"}
     assert made.clone() == made
     assert hash(made.clone()) == hash(made)
     assert made.clone(weight=3.0) != made
     assert made != stage("fuse")
-    with pytest.raises(InputError, match=r"has no parameter wait \(it has weight, published, bank\)"):
+    with pytest.raises(InputError, match=r"has no parameter wait \(it has weight, published, bank, lone\)"):
         made.clone(wait=1)
 
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from rerankit import Ranking, load
+from rerankit import Gallery, Ranking, load, prepare
 
 sys.path.insert(0, str(Path(__file__).parent))
-from conftest import NAMES, QUERIES, Served, serving, started
+from conftest import ITEMS, NAMES, QUERIES, Served, serving, started
 
 
 def expected(found: Ranking) -> list[dict[str, Any]]:
@@ -123,6 +123,15 @@ def test_a_stop_in_the_middle_finishes_what_was_begun(folder: Path):
         assert process.wait(timeout=60) in (0, 143, -15)
         with pytest.raises(OSError):  # noqa: PT011 - refused or reset, as the system likes
             found.ask("/health")
+
+
+def test_without_a_bank_queries_are_passed_on(tmp_path: Path):
+    prepare("nnn", Gallery(ITEMS, ids=NAMES), lone="pass").save(tmp_path / "ready")
+    gallery = Gallery(ITEMS, ids=NAMES)
+    with serving(tmp_path / "ready") as served:
+        status, answer = served.ask("/search", {"query": QUERIES[0].tolist(), "k": 5})
+        assert (status, answer["results"]) == (200, expected(gallery.ranking(gallery.problem(QUERIES[0]), k=5)))
+        assert "every query keeps its order" in served.ask("/info")[1]["stages"][0]["keeps"]
 
 
 def test_a_token_is_asked_for(folder: Path):

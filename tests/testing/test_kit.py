@@ -193,6 +193,22 @@ class IsRandom(Plain):
         return np.random.default_rng().normal(size=ranking.shape)
 
 
+class RefusesAlone(Plain):
+    def needs_on(self, problem: Problem) -> tuple[str, ...]:
+        return ("other_queries",)
+
+
+class TurnsOneAlone(Plain):
+    def __init__(self, lone: str = "raise") -> None:
+        self.lone = lone
+
+    def needs_on(self, problem: Problem) -> tuple[str, ...]:
+        return ("other_queries",) if self.lone == "raise" else ()
+
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        return ranking.scores if len(ranking) > 1 else -ranking.scores
+
+
 class RemembersTheLastProblem(Plain):
     calls = itertools.count()
 
@@ -401,6 +417,8 @@ BROKEN: list[tuple[str, Any, str]] = [
     ("check_shapes", lambda: FailsWhere(lambda q, g, k: q < k == g), "on k larger than the gallery: .*not made"),
     ("check_shapes", FailsOnOneCandidate, "one query and one item: StageError.*IndexError"),
     ("check_shapes", LosesACandidate, "must return every candidate"),
+    ("check_lone", RefusesAlone, "it refuses one query alone, and has no parameter 'lone'"),
+    ("check_lone", TurnsOneAlone, "with lone='pass' one query alone does not keep its order"),
     (
         "check_ties",
         BreaksTiesBackwards,

@@ -11,6 +11,7 @@ from rerankit.errors import InputError, UnmetNeedError
 from rerankit.gallery import Gallery
 from rerankit.pipelines.pipeline import Pipeline, as_pipeline
 from rerankit.pipelines.ready import Ready, prepare
+from rerankit.problem import Problem
 from rerankit.scores import Metric
 
 Embed = Callable[[str], Any]
@@ -95,7 +96,8 @@ def _gallery(texts: Sequence[str], vectors: Any, metric: Metric) -> Gallery:
 
 
 def _refuse_transductive(pipeline: Pipeline) -> None:
-    found = [one.name for one in pipeline.stages if one.looks_at().queries]
+    alone = Problem([[0.0]])
+    found = [one.name for one in pipeline.stages if one.looks_at(alone).queries]
     if found:
         raise UnmetNeedError(
             f"stage '{found[0]}' looks at other queries, and here one query comes at a time: "

@@ -13,6 +13,7 @@ from rerankit.arrays import IntArray
 from rerankit.events import track
 from rerankit.metrics import Evaluation
 from rerankit.pipelines.pipeline import Pipeline
+from rerankit.pipelines.running import refuses_alone
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.tasks import Benchmark, Part
@@ -51,7 +52,8 @@ def batch_curve(
 ) -> Batches | None:
     """Figures of up to `SAMPLE` queries, drawn once, in batches of each size; None where no size is below all queries.
 
-    A batch holds other queries of the part beside those that count, so that each has its size.
+    A batch holds other queries of the part beside those that count, so that each has its size. One query alone keeps
+    its order where the pipeline refuses it.
     """
     order = np.random.default_rng(0).permutation(problem.shape[0])
     asked = [size for size in sizes if size < len(order)]
@@ -86,7 +88,9 @@ def _answered(
     pieces = []
     for rows, places in track(batches, f"batches of {size}"):
         some = problem.subset(rows)
-        pieces.append(pipeline.rerank(some, some.ranking(min(k, some.shape[1]))).take(places))
+        first = some.ranking(min(k, some.shape[1]))
+        answer = first if refuses_alone(pipeline, some) else pipeline.rerank(some, first)
+        pieces.append(answer.take(places))
     return Ranking.concat(pieces)
 
 

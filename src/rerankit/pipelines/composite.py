@@ -103,6 +103,9 @@ class PreparedComposite(Prepared):
         """Whether each of its children is exact after a change."""
         return all(child.exact for child in self._children)
 
+    def looks_at(self, problem: Problem) -> Looks:
+        return Looks.union(child.looks_at(problem) for child in self._children)
+
     def updated(self, change: Change) -> Prepared:
         return type(self)(self.stage, change.gallery, [child.updated(change) for child in self._children])
 

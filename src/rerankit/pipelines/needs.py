@@ -5,6 +5,7 @@
 ``gallery_scores``         similarities among the gallery items
 ``embeddings``             scores that are computed from vectors of both sides
 ``complete_scores``        a score for every pair, not top-k lists
+``other_queries``          more than one query, where there is no bank
 ``query_bank``             other queries, known beforehand (`Problem.with_banks`)
 ``gallery_bank``           other gallery items, known beforehand
 ``query_bank:PART``        such a bank with `to_gallery`, `to_queries` or `among`; the same for ``gallery_bank``
@@ -42,6 +43,11 @@ _KNOWN = {
         "a score for every pair, not lists",
         "give a matrix or embeddings; top-k lists leave most pairs without a score",
     ),
+    "other_queries": (
+        "other queries beside the one",
+        "give a bank of queries (Problem(…, query_bank=…) or Gallery(…, bank=…)), or several queries; with lone='pass' "
+        "one query keeps its order",
+    ),
     "query_bank": (
         "a bank of queries",
         "give Problem(…, query_bank=rerankit.Bank(…)), other queries that are not under test",
@@ -58,6 +64,7 @@ _PLAIN: dict[str, Callable[[Problem], bool]] = {
     "gallery_scores": lambda problem: problem.gallery_scores is not None,
     "embeddings": lambda problem: isinstance(problem.scores, EmbeddingScores),
     "complete_scores": lambda problem: problem.scores.complete,
+    "other_queries": lambda problem: problem.shape[0] != 1,
     "query_bank": lambda problem: problem.query_bank is not None,
     "gallery_bank": lambda problem: problem.gallery_bank is not None,
 }
@@ -65,6 +72,7 @@ BANKS = ("query_bank", "gallery_bank")
 _FEATURES = ("query_features", "gallery_features")
 _NAMED = (*BANKS, *_FEATURES, "extra_scores")
 WEIGHTS = "weights"
+OTHER_QUERIES = "other_queries"
 
 
 class Needing(Protocol):
@@ -107,7 +115,7 @@ class Need:
     @property
     def of_queries(self) -> bool:
         """Whether queries bring it with them, not a gallery."""
-        return self.kind in ("query_features", "query_scores", "extra_scores")
+        return self.kind in ("query_features", "query_scores", "extra_scores", OTHER_QUERIES)
 
     @property
     def what(self) -> str:

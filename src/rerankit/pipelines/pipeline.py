@@ -83,7 +83,7 @@ class Pipeline(Composite):
         result = runner.rerank(problem, ranking)
         seconds = watch.seconds
         emit(Event("stage_finished", repr(one), position=position, seconds=seconds, ranking=result))
-        return Step(one, result, seconds, one.looks_at(problem))
+        return Step(one, result, seconds, runner.looks_at(problem))
 
     def _tell(self, run: Mapping[str, Any], kind: Kind, description: str | None = None, **more: Any) -> None:
         with within(**run, stage=None):

@@ -12,6 +12,7 @@ from rerankit.pipelines.running import run
 
 if TYPE_CHECKING:
     from rerankit.gallery import Gallery
+    from rerankit.looks import Looks
     from rerankit.pipelines.stage import Stage
     from rerankit.problem import Problem
     from rerankit.ranking import Ranking
@@ -76,6 +77,10 @@ class Prepared:
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         """The same, as `rerank` runs it."""
         return self.stage.reorder(problem, ranking)
+
+    def looks_at(self, problem: Problem) -> Looks:
+        """What an answer on this problem depends on beyond a query and its candidates."""
+        return self.stage.looks_at(problem)
 
     @property
     def children(self) -> tuple[Prepared, ...]:

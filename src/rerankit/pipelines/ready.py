@@ -169,7 +169,11 @@ def _looking_at_queries(one: Stage, probe: Problem) -> list[Stage]:
 def _refusal(one: Stage, gallery: Gallery) -> str:
     text = f"stage '{one.name}' looks at the other test queries, and a gallery that stands ready has none"
     if "bank" not in one.parameters():
-        return f"{text}: use rerankit.rerank(problem, …) on all queries together"
+        return f"{text}: use rerankit.rerank(problem, …) on all queries together{_or_lone(one)}"
     if getattr(one, "bank", None) is None and gallery.bank is None:
-        return f"{text}: give Gallery(…, bank=…), vectors of old queries or a Bank"
+        return f"{text}: give Gallery(…, bank=…), vectors of old queries or a Bank{_or_lone(one)}"
     return f"{text}, with its parameters as they are ({one!r}): a bank must stand in the place of the queries"
+
+
+def _or_lone(one: Stage) -> str:
+    return "; with lone='pass' every query keeps its order" if "lone" in one.parameters() else ""

@@ -11,7 +11,7 @@ from rerankit.events import Event, Stopwatch, emit, within
 from rerankit.extras import explained
 from rerankit.ids import same_ids
 from rerankit.padded import check_left_out, same_items
-from rerankit.pipelines.needs import WEIGHTS
+from rerankit.pipelines.needs import OTHER_QUERIES, WEIGHTS
 from rerankit.plugins import manager
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
@@ -76,6 +76,12 @@ def check_needs(stage: Stage, problem: Problem, weights: bool = True) -> None:
     faults = [fault for fault in stage.unmet(problem) if weights or fault.need.kind != WEIGHTS]
     if faults:
         raise UnmetNeedError("\n".join(map(str, faults)))
+
+
+def refuses_alone(stage: Stage, problem: Problem) -> bool:
+    """Whether all that a problem of one query lacks is other queries to compare it with."""
+    faults = stage.unmet(problem)
+    return bool(faults) and all(fault.need.kind == OTHER_QUERIES for fault in faults)
 
 
 def check_first(problem: Problem, ranking: Ranking) -> None:

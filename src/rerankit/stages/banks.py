@@ -30,8 +30,12 @@ class BankStage(Stage):
 
     def looks_at(self, problem: Problem | None = None) -> Looks:
         given = None if problem is None else problem.query_bank
-        queries = self._is_test_queries() or (self.bank is None and given is None)
+        queries = self.compares_test_queries(given)
         return super().looks_at(problem) | Looks(queries=queries, bank=not queries)
+
+    def compares_test_queries(self, bank: Bank | None) -> bool:
+        """Whether it looks at the other test queries where the problem or the gallery has this bank."""
+        return self._is_test_queries() or (self.bank is None and bank is None)
 
     def needs_on(self, problem: Problem) -> tuple[str, ...]:
         stands_in = self.bank is None and problem.query_bank is not None
@@ -81,8 +85,12 @@ class RelationsBankStage(Stage):
         return (*own, *(f"query_bank:{part}" for part in self.bank_parts))
 
     def looks_at(self, problem: Problem | None = None) -> Looks:
-        bank = self.bank_beside(None if problem is None else problem.query_bank)
-        return super().looks_at(problem) | Looks(queries=bank is None, bank=bank is not None)
+        queries = self.compares_test_queries(None if problem is None else problem.query_bank)
+        return super().looks_at(problem) | Looks(queries=queries, bank=not queries)
+
+    def compares_test_queries(self, bank: Bank | None) -> bool:
+        """Whether it looks at the other test queries where the problem or the gallery has this bank."""
+        return self.bank_beside(bank) is None
 
     def bank_for(self, problem: Problem) -> Bank | None:
         """The bank this stage looks at; None: the other test queries."""

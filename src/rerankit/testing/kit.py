@@ -45,6 +45,7 @@ STAGE_CHECKS: tuple[StageCheck, ...] = (
     answers.check_relevance,
     looks.check_looks,
     answers.check_needs,
+    standing.check_lone,
     standing.check_ready,
     standing.check_shards,
     identity.check_params,

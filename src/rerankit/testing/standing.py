@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from rerankit.errors import UnmetNeedError
 from rerankit.gallery import Gallery
+from rerankit.pipelines.needs import OTHER_QUERIES
 from rerankit.pipelines.pipeline import Pipeline
 from rerankit.pipelines.ready import Ready, prepare
+from rerankit.pipelines.running import refuses_alone
 from rerankit.pipelines.stage import Stage
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
@@ -40,6 +42,38 @@ def check_ready(factory: StageFactory, problem: ProblemMaker = make_problem) -> 
     batches = [_answer(ready, made, first, batch) for batch in _BATCHES]
     order = [row for batch in _BATCHES for row in batch]
     expect_same(Ranking.concat(batches), answer.take(order), "other batches of queries get another answer")
+
+
+def check_lone(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:
+    """One query without banks gets an answer, or is refused, and keeps its order with `lone` "pass", from a prepared
+    gallery too.
+    """
+    made, stage = problem(1, _GALLERY, 12), factory()
+    first = made.ranking(_K)
+    if not refuses_alone(stage, made):
+        if not stage.unmet(made):
+            run(stage, made, _K, "one query alone")
+        return
+    try:
+        stage.rerank(made, first)
+    except UnmetNeedError as error:
+        expect(OTHER_QUERIES in str(error), f"one query alone is refused, but the error does not say why: {error}")
+    if stage.children:  # those inside have their own `lone`
+        return
+    expect("lone" in stage.parameters(), "it refuses one query alone, and has no parameter 'lone'")
+    passing = factory().clone(lone="pass")
+    _expect_kept(run(passing, made, _K, "one query, lone='pass'"), first)
+    several = problem(_QUERIES, _GALLERY, 13)
+    gallery = Gallery.of(several)
+    if passing.looks_at(made).queries or gallery.bank is not None:
+        return
+    ready = prepare(passing, gallery)
+    for rows in ([0], list(range(_QUERIES))):
+        _expect_kept(_answer(ready, several, several.ranking(_K), rows), several.ranking(_K).take(rows))
+
+
+def _expect_kept(answer: Ranking, first: Ranking) -> None:
+    expect_equal(answer, first, "with lone='pass' one query alone does not keep its order and scores")
 
 
 def check_shards(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 import rerankit
-from rerankit import Bank, DenseScores, ListScores, Problem, Relevance, evaluate, settings, stage
+from rerankit import Bank, DenseScores, ListScores, Looks, Problem, Relevance, evaluate, settings, stage
+from rerankit.errors import UnmetNeedError
 from rerankit.stages.hubness.claims import ListClaims, MatrixClaims
 from rerankit.stages.hubness.evidence import trusted_top_means
 from rerankit.stages.hubness.highest import column_top
@@ -148,29 +149,36 @@ def test_masked_pairs_change_nothing_for_the_others(name):
         assert found >= evaluate(Problem(matrix).ranking(), relevance, ["success@1"])["success@1"] - 0.025
 
 
+@pytest.mark.parametrize("published", [False, True])
 @pytest.mark.parametrize("name", FAMILY)
-def test_one_query_alone_keeps_its_order_and_says_why(name):
+def test_one_query_alone_is_refused_or_keeps_its_order_and_says_why(name, published):
     scores = distinct(1, 50)
-    alone = rerankit.rerank(scores, name)
-    np.testing.assert_array_equal(alone.indices, Problem(scores).ranking().indices)
-    if not name.startswith("mutual"):
-        assert "no other queries" in alone.notes[name]["note"]
+    with pytest.raises(UnmetNeedError, match=r"needs other_queries: give a bank of queries .* lone='pass'"):
+        rerankit.rerank(scores, name, published=published)
+    alone = rerankit.rerank(scores, name, published=published, lone="pass")
+    assert alone == Problem(scores).ranking()
+    assert "no other queries" in alone.notes[name]["note"]
+    assert alone.notes["looks_at"] == Looks()
+    several = distinct(5, 50)
+    assert rerankit.rerank(several, name, lone="pass") == rerankit.rerank(several, name)
+    banked = Problem(scores, query_bank=Bank(to_gallery=distinct(9, 50, seed=1)))
+    assert rerankit.rerank(banked, name, lone="pass") == rerankit.rerank(banked, name)
 
 
 def test_one_query_keeps_the_order_of_the_stage_in_front():
     problem = Problem(distinct(1, 6))
     first = problem.ranking().with_scores(-problem.ranking().scores)
     for name in ("sinkhorn", "csls", "nnn", "inverted-softmax"):
-        assert np.array_equal(stage(name).rerank(problem, first).indices, first.indices)
+        assert np.array_equal(stage(name, lone="pass").rerank(problem, first).indices, first.indices)
 
 
 def test_equal_shares_of_far_scores_do_not_overflow():
-    for rows in (1, 2, 5):
+    for rows in (2, 5):
         found = rerankit.rerank(1e4 * distinct(rows, 7), "sinkhorn", published=True, beta=5.0)
         assert np.isfinite(found.scores).all()
 
 
-@pytest.mark.parametrize("queries", [1, 2, 4, 16, 64])
+@pytest.mark.parametrize("queries", [2, 4, 16, 64])
 @pytest.mark.parametrize("name", FAMILY)
 def test_small_batches_lose_nothing(name, queries):
     random = np.random.default_rng(0)

@@ -56,5 +56,5 @@ def test_needs_and_parameters():
         rerankit.rerank([[1, 2]], "mutual-neighbours", nearest_queries=1)
     with pytest.raises(InputError, match="'neighbours' must be at least 1"):
         stage("mutual-neighbours", neighbours=0)
-    alone = Problem([[1.0, 2.0]], query_scores=[[1.0]])
-    assert rerankit.rerank(alone, "mutual-neighbours", nearest_queries=3).indices.tolist() == [[1, 0]]
+    few = Problem([[1.0, 2.0], [1.0, 2.0]], query_scores=np.eye(2))
+    assert rerankit.rerank(few, "mutual-neighbours", nearest_queries=3).indices.tolist() == [[1, 0], [1, 0]]

@@ -13,6 +13,7 @@ from rerankit.stages.banks import check_bank
 from rerankit.stages.hubness.highest import column_top_mean, row_top_mean
 from rerankit.stages.hubness.nnn import nearest_correction, nearest_of_more
 from rerankit.stages.hubness.stage import Correction, HubnessStage
+from rerankit.stages.lone import check_lone
 
 
 class CSLS(HubnessStage):
@@ -32,10 +33,11 @@ class CSLS(HubnessStage):
     name = "csls"
     citation = "Conneau et al., Word translation without parallel data (ICLR 2018)"
 
-    def __init__(self, neighbours: int = 10, published: bool = False, bank: Any = None) -> None:
+    def __init__(self, neighbours: int = 10, published: bool = False, bank: Any = None, lone: str = "raise") -> None:
         self.neighbours = checks.integer("neighbours", neighbours, least=1)
         self.published = checks.boolean("published", published)
         self.bank = check_bank(bank)
+        self.lone = check_lone(lone)
 
     def correction(self, gallery: Side, others: Scores, same: bool) -> Correction:
         if self.published:

@@ -18,6 +18,7 @@ from rerankit.stages.hubness.inverted_softmax import FLOOR, SHARPNESS
 from rerankit.stages.hubness.passes import column_softmax_level
 from rerankit.stages.hubness.spread import absent_levels
 from rerankit.stages.hubness.stage import Beta, Correction, HubnessStage, beta_of, check_beta
+from rerankit.stages.lone import check_lone
 
 _GALLERY_SHARPNESS = 0.75
 
@@ -52,12 +53,14 @@ class DualIS(HubnessStage):
         gallery: str = "gallery",
         published: bool = False,
         bank: Any = None,
+        lone: str = "raise",
     ) -> None:
         self.beta = check_beta("beta", beta)
         self.gallery_beta = check_beta("gallery_beta", gallery_beta)
         self.gallery = checks.choice("gallery", gallery, ("gallery", "bank"))
         self.published = checks.boolean("published", published)
         self.bank = check_bank(bank)
+        self.lone = check_lone(lone)
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from rerankit.stages.banks import check_bank
 from rerankit.stages.hubness.inverted_softmax import softmax_correction
 from rerankit.stages.hubness.passes import row_softmax_level
 from rerankit.stages.hubness.stage import Beta, Correction, HubnessStage, check_beta
+from rerankit.stages.lone import check_lone
 
 _SHARPNESS = 3.0
 _FLOOR = 0.01
@@ -40,10 +41,11 @@ class DualSoftmax(HubnessStage):
     name = "dual-softmax"
     citation = "Cheng et al., Video-text retrieval by multi-stream corpus alignment and dual softmax loss (2021)"
 
-    def __init__(self, beta: Beta = "auto", published: bool = False, bank: Any = None) -> None:
+    def __init__(self, beta: Beta = "auto", published: bool = False, bank: Any = None, lone: str = "raise") -> None:
         self.beta = check_beta("beta", beta)
         self.published = checks.boolean("published", published)
         self.bank = check_bank(bank)
+        self.lone = check_lone(lone)
 
     def correction(self, gallery: Side, others: Scores, same: bool) -> Correction:
         found = softmax_correction(others, self.beta, self.published, sharpness=_SHARPNESS, floor=_FLOOR)

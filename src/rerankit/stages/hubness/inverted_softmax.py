@@ -13,6 +13,7 @@ from rerankit.stages.hubness.balance import against_claims
 from rerankit.stages.hubness.claims import claims_of
 from rerankit.stages.hubness.passes import column_softmax_level
 from rerankit.stages.hubness.stage import Beta, Correction, HubnessStage, beta_of, check_beta
+from rerankit.stages.lone import check_lone
 
 SHARPNESS = 1.5
 FLOOR = 0.1
@@ -55,10 +56,11 @@ class InvertedSoftmax(HubnessStage):
     name = "inverted-softmax"
     citation = "Smith et al., Offline bilingual word vectors and the inverted softmax (ICLR 2017)"
 
-    def __init__(self, beta: Beta = "auto", published: bool = False, bank: Any = None) -> None:
+    def __init__(self, beta: Beta = "auto", published: bool = False, bank: Any = None, lone: str = "raise") -> None:
         self.beta = check_beta("beta", beta)
         self.published = checks.boolean("published", published)
         self.bank = check_bank(bank)
+        self.lone = check_lone(lone)
 
     def correction(self, gallery: Side, others: Scores, same: bool) -> Correction:
         return softmax_correction(others, self.beta, self.published)

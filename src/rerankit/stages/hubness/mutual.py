@@ -15,6 +15,7 @@ from rerankit.scores import ListScores, Scores
 from rerankit.stages.banks import BankStage
 from rerankit.stages.hubness.frame import Frame, frame_of, usual_scores
 from rerankit.stages.hubness.spread import absent_levels
+from rerankit.stages.lone import ComparingStage, Passing
 
 if TYPE_CHECKING:
     from rerankit.gallery import Gallery
@@ -52,7 +53,7 @@ class PlacesBack:
         return ranks_among(self.others, items, lowered, rows, less=self.frame.usual, absent=self.frame.absent)
 
 
-class MutualStage(BankStage):
+class MutualStage(ComparingStage, BankStage):
     """A stage whose scores follow from the places of candidates among items and of queries among other queries."""
 
     published: bool
@@ -62,11 +63,18 @@ class MutualStage(BankStage):
         raise NotImplementedError
 
     def prepare(self, gallery: Gallery) -> Prepared:
+        if self.passes(gallery):
+            return Passing(self, gallery)
         return Places(self, gallery, PlacesBack(self.known_queries(gallery), self.published, False))
 
     def restored(self, gallery: Gallery, state: State) -> Prepared:
+        if self.passes(gallery):
+            return Passing(self, gallery)
         others = self.known_queries(gallery)
         return Places(self, gallery, PlacesBack(others, self.published, False, Frame.of_state(state)))
+
+    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
+        return self.passed(ranking) if self.is_alone(problem) else super().reorder(problem, ranking)
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         others = self.other_queries(problem)

@@ -16,6 +16,7 @@ from rerankit.ranks import shared_ranks
 from rerankit.stages.banks import check_bank
 from rerankit.stages.candidates import filled, items_of, own_scores
 from rerankit.stages.hubness.mutual import MutualStage, PlacesBack
+from rerankit.stages.lone import check_lone
 
 
 class MutualNeighbours(MutualStage):
@@ -42,12 +43,18 @@ class MutualNeighbours(MutualStage):
     citation = "Wang et al., Matching images and text with multi-modal tensor fusion and re-ranking (MM 2019)"
 
     def __init__(
-        self, neighbours: int = 20, nearest_queries: int = 0, published: bool = False, bank: Any = None
+        self,
+        neighbours: int = 20,
+        nearest_queries: int = 0,
+        published: bool = False,
+        bank: Any = None,
+        lone: str = "raise",
     ) -> None:
         self.neighbours = checks.integer("neighbours", neighbours, least=1)
         self.nearest_queries = checks.integer("nearest_queries", nearest_queries, least=0)
         self.published = checks.boolean("published", published)
         self.bank = check_bank(bank)
+        self.lone = check_lone(lone)
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from rerankit.ranks import shared_ranks
 from rerankit.stages.banks import check_bank
 from rerankit.stages.candidates import items_of, rows_of
 from rerankit.stages.hubness.mutual import MutualStage, PlacesBack
+from rerankit.stages.lone import check_lone
 
 _CHANCE = 3.0  # places by which an item near the top may be higher or lower by chance
 
@@ -38,10 +39,11 @@ class MutualRank(MutualStage):
     name = "mutual-rank"
     citation = "Wang et al., Matching images and text with multi-modal tensor fusion and re-ranking (MM 2019)"
 
-    def __init__(self, weight: float = 1.0, published: bool = False, bank: Any = None) -> None:
+    def __init__(self, weight: float = 1.0, published: bool = False, bank: Any = None, lone: str = "raise") -> None:
         self.weight = checks.number("weight", weight, least=0)
         self.published = checks.boolean("published", published)
         self.bank = check_bank(bank)
+        self.lone = check_lone(lone)
 
     def placed(self, back: PlacesBack, problem: Problem, ranking: Ranking) -> FloatArray:
         items, queries = items_of(ranking), rows_of(ranking)

@@ -15,6 +15,7 @@ from rerankit.stages.hubness.evidence import TopMeans, trusted_top_means
 from rerankit.stages.hubness.frame import frame_of
 from rerankit.stages.hubness.highest import column_top, column_top_mean
 from rerankit.stages.hubness.stage import Correction, HubnessStage
+from rerankit.stages.lone import check_lone
 
 
 class NNN(HubnessStage):
@@ -35,11 +36,19 @@ class NNN(HubnessStage):
     name = "nnn"
     citation = "Chowdhury et al., Nearest neighbor normalization improves multimodal retrieval (EMNLP 2024)"
 
-    def __init__(self, neighbours: int = 8, alpha: float = 0.75, published: bool = False, bank: Any = None) -> None:
+    def __init__(
+        self,
+        neighbours: int = 8,
+        alpha: float = 0.75,
+        published: bool = False,
+        bank: Any = None,
+        lone: str = "raise",
+    ) -> None:
         self.neighbours = checks.integer("neighbours", neighbours, least=1)
         self.alpha = checks.number("alpha", alpha, least=0)
         self.published = checks.boolean("published", published)
         self.bank = check_bank(bank)
+        self.lone = check_lone(lone)
 
     def correction(self, gallery: Side, others: Scores, same: bool) -> Correction:
         if self.published:

@@ -12,6 +12,7 @@ from rerankit.sides import Side
 from rerankit.stages.banks import check_bank
 from rerankit.stages.hubness.inverted_softmax import softmax_correction
 from rerankit.stages.hubness.stage import Beta, Correction, HubnessStage, check_beta
+from rerankit.stages.lone import check_lone
 
 
 class QBNorm(HubnessStage):
@@ -33,11 +34,19 @@ class QBNorm(HubnessStage):
     name = "qb-norm"
     citation = "Bogolin et al., Cross modal retrieval with querybank normalisation (CVPR 2022)"
 
-    def __init__(self, beta: Beta = "auto", neighbours: int = 1, published: bool = False, bank: Any = None) -> None:
+    def __init__(
+        self,
+        beta: Beta = "auto",
+        neighbours: int = 1,
+        published: bool = False,
+        bank: Any = None,
+        lone: str = "raise",
+    ) -> None:
         self.beta = check_beta("beta", beta)
         self.neighbours = checks.integer("neighbours", neighbours, least=1)
         self.published = checks.boolean("published", published)
         self.bank = check_bank(bank)
+        self.lone = check_lone(lone)
 
     def correction(self, gallery: Side, others: Scores, same: bool) -> Correction:
         found = softmax_correction(others, self.beta, self.published)

@@ -12,6 +12,7 @@ from rerankit.stages.hubness.balance import balanced, equal_shares, placed
 from rerankit.stages.hubness.claims import claims_for_rounds
 from rerankit.stages.hubness.partners import partners_of
 from rerankit.stages.hubness.stage import Beta, Correction, HubnessStage, beta_of, check_beta
+from rerankit.stages.lone import check_lone
 
 _AMONG_TEST_QUERIES = 3.5
 _AMONG_A_BANK = 2.0
@@ -53,12 +54,14 @@ class Sinkhorn(HubnessStage):
         cells_kept: int | None = None,
         published: bool = False,
         bank: Any = None,
+        lone: str = "raise",
     ) -> None:
         self.beta = check_beta("beta", beta)
         self.iterations = checks.integer("iterations", iterations, least=1)
         self.cells_kept = cells_kept if cells_kept is None else checks.integer("cells_kept", cells_kept, least=1)
         self.published = checks.boolean("published", published)
         self.bank = check_bank(bank)
+        self.lone = check_lone(lone)
 
     def correction(self, gallery: Side, others: Scores, same: bool) -> Correction:
         beta, sigma = beta_of(self.beta, others, _AMONG_TEST_QUERIES if same else _AMONG_A_BANK)

@@ -17,6 +17,7 @@ from rerankit.sides import Side
 from rerankit.stages.banks import BankStage
 from rerankit.stages.candidates import items_of, own_scores
 from rerankit.stages.hubness.spread import spread
+from rerankit.stages.lone import NOTHING_TO_COMPARE, ComparingStage, Passing
 
 if TYPE_CHECKING:
     from rerankit.gallery import Gallery
@@ -72,10 +73,7 @@ class Correction:
         return np.where(self.favourites[best_item(own, items)][:, None], added, 0)
 
 
-NOTHING_TO_COMPARE = "one query has no other queries to be compared with: the order is as it came; a bank has them"
-
-
-class HubnessStage(BankStage):
+class HubnessStage(ComparingStage, BankStage):
     """A stage that adds to each score a number of the item's, found among other queries (test queries or a bank).
 
     It is prepared from the other queries' scores alone; the candidates' own scores come to it last.
@@ -88,9 +86,13 @@ class HubnessStage(BankStage):
         raise NotImplementedError
 
     def prepare(self, gallery: Gallery) -> Prepared:
+        if self.passes(gallery):
+            return Passing(self, gallery)
         return Corrected(self, gallery, self.correction(gallery.side, self.known_queries(gallery), False))
 
     def restored(self, gallery: Gallery, state: State) -> Prepared:
+        if self.passes(gallery):
+            return Passing(self, gallery)
         return Corrected(self, gallery, Correction.of_state(state))
 
     def correction_of_more(self, found: Correction, more: Scores) -> Correction | None:
@@ -109,11 +111,10 @@ class HubnessStage(BankStage):
         return self._answer(problem, ranking)[0]
 
     def _answer(self, problem: Problem, ranking: Ranking) -> tuple[FloatArray, dict[str, Any]]:
-        others = self.other_queries(problem)
-        same = others is problem.scores
-        if same and len(ranking) == 1 and not self.published:
+        if self.is_alone(problem):
             return ranking.scores, {"note": NOTHING_TO_COMPARE}
-        found = self.correction(problem.gallery, others, same)
+        others = self.other_queries(problem)
+        found = self.correction(problem.gallery, others, others is problem.scores)
         return self.corrected(found, problem, ranking), found.notes
 
     def corrected(self, found: Correction, problem: Problem, ranking: Ranking) -> FloatArray:

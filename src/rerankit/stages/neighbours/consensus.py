@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from scipy import sparse
 
 from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray, IntArray
+from rerankit.bank import Bank
 from rerankit.errors import RerankitWarning
 from rerankit.events import track
-from rerankit.looks import Looks
-from rerankit.pipelines.stage import Stage
+from rerankit.pipelines.prepared import Prepared
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import ListScores, Scores, blocks
@@ -23,17 +23,21 @@ from rerankit.stages.hubness.balance import balanced
 from rerankit.stages.hubness.claims import Claims, ListClaims, claims_for_rounds
 from rerankit.stages.hubness.partners import Partners, partners_of, several_belong_to_one
 from rerankit.stages.hubness.stage import Beta, beta_of, check_beta
+from rerankit.stages.lone import ComparingStage, Passing, check_lone
 from rerankit.stages.neighbours.others import others_nearest, weights_of_nearest
+
+if TYPE_CHECKING:
+    from rerankit.gallery import Gallery
 
 C = TypeVar("C", bound="Consensus")
 
 VOTERS = ("larger", "gallery", "query")
 _AUTO_BETA = 4.0  # over the spread of the scores
 _AUTO_SHARPNESS = 2.5  # over the spread of the voters' similarities
-_NOTHING_TO_COMPARE = "one query, or scores that are all alike, tell nothing of the items: the order is as it came"
+_ALIKE = "scores that are all alike tell nothing of the items: the order is as it came"
 
 
-class Consensus(Stage):
+class Consensus(ComparingStage):
     """Give queries and items to each other as `sinkhorn` does, let neighbours vote, and do it again.
 
     Of two sides, the voters are the one several of whose items belong to one item of the other, say captions and
@@ -43,7 +47,7 @@ class Consensus(Stage):
     items weigh as much as there are queries for each item, at most 1: few queries say little of most items.
 
     It looks at all test queries; a bank cannot stand in for them, because the plan gives shares of the very items under
-    test to each other. One query alone keeps its order. With `equal_shares` every item gets the
+    test to each other. With `equal_shares` every item gets the
     same total, as in Sinkhorn's balance: it gains much where more items than queries are searched and every item has
     its query among those asked (all pictures of all captions), and loses as much where that is not so. "auto" does it
     as far as the scores show that it is so (`each_item` in the notes).
@@ -73,6 +77,7 @@ class Consensus(Stage):
         equal_shares: bool | str = "auto",
         iterations: int = 10,
         cells_kept: int = 64,
+        lone: str = "raise",
     ) -> None:
         self.voters = checks.choice("voters", voters, VOTERS)
         self.beta = check_beta("beta", beta)
@@ -82,6 +87,7 @@ class Consensus(Stage):
         self.equal_shares = _check_shares(equal_shares)
         self.iterations = checks.integer("iterations", iterations, least=1)
         self.cells_kept = checks.integer("cells_kept", cells_kept, least=1)
+        self.lone = check_lone(lone)
 
     def reversed(self: C) -> C:
         """The stage for the reversed problem, where the same items vote."""
@@ -94,8 +100,11 @@ class Consensus(Stage):
             return ("query_scores", "gallery_scores")
         return (f"{self.voters}_scores",)
 
-    def looks_at(self, problem: Problem | None = None) -> Looks:
-        return Looks(queries=True)
+    def compares_test_queries(self, bank: Bank | None) -> bool:
+        return True  # a bank cannot stand in for them
+
+    def prepare(self, gallery: Gallery) -> Prepared:
+        return Passing(self, gallery) if self.passes(gallery) else super().prepare(gallery)
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         return self._answer(problem, ranking)[0]
@@ -103,13 +112,15 @@ class Consensus(Stage):
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         if not ranking.mask.any():
             return ranking
+        if self.is_alone(problem):
+            return self.passed(ranking)
         scores, notes = self._answer(problem, ranking)
         return self.scored(ranking, scores).with_notes(**{self.name: notes})
 
     def _answer(self, problem: Problem, ranking: Ranking) -> tuple[FloatArray, dict[str, Any]]:
         beta, sigma = beta_of(self.beta, problem.scores, _AUTO_BETA)
-        if len(ranking) == 1 or not beta:
-            return ranking.scores, {"note": _NOTHING_TO_COMPARE}
+        if not beta:
+            return ranking.scores, {"note": _ALIKE}
         cells = Cells.best(problem.scores, self.cells_kept, ranking.indices)
         self._check_voters(problem.scores)
         partners = self._partners(problem.scores)

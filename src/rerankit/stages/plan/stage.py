@@ -22,7 +22,8 @@ from rerankit.stages.hubness.balance import placed
 from rerankit.stages.hubness.claims import claims_for_rounds
 from rerankit.stages.hubness.partners import lead_of_rows
 from rerankit.stages.hubness.sinkhorn import Sinkhorn
-from rerankit.stages.hubness.stage import NOTHING_TO_COMPARE, Beta, beta_of, check_beta
+from rerankit.stages.hubness.stage import Beta, beta_of, check_beta
+from rerankit.stages.lone import ComparingStage, Passing, check_lone
 from rerankit.stages.neighbours.known import known_of, state_of
 from rerankit.stages.neighbours.others import others_nearest, weights_of_nearest
 from rerankit.stages.plan.votes import agreement_of, shares_of, votes_for
@@ -30,7 +31,7 @@ from rerankit.stages.plan.votes import agreement_of, shares_of, votes_for
 _SHARPNESS = 4.0  # of a query's shares among the items, and of neighbours' weights, over the spread of the scores
 
 
-class Plan(RelationsBankStage):
+class Plan(ComparingStage, RelationsBankStage):
     """Give the other queries to the items as `sinkhorn` does, and let those like this query say where they went.
 
     Two things are known of an item from other queries: how much is asked of it, which is `sinkhorn`'s correction, and
@@ -79,6 +80,7 @@ class Plan(RelationsBankStage):
         cells_kept: int = 64,
         strength: float = 0.5,
         bank: Any = None,
+        lone: str = "raise",
     ) -> None:
         self.neighbours = checks.integer("neighbours", neighbours, least=1)
         self.beta = check_beta("beta", beta)
@@ -87,26 +89,31 @@ class Plan(RelationsBankStage):
         self.cells_kept = checks.integer("cells_kept", cells_kept, least=1)
         self.strength = checks.number("strength", strength, least=0, most=1)
         self.bank = check_relations_bank(bank, self.bank_parts)
+        self.lone = check_lone(lone)
 
     @property
     def needs(self) -> tuple[str, ...]:
         return () if isinstance(self.bank, Bank) else ("query_scores",)
 
     def prepare(self, gallery: Gallery) -> Prepared:
+        if self.passes(gallery):
+            return Passing(self, gallery)
         bank = self.bank_beside(gallery.bank)
         if bank is None or bank.to_gallery is None or bank.among is None:
             raise InputError(f"stage '{self.name}' needs a bank to be prepared: give Gallery(…, bank=…)")
         return Planned(self, gallery, self.learned(bank.to_gallery, bank.among, same=False))
 
     def restored(self, gallery: Gallery, state: State) -> Prepared:
+        if self.passes(gallery):
+            return Passing(self, gallery)
         return Planned(self, gallery, Learned(**known_of(state)))
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         if not ranking.mask.any():
             return ranking
+        if self.is_alone(problem):
+            return self.passed(ranking)
         bank = self.bank_for(problem)
-        if bank is None and len(ranking) == 1:
-            return ranking.with_notes(**{self.name: {"note": NOTHING_TO_COMPARE}})
         if bank is None:
             assert problem.query_scores is not None, "checked by the stage's needs"
             return self.answer(self.learned(problem.scores, problem.query_scores, same=True), problem, ranking)
