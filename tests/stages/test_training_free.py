@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import rerankit
-from rerankit import ListScores, Problem, Stage, stage
+from rerankit import ListScores, Problem, Ranking, Stage, stage
 from strategies import people
 
 STAGES = [
@@ -89,3 +89,16 @@ def test_it_is_cited_and_says_when_it_loses(name: str):
     said = " ".join((inspect.getdoc(type(made)) or "").split())
     assert re.search(r"\b(19|20)\d\d\b", made.citation) or made.citation.startswith("rerankit")
     assert any(word in said for word in (" lose", " lost"))
+
+
+@pytest.mark.parametrize("one", STAGES, ids=repr)
+def test_places_behind_the_end_of_a_list_change_nothing(one):
+    """Lists of uneven length give the same answer in a wide ranking as in a narrow one."""
+    random = np.random.default_rng(0)
+    problem = Problem.from_embeddings(random.normal(size=(9, 8)), random.normal(size=(40, 8)))
+    first = problem.ranking(12)
+    narrow = first.keep(np.arange(12) < [[12], *([n] for n in random.integers(2, 12, size=8))])
+    edges = ((0, 0), (0, 14))
+    indices = np.pad(narrow.indices, edges, constant_values=-1)
+    wide = Ranking(indices, np.pad(narrow.scores, edges, constant_values=-np.inf), gallery_size=40)
+    assert one.rerank(problem, wide).top(12) == one.rerank(problem, narrow)

@@ -63,6 +63,7 @@ def behind(reached: FloatArray, ranking: Ranking) -> FloatArray:
     array([[-0.33333334,  0.3       , -0.6666667 ]], dtype=float32)
     """
     later = ranking.scores[:, 1:] < ranking.scores[:, :-1]
-    place = np.concatenate([np.ones((len(ranking), 1)), 1 + np.cumsum(later, axis=1)], axis=1) / ranking.shape[1]
+    place = np.concatenate([np.ones((len(ranking), 1)), 1 + np.cumsum(later, axis=1)], axis=1)
+    place /= np.maximum(ranking.mask.sum(axis=1, keepdims=True), 1)
     found: FloatArray = np.where(reached > 0, reached, -place).astype(np.float32)
     return found

@@ -70,8 +70,8 @@ class MutualNeighbours(MutualStage):
         if not self.published:
             place = place + np.minimum(forward, self.neighbours + 1)
         # Means of shared places differ by at least 1 / (2 (n + 1)); what breaks ties stays below that.
-        step = 0.5 / (1 + self.nearest_queries) / (1 + own.shape[1])
-        scores: FloatArray = -(place + np.float32(step) * forward)
+        step = 0.5 / (1 + self.nearest_queries) / (1 + ranking.mask.sum(axis=1, keepdims=True))
+        scores: FloatArray = -(place + step.astype(np.float32) * forward)
         return scores
 
     def _places_back(self, back: PlacesBack, problem: Problem, own: FloatArray, items: IntArray) -> FloatArray:

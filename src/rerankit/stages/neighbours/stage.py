@@ -157,6 +157,7 @@ def _by_opinion(values: AnyArray, opinion: AnyArray) -> AnyArray:
     ordered = np.take_along_axis(opinion, order, axis=1)
     with np.errstate(invalid="ignore"):
         apart = ordered[:, :-1] - ordered[:, 1:] > _ROUNDING * np.abs(ordered[:, 1:])
+    apart |= np.isfinite(ordered[:, :-1]) & np.isinf(ordered[:, 1:])  # padding ties with nobody
     first = np.concatenate([np.ones((len(values), 1), bool), apart], axis=1)
     group = np.cumsum(first.reshape(-1)) - 1
     means = np.bincount(group, values.reshape(-1)) / np.bincount(group)
