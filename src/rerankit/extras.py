@@ -20,6 +20,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "parquet": ("pyarrow",),
     "polars": ("polars",),
     "ranx": ("ranx",),
+    "pyterrier": ("pyterrier", "pandas"),
     "langchain": ("langchain_core",),
     "llama-index": ("llama_index",),
     "haystack": ("haystack",),
