@@ -6,6 +6,9 @@ to use the stages that do without it.
 
 from __future__ import annotations
 
+import pkgutil
+from pathlib import Path
+
 from rerankit.plugins.markers import hookimpl
 from rerankit.plugins.spec import Register
 
@@ -117,6 +120,27 @@ ENGINES = {
 }
 
 
+FUSION_RULES = {
+    "borda": "rerankit.fusion:borda",
+    "combmnz": "rerankit.fusion:combmnz",
+    "copeland": "rerankit.aggregation:majorities",
+    "isr": "rerankit.aggregation:inverse_squares",
+    "rrf": "rerankit.fusion:reciprocal_ranks",
+    "sum": "rerankit.fusion:weighted_sum",
+}
+
+NEEDS = {
+    "complete_scores": "rerankit.pipelines.needs:CompleteScores",
+    "embeddings": "rerankit.pipelines.needs:Embeddings",
+    "gallery_bank": "rerankit.pipelines.needs:GalleryBank",
+    "gallery_scores": "rerankit.pipelines.needs:GalleryScores",
+    "other_queries": "rerankit.pipelines.needs:OtherQueries",
+    "query_bank": "rerankit.pipelines.needs:QueryBank",
+    "query_scores": "rerankit.pipelines.needs:QueryScores",
+    "weights": "rerankit.pipelines.needs:Weights",
+}
+
+
 @hookimpl
 def rerankit_register_stages(register: Register) -> None:
     for name, path in STAGES.items():
@@ -145,3 +169,23 @@ def rerankit_register_formats(register: Register) -> None:
 def rerankit_register_engines(register: Register) -> None:
     for name, path in ENGINES.items():
         register(name, path)
+
+
+@hookimpl
+def rerankit_register_fusion_rules(register: Register) -> None:
+    for name, path in FUSION_RULES.items():
+        register(name, path)
+
+
+@hookimpl
+def rerankit_register_needs(register: Register) -> None:
+    for name, path in NEEDS.items():
+        register(name, path)
+
+
+@hookimpl
+def rerankit_register_commands(register: Register) -> None:
+    folder = Path(__file__).parent / "cli"  # whose files are the commands
+    for found in pkgutil.iter_modules([str(folder)]):
+        if not found.name.startswith("_"):
+            register(found.name.rstrip("_").replace("_", "-"), f"rerankit.cli.{found.name}:{found.name}")

@@ -5,16 +5,18 @@ Values are (sources, queries, K); NaN stands where a source has no opinion on an
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from rerankit import checks
-from rerankit.aggregation import inverse_squares, majorities
 from rerankit.arrays import FloatArray, IntArray
 from rerankit.errors import InputError, rule
 from rerankit.ids import same_ids
+from rerankit.plugins import manager
+from rerankit.plugins.faults import FaultError
 from rerankit.problem import as_problem
 from rerankit.ranking import Ranking
 from rerankit.ranks import shared_ranks
@@ -65,8 +67,6 @@ NORMALISATIONS: dict[str, Callable[[FloatArray], FloatArray]] = {
     "rank": rank_score,
     "softmax": softmax,
 }
-METHODS = ("sum", "rrf", "combmnz", "borda", "isr", "copeland")
-_BY_PLACE = {"isr": inverse_squares, "copeland": majorities}
 
 
 def combine(
@@ -78,23 +78,52 @@ def combine(
     ``rrf`` adds weight / (rrf_constant + place), ``borda`` adds weighted points (of the items that any source has,
     those ranked behind; absent ones share what is left), ``isr`` adds weight / place² and multiplies as combmnz does,
     ``copeland`` counts the items that a weighted majority of the sources places behind it. Absent (NaN) values add
-    nothing otherwise, or the source's lowest points where those are negative. Weights are 1 unless given.
+    nothing otherwise, or the source's lowest points where those are negative. Weights are 1 unless given. Plugins have
+    more methods (`rerankit_register_fusion_rules`).
 
     >>> combine(np.float32([[[3, 1]], [[2, 4]]]), method="rrf", weights=[1, 2]).argmax().item()
     1
     """
-    share = np.asarray(check_weights(weights, len(values)), np.float32)[:, None, None]
-    if method in _BY_PLACE:
-        return _BY_PLACE[method](values, share[:, 0, 0])
-    if method == "rrf":
-        points = 1 / (np.float32(rrf_constant) + shared_ranks(values))
-    elif method == "borda":
-        points = _borda(values)
-    else:
-        points = _with_absent(NORMALISATIONS[normalise](values))
-    total: FloatArray = np.nansum(points * share, axis=0)
-    if method == "combmnz":
-        total = total * np.sum(~np.isnan(values), axis=0)
+    share = np.asarray(check_weights(weights, len(values)), np.float32)
+    entry = manager().fusion_rules.entry(method)
+    function, known = entry.load(), {"normalise": normalise, "rrf_constant": rrf_constant}
+    asked = {name: known[name] for name in inspect.signature(function).parameters if name in known}
+    with entry.blamed("failed"):
+        total: FloatArray = np.asarray(function(values, share, **asked))
+    if total.shape != values.shape[1:] or total.dtype.kind not in "fiu":
+        text = f"must give numbers of shape {values.shape[1:]} (got {total.dtype} of shape {total.shape})"
+        raise FaultError(entry.fault(text))
+    return total
+
+
+def weighted_sum(values: FloatArray, weights: FloatArray, normalise: str) -> FloatArray:
+    """The weighted sum of normalised scores."""
+    points = _with_absent(NORMALISATIONS[normalise](values))
+    total: FloatArray = np.nansum(points * weights[:, None, None], axis=0)
+    return total
+
+
+def combmnz(values: FloatArray, weights: FloatArray, normalise: str) -> FloatArray:
+    """The weighted sum times how many sources know the item."""
+    total: FloatArray = weighted_sum(values, weights, normalise) * np.sum(~np.isnan(values), axis=0)
+    return total
+
+
+def reciprocal_ranks(values: FloatArray, weights: FloatArray, rrf_constant: float) -> FloatArray:
+    """Σ weight / (rrf_constant + place)."""
+    total: FloatArray = np.nansum(weights[:, None, None] / (np.float32(rrf_constant) + shared_ranks(values)), axis=0)
+    return total
+
+
+def borda(values: FloatArray, weights: FloatArray) -> FloatArray:
+    """Weighted points: of the items that any source has, those ranked behind."""
+    there = ~np.isnan(values)
+    # Not the width, in which other queries may have more items.
+    size = there.any(axis=0).sum(axis=-1, keepdims=True)
+    known = there.sum(axis=-1, keepdims=True)
+    left_over = (size - known - 1) / 2  # absent items share the places behind the known ones
+    points = np.where(there, size - shared_ranks(values), left_over).astype(np.float32)
+    total: FloatArray = np.nansum(points * weights[:, None, None], axis=0)
     return total
 
 
@@ -103,16 +132,6 @@ def _with_absent(points: FloatArray) -> FloatArray:
     lowest = np.min(points, axis=-1, keepdims=True, initial=0, where=~np.isnan(points))
     filled: FloatArray = np.where(np.isnan(points), lowest, points)
     return filled
-
-
-def _borda(values: FloatArray) -> FloatArray:
-    there = ~np.isnan(values)
-    # Not the width, in which other queries may have more items.
-    size = there.any(axis=0).sum(axis=-1, keepdims=True)
-    known = there.sum(axis=-1, keepdims=True)
-    left_over = (size - known - 1) / 2  # absent items share the places behind the known ones
-    points: FloatArray = np.where(np.isnan(values), left_over, size - shared_ranks(values)).astype(np.float32)
-    return points
 
 
 def check_weights(weights: Any, sources: int) -> list[float]:
@@ -127,7 +146,7 @@ def check_weights(weights: Any, sources: int) -> list[float]:
 
 def check_rules(method: str, normalise: str, rrf_constant: float) -> None:
     """Refuse an unknown method or normalisation, or an RRF constant below zero."""
-    checks.choice("method", method, METHODS)
+    checks.choice("method", method, manager().fusion_rules)
     checks.choice("normalise", normalise, NORMALISATIONS)
     checks.number("rrf_constant", rrf_constant, least=0)
 

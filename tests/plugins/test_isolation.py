@@ -115,8 +115,8 @@ def test_a_metric_that_fails_names_its_plugin(offer: Any, name: str) -> None:
 def test_what_cannot_be_a_metric(offer: Any) -> None:
     info = offer("metric", two=lambda places, other: places, good=lambda places, k=3: places, plain=iter)
     assert [fault.text.partition(" (got")[0] for fault in info.faults] == [
-        "metric 'two' must take places, and 'k' if it has a cut-off",
-        "metric 'plain' must take places, and 'k' if it has a cut-off",
+        "metric 'two' must be a function of places, that may take k",
+        "metric 'plain' must be a function of places, that may take k",
     ]
     manager().unregister("sample")
     offer("metric", lost="no_such_module:metric")

@@ -61,7 +61,7 @@ def test_the_events_of_a_run_share_its_id(seen: list[Event]) -> None:
     assert seen[0].stage is seen[-1].stage is None
     assert "mutual-rank" in seen[-1].ranking.notes["stages"][0]
     again = len(seen)
-    rerankit.rerank([[1, 2]], "nnn")
+    rerankit.rerank([[1, 2], [2, 1]], "nnn")
     assert seen[again].run not in set(ids)
 
 
@@ -73,7 +73,7 @@ def test_a_run_that_fails_says_so_once(seen: list[Event]) -> None:
             raise ValueError("worn out")
 
     with pytest.raises(rerankit.errors.StageError):
-        rerankit.rerank([[1, 2]], stage("nnn") >> Broken())
+        rerankit.rerank([[1, 2], [2, 1]], stage("nnn") >> Broken())
     assert kinds(seen) == ["run_started", "stage_started", "stage_finished", "stage_started", "run_failed"]
     assert "worn out" in seen[-1].description
     assert seen[-1].run == seen[0].run
@@ -147,7 +147,7 @@ def test_the_time_of_observers_is_not_that_of_the_stage(monkeypatch: pytest.Monk
 
     plugins.reset()
     manager().register(Slow(), "slow")
-    found = rerankit.rerank([[1, 2]], stage("nnn") >> Working())
+    found = rerankit.rerank([[1, 2], [2, 1]], stage("nnn") >> Working())
     plugins.reset()
     assert found.notes["seconds"] == [0, 3]
     assert clock.now == 1103

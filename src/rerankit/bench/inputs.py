@@ -118,7 +118,7 @@ def _label(by_name: Mapping[str, Any]) -> str:
 
 def fitted(given: Any, matrix: Matrix, name: str) -> Problem:
     """A problem with the matrix's rows and columns in its order, and its features."""
-    problem = _opened(Path(given), matrix) if isinstance(given, (str, os.PathLike)) else as_problem(given)
+    problem = _opened(given, matrix) if isinstance(given, (str, os.PathLike)) else as_problem(given)
     _check_lists(problem, matrix, name)
     queries = _order(problem.query_ids, matrix.query_ids, f"{name}: query ids")
     gallery = _order(problem.gallery_ids, matrix.gallery_ids, f"{name}: gallery ids")
@@ -139,10 +139,14 @@ def fitted(given: Any, matrix: Matrix, name: str) -> Problem:
     return problem.with_features(query_features=asked, gallery_features=offered)
 
 
-def _opened(path: Path, matrix: Matrix) -> Problem:
+def _opened(given: str | os.PathLike[str], matrix: Matrix) -> Problem:
     from rerankit.formats import Triples, read
     from rerankit.formats.registry import format_of
+    from rerankit.formats.sources import address_of
 
+    if address_of(given) is not None:
+        return read(given, "problem")
+    path = Path(given)
     if path.exists() and Triples in format_of(path).holds:  # a run by names: the task knows their order
         return read(path, "problem", query_ids=list(matrix.query_ids), gallery_ids=list(matrix.gallery_ids))
     return read(path, "problem")

@@ -23,6 +23,7 @@ import pkgutil
 
 import typer
 
+from rerankit.cli._group import Commands
 from rerankit.cli._run import command
 
 
@@ -30,6 +31,7 @@ def build() -> typer.Typer:
     """The whole command line, made of the files of this package."""
     app = typer.Typer(
         name="rerankit",
+        cls=Commands,
         help="Re-rank any backbone's similarity matrices.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,

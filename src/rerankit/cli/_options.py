@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+ProblemArgument = Annotated[
+    str, typer.Argument(help="A folder, .npz, .safetensors, .npy …: docs/formats.md. Or an address, such as NAME:…")
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace what is there already.")]
 TrustOption = Annotated[
     bool, typer.Option("--trust", help="Let a saved stage load the model that it names outside of its folder.")

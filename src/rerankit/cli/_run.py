@@ -53,22 +53,9 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     @wraps(function)
     def run(*args: Any, plugin: list[Path] | None = None, debug: bool = False, **kwargs: Any) -> None:
         _debug.set(debug)
-        try:
-            with stoppable(), _plain_warnings(), progress(sys.stderr.isatty()):
-                _load_plugins(plugin or [])
-                function(*args, **kwargs)
-        except (typer.Exit, typer.Abort):
-            raise
-        except (Exception, SystemExit) as error:
-            if debug:
-                traceback.print_exc()
-            raise typer.Exit(_explain(error)) from error
-        except Stopped as stop:
-            complain(str(stop))
-            raise typer.Exit(stop.exit_code) from None
-        except KeyboardInterrupt as stop:
-            complain(" ".join(["interrupted", *map(str, stop.args)]))
-            raise typer.Exit(INTERRUPTED) from None
+        with explained_errors(), progress(sys.stderr.isatty()):
+            load_plugins(plugin or [])
+            function(*args, **kwargs)
 
     # typing.get_type_hints would not do: Python 3.10 wraps what has the default None once more, which hides the option.
     signature = inspect.signature(function, eval_str=True)
@@ -81,6 +68,26 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     run.__signature__ = whole  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in whole.parameters.values()}
     return run
+
+
+@contextmanager
+def explained_errors() -> Iterator[None]:
+    """A block whose errors become one line and an exit code."""
+    try:
+        with stoppable(), _plain_warnings():
+            yield
+    except (typer.Exit, typer.Abort):
+        raise
+    except (Exception, SystemExit) as error:
+        if _debug.get():
+            traceback.print_exc()
+        raise typer.Exit(_explain(error)) from error
+    except Stopped as stop:
+        complain(str(stop))
+        raise typer.Exit(stop.exit_code) from None
+    except KeyboardInterrupt as stop:
+        complain(" ".join(["interrupted", *map(str, stop.args)]))
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def _filled(text: str) -> str:
@@ -139,7 +146,8 @@ def say_trace(fault: Fault) -> None:
         say(fault.trace.rstrip())
 
 
-def _load_plugins(paths: list[Path]) -> None:
+def load_plugins(paths: list[Path]) -> None:
+    """Load one-file plugins."""
     if not paths:
         return
     from rerankit.plugins import load_plugin

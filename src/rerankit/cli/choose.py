@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from rerankit.cli._options import ForceOption, check_target
+from rerankit.cli._options import ForceOption, ProblemArgument, check_target
 from rerankit.cli._output import JsonOption, say, show
 
 
 def choose(
-    problem: Annotated[Path, typer.Argument(help="A folder, .npz, .safetensors, .npy …: docs/formats.md.")],
+    problem: ProblemArgument,
     relevance: Annotated[
         Path | None,
         typer.Argument(help="What is right for its queries; without it, no labels are used."),

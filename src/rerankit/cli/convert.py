@@ -12,7 +12,7 @@ from rerankit.cli._output import say
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(help="A file or folder in any known format: docs/formats.md.")],
+    source: Annotated[str, typer.Argument(help="A file or folder in any known format: docs/formats.md; an address.")],
     target: Annotated[Path, typer.Argument(help="Where it goes; the ending says the format, none means a folder.")],
     kind: Annotated[str | None, typer.Option("--as", help="Read it as a problem, ranking, relevance or array.")] = None,
     k: Annotated[int | None, typer.Option("-k", help="Write the first K of each query of a problem as a run.")] = None,
@@ -25,6 +25,7 @@ def convert(
     from rerankit.formats.door import read_both
     from rerankit.formats.judged import read_judgements
     from rerankit.formats.registry import format_of
+    from rerankit.formats.sources import address_of
 
     if kind is not None:
         checks.choice("as", kind, ("array", "problem", "ranking", "relevance"))
@@ -40,7 +41,7 @@ def convert(
             f"{target}: say what the matrix is, --as problem or --as relevance; -k K writes the first K of each row"
         )
     # Lists of judgements name queries and items, which a `Relevance` does not know.
-    names = read_judgements(source).names if isinstance(value, Relevance) else {}
+    names = read_judgements(source).names if isinstance(value, Relevance) and address_of(source) is None else {}
     write(target, value, relevance=relevance, overwrite=force, **names)
     say(f"wrote {target}: {'scores' if left else type(value).__name__}")
     if left:

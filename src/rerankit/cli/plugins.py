@@ -30,12 +30,13 @@ def plugins(as_json: JsonOption = False) -> None:
 
 def _row(info: PluginInfo, faults: list[Fault]) -> dict[str, Any]:
     from rerankit.plugins import manager
+    from rerankit.plugins.kinds import KINDS
 
     source = (info.name, info.distribution)
     row: dict[str, Any] = {"plugin": info.name, "distribution": info.distribution, "status": info.status}
     for registry in manager().registries:
         entries = map(registry.entry, registry)
-        row[f"{registry.kind}s"] = [each.name for each in entries if (each.owner, each.distribution) == source]
+        row[KINDS[registry.kind]] = [each.name for each in entries if (each.owner, each.distribution) == source]
     row["faults"] = [fault.text for fault in faults if (fault.plugin, fault.distribution) == source]
     return row
 

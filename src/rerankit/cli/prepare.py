@@ -13,7 +13,9 @@ from rerankit.cli._output import JsonOption, say, show
 
 def prepare(
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder that is made.")],
-    problem: Annotated[Path | None, typer.Argument(help="A problem, whose gallery and banks are taken.")] = None,
+    problem: Annotated[
+        str | None, typer.Argument(help="A problem, or its address; its gallery and banks are taken.")
+    ] = None,
     vectors: Annotated[Path | None, typer.Option("--vectors", help="The items' vectors, without a problem.")] = None,
     ids: Annotated[Path | None, typer.Option("--ids", help="With --vectors: their ids, .txt or .npy.")] = None,
     metric: Annotated[str, typer.Option("--metric", help="With --vectors: cosine, dot or euclidean.")] = "cosine",
@@ -48,7 +50,7 @@ def prepare(
     say(f"wrote {out}")
 
 
-def _of_problem(path: Path, bank: Path | None) -> Any:
+def _of_problem(path: str, bank: Path | None) -> Any:
     from rerankit import Gallery, read
     from rerankit.formats.banks import with_bank
 

@@ -11,6 +11,7 @@ from rerankit.cli._options import (
     EngineOption,
     EngineSettings,
     ForceOption,
+    ProblemArgument,
     ResumeOption,
     ShardSizeOption,
     TrustOption,
@@ -20,9 +21,9 @@ from rerankit.cli._output import JsonOption, say, show
 
 
 def rerank(
-    problem: Annotated[Path, typer.Argument(help="A folder, .npz, .safetensors, .npy, a run …: docs/formats.md.")],
+    problem: ProblemArgument,
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Where the run goes; the ending says the format, none is a folder.")
+        str, typer.Option("--out", "-o", help="Where the run goes; the ending says the format, none is a folder.")
     ],
     stages: Annotated[
         list[str] | None,
@@ -59,15 +60,18 @@ def rerank(
     from rerankit import errors, read, write
     from rerankit.formats.banks import with_bank
     from rerankit.formats.door import check_names, check_writable
+    from rerankit.formats.sources import place_of
 
     if k < 0:
         raise errors.rule("k", "must be at least 1, or 0 for the whole gallery", k)
     steps = pipeline_of(stages or [], settings or [], pipeline, trust)
-    if out.resolve() == problem.resolve():
-        raise errors.rule("out", "must not be the problem, which would be lost", str(out))
+    place = place_of(out)
+    if isinstance(place, Path) and place.resolve() == Path(problem).resolve():
+        raise errors.rule("out", "must not be the problem, which would be lost", out)
     in_shards = _in_shards(engine, engine_settings or [], shard_size, resume, force)
     if in_shards is None:
-        check_target(out, "out", force=force)
+        if isinstance(place, Path):
+            check_target(place, "out", force=force)
         check_writable(out, "ranking")  # before the work, not after it
     given = read(problem, "problem")
     given = given if bank is None else with_bank(given, bank, "query")
@@ -75,7 +79,7 @@ def rerank(
     given, steps = (given.reversed(), steps.reversed()) if reverse else (given, steps)
     steps.check(given)
     if in_shards is not None:
-        _run_in_shards(given, steps, k or None, out, in_shards, as_json)
+        _run_in_shards(given, steps, k or None, Path(out), in_shards, as_json)
         return
     first = given.ranking(k or None)
     check_names(out, first)
@@ -172,10 +176,10 @@ def parameters(settings: list[str], option: str = "--set") -> dict[str, Any]:
     return found
 
 
-def _report(result: Any, steps: Any, problem: Any, out: Path, as_json: bool) -> None:
+def _report(result: Any, steps: Any, problem: Any, out: str, as_json: bool) -> None:
     seconds = result.notes["seconds"]
     rows = [
-        {"stage": repr(each), "seconds": time, "looks at": str(each.looks_at(problem)), "out": str(out)}
+        {"stage": repr(each), "seconds": time, "looks at": str(each.looks_at(problem)), "out": out}
         for each, time in zip(steps, seconds, strict=True)
     ]
     show(rows, title=f"{problem.shape[0]} queries × {result.shape[1]} of {problem.shape[1]} items", as_json=as_json)

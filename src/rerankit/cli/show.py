@@ -12,7 +12,7 @@ from rerankit.cli._output import JsonOption, say, show_json
 
 
 def show(
-    problem: Annotated[Path, typer.Argument(help="The problem that was re-ranked: docs/formats.md.")],
+    problem: Annotated[str, typer.Argument(help="The problem that was re-ranked: docs/formats.md. Or its address.")],
     ranking: Annotated[Path, typer.Argument(help="The run that a stage made of it: rerankit rerank.")],
     queries: Annotated[
         list[str] | None, typer.Argument(help="Rows or ids of queries; those that moved most by default.")
@@ -63,7 +63,7 @@ def show(
         say("note: no query moved; name the queries to show")
 
 
-def _opened(path: Path, relevance: Path | None, images: str | None, query_images: str | None) -> tuple[Any, Any]:
+def _opened(path: str, relevance: Path | None, images: str | None, query_images: str | None) -> tuple[Any, Any]:
     """The problem with its pictures, and what is right."""
     from rerankit import read
     from rerankit.display import check_pattern, with_pictures, with_query_pictures

@@ -5,5 +5,6 @@ from __future__ import annotations
 from rerankit.formats.content import Content, Format, Tables, Triples
 from rerankit.formats.door import read, write
 from rerankit.formats.judged import read_judged
+from rerankit.formats.sources import Source
 
-__all__ = ["Content", "Format", "Tables", "Triples", "read", "read_judged", "write"]
+__all__ = ["Content", "Format", "Source", "Tables", "Triples", "read", "read_judged", "write"]

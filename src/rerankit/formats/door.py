@@ -16,6 +16,7 @@ from rerankit.files import atomic, check_free, check_name, check_place, check_re
 from rerankit.formats import judgements, lists, tables
 from rerankit.formats.content import CONTENT_NAMES, Content, Format, Tables, Triples
 from rerankit.formats.registry import format_of, source_of
+from rerankit.formats.sources import Address, address_of
 from rerankit.plugins.faults import said
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
@@ -50,6 +51,8 @@ def read(path: AnyPath, kind: str | None = None, *, query_ids: Any = None, galle
     `kind` ("array", "problem", "ranking", "relevance") it is that, or an error that says why not. Large arrays
     stay on disk. `query_ids` and `gallery_ids` give the order of rows and items where a file only has names.
 
+    A text such as ``NAME:…`` or ``NAME://…`` is an address, if a plugin has a source of this name.
+
     >>> import rerankit, tempfile, pathlib
     >>> run = pathlib.Path(tempfile.mkdtemp()) / "first.run"
     >>> _ = run.write_text("cat Q0 17 1 0.9 x\\ncat Q0 4 2 0.5 x\\n")
@@ -57,9 +60,11 @@ def read(path: AnyPath, kind: str | None = None, *, query_ids: Any = None, galle
     Ranking(1 queries × 2 of 2 items)
       cat: 17 (0.9), 4 (0.5)
     """
-    place = Path(path)
     if kind is not None and kind not in KINDS:
         raise unknown_name("kind", kind, KINDS)
+    if (address := address_of(path)) is not None:
+        return _of_kind(address, _both_of(address)[kind == "relevance"], kind)
+    place = Path(path)
     return opened(place, content_of(place), kind, query_ids, gallery_ids)
 
 
@@ -71,13 +76,16 @@ def write(
     query_ids: Any = None,
     gallery_ids: Any = None,
     overwrite: bool = False,
-) -> Path:
+) -> Path | str:
     """Write a problem (with its relevance, if given), a ranking, relevance or an array; return the path.
 
     The ending of `path` says the format; no ending means a folder. The file appears whole or not at all.
     `query_ids` and `gallery_ids` name the rows and items of relevance in a list of judgements.
     With `overwrite` what is there already is replaced; a folder only if rerankit wrote every file in it.
     """
+    if isinstance(path, str) and (address := address_of(path)) is not None:
+        address.write(value if relevance is None else (value, relevance), overwrite=overwrite)
+        return path
     place = Path(path)
     format = format_of(place, writing=True)
     check_free(place, overwrite=overwrite)
@@ -96,11 +104,31 @@ def write(
 
 def read_both(path: AnyPath, kind: str | None = None) -> tuple[Any, Relevance | None]:
     """What `read` gives, and the relevance that stands beside it when it is a problem; the file is read once."""
+    if (address := address_of(path)) is not None:
+        value, relevance = _both_of(address)
+        return _of_kind(address, value, kind), relevance
     place = Path(path)
     content = content_of(place)
     found = opened(place, content, kind)
     beside = isinstance(found, Problem) and isinstance(content, Tables) and judgements.has_relevance(content)
     return found, opened(place, content, "relevance") if beside else None
+
+
+def _both_of(address: Address) -> tuple[Any, Any]:
+    """What is at an address, and the relevance: beside it, or itself."""
+    value = address.read()
+    if isinstance(value, tuple) and len(value) == 2:
+        return value
+    return value, value if isinstance(value, Relevance) else None
+
+
+def _of_kind(address: Address, value: Any, kind: str | None) -> Any:
+    wanted = {"problem": Problem, "ranking": Ranking, "relevance": Relevance, "array": np.ndarray, "tables": Mapping}
+    if kind is None or isinstance(value, wanted[kind]):
+        return value
+    if kind == "problem" and isinstance(value, Ranking | np.ndarray):
+        return Problem(value)
+    raise InputError(f"'{address}' holds no {kind} ({address.entry.source} gave {type(value).__name__})")
 
 
 def _write_content(temporary: Path, path: Path, format: Format, content: Content) -> None:
@@ -116,6 +144,9 @@ def _write_content(temporary: Path, path: Path, format: Format, content: Content
 
 def check_writable(path: AnyPath, kind: Literal["ranking", "problem"]) -> None:
     """Raise now what writing a result of this kind would raise after the work: a wrong ending, a missing extra."""
+    if (address := address_of(path)) is not None:
+        address.check_writable()
+        return
     place = Path(path)
     format_of(place, writing=True)
     check_place(place)
@@ -129,6 +160,8 @@ def check_writable(path: AnyPath, kind: Literal["ranking", "problem"]) -> None:
 
 def check_names(path: AnyPath, ranking: Ranking) -> None:
     """Raise now what writing a ranking of these queries and candidates would raise: ids that a format cannot hold."""
+    if address_of(path) is not None:
+        return
     place = Path(path)
     lists.check_held(format_of(place, writing=True), ranking, place)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rerankit.errors import InputError, PluginError, RerankitError, RerankitWarning, rule, unknown_name
+from rerankit.errors import InputError, PluginError, RerankitWarning, rule, unknown_name
 from rerankit.metrics.lists import FloatArray
 from rerankit.metrics.metric import Metric, MetricFunction, Traits
 from rerankit.metrics.places import Places
@@ -37,13 +37,9 @@ class Measure:
     def per_query(self, places: Places) -> FloatArray:
         """One value per query (queries,); a fault names the plugin that the metric comes from."""
         entry = manager().metrics.entry(self.metric.name)
-        try:
+        with entry.blamed("failed"):
             found = self.metric.function(places, *(() if self.k is None else (self.k,)))
             values = np.asarray(found, np.float64)
-        except RerankitError:
-            raise
-        except (Exception, SystemExit) as cause:
-            raise entry.broken("failed", cause) from cause
         if values.shape != (places.queries,):
             raise FaultError(
                 entry.fault(f"must give a value for each of {places.queries} queries (got {values.shape})")

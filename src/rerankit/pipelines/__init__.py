@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rerankit.pipelines.composite import Composite, PreparedComposite
-from rerankit.pipelines.needs import Need, Unmet
+from rerankit.pipelines.needs import Need, NeedWord, Unmet
 from rerankit.pipelines.pipeline import Pipeline, Step
 from rerankit.pipelines.prepared import Change, Prepared, State
 from rerankit.pipelines.stage import Stage, stage, stages_available
@@ -18,6 +18,7 @@ __all__ = [
     "Change",
     "Composite",
     "Need",
+    "NeedWord",
     "Pipeline",
     "Prepared",
     "PreparedComposite",

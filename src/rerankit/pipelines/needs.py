@@ -19,55 +19,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from rerankit.errors import unknown_name
+from rerankit.plugins import manager
 from rerankit.scores import EmbeddingScores
 
 if TYPE_CHECKING:
     from rerankit.problem import Problem
 
-_KNOWN = {
-    "query_scores": (
-        "similarities among the queries",
-        "give Problem(…, query_scores=…), a (queries, queries) matrix, or use Problem.from_embeddings",
-    ),
-    "gallery_scores": (
-        "similarities among the items",
-        "give Problem(…, gallery_scores=…), a (gallery, gallery) matrix, or use Problem.from_embeddings",
-    ),
-    "embeddings": ("vectors of both sides", "use Problem.from_embeddings(queries, gallery), or give EmbeddingScores"),
-    "complete_scores": (
-        "a score for every pair, not lists",
-        "give a matrix or embeddings; top-k lists leave most pairs without a score",
-    ),
-    "other_queries": (
-        "other queries beside the one",
-        "give a bank of queries (Problem(…, query_bank=…) or Gallery(…, bank=…)), or several queries; with lone='pass' "
-        "one query keeps its order",
-    ),
-    "query_bank": (
-        "a bank of queries",
-        "give Problem(…, query_bank=rerankit.Bank(…)), other queries that are not under test",
-    ),
-    "gallery_bank": (
-        "a bank of items",
-        "give Problem(…, gallery_bank=rerankit.Bank(…)), other gallery items that are not under test",
-    ),
-    "weights": ("weights", "call its fit(…), or load a fitted one with rerankit.load(folder)"),
-}
-"""What is needed, and how to give it, of the kinds that have no names."""
-_PLAIN: dict[str, Callable[[Problem], bool]] = {
-    "query_scores": lambda problem: problem.query_scores is not None,
-    "gallery_scores": lambda problem: problem.gallery_scores is not None,
-    "embeddings": lambda problem: isinstance(problem.scores, EmbeddingScores),
-    "complete_scores": lambda problem: problem.scores.complete,
-    "other_queries": lambda problem: problem.shape[0] != 1,
-    "query_bank": lambda problem: problem.query_bank is not None,
-    "gallery_bank": lambda problem: problem.gallery_bank is not None,
-}
 BANKS = ("query_bank", "gallery_bank")
 _FEATURES = ("query_features", "gallery_features")
 _NAMED = (*BANKS, *_FEATURES, "extra_scores")
@@ -85,6 +47,106 @@ class Needing(Protocol):
     @property
     def fitted(self) -> bool:
         """Whether it has weights."""
+
+
+class NeedWord(ABC):
+    """A word for something that a stage can need; a plugin has more of them (`rerankit_register_needs`)."""
+
+    what: ClassVar[str]
+    """What it is, in the words of a reader."""
+    how: ClassVar[str]
+    """How to give it."""
+    of_queries: ClassVar[bool] = False
+    """Whether queries bring it with them, not a gallery."""
+
+    @abstractmethod
+    def is_met(self, problem: Problem, stage: Needing) -> bool:
+        """Whether a problem has it, or the stage itself."""
+
+
+class QueryScores(NeedWord):
+    """Similarities among the queries."""
+
+    what = "similarities among the queries"
+    how = "give Problem(…, query_scores=…), a (queries, queries) matrix, or use Problem.from_embeddings"
+    of_queries = True
+
+    def is_met(self, problem: Problem, stage: Needing) -> bool:
+        return problem.query_scores is not None
+
+
+class GalleryScores(NeedWord):
+    """Similarities among the gallery items."""
+
+    what = "similarities among the items"
+    how = "give Problem(…, gallery_scores=…), a (gallery, gallery) matrix, or use Problem.from_embeddings"
+
+    def is_met(self, problem: Problem, stage: Needing) -> bool:
+        return problem.gallery_scores is not None
+
+
+class Embeddings(NeedWord):
+    """Scores that are computed from vectors of both sides."""
+
+    what = "vectors of both sides"
+    how = "use Problem.from_embeddings(queries, gallery), or give EmbeddingScores"
+
+    def is_met(self, problem: Problem, stage: Needing) -> bool:
+        return isinstance(problem.scores, EmbeddingScores)
+
+
+class CompleteScores(NeedWord):
+    """A score for every pair, not top-k lists."""
+
+    what = "a score for every pair, not lists"
+    how = "give a matrix or embeddings; top-k lists leave most pairs without a score"
+
+    def is_met(self, problem: Problem, stage: Needing) -> bool:
+        return problem.scores.complete
+
+
+class QueryBank(NeedWord):
+    """Other queries, known beforehand."""
+
+    what = "a bank of queries"
+    how = "give Problem(…, query_bank=rerankit.Bank(…)), other queries that are not under test"
+
+    def is_met(self, problem: Problem, stage: Needing) -> bool:
+        return problem.query_bank is not None
+
+
+class GalleryBank(NeedWord):
+    """Other gallery items, known beforehand."""
+
+    what = "a bank of items"
+    how = "give Problem(…, gallery_bank=rerankit.Bank(…)), other gallery items that are not under test"
+
+    def is_met(self, problem: Problem, stage: Needing) -> bool:
+        return problem.gallery_bank is not None
+
+
+class OtherQueries(NeedWord):
+    """Other queries beside the one."""
+
+    what = "other queries beside the one"
+    how = (
+        "give a bank of queries (Problem(…, query_bank=…) or Gallery(…, bank=…)), or several queries; with lone='pass' "
+        "one query keeps its order"
+    )
+    of_queries = True
+
+    def is_met(self, problem: Problem, stage: Needing) -> bool:
+        return problem.shape[0] != 1
+
+
+class Weights(NeedWord):
+    """A fitted stage."""
+
+    what = "weights"
+    how = "call its fit(…), or load a fitted one with rerankit.load(folder)"
+
+    def is_met(self, problem: Problem, stage: Needing) -> bool:
+        return stage.fitted
 
 
 @dataclass(frozen=True)
@@ -107,24 +169,30 @@ class Need:
     def of(cls, text: str) -> Need:
         """The need that a text names."""
         kind, _, names = text.partition(":")
-        known = kind in _NAMED if names else kind in _KNOWN
+        known = kind in _NAMED if names else kind in manager().needs
         if not known or text.endswith(":"):
-            raise unknown_name("need", text, [*_KNOWN, *(f"{each}:NAME" for each in _NAMED)])
+            raise unknown_name("need", text, [*manager().needs, *(f"{each}:NAME" for each in _NAMED)])
         return cls(kind, tuple(names.split("|")) if names else ())
 
     @property
     def of_queries(self) -> bool:
         """Whether queries bring it with them, not a gallery."""
-        return self.kind in ("query_features", "query_scores", "extra_scores", OTHER_QUERIES)
+        return self._word.of_queries if not self.names else self.kind in ("query_features", "extra_scores")
+
+    @property
+    def _word(self) -> NeedWord:
+        """The word that its kind is, or begins with."""
+        made: NeedWord = manager().needs.entry(self.kind).make()
+        return made
 
     @property
     def what(self) -> str:
         """What is needed, in the words of a reader."""
         if not self.names:
-            return _KNOWN[self.kind][0]
+            return self._word.what
         names = " or ".join(f"'{name}'" for name in self.names)
         if self.kind in BANKS:
-            return f"{_KNOWN[self.kind][0]} with {names}"
+            return f"{self._word.what} with {names}"
         if self.kind == "extra_scores":
             return f"further scores {names}"
         return f"the feature {names} of the {'queries' if self.kind == 'query_features' else 'items'}"
@@ -133,7 +201,7 @@ class Need:
     def how(self) -> str:
         """How to meet it."""
         if not self.names:
-            return _KNOWN[self.kind][1]
+            return self._word.how
         if self.kind in BANKS:
             return f"give Problem(…, {self.kind}=rerankit.Bank({self.names[0]}=…)), items that are not under test"
         what = "a matrix (queries, gallery)" if self.kind == "extra_scores" else "one entry for each item"
@@ -141,10 +209,9 @@ class Need:
 
     def is_met(self, problem: Problem, stage: Needing) -> bool:
         """Whether a problem has it, or the stage itself."""
-        if self.kind == WEIGHTS:
-            return stage.fitted
         if not self.names:
-            return _PLAIN[self.kind](problem)
+            with manager().needs.entry(self.kind).blamed("failed"):
+                return self._word.is_met(problem, stage)
         if self.kind in BANKS:
             bank = getattr(problem, self.kind)
             return any(getattr(bank, part, None) is not None for part in self.names)

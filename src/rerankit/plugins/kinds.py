@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import inspect
+import re
 from importlib import import_module
 from typing import Any
 
 from rerankit.errors import PluginError
 
-KINDS = {"stage": "stages", "metric": "metrics", "task": "tasks", "format": "formats", "engine": "engines"}
+KINDS = {
+    "stage": "stages",
+    "metric": "metrics",
+    "task": "tasks",
+    "format": "formats",
+    "engine": "engines",
+    "source": "sources",
+    "fusion rule": "fusion_rules",
+    "need": "needs",
+    "command": "commands",
+}
 """Each kind with its plural, which is the name of its registry."""
 
 # Paths, because these modules import the registries.
@@ -17,10 +28,19 @@ _BASES = {
     "task": ("rerankit.tasks.base", "Task"),
     "format": ("rerankit.formats.content", "Format"),
     "engine": ("rerankit.engines.engine", "Engine"),
+    "source": ("rerankit.formats.sources", "Source"),
+    "need": ("rerankit.pipelines.needs", "NeedWord"),
 }
-
-
-_LABELS = {"stage": "rerankit.Stage", "format": "rerankit.formats.Format", "engine": "rerankit.engines.Engine"}
+_LABELS = {
+    "stage": "rerankit.Stage",
+    "format": "rerankit.formats.Format",
+    "engine": "rerankit.engines.Engine",
+    "source": "rerankit.formats.Source",
+    "need": "rerankit.pipelines.NeedWord",
+}
+_TAKES = {"metric": ("places", "k"), "fusion rule": ("values", "weights", "normalise", "rrf_constant")}
+"""What the functions of a kind are called with; the last ones only if they have an argument of this name."""
+_ALWAYS = {"metric": 1, "fusion rule": 2}
 
 
 def check_factory(kind: str, name: str, factory: Any) -> None:
@@ -29,18 +49,21 @@ def check_factory(kind: str, name: str, factory: Any) -> None:
         raise PluginError(f"{kind} '{name}' must be a callable or 'module.path:Name' (got {factory!r})")
     if kind in _BASES and isinstance(factory, type) and not issubclass(factory, _base(kind)):
         raise PluginError(f"{kind} '{name}' must be a subclass of {_label(kind)} (got {factory!r})")
-    if kind == "metric":
-        _check_function(name, factory)
+    if kind in _TAKES:
+        _check_function(kind, name, factory)
+    if kind == "source" and not re.fullmatch("[a-z][a-z0-9+.-]+", name):
+        raise PluginError(f"source '{name}' must have a name of small letters and digits, two at least")
 
 
-def _check_function(name: str, function: Any) -> None:
-    """Refuse a metric that cannot be called with places, and `k` if it has a cut-off."""
+def _check_function(kind: str, name: str, function: Any) -> None:
+    """Refuse a function that cannot be called with what its kind is called with."""
+    always, maybe = _TAKES[kind][: _ALWAYS[kind]], _TAKES[kind][_ALWAYS[kind] :]
     try:
-        inspect.signature(function).bind("places", **{"k": 1} if "k" in inspect.signature(function).parameters else {})
+        taken = inspect.signature(function)
+        taken.bind(*always, **{argument: 1 for argument in maybe if argument in taken.parameters})
     except (TypeError, ValueError) as cause:  # ValueError: a function of C that does not say what it takes
-        raise PluginError(
-            f"metric '{name}' must take places, and 'k' if it has a cut-off (got {function!r})"
-        ) from cause
+        text = f"must be a function of {' and '.join(always)}, that may take {' and '.join(maybe)}"
+        raise PluginError(f"{kind} '{name}' {text} (got {function!r})") from cause
 
 
 def check_made(kind: str, name: str, made: Any) -> None:

@@ -42,7 +42,7 @@ class PluginInfo:
 
 
 class Manager:
-    """Registries of stages, metrics, tasks, formats and engines, filled by plugins; built-ins come first.
+    """A registry of each kind of thing (`rerankit.plugins.kinds`), filled by plugins; built-ins come first.
 
     A new one has the built-ins; `discover` adds what is installed and what the environment names.
     """
@@ -50,7 +50,8 @@ class Manager:
     def __init__(self) -> None:
         self._pluggy = pluggy.PluginManager("rerankit")
         self._pluggy.add_hookspecs(spec)
-        self.stages, self.metrics, self.tasks, self.formats, self.engines = (Registry(kind) for kind in KINDS)
+        self.stages, self.metrics, self.tasks, self.formats, self.engines, *rest = (Registry(kind) for kind in KINDS)
+        self.sources, self.fusion_rules, self.needs, self.commands = rest
         self.plugins: dict[str, PluginInfo] = {}
         self._muted: set[str] = set()
         self._load_builtins()
@@ -65,7 +66,8 @@ class Manager:
     @property
     def registries(self) -> tuple[Registry, ...]:
         """The registries of all kinds."""
-        return self.stages, self.metrics, self.tasks, self.formats, self.engines
+        found: tuple[Registry, ...] = tuple(getattr(self, plural) for plural in KINDS.values())
+        return found
 
     @property
     def faults(self) -> list[Fault]:

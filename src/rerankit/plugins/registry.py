@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,12 +45,8 @@ class Entry:
     def make(self, **params: Any) -> Any:
         """What the registered factory makes; an error that is not rerankit's own names the plugin."""
         factory = self.load()
-        try:
+        with self.blamed("cannot be made"):
             made = factory(**params)
-        except RerankitError:
-            raise
-        except (Exception, SystemExit) as cause:
-            raise self.broken("cannot be made", cause) from cause
         try:
             check_made(self.kind, self.name, made)
         except PluginError as cause:
@@ -69,6 +66,16 @@ class Entry:
     def source(self) -> str:
         """Who registered it, as text."""
         return f"plugin '{self.owner}' ({self.distribution})"
+
+    @contextmanager
+    def blamed(self, what: str) -> Iterator[None]:
+        """Run a plugin's code: what it raises names it, unless it is an error of rerankit's that says what is wrong."""
+        try:
+            yield
+        except (Exception, SystemExit) as cause:
+            if isinstance(cause, RerankitError):
+                raise
+            raise self.broken(what, cause) from cause
 
     def broken(self, what: str, cause: BaseException) -> RerankitError:
         """The error that names the plugin for what its code raised, or the absent package that it asked for."""

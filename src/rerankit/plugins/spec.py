@@ -49,6 +49,28 @@ def rerankit_register_engines(register: Register) -> None:
 
 
 @hookspec
+def rerankit_register_sources(register: Register) -> None:
+    """Register sources of problems: ``register("my-base", MyBase)``, a `rerankit.formats.Source` for addresses
+    ``my-base:…``.
+    """
+
+
+@hookspec
+def rerankit_register_fusion_rules(register: Register) -> None:
+    """Register rules of fusion: ``register("my-rule", function)``, a function of values and weights."""
+
+
+@hookspec
+def rerankit_register_needs(register: Register) -> None:
+    """Register words for what stages need: ``register("my-need", MyNeed)``, a `rerankit.pipelines.NeedWord`."""
+
+
+@hookspec
+def rerankit_register_commands(register: Register) -> None:
+    """Register commands: ``register("my-command", function)`` makes ``rerankit my-command`` of a function."""
+
+
+@hookspec
 def rerankit_run_started(event: Event) -> None:
     """A pipeline starts: `event.pipeline`; `event.total` is its number of stages, `event.run` the run's id."""
 

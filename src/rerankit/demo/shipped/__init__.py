@@ -40,7 +40,8 @@ def read(path: Path) -> dict[str, AnyArray]:
 def write(path: Path, arrays: Mapping[str, AnyArray]) -> Path:
     """Write weights in half precision, which is half the size."""
     half = {key: array.astype(np.float16) if array.dtype.kind == "f" else array for key, array in arrays.items()}
-    return rerankit.write(path, half, overwrite=True)
+    rerankit.write(path, half, overwrite=True)
+    return path
 
 
 def card(name: str) -> str:
