@@ -20,6 +20,8 @@ settings.register_profile("ci", deadline=None, max_examples=25, derandomize=True
 settings.register_profile("thorough", deadline=None, max_examples=400)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "local"))
 
+os.environ.setdefault("HAYSTACK_TELEMETRY_ENABLED", "False")  # read when it is imported: tests tell nobody anything
+
 OPTIONAL = {module for modules in EXTRAS.values() for module in modules}
 REPOSITORY = Path(__file__).resolve().parents[1]
 

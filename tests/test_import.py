@@ -44,7 +44,7 @@ def test_import_is_fast_and_light(tmp_path: Path) -> None:
 
 def test_using_the_base_imports_nothing_optional(tmp_path: Path) -> None:
     code = (
-        "import sys, rerankit; rerankit.rerank([[0.2, 0.9]], 'mutual-rank'); rerankit.stages_available();"
+        "import sys, rerankit; rerankit.rerank([[0.2, 0.9], [0.9, 0.2]], 'mutual-rank'); rerankit.stages_available();"
         "print(*[name for name in ('torch', 'sklearn', 'transformers', 'pyarrow') if name in sys.modules])"
     )
     assert python(code, tmp_path).split() == []

@@ -21,6 +21,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "polars": ("polars",),
     "ranx": ("ranx",),
     "pyterrier": ("pyterrier", "pandas"),
+    "lancedb": ("lancedb", "pyarrow"),
     "langchain": ("langchain_core",),
     "llama-index": ("llama_index",),
     "haystack": ("haystack",),

@@ -1,0 +1,53 @@
+"""Qdrant: answers to queries as a problem."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rerankit.adapters.hits import Hit, problem_of_hits
+from rerankit.errors import unknown_name
+from rerankit.problem import Problem
+from rerankit.scores.distances import ListMetric
+
+_METRICS: dict[str, ListMetric] = {"Cosine": "cosine", "Dot": "dot", "Euclid": "euclidean", "Manhattan": "manhattan"}
+
+
+def problem_of(
+    responses: Any,
+    *,
+    distance: Any = None,
+    vector: str | None = None,
+    text: str | None = None,
+    queries: Any = None,
+    **rest: Any,
+) -> Problem:
+    """The answers of `client.query_batch_points(…)`, or of `query_points` for one query, as a problem of lists.
+
+    distance: that of the collection (`models.Distance`, or its name): by Euclid and Manhattan lower is better. Ask
+    `with_vectors=True`, and items know how they are alike; `vector` names one of several. `text` names the entry of the
+    payload that holds a text. queries: vectors of the queries. `rest`: `query_texts`, `bank` (vectors of other
+    queries), and what a `Problem` takes.
+    """
+    several = responses if isinstance(responses, list) else [responses]
+    found = [
+        [Hit(point.id, point.score, _vector(point.vector, vector), _text(point.payload, text)) for point in one.points]
+        for one in several
+    ]
+    return problem_of_hits(found, _metric(distance), queries=queries, **rest)
+
+
+def _metric(distance: Any) -> ListMetric | None:
+    if distance is None:
+        return None
+    name = str(getattr(distance, "value", distance))
+    if name not in _METRICS:
+        raise unknown_name("distance", name, _METRICS)
+    return _METRICS[name]
+
+
+def _vector(given: Any, name: str | None) -> Any:
+    return given.get(name) if isinstance(given, dict) else given
+
+
+def _text(payload: Any, name: str | None) -> Any:
+    return None if name is None or payload is None else payload.get(name)
