@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 # Two test processes share the cores: one thread each, else they wait for each other.
 ONE_THREAD := OMP_NUM_THREADS=1
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+PLUGINS := $(wildcard plugins/*)
 INPUTS := pyproject.toml constraints.txt
 TEST_TOOLS := pytest pytest-timeout pytest-xdist hypothesis
 BASE_TESTS := tests/test_conformance.py tests/cli/test_commands.py tests/plugins tests/formats tests/reading tests/files tests/scores tests/metrics tests/test_problem.py tests/test_ranking.py
@@ -69,9 +70,9 @@ $(VENV)/.demo: $(INPUTS) | $(BIN)/python
 	$(PIP) install --constraint constraints.txt --editable '.[demo]'
 	touch $@
 
-$(VENV)/.dev: $(INPUTS) plugins/rerankit-example/pyproject.toml | $(BIN)/python
+$(VENV)/.dev: $(INPUTS) $(PLUGINS:%=%/pyproject.toml) | $(BIN)/python
 	$(PIP) install --constraint constraints.txt --editable '.[dev]'
-	$(PIP) install --constraint constraints.txt --editable plugins/rerankit-example
+	$(PIP) install --constraint constraints.txt --no-deps $(PLUGINS:%=--editable %)
 	touch $@ $(VENV)/.demo
 
 $(VENV)-bridges/.ready: $(INPUTS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rerankit.plugins import manager
-from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, counted, fault, grouped
+from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, counted, fault, grouped, located
 
 __all__ = [
     "Benchmark",
@@ -17,6 +17,7 @@ __all__ = [
     "counted",
     "fault",
     "grouped",
+    "located",
     "task",
     "tasks_available",
 ]

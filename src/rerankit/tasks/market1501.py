@@ -66,7 +66,8 @@ class Market1501(Task):
         kept = np.flatnonzero(gallery.persons != _JUNK)
         relevance = cross_camera(queries, Pictures((), gallery.persons[kept], gallery.cameras[kept]))
         part = Part("market1501", relevance, gallery=kept, together=queries.persons.tolist())
-        matrix = Matrix(queries.names, gallery.names)
+        cameras = ({"camera": side.cameras} for side in (queries, gallery))
+        matrix = Matrix(queries.names, gallery.names, *cameras)
         return Benchmark(self, {"scores": matrix}, (part,), self.checksum(data))
 
     def write_miniature(self, data: Path, seed: int = 0) -> Market1501:
