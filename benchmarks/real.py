@@ -55,6 +55,7 @@ SPACES: dict[str, dict[str, list[Any]]] = {
 }
 OTHER_INPUTS = {
     "cross-encoder": "reads texts or pictures with a large model",
+    "remote": "asks a service",
     "hmrn": "reads regions of pictures",
     "top": "wraps another stage",
     "triplet": "reads pictures or tokens",

@@ -23,12 +23,14 @@ from rerankit.plugins import manager
 MORE = {
     **dict.fromkeys(("pillar-plus", "pillar", "pillar-small"), "pillar.md"),
     **dict.fromkeys(("triplet", "cross-encoder"), "triplet.md"),
+    "remote": "remote.md",
     "hmrn": "hmrn.md",
     "maxsim": "late-interaction.md",
 }
 """The stages that have a page of their own beside this reference."""
 REQUIRED: dict[str, Any] = {
     "model": "a-model",
+    "url": "http://localhost:8000/v1/rerank",
     "stage": rerankit.stage("mutual-rank"),
     "candidates": 10,
     "stages": ["nnn"],

@@ -40,6 +40,7 @@ STAGES = {
     "pillar-small": "rerankit.stages.pillar.small:PillarSmall",
     "plan": "rerankit.stages.plan.stage:Plan",
     "qb-norm": "rerankit.stages.hubness.qb_norm:QBNorm",
+    "remote": "rerankit.stages.remote.stage:Remote",
     "sinkhorn": "rerankit.stages.hubness.sinkhorn:Sinkhorn",
     "top": "rerankit.pipelines.top:Top",
     "triplet": "rerankit.stages.triplet.stage:Triplet",
@@ -59,7 +60,7 @@ FAMILIES = {
     "metric": ("similarities learned from labelled pairs, in closed form", ("metric",)),
     "choice": ("what gains significantly, or nothing", ("auto",)),
     "pillars": ("learned over similarities alone", ("pillar-plus", "pillar", "pillar-small")),
-    "reading": ("models that read query and item themselves", ("triplet", "cross-encoder", "hmrn", "maxsim")),
+    "reading": ("models that read query and item themselves", ("triplet", "cross-encoder", "remote", "hmrn", "maxsim")),
 }
 """What the stages that ship have in common: a text and the names of each family."""
 

@@ -104,7 +104,7 @@ def test_what_is_wrong_is_said_in_every_place(way: Callable[[Stage], Ranking]) -
         way(Breaks())
 
 
-STAGES = [name for name in rerankit.stages_available() if name not in ("top", "pipeline", "cross-encoder")]
+STAGES = [name for name in rerankit.stages_available() if name not in ("top", "pipeline", "cross-encoder", "remote")]
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -11,14 +11,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from rerankit import Gallery, prepare
+from rerankit import Gallery, Ready, prepare
 
 RANDOM = np.random.default_rng(0)
 ITEMS, QUERIES, OLD = (RANDOM.normal(size=(count, 8)) for count in (60, 40, 20))
@@ -46,16 +46,22 @@ class Served:
             connection.close()
 
 
+def serving(folder: Path, token: str | None = None, **bounds: Any) -> AbstractContextManager[Served]:
+    """A service of a folder in a thread of this process."""
+    from rerankit.serving.server import ready_of
+
+    return serving_ready(ready_of(folder), token, **bounds)
+
+
 @contextmanager
-def serving(folder: Path, token: str | None = None, **bounds: Any) -> Iterator[Served]:
-    """A service in a thread of this process."""
+def serving_ready(ready: Ready, token: str | None = None, **bounds: Any) -> Iterator[Served]:
+    """The same of a gallery that stands ready."""
     import uvicorn
 
     from rerankit.serving import Bounds
     from rerankit.serving.app import Service
-    from rerankit.serving.server import ready_of
 
-    app = Service(ready_of(folder), Bounds(**bounds), token).app()
+    app = Service(ready, Bounds(**bounds), token).app()
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     with socket.create_server(("127.0.0.1", 0), backlog=256) as opened:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]})

@@ -254,7 +254,7 @@ def _models(name: str, params: dict[str, Any], folder: Path, trust: bool) -> dic
         elif not trust:
             raise FormatError(
                 f"'{folder / CONFIG}' names a model outside of its folder, {parameter}={value!r}, which its author "
-                "chose and which would be loaded; if you trust it, load the folder with trust=True (--trust)"
+                "chose and which would be loaded or asked; if you trust it, load the folder with trust=True (--trust)"
             )
     return found
 

@@ -45,7 +45,8 @@ class Service:
 
     def app(self) -> Starlette:
         """The application for any ASGI server."""
-        posts: dict[str, Answer] = {"/search": self.search, "/rerank": self.rerank, "/v1/rerank": self.rerank_v1}
+        posts: dict[str, Answer] = {"/search": self.search, "/rerank": self.rerank, "/score": self.score}
+        posts |= dict.fromkeys(("/v1/rerank", "/v2/rerank"), self.rerank_v1)
         gets: dict[str, Callable[[], Response]] = {"/health": _health, "/info": self.info, "/metrics": self.metrics}
         routes = [Route(path, self._posted(path, answer), methods=["POST"]) for path, answer in posts.items()]
         routes += [Route(path, self._got(path, answer), methods=["GET"]) for path, answer in gets.items()]
@@ -80,6 +81,14 @@ class Service:
             ]
         scores = [{"document": given.texts[one["index"]], "score": one["relevance_score"]} for one in results]
         return {"query": given.query, "scores": scores}
+
+    async def score(self, body: Any) -> Any:
+        """A score for each document in the order of the request, as vLLM is asked."""
+        given = Documents.of(body, self.bounds)
+        results = given.results(await run_in_threadpool(given.ranked, self.ready))
+        results.sort(key=lambda one: one["index"])
+        data = [{"index": one["index"], "object": "score", "score": one["relevance_score"]} for one in results]
+        return {"object": "list", "model": body.get("model") or repr(self.ready.pipeline), "data": data}
 
     def info(self) -> Response:
         """What is served, and its limits."""

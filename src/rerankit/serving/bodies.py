@@ -14,8 +14,10 @@ from rerankit.ranking import Ranking
 from rerankit.serving.bounds import Bounds
 
 _SEARCH = ("query", "queries", "candidates", "scores", "k", "ids", "features", "exclude", "bank_scores")
-_DOCUMENTS = ("documents", "texts")
-_RERANK = ("query", *_DOCUMENTS, "top_n", "model", "return_documents", "truncate", "raw_scores", "return_text")
+_QUERIES = ("query", "queries", "text_1")
+_DOCUMENTS = ("documents", "texts", "text_2")
+_NO_MATTER = ("model", "truncate", "raw_scores", "max_tokens_per_doc", "max_chunks_per_doc", "encoding_format", "user")
+_RERANK = (*_QUERIES, *_DOCUMENTS, "top_n", "return_documents", "return_text", *_NO_MATTER)
 
 
 def search_arguments(body: Any, bounds: Bounds) -> dict[str, Any]:
@@ -59,15 +61,16 @@ class Documents:
     def of(cls, body: Any, bounds: Bounds) -> Documents:
         """From a body in the form of Jina, Cohere, vLLM, TEI or Weaviate."""
         _check_fields(body, _RERANK)
-        named = [name for name in _DOCUMENTS if name in body]
-        if not isinstance(body.get("query"), str):
-            raise rule("query", "must be a text", body.get("query"))
+        asked, named = ([name for name in names if name in body] for names in (_QUERIES, _DOCUMENTS))
+        query = body[asked[0]] if len(asked) == 1 else None
+        if not isinstance(query, str):
+            raise rule("query", "must be a text", query)
         if len(named) != 1:
             raise InputError("'documents' (or 'texts') must be given (got none or both)")
         texts = [_text(one, place, named[0]) for place, one in enumerate(_list(body[named[0]], named[0], bounds))]
         top = checks.integer("top_n", body.get("top_n") or len(texts), least=1)
         returned = bool(body.get("return_documents", False) or body.get("return_text", False))
-        return cls(body["query"], texts, min(top, len(texts)), returned)
+        return cls(query, texts, min(top, len(texts)), returned)
 
     def ranked(self, ready: Ready) -> Ranking:
         """The documents in the order of the pipeline, which must read texts of both sides and nothing else."""

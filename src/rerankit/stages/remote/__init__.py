@@ -1,0 +1,1 @@
+"""Pairs scored by a service."""
