@@ -15,6 +15,7 @@ import pytest
 FOLDERS = sorted(path for path in (Path(__file__).parents[2] / "plugins").iterdir() if path.is_dir())
 REGISTERS: dict[str, dict[str, list[str]]] = {
     "example": {"stages": ["neighbour-average"], "metrics": ["reached"]},
+    "judge": {"stages": ["listwise-judge", "pairwise-judge"]},
     "reid": {"stages": ["camera-aware"], "tasks": ["msmt17", "veri776"]},
 }
 

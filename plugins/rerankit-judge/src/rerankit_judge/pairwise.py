@@ -1,0 +1,86 @@
+"""pairwise-judge: a judge says of two candidates which is better; who wins most comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from rerankit.errors import InputError
+from rerankit_judge.cache import Answer
+from rerankit_judge.judging import Asked, JudgeStage
+
+
+class PairwiseJudge(JudgeStage):
+    """Let a judge compare candidates two at a time, and order them by how many others they are better than.
+
+    `judge(query, one, other)` returns how likely it is that the first is better, from 0 to 1 (True and False will do).
+    With `both_ways` a pair is asked in both orders and the mean counts. Neighbours are compared first, then those two
+    places apart, and so on: what a `budget` leaves out counts as the order says that came. K candidates are
+    K (K − 1) / 2 pairs; use `.top(k)`.
+
+    >>> from rerankit import Problem, rerank
+    >>> problem = Problem([[0.9, 0.8, 0.7]], query_features={"text": ["?"]},
+    ...                   gallery_features={"text": ["long text", "text", "a"]})
+    >>> rerank(problem, PairwiseJudge(lambda query, one, other: len(one) < len(other))).indices
+    array([[2, 1, 0]])
+    """
+
+    name = "pairwise-judge"
+    citation = (
+        "Qin et al., Large language models are effective text rankers with pairwise ranking prompting (NAACL 2024)"
+    )
+
+    def __init__(
+        self,
+        judge: Callable[[Any, Any, Any], float] | str,
+        query: str = "text",
+        item: str = "text",
+        both_ways: bool = True,
+        budget: int | None = None,
+        cache: str | None = None,
+    ) -> None:
+        super().__init__(judge, query, item, both_ways, budget, cache)
+
+    def order(self, query: Any, items: Sequence[Any], asked: Asked) -> list[int]:
+        size = len(items)
+        better = np.triu(np.ones((size, size)), 1)  # the order as it came
+        for one, other in pairs(size):
+            if not asked.may(1 + self.both_ways):
+                break
+            better[one, other] = self._better(query, items[one], items[other], asked)
+            better[other, one] = 1 - better[one, other]
+        # Half ties keep the order that came: a sum of quarters is exact.
+        return np.argsort(-better.sum(axis=1).round(9), kind="stable").tolist()
+
+    def shown(self, items: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple(items)
+
+    def _better(self, query: Any, one: Any, other: Any, asked: Asked) -> float:
+        (first,) = self.ask(query, [one, other], asked, checked_chance)
+        if not self.both_ways:
+            return first
+        (second,) = self.ask(query, [other, one], asked, checked_chance)
+        return (first + 1 - second) / 2
+
+
+def pairs(size: int) -> Iterator[tuple[int, int]]:
+    """All pairs of places, neighbours first.
+
+    >>> list(pairs(3))
+    [(0, 1), (1, 2), (0, 2)]
+    """
+    for apart in range(1, size):
+        yield from ((one, one + apart) for one in range(size - apart))
+
+
+def checked_chance(said: Any, size: int) -> Answer:
+    """How likely it is that the first is better."""
+    try:
+        chance = float(said)
+    except (TypeError, ValueError):
+        chance = -1.0
+    if not 0 <= chance <= 1:
+        raise InputError(f"'judge' must return a number from 0 to 1 (got {said!r})")
+    return [chance]
