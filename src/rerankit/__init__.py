@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rerankit.formats import read, write
     from rerankit.fusion import fuse
     from rerankit.gallery import Gallery
+    from rerankit.hub import push
     from rerankit.looks import Looks
     from rerankit.metrics import Evaluation, evaluate, evaluate_both
     from rerankit.pipelines.composite import Composite
@@ -62,6 +63,7 @@ _HOME = {
     "load_plugin": "rerankit.plugins.manager",
     "prepare": "rerankit.pipelines.ready",
     "progress": "rerankit.bars",
+    "push": "rerankit.hub",
     "read": "rerankit.formats",
     "report": "rerankit.reports",
     "show": "rerankit.reports",
@@ -119,6 +121,7 @@ __all__ = [
     "plots",
     "prepare",
     "progress",
+    "push",
     "read",
     "report",
     "rerank",

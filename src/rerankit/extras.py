@@ -25,6 +25,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "langchain": ("langchain_core",),
     "llama-index": ("llama_index",),
     "haystack": ("haystack",),
+    "hub": ("huggingface_hub",),
     "mteb": ("torch", "mteb"),
     "report": ("matplotlib", "PIL", "jinja2"),
     "demo": ("sklearn", "matplotlib", "PIL", "jinja2", "torch", "transformers", "safetensors"),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rerankit import limits
+from rerankit.adapters.huggingface import ADDRESS, downloaded
 from rerankit.errors import FormatError, InputError, RerankitError
 from rerankit.extras import explained
 from rerankit.files import CONFIG, atomic, check_entry, check_free, check_inside, check_regular, entry, unchanged
@@ -64,10 +65,12 @@ def _link_tree(source: Path, target: Path) -> None:
 def load(folder: str | os.PathLike[str], *, trust: bool = False) -> Any:
     """The stage, pipeline or prepared gallery (`Ready`) a folder holds; the arrays of the last stay on disk.
 
+    ``hf:owner/name``, or ``hf:owner/name@revision``, is a repository of the Hugging Face Hub, which is downloaded.
+
     A stage may name a model that does not lie in the folder: a path, or a name on a hub. Whoever wrote the folder chose
     it, and what is loaded from there is not what was looked at here; with `trust` it is taken.
     """
-    path = Path(folder)
+    path = downloaded(folder) if isinstance(folder, str) and folder.startswith(ADDRESS) else Path(folder)
     return unchanged(path, lambda: _load(path, trust))
 
 
