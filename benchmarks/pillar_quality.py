@@ -141,7 +141,7 @@ def ablation(folder: Path, only: list[str]) -> dict[str, Any]:
     single = one_each(held_out)
     rows = {"base": side_by_side(base(held_out), base(single))}
     plan: Any = rerankit.stage("pillar-plus")
-    plan.set_weights({key: tensor.numpy() for key, tensor in plan._build().state_dict().items()})
+    plan.set_weights({key: tensor.numpy() for key, tensor in plan.build().state_dict().items()})
     rows["the plan alone, untrained"] = side_by_side(*(hits(plan.rerank_both(p), r) for p, r in (held_out, single)))
     for name, params in ABLATION.items():
         if only and name not in only:

@@ -171,7 +171,6 @@ def run(data: Path, row: Row, *, split: str = "test", seed: int = 0) -> Result:
     """Train on the train split and rank a held-out one."""
     features, names, relevance = load(data, "train", row.blank)
     used, began = time.process_time(), time.perf_counter()
-    stage = Triplet(device="cpu", image_pad="none", image_batch_size=64, max_tokens=16)
     blind = Problem.from_embeddings(
         *(np.zeros((n, 1), np.float32) for n in relevance.shape),
         "dot",
@@ -180,13 +179,15 @@ def run(data: Path, row: Row, *, split: str = "test", seed: int = 0) -> Result:
     settings = replace(SETTINGS, seed=seed)
     sizes = {**SIZES, "projection": row.projection}
     learn = {**FILTER, "epochs": row.epochs}
-    stage.fit(blind, relevance, plan=Plan(("filter",), settings, learn, tune_images=("filter",), sizes=sizes))
+    plan = Plan(("filter",), settings, learn, tune_images=("filter",), sizes=sizes)
+    stage = Triplet(device="cpu", image_pad="none", image_batch_size=64, max_tokens=16, training=plan)
+    stage.fit(blind, relevance)
     seconds = {"stage I": time.perf_counter() - began}
     say(f"stage I: {seconds['stage I']:.0f} s, loss {stage.history.rows[-1]['loss']:.3f}")
     if row.dual:
         listed = stage.first_stage(**features, gallery_ids=names)
         plan = Plan(("dual",), settings, dual=DUAL, hard_negatives=HARD, depth=TRAIN_DEPTH)
-        stage.fit(listed, relevance, plan=plan)
+        stage = stage.clone(training=plan).fit(listed, relevance)
         seconds["stage II"] = time.perf_counter() - began - seconds["stage I"]
         say(f"stage II: {seconds['stage II']:.0f} s, loss {stage.history.rows[-1]['loss']:.3f}")
     used = time.process_time() - used

@@ -30,9 +30,9 @@ def main(out: Path) -> None:
     asked, relevance = CIRR(gallery=None).judged(data)  # the files are those of the benchmark CIRR
     problem = with_pictures(asked, str(data / "img_raw" / "{path}"))
 
-    stage = Triplet(device="cpu", image_pad="none", max_tokens=16)
     settings = TrainingSettings(epochs=1, batch_size=16, learning_rate=1e-3, device="cpu")
-    stage.fit(problem, relevance, plan=Plan(settings=settings, tune_images=("filter",), sizes=SIZES))
+    plan = Plan(settings=settings, tune_images=("filter",), sizes=SIZES)
+    stage = Triplet(device="cpu", image_pad="none", max_tokens=16, training=plan).fit(problem, relevance)
     listed = stage.first_stage(problem.query_features, problem.gallery_features)
     ranking = rerankit.rerank(listed, stage, k=8)
     shown = rerankit.show(listed, ranking, [0, 1, 2], k=4, relevance=relevance)

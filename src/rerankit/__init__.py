@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rerankit.pipelines.ready import Ready, prepare
     from rerankit.pipelines.stage import Stage, stage, stages_available
     from rerankit.pipelines.storage import load
+    from rerankit.pipelines.trainable import Trainable
     from rerankit.plugins import hookimpl
     from rerankit.plugins.manager import load_plugin
     from rerankit.problem import Problem
@@ -54,6 +55,7 @@ _HOME = {
     "Relevance": "rerankit.relevance",
     "Scores": "rerankit.scores",
     "Stage": "rerankit.pipelines.stage",
+    "Trainable": "rerankit.pipelines.trainable",
     "choose": "rerankit.choosing",
     "evaluate": "rerankit.metrics",
     "evaluate_both": "rerankit.metrics",
@@ -105,6 +107,7 @@ __all__ = [
     "Relevance",
     "Scores",
     "Stage",
+    "Trainable",
     "__version__",
     "bench",
     "choose",

@@ -8,21 +8,20 @@ import torch
 from typer.testing import CliRunner
 
 import rerankit
-from rerankit import Problem, Relevance, plugins
+from rerankit import Pipeline, Problem, Relevance, plugins
 from rerankit.cli import build
 
 SIZES = ["--set", "pillars=5", "--set", "neighbours=3", "--set", "width=8", "--set", "heads=2", "--set", "candidates=6"]
 SHIFT = """
-from rerankit import Stage, hookimpl
+from rerankit import Trainable, hookimpl
 
-class Shift(Stage):
+class Shift(Trainable):
     name = "shift"
     needs = ("weights",)
     weights = {}
 
-    def fit(self, problem, relevance):
+    def learn(self, problem, relevance, how):
         self.weights = {"mean": problem.scores.rows().mean(axis=0)}
-        return self
 
     def get_weights(self):
         return self.weights
@@ -90,7 +89,7 @@ def test_a_fitted_stage_in_the_other_direction(problem, tmp_path):
 
 def test_fit_with_other_losses(problem, tmp_path):
     words = ["fit", "pillar-small", "--train", problem, "--out", tmp_path / "out", *SIZES, *QUICK]
-    shown = run(*words, "--loss", "triplet=0", "--loss", "reconstruction=0.1", "--json")
+    shown = run(*words, "--set", "losses={triplet: 0, reconstruction: 0.1}", "--json")
     start = shown.index("[")
     rows = json.JSONDecoder().raw_decode(shown[start:])[0]
     assert "loss/reconstruction" in rows[0]
@@ -130,10 +129,30 @@ def test_fit_of_a_plugin_s_stage(problem, tmp_path):
     out, words = tmp_path / "fitted", ["--plugin", tmp_path / "shift.py"]
     plugins.reset()
     fit = ["fit", "shift", "--train", problem, "--out", out, *words]
-    assert "stage 'shift' is fitted without --validation" in run(*fit, "--validation", problem, code=2)
+    assert "'validation' is not used by fit of stage 'shift': it is fitted in one go" in run(
+        *fit, "--validation", problem, code=2
+    )
     run(*fit)
     run("rerank", problem, "--pipeline", out, "--out", tmp_path / "run.npz", *words)
     plugins.reset()
+
+
+def test_fit_goes_on_from_what_a_folder_holds(problem, tmp_path):
+    first, then = tmp_path / "first", tmp_path / "then"
+    run("fit", "pillar-small", "--train", problem, "--out", first, *SIZES, *QUICK)
+    begun = rerankit.load(first)
+    run("fit", first, "--train", problem, "--out", then, *QUICK, "--set", "losses={hinge: 0}")
+    gone_on = rerankit.load(then)
+    assert gone_on.get_params() == {**begun.get_params(), "losses": {"hinge": 0}}
+    judged = rerankit.read(problem), rerankit.read(problem, "relevance")
+    settings = begun.training_settings().changed(epochs=2, device="cpu")
+    assert begun.clone(losses={"hinge": 0}).fit(*judged, settings=settings) == gone_on
+    both = tmp_path / "both"
+    Pipeline(["metric", begun.clone()]).save(both)
+    shown = run("fit", both, "--train", problem, "--out", tmp_path / "fitted")
+    assert "step" not in shown  # the stage that lacked weights is fitted, the other stays
+    assert rerankit.load(tmp_path / "fitted").stages[1] == begun
+    assert rerankit.load(tmp_path / "fitted").fitted
 
 
 def test_a_run_that_breaks_down_leaves_what_was_good(problem, tmp_path):
@@ -172,5 +191,5 @@ def test_import_leaprr(golden, tmp_path):
 def test_unknown_settings_and_losses_name_the_nearest(problem, tmp_path):
     plan = ("fit", "pillar-small", "--train", problem, "--out", tmp_path / "out")
     assert "unknown training setting 'epoch'; did you mean 'epochs'" in run(*plan, "--training", "epoch=3", code=2)
-    assert "unknown loss 'triplets'; did you mean 'triplet'" in run(*plan, "--loss", "triplets=3", code=2)
+    assert "unknown loss 'triplets'; did you mean 'triplet'" in run(*plan, "--set", "losses={triplets: 3}", code=2)
     assert not (tmp_path / "out").exists()

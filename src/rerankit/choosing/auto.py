@@ -11,6 +11,7 @@ from rerankit.looks import Looks
 from rerankit.pipelines.composite import Composite
 from rerankit.pipelines.prepared import Prepared
 from rerankit.pipelines.stage import Stage
+from rerankit.pipelines.trainable import Learning
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
@@ -59,25 +60,21 @@ class Auto(Composite):
         with_bank = problem is not None and problem.query_bank is not None
         return Looks(queries=not with_bank, bank=with_bank)
 
-    def fit(
-        self,
-        problem: Problem,
-        relevance: Relevance,
-        *,
-        validation: tuple[Problem, Relevance] | None = None,
-        bank: tuple[Problem, Relevance] | None = None,
-    ) -> Auto:
+    @property
+    def takes(self) -> tuple[str, ...]:
+        return ("validation", "bank")
+
+    def learn(self, problem: Problem, relevance: Relevance, how: Learning) -> None:
         """Choose on the problem's labelled queries, on those of `validation`, or on `bank`, other labelled pairs."""
         from rerankit.choosing import choose
         from rerankit.pipelines.pipeline import Pipeline
 
         shared: Any = {"test_queries": self.test_queries, "level": self.level}
-        if bank is not None:
-            found = choose(problem, bank=bank, **shared)
+        if how.bank is not None:
+            found = choose(problem, bank=how.bank, **shared)
         else:
-            found = choose(*(validation or (problem, relevance)), **shared)
+            found = choose(*(how.validation or (problem, relevance)), **shared)
         self.chosen = Pipeline(found.stages)
-        return self
 
     def joined(self, children: Sequence[Stage | Prepared], problem: Problem, ranking: Ranking) -> Ranking:
         if self.chosen is not None:

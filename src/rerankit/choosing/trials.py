@@ -13,7 +13,7 @@ from rerankit.bank import Bank
 from rerankit.errors import InputError, rule
 from rerankit.metrics import evaluate, traits_of
 from rerankit.pipelines.pipeline import Pipeline
-from rerankit.pipelines.stage import Stage
+from rerankit.pipelines.trainable import Trainable
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
@@ -147,15 +147,10 @@ def learns(pipeline: Pipeline) -> bool:
 
 def fitted_to(pipeline: Pipeline, problem: Problem, relevance: Relevance) -> Pipeline:
     """The pipeline with the stages that lack weights fitted, each on what the ones before it make."""
-    done: list[Stage] = []
     for one in pipeline.stages:
-        if "weights" in one.needs and not one.fitted:
-            fit = getattr(one, "fit", None)
-            if fit is None:
-                raise rule("among", "must hold stages that have weights or a 'fit'", one)
-            one = one.clone().fit(problem, relevance)  # type: ignore[attr-defined]
-        done.append(one)
-    return Pipeline(done)
+        if "weights" in one.needs and not one.fitted and not isinstance(one, Trainable):
+            raise rule("among", "must hold stages that have weights or a 'fit'", one)
+    return pipeline.clone().fit(problem, relevance) if learns(pipeline) else pipeline
 
 
 def _values(pipeline: Pipeline, problem: Problem, relevance: Relevance, metric: str, k: int) -> AnyArray:

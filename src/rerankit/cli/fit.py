@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rerankit.cli._options import StageSettings, check_target
+from rerankit.cli._options import StageSettings, TrustOption, check_target
 from rerankit.cli._output import JsonOption, column_texts, line, say, show, show_figures
+
+if TYPE_CHECKING:
+    from rerankit.pipelines.trainable import Trainable
+    from rerankit.training import History, TrainingSettings
 
 
 def fit(
-    stage: Annotated[str, typer.Argument(help="A stage that can be trained, such as pillar-small.")],
+    stage: Annotated[
+        str,
+        typer.Argument(
+            help="A stage that can be trained, such as pillar-small; or a saved or imported one, or a pipeline, by its "
+            "folder, to go on from."
+        ),
+    ],
     train: Annotated[
         Path, typer.Option(help="A problem with relevance beside it (docs/formats.md), or the folder of a --task.")
     ],
@@ -27,15 +37,13 @@ def fit(
             metavar="NAME=VALUE", help="A training setting, such as epochs=5 or learning_rate=1e-3; repeat it."
         ),
     ] = None,
-    losses: Annotated[
-        list[str] | None, typer.Option("--loss", metavar="NAME=VALUE", help="The weight of a loss; repeat it.")
-    ] = None,
     task: Annotated[
         str | None, typer.Option(help="A task with a train and a val split: they are read from its own files.")
     ] = None,
     restart: Annotated[
         bool, typer.Option("--restart", help="Begin anew where an interrupted run could go on.")
     ] = False,
+    trust: TrustOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train a stage; an interrupted run goes on where its last checkpoint was written.
@@ -43,28 +51,22 @@ def fit(
     OUT gets the fitted stage (`rerankit rerank --pipeline OUT`). Of a stage that trains in epochs, OUT/training gets
     checkpoints, history.csv and curves.png.
     """
-    from inspect import signature
-
-    from rerankit import stage as make
     from rerankit.cli.rerank import parameters
-    from rerankit.errors import InputError, TrainingError
+    from rerankit.errors import TrainingError
     from rerankit.pipelines.storage import save
 
     # A folder with training/ is that of a run to go on with; what was not asked for there, the run itself refuses.
     again = restart or (out / "training").is_dir()
     check_target(out, "out", force=again, option="--restart", kept=("training/*",))
-    made = make(stage, **parameters(settings or []))
-    options = _options(made, parameters(training or []), parameters(losses or []))
+    made = _trainable(stage, parameters(settings or []), trust)
+    options: dict[str, Any] = {"settings": _settings(made, parameters(training or [])), "resume": not restart}
+    if "out" in made.takes:
+        options["out"] = out / "training"
     given = _judged(train, task, "train")
-    if validation is not None and "validation" not in signature(made.fit).parameters:  # type: ignore[attr-defined]
-        raise InputError(f"stage '{stage}' is fitted without --validation (got {validation})")
-    held_out = None if validation is None else _judged(validation, task, "val")
-    if held_out is not None:
-        options["validation"] = held_out
-    if _has_training(made):
-        options.update(out=out / "training", resume=not restart)
+    if validation is not None:
+        options["validation"] = _judged(validation, task, "val")
     try:
-        made.fit(*given, **options)  # type: ignore[attr-defined]
+        made.fit(*given, **options)
     except TrainingError:
         if made.fitted:
             save(made, out, overwrite=True, keep="training")
@@ -75,47 +77,29 @@ def fit(
     say(f"wrote {out}")
 
 
-def _options(made: Any, training: dict[str, Any], losses: dict[str, Any]) -> dict[str, Any]:
-    """The settings and loss weights that `fit` takes, over the stage's own."""
-    from inspect import signature
-
+def _trainable(name: str, params: dict[str, Any], trust: bool) -> Trainable:
+    """A stage by its name, or what a folder holds, with other parameters."""
     from rerankit.errors import InputError
-    from rerankit.training import TrainingSettings
+    from rerankit.pipelines.stage import stage
+    from rerankit.pipelines.storage import load
+    from rerankit.pipelines.trainable import Trainable
+    from rerankit.plugins import manager
 
-    if not hasattr(made, "fit"):
+    saved = name not in manager().stages and Path(name).is_dir()
+    made = load(name, trust=trust).clone(**params) if saved else stage(name, **params)
+    if not isinstance(made, Trainable):
         raise InputError(f"stage '{made.name}' has nothing to train")
-    known = signature(made.fit).parameters
-    if training and not _has_training(made):
+    return made
+
+
+def _settings(made: Trainable, training: dict[str, Any]) -> TrainingSettings | None:
+    """The training settings of a stage but for those given."""
+    from rerankit.errors import InputError
+
+    usual = made.training_settings()
+    if training and usual is None:
         raise InputError(f"stage '{made.name}' has no training settings (got {', '.join(training)}): try --set")
-    usual = made.training_settings() if hasattr(made, "training_settings") else TrainingSettings()
-    options: dict[str, Any] = {}
-    if training or hasattr(made, "training_settings"):
-        options["settings"] = usual.changed(**training)
-    if losses:
-        if "losses" not in known:
-            raise InputError(f"stage '{made.name}' has no losses to weigh")
-        options["losses"] = _loss_weights(made, losses)
-    return options
-
-
-def _loss_weights(made: Any, losses: dict[str, Any]) -> Any:
-    """The weights of the losses as the stage has them, but for those given."""
-    from dataclasses import asdict
-
-    from rerankit.errors import unknown_name
-
-    known = asdict(made.loss_weights())
-    for name in losses:
-        if name not in known:
-            raise unknown_name("loss", name, known)
-    return made.loss_weights(**losses)
-
-
-def _has_training(made: Any) -> bool:
-    """Whether `fit` trains in steps that can be set and resumed; else it is done in one go, as in `learned-fusion`."""
-    from inspect import signature
-
-    return {"settings", "out", "resume"} <= set(signature(made.fit).parameters)
+    return usual.changed(**training) if usual is not None and training else None
 
 
 def _judged(path: Path, task: str | None, split: str) -> tuple[Any, Any]:
@@ -134,14 +118,27 @@ def _judged(path: Path, task: str | None, split: str) -> tuple[Any, Any]:
     return problem, relevance
 
 
-def _report(made: Any, as_json: bool) -> None:
+def _report(made: Trainable, as_json: bool) -> None:
+    """What happened in each part."""
+    found = {part: history for part, history in made.histories.items() if history.rows}
+    if as_json and found:
+        several = len(found) > 1
+        rows = [(part, history, row) for part, history in found.items() for row in history.rows]
+        named = [{"part": part} if several else {} for part, _, _ in rows]
+        show(
+            [first | {name: row.get(name) for name in history.columns}
+             for first, (_, history, row) in zip(named, rows, strict=True)],
+            as_json=True,
+        )  # fmt: skip
+        return
+    for part, history in found.items():
+        if len(found) > 1:
+            line(f"{part}:")
+        _show(history)
+
+
+def _show(history: History) -> None:
     """A row for each validation, the best one marked; columns that a terminal has no room for follow below."""
-    history = getattr(made, "history", None)
-    if history is None or not history.rows:
-        return
-    if as_json:
-        show([{name: row.get(name) for name in history.columns} for row in history.rows], as_json=True)
-        return
     # A table of every loss term would be too wide to read; history.csv and --json have them all.
     names = [name for name in history.columns if not name.startswith("loss/") and name != "learning_rate"]
     columns = {_short(name): column_texts([row.get(name) for row in history.rows]) for name in names}

@@ -105,11 +105,9 @@ def train(out: Path | None = None) -> tuple[dict[str, AnyArray], dict[str, Histo
     """Weights of both stages from nothing, and how the training went; `out` is for checkpoints and curves."""
     drawn = Composition.drawn("train", QUERIES, RENDERINGS)
     held = Composition.drawn("validation")
-    made = stage()
-    made.fit(
-        drawn.problem(), drawn.relevance, validation=(held.problem(), held.relevance), plan=PLAN, out=out, resume=False
-    )
-    return made.get_weights(), made.histories
+    made = stage().clone(training=PLAN)
+    made.fit(drawn.problem(), drawn.relevance, validation=(held.problem(), held.relevance), out=out, resume=False)
+    return made.get_weights(), dict(made.histories)
 
 
 def answers(made: Triplet, asked: Composition) -> tuple[Problem, Ranking, Ranking]:

@@ -10,6 +10,7 @@ from rerankit.pipelines.pipeline import Pipeline, Step
 from rerankit.pipelines.prepared import Change, Prepared, State
 from rerankit.pipelines.stage import Stage, stage, stages_available
 from rerankit.pipelines.top import Top
+from rerankit.pipelines.trainable import Learning, Trainable
 
 if TYPE_CHECKING:
     from rerankit.pipelines.ready import Ready, prepare
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Change",
     "Composite",
+    "Learning",
     "Need",
     "NeedWord",
     "Pipeline",
@@ -27,6 +29,7 @@ __all__ = [
     "State",
     "Step",
     "Top",
+    "Trainable",
     "Unmet",
     "prepare",
     "stage",

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rerankit.looks import Looks
 from rerankit.pipelines.needs import WEIGHTS, Unmet
 from rerankit.pipelines.prepared import Change, Prepared, State
 from rerankit.pipelines.stage import Stage
+from rerankit.pipelines.trainable import Learning, Trainable
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 
 if TYPE_CHECKING:
     from rerankit.gallery import Gallery
+    from rerankit.relevance import Relevance
+    from rerankit.training.history import History
+    from rerankit.training.settings import TrainingSettings
 
 
-class Composite(Stage):
+class Composite(Trainable):
     """A stage that runs other stages. A subclass says which (`children`) and how their answers become one (`joined`);
-    what they need and look at, whether they are fitted, and what they prepare of a gallery follows from theirs.
+    what they need and look at, whether they are fitted, how they are fitted and what they prepare of a gallery follows
+    from theirs.
 
     >>> from rerankit import Problem, stage
     >>> class Twice(Composite):
@@ -70,6 +75,37 @@ class Composite(Stage):
         """Whether a child has weights, and none is without that needs them."""
         needing = [child for child in self.children if WEIGHTS in child.needs]
         return all(child.fitted for child in needing) and any(child.fitted for child in self.children)
+
+    @property
+    def learners(self) -> dict[str, Trainable]:
+        """The children that `fit` fits, by place and name: those that lack weights or, where none does, all it can."""
+        places = enumerate(self.children)
+        found = {f"{place:02d}-{child.name}": child for place, child in places if isinstance(child, Trainable)}
+        found = {name: child for name, child in found.items() if not isinstance(child, Composite) or child.learners}
+        lacking = {name: child for name, child in found.items() if WEIGHTS in child.needs and not child.fitted}
+        return lacking or found
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for child in self.learners.values() for name in child.takes))
+
+    @property
+    def histories(self) -> Mapping[str, History]:  # type: ignore[override]
+        """Those of its children, by the names of their folders."""
+        learners = self.learners.items()
+        return {f"{name}/{part}".rstrip("/"): each for name, one in learners for part, each in one.histories.items()}
+
+    def training_settings(self) -> TrainingSettings | None:
+        """Those of the one child that is trained in steps; None when there is none, or more than one."""
+        found = [own for child in self.learners.values() if (own := child.training_settings()) is not None]
+        return found[0] if len(found) == 1 else None
+
+    def learn(self, problem: Problem, relevance: Relevance, how: Learning) -> None:
+        """Fit each of its `learners`; those that have weights go on from them."""
+        if not self.learners:
+            super().learn(problem, relevance, how)
+        for name, child in self.learners.items():
+            child.fit(problem, relevance, **how.of(child, name))
 
     def prepare(self, gallery: Gallery) -> Prepared:
         return PreparedComposite(self, gallery, [child.prepare(gallery) for child in self.children])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -14,11 +14,13 @@ from rerankit.pipelines.composite import Composite, PreparedComposite
 from rerankit.pipelines.prepared import Prepared, State
 from rerankit.pipelines.running import check_first
 from rerankit.pipelines.stage import Stage, stage
+from rerankit.pipelines.trainable import Learning
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 
 if TYPE_CHECKING:
     from rerankit.gallery import Gallery
+    from rerankit.relevance import Relevance
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,30 @@ class Pipeline(Composite):
     def joined(self, children: Sequence[Stage | Prepared], problem: Problem, ranking: Ranking) -> Ranking:
         """Stage after stage; the ranking's notes say what was done."""
         return _noted(ranking, list(self._steps(children, problem, ranking)))
+
+    def learn(self, problem: Problem, relevance: Relevance, how: Learning) -> None:
+        """Stages that lack weights are fitted one after the other (all that can be, where none lacks any): each sees
+        what those before it pass on and, where it learns from candidates, the order in which they leave them.
+        """
+        learners, seen, held = self.learners, problem, how.validation
+        if not learners:
+            super().learn(problem, relevance, how)
+        for place, one in enumerate(self.stages):
+            name = f"{place:02d}-{one.name}"
+            if name in learners:
+                own = replace(how, validation=held)
+                if place and "ranking" in learners[name].takes:
+                    own = replace(own, ranking=self._left_by(place, problem, relevance, how.ranking))
+                learners[name].fit(seen, relevance, **own.of(learners[name], name))
+            if place + 1 < len(self.stages):
+                seen = one.passes_on(seen)
+                held = None if held is None else (one.passes_on(held[0]), held[1])
+
+    def _left_by(self, place: int, problem: Problem, relevance: Relevance, ranking: Ranking | None) -> Ranking:
+        """The candidates that a stage learns from, as the stages before it leave them."""
+        if ranking is None:
+            ranking = problem.excluding(relevance.excluded).ranking(getattr(self.stages[place], "candidates", None))
+        return Pipeline(self.stages[:place]).rerank(problem, ranking)
 
     def passes_on(self, problem: Problem) -> Problem:
         for one in self.stages:

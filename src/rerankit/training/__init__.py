@@ -1,6 +1,6 @@
-"""The one training loop that every trainable stage shares.
+"""The one training loop, and the frame of the stages that it trains.
 
-`TrainingSettings` needs no torch; everything else imports it on first use.
+`TrainingSettings`, `Trained` and `Reasoner` need no torch; everything else imports it on first use.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from rerankit.training.history import History
     from rerankit.training.loop import train
     from rerankit.training.task import TrainingTask
+    from rerankit.training.trained import Reasoner, Trained
 
-__all__ = ["History", "TrainingSettings", "TrainingTask", "train"]
+__all__ = ["History", "Reasoner", "Trained", "TrainingSettings", "TrainingTask", "train"]
 
-_HOMES = {"History": "history", "TrainingTask": "task", "train": "loop"}
+_HOMES = {"History": "history", "Reasoner": "trained", "Trained": "trained", "TrainingTask": "task", "train": "loop"}
 
 
 def __getattr__(name: str) -> Any:

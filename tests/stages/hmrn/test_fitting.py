@@ -13,7 +13,8 @@ import torch
 from rerankit import Problem, Relevance, load
 from rerankit.errors import InputError, UnmetNeedError
 from rerankit.features import Regions
-from rerankit.stages.hmrn.fitting import PUBLISHED, HmrnTask, Pairs, curve_of
+from rerankit.stages.hmrn.config import PUBLISHED
+from rerankit.stages.hmrn.fitting import HmrnTask, Pairs, curve_of
 from rerankit.stages.hmrn.network import Hmrn
 from rerankit.stages.hmrn.representation import Descriptions
 from rerankit.stages.hmrn.stage import HmrnStage
@@ -113,6 +114,20 @@ def test_a_run_goes_on_only_with_the_same_data_and_parameters(data: Path, tmp_pa
     ):
         with pytest.raises(InputError, match=f"belongs to another run .*{message}"):
             small(**changes).fit(*given, settings=QUICK, out=tmp_path)
+
+
+def test_fitting_again_goes_on_from_the_networks_and_their_words(data: Path) -> None:
+    (problem, relevance), quick = split(data, "train"), replace(QUICK, epochs=1)
+    first = small("ensemble").fit(problem, relevance, settings=quick)
+    words, weights = first.vocabulary, first.get_weights()
+    again = first.clone().fit(*split(data, "val"), settings=replace(quick, learning_rate=1e-9))
+    assert again.vocabulary == words
+    for name, value in again.get_weights().items():
+        if value.dtype == np.float32 and "running" not in name:
+            np.testing.assert_allclose(value, weights[name], atol=1e-6)
+    unlike = problem.with_features(gallery_features={"regions": np.ones((24, 3, 5), np.float32)})
+    with pytest.raises(InputError, match="must fit the weights to go on from, of region_dim"):
+        first.fit(unlike, relevance, settings=quick)
 
 
 def test_descriptions_are_shuffled_and_the_first_rounds_kept() -> None:

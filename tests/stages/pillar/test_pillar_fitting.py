@@ -11,9 +11,10 @@ import torch
 import rerankit
 from rerankit import Problem, Relevance
 from rerankit.errors import InputError, TrainingError, UnmetNeedError
-from rerankit.stages.pillar.fitting import LossWeights, PillarTask
+from rerankit.stages.pillar.fitting import PillarTask
 from rerankit.stages.pillar.inference import batch_of
 from rerankit.stages.pillar.network import node_scores
+from rerankit.stages.pillar.settings import LossWeights
 from rerankit.stages.pillar.sides import sides_of, targets_of
 from rerankit.training import TrainingSettings
 
@@ -39,7 +40,9 @@ def task_of(stage, problem, relevance, **weights):
 def test_loss_weights_repr_and_checks():
     assert eval(repr(LossWeights(triplet=0.5))) == LossWeights(triplet=0.5)
     with pytest.raises(InputError, match="'hinge' must be at least 0"):
-        LossWeights(hinge=-1)
+        rerankit.stage("pillar", losses={"hinge": -1})
+    with pytest.raises(InputError, match="unknown loss 'hindge'; did you mean 'hinge'"):
+        rerankit.stage("pillar", losses={"hindge": 1})
 
 
 def test_fitting_improves_on_the_first_ranking_and_saves(tmp_path):
@@ -84,10 +87,10 @@ def test_fitting_from_the_other_side_trains_the_same_networks():
     settings = replace(
         SETTINGS, batch_size=1000, epochs=1, optimizer="sgd"
     )  # one batch of everything: the order cannot matter
-    losses = LossWeights(alignment=0, aligned=0)  # nothing drawn at random
-    stage = rerankit.stage("pillar", **SIZES)
-    one = stage.clone().fit(problem, relevance, settings=settings, losses=losses)
-    two = stage.reversed().fit(problem.reversed(), relevance.reversed(), settings=settings, losses=losses)
+    losses = {"alignment": 0, "aligned": 0}  # nothing drawn at random
+    stage = rerankit.stage("pillar", **SIZES, losses=losses)
+    one = stage.clone().fit(problem, relevance, settings=settings)
+    two = stage.reversed().fit(problem.reversed(), relevance.reversed(), settings=settings)
     for name, array in one.get_weights().items():
         np.testing.assert_allclose(two.get_weights()[name], array, atol=1e-4)
 
@@ -210,9 +213,9 @@ def test_a_fit_that_is_refused_leaves_the_stage_as_it_was(tmp_path):
 def test_a_run_goes_on_only_with_the_same_data_losses_and_parameters(tmp_path):
     (problem, relevance), once = paired(), replace(SETTINGS, epochs=1)
 
-    def fit(given=(problem, relevance), out=tmp_path, losses=None, validation=None, **changes):
+    def fit(given=(problem, relevance), out=tmp_path, validation=None, **changes):
         stage = rerankit.stage("pillar", **{**SIZES, **changes})
-        return stage.fit(*given, settings=once, out=out, losses=losses, validation=validation)
+        return stage.fit(*given, settings=once, out=out, validation=validation)
 
     first = fit()
     assert fit() == first  # the finished run is read
@@ -228,7 +231,7 @@ def test_a_run_goes_on_only_with_the_same_data_losses_and_parameters(tmp_path):
         "other training: scores": {"given": (paired(seed=1)[0], relevance)},
         "other training: query_scores": {"given": (apart, relevance)},
         "other training: query_bank/to_gallery": {"given": (banked, relevance)},
-        "other losses": {"losses": LossWeights(hinge=0.5)},
+        "other losses": {"losses": {"hinge": 0.5}},
         "other threshold": {"threshold": 0.5},
         "other validation: relevance": {"validation": (problem, relevance)},
     }.items():

@@ -14,7 +14,7 @@ def random_plus(**params) -> rerankit.Stage:
     stage = rerankit.stage("pillar-plus", **{**SIZES, **params})
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        state = stage._build().state_dict()
+        state = stage.build().state_dict()
         weights = {k: (torch.randn(v.shape) * 0.1) for k, v in state.items() if v.is_floating_point()}
     weights |= {k: torch.ones_like(v) for k, v in state.items() if k.endswith("running_var")}
     stage.set_weights({k: v.numpy() for k, v in weights.items()})

@@ -56,7 +56,7 @@ def test_it_learns_what_carries_over(fitted):
 def test_an_untrained_network_gives_the_plan():
     problem, _ = paired()
     stage = rerankit.stage("pillar-plus", **SIZES)
-    network = stage._build()
+    network = stage.build()
     from rerankit.stages.pillar_plus.cells import cells_of
 
     cells = cells_of(problem, stage.settings)

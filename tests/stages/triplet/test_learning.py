@@ -179,8 +179,8 @@ def test_both_stages_learn_and_are_saved(tmp_path):
         tune_images=("filter",),
         depth=3,
     )
-    stage = Triplet(device="cpu", image_pad="none")
-    assert stage.fit(problem, relevance, validation=(problem, relevance), plan=plan) is stage
+    stage = Triplet(device="cpu", image_pad="none", training=plan)
+    assert stage.fit(problem, relevance, validation=(problem, relevance)) is stage
     assert set(stage.histories) == {"filter", "dual"}
     first = stage.first_stage(problem.query_features, problem.gallery_features)
     assert recall_at_1(first.ranking(1), relevance) == 1
@@ -202,9 +202,9 @@ def test_a_run_goes_on_only_with_what_it_was_begun_with(tmp_path):
     settings = TrainingSettings(epochs=1, batch_size=6, learning_rate=1e-2, device="cpu")
 
     def fit(problem=problem, relevance=relevance, begin=None, **plan):
-        stage = Triplet(device="cpu", image_pad="none") if begin is None else begin
         plan = Plan(**{"settings": settings, "sizes": SIZES.to_dict(), "depth": 3, **plan})
-        return stage.fit(problem, relevance, plan=plan, out=tmp_path / "run")
+        stage = Triplet(device="cpu", image_pad="none") if begin is None else begin
+        return stage.clone(training=plan).fit(problem, relevance, out=tmp_path / "run")
 
     first = fit()
     assert fit() == first
@@ -219,7 +219,7 @@ def test_a_run_goes_on_only_with_what_it_was_begun_with(tmp_path):
         "training: query/reference_tokens": {"problem": problem.with_features(query_features=tokens)},
         "training: relevance": {"relevance": Relevance.from_lists([[0]] * 12, 3)},
         "tune_images": {"tune_images": ("filter",)},
-        "weights to begin with": {"begin": first.clone()},
+        "weights to begin with": {"begin": first},
     }.items():
         with pytest.raises(InputError, match=f"belongs to another run .*other {named}"):
             fit(**changed)
@@ -250,8 +250,8 @@ def test_bad_plans():
 def test_half_precision_trains_with_float32_weights():
     problem, relevance = coloured()
     settings = TrainingSettings(epochs=2, batch_size=6, learning_rate=1e-3, precision="bf16", device="cpu")
-    stage = Triplet(device="cpu", image_pad="none")
-    stage.fit(problem, relevance, plan=Plan(settings=settings, hard_negatives=1, depth=3, sizes=SIZES.to_dict()))
+    plan = Plan(settings=settings, hard_negatives=1, depth=3, sizes=SIZES.to_dict())
+    stage = Triplet(device="cpu", image_pad="none", training=plan).fit(problem, relevance)
     assert stage.bundle.dual.cls_head[0].weight.dtype == torch.float32
     assert all(np.isfinite(row["loss"]) for row in stage.histories["dual"].rows)
 
@@ -260,7 +260,7 @@ def test_stage_two_may_have_an_image_encoder_of_its_own(tmp_path):
     problem, relevance = coloured()
     settings = TrainingSettings(epochs=1, batch_size=6, learning_rate=1e-2, device="cpu")
     plan = Plan(settings=settings, tune_images=("dual",), checkpointing=True, depth=3, sizes=SIZES.to_dict())
-    stage = Triplet(device="cpu", image_pad="none").fit(problem, relevance, plan=plan)
+    stage = Triplet(device="cpu", image_pad="none", training=plan).fit(problem, relevance)
     own, first = stage.bundle.candidate_encoder, stage.bundle.reference_encoder
     assert own is not first
     name = "encoder.layers.0.mlp.fc1.weight"

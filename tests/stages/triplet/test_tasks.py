@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,7 +47,7 @@ def untrained(matrix, images):
     )
     torch.manual_seed(0)
     bundle = new_bundle(SIZES, [problem], 0)
-    bundle.dual = dual_from_filter(bundle.filter)
+    bundle = replace(bundle, dual=dual_from_filter(bundle.filter), filter_trained=True)
     return Triplet(device="cpu", images=images, image_batch_size=64).with_bundle(bundle)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_softmax
@@ -12,7 +10,7 @@ from rerankit import checks
 from rerankit.arrays import AnyArray, BoolArray, FloatArray
 from rerankit.errors import NotFittedError
 from rerankit.extras import require
-from rerankit.pipelines.stage import Stage
+from rerankit.pipelines.trainable import Learning, Trainable
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
@@ -26,7 +24,7 @@ _LEAST = 1e-30
 _FAR = 4.0
 
 
-class Calibrate(Stage):
+class Calibrate(Trainable):
     """Map the scores that come in to probabilities, learned on validation queries.
 
     ``"temperature"``: softmax of score / T over a query's candidates (they share one probability of 1); ``"platt"``: a
@@ -55,19 +53,15 @@ class Calibrate(Stage):
     def needs(self) -> tuple[str, ...]:
         return ("weights",)
 
-    def fit(
-        self,
-        problem: Problem,
-        relevance: Relevance,
-        *,
-        validation: Any = None,
-        ranking: Ranking | None = None,
-    ) -> Calibrate:
-        """Learn from `ranking`, or from the problem's first `candidates`; `validation` is not used."""
-        given = judged(problem, relevance, self.candidates) if ranking is None else ranking
+    @property
+    def takes(self) -> tuple[str, ...]:
+        return ("ranking",)
+
+    def learn(self, problem: Problem, relevance: Relevance, how: Learning) -> None:
+        """Learn from `ranking`, or from the problem's first `candidates`."""
+        given = judged(problem, relevance, self.candidates) if how.ranking is None else how.ranking
         right, there = labels(given, relevance)
         self._weights = _FIT[self.method](given.scores, right, there) | {"spread": np.array([_spread(given)])}
-        return self
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         found, known, here = (

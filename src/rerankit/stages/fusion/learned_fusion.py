@@ -9,6 +9,7 @@ from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray
 from rerankit.errors import InputError, NotFittedError
 from rerankit.looks import Looks
+from rerankit.pipelines.trainable import Learning, Trainable
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
@@ -21,7 +22,7 @@ MODELS = ("list-wise", "logistic", "trees")
 DEFAULT = ("score", "margin", "rank", "back-rank", "hubness", "level", "back-margin", "balance")
 
 
-class LearnedFusion(BankStage):
+class LearnedFusion(BankStage, Trainable):
     """Learn from labelled queries how much each opinion on a candidate counts.
 
     `opinions` names the opinions: the ``score``, its ``margin`` to the query's best and its ``rank``; the ``back-rank``
@@ -86,17 +87,14 @@ class LearnedFusion(BankStage):
         """Which other queries the opinions look at: "bank" where a bank will do, "queries" where none will."""
         return {OPINIONS[opinion].looks_at for opinion in self.opinions} - {"nothing"}
 
-    def fit(
-        self,
-        problem: Problem,
-        relevance: Relevance,
-        *,
-        validation: Any = None,
-        ranking: Ranking | None = None,
-    ) -> LearnedFusion:
-        """Learn from the first `candidates` of every query (or those of `ranking`); `validation` is not used."""
+    @property
+    def takes(self) -> tuple[str, ...]:
+        return ("ranking",)
+
+    def learn(self, problem: Problem, relevance: Relevance, how: Learning) -> None:
+        """Learn from the first `candidates` of every query, or from those of `ranking`."""
         self.check(problem, weights=False)
-        given = judged(problem, relevance, self.candidates) if ranking is None else ranking
+        given = judged(problem, relevance, self.candidates) if how.ranking is None else how.ranking
         right, there = labels(given, relevance)
         values = self._columns(problem, given)
         if self.model == "trees":
@@ -104,7 +102,6 @@ class LearnedFusion(BankStage):
         else:
             learn = fit_logistic if self.model == "logistic" else fit_list_wise
             self._weights = learn(values, right, there, self.penalty)
-        return self
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         if not self._weights:

@@ -7,9 +7,15 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from rerankit.errors import rule, unknown_name
+from rerankit.training.settings import TrainingSettings
 
 VARIANTS = ("I-T", "T-I")
 """Which side the local level attends with: each region over the queries, or each query over the regions."""
+
+PUBLISHED = TrainingSettings(
+    epochs=150, batch_size=128, learning_rate=4e-4, optimizer="adam", schedule="step", milestones=(75,), clip_norm=2.0
+)
+"""The published training: Adam 4e-4, a tenth of it after half of 150 epochs, batch 128, gradient norm 2."""
 
 # exp(temperature) must stay far inside float32, since the local level does not subtract a maximum first.
 HOTTEST = 60.0

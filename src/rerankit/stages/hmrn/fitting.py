@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,25 +13,22 @@ from torch import Tensor
 from rerankit.arrays import IntArray
 from rerankit.errors import InputError, rule
 from rerankit.features import Feature, Regions
+from rerankit.pipelines.trainable import Judged
 from rerankit.problem import Problem
 from rerankit.relevance import Relevance
 from rerankit.stages.hmrn.cascade import CascadeCurve, cascade_curve
-from rerankit.stages.hmrn.config import HmrnConfig
+from rerankit.stages.hmrn.checkpoint import network_from_arrays
 from rerankit.stages.hmrn.encoders import encode_rounds, mask_of, tensor
 from rerankit.stages.hmrn.loss import level_losses
 from rerankit.stages.hmrn.network import Hmrn
 from rerankit.stages.hmrn.representation import Descriptions, text_lists
 from rerankit.stages.hmrn.scoring import Scorer
 from rerankit.stages.hmrn.tokens import Vocabulary
-from rerankit.training import History, TrainingSettings, TrainingTask, train
+from rerankit.training import TrainingSettings, TrainingTask
+from rerankit.training.trained import Part, arrays_of, seeded
 
 if TYPE_CHECKING:
     from rerankit.stages.hmrn.stage import HmrnStage
-
-PUBLISHED = TrainingSettings(
-    epochs=150, batch_size=128, learning_rate=4e-4, optimizer="adam", schedule="step", milestones=(75,), clip_norm=2.0
-)
-"""The published training: Adam 4e-4, a tenth of it after half of 150 epochs, batch 128, gradient norm 2."""
 
 
 class Pairs:
@@ -51,8 +48,10 @@ class Pairs:
 class HmrnTask(TrainingTask):
     """One network for the training loop: an example is an image with one of the searches it answers."""
 
-    def __init__(self, network: Hmrn, pairs: Pairs, validation: Pairs | None = None) -> None:
-        self.model = network
+    def __init__(
+        self, network: Hmrn, pairs: Pairs, validation: Pairs | None = None, vocabulary: Vocabulary | None = None
+    ) -> None:
+        self.model, self.vocabulary = network, vocabulary
         self.pairs, self.validation = pairs, validation
         self.length = len(pairs.images)
         if self.length < 2:
@@ -117,36 +116,39 @@ def first_hits(scorer: Scorer, pairs: Pairs) -> float:
     return float(np.mean([item in pairs.relevance.of(row).items for row, item in enumerate(found)]))
 
 
-def fit(
-    stage: HmrnStage,
-    problem: Problem,
-    relevance: Relevance,
-    *,
-    validation: tuple[Problem, Relevance] | None,
-    settings: TrainingSettings | None,
-    out: Any,
-    resume: bool,
-) -> HmrnStage:
-    """See `HmrnStage.fit`."""
+def tasks(
+    stage: HmrnStage, problem: Problem, relevance: Relevance, validation: Judged | None, settings: TrainingSettings
+) -> Iterator[Part]:
+    """See `HmrnStage.tasks`."""
     if stage.cascade == "auto" and validation is None:
         raise InputError("'cascade' is 'auto', which is chosen on validation: give validation=(problem, relevance)")
     for one in (problem, *(validation[:1] if validation else ())):
         stage.check(one, weights=False)
-    vocabulary = _vocabulary(stage, problem.query_features["text"])
-    stage._vocabulary = vocabulary
-    pairs = _pairs(stage, problem, relevance)
-    checked = None if validation is None else _pairs(stage, *validation)
+    vocabulary = stage.vocabulary or _vocabulary(stage, problem.query_features["text"])
+    reader = stage.with_networks((), vocabulary)
+    pairs = _pairs(reader, problem, relevance)
+    checked = None if validation is None else _pairs(reader, *validation)
     reads = {"training": (problem, relevance), "validation": validation, "empty": stage.empty, "words": vocabulary}
-    networks = []
     for variant in stage.variants:
-        config = stage.config_for(variant, **_sizes(pairs, vocabulary))
-        folder = None if out is None else Path(out) / variant
-        network, stage.history = _trained(config, pairs, checked, settings or PUBLISHED, folder, resume, reads)
-        networks.append(network)
-    stage._networks, stage._scorer, stage._chosen = networks, None, None
+        network = _begun(stage, variant, _sizes(pairs, vocabulary), settings.seed)
+        task = HmrnTask(network, pairs, checked, vocabulary)
+        task.reads = {**reads, **network.config.to_dict()}
+        yield variant, task, settings
     if checked is not None and stage.cascade == "auto":
-        stage._chosen = curve_of(stage.scorer, checked).smallest(stage.loss_bound)
-    return stage
+        stage.choose(curve_of(stage.scorer, checked))
+
+
+def _begun(stage: HmrnStage, variant: str, sizes: dict[str, int], seed: int) -> Hmrn:
+    """The network of a variant to begin with: a copy of the stage's, or one with random weights."""
+    known = stage.networks_by_variant.get(variant)
+    if known is None:
+        config = stage.config_for(variant, **sizes)
+        return seeded(seed, lambda: Hmrn(config))
+    for name, size in sizes.items():
+        have = getattr(known.config, name)
+        if size != have if name == "region_dim" else size > have:
+            raise rule("problem", f"must fit the weights to go on from, of {name} {have}", size)
+    return network_from_arrays(replace(known.config, dropout=stage.dropout), arrays_of(known))
 
 
 def _pairs(stage: HmrnStage, problem: Problem, relevance: Relevance) -> Pairs:
@@ -163,23 +165,6 @@ def curve_of(scorer: Scorer, pairs: Pairs) -> CascadeCurve:
         cheap.append(config.cheap_share(block.local[0], block.overall[0]))
         joint.append(block.joint[0])
     return cascade_curve(np.concatenate(cheap), np.concatenate(joint), pairs.relevance)
-
-
-def _trained(
-    config: HmrnConfig,
-    pairs: Pairs,
-    validation: Pairs | None,
-    settings: TrainingSettings,
-    out: Path | None,
-    resume: bool,
-    reads: Mapping[str, Any],
-) -> tuple[Hmrn, History]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        network = Hmrn(config)
-    task = HmrnTask(network, pairs, validation)
-    task.reads = {**reads, **config.to_dict()}
-    return network, train(task, settings, out, resume=resume)
 
 
 def _vocabulary(stage: HmrnStage, said: Feature) -> Vocabulary | None:

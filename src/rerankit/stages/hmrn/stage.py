@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -12,24 +12,26 @@ from rerankit import checks
 from rerankit.arrays import AnyArray
 from rerankit.errors import InputError, NotFittedError, rule
 from rerankit.features import Regions, Tokens
-from rerankit.pipelines.stage import Stage
+from rerankit.pipelines.trainable import Judged
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
-from rerankit.stages.hmrn.config import VARIANTS, HmrnConfig
+from rerankit.stages.hmrn.config import PUBLISHED, VARIANTS, HmrnConfig
 from rerankit.stages.hmrn.representation import Descriptions, as_descriptions
 from rerankit.stages.hmrn.tokens import Vocabulary
 from rerankit.threads import first_use
+from rerankit.training.settings import TrainingSettings
+from rerankit.training.trained import Part, Trained
 
 if TYPE_CHECKING:
+    from rerankit.stages.hmrn.cascade import CascadeCurve
     from rerankit.stages.hmrn.network import Hmrn
     from rerankit.stages.hmrn.scoring import RoundScores, Scorer
-    from rerankit.training import History, TrainingSettings
 
 CONFIG, VOCABULARY, CASCADE = "config", "vocabulary", "cascade"
 
 
-class HmrnStage(Stage):
+class HmrnStage(Trained):
     """Re-ranks images by several short descriptions of their regions, given round by round.
 
     Features: `regions` of the gallery, (images, R, D_in) or `Regions` when R varies, and `text` of the
@@ -48,6 +50,7 @@ class HmrnStage(Stage):
     """
 
     name: ClassVar[str] = "hmrn"
+    extra: ClassVar[str] = "hmrn"
     bitwise: ClassVar[bool] = False
     citation: ClassVar[str] = (
         "Ji, Li, Zhang, Wang, Pang, Li: Hierarchical Matching and Reasoning for Multi-Query Image Retrieval. "
@@ -96,10 +99,9 @@ class HmrnStage(Stage):
         self.products = checks.choice("products", products, ("float32", "tf32", "bf16"))
         for one in self.variants:
             self.config_for(one)
-        self._networks: list[Hmrn] = []
+        self._networks: dict[str, Hmrn] = {}
         self._vocabulary: Vocabulary | None = None
         self._chosen: int | None = None
-        self.history: History | None = None
         self._scorer: Scorer | None = None
 
     @property
@@ -120,36 +122,40 @@ class HmrnStage(Stage):
 
     @property
     def fitted(self) -> bool:
-        return bool(self._networks)
+        return all(variant in self._networks for variant in self.variants)
 
     @property
     def networks(self) -> list[Hmrn]:
         """The fitted networks, one for each variant."""
-        if not self._networks:
+        if not self.fitted:
             raise NotFittedError(
                 "stage 'hmrn' has no weights: fit it, load a saved one, or import a checkpoint with "
                 "rerankit.stages.hmrn.published"
             )
-        return self._networks
+        return [self._networks[variant] for variant in self.variants]
+
+    @property
+    def networks_by_variant(self) -> dict[str, Hmrn]:
+        """The networks there are, by variant."""
+        return dict(self._networks)
 
     @property
     def vocabulary(self) -> Vocabulary | None:
         """The words of the text encoder, when they are known."""
         return self._vocabulary
 
-    def with_networks(self, networks: list[Hmrn], vocabulary: Vocabulary | None = None) -> HmrnStage:
-        """This stage with these networks, one for each of its variants, and the words of their text encoder."""
-        found = tuple(network.config.variant for network in networks)
-        if found != self.variants:
-            raise rule("networks", f"must be of the variants {', '.join(self.variants)}", ", ".join(found) or "none")
+    def with_networks(self, networks: Iterable[Hmrn], vocabulary: Vocabulary | None = None) -> HmrnStage:
+        """This stage with these networks, one for each of its variants or none, and the words of their text encoder."""
+        found = {network.config.variant: network for network in networks}
+        if found and tuple(found) != self.variants:
+            raise rule("networks", f"must be of the variants {', '.join(self.variants)}", ", ".join(found))
         copy = type(self)(**self.get_params())
-        copy._networks, copy._vocabulary, copy._chosen = list(networks), vocabulary, self._chosen
+        copy._networks, copy._vocabulary, copy._chosen = found, vocabulary, self._chosen
         return copy
 
     def get_weights(self) -> dict[str, AnyArray]:
         weights: dict[str, AnyArray] = {}
-        for network in self._networks:
-            variant = network.config.variant
+        for variant, network in self._networks.items() if self.fitted else ():
             weights[f"{variant}/{CONFIG}"] = _to_bytes(json.dumps(network.config.to_dict()))
             for name, value in network.state_dict().items():
                 weights[f"{variant}/{name}"] = value.detach().cpu().numpy()
@@ -162,13 +168,13 @@ class HmrnStage(Stage):
     def set_weights(self, weights: dict[str, AnyArray]) -> None:
         from rerankit.stages.hmrn.checkpoint import network_from_arrays
 
-        networks = []
+        networks = {}
         for variant in self.variants:
             own = {n.partition("/")[2]: a for n, a in weights.items() if n.startswith(f"{variant}/")}
             if CONFIG not in own:
                 raise InputError(f"these weights have no network of variant {variant}")
             config = HmrnConfig.from_dict(json.loads(_to_text(own.pop(CONFIG))))
-            networks.append(network_from_arrays(config, own))
+            networks[variant] = network_from_arrays(config, own)
         self._networks, self._scorer = networks, None
         self._vocabulary = Vocabulary(_to_text(weights[VOCABULARY]).split("\n")) if VOCABULARY in weights else None
         self._chosen = int(weights[CASCADE][0]) if CASCADE in weights else None
@@ -245,32 +251,29 @@ class HmrnStage(Stage):
 
     # -- fitting ---------------------------------------------------------------------------------------------
 
-    @staticmethod
-    def training_settings() -> TrainingSettings:
-        """The published training, which `fit` uses unless it is told otherwise."""
-        from rerankit.stages.hmrn.fitting import PUBLISHED
-
+    def training_settings(self) -> TrainingSettings:
+        """How this stage is trained when nothing else is said: here as published."""
         return PUBLISHED
 
-    def fit(
-        self,
-        problem: Problem,
-        relevance: Relevance,
-        *,
-        validation: tuple[Problem, Relevance] | None = None,
-        settings: TrainingSettings | None = None,
-        out: Any = None,
-        resume: bool = True,
-    ) -> HmrnStage:
-        """Train the networks on the relevant pairs; with `validation`, keep the best and choose the cascade.
+    def tasks(
+        self, problem: Problem, relevance: Relevance, validation: Judged | None, settings: TrainingSettings
+    ) -> Iterator[Part]:
+        """A network of each variant on the relevant pairs; with `validation` the cascade is chosen when it is "auto".
 
-        `history` is then that of the last network trained; `out` has a folder for each.
         A search may have more descriptions than `full_rounds`: they are shuffled and the first are kept, anew
-        in every epoch. The vocabulary is built from the texts of `problem` when they are texts.
+        in every epoch. The vocabulary is built from the texts of `problem`, when they are texts and there is none yet.
         """
-        from rerankit.stages.hmrn.fitting import fit
+        from rerankit.stages.hmrn.fitting import tasks
 
-        return fit(self, problem, relevance, validation=validation, settings=settings, out=out, resume=resume)
+        return tasks(self, problem, relevance, validation, settings)
+
+    def take(self, part: str, task: Any) -> None:
+        self._networks = {**self._networks, part: task.model.eval()}
+        self._vocabulary, self._scorer, self._chosen = task.vocabulary, None, None
+
+    def choose(self, curve: CascadeCurve) -> None:
+        """Take the smallest depth of the cascade that loses at most `loss_bound`."""
+        self._chosen = curve.smallest(self.loss_bound)
 
 
 # Parameters of the stage that decide a network's shape and arithmetic.

@@ -12,7 +12,7 @@ from rerankit.arrays import AnyArray, FloatArray
 from rerankit.bank import Bank
 from rerankit.errors import InputError, NotFittedError, RerankitWarning, UnmetNeedError, rule
 from rerankit.pipelines.needs import Need, Unmet
-from rerankit.pipelines.stage import Stage
+from rerankit.pipelines.trainable import Learning, Trainable
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
@@ -30,7 +30,7 @@ _FAR = 2.0  # times as far from the mean of its own side as from the other one's
 _MODEL = ("query_mean", "gallery_mean", "axes", "products", "squares")
 
 
-class Metric(Stage):
+class Metric(Trainable):
     """Learn from labelled pairs which differences of vectors matter, and score by it.
 
     A pair's two vectors are their sides' means, something they share, and noise; both are normal, and their covariances
@@ -71,17 +71,15 @@ class Metric(Stage):
     def needs(self) -> tuple[str, ...]:
         return ("embeddings", "weights")
 
-    def fit(
-        self,
-        problem: Problem,
-        relevance: Relevance,
-        *,
-        validation: tuple[Problem, Relevance] | None = None,
-    ) -> Metric:
+    @property
+    def takes(self) -> tuple[str, ...]:
+        return ("validation",)
+
+    def learn(self, problem: Problem, relevance: Relevance, how: Learning) -> None:
         """Learn from a problem of embeddings and what is right in it; `validation` adds its pairs to the splits."""
         found, metric = _pairs(problem, relevance)
-        if validation is not None:
-            more, other = _pairs(*validation)
+        if how.validation is not None:
+            more, other = _pairs(*how.validation)
             if other != metric or more.queries.shape[1] != found.queries.shape[1]:
                 raise rule(
                     "validation", "must have the problem's metric and width", f"{other}, {more.queries.shape[1]}"
@@ -101,7 +99,6 @@ class Metric(Stage):
             | {"mixture": np.array([(1 - share) / plain, share / learned]), "trusted": np.array([shrink, share])}
             | {"metric": np.frombuffer(metric.encode().ljust(16), np.uint8).copy()}
         )
-        return self
 
     def get_weights(self) -> dict[str, AnyArray]:
         return dict(self._weights)

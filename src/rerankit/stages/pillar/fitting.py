@@ -3,46 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rerankit import checks
 from rerankit.arrays import FloatArray, IntArray
 from rerankit.stages.pillar import loss
 from rerankit.stages.pillar.directions import Direction
 from rerankit.stages.pillar.inference import batch_of, score
 from rerankit.stages.pillar.network import PillarNetwork, node_scores
+from rerankit.stages.pillar.settings import LossWeights
 from rerankit.training import TrainingTask
 
 if TYPE_CHECKING:
     from rerankit.stages.pillar.sides import Side
-
-
-@dataclass(frozen=True)
-class LossWeights:
-    """Weights of the losses (see `loss`); a term of weight 0 is not computed.
-
-    `aligned` weighs contrastive and hinge on the aligned pass, in which every query and candidate is replaced by a
-    counterpart of the other side; `alignment` the divergence between the two passes.
-
-    >>> LossWeights(reconstruction=0.1).contrastive
-    1.0
-    """
-
-    contrastive: float = 1.0
-    hinge: float = 1.0
-    triplet: float = 1.0
-    reconstruction: float = 0.0
-    alignment: float = 1.0
-    aligned: float = 1.0
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            checks.number(field.name, getattr(self, field.name), least=0)
 
 
 class PillarTask(TrainingTask):

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from inspect import signature
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import Any, ParamSpec
 
 from rerankit.stages.pillar.stage import Pillar
-
-if TYPE_CHECKING:
-    from rerankit.training import TrainingSettings
+from rerankit.training.settings import TrainingSettings
 
 P = ParamSpec("P")
 
@@ -52,6 +50,4 @@ class PillarSmall(Pillar):
 
     def training_settings(self) -> TrainingSettings:
         """A few epochs, warmed up and cooled down."""
-        from rerankit.training import TrainingSettings
-
         return TrainingSettings(6, 256, 1e-3, schedule="one-cycle", weight_decay=0.01, clip_norm=1.0)

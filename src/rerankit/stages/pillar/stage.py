@@ -2,39 +2,36 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
-
-import numpy as np
 
 from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray
 from rerankit.bank import Bank
-from rerankit.errors import InputError, NotFittedError, TrainingError, rule
+from rerankit.errors import InputError, NotFittedError, rule
 from rerankit.extras import require
 from rerankit.pipelines.needs import WEIGHTS, Need, Unmet
+from rerankit.pipelines.trainable import Judged
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
+from rerankit.relevance import Relevance
 from rerankit.reranking import rerank
 from rerankit.seams import splice
 from rerankit.stages.banks import RelationsBankStage, check_relations_bank
 from rerankit.stages.pillar.directions import DIRECTIONS, Direction, kept, other, value_of, warn_of_the_other_side
 from rerankit.stages.pillar.relations import Relations
 from rerankit.stages.pillar.representation import PillarSpace
-from rerankit.training.settings import PRECISIONS
+from rerankit.stages.pillar.settings import LossWeights
+from rerankit.training.settings import PRECISIONS, TrainingSettings
+from rerankit.training.trained import Part, Reasoner, arrays_of, seeded
 
 if TYPE_CHECKING:
     import torch
 
-    from rerankit.relevance import Relevance
-    from rerankit.stages.pillar.fitting import LossWeights
-    from rerankit.training import History, TrainingSettings
-
 P = TypeVar("P", bound="Pillar")
 
 
-class Pillar(RelationsBankStage):
+class Pillar(RelationsBankStage, Reasoner):
     """Reason over a query's neighbourhood: nodes described by pillars, attention steered by shared neighbours.
 
     The query and its first candidates are re-described by their similarities to the query's nearest items of both
@@ -49,12 +46,14 @@ class Pillar(RelationsBankStage):
 
     `bank` is None (the problem's `query_bank` when it has one, the test queries otherwise), "queries" (always the test
     queries), or a `Bank` with both relations. `form` is "dense" or "graph" (message passing): the same numbers.
+    `losses` weighs those of training (see `rerankit.stages.pillar.settings.LossWeights`).
 
     >>> Pillar(direction="t2i", candidates=15).candidates
     15
     """
 
     name = "pillar"
+    extra = "pillar"
     citation = "Qu et al., Learnable Pillar-based Re-ranking for Image-Text Retrieval (SIGIR 2023)"
 
     def __init__(
@@ -75,6 +74,7 @@ class Pillar(RelationsBankStage):
         compile: bool = False,
         bank: Any = None,
         both: bool = True,
+        losses: Mapping[str, float] | None = None,
     ) -> None:
         self.direction: Direction = checks.choice("direction", direction, DIRECTIONS)
         self.candidates = kept(candidates)
@@ -92,14 +92,13 @@ class Pillar(RelationsBankStage):
         self.compile = checks.boolean("compile", compile)
         self.bank = check_relations_bank(bank, self.bank_parts)
         self.both = checks.boolean("both", both)
+        self.losses = losses
+        LossWeights.of(losses)
         for one in DIRECTIONS:
             checks.integer("candidates", value_of(self.candidates, one, "candidates"), least=1)
             checks.number("threshold", value_of(self.threshold, one, "threshold"), least=0, most=1)
         if width % heads:
             raise rule("heads", f"must divide the width, {width}", heads)
-        self._weights: dict[str, AnyArray] = {}
-        self._network: Any = None
-        self.history: History | None = None
 
     # -- what it needs -----------------------------------------------------------------------------------
 
@@ -161,71 +160,33 @@ class Pillar(RelationsBankStage):
         from rerankit.stages.pillar.inference import score
 
         threshold = value_of(self.threshold, self.direction)
-        return score(self._ready(), space, ranking.indices, threshold, precision=self.precision)
+        return score(self.network, space, ranking.indices, threshold, precision=self.precision)
 
     # -- training ----------------------------------------------------------------------------------------
 
     def training_settings(self) -> TrainingSettings:
         """How this stage is trained when nothing else is said: here as published."""
-        from rerankit.training import TrainingSettings
-
         return TrainingSettings(30, 512, 0.02, "sgd", momentum=0.9, schedule="cosine", validate_every=200)
 
-    def loss_weights(self, **weights: float) -> LossWeights:
-        """The weights of the losses, as published but for those given."""
-        from rerankit.stages.pillar.fitting import LossWeights
-
-        return LossWeights(**weights)
-
-    def fit(
-        self: P,
-        problem: Problem,
-        relevance: Relevance,
-        *,
-        validation: tuple[Problem, Relevance] | None = None,
-        settings: TrainingSettings | None = None,
-        losses: LossWeights | None = None,
-        out: str | os.PathLike[str] | None = None,
-        resume: bool = True,
-    ) -> P:
-        """Train on a problem whose rows are of this stage's `direction`: the networks of both directions together, or
-        with `both` off the one of its direction, without the losses that need the other.
-
-        The best weights by the sum of R@1, R@5, R@10 in the trained directions on `validation` are kept (without it,
-        the last); what happened is in `history`. `out` is a folder for checkpoints and curves, from which a run that
-        was interrupted goes on. A stage that has weights already is trained further. When training breaks down,
-        the best weights so far are in the stage and `TrainingError` is raised.
+    def tasks(
+        self, problem: Problem, relevance: Relevance, validation: Judged | None, settings: TrainingSettings
+    ) -> Iterator[Part]:
+        """The networks of both directions together, or with `both` off the one of its direction, without the losses
+        that need the other. The first figure is the sum of R@1, R@5, R@10 in the trained directions.
         """
-        torch = require("torch", extra="pillar", purpose=f"training '{self.name}'")
         from rerankit.stages.pillar.fitting import PillarTask
         from rerankit.stages.pillar.sides import sides_of
-        from rerankit.training import train
 
-        settings = settings or self.training_settings()
         sides = sides_of(self, problem, relevance)
         held_out = None if validation is None else sides_of(self, *validation, argument="validation[1]")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(settings.seed)
-            model = self.build()
-        if self.fitted:
-            model.load_state_dict({name: torch.tensor(array) for name, array in self._weights.items()}, strict=False)
-        losses = losses or self.loss_weights()
-        task = PillarTask(model, sides, losses, held_out)
+        network = self.loaded(seeded(settings.seed, self.build), strict=False)
+        task = PillarTask(network, sides, LossWeights.of(self.losses), held_out)
         sizes = {name: getattr(self, name) for name in ("candidates", "threshold", "neighbours")}
-        task.reads = {"losses": losses, **sizes, "training": (problem, relevance), "validation": validation}
-        try:
-            self.history = train(task, settings, out, resume=resume)
-        except TrainingError:  # the model holds what was good
-            self._take(model)
-            raise
-        self._take(model)
-        return self
+        task.reads = {"losses": task.weights, **sizes, "training": (problem, relevance), "validation": validation}
+        yield "", task, settings
 
-    def _take(self, model: torch.nn.Module) -> None:
-        self.set_weights({name: tensor.cpu().numpy().copy() for name, tensor in model.state_dict().items()})
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_network": None}
+    def take(self, part: str, task: Any) -> None:
+        self.set_weights(arrays_of(task.model))
 
     # -- weights -----------------------------------------------------------------------------------------
 
@@ -233,9 +194,6 @@ class Pillar(RelationsBankStage):
     def directions(self) -> tuple[Direction, ...]:
         """The directions there are weights for."""
         return tuple(d for d in DIRECTIONS if any(name.startswith(f"model_{d}.") for name in self._weights))
-
-    def get_weights(self) -> dict[str, AnyArray]:
-        return dict(self._weights)
 
     def set_weights(self, weights: dict[str, AnyArray]) -> None:
         """Take weights named as in the published checkpoints (model_i2t.…, model_t2i.…).
@@ -247,12 +205,11 @@ class Pillar(RelationsBankStage):
             raise rule("weights", "must be named model_i2t.… or model_t2i.…", f"{wrong[:3]}")
         own = [name for name in weights if name.startswith(f"model_{self.direction}.")]
         kept = weights if self.both or not own else {name: weights[name] for name in own}
-        self._weights = {name: np.asarray(array) for name, array in kept.items()}
-        self._network = None
+        super().set_weights(dict(kept))
 
     def build(self, directions: Sequence[Direction] | None = None) -> torch.nn.Module:
         """New networks with this stage's sizes, for some directions: those it trains, when none are named."""
-        require("torch", extra="pillar", purpose=f"stage '{self.name}'")
+        require("torch", extra=self.extra, purpose=f"stage '{self.name}'")
         from rerankit.stages.pillar.network import PillarNetwork, PillarPair
 
         if directions is None:
@@ -263,20 +220,12 @@ class Pillar(RelationsBankStage):
 
     def _ready(self) -> Any:
         """This direction's network with the weights, on its device."""
-        if self._network is None:
-            if self.direction not in self.directions:
-                raise NotFittedError(f"stage '{self.name}' has no weights for {self.direction}")
-            self._network = self._loaded()
-        return self._network
-
-    def _loaded(self) -> Any:
-        torch = require("torch", extra="pillar", purpose=f"stage '{self.name}'")
+        if self.direction not in self.directions:
+            raise NotFittedError(f"stage '{self.name}' has no weights for {self.direction}")
         from rerankit.training.devices import pick
 
-        pair = self.build(self.directions)
-        try:
-            pair.load_state_dict({name: torch.tensor(array) for name, array in self._weights.items()})
-        except RuntimeError as cause:
-            raise InputError(f"the weights do not fit the sizes of {self!r}: {cause}") from cause
+        pair = self.loaded(self.build(self.directions))
         network = pair.get_submodule(f"model_{self.direction}").to(pick(self.device)).eval()
-        return torch.compile(network) if self.compile else network
+        if not self.compile:
+            return network
+        return require("torch", extra=self.extra, purpose="'compile'").compile(network)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rerankit.arrays import IntArray
+from rerankit.arrays import AnyArray, IntArray
 from rerankit.errors import InputError
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
@@ -41,10 +41,12 @@ class Part:
 
 
 class PlusTask(TrainingTask):
-    """Parts of the training problem as examples."""
+    """Parts of the training problem as examples; `beside` is what is kept of them beside the network."""
 
-    def __init__(self, model: nn.Module, parts: list[Part], validation: HeldOut | None) -> None:
-        self.model, self.parts, self.validation = model, parts, validation
+    def __init__(
+        self, model: nn.Module, parts: list[Part], validation: HeldOut | None, beside: dict[str, AnyArray]
+    ) -> None:
+        self.model, self.parts, self.validation, self.beside = model, parts, validation, beside
         self.length = len(parts)
 
     def loss(self, batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +10,10 @@ import numpy as np
 
 from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray
-from rerankit.errors import InputError, NotFittedError, TrainingError, rule
+from rerankit.errors import rule
 from rerankit.extras import require
 from rerankit.looks import Looks
-from rerankit.pipelines.stage import Stage
+from rerankit.pipelines.trainable import Judged
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
@@ -22,17 +21,18 @@ from rerankit.stages.hubness.partners import MANY_MORE, partners_of, told_by
 from rerankit.stages.pillar.directions import DIRECTIONS, Direction, other, warn_of_the_other_side
 from rerankit.stages.pillar_plus.settings import PlusSettings
 from rerankit.stages.pillar_plus.shipped import shipped
+from rerankit.training.settings import TrainingSettings
+from rerankit.training.trained import Part as TrainingPart
+from rerankit.training.trained import Reasoner, arrays_of, seeded
 
-_OF_TRAINING = ("asked", "several")  # what is kept of the training beside the network's weights
 _ALONE = "one query is no plan: the order is as it came"
 
 if TYPE_CHECKING:
     from rerankit.stages.pillar_plus.fitting import Part
     from rerankit.stages.pillar_plus.network import PlusNetwork
-    from rerankit.training import History, TrainingSettings
 
 
-class PillarPlus(Stage):
+class PillarPlus(Reasoner):
     """Reason in pillar space over the cells of both directions at once, and let one shared plan say who fits whom.
 
     Every candidate pair hears its pillars: columns near its column and rows near its row vote under the current plan, a
@@ -60,6 +60,8 @@ class PillarPlus(Stage):
     """
 
     name = "pillar-plus"
+    extra = "pillar"
+    of_training = ("asked", "several")
 
     def __init__(
         self,
@@ -97,12 +99,8 @@ class PillarPlus(Stage):
             raise rule("diversity", "must be two numbers, for i2t and for t2i", diversity)
         self.off = tuple(off)
         self.device = device
-        self._weights: dict[str, AnyArray] = {}  # of the network, and what `_say` and `_like_training` read
         self.weights = weights
-        if weights is not None:
-            self._weights = shipped(weights)
-        self._network: PlusNetwork | None = None
-        self.history: History | None = None
+        self._weights = {} if weights is None else shipped(weights)
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -152,7 +150,7 @@ class PillarPlus(Stage):
         from rerankit.stages.pillar_plus.cells import cells_of
 
         warn_of_the_other_side(self.name, self.direction, problem.scores)
-        network = self._ready()
+        network = self.network
         device = next(network.parameters()).device
         oriented = self._oriented(problem)
         cells = cells_of(oriented, self.settings).to(device)
@@ -197,68 +195,34 @@ class PillarPlus(Stage):
 
     # -- weights and training ----------------------------------------------------------------------------
 
-    def get_weights(self) -> dict[str, AnyArray]:
-        return dict(self._weights)
-
-    def set_weights(self, weights: dict[str, AnyArray]) -> None:
-        self._weights = {name: np.asarray(array) for name, array in weights.items()}
-        self._network = None
-
     def training_settings(self) -> TrainingSettings:
         """How this stage is trained when nothing else is said: every step is a whole part of the problem."""
-        from rerankit.training import TrainingSettings
-
         return TrainingSettings(16, 1, 5e-3, schedule="one-cycle", weight_decay=0.05, clip_norm=5.0)
 
-    def fit(
-        self,
-        problem: Problem,
-        relevance: Relevance,
-        *,
-        validation: tuple[Problem, Relevance] | None = None,
-        settings: TrainingSettings | None = None,
-        out: str | os.PathLike[str] | None = None,
-        resume: bool = True,
-    ) -> PillarPlus:
-        """Train on `parts` halves of a problem whose rows are of this stage's `direction`.
-
-        The best weights by the sum of R@1, R@5, R@10 in both directions on `validation` are kept (without it, the
-        last); what happened is in `history`. `out` is a folder for checkpoints and curves, from which a run that
-        was interrupted goes on. A stage that has weights already is trained further.
+    def tasks(
+        self, problem: Problem, relevance: Relevance, validation: Judged | None, settings: TrainingSettings
+    ) -> Iterator[TrainingPart]:
+        """`parts` halves of a problem whose rows are of this stage's `direction`. The first figure is the sum of R@1,
+        R@5, R@10 in both directions.
         """
-        torch = require("torch", extra="pillar", purpose=f"training '{self.name}'")
         from rerankit.stages.pillar_plus.fitting import HeldOut, PlusTask, parts_of
-        from rerankit.training import train
 
-        settings = settings or self.training_settings()
         turned = self._turned(problem, relevance)
-        several = several_columns(turned[0])
         others = None if validation is None else self._turned(*validation, "validation[1]")
         held_out = None
         if others is not None:
             held_out = HeldOut(*others, self.settings, (self.diversity[0], self.diversity[1]))
         parts = list(parts_of(*turned, self.settings, self.parts, settings.seed, self.thinned))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(settings.seed)
-            model = self._build()
-        task = PlusTask(model, parts, held_out)
+        beside = _of_training(turned[0], parts)
+        task = PlusTask(self.loaded(seeded(settings.seed, self.build)), parts, held_out, beside)
         sizes = {name: getattr(self, name) for name in ("settings", "thinned", "diversity", "parts")}
         task.reads = {**sizes, "training": turned, "validation": others}
-        try:
-            self.history = train(task, settings, out, resume=resume)
-        except TrainingError:  # the model holds what was good
-            self._take(model, parts, several)
-            raise
-        self._take(model, parts, several)
-        return self
+        yield "", task, settings
 
-    def _take(self, model: PlusNetwork, parts: Sequence[Part], several: float) -> None:
-        shapes = np.array([part.cells.shape for part in parts], np.float64)
-        asked = {"asked": np.array([(shapes[:, 0] / shapes[:, 1]).min(), (shapes[:, 1] / shapes[:, 0]).min()])}
-        state = {name: tensor.cpu().numpy().copy() for name, tensor in model.state_dict().items()}
+    def take(self, part: str, task: Any) -> None:
         # How many batches a norm has seen plays no part in what it computes.
-        counted = {name: array for name, array in state.items() if not name.endswith("num_batches_tracked")}
-        self.set_weights(counted | asked | {"several": np.array([several])})
+        counted = {n: array for n, array in arrays_of(task.model).items() if not n.endswith("num_batches_tracked")}
+        self.set_weights(counted | task.beside)
 
     def _turned(self, problem: Problem, relevance: Relevance, argument: str = "relevance") -> tuple[Problem, Relevance]:
         from rerankit.stages.pillar.sides import check_pair
@@ -268,32 +232,18 @@ class PillarPlus(Stage):
             return problem, relevance
         return problem.reversed(), relevance.reversed()
 
-    def _build(self) -> PlusNetwork:
-        import torch
-
+    def build(self) -> PlusNetwork:
+        """A new network of this stage's sizes."""
         from rerankit.stages.pillar_plus.network import PlusNetwork
 
-        network = PlusNetwork(self.settings)
-        if self._weights:
-            try:
-                network.load_state_dict(
-                    {name: torch.tensor(array) for name, array in self._weights.items() if name not in _OF_TRAINING}
-                )
-            except RuntimeError as cause:
-                raise InputError(f"the weights do not fit the sizes of {self!r}: {cause}") from cause
-        return network
+        return PlusNetwork(self.settings)
 
-    def _ready(self) -> PlusNetwork:
-        if not self._weights:
-            raise NotFittedError(f"stage '{self.name}' has no weights: call its fit(…), or rerankit.load(folder)")
-        if self._network is None:
-            from rerankit.training.devices import pick
 
-            self._network = self._build().to(pick(self.device)).eval()
-        return self._network
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_network": None}
+def _of_training(oriented: Problem, parts: Sequence[Part]) -> dict[str, AnyArray]:
+    """What is kept of the training beside the network: how many were asked for each item, and who belongs to whom."""
+    shapes = np.array([part.cells.shape for part in parts], np.float64)
+    asked = np.array([(shapes[:, 0] / shapes[:, 1]).min(), (shapes[:, 1] / shapes[:, 0]).min()])
+    return {"asked": asked, "several": np.array([several_columns(oriented)])}
 
 
 def several_columns(oriented: Problem) -> float:

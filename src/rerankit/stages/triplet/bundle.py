@@ -23,11 +23,15 @@ _STAGES = ("filter", "dual")
 
 @dataclass
 class Bundle:
-    """Stage I, stage II (None before it is trained) and the words of the vocabulary (None: ids are given)."""
+    """Stage I, stage II (None before it is trained) and the words of the vocabulary (None: ids are given).
+
+    `filter_trained` is False while stage I is what composed retrieval begins with: BLIP's weights, or random ones.
+    """
 
     filter: Filter
     dual: DualEncoder | None
     words: tuple[str, ...] | None
+    filter_trained: bool = True
 
     def __post_init__(self) -> None:
         sizes = self.filter.config
@@ -41,6 +45,14 @@ class Bundle:
             ours, theirs = getattr(sizes, name), getattr(self.dual.config, name)
             if ours != theirs:
                 raise InputError(f"the two stages must have the same '{name}' (got {ours} and {theirs})")
+
+    @property
+    def lacks(self) -> str:
+        """Which part is not trained yet, and what trains it; nothing when all are."""
+        parts = {"filter": ("stage I", self.filter_trained), "dual": ("stage II", self.dual is not None)}
+        absent = [part for part, (_, trained) in parts.items() if not trained]
+        names = " and no trained ".join(parts[part][0] for part in absent)
+        return f"has no trained {names}: fit it (training={{'stages': {absent}}}), or import it, too" if absent else ""
 
     @property
     def reference_encoder(self) -> nn.Module | None:
@@ -63,7 +75,8 @@ class Bundle:
 
     def to_arrays(self) -> Arrays:
         """Weights, sizes and vocabulary as named arrays."""
-        about = {"filter": self.filter.config.to_dict(), "words": self.words, "images": self._images()}
+        about: dict[str, Any] = {"filter": self.filter.config.to_dict(), "words": self.words, "images": self._images()}
+        about["filter_trained"] = self.filter_trained
         if self.dual is not None:
             about["dual"] = self.dual.config.to_dict()
         out: Arrays = {"about": np.frombuffer(json.dumps(about).encode(), np.uint8)}
@@ -89,7 +102,8 @@ class Bundle:
         for stage, network in zip(_STAGES, (first, second), strict=True):
             if network is not None:
                 network.load_state_dict(_tensors(arrays, f"{stage}."))
-        return cls(first, second, None if about["words"] is None else tuple(about["words"]))
+        words = None if about["words"] is None else tuple(about["words"])
+        return cls(first, second, words, about.get("filter_trained", True))
 
 
 def _tensors(arrays: Arrays, prefix: str) -> dict[str, Tensor]:

@@ -71,6 +71,12 @@ def _arrays(content: Mapping[Any, Any]) -> dict[str, AnyArray]:
     return {str(name): value for name, value in content.items() if isinstance(value, np.ndarray)}
 
 
+def is_stage_one(path: str | os.PathLike[str]) -> bool:
+    """Whether a file says that its weights are stage I's, trained for composed queries; plain BLIP weights do not."""
+    content = read_checkpoint(path)
+    return isinstance(content, dict) and FILTER_KEY in content
+
+
 def load_filter(path: str | os.PathLike[str], *, heads: int | None = None) -> Filter:
     """Stage I from a published file {'BLIP_Retrieval': weights}, or from plain BLIP retrieval weights."""
     return filter_from_weights(read_weights(path, FILTER_KEY), heads=heads)

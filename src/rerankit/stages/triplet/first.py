@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rerankit.errors import rule
+from rerankit.errors import NotFittedError, rule
 from rerankit.features import as_feature
 from rerankit.files import atomic, check_free, write_manifest
 from rerankit.problem import Problem
@@ -31,8 +31,10 @@ def first_stage(stage: Triplet, query_features: Any, gallery_features: Any, **re
         for name, features in given.items()
     )
     blank = completed(Problem.from_embeddings(asked, offered, metric="dot", **given, **rest), stage.reading())
-    stage.check(blank)
+    stage.check(blank, weights=False)
     bundle = stage.bundle.to(pick(stage.device))
+    if not bundle.filter_trained:
+        raise NotFittedError(f"stage '{stage.name}' {bundle.lacks}")
     queries, gallery = vectors(blank, bundle, stage.reading())
     known = {"query_features": blank.query_features, "gallery_features": blank.gallery_features}
     return Problem.from_embeddings(queries, gallery, metric="dot", **known, **rest)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rerankit.errors import InputError
+from rerankit.errors import InputError, RerankitWarning
+from rerankit.pipelines.trainable import Judged
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
@@ -21,8 +22,8 @@ from rerankit.stages.triplet.filter import Filter
 from rerankit.stages.triplet.learning import DualTask, FilterTask, Validation
 from rerankit.stages.triplet.plan import Plan
 from rerankit.stages.triplet.representation import vectors
-from rerankit.training import History, train
 from rerankit.training.devices import pick
+from rerankit.training.trained import Part
 
 if TYPE_CHECKING:
     from rerankit.stages.triplet.stage import Triplet
@@ -38,40 +39,73 @@ def new_bundle(sizes: TripletConfig | Mapping[str, Any], problems: Sequence[Prob
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = Filter(config, images="reference_images" in problems[0].query_features)
-    return Bundle(network, None, words)
+    return Bundle(network, None, words, filter_trained=False)
 
 
-def fit(
-    stage: Triplet,
-    problem: Problem,
-    relevance: Relevance,
-    *,
-    validation: tuple[Problem, Relevance] | None,
-    plan: Plan,
-    out: Path | None,
-    resume: bool,
-) -> dict[str, History]:
-    """Train the stages of `plan` into the stage's networks; the histories by stage."""
-    bundle = stage.bundle.to(pick(plan.settings.device))
+def warn_of_random_pictures(plan: Plan, problem: Problem) -> None:
+    """Say so where an image encoder of the published size would stay as it was drawn."""
+    sizes = TripletConfig.from_dict(plan.sizes)
+    published = (sizes.width, sizes.vision_layers) == (TripletConfig.width, TripletConfig.vision_layers)
+    if published and "filter" not in plan.tune_images and "reference_images" in problem.query_features:
+        warnings.warn(
+            "'triplet' begins with random weights at the published size, and its image encoder stays as it is drawn: "
+            "pictures will tell it next to nothing. Import BLIP's retrieval weights first (rerankit import triplet "
+            "FILE, then rerankit fit FOLDER), or train the encoder, too (tune_images: [filter])",
+            RerankitWarning,
+            stacklevel=5,
+        )
+
+
+def tasks(
+    stage: Triplet, problem: Problem, relevance: Relevance, validation: Judged | None, plan: Plan
+) -> Iterator[Part]:
+    """See `Triplet.tasks`."""
+    if not stage.begun:
+        warn_of_random_pictures(plan, problem)
+    bundle = stage.bundle if stage.begun else new_bundle(plan.sizes, [problem], plan.settings.seed)
+    bundle.to(pick(plan.settings.device))
     held = None if validation is None else Validation(*validation)
-    data = {"training": (problem, relevance), "validation": validation, "words": bundle.words}
-    histories: dict[str, History] = {}
+    reading = stage.reading()
+    reads: dict[str, Any] = {"image_pad": reading.image_pad, "max_tokens": reading.max_tokens, "words": bundle.words}
+    reads |= {"training": (problem, relevance), "validation": validation}
     if "filter" in plan.stages:
         tune = "filter" in plan.tune_images
         task = FilterTask(
-            bundle,
-            problem,
-            relevance,
-            stage.reading(),
-            tune_images=tune,
-            checkpointing=plan.checkpointing,
-            validation=held,
+            bundle, problem, relevance, reading, tune_images=tune, checkpointing=plan.checkpointing, validation=held
         )
-        histories["filter"] = _train(task, plan, "filter", data, out, resume)
+        task.reads = {"tune_images": tune, **reads}
+        yield "filter", task, plan.of("filter")
+        bundle = stage.bundle
     if "dual" in plan.stages:
-        histories["dual"] = _fit_dual(stage, bundle, problem, relevance, held, plan, data, out, resume)
+        dual = _dual_task(stage, bundle, problem, relevance, held, plan)
+        listed = {"hard_negatives": plan.hard_negatives, "depth": plan.depth, "by stage I": "filter" in plan.stages}
+        dual.reads = {"tune_images": "dual" in plan.tune_images, **reads, **listed, "stage I": bundle.filter}
+        yield "dual", dual, plan.of("dual")
     bundle.filter.requires_grad_(True)
-    return histories
+
+
+def _dual_task(
+    stage: Triplet, bundle: Bundle, problem: Problem, relevance: Relevance, held: Validation | None, plan: Plan
+) -> DualTask:
+    tune = "dual" in plan.tune_images
+    if bundle.dual is None or (tune and bundle.dual.visual_encoder is None):
+        if tune and bundle.filter.visual_encoder is None:
+            raise InputError("'tune_images' needs an image encoder, and these weights have none")
+        dual = dual_from_filter(bundle.filter, images=tune, seed=plan.of("dual").seed)
+        bundle = replace(bundle, dual=dual.to(next(bundle.filter.parameters()).device))
+    if held is not None and held.candidates is None:
+        held = replace(held, candidates=_listed(stage, bundle, held.problem, plan))
+    return DualTask(
+        bundle,
+        problem,
+        relevance,
+        stage.reading(),
+        tune_images=tune,
+        hard_negatives=plan.hard_negatives,
+        candidates=_listed(stage, bundle, problem, plan) if plan.hard_negatives else None,
+        checkpointing=plan.checkpointing,
+        validation=held,
+    )
 
 
 def _listed(stage: Triplet, bundle: Bundle, problem: Problem, plan: Plan) -> Ranking:
@@ -80,48 +114,3 @@ def _listed(stage: Triplet, bundle: Bundle, problem: Problem, plan: Plan) -> Ran
         return problem.ranking(plan.depth)
     queries, gallery = vectors(problem, Bundle(bundle.filter, None, bundle.words), stage.reading())
     return Problem.from_embeddings(queries, gallery, metric="dot").ranking(plan.depth)
-
-
-def _train(
-    task: FilterTask | DualTask, plan: Plan, stage: str, data: Mapping[str, Any], out: Path | None, resume: bool
-) -> History:
-    reading = {"image_pad": task.reading.image_pad, "max_tokens": task.reading.max_tokens}
-    task.reads = {"tune_images": stage in plan.tune_images, **reading, **data}
-    if isinstance(task, DualTask):
-        task.reads |= {"hard_negatives": plan.hard_negatives, "depth": plan.depth, "stage I": task.filter}
-        task.reads["stage I is trained"] = "filter" in plan.stages  # then hard negatives are from its vectors
-    return train(task, plan.of(stage), None if out is None else out / stage, resume=resume)
-
-
-def _fit_dual(
-    stage: Triplet,
-    bundle: Bundle,
-    problem: Problem,
-    relevance: Relevance,
-    held: Validation | None,
-    plan: Plan,
-    data: Mapping[str, Any],
-    out: Path | None,
-    resume: bool,
-) -> History:
-    tune = "dual" in plan.tune_images
-    if bundle.dual is None or (tune and bundle.dual.visual_encoder is None):
-        if tune and bundle.filter.visual_encoder is None:
-            raise InputError("'tune_images' needs an image encoder, and these weights have none")
-        bundle.dual = dual_from_filter(bundle.filter, images=tune, seed=plan.of("dual").seed)
-        bundle.dual.to(next(bundle.filter.parameters()).device)
-    listed = _listed(stage, bundle, problem, plan) if plan.hard_negatives else None
-    if held is not None and held.candidates is None:
-        held = replace(held, candidates=_listed(stage, bundle, held.problem, plan))
-    task = DualTask(
-        bundle,
-        problem,
-        relevance,
-        stage.reading(),
-        tune_images=tune,
-        hard_negatives=plan.hard_negatives,
-        candidates=listed,
-        checkpointing=plan.checkpointing,
-        validation=held,
-    )
-    return _train(task, plan, "dual", data, out, resume)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from rerankit.errors import rule
@@ -56,6 +56,10 @@ class Plan:
     def of(self, stage: str) -> TrainingSettings:
         """The settings of one stage."""
         return self.settings.changed(**getattr(self, stage))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values, which a stage's parameter `training` may be."""
+        return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any] | None) -> Plan:

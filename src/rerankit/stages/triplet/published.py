@@ -6,9 +6,16 @@ import os
 from pathlib import Path
 from typing import Any
 
-from rerankit.errors import NotFittedError
+from rerankit.errors import InputError, NotFittedError
 from rerankit.stages.triplet.bundle import Bundle
-from rerankit.stages.triplet.checkpoint import dual_from_filter, export_dual, export_filter, load_dual, load_filter
+from rerankit.stages.triplet.checkpoint import (
+    FILTER_KEY,
+    export_dual,
+    export_filter,
+    is_stage_one,
+    load_dual,
+    load_filter,
+)
 from rerankit.stages.triplet.stage import Triplet
 from rerankit.stages.triplet.text import TextTokenizer
 
@@ -25,14 +32,18 @@ def import_published(
 ) -> Triplet:
     """The stage of a published stage-I file (or plain BLIP retrieval weights) and a stage-II file.
 
-    Without a second file stage II starts from the first's text weights, copied into both streams, and has to
-    be trained. `vocabulary` is a BERT vocab.txt or its folder; without one texts are given as token ids.
+    Without a second file the stage has to be fitted before it re-ranks: stage II starts from the first's text weights,
+    copied into both streams; so has stage I, if the file is plain BLIP's. `vocabulary` is a BERT vocab.txt or its
+    folder; without one texts are given as token ids.
     `heads` must be given where they are not 64 channels wide.
     """
+    trained = is_stage_one(first)
+    if second is not None and not trained:
+        raise InputError(f"'{first}' is not the stage I that '{second}' was trained with: it has no '{FILTER_KEY}'")
     network = load_filter(first, heads=heads)
-    dual = dual_from_filter(network) if second is None else load_dual(second, heads=heads)
+    dual = None if second is None else load_dual(second, heads=heads)
     words = None if vocabulary is None else tuple(TextTokenizer.from_file(vocabulary).words)
-    return Triplet(**params).with_bundle(Bundle(network, dual, words))
+    return Triplet(**params).with_bundle(Bundle(network, dual, words, filter_trained=trained))
 
 
 def export_published(stage: Triplet, folder: PathLike) -> tuple[Path, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,24 +15,24 @@ from rerankit.arrays import AnyArray
 from rerankit.display import check_pattern
 from rerankit.errors import NotFittedError
 from rerankit.looks import Looks
-from rerankit.pipelines.needs import Unmet
-from rerankit.pipelines.stage import Stage
+from rerankit.pipelines.needs import WEIGHTS, Unmet
+from rerankit.pipelines.trainable import Judged
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
+from rerankit.relevance import Relevance
 from rerankit.seams import promote
 from rerankit.settings import parse_bytes
 from rerankit.stages.triplet.plan import Plan
 from rerankit.stages.triplet.reading import Reading, completed
-from rerankit.training.settings import PRECISIONS
+from rerankit.training.settings import PRECISIONS, TrainingSettings
+from rerankit.training.trained import Part, Trained
 
 if TYPE_CHECKING:
-    from rerankit.relevance import Relevance
     from rerankit.stages.triplet.bundle import Bundle
     from rerankit.stages.triplet.packed import PackedScorer
-    from rerankit.training import TrainingSettings
 
 
-class Triplet(Stage):
+class Triplet(Trained):
     """Re-ranks the candidates of composed queries by reading reference, text and candidate together.
 
     `budget` bounds the work, as "500 pairs" or "30 s": every query's most promising candidates come first, and
@@ -49,6 +49,7 @@ class Triplet(Stage):
     """
 
     name: ClassVar[str] = "triplet"
+    extra: ClassVar[str] = "triplet"
     bitwise: ClassVar[bool] = False
     citation: ClassVar[str] = (
         "Liu, Sun, Hong, Teney, Gould: Candidate Set Re-ranking for Composed Image Retrieval with Dual "
@@ -68,7 +69,7 @@ class Triplet(Stage):
         image_pad: str = "target",
         image_batch_size: int = 8,
         max_tokens: int = 40,
-        training: Mapping[str, Any] | None = None,
+        training: Mapping[str, Any] | Plan | None = None,
     ) -> None:
         self.budget = _checked_budget(budget)
         self.precision = checks.choice("precision", precision, (*PRECISIONS, "int8"))
@@ -81,8 +82,8 @@ class Triplet(Stage):
         self.image_pad = checks.choice("image_pad", image_pad, ("target", "none"))
         self.image_batch_size = checks.integer("image_batch_size", image_batch_size, least=1)
         self.max_tokens = checks.integer("max_tokens", max_tokens, least=3)
-        self.training = training
-        Plan.from_dict(training)
+        self.training = training.to_dict() if isinstance(training, Plan) else training
+        Plan.from_dict(self.training)
         self._bundle: Bundle | None = None
         self._scorer: PackedScorer | None = None
 
@@ -100,7 +101,9 @@ class Triplet(Stage):
         return super().looks_at(problem) | Looks(queries=self.budget is not None)
 
     def unmet(self, problem: Problem) -> list[Unmet]:
-        return super().unmet(completed(problem, self.reading()))
+        faults = super().unmet(completed(problem, self.reading()))
+        why = "" if self._bundle is None else self._bundle.lacks
+        return [replace(each, why=why) if each.need.kind == WEIGHTS else each for each in faults]
 
     # -- weights ---------------------------------------------------------------------------------------------
 
@@ -121,8 +124,13 @@ class Triplet(Stage):
         return copy
 
     @property
-    def fitted(self) -> bool:
+    def begun(self) -> bool:
+        """Whether there are weights, if only of stage I."""
         return self._bundle is not None
+
+    @property
+    def fitted(self) -> bool:
+        return self._bundle is not None and self._bundle.dual is not None
 
     def get_weights(self) -> dict[str, AnyArray]:
         return {} if self._bundle is None else self._bundle.to_arrays()
@@ -132,44 +140,28 @@ class Triplet(Stage):
 
         self._bundle, self._scorer = Bundle.from_arrays(weights), None
 
-    def fit(
-        self,
-        problem: Problem,
-        relevance: Relevance,
-        *,
-        validation: tuple[Problem, Relevance] | None = None,
-        settings: TrainingSettings | None = None,
-        plan: Plan | None = None,
-        out: str | os.PathLike[str] | None = None,
-        resume: bool = True,
-    ) -> Triplet:
-        """Train stage I, stage II or both, as `plan` says (by default the parameter `training`).
-
-        A stage without weights starts from random ones, with the vocabulary of the training texts. Hard
-        negatives come from stage I if it is trained here, else from the problem's scores. Afterwards `histories`
-        says what happened, by stage.
-        """
-        from pathlib import Path
-
-        from rerankit.stages.triplet.fitting import fit, new_bundle
-
-        plan = plan or Plan.from_dict(self.training)
-        if settings is not None:
-            plan = replace(plan, settings=settings)
-        problem = completed(problem, self.reading())
-        if validation is not None:
-            validation = completed(validation[0], self.reading()), validation[1]
-        if self._bundle is None:
-            self._bundle = new_bundle(plan.sizes, [problem], plan.settings.seed)
-        self._scorer = None
-        folder = None if out is None else Path(out)
-        self.histories = fit(self, problem, relevance, validation=validation, plan=plan, out=folder, resume=resume)
-        self.history = next(reversed(self.histories.values()), None)
-        return self
-
     def training_settings(self) -> TrainingSettings:
         """What holds for both stages unless `training` says otherwise for one."""
         return Plan.from_dict(self.training).settings
+
+    def tasks(
+        self, problem: Problem, relevance: Relevance, validation: Judged | None, settings: TrainingSettings
+    ) -> Iterator[Part]:
+        """Stage I, stage II or both, as the parameter `training` says; the first figure is R@1.
+
+        A stage without weights starts from random ones, with the vocabulary of the training texts. Hard
+        negatives come from stage I if it is trained here, else from the problem's scores.
+        """
+        from rerankit.stages.triplet.fitting import tasks
+
+        reading = self.reading()
+        held = None if validation is None else (completed(validation[0], reading), validation[1])
+        plan = replace(Plan.from_dict(self.training), settings=settings)
+        return tasks(self, completed(problem, reading), relevance, held, plan)
+
+    def take(self, part: str, task: Any) -> None:
+        trained = part == "filter" or task.bundle.filter_trained
+        self._bundle, self._scorer = replace(task.bundle, filter_trained=trained), None
 
     # -- ranking ---------------------------------------------------------------------------------------------
 
@@ -210,7 +202,7 @@ class Triplet(Stage):
 
         bundle = self.bundle.to(pick(self.device))
         if bundle.dual is None:
-            raise NotFittedError("stage 'triplet' has a trained filter but no dual encoder yet: fit stage II")
+            raise NotFittedError(f"stage 'triplet' {bundle.lacks}")
         if self._scorer is None:
             self._scorer = PackedScorer(bundle.dual, self.precision)
         return bundle, self.reading(), self._scorer

@@ -1,0 +1,120 @@
+"""Trainable: a stage that learns from queries with what is right for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeVar, final
+
+from rerankit.errors import InputError, rule
+from rerankit.pipelines.stage import Stage
+from rerankit.problem import Problem
+from rerankit.ranking import Ranking
+from rerankit.relevance import Relevance
+
+if TYPE_CHECKING:
+    from rerankit.training.history import History
+    from rerankit.training.settings import TrainingSettings
+
+Judged = tuple[Problem, Relevance]
+T = TypeVar("T", bound="Trainable")
+
+
+@dataclass(frozen=True)
+class Learning:
+    """What `fit` is given beside the problem and what is right in it; a stage says in `takes` which of it it uses."""
+
+    validation: Judged | None = None
+    """Another problem and what is right in it, which decides what is kept."""
+    settings: TrainingSettings | None = None
+    """How to train in steps."""
+    out: Path | None = None
+    """A folder for checkpoints and curves, from which a run that was interrupted goes on."""
+    resume: bool = True
+    ranking: Ranking | None = None
+    """The candidates to learn from, in the place of the problem's own."""
+    bank: Judged | None = None
+    """Other labelled pairs."""
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What is there, by name."""
+        found = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: value for name, value in found.items() if value is not None and name != "resume"}
+
+    def of(self, stage: Trainable, name: str) -> dict[str, Any]:
+        """As `fit` of a stage inside takes it; it gets a folder of its own."""
+        inside = replace(self, out=None if self.out is None else self.out / name)
+        return {name: value for name, value in inside.given.items() if name in stage.takes} | {"resume": self.resume}
+
+
+class Trainable(Stage):
+    """A stage that learns from queries with what is right for them. A subclass implements `learn`, keeps what it
+    learned as arrays (`get_weights`, `set_weights`), and says ``needs = ("weights",)``.
+
+    >>> import numpy as np
+    >>> from rerankit import Problem, Relevance
+    >>> class Centred(Trainable):
+    ...     name, needs = "centred", ("weights",)
+    ...     def learn(self, problem, relevance, how):
+    ...         self.set_weights({"mean": problem.scores.rows().mean(axis=0)})
+    ...     def get_weights(self):
+    ...         return getattr(self, "weights", {})
+    ...     def set_weights(self, weights):
+    ...         self.weights = weights
+    ...     def rescore(self, problem, ranking):
+    ...         return ranking.scores - self.weights["mean"][ranking.indices]
+    >>> problem = Problem([[0.1, 0.9], [0.2, 0.4]])
+    >>> Centred().fit(problem, Relevance.from_dense(np.eye(2))).rerank(problem, problem.ranking()).indices
+    array([[1, 0],
+           [0, 1]])
+    """
+
+    histories: Mapping[str, History] = MappingProxyType({})
+    """What happened when it was fitted, for each part that was trained in steps."""
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """What `learn` uses beside the problem and what is right in it, as the fields of `Learning` are called."""
+        return ()
+
+    @property
+    def history(self) -> History | None:
+        """What happened in the part that was trained last."""
+        return next(reversed(list(self.histories.values())), None)
+
+    def training_settings(self) -> TrainingSettings | None:
+        """How it is trained when nothing else is said; None when it is fitted in one go."""
+        return None
+
+    @final
+    def fit(
+        self: T,
+        problem: Problem,
+        relevance: Relevance,
+        *,
+        validation: Judged | None = None,
+        settings: TrainingSettings | None = None,
+        out: Any = None,
+        resume: bool = True,
+        ranking: Ranking | None = None,
+        bank: Judged | None = None,
+    ) -> T:
+        """Learn from a problem and what is right in it; what the stage does not use is refused (see `Learning`)."""
+        how = Learning(validation, settings, None if out is None else Path(out), resume, ranking, bank)
+        for name, value in how.given.items():
+            if name not in self.takes:
+                known = f"it takes {', '.join(self.takes)}" if self.takes else "it is fitted in one go"
+                raise rule(name, f"is not used by fit of stage '{self.name}': {known}", _brief(value))
+        self.learn(problem, relevance, how)
+        return self
+
+    def learn(self, problem: Problem, relevance: Relevance, how: Learning) -> None:
+        """What `fit` runs."""
+        raise InputError(f"stage '{self.name}' has nothing to train")
+
+
+def _brief(value: Any) -> str:
+    return type(value).__name__ if isinstance(value, tuple) else f"{value!r}"
