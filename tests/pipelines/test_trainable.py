@@ -103,6 +103,14 @@ def test_trained_parts_have_folders_and_histories(tmp_path: Path) -> None:
         )
 
 
+def test_fit_is_not_overridden() -> None:
+    with pytest.raises(InputError, match="stage class Own must be Trainable and implement 'learn'"):
+
+        class Own(Trainable):
+            def fit(self, problem, relevance):  # type: ignore[no-untyped-def,override,misc]
+                return self
+
+
 @pytest.mark.parametrize(
     ("learner", "given", "message"),
     [

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rerankit import Gallery, Looks, Problem, Ranking, Relevance, Stage
+from rerankit import Gallery, Looks, Problem, Ranking, Stage, Trainable
 from rerankit.errors import InputError, UnknownNameError
 from rerankit.pipelines.needs import Unmet
 from rerankit.pipelines.prepared import Prepared, State
@@ -376,11 +376,8 @@ class LosesItsWeights(Plain):
         self.shift = np.zeros_like(weights["shift"])
 
 
-class HidesItsLabels(Plain):
+class HidesItsLabels(Plain, Trainable):
     """Weights that `fit` learns from labels, without a word about them."""
-
-    def fit(self, problem: Problem, relevance: Relevance) -> HidesItsLabels:
-        return self
 
     def get_weights(self) -> Any:
         return {"shift": np.zeros(1)}

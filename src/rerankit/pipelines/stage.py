@@ -14,7 +14,7 @@ from rerankit.errors import InputError, NotFittedError, brief, rule
 from rerankit.looks import Looks
 from rerankit.pipelines.needs import BANKS, Need, Unmet
 from rerankit.pipelines.prepared import Prepared, State
-from rerankit.pipelines.running import check_needs, observed, run
+from rerankit.pipelines.running import check_needs, run
 from rerankit.plugins import manager
 from rerankit.ranking import Ranking
 from rerankit.values import same
@@ -57,8 +57,8 @@ class Stage:
             raise InputError(
                 f"stage class {cls.__name__} must implement 'reorder' or 'rescore': 'rerank' checks and runs it"
             )
-        if "fit" in vars(cls):
-            cls.fit = observed(vars(cls)["fit"])  # type: ignore[attr-defined]  # only trainable stages have one
+        if "fit" in vars(cls) and cls.__module__ != "rerankit.pipelines.trainable":
+            raise InputError(f"stage class {cls.__name__} must be Trainable and implement 'learn', which 'fit' runs")
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from rerankit.errors import InputError, rule
+from rerankit.pipelines.running import observed
 from rerankit.pipelines.stage import Stage
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
@@ -90,6 +91,7 @@ class Trainable(Stage):
         return None
 
     @final
+    @observed
     def fit(
         self: T,
         problem: Problem,
