@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -15,6 +16,7 @@ import pytest
 FOLDERS = sorted(path for path in (Path(__file__).parents[2] / "plugins").iterdir() if path.is_dir())
 REGISTERS: dict[str, dict[str, list[str]]] = {
     "example": {"stages": ["neighbour-average"], "metrics": ["reached"]},
+    "faiss": {"stages": ["refine"], "sources": ["faiss"]},
     "judge": {"stages": ["listwise-judge", "pairwise-judge"]},
     "reid": {"stages": ["camera-aware"], "tasks": ["msmt17", "veri776"]},
 }
@@ -54,6 +56,16 @@ def test_an_installed_one_is_found_through_its_entry_point(listed: dict[str, dic
     kinds = {kind: names for kind, names in row.items() if isinstance(names, list) and names}
     assert kinds == REGISTERS[name]
     assert listed["disabled"][name]["status"] == "disabled"
+
+
+@pytest.mark.usefixtures("listed")
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_its_page_is_true(folder: Path) -> None:
+    code = "\n".join(re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL))
+    done = run(folder, "-c", code)
+    if absent := re.search(r"No module named '(faiss|cv2)'", done.stderr):
+        pytest.skip(f"{absent[1]} is not installed")
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
