@@ -18,6 +18,7 @@ REGISTERS: dict[str, dict[str, list[str]]] = {
     "example": {"stages": ["neighbour-average"], "metrics": ["reached"]},
     "faiss": {"stages": ["refine"], "sources": ["faiss"]},
     "judge": {"stages": ["listwise-judge", "pairwise-judge"]},
+    "places": {"stages": ["geometric-check", "sequence"]},
     "reid": {"stages": ["camera-aware"], "tasks": ["msmt17", "veri776"]},
 }
 
