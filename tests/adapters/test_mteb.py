@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from rerankit import Problem, Relevance
 from rerankit.errors import InputError
 
 mteb = pytest.importorskip("mteb")
+
+from datasets import Dataset  # noqa: E402
 
 from rerankit.adapters.mteb import RerankedSearch, RerankingIndex, problem_of, write_predictions  # noqa: E402
 
@@ -105,6 +108,8 @@ def test_a_bank_stands_in_the_place_of_the_tasks_queries(model, task, tmp_path):
     same(rerankit.rerank(problem(model, query_bank=vectors), "nnn"), read(tmp_path / "texts"))
     run(RerankedSearch(model, "nnn", bank=vectors), task, prediction_folder=tmp_path / "vectors")
     assert read(tmp_path / "vectors") == read(tmp_path / "texts")
+    with pytest.raises(InputError, match=r"unknown task of 'bank' 'Toy'.*Known: Other"):
+        run(RerankedSearch(model, "nnn", bank={"Other": old}), task)
     run(RerankedSearch(model, "nnn"), task, prediction_folder=tmp_path / "without")
     assert read(tmp_path / "without") != read(tmp_path / "texts")
 
@@ -131,6 +136,119 @@ def test_stages_that_read_texts_get_them(model, task, tmp_path):
     assert scores["recall_at_1"] == 1
 
 
+class Listed(mteb.abstasks.AbsTaskRetrieval):
+    """A task whose rows are in memory."""
+
+    rows: ClassVar[dict]
+
+    def load_data(self, **options):
+        datasets = {name: Dataset.from_list(self.rows[name]) for name in ("corpus", "queries")}
+        right = {row["id"]: {row["right"]: 1} for row in self.rows["queries"]}
+        self.dataset = {"default": {"test": {**datasets, "relevant_docs": right, "top_ranked": self.rows.get("top")}}}
+        self.data_loaded = True
+
+
+def described(name, category, modalities):
+    return mteb.abstasks.task_metadata.TaskMetadata(
+        name=name,
+        dataset={"path": "of/this/file", "revision": "1"},
+        description=name,
+        type="Any2AnyRetrieval" if "image" in modalities else "Retrieval",
+        category=category,
+        modalities=modalities,
+        eval_langs=["eng-Latn"],
+        main_score="ndcg_at_10",
+    )
+
+
+@pytest.mark.parametrize("top", [None, "named"])
+def test_queries_among_the_documents_are_left_out(model, tmp_path, top):
+    names = list(DOCUMENTS)
+    texts = {name: " ".join(both) for name, both in DOCUMENTS.items()}
+    asked = names[:10]
+
+    class Twins(Listed):
+        metadata = described("Twins", "t2t", ["text"])
+        ignore_identical_ids = True
+        rows: ClassVar = {
+            "corpus": [{"id": name, "text": text} for name, text in texts.items()],
+            "queries": [{"id": name, "text": texts[name], "right": names[n + 1]} for n, name in enumerate(asked)],
+            "top": dict.fromkeys(asked, names[:20]) if top else None,
+        }
+
+    run(RerankedSearch(model, "sinkhorn", k=20, ignore_identical_ids=True), Twins(), prediction_folder=tmp_path)
+    from rerankit.adapters.sentence_transformers import problem_of as encoded
+
+    whole = encoded(model, {name: texts[name] for name in asked}, texts, exclude=[[row] for row in range(10)])
+    first = whole.ranking(20)
+    if top:
+        first = Problem(
+            {q: dict.fromkeys(names[:20], 0.0) for q in asked}, query_ids=asked, gallery_ids=names
+        ).ranking()
+        scores = whole.scores.pairs(np.arange(10)[:, None], first.indices)
+        first = rerankit.Ranking.ordered(first.indices, scores, gallery_size=len(names)).excluding(whole.excluded)
+    found = json.loads((tmp_path / "Twins_predictions.json").read_text())["default"]["test"]
+    expected = rerankit.Pipeline(["sinkhorn"]).rerank(whole, first)
+    for row, query in enumerate(asked):
+        ours = [names[item] for item in expected.indices[row] if item >= 0]
+        theirs = sorted(found[query], key=found[query].get, reverse=True)
+        assert theirs[: len(ours)] == ours
+        assert query not in theirs
+
+
+def test_pictures_reach_stages_that_need_them(tmp_path):
+    pil = pytest.importorskip("PIL.Image")
+    colours = {"red": (200, 0, 0), "green": (0, 200, 0), "blue": (0, 0, 200)}
+    drawn = {name: pil.new("RGB", (4, 4), colour) for name, colour in colours.items()}
+
+    class Colours(Listed):
+        metadata = described("Colours", "t2i", ["text", "image"])
+        rows: ClassVar = {
+            "corpus": [{"id": f"p-{name}", "image": picture} for name, picture in drawn.items()],
+            "queries": [{"id": f"q-{name}", "text": name, "right": f"p-{name}"} for name in colours],
+        }
+
+    class Blind(mteb.models.abs_encoder.AbsEncoder):
+        """An encoder of texts and pictures that sees nothing: all vectors are alike."""
+
+        def __init__(self):
+            self.mteb_model_meta = mteb.models.ModelMeta.create_empty(
+                overwrites={
+                    "name": "me/blind",
+                    "revision": "1",
+                    "similarity_fn_name": "cosine",
+                    "modalities": ["text", "image"],
+                }
+            )
+
+        def encode(self, inputs, **options):
+            count = sum(len(next(iter(batch.values()))) for batch in inputs)
+            return np.ones((count, 4), np.float32)
+
+    class Look(rerankit.Stage):
+        """How much a picture has of the colour that a text names."""
+
+        name = "look"
+        needs = ("query_features:text", "gallery_features:images")
+
+        def rescore(self, problem, ranking):
+            means = [np.asarray(one).mean(axis=(0, 1)) for one in problem.gallery_features["images"]]
+            places = [list(colours).index(text) for text in problem.query_features["text"]]
+            return [[means[item][places[row]] for item in items] for row, items in enumerate(ranking.indices)]
+
+    assert run(RerankedSearch(Blind(), Look()), Colours())["recall_at_1"] == 1
+    with pytest.raises(rerankit.errors.UnmetNeedError, match="gallery_features:images"):
+        run(RerankedSearch(Blind(), Look()), Words())
+
+
+class Words(Listed):
+    metadata = described("Words", "t2t", ["text"])
+    rows: ClassVar = {
+        "corpus": [{"id": "d", "text": "red"}, {"id": "e", "text": "blue"}],
+        "queries": [{"id": "q", "text": "red", "right": "d"}],
+    }
+
+
 def test_candidates_that_a_task_names_are_reranked(model, task, tmp_path):
     run(model, task, prediction_folder=tmp_path)
     task.convert_to_reranking(tmp_path, top_k=5)
@@ -149,10 +267,11 @@ def test_results_are_not_taken_for_those_of_the_model_alone(model, task, tmp_pat
         "warm": RerankedSearch(model, "sinkhorn", k=10),
         "nnn": RerankedSearch(model, "nnn"),
         "bank": RerankedSearch(model, "nnn", bank=["violin wall"]),
+        "others": RerankedSearch(model, "nnn", ignore_identical_ids=True),
     }.items():
         mteb.evaluate(each, task, cache=cache, show_progress_bar=False)
         found[name] = len(list((tmp_path / "cache").rglob("Toy.json")))
-    assert list(found.values()) == [1, 2, 3, 4, 5]
+    assert list(found.values()) == [1, 2, 3, 4, 5, 6]
 
 
 def test_predictions_are_read_and_written(model, task, tmp_path):

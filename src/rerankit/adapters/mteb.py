@@ -14,8 +14,10 @@ from rerankit import checks
 from rerankit.checksums import checksum_of
 from rerankit.errors import InputError, rule, unknown_name
 from rerankit.extras import require
+from rerankit.features import Pictures
 from rerankit.files import atomic
 from rerankit.item_lists import item_rows
+from rerankit.pipelines.needs import Need
 from rerankit.pipelines.pipeline import Pipeline, as_pipeline
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
@@ -40,7 +42,7 @@ class RerankingIndex:
     """
 
     def __init__(self, pipeline: Any, *, metric: Metric, k: int = 100) -> None:
-        self.pipeline = as_pipeline(pipeline, {})
+        self.pipeline: Pipeline = as_pipeline(pipeline, {})
         self.metric: Metric = checks.choice("metric", metric, _METRICS)
         self.k = checks.integer("k", k, least=1)
         self._parts: list[Any] = []
@@ -48,8 +50,12 @@ class RerankingIndex:
         self._known: dict[str, Any] = {}
 
     def know(self, **known: Any) -> None:
-        """What `Problem.from_embeddings` is given beside the embeddings: features, banks."""
+        """What `Problem.from_embeddings` is given beside the embeddings: features, banks, what is left out."""
         self._known |= known
+
+    def places(self) -> dict[str, int]:
+        """Where each document stands, by its id."""
+        return {name: place for place, name in enumerate(self._ids)}
 
     def add_documents(self, embeddings: Any, idxs: list[str]) -> None:
         """Documents and their ids, behind those that are there."""
@@ -71,12 +77,12 @@ class RerankingIndex:
         if top_ranked is None:
             ranking = self.pipeline.top(self.k).rerank(problem, problem.ranking(top_k))
             return _lists(ranking.scores, ranking.indices)
-        ids = dict(query_idx_to_id or {})
-        places = {name: place for place, name in enumerate(self._ids)}
+        ids, places = dict(query_idx_to_id or {}), self.places()
         given = [[places[name] for name in top_ranked.get(ids[row], ())] for row in range(len(embeddings))]
         rows = item_rows(given, None, len(self._ids), "top_ranked")
         scores = problem.scores.pairs(np.arange(len(rows))[:, None], np.maximum(rows, 0))
         first = Ranking.ordered(rows, np.where(rows >= 0, scores, -np.inf), gallery_size=len(self._ids))
+        first = first.excluding(problem.excluded)
         ranking = self.pipeline.rerank(problem, first).top(top_k)
         found = [{item: place for place, item in enumerate(items)} for items in given]
         where = [[found[query].get(item, -1) for item in row] for query, row in enumerate(ranking.indices.tolist())]
@@ -92,18 +98,26 @@ class RerankedSearch(_WRAPPER):  # type: ignore[misc, valid-type]
 
     model: an encoder of MTEB (`mteb.get_model(name)`) or a `SentenceTransformer`; pipeline: a stage's name, a stage or
     a pipeline, which re-ranks the first k documents of every query. Texts are kept as the feature `text` of both
-    sides, as the model reads them.
+    sides, as the model reads them, and pictures as `images` where a stage needs these.
 
     bank: other queries, as texts, which are encoded like a task's queries, or as vectors (n, d);
     ``{task's name: either}`` where they differ from task to task. metric: how vectors are compared, where the model
-    does not say (`mteb_model_meta.similarity_fn_name`).
+    does not say (`mteb_model_meta.similarity_fn_name`). ignore_identical_ids: as the task's own flag, for tasks whose
+    queries stand among the documents: a query is then no candidate of its own, nor is it told to any stage as one.
 
     Results are kept under the model's name with an experiment of their own, so they are never taken for those of the
     model alone.
     """
 
     def __init__(
-        self, model: Any, pipeline: Any, *, k: int = 100, bank: Any = None, metric: Metric | None = None
+        self,
+        model: Any,
+        pipeline: Any,
+        *,
+        k: int = 100,
+        bank: Any = None,
+        metric: Metric | None = None,
+        ignore_identical_ids: bool = False,
     ) -> None:
         encoder = model if hasattr(model, _META) else _MTEB.SentenceTransformerEncoderWrapper(model)
         said = encoder.mteb_model_meta.similarity_fn_name
@@ -113,25 +127,41 @@ class RerankedSearch(_WRAPPER):  # type: ignore[misc, valid-type]
                 "metric", f"must be {', '.join(_METRICS)}, since the model does not say one of these", repr(said)
             )
         super().__init__(encoder, index_backend=RerankingIndex(pipeline, metric=known, k=k))
-        self.bank = bank
+        self.bank, self.ignore_identical_ids = bank, checks.boolean("ignore_identical_ids", ignore_identical_ids)
         meta: Any = encoder.mteb_model_meta
-        mine = {"reranked_by": _name(self.index_backend.pipeline, bank), "k": k}
+        mine = {"reranked_by": _name(self.index_backend.pipeline, bank, self.ignore_identical_ids), "k": k}
         experiment = {**(meta.experiment_kwargs or {}), **mine}
         self.mteb_model_meta = meta.model_copy(update={"experiment_kwargs": experiment})
 
     def index(self, corpus: Any, **rest: Any) -> None:
         self.index_backend.clear()
         super().index(corpus, **rest)
-        self.index_backend.know(gallery_features=_texts(corpus, "title", "text"))
+        self.index_backend.know(gallery_features=self._features(corpus, "gallery", "title", "text"))
 
     def search(self, queries: Any, **rest: Any) -> Any:
         self.index_backend.know(
-            query_features=_texts(queries, "text", "instruction"), query_bank=self._encoded_bank(**rest)
+            query_features=self._features(queries, "query", "text", "instruction"),
+            query_bank=self._encoded_bank(**rest),
         )
+        if self.ignore_identical_ids:
+            places = self.index_backend.places()
+            self.index_backend.know(exclude=[[places[name]] if name in places else [] for name in queries["id"]])
         return super().search(queries, **rest)
 
+    def _features(self, rows: Any, side: str, *texts: str) -> dict[str, Any]:
+        """Texts, and pictures where a stage needs them, since these must be opened."""
+        needs = map(Need.of, self.index_backend.pipeline.needs)
+        pictures = "image" in rows.column_names and any(
+            need.kind == f"{side}_features" and "images" in need.names for need in needs
+        )
+        return _texts(rows, *texts) | ({"images": Pictures(list(rows["image"]))} if pictures else {})
+
     def _encoded_bank(self, *, task_metadata: Any, encode_kwargs: Mapping[str, Any], **rest: Any) -> Any:
-        bank: Any = self.bank.get(task_metadata.name) if isinstance(self.bank, Mapping) else self.bank
+        bank: Any = self.bank
+        if isinstance(bank, Mapping):
+            if task_metadata.name not in bank:
+                raise unknown_name("task of 'bank'", task_metadata.name, bank)
+            bank = bank[task_metadata.name]
         if not _is_texts(bank):
             return bank
         from datasets import Dataset
@@ -183,9 +213,9 @@ def write_predictions(
     return path
 
 
-def _name(pipeline: Pipeline, bank: Any) -> str:
+def _name(pipeline: Pipeline, *settings: Any) -> str:
     """The stages' names, and a digest of all that decides what they answer."""
-    return f"{'+'.join(one.name for one in pipeline.stages)}-{checksum_of([pipeline, bank])[:12]}"
+    return f"{'+'.join(one.name for one in pipeline.stages)}-{checksum_of([pipeline, *settings])[:12]}"
 
 
 def _joined(parts: list[Any]) -> Any:
