@@ -1,16 +1,19 @@
 """What one query costs at a gallery that stands ready, next to a bare product and `argpartition`.
 
-    python benchmarks/online.py [--items 100000] [--bank 20000] [--width 512] [--turns 50] [--stages nnn sinkhorn …]
+    python benchmarks/online.py [--items 10000 100000] [--bank 20000] [--width 512] [--turns 50] [--stages nnn …]
 
-For every stage: seconds to prepare it and to do one batch of as many queries as the bank has, milliseconds of one query
-with 100 candidates given and of one that is searched (median and 99th percentile), and how many times the median of the
-bare product the searched query takes. Then what saving, loading and adding a hundredth of the items cost. Everything is
-measured in one run, in turns, so that ratios hold on a machine that does other work, too.
+For every stage and every number of items: seconds to prepare it, milliseconds of one query with 100 candidates given
+and of one that is searched (median and 99th percentile), and how many times the median of the bare product the searched
+query takes. Then what saving, loading and adding a hundredth of the items cost. The floor of candidates that are given
+is their bare product with the query, that of a search the product with all items and `argpartition`, that of mutual
+ranks the product of candidates and bank. Everything is measured in one run, in turns, so that ratios hold on a machine
+that does other work, too.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -31,6 +34,7 @@ STAGES: dict[str, Callable[[], Stage]] = {
         for name in ("nnn", "csls", "inverted-softmax", "dual-softmax", "qb-norm", "sinkhorn", "mutual-rank")
     },
     "mutual-neighbours": lambda: stage("mutual-neighbours"),
+    "plan": lambda: stage("plan"),
     "fuse of two": lambda: stage("fuse", sources=["ranking", stage("nnn"), stage("sinkhorn")]),
 }
 
@@ -82,17 +86,21 @@ def measured(names: Sequence[str], items: int, bank: int, width: int, turns: int
     gallery_vectors, old, queries, more = (vectors(random, centres, n) for n in (items, bank, turns, items // 100))
     unit = gallery_vectors / np.linalg.norm(gallery_vectors, axis=1, keepdims=True)
     gallery = Gallery(gallery_vectors, bank=old)
+    first = gallery.ranking(gallery.problem(queries))
     plain = in_turns(
         {
             "bare": lambda turn: np.argpartition(unit @ queries[turn], -100)[-100:],
             "search": lambda turn: gallery.ranking(gallery.problem(queries[turn])),
+            "pairs": lambda turn: unit[first.indices[turn]] @ queries[turn],
+            "back": lambda turn: unit[first.indices[turn]] @ old.T,
         },
         turns,
     )
     ratio = f"{np.median(plain['search'] / plain['bare']):.2f}"
-    table.add_row(f"bare product, {items:,} items", "", "", shown(plain["bare"]), "", "", "")
+    table.add_section()
+    table.add_row(f"{items:,} items: bare products", "", shown(plain["pairs"]), shown(plain["bare"]), "1", "", "")
+    table.add_row("candidates × bank", "", shown(plain["back"]), "", "", "", "")
     table.add_row("exact search", "", "", shown(plain["search"]), ratio, "", "")
-    first = gallery.ranking(gallery.problem(queries))
     for name in names:
         prepared, ready = once(lambda name=name: prepare(STAGES[name](), gallery))  # type: ignore[misc]
         times = in_turns(
@@ -113,14 +121,16 @@ def measured(names: Sequence[str], items: int, bank: int, width: int, turns: int
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name, default in (("--items", 100_000), ("--bank", 20_000), ("--width", 512), ("--turns", 50)):
+    parser.add_argument("--items", type=int, nargs="+", default=[100_000])
+    for name, default in (("--bank", 20_000), ("--width", 512), ("--turns", 50)):
         parser.add_argument(name, type=int, default=default)
     parser.add_argument("--stages", nargs="+", choices=list(STAGES), default=list(STAGES))
     given = parser.parse_args()
-    title = f"{given.items:,} items × {given.width}, a bank of {given.bank:,}, {machine()['cpu']}"
+    title = f"items of width {given.width}, a bank of {given.bank:,}, {machine()['cpu']}, load {os.getloadavg()[0]:.1f}"
     columns = ("stage", "prepare s", "100 given ms", "searched ms", "× bare", "save / load", "1 % more items")
     table = Table(*columns, title=title)
-    measured(given.stages, given.items, given.bank, given.width, given.turns, table)
+    for items in given.items:
+        measured(given.stages, items, given.bank, given.width, given.turns, table)
     Console(width=130).print(table)
 
 

@@ -70,7 +70,9 @@ def ranks_among(
         if own_rows is not None:
             there = levels[line, own_rows[cells]]
             values = np.where(np.isfinite(there), there, values)  # top-k lists lack some
-        ranks[cells] = _ranks_in_rows(_sorted_rows(levels), line, values)
+        ranks[cells] = (
+            _ranks_of_one(levels, values) if len(cells) == len(levels) else _ranks_in_rows(levels, line, values)
+        )
     return ranks.reshape(items.shape)
 
 
@@ -79,8 +81,17 @@ def _sorted_rows(block: FloatArray) -> FloatArray:
     return np.concatenate(in_threads(lambda piece: np.sort(piece, axis=1), pieces))
 
 
-def _ranks_in_rows(ascending: FloatArray, rows: IntArray, values: FloatArray) -> FloatArray:
-    """The rank of each value among one row of ascending levels."""
+def _ranks_of_one(levels: FloatArray, values: FloatArray) -> FloatArray:
+    """The rank of one value among each row of levels, which are counted and need no order."""
+    above = np.count_nonzero(levels > values[:, None], axis=1)
+    equal = np.count_nonzero(levels == values[:, None], axis=1)
+    ranks: FloatArray = (1 + above + np.maximum(equal - 1, 0) / 2).astype(np.float32)
+    return ranks
+
+
+def _ranks_in_rows(levels: FloatArray, rows: IntArray, values: FloatArray) -> FloatArray:
+    """The rank of each value among one row of levels."""
+    ascending = _sorted_rows(levels)
     not_above = _count(ascending, rows, values, np.less_equal)
     equal = not_above - _count(ascending, rows, values, np.less)
     above = ascending.shape[1] - not_above

@@ -200,11 +200,24 @@ class EmbeddingScores:
 
     def marks_of_rows(self) -> FloatArray:
         """A number for each row (rows,) that depends on its vector alone."""
-        direction = np.random.default_rng(0).normal(size=self._rows.width)
-        marks = np.empty(len(self._rows), np.float32)
-        for block in blocks(len(marks), self._rows.width * 24, least=_LEAST):
-            marks[block] = np.einsum("ij,j->i", self._rows.doubles(np.arange(block.start, block.stop)), direction)
-        return marks
+        return self.products_of_rows(np.random.default_rng(0).normal(size=self._rows.width)).astype(np.float32)
+
+    def mean_column(self) -> AnyArray | None:
+        """The mean (d,) of the columns' vectors, whose product with a row's is the mean of its scores; None where
+        scores are no products.
+        """
+        if self.metric == "euclidean":
+            return None
+        parts = (slice(at, at + _COLUMNS) for at in range(0, len(self._columns), _COLUMNS))
+        total: Doubles = np.sum([self._columns.doubles(part).sum(axis=0) for part in parts], axis=0)
+        return total / len(self._columns)
+
+    def products_of_rows(self, vector: AnyArray) -> Doubles:
+        """The product (rows,) of every row's vector with another (d,)."""
+        found = np.empty(len(self._rows))
+        for block in blocks(len(found), self._rows.width * 24, least=_LEAST):
+            found[block] = np.einsum("ij,j->i", self._rows.doubles(np.arange(block.start, block.stop)), vector)
+        return found
 
     @classmethod
     def within(cls, vectors: Any, metric: Metric = "cosine", argument: str = "vectors") -> EmbeddingScores:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray
 from rerankit.problem import Problem
+from rerankit.ranking import Ranking
 from rerankit.scores import ListScores, Scores
 from rerankit.sides import Side
 from rerankit.stages.banks import check_bank
-from rerankit.stages.hubness.highest import column_top_mean, row_top_mean
+from rerankit.stages.hubness.highest import column_top_mean, row_top_mean, top_mean
 from rerankit.stages.hubness.nnn import nearest_correction, nearest_of_more
 from rerankit.stages.hubness.stage import Correction, HubnessStage
 from rerankit.stages.lone import check_lone
@@ -23,7 +26,7 @@ class CSLS(HubnessStage):
     The items' part is found as in `nnn`: relative to what is usual for each query, without the query that is answered,
     and as far as it is more than chance. It helps where density differs from place to place; it loses where the
     number of right items per query differs more than the density, because a well-matched item then looks like a
-    hub. `published` takes the plain means.
+    hub. r(query), which changes no order, is taken over the candidates. `published` takes the plain means over all.
 
     >>> from rerankit import rerank
     >>> rerank([[0.9, 0.8], [0.9, 0.1], [0.9, 0.2]], "csls", published=True, k=2).indices[0]
@@ -31,6 +34,7 @@ class CSLS(HubnessStage):
     """
 
     name = "csls"
+    weight = 2
     citation = "Conneau et al., Word translation without parallel data (ICLR 2018)"
 
     def __init__(self, neighbours: int = 10, published: bool = False, bank: Any = None, lone: str = "raise") -> None:
@@ -49,7 +53,7 @@ class CSLS(HubnessStage):
             return None if isinstance(more, ListScores) else self.correction(Side(more.shape[1]), more, False)
         return nearest_of_more(found, more, self.neighbours, 1.0)
 
-    def _scores(self, own: FloatArray, added: AnyArray, found: Correction, problem: Problem) -> FloatArray:
-        of_queries = row_top_mean(problem.scores, self.neighbours)[:, None]
-        result: FloatArray = (2 * own + added - of_queries).astype("float32")
-        return result
+    def of_queries(self, own: FloatArray, found: Correction, problem: Problem, ranking: Ranking) -> AnyArray:
+        if self.published:
+            return row_top_mean(problem.scores, self.neighbours)[:, None]
+        return top_mean(np.where(ranking.mask, own, np.float32(-np.inf)), self.neighbours)[:, None]

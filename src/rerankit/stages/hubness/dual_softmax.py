@@ -9,11 +9,12 @@ import numpy as np
 from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray
 from rerankit.problem import Problem
+from rerankit.ranking import Ranking
 from rerankit.scores import Scores
 from rerankit.sides import Side
 from rerankit.stages.banks import check_bank
 from rerankit.stages.hubness.inverted_softmax import softmax_correction
-from rerankit.stages.hubness.passes import row_softmax_level
+from rerankit.stages.hubness.passes import listed_softmax_level, row_softmax_level
 from rerankit.stages.hubness.stage import Beta, Correction, HubnessStage, check_beta
 from rerankit.stages.lone import check_lone
 
@@ -24,7 +25,8 @@ _FLOOR = 0.01
 class DualSoftmax(HubnessStage):
     """Multiply the probability of the item given the query by that of the query given the item.
 
-    The first is a softmax of β s over the gallery. The second divides exp(β s) by what other queries claim of the item,
+    The first is a softmax of β s over the gallery, of which what is no candidate stands at one level below them (it
+    changes no order). The second divides exp(β s) by what other queries claim of the item,
     as `inverted-softmax` does, with a hundredth of a vote for queries nobody has seen. The score is the logarithm of
     the product over 2 β, so that it stays on the scale of s. For the order within a query it is an inverted softmax
     of half strength: it loses less, but in the same places (few queries, items that are right for many),
@@ -51,8 +53,10 @@ class DualSoftmax(HubnessStage):
         found = softmax_correction(others, self.beta, self.published, sharpness=_SHARPNESS, floor=_FLOOR)
         return Correction(None if found.of_items is None else found.of_items / 2, spread=found.spread, **found.notes)
 
-    def _scores(self, own: FloatArray, added: AnyArray, found: Correction, problem: Problem) -> FloatArray:
+    def of_queries(self, own: FloatArray, found: Correction, problem: Problem, ranking: Ranking) -> AnyArray:
         used = float(found.notes["beta"])
-        rows = row_softmax_level(problem.scores, used, found.spread)[:, None] / 2 if used else np.float32(0)
-        result: FloatArray = (own + added - rows).astype(np.float32)
-        return result
+        if not used:
+            return np.zeros((len(own), 1), np.float32)
+        if self.published:
+            return row_softmax_level(problem.scores, used, found.spread)[:, None] / 2
+        return listed_softmax_level(own, ranking.mask, problem.shape[1], used, found.spread)[:, None] / 2

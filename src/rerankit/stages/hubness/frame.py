@@ -8,7 +8,7 @@ import numpy as np
 
 from rerankit.arrays import AnyArray
 from rerankit.pipelines.prepared import State
-from rerankit.scores import ListScores, Scores, blocks
+from rerankit.scores import EmbeddingScores, ListScores, Scores, blocks
 from rerankit.stages.hubness.spread import absent_levels, spread
 
 _DEEPEST = 10  # spreads below the highest score of a row: nothing counts as lower
@@ -22,18 +22,26 @@ class Frame(NamedTuple):
     """The level (rows,) at which pairs stand that lists leave out; None of a matrix."""
     usual: AnyArray
     """Each row's mean (rows,)."""
+    centre: AnyArray | None = None
+    """The mean (d,) of the items' vectors, where scores are products of vectors."""
 
     def state(self) -> State:
         """Everything, to be written."""
-        arrays = {"usual": self.usual, **({} if self.absent is None else {"absent": self.absent})}
-        return State(arrays, {"spread": self.spread})
+        arrays = {"usual": self.usual, "absent": self.absent, "centre": self.centre}
+        return State({name: array for name, array in arrays.items() if array is not None}, {"spread": self.spread})
 
     @classmethod
     def of_state(cls, state: State) -> Frame | None:
         """What `state` gave, or None where nothing was written."""
         if "usual" not in state.arrays:
             return None
-        return cls(state.values["spread"], state.arrays.get("absent"), state.arrays["usual"])
+        arrays = state.arrays
+        return cls(state.values["spread"], arrays.get("absent"), arrays["usual"], arrays.get("centre"))
+
+    def usual_of(self, scores: Scores) -> AnyArray:
+        """What is usual for other queries, by their scores of the same items (queries,)."""
+        absent = absent_levels(scores, self.spread) if isinstance(scores, ListScores) else None
+        return usual_scores(scores, self.spread, absent, self.centre)
 
 
 def frame_of(scores: Scores) -> Frame:
@@ -46,13 +54,17 @@ def frame_of(scores: Scores) -> Frame:
     """
     sigma = spread(scores)
     absent = absent_levels(scores, sigma) if isinstance(scores, ListScores) else None
-    return Frame(sigma, absent, usual_scores(scores, sigma, absent))
+    centre = scores.mean_column() if isinstance(scores, EmbeddingScores) else None
+    return Frame(sigma, absent, usual_scores(scores, sigma, absent, centre), centre)
 
 
-def usual_scores(scores: Scores, sigma: float, absent: AnyArray | None) -> AnyArray:
+def usual_scores(scores: Scores, sigma: float, absent: AnyArray | None, centre: AnyArray | None) -> AnyArray:
     """Each row's mean (rows,), in which no score counts as lower than ten `sigma` below the row's highest: masked pairs
-    would decide it otherwise. A row without a list has the mean 0.
+    would decide it otherwise. A row without a list has the mean 0. Of vectors, among which nothing is masked, it is
+    the product with the items' mean, so that no item is read.
     """
+    if centre is not None and isinstance(scores, EmbeddingScores):
+        return scores.products_of_rows(centre)
     if isinstance(scores, ListScores):
         assert absent is not None
         counts = np.diff(scores.starts)

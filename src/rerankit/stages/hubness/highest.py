@@ -66,7 +66,16 @@ def column_top_mean(scores: Scores, k: int) -> FloatArray:
 
 def row_top_mean(scores: Scores, k: int) -> FloatArray:
     """Mean of the k highest scores of every row; of fewer where lists hold fewer."""
-    best = scores.topk(k)[1]
+    return top_mean(scores.topk(k)[1], k)
+
+
+def top_mean(values: FloatArray, k: int) -> FloatArray:
+    """Mean of the k highest values of every row; of fewer where others are −inf.
+
+    >>> top_mean(np.float32([[1, 3, 2], [5, -np.inf, -np.inf]]), 2)
+    array([2.5, 5. ], dtype=float32)
+    """
+    best = values if values.shape[1] <= k else np.sort(values, axis=1)[:, -k:]
     known = np.isfinite(best)
     total = np.where(known, best, 0).sum(axis=1, dtype=np.float64)
     count = known.sum(axis=1)

@@ -11,10 +11,9 @@ from rerankit.pipelines.prepared import Prepared, State
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.ranks import ranks_among
-from rerankit.scores import ListScores, Scores
+from rerankit.scores import Scores
 from rerankit.stages.banks import BankStage
-from rerankit.stages.hubness.frame import Frame, frame_of, usual_scores
-from rerankit.stages.hubness.spread import absent_levels
+from rerankit.stages.hubness.frame import Frame, frame_of
 from rerankit.stages.lone import ComparingStage, Passing
 
 if TYPE_CHECKING:
@@ -39,10 +38,9 @@ class PlacesBack:
 
     def usual(self, scores: Scores) -> AnyArray | None:
         """What is usual for each query of these scores (queries,); None where they are taken as they are."""
-        if self.frame is None or self.same:
-            return None if self.frame is None else self.frame.usual
-        absent = absent_levels(scores, self.frame.spread) if isinstance(scores, ListScores) else None
-        return usual_scores(scores, self.frame.spread, absent)
+        if self.frame is None:
+            return None
+        return self.frame.usual if self.same else self.frame.usual_of(scores)
 
     def of(self, items: IntArray, scores: FloatArray, queries: IntArray, usual: AnyArray | None) -> FloatArray:
         """Places (queries, K) for the scores of pairs (query, item); `queries` says whose scores they are."""

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from rerankit.arrays import AnyArray, FloatArray, IntArray
+from rerankit.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from rerankit.events import track
 from rerankit.scores import DenseScores, ListScores, Scores, blocks
-from rerankit.stages.hubness.spread import absent_levels, spread
+from rerankit.stages.hubness.spread import absent_levels, levels_behind, spread
 from rerankit.threads import in_threads
 
 R = TypeVar("R")
@@ -195,6 +195,24 @@ def _listed_columns(scores: ListScores, beta: float) -> tuple[AnyArray, AnyArray
     total = np.bincount(columns, powers, minlength=scores.shape[1])
     total += np.exp(beta * (level - top)).sum() * np.exp(beta * (top - highest))
     return highest, np.maximum(total, 0)
+
+
+def listed_softmax_level(values: FloatArray, mask: BoolArray, columns: int, beta: float, sigma: float) -> FloatArray:
+    """(1/β) log mean exp(β s) of rows of so many columns, of which the highest are known: `values` (rows, K) where
+    `mask` is true. The others stand at one level below them.
+
+    >>> listed_softmax_level(np.float32([[1.0, 1.0]]), np.array([[True, True]]), 2, 5.0, 1.0)
+    array([1.], dtype=float32)
+    """
+    counts = mask.sum(axis=1)
+    levels = levels_behind(np.where(mask, values, np.inf).min(axis=1).astype(np.float64), counts, columns, sigma)
+    known = np.where(mask, values, -np.inf).astype(np.float64)
+    highest = np.maximum(known.max(axis=1), np.where(np.isfinite(levels), levels, -np.inf))
+    highest = np.where(np.isfinite(highest), highest, 0)
+    total = np.exp(beta * (known - highest[:, None])).sum(axis=1)
+    total += (columns - counts) * np.exp(beta * (np.minimum(levels, highest) - highest))
+    level: FloatArray = (highest + np.log(total / columns) / beta).astype(np.float32)
+    return level
 
 
 def _listed_rows(scores: ListScores, beta: float, sigma: float) -> FloatArray:

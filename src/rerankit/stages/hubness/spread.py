@@ -57,8 +57,12 @@ def absent_levels(lists: ListScores, sigma: float) -> AnyArray:
     some = np.flatnonzero(counts)
     if len(some):
         last[some] = np.minimum.reduceat(lists.values, lists.starts[some])
-    levels = last - sigma * _below(counts / lists.shape[1])
-    return np.where(counts == lists.shape[1], -np.inf, levels)
+    return levels_behind(last, counts, lists.shape[1], sigma)
+
+
+def levels_behind(last: AnyArray, counts: IntArray, columns: int, sigma: float) -> AnyArray:
+    """The same for rows of which the `counts` highest of so many columns are known, down to `last`."""
+    return np.where(counts == columns, -np.inf, last - sigma * _below(counts / columns))
 
 
 def _below(share: AnyArray) -> AnyArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -80,6 +80,8 @@ class HubnessStage(ComparingStage, BankStage):
     """
 
     published: bool
+    weight: ClassVar[int] = 1
+    """How often a score itself counts."""
 
     def correction(self, gallery: Side, others: Scores, same: bool) -> Correction:
         """What the other queries' scores (others, gallery) say of the items; `same`: they are those of the problem."""
@@ -120,11 +122,13 @@ class HubnessStage(ComparingStage, BankStage):
     def corrected(self, found: Correction, problem: Problem, ranking: Ranking) -> FloatArray:
         """The candidates' scores (queries, K) under a correction."""
         own = own_scores(problem.scores, ranking)
-        return self._scores(own, found.added(own, items_of(ranking)), found, problem)
-
-    def _scores(self, own: FloatArray, added: AnyArray, found: Correction, problem: Problem) -> FloatArray:
-        result: FloatArray = (own + added).astype(np.float32)
+        of_queries = self.of_queries(own, found, problem, ranking)
+        result: FloatArray = (own * self.weight + found.added(own, items_of(ranking)) - of_queries).astype(np.float32)
         return result
+
+    def of_queries(self, own: FloatArray, found: Correction, problem: Problem, ranking: Ranking) -> AnyArray:
+        """What is taken from all of a query's scores (queries, 1), which changes no order."""
+        return np.zeros((len(own), 1), np.float32)
 
 
 class Corrected(Prepared):
