@@ -130,6 +130,8 @@ FUSION_RULES = {
     "sum": "rerankit.fusion:weighted_sum",
 }
 
+IMPORTERS = {name: f"rerankit.cli.import_:{name}" for name in ("hmrn", "leaprr", "triplet")}
+
 NEEDS = {
     "complete_scores": "rerankit.pipelines.needs:CompleteScores",
     "embeddings": "rerankit.pipelines.needs:Embeddings",
@@ -190,3 +192,9 @@ def rerankit_register_commands(register: Register) -> None:
     for found in pkgutil.iter_modules([str(folder)]):
         if not found.name.startswith("_"):
             register(found.name.rstrip("_").replace("_", "-"), f"rerankit.cli.{found.name}:{found.name}")
+
+
+@hookimpl
+def rerankit_register_importers(register: Register) -> None:
+    for name, path in IMPORTERS.items():
+        register(name, path)

@@ -256,10 +256,60 @@ def test_a_command_of_a_file(tmp_path: Path) -> None:
     plugins.reset()
 
 
+def plain(file: Path, weight: float = 0.5) -> Stage:
+    """Import a checkpoint that is one number."""
+    return rerankit.stage("mutual-rank", weight=weight * float(file.read_text()))
+
+
+def nothing() -> Any:
+    """Import nothing."""
+
+
+def test_an_importer_of_a_plugin(offer: Any, tmp_path: Path) -> None:
+    info = offer("importer", plain=plain, nothing=nothing, hmrn=plain)
+    assert [fault.text.partition(" by")[0] for fault in info.faults] == ["importer 'hmrn' is already registered"]
+    (tmp_path / "weights").write_text("0.5")
+    words = ["import", "plain", tmp_path / "weights", "--weight", "0.4", "--out", tmp_path / "made"]
+    done = run(*words)
+    assert done.exit_code == 0, done.output
+    assert rerankit.load(tmp_path / "made") == rerankit.stage("mutual-rank", weight=0.2)
+    assert run(*words).exit_code == 2  # it is there
+    assert run(*words, "--force").exit_code == 0
+    assert run("import", "plain", tmp_path / "weights").exit_code == 2  # no --out
+    told = run("import", "nothing", "--out", tmp_path / "other")
+    assert told.exit_code == 4
+    assert "importer 'nothing' must return a stage (got None)" in told.stderr
+    (tmp_path / "weights").write_text("much")
+    failed = run(*words, "--force")
+    assert failed.exit_code == 4
+    assert "plugin 'sample' (dist-sample 1.0): importer 'plain' failed: ValueError" in failed.stderr
+    listed = run("import", "--help").stdout
+    assert "Import a checkpoint that is one number." in listed
+    assert "leaprr" in listed
+    assert not [fault for fault in all_faults(manager()) if "already registered" not in str(fault)]
+
+
+def leaving(code: int) -> None:
+    """Leave with an exit code, or fail."""
+    if code < 0:
+        raise ZeroDivisionError("by naught")
+    raise typer.Exit(code)
+
+
+def test_a_command_says_its_exit_code_and_its_faults_name_the_plugin(offer: Any) -> None:
+    offer("command", leaving=leaving)
+    assert run("leaving", 7).exit_code == 7
+    failed = run("leaving", "--", "-1")
+    assert failed.exit_code == 4
+    assert "plugin 'sample' (dist-sample 1.0): command 'leaving' failed: ZeroDivisionError: by naught" in failed.stderr
+
+
 def test_every_command_is_registered_as_it_is_built() -> None:
     plugins.reset()
     app = build()
     names = {found.name for found in (*app.registered_commands, *app.registered_groups)}
     assert names == set(manager().commands)
+    imports = next(group.typer_instance for group in app.registered_groups if group.name == "import")
+    assert {found.callback.__name__ for found in imports.registered_commands} == set(manager().importers)
     for name in manager().commands:
         assert callable(manager().commands[name])

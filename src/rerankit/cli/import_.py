@@ -2,16 +2,56 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from rerankit.cli._group import Registered
 from rerankit.cli._options import ForceOption, StageSettings, check_target
 from rerankit.cli._output import line, say
 from rerankit.cli._run import command
 
-app = typer.Typer(no_args_is_help=True, help="Turn published checkpoints into stages.")
+OutOption = Annotated[Path, typer.Option("--out", "-o", help="The folder for the stage.")]
+
+
+def importing(function: Callable[..., Any]) -> Callable[..., None]:
+    """A function that returns a stage, as one that saves it where --out says."""
+
+    @wraps(function)
+    def run(*args: Any, out: Path, force: bool = False, **kwargs: Any) -> None:
+        from rerankit import Stage, errors
+
+        check_target(out, "out", force=force)
+        stage = function(*args, **kwargs)
+        if not isinstance(stage, Stage):
+            raise errors.PluginError(f"importer '{function.__name__}' must return a stage (got {stage!r})")
+        stage.save(out, overwrite=force)
+        line(repr(stage))
+        say(f"wrote {out}")
+
+    signature = inspect.signature(function, eval_str=True)
+    more = [
+        inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, annotation=OutOption),
+        inspect.Parameter("force", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=ForceOption),
+    ]
+    whole = signature.replace(parameters=[*signature.parameters.values(), *more], return_annotation=None)
+    run.__signature__ = whole  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in whole.parameters.values()}
+    return run
+
+
+class Importers(Registered):
+    """Importers of checkpoints."""
+
+    kind = "importer"
+    shaped = staticmethod(importing)
+
+
+app = typer.Typer(no_args_is_help=True, cls=Importers, help="Turn published checkpoints into stages.")
 
 
 @app.callback()
@@ -21,7 +61,6 @@ def import_() -> None:
 
 def leaprr(
     file: Annotated[Path, typer.Argument(help="A checkpoint with 'state_dict'; only tensors are read, never code.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The folder for the stage.")],
     heads: Annotated[
         int | None, typer.Option(help="Attention heads; needed unless the width is the published 768.")
     ] = None,
@@ -30,44 +69,29 @@ def leaprr(
     ] = "inter-intra",
     query: Annotated[str, typer.Option(help="The query's column in each group: first or last.")] = "first",
     settings: StageSettings = None,
-    force: ForceOption = False,
-) -> None:
+) -> Any:
     """Import a checkpoint of the pillar reasoner (LeaPRR) as stage 'pillar'."""
     from rerankit.cli.rerank import parameters
     from rerankit.stages.pillar.checkpoint import import_leaprr
 
-    check_target(out, "out", force=force)
     params = parameters(settings or [])
-    stage = import_leaprr(file, heads=heads, groups=groups, query=query, **params)
-    stage.save(out, overwrite=force)
-    line(repr(stage))
-    say(f"wrote {out}")
+    return import_leaprr(file, heads=heads, groups=groups, query=query, **params)
 
 
 def hmrn(
     files: Annotated[
         list[Path], typer.Argument(help="One checkpoint, or one of each variant for the ensemble; no code is run.")
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The folder for the stage.")],
     vocabulary: Annotated[
         Path | None, typer.Option(help="Its words: vg_vocab_14284.pkl as published, or a JSON list.")
     ] = None,
     settings: StageSettings = None,
-    force: ForceOption = False,
-) -> None:
+) -> Any:
     """Import checkpoints of the hierarchical scorer (HMRN) as stage 'hmrn'."""
     from rerankit.cli.rerank import parameters
     from rerankit.stages.hmrn.published import load_published
 
-    check_target(out, "out", force=force)
-    stage = load_published(files, vocabulary, **parameters(settings or []))
-    stage.save(out, overwrite=force)
-    line(repr(stage))
-    say(f"wrote {out}")
-
-
-app.command()(command(leaprr))
-app.command()(command(hmrn))
+    return load_published(files, vocabulary, **parameters(settings or []))
 
 
 def triplet(
@@ -75,23 +99,18 @@ def triplet(
     second: Annotated[
         Path | None, typer.Argument(help="Stage II ('BLIP_NLVR'); without it stage II starts from stage I, untrained.")
     ] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The folder for the stage.")] = Path("triplet"),
     vocabulary: Annotated[
         Path | None, typer.Option(help="A BERT vocab.txt or its folder; without it texts are given as token ids.")
     ] = None,
     heads: Annotated[int | None, typer.Option(help="Attention heads; needed unless they are 64 wide.")] = None,
     settings: StageSettings = None,
-    force: ForceOption = False,
-) -> None:
+) -> Any:
     """Import Candidate Set Re-ranking's checkpoints as stage 'triplet'; only tensors are read, never code."""
     from rerankit.cli.rerank import parameters
     from rerankit.stages.triplet.published import import_published
 
-    check_target(out, "out", force=force)
-    stage = import_published(first, second, vocabulary=vocabulary, heads=heads, **parameters(settings or []))
-    stage.save(out, overwrite=force)
-    line(repr(stage))
-    say(f"wrote {out}")
+    return import_published(first, second, vocabulary=vocabulary, heads=heads, **parameters(settings or []))
 
 
-app.command()(command(triplet))
+for each in (leaprr, hmrn, triplet):
+    app.command()(command(importing(each)))

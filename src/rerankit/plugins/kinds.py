@@ -19,6 +19,7 @@ KINDS = {
     "fusion rule": "fusion_rules",
     "need": "needs",
     "command": "commands",
+    "importer": "importers",
 }
 """Each kind with its plural, which is the name of its registry."""
 

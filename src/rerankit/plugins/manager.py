@@ -51,7 +51,7 @@ class Manager:
         self._pluggy = pluggy.PluginManager("rerankit")
         self._pluggy.add_hookspecs(spec)
         self.stages, self.metrics, self.tasks, self.formats, self.engines, *rest = (Registry(kind) for kind in KINDS)
-        self.sources, self.fusion_rules, self.needs, self.commands = rest
+        self.sources, self.fusion_rules, self.needs, self.commands, self.importers = rest
         self.plugins: dict[str, PluginInfo] = {}
         self._muted: set[str] = set()
         self._load_builtins()

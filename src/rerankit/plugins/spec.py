@@ -71,6 +71,13 @@ def rerankit_register_commands(register: Register) -> None:
 
 
 @hookspec
+def rerankit_register_importers(register: Register) -> None:
+    """Register importers of checkpoints: ``register("my-paper", function)``, a function that returns a stage, makes
+    ``rerankit import my-paper … --out FOLDER``.
+    """
+
+
+@hookspec
 def rerankit_run_started(event: Event) -> None:
     """A pipeline starts: `event.pipeline`; `event.total` is its number of stages, `event.run` the run's id."""
 
