@@ -43,13 +43,13 @@ def test_a_saved_gallery_answers(folder):
     assert all(each.score is None for each in given)
     assert len(ranker.run(documents=given, top_k=1, **ASKED)["documents"]) == 1
     assert ranker.run(documents=[], **ASKED) == {"documents": []}
-    twice = ranker.run(documents=[*given, given[0]], top_k=10, **ASKED)["documents"]
+    twice = ranker.run(documents=[*given, *documents()[:2]], top_k=10, **ASKED)["documents"]
     assert sorted(each.id for each in twice) == sorted(each.id for each in given)
 
 
 @pytest.mark.parametrize("stage", ["alpha-qe", rerankit.Pipeline(["alpha-qe"]).to_yaml()])
 def test_a_stage_by_name_or_as_yaml(stage):
-    found = RerankitRanker(stage).run(documents=documents(), **ASKED)["documents"]
+    found = RerankitRanker(stage).run(documents=[*documents(), *documents()[:2]], **ASKED)["documents"]
     expected = rerankit.rerank(Problem.from_embeddings(QUERY[None], ITEMS[list(ROWS)]), "alpha-qe")
     assert [each.id for each in found] == [IDS[ROWS[place]] for place in expected.indices[0]]
 

@@ -80,9 +80,11 @@ def test_a_gallery_that_is_numbered(ready):
 
 
 def test_scores_alone_are_enough_for_stages_that_read_no_more(ready):
-    found = OneQuery(ready).order("?", SOME, ids=SOME, scores=[0.9, 0.8, 0.7, 0.6])
-    expected = ready.rerank(candidates=[SOME], scores=[[0.9, 0.8, 0.7, 0.6]])
-    assert [SOME[place] for place, _ in found] == list(expected.to_dict()[0])
+    scores = [0.1, 0.9, 0.3, 0.2]
+    found = OneQuery(ready).order("?", SOME, ids=SOME, scores=scores)
+    expected = ready.rerank(candidates=[SOME], scores=[scores]).to_dict()[0]
+    assert [SOME[place] for place, _ in found] == list(expected)
+    assert [score for _, score in found] == pytest.approx(list(expected.values()))
 
 
 @pytest.mark.parametrize("how", ["sinkhorn", rerankit.stage("csls").top(5), rerankit.stage("alpha-qe") >> "gnn"])
