@@ -101,7 +101,8 @@ def test_in_an_engine_and_awaited(ready):
     assert [each.node_id for each in engine.query("anything").source_nodes] == [each.node_id for each in alone]
     again = asyncio.run(processor.apostprocess_nodes(nodes(), query_str="anything"))
     assert [each.node_id for each in again] == [each.node_id for each in alone]
-    assert processor.class_name() == "RerankitPostprocessor"
+    assert processor.to_dict()["class_name"] == "RerankitPostprocessor"
+    assert "top_n" in processor.to_json()  # what is no JSON is left out
 
 
 def test_what_is_wrong_is_said(ready):

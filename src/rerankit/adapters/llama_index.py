@@ -12,6 +12,7 @@ from rerankit.scores import Metric
 
 _PURPOSE = "the bridge to LlamaIndex"
 _BASE = require("llama_index.core.postprocessor.types", extra="llama-index", purpose=_PURPOSE).BaseNodePostprocessor
+_FIELD = require("llama_index.core.bridge.pydantic", extra="llama-index", purpose=_PURPOSE).Field
 _SCHEMA = require("llama_index.core.schema", extra="llama-index", purpose=_PURPOSE)
 
 
@@ -25,9 +26,9 @@ class RerankitPostprocessor(_BASE):  # type: ignore[misc, valid-type]
     the old one as `retrieval_score`.
     """
 
-    how: Any
+    how: Any = _FIELD(exclude=True)
     top_n: int | None = None
-    embed: Any = None
+    embed: Any = _FIELD(default=None, exclude=True)
     keep_retrieval_score: bool = False
     metric: Metric = "cosine"
 
