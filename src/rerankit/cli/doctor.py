@@ -23,7 +23,7 @@ def doctor(as_json: JsonOption = False) -> None:
     report["plugin_faults"] = [
         {"plugin": each.plugin, "distribution": each.distribution, "fault": each.text} for each in faults
     ]
-    report["unknown_names"] = _unknown_names()
+    report |= {"unknown_names": _unknown_names(), "notes": _notes()}
     if as_json:
         show_json(report)
     else:
@@ -36,6 +36,8 @@ def doctor(as_json: JsonOption = False) -> None:
         say_trace(fault)
     for each in report["unknown_names"]:
         say(f"warning: {each}")
+    for note in report["notes"]:
+        say(f"note: {note}")
     if report["plugin_faults"]:
         raise typer.Exit(PLUGIN_FAULT)
     say("plugins: no faults")
@@ -96,6 +98,12 @@ def _faults() -> list[Fault]:
     from rerankit.plugins.inspection import all_faults
 
     return all_faults(manager())
+
+
+def _notes() -> list[str]:
+    from rerankit.plugins import manager
+
+    return manager().notes
 
 
 def _unknown_names() -> list[str]:

@@ -23,6 +23,8 @@ def plugins(as_json: JsonOption = False) -> None:
     found = [info for info in manager().plugins.values() if info.name != NAME]
     rows = [_row(info, faults) for info in found]
     show(rows if as_json else [_brief(row) for row in rows], title="plugins", as_json=as_json)
+    for note in manager().notes:
+        say(f"note: {note}")
     for fault in faults:
         say(f"fault: {fault}")
         say_trace(fault)

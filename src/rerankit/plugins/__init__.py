@@ -5,6 +5,7 @@ from __future__ import annotations
 from rerankit.plugins.faults import Fault
 from rerankit.plugins.manager import Manager, PluginInfo, load_plugin, manager, reset
 from rerankit.plugins.markers import hookimpl, hookspec
+from rerankit.plugins.project import plugin_settings
 from rerankit.plugins.registry import Entry, Registry
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "hookspec",
     "load_plugin",
     "manager",
+    "plugin_settings",
     "reset",
 ]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from rerankit.errors import PluginError, RerankitWarning, unknown_name
-from rerankit.plugins import environment, inline, spec
+from rerankit.plugins import environment, inline, project, spec
 from rerankit.plugins.faults import Fault, FaultError, said, said_aloud
 from rerankit.plugins.kinds import KINDS
 from rerankit.plugins.loading import loading
@@ -53,15 +53,24 @@ class Manager:
         self.stages, self.metrics, self.tasks, self.formats, self.engines, *rest = (Registry(kind) for kind in KINDS)
         self.sources, self.fusion_rules, self.needs, self.commands, self.importers = rest
         self.plugins: dict[str, PluginInfo] = {}
+        self.notes: list[str] = []
+        """What else there is to say of plugins that were found."""
         self._muted: set[str] = set()
         self._load_builtins()
 
     def discover(self) -> None:
-        """Load the installed plugins and the files that the environment names."""
+        """Load the installed plugins, the files that the environment names, and the project's own if it may."""
         for entry in sorted(metadata.entry_points(group=GROUP), key=lambda entry: entry.name):
             self._load_entry_point(entry)
         for path in environment.files():
             self._load_file(path)
+        own = project.project_file()
+        if own is not None and project.trusted(own):
+            self._load_file(own)
+        elif own is not None:
+            self.notes.append(
+                f"{own} is not loaded: code of a folder runs when you allow it, {project.TRUSTED}={own.parent}"
+            )
 
     @property
     def registries(self) -> tuple[Registry, ...]:
