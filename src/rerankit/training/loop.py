@@ -65,8 +65,10 @@ def _train_in_processes(
     identity = state.identity(settings, task)
     with tempfile.TemporaryDirectory() as spare:
         folder = Path(out if out is not None else spare)
+        begun = Folder(folder).read(resume, clear=True)  # which refuses to lose a file of somebody else
+        if begun is not None:
+            state.check_identity(folder / state.CHECKPOINT, begun, identity)
         if not resume:
-            Folder(folder).read(resume, clear=True)  # which refuses to lose a file of somebody else
             (folder / state.CHECKPOINT).unlink(missing_ok=True)
         try:
             processes.launch(_run, (task, settings, folder, True, identity), settings.devices)
@@ -228,6 +230,7 @@ class _Run:
             state.restore(self.task.model, self.best)
         if self.folder is not None and self.processes.main:
             self._write(self.folder)
+        self.processes.wait()  # the first process that ends takes the others with it
         if best is not None:
             kept = f"the best weights, of step {best},"
             state.restore(self.task.model, self.best)

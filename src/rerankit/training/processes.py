@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
-import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
+from uuid import uuid4
 
 import torch
 from torch import Tensor, nn
@@ -48,7 +50,7 @@ class Processes:
         """Until every process is here."""
 
     def average(self, tensors: Sequence[Tensor]) -> None:
-        """Replace tensors by their means over processes, in one exchange for each data type."""
+        """Replace tensors by their means over processes."""
 
     def average_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
         """Replace gradients by their means; a parameter that no process has used keeps none."""
@@ -77,12 +79,9 @@ class Joined(Processes):
         self._state.wait_for_everyone()
 
     def average(self, tensors: Sequence[Tensor]) -> None:
-        """Replace tensors by their means over processes, in one exchange for each data type."""
-        for kind in dict.fromkeys(t.dtype for t in tensors):
-            same = [t for t in tensors if t.dtype == kind]
-            flat = self.mean(torch.cat([t.reshape(-1) for t in same]))
-            for tensor, part in zip(same, torch.split(flat, [t.numel() for t in same]), strict=True):
-                tensor.copy_(part.view_as(tensor))
+        """Replace tensors by their means over processes."""
+        for tensor, mean in zip(tensors, self._utils.reduce(list(tensors), reduction="mean"), strict=True):
+            tensor.copy_(mean)
 
     def average_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
         """Replace gradients by their means; a parameter that no process has used keeps none."""
@@ -110,39 +109,54 @@ def join(device: torch.device) -> Processes:
 
 
 def launch(function: Callable[..., Any], arguments: tuple[Any, ...], count: int) -> None:
-    """Run `function(*arguments)` in `count` new processes that know each other.
+    """Run `function(*arguments)` in `count` new processes that know each other, by torch's elastic launcher, the one
+    behind `torchrun` and `accelerate launch`.
 
     They are spawned, so `function` and `arguments` must be picklable, and a script that calls this needs the
     usual ``if __name__ == "__main__"``. When one of them fails the others are ended, and its error is raised here.
     """
     require("accelerate", extra="distributed", purpose="training on several devices")
-    from torch.multiprocessing.spawn import ProcessException, spawn
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    # Pickled here by value: torch's own pickling would share the model's memory between the processes.
-    payload = pickle.dumps((function, arguments))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    context = spawn(  # type: ignore[no-untyped-call]
-        _enter, args=(count, port, payload), nprocs=count, join=False
-    )
+    # The port is the launcher's: its store listens on one that the system gives it, and keeps it.
+    config = LaunchConfig(
+        min_nodes=1, max_nodes=1, nproc_per_node=count, run_id=uuid4().hex, rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0", local_addr="localhost", max_restarts=0, start_method="spawn",
+    )  # fmt: skip
     try:
-        while not context.join():
-            pass
-    except ProcessException as failure:
-        raise _told(str(failure)) from failure
+        with _quiet("torch.distributed.elastic.multiprocessing.api", "torch.multiprocessing.spawn"):
+            # Pickled here by value: torch's own pickling would share the model's memory between the processes.
+            elastic_launch(config, _enter)(pickle.dumps((function, arguments)))
+    except ChildFailedError as failure:
+        raise _error_of(failure.get_first_failure()[1]) from failure
 
 
-def _told(text: str) -> RerankitError:
-    """The error of a process, as this process would have raised it."""
-    found = [line.partition("TrainingError: ")[2] for line in text.splitlines() if "TrainingError: " in line]
-    return TrainingError(found[-1]) if found else InputError(f"training on several devices failed: {text.strip()}")
+@contextmanager
+def _quiet(*names: str) -> Iterator[None]:
+    """What these loggers say of a process that failed is in the error that is raised here."""
+    loggers = [logging.getLogger(name) for name in names]
+    before = [logger.disabled for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.disabled = True
+        yield
+    finally:
+        for logger, disabled in zip(loggers, before, strict=True):
+            logger.disabled = disabled
 
 
-def _enter(rank: int, count: int, port: int, payload: bytes) -> None:
-    told = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
-    os.environ.update({name: str(value) for name, value in told.items()})
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+def _error_of(failure: Any) -> RerankitError:
+    """The error of a process, as this process would have raised it; one that was killed has left none."""
+    left = failure.error_file_data.get("message")
+    text = left["message"] if isinstance(left, dict) else failure.message
+    name, _, told = text.partition(": ")
+    if name == TrainingError.__name__:
+        return TrainingError(told)
+    return InputError(f"training on several devices failed: {text.strip()}")
+
+
+def _enter(payload: bytes) -> None:
     function, arguments = pickle.loads(payload)
     try:
         function(*arguments)

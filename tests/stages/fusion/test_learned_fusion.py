@@ -41,6 +41,21 @@ def test_learns_what_helps(model, tmp_path):
     assert rerankit.rerank(unseen, rerankit.load(tmp_path / "stage")) == result
 
 
+@pytest.mark.parametrize("change", ["other trees", "no trees"])
+def test_trees_that_scikit_learn_keeps_in_another_way_are_refused(monkeypatch, change):
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    class Later(HistGradientBoostingClassifier):
+        def decision_function(self, samples):
+            return super().decision_function(samples) + (change == "other trees")
+
+    if change == "no trees":
+        monkeypatch.setattr("rerankit.stages.fusion.learners.tree_arrays", lambda model: {}["feature"])
+    monkeypatch.setattr("sklearn.ensemble.HistGradientBoostingClassifier", Later)
+    with pytest.raises(InputError, match="keeps its trees in a way that is not known here"):
+        stage("learned-fusion", model="trees", trees=5).fit(*noisy())
+
+
 def test_trees_as_arrays_equal_scikit_learn():
     from sklearn.ensemble import HistGradientBoostingClassifier
 

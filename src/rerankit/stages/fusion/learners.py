@@ -23,6 +23,7 @@ from rerankit.stages.candidates import items_of, rows_of
 from rerankit.threads import in_threads
 
 Weights = dict[str, AnyArray]
+_COMPARED = 1000  # candidates for which trees that were taken out must say what they said inside
 
 
 def judged(problem: Problem, relevance: Relevance, count: int) -> Ranking:
@@ -74,14 +75,31 @@ def fit_list_wise(columns: FloatArray, right: BoolArray, there: BoolArray, penal
 
 
 def fit_trees(columns: FloatArray, right: BoolArray, there: BoolArray, trees: int) -> Weights:
-    """Boosted trees of one candidate being right, taken out of scikit-learn as arrays."""
+    """Boosted trees of one candidate being right, taken out of scikit-learn as arrays.
+
+    scikit-learn shows no arrays of trees that are boosted over histograms (those of its plain boosting, which it shows,
+    take some fifty times as long to fit), so what was taken out is compared with what the model itself says.
+    """
     ensemble = require("sklearn.ensemble", extra="learn", purpose="learned-fusion's fit")
     least = min(100, max(1, int(there.sum()) // 50))
     model = ensemble.HistGradientBoostingClassifier(
         max_iter=trees, learning_rate=0.06, max_leaf_nodes=15, min_samples_leaf=least, l2_regularization=5.0,
         early_stopping=False, random_state=0,
     )  # fmt: skip
-    return tree_arrays(model.fit(columns[there], right[there]))
+    samples = columns[there]
+    model.fit(samples, right[there])
+    some = samples[:: max(1, len(samples) // _COMPARED)]
+    try:
+        weights = tree_arrays(model)
+        alike = np.allclose(predicted(weights, some), model.decision_function(some), atol=1e-4)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        alike = False
+    if not alike:
+        version = require("sklearn", extra="learn", purpose="learned-fusion's fit").__version__
+        raise InputError(
+            f"scikit-learn {version} keeps its trees in a way that is not known here: take another 'model'"
+        )
+    return weights
 
 
 def tree_arrays(model: Any) -> Weights:
