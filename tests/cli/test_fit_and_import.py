@@ -164,10 +164,10 @@ def test_a_run_that_breaks_down_leaves_what_was_good(problem, tmp_path):
     assert all(np.isfinite(array).all() for array in rerankit.load(out).get_weights().values())
 
 
-def test_import_leaprr(golden, tmp_path):
+def test_import_pillar(golden, tmp_path):
     shown = run(
         "import",
-        "leaprr",
+        "pillar",
         golden / "leaprr_checkpoint.pth",
         "--out",
         tmp_path / "stage",
@@ -179,12 +179,12 @@ def test_import_leaprr(golden, tmp_path):
     assert "stage('pillar'" in shown
     assert rerankit.load(tmp_path / "stage").width == 24
     torch.save({"model": torch.ones(2)}, tmp_path / "other.pth")
-    assert "is not a pillar checkpoint" in run("import", "leaprr", tmp_path / "other.pth", "--out", "x", code=2)
+    assert "is not a pillar checkpoint" in run("import", "pillar", tmp_path / "other.pth", "--out", "x", code=2)
     assert "'out' must not exist" in run(
-        "import", "leaprr", golden / "leaprr_checkpoint.pth", "--out", tmp_path / "stage", "--heads", 4, code=2
+        "import", "pillar", golden / "leaprr_checkpoint.pth", "--out", tmp_path / "stage", "--heads", 4, code=2
     )
     assert "'heads' must be told" in run(
-        "import", "leaprr", golden / "leaprr_checkpoint.pth", "--out", tmp_path / "y", code=2
+        "import", "pillar", golden / "leaprr_checkpoint.pth", "--out", tmp_path / "y", code=2
     )
 
 

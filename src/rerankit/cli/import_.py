@@ -59,7 +59,7 @@ def import_() -> None:
     """Turn published checkpoints into stages."""
 
 
-def leaprr(
+def pillar(
     file: Annotated[Path, typer.Argument(help="A checkpoint with 'state_dict'; only tensors are read, never code.")],
     heads: Annotated[
         int | None, typer.Option(help="Attention heads; needed unless the width is the published 768.")
@@ -72,10 +72,10 @@ def leaprr(
 ) -> Any:
     """Import a checkpoint of the pillar reasoner (LeaPRR) as stage 'pillar'."""
     from rerankit.cli.rerank import parameters
-    from rerankit.stages.pillar.checkpoint import import_leaprr
+    from rerankit.stages.pillar.published import import_published
 
     params = parameters(settings or [])
-    return import_leaprr(file, heads=heads, groups=groups, query=query, **params)
+    return import_published(file, heads=heads, groups=groups, query=query, **params)
 
 
 def hmrn(
@@ -89,15 +89,15 @@ def hmrn(
 ) -> Any:
     """Import checkpoints of the hierarchical scorer (HMRN) as stage 'hmrn'."""
     from rerankit.cli.rerank import parameters
-    from rerankit.stages.hmrn.published import load_published
+    from rerankit.stages.hmrn.published import import_published
 
-    return load_published(files, vocabulary, **parameters(settings or []))
+    return import_published(*files, vocabulary=vocabulary, **parameters(settings or []))
 
 
 def triplet(
     first: Annotated[Path, typer.Argument(help="Stage I ('BLIP_Retrieval'), or plain BLIP retrieval weights.")],
     second: Annotated[
-        Path | None, typer.Argument(help="Stage II ('BLIP_NLVR'); without it stage II starts from stage I, untrained.")
+        Path | None, typer.Argument(help="Stage II ('BLIP_NLVR'); without it the stage has to be fitted before it re-ranks.")
     ] = None,
     vocabulary: Annotated[
         Path | None, typer.Option(help="A BERT vocab.txt or its folder; without it texts are given as token ids.")
@@ -112,5 +112,5 @@ def triplet(
     return import_published(first, second, vocabulary=vocabulary, heads=heads, **parameters(settings or []))
 
 
-for each in (leaprr, hmrn, triplet):
+for each in (pillar, hmrn, triplet):
     app.command()(command(importing(each)))

@@ -13,7 +13,7 @@ import torch
 
 from rerankit.errors import FormatError, InputError
 from rerankit.stages.hmrn.checkpoint import export_checkpoint, import_checkpoint
-from rerankit.stages.hmrn.published import load_published, save_published
+from rerankit.stages.hmrn.published import export_published, import_published
 from rerankit.stages.hmrn.tokens import SPECIAL, Vocabulary
 
 
@@ -84,20 +84,20 @@ def test_missing_parameters_and_damaged_files_are_refused(golden: Path, tmp_path
 
 def test_published_checkpoints_become_stages(golden: Path, tmp_path: Path) -> None:
     paths = [golden / f"hmrn_{name}_checkpoint.pth.tar" for name in ("ti", "it")]
-    stage = load_published(paths, cascade=50)
+    stage = import_published(*paths, cascade=50)
     assert repr(stage) == ("stage('hmrn', variant='ensemble', cascade=50, dim=32, reasoning_dim=24, word_dim=12)")
-    save_published(stage, [tmp_path / "it.pth.tar", tmp_path / "ti.pth.tar"])
-    assert load_published([tmp_path / "it.pth.tar", tmp_path / "ti.pth.tar"], cascade=50) == stage
+    export_published(stage, tmp_path / "it.pth.tar", tmp_path / "ti.pth.tar")
+    assert import_published(tmp_path / "it.pth.tar", tmp_path / "ti.pth.tar", cascade=50) == stage
     words = Vocabulary([*SPECIAL, *(f"word{n}" for n in range(46))])
     words.save(tmp_path / "words.json")
-    assert load_published(paths[0], tmp_path / "words.json").vocabulary == words
+    assert import_published(paths[0], vocabulary=tmp_path / "words.json").vocabulary == words
 
 
 def test_checkpoints_that_do_not_fit_together_are_refused(golden: Path) -> None:
     path = golden / "hmrn_it_checkpoint.pth.tar"
     with pytest.raises(InputError, match="one checkpoint, or one of each variant"):
-        load_published([path, path])
+        import_published(path, path)
     with pytest.raises(InputError, match=r"must have the checkpoint's 50 words \(got 4\)"):
-        load_published(path, Vocabulary(SPECIAL))
+        import_published(path, vocabulary=Vocabulary(SPECIAL))
     with pytest.raises(InputError, match="'paths' must be 1, for I-T"):
-        save_published(load_published(path), [path, path])
+        export_published(import_published(path), path, path)

@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 import rerankit
 from rerankit.errors import FormatError, InputError
 from rerankit.stages.pillar import loss
-from rerankit.stages.pillar.checkpoint import export_leaprr, import_leaprr
 from rerankit.stages.pillar.graph import neighbour_graph
 from rerankit.stages.pillar.network import node_scores
+from rerankit.stages.pillar.published import export_published, import_published
 from rerankit.stages.pillar.relations import Relations
 from rerankit.stages.pillar.representation import PillarSpace
 
@@ -28,7 +28,7 @@ def numbers(golden):
 
 @pytest.fixture(params=["dense", "graph"])
 def networks(golden, request):
-    stage = import_leaprr(golden / "leaprr_checkpoint.pth", heads=4, form=request.param)
+    stage = import_published(golden / "leaprr_checkpoint.pth", heads=4, form=request.param)
     pair = stage.build()
     pair.load_state_dict({name: torch.tensor(array) for name, array in stage.get_weights().items()})
     return pair
@@ -84,7 +84,7 @@ def test_graphs(golden, direction):
 
 
 def test_import_reads_sizes_from_shapes(golden):
-    stage = import_leaprr(golden / "leaprr_checkpoint.pth", heads=4, candidates=(5, 3))
+    stage = import_published(golden / "leaprr_checkpoint.pth", heads=4, candidates=(5, 3))
     assert repr(stage) == "stage('pillar', candidates=(5, 3), pillars=8, width=24, heads=4)"
     assert stage.directions == ("i2t", "t2i")
 
@@ -94,9 +94,9 @@ LAYOUTS = [{"groups": "intra-inter"}, {"query": "last"}, {"groups": "intra-inter
 
 @pytest.mark.parametrize("layout", [{}, *LAYOUTS])
 def test_export_and_import_are_exact(golden, tmp_path, layout):
-    stage = import_leaprr(golden / "leaprr_checkpoint.pth", heads=4)
-    export_leaprr(stage, tmp_path / "out.pth", epoch=2, recall={"r1": 1.0}, **layout)
-    assert import_leaprr(tmp_path / "out.pth", heads=4, **layout) == stage
+    stage = import_published(golden / "leaprr_checkpoint.pth", heads=4)
+    export_published(stage, tmp_path / "out.pth", epoch=2, recall={"r1": 1.0}, **layout)
+    assert import_published(tmp_path / "out.pth", heads=4, **layout) == stage
     original = torch.load(golden / "leaprr_checkpoint.pth", weights_only=True)
     exported = torch.load(tmp_path / "out.pth", weights_only=True)
     assert (exported["epoch"], exported["recall"]) == (2, {"r1": 1.0})
@@ -108,9 +108,9 @@ def test_export_and_import_are_exact(golden, tmp_path, layout):
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_checkpoint_of_another_layout_scores_its_inputs_the_same(golden, numbers, layout):
     """Feeding columns in the checkpoint's own order to its weights equals our order with re-ordered weights."""
-    theirs = import_leaprr(golden / "leaprr_checkpoint.pth", heads=4).build()
+    theirs = import_published(golden / "leaprr_checkpoint.pth", heads=4).build()
     theirs.load_state_dict(torch.load(golden / "leaprr_checkpoint.pth", weights_only=True)["state_dict"])
-    ours = import_leaprr(golden / "leaprr_checkpoint.pth", heads=4, **layout)
+    ours = import_published(golden / "leaprr_checkpoint.pth", heads=4, **layout)
     network = ours.build()
     network.load_state_dict({name: torch.tensor(array) for name, array in ours.get_weights().items()})
     x = numbers["x_i2t"]  # in our layout: inter before intra, the query first
@@ -124,10 +124,10 @@ def test_a_checkpoint_of_one_direction(golden, tmp_path):
     payload = torch.load(golden / "leaprr_checkpoint.pth", weights_only=True)
     payload["state_dict"] = {f"module.{k}": v for k, v in payload["state_dict"].items() if "t2i" in k}
     torch.save(payload, tmp_path / "one.pth")
-    stage = import_leaprr(tmp_path / "one.pth", heads=4)
+    stage = import_published(tmp_path / "one.pth", heads=4)
     assert (stage.direction, stage.both, stage.directions) == ("t2i", False, ("t2i",))
-    export_leaprr(stage, tmp_path / "again.pth")
-    assert import_leaprr(tmp_path / "again.pth", heads=4) == stage
+    export_published(stage, tmp_path / "again.pth")
+    assert import_published(tmp_path / "again.pth", heads=4) == stage
 
 
 class Surprise:
@@ -149,7 +149,7 @@ class Surprise:
 def test_other_files_are_refused(tmp_path, payload, message, capsys):
     torch.save(payload, tmp_path / "other.pth")
     with pytest.raises(FormatError, match=message):
-        import_leaprr(tmp_path / "other.pth")
+        import_published(tmp_path / "other.pth")
     assert "code ran" not in capsys.readouterr().out
 
 
@@ -159,26 +159,26 @@ def test_incomplete_and_unreadable_checkpoints(golden, tmp_path):
     payload["state_dict"]["model_i2t.extra"] = torch.ones(1)
     torch.save(payload, tmp_path / "cut.pth")
     with pytest.raises(FormatError, match=r"model_t2i.blocks.1.attn.proj.bias is missing; model_i2t.extra is unknown"):
-        import_leaprr(tmp_path / "cut.pth", heads=4)
+        import_published(tmp_path / "cut.pth", heads=4)
     for name in ("ln.weight", "feature_align.layers.0.bias", "blocks.0.attn.qkv.weight"):
         payload = torch.load(golden / "leaprr_checkpoint.pth", weights_only=True)
         payload["state_dict"][f"model_i2t.{name}"] = torch.ones(3)
         torch.save(payload, tmp_path / "odd.pth")
         with pytest.raises(FormatError, match=rf"model_i2t.{name} has shape \(3,\), not"):
-            import_leaprr(tmp_path / "odd.pth", heads=4, groups="intra-inter")
+            import_published(tmp_path / "odd.pth", heads=4, groups="intra-inter")
     whole = (golden / "leaprr_checkpoint.pth").read_bytes()
     for end in (0, 1, 100, len(whole) // 2, len(whole) - 30):
         (tmp_path / "short.pth").write_bytes(whole[:end])
         with pytest.raises(FormatError, match=r"is empty|not a checkpoint|not a zip file"):
-            import_leaprr(tmp_path / "short.pth", heads=4)
+            import_published(tmp_path / "short.pth", heads=4)
     with pytest.raises(InputError, match="'heads' must be told"):
-        import_leaprr(golden / "leaprr_checkpoint.pth")
+        import_published(golden / "leaprr_checkpoint.pth")
     with pytest.raises(InputError, match="'heads' must divide the width, 24"):
-        import_leaprr(golden / "leaprr_checkpoint.pth", heads=5)
+        import_published(golden / "leaprr_checkpoint.pth", heads=5)
     (tmp_path / "text.pth").write_text("hello")
     with pytest.raises(FormatError, match="not a checkpoint of tensors and plain values"):
-        import_leaprr(tmp_path / "text.pth")
+        import_published(tmp_path / "text.pth")
     with pytest.raises(FormatError, match="no such checkpoint"):
-        import_leaprr(tmp_path / "absent.pth")
+        import_published(tmp_path / "absent.pth")
     with pytest.raises(InputError, match="must be fitted to be exported"):
-        export_leaprr(rerankit.stage("pillar"), tmp_path / "x.pth")
+        export_published(rerankit.stage("pillar"), tmp_path / "x.pth")

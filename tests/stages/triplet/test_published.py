@@ -22,13 +22,14 @@ def words(count):
 def test_there_and_back(golden, tmp_path):
     stage = import_published(golden / "cir_stage1.pt", golden / "cir_stage2.pt", heads=4, budget="5 pairs")
     assert repr(stage) == "stage('triplet', budget='5 pairs')"
-    files = export_published(stage, tmp_path / "out")
+    files = [tmp_path / "one.pt", tmp_path / "two.pt"]
+    export_published(stage, *files)
     for file, name, key in zip(files, ("cir_stage1.pt", "cir_stage2.pt"), ("BLIP_Retrieval", "BLIP_NLVR"), strict=True):
         ours, theirs = (torch.load(path, weights_only=True)[key] for path in (file, golden / name))
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[each], theirs[each]) for each in theirs)
     with pytest.raises(NotFittedError):
-        export_published(Triplet(), tmp_path)
+        export_published(Triplet(), *files)
 
 
 def test_a_vocabulary_must_fit(golden, tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from typing import Any
 
 from rerankit.errors import rule
@@ -14,10 +13,8 @@ from rerankit.stages.hmrn.tokens import Vocabulary
 Path = str | os.PathLike[str]
 
 
-def load_published(
-    paths: Path | Sequence[Path], vocabulary: Vocabulary | Path | None = None, **params: Any
-) -> HmrnStage:
-    """A stage from one checkpoint, or the ensemble from one of each variant.
+def import_published(*paths: Path, vocabulary: Vocabulary | Path | None = None, **params: Any) -> HmrnStage:
+    """A stage from one published checkpoint, or the ensemble from one of each variant.
 
     `vocabulary` is the word list the checkpoint was trained with (``vg_vocab_14284.pkl`` as published, or a
     JSON list); without it the stage takes token ids and no texts. `params` are the stage's own parameters,
@@ -25,9 +22,8 @@ def load_published(
     """
     from rerankit.stages.hmrn.checkpoint import import_checkpoint
 
-    files = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     full_rounds = int(params.pop("full_rounds", 10))
-    networks = sorted((import_checkpoint(f, full_rounds=full_rounds) for f in files), key=_place)
+    networks = sorted((import_checkpoint(file, full_rounds=full_rounds) for file in paths), key=_place)
     found = [network.config.variant for network in networks]
     if found not in ([VARIANTS[0]], [VARIANTS[1]], list(VARIANTS)):
         raise rule("paths", "must be one checkpoint, or one of each variant", f"variants {', '.join(found) or 'none'}")
@@ -42,14 +38,13 @@ def load_published(
     return stage.with_networks(networks, words)
 
 
-def save_published(stage: HmrnStage, paths: Path | Sequence[Path]) -> None:
+def export_published(stage: HmrnStage, *paths: Path) -> None:
     """Write a fitted stage's networks as published checkpoints: one path, or for the ensemble two (I-T, T-I)."""
     from rerankit.stages.hmrn.checkpoint import export_checkpoint
 
-    files = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    if len(files) != len(stage.networks):
-        raise rule("paths", f"must be {len(stage.networks)}, for {', '.join(stage.variants)}", f"{len(files)} paths")
-    for network, file in zip(stage.networks, files, strict=True):
+    if len(paths) != len(stage.networks):
+        raise rule("paths", f"must be {len(stage.networks)}, for {', '.join(stage.variants)}", f"{len(paths)} paths")
+    for network, file in zip(stage.networks, paths, strict=True):
         export_checkpoint(network, file)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from rerankit.errors import InputError, NotFittedError
@@ -46,11 +45,10 @@ def import_published(
     return Triplet(**params).with_bundle(Bundle(network, dual, words, filter_trained=trained))
 
 
-def export_published(stage: Triplet, folder: PathLike) -> tuple[Path, ...]:
-    """Write a stage's networks as published files, stage1.pt and stage2.pt; the paths are returned."""
-    bundle, room = stage.bundle, Path(folder)
+def export_published(stage: Triplet, first: PathLike, second: PathLike) -> None:
+    """Write a fitted stage's networks as published files: stage I's, and stage II's."""
+    bundle = stage.bundle
     if bundle.dual is None:
-        raise NotFittedError("stage 'triplet' has no dual encoder to export yet: fit stage II")
-    export_filter(bundle.filter, room / "stage1.pt")
-    export_dual(bundle.dual, room / "stage2.pt")
-    return room / "stage1.pt", room / "stage2.pt"
+        raise NotFittedError(f"stage 'triplet' {bundle.lacks}")
+    export_filter(bundle.filter, first)
+    export_dual(bundle.dual, second)

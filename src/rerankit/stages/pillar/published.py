@@ -25,7 +25,7 @@ _PUBLISHED = {"width": 768, "heads": 24}
 T = TypeVar("T")
 
 
-def import_leaprr(
+def import_published(
     path: str | os.PathLike[str],
     *,
     heads: int | None = None,
@@ -51,7 +51,7 @@ def import_leaprr(
     return stage
 
 
-def export_leaprr(
+def export_published(
     stage: Pillar,
     path: str | os.PathLike[str],
     *,
