@@ -130,7 +130,7 @@ FUSION_RULES = {
     "sum": "rerankit.fusion:weighted_sum",
 }
 
-IMPORTERS = {name: f"rerankit.cli.import_:{name}" for name in ("hmrn", "leaprr", "triplet")}
+IMPORTERS = {name: f"rerankit.cli.import_:{name}" for name in ("hmrn", "pillar", "triplet")}
 
 NEEDS = {
     "complete_scores": "rerankit.pipelines.needs:CompleteScores",

@@ -285,7 +285,7 @@ def test_an_importer_of_a_plugin(offer: Any, tmp_path: Path) -> None:
     assert "plugin 'sample' (dist-sample 1.0): importer 'plain' failed: ValueError" in failed.stderr
     listed = run("import", "--help").stdout
     assert "Import a checkpoint that is one number." in listed
-    assert "leaprr" in listed
+    assert "pillar" in listed
     assert not [fault for fault in all_faults(manager()) if "already registered" not in str(fault)]
 
 

@@ -97,7 +97,8 @@ def hmrn(
 def triplet(
     first: Annotated[Path, typer.Argument(help="Stage I ('BLIP_Retrieval'), or plain BLIP retrieval weights.")],
     second: Annotated[
-        Path | None, typer.Argument(help="Stage II ('BLIP_NLVR'); without it the stage has to be fitted before it re-ranks.")
+        Path | None,
+        typer.Argument(help="Stage II ('BLIP_NLVR'); without it the stage has to be fitted before it re-ranks."),
     ] = None,
     vocabulary: Annotated[
         Path | None, typer.Option(help="A BERT vocab.txt or its folder; without it texts are given as token ids.")
