@@ -86,6 +86,23 @@ def test_what_is_pushed_is_what_is_loaded(server, what):
     assert calls["create_repo"] == {"private": True, "exist_ok": True}
 
 
+def test_an_address_stands_wherever_a_folder_does(server, tmp_path):
+    from typer.testing import CliRunner
+
+    from rerankit.bench import contender
+    from rerankit.cli import build
+
+    push(stage("nnn", alpha=0.5), "me/mine")
+    assert contender("hf:me/mine").label == "mine"
+    gallery = Gallery(np.eye(4), bank=np.eye(4)[:2])
+    assert rerankit.prepare("hf:me/mine", gallery).pipeline.stages == (stage("nnn", alpha=0.5),)
+    rerankit.write(tmp_path / "scores.npz", PROBLEM)
+    given = ["rerank", str(tmp_path / "scores.npz"), "--pipeline", "hf:me/mine", "--out", str(tmp_path / "run.npz")]
+    assert CliRunner().invoke(build(), given).exit_code == 0
+    expected = rerankit.rerank(PROBLEM, "nnn", alpha=0.5)
+    assert rerankit.read(tmp_path / "run.npz", "ranking").indices.tolist() == expected.indices.tolist()
+
+
 def test_a_revision_of_its_own(server):
     push(stage("csls"), "me/mine")
     push(stage("nnn"), "me/mine", revision="second")

@@ -50,6 +50,9 @@ class RerankitTransformer(_BASE):  # type: ignore[misc]
         self.pipeline: Pipeline = how.pipeline if isinstance(how, Ready) else as_pipeline(how, {})
         self.bank, self.embed, self.metric = bank, embed, metric
 
+    def __repr__(self) -> str:
+        return f"RerankitTransformer({self.pipeline!r})"
+
     def transform_inputs(self) -> list[list[str]]:
         """The columns that a frame must have, without and with vectors."""
         kinds = {Need.of(need).kind for need in self.pipeline.needs}

@@ -52,10 +52,10 @@ def contender(given: Any, label: str | None = None, *, trust: bool = False) -> C
         return Contender(label or " >> ".join(one.name for one in given) or "nothing", given)
     if isinstance(given, Stage):
         return Contender(label or given.name, Pipeline([given]))
-    path = Path(given)
-    if path.is_dir():
-        from rerankit.pipelines.storage import load
+    from rerankit.pipelines.storage import is_saved, load
 
+    path = Path(given)
+    if is_saved(path):
         return Contender(label or path.name, Pipeline([load(path, trust=trust)]))
     if path.suffix in (".yaml", ".yml"):
         return Contender(label or path.stem, Pipeline.from_yaml(path, trust=trust))

@@ -81,11 +81,11 @@ def _trainable(name: str, params: dict[str, Any], trust: bool) -> Trainable:
     """A stage by its name, or what a folder holds, with other parameters."""
     from rerankit.errors import InputError
     from rerankit.pipelines.stage import stage
-    from rerankit.pipelines.storage import load
+    from rerankit.pipelines.storage import is_saved, load
     from rerankit.pipelines.trainable import Trainable
     from rerankit.plugins import manager
 
-    saved = name not in manager().stages and Path(name).is_dir()
+    saved = name not in manager().stages and is_saved(name)
     made = load(name, trust=trust).clone(**params) if saved else stage(name, **params)
     if not isinstance(made, Trainable):
         raise InputError(f"stage '{made.name}' has nothing to train")

@@ -120,6 +120,7 @@ def _run_in_shards(problem: Any, steps: Any, k: int | None, out: Path, how: dict
 def pipeline_of(names: list[str], settings: list[str], path: Path | None, trust: bool) -> Any:
     """The pipeline that options name: stages with their parameters, or a file."""
     from rerankit import Pipeline, errors, load, stages_available
+    from rerankit.pipelines.storage import is_saved
 
     if (not names) == (path is None):
         raise errors.InputError(
@@ -129,7 +130,7 @@ def pipeline_of(names: list[str], settings: list[str], path: Path | None, trust:
         return _joined(names, settings)
     if not path.exists() and str(path) in stages_available():
         raise errors.InputError(f"'pipeline' must be a file or a folder: a stage is named by --stage {path}")
-    found = load(path, trust=trust) if path.is_dir() else Pipeline.from_yaml(path, trust=trust)
+    found = load(path, trust=trust) if is_saved(path) else Pipeline.from_yaml(path, trust=trust)
     if settings and isinstance(found, Pipeline):
         raise errors.InputError("--set goes with a stage; a pipeline holds the parameters of its own")
     return Pipeline([found.clone(**parameters(settings)) if settings else found])

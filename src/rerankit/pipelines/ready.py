@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,7 @@ class Ready:
     >>> from rerankit import Gallery, prepare
     >>> gallery = Gallery([[1.0, 0.0], [0.6, 0.8]], ids=["cat", "dog"], bank=[[1.0, 0.1], [0.9, 0.2]])
     >>> prepare("nnn", gallery).rerank([0.8, 0.6], k=2).to_dict()
-    {0: {'dog': 1.0315208, 'cat': 0.7284791}}
+    {0: {'dog': 1.031521, 'cat': 0.72847915}}
     """
 
     def __init__(self, gallery: Gallery, pipeline: Pipeline, prepared: Prepared) -> None:
@@ -129,14 +128,10 @@ def prepare(how: str | os.PathLike[str] | Stage, gallery: Gallery, **params: Any
 
 def _loaded(how: Any) -> Any:
     """The stage or pipeline of a folder; anything else as it is."""
-    is_folder = isinstance(how, os.PathLike) or (
-        isinstance(how, str) and how not in manager().stages and Path(how).is_dir()
-    )
-    if not is_folder:
-        return how
-    from rerankit.pipelines.storage import load
+    from rerankit.pipelines.storage import is_saved, load
 
-    return load(how)
+    named = isinstance(how, str) and how not in manager().stages and is_saved(how)
+    return load(how) if named or isinstance(how, os.PathLike) else how
 
 
 def check_standing(pipeline: Pipeline, gallery: Gallery) -> None:

@@ -70,8 +70,17 @@ def load(folder: str | os.PathLike[str], *, trust: bool = False) -> Any:
     A stage may name a model that does not lie in the folder: a path, or a name on a hub. Whoever wrote the folder chose
     it, and what is loaded from there is not what was looked at here; with `trust` it is taken.
     """
-    path = downloaded(folder) if isinstance(folder, str) and folder.startswith(ADDRESS) else Path(folder)
+    path = downloaded(os.fspath(folder)) if os.fspath(folder).startswith(ADDRESS) else Path(folder)
     return unchanged(path, lambda: _load(path, trust))
+
+
+def is_saved(name: str | os.PathLike[str]) -> bool:
+    """Whether a name is that of a folder, or of a repository on the hub, rather than of a stage or a file.
+
+    >>> is_saved("hf:owner/name"), is_saved("csls")
+    (True, False)
+    """
+    return os.fspath(name).startswith(ADDRESS) or Path(name).is_dir()
 
 
 def _load(path: Path, trust: bool) -> Any:
