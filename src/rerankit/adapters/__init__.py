@@ -5,8 +5,8 @@ one (`ranking.to_pandas()`). An object is recognised by looking at what the proc
 frame without having imported what makes it. What an object means (a matrix, a run) is decided in `rerankit.labelled`,
 for all libraries alike.
 
-Tables and arrays come in below everything else; `faiss` and `sentence_transformers` are bridges above, whose functions
-give problems.
+Tables and arrays come in below everything else. Other files are bridges above, which are imported by name: `faiss` and
+its like make problems of what a library finds, `mteb`, `langchain` and theirs put stages into its programs.
 """
 
 from __future__ import annotations

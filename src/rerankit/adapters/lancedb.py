@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from rerankit.adapters.hits import relations
+from rerankit.adapters.standing import answered
 from rerankit.errors import InputError, rule
 from rerankit.extras import require
 from rerankit.fusion import fuse
 from rerankit.pipelines.pipeline import Pipeline, as_pipeline
 from rerankit.pipelines.ready import Ready
 from rerankit.problem import Problem
-from rerankit.ranking import Ranking
 from rerankit.scores.distances import ListMetric
 
 _BASE: Any = require("lancedb.rerankers.base", extra="lancedb", purpose="the bridge to LanceDB").Reranker
@@ -95,7 +95,7 @@ class RerankitReranker(_BASE):  # type: ignore[misc]
             first = fuse([lists, *lists.extra_scores.values()], method="rrf", k=None)
         asked = self._vectors(query, queries)
         if self.ready is not None:
-            ranking = self._answered(self.ready, query, first, asked)
+            ranking = answered(self.ready, first, asked, [query] * len(queries) if query else None)
         else:
             known = self._known(query, table.take(list(items.values())), asked, len(queries))
             problem = Problem.from_runs(runs, query_ids=queries, gallery_ids=list(items), **known)
@@ -144,15 +144,3 @@ class RerankitReranker(_BASE):  # type: ignore[misc]
         if query:
             known["query_features"] = {"text": [query] * count}
         return known
-
-    def _answered(self, ready: Ready, query: str, first: Ranking, asked: Any) -> Ranking:
-        """The answer of a gallery that stands ready."""
-        lists = first.to_dict()
-        return ready.rerank(
-            None if ready.gallery.embeddings is None else asked,
-            candidates=[list(items) for items in lists.values()],
-            scores=[list(items.values()) for items in lists.values()],
-            ids=list(lists),
-            features={"text": [query] * len(lists)} if query else None,
-            k=None,
-        )

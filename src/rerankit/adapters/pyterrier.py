@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rerankit.adapters.by_query import ByQuery
+from rerankit.adapters.standing import answered
 from rerankit.arrays import FloatArray, IntArray
 from rerankit.errors import rule
 from rerankit.extras import require
@@ -96,29 +97,19 @@ class RerankitTransformer(_BASE):  # type: ignore[misc]
             if column in rows
         }
         if self.ready is not None:
-            return self._answered(self.ready, first.ranking(), sides["query"], features.get("query_features"))
+            texts = sides["query"]["query"].tolist() if "query" in frame else None
+            return answered(self.ready, first.ranking(), self._asked(sides["query"]), texts)
         if not all(column in frame for column in _VECTORS):
             return self.pipeline.rerank(first.with_features(**features), first.ranking())
         queries, items = (np.stack(sides[side][name]) for side, name in zip(sides, _VECTORS, strict=True))
         problem = Problem.from_embeddings(queries, items, self.metric, query_bank=self.bank, **ids, **features)
         return self.pipeline.rerank(problem, first.ranking())
 
-    def _answered(self, ready: Ready, first: Ranking, queries: Any, features: Any) -> Ranking:
-        """The answer of a gallery that stands ready, whose candidates are those of the frame."""
-        vectors = None
-        if ready.gallery.embeddings is not None and _VECTORS[0] in queries:
-            vectors = np.stack(queries[_VECTORS[0]])
-        elif ready.gallery.embeddings is not None and self.embed is not None:
-            vectors = np.stack([np.asarray(self.embed(text)) for text in queries["query"]])
-        lists = first.to_dict()
-        return ready.rerank(
-            vectors,
-            candidates=[list(items) for items in lists.values()],
-            scores=[list(items.values()) for items in lists.values()],
-            ids=list(lists),
-            features=features,
-            k=None,
-        )
+    def _asked(self, queries: Any) -> Any:
+        """Vectors of the queries, where the frame has them or they can be made."""
+        if _VECTORS[0] in queries:
+            return np.stack(queries[_VECTORS[0]])
+        return None if self.embed is None else np.stack([np.asarray(self.embed(text)) for text in queries["query"]])
 
 
 class PyTerrierStage(ByQuery):
