@@ -130,6 +130,12 @@ FUSION_RULES = {
     "sum": "rerankit.fusion:weighted_sum",
 }
 
+CHARTS = {
+    "before-after": "rerankit.reports.charts.before_after:before_after",
+    "cost": "rerankit.reports.charts.cost:cost",
+    "differences": "rerankit.reports.charts.differences:differences",
+}
+
 IMPORTERS = {name: f"rerankit.cli.import_:{name}" for name in ("hmrn", "pillar", "triplet")}
 
 NEEDS = {
@@ -197,4 +203,10 @@ def rerankit_register_commands(register: Register) -> None:
 @hookimpl
 def rerankit_register_importers(register: Register) -> None:
     for name, path in IMPORTERS.items():
+        register(name, path)
+
+
+@hookimpl
+def rerankit_register_charts(register: Register) -> None:
+    for name, path in CHARTS.items():
         register(name, path)

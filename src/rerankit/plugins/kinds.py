@@ -20,6 +20,7 @@ KINDS = {
     "need": "needs",
     "command": "commands",
     "importer": "importers",
+    "chart": "charts",
 }
 """Each kind with its plural, which is the name of its registry."""
 
@@ -39,9 +40,13 @@ _LABELS = {
     "source": "rerankit.formats.Source",
     "need": "rerankit.pipelines.NeedWord",
 }
-_TAKES = {"metric": ("places", "k"), "fusion rule": ("values", "weights", "normalise", "rrf_constant")}
+_TAKES = {
+    "chart": ("view",),
+    "metric": ("places", "k"),
+    "fusion rule": ("values", "weights", "normalise", "rrf_constant"),
+}
 """What the functions of a kind are called with; the last ones only if they have an argument of this name."""
-_ALWAYS = {"metric": 1, "fusion rule": 2}
+_ALWAYS = {"chart": 1, "metric": 1, "fusion rule": 2}
 
 
 def check_factory(kind: str, name: str, factory: Any) -> None:
@@ -63,7 +68,7 @@ def _check_function(kind: str, name: str, function: Any) -> None:
         taken = inspect.signature(function)
         taken.bind(*always, **{argument: 1 for argument in maybe if argument in taken.parameters})
     except (TypeError, ValueError) as cause:  # ValueError: a function of C that does not say what it takes
-        text = f"must be a function of {' and '.join(always)}, that may take {' and '.join(maybe)}"
+        text = f"must be a function of {' and '.join(always)}{', that may take ' * bool(maybe)}{' and '.join(maybe)}"
         raise PluginError(f"{kind} '{name}' {text} (got {function!r})") from cause
 
 

@@ -78,6 +78,11 @@ def rerankit_register_importers(register: Register) -> None:
 
 
 @hookspec
+def rerankit_register_charts(register: Register) -> None:
+    """Register charts of reports: ``register("my-chart", function)``, a function of a `rerankit.reports.View`."""
+
+
+@hookspec
 def rerankit_run_started(event: Event) -> None:
     """A pipeline starts: `event.pipeline`; `event.total` is its number of stages, `event.run` the run's id."""
 

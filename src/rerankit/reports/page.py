@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rerankit.bench import Result
 from rerankit.bench.examples import Example
+from rerankit.errors import PluginError, RerankitWarning
 from rerankit.looks import TEXTS, WORDS
 from rerankit.metrics import traits_of
+from rerankit.plugins import manager
+from rerankit.plugins.faults import FaultError
 from rerankit.reports import charts, templating
 from rerankit.reports.queries import Pictures, moved, query
 from rerankit.reports.tables import figures, hub_lines, moves, overview
@@ -74,7 +78,6 @@ def _page(chapter: Chapter, view: View, several: bool, pictures: Pictures) -> di
     front = [str(chapter.task["title"])] if several else []
     backbones = {each.scores for each in chapter.views}
     names = [*front, *([view.scores] if len(backbones) > 1 else []), view.part]
-    drawn = charts.before_after(view), charts.cost(view), charts.differences(view)
     heads, lines, ceilings = figures(view)
     page: dict[str, Any] = {
         "view": view,
@@ -85,7 +88,7 @@ def _page(chapter: Chapter, view: View, several: bool, pictures: Pictures) -> di
         "lines": lines,
         "ceilings": ceilings,
         "caption": caption(view.table),
-        "charts": [each for each in drawn if each is not None],
+        "charts": list(_charts(view)),
         "moves": moves(view),
         "falls": charts.waterfalls(view),
         "hubs": charts.hubs(view),
@@ -94,6 +97,22 @@ def _page(chapter: Chapter, view: View, several: bool, pictures: Pictures) -> di
         "moved": moved(view, pictures),
     }
     return page | {"sections": _sections(page)}
+
+
+def _charts(view: View) -> Iterator[charts.Chart]:
+    """The charts that are registered, ours first; one whose plugin is broken is left out with a warning."""
+    for entry in manager().charts.entries:
+        try:
+            with entry.blamed("failed"):
+                drawn = entry.load()(view)
+            if drawn is not None and not (isinstance(drawn, charts.Chart) and drawn.key.startswith(f"{view.key}-")):
+                text = f"must return a Chart whose key begins with the view's and a dash, or None (got {drawn!r:.80})"
+                raise FaultError(entry.fault(text))
+        except PluginError as error:
+            warnings.warn(str(error), RerankitWarning, stacklevel=2)
+            continue
+        if drawn is not None:
+            yield drawn
 
 
 def _sections(page: Mapping[str, Any]) -> list[tuple[str, str]]:
