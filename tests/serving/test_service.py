@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import os
+import re
 import signal
 import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from rerankit import Gallery, Ranking, load, prepare
+from rerankit.metrics.hubness import hubness
+from rerankit.serving.drift import Drift
 
 sys.path.insert(0, str(Path(__file__).parent))
-from conftest import ITEMS, NAMES, QUERIES, Served, serving, started
+from conftest import ITEMS, NAMES, OLD, QUERIES, Served, serving, started
+
+
+def number(served: Served, name: str) -> float:
+    """One of the counts."""
+    return float(re.search(rf"^{re.escape(name)} (\S+)$", served.ask("/metrics")[1], re.MULTILINE)[1])  # type: ignore[index]
 
 
 def expected(found: Ranking) -> list[dict[str, Any]]:
@@ -104,8 +115,8 @@ def test_many_at_once_get_their_own_answers_in_blocks(served: Served, folder: Pa
         row = turn % len(QUERIES)
         return served.ask("/search", {"query": QUERIES[row].tolist(), "k": 5}) == (200, {"results": wanted[row]})
 
-    def blocks() -> int:
-        return int(served.ask("/metrics")[1].rsplit(maxsplit=1)[1])
+    def blocks() -> float:
+        return number(served, "rerankit_blocks_total")
 
     before = blocks()
     with ThreadPoolExecutor(200) as pool:
@@ -132,6 +143,68 @@ def test_without_a_bank_queries_are_passed_on(tmp_path: Path):
         status, answer = served.ask("/search", {"query": QUERIES[0].tolist(), "k": 5})
         assert (status, answer["results"]) == (200, expected(gallery.ranking(gallery.problem(QUERIES[0]), k=5)))
         assert "every query keeps its order" in served.ask("/info")[1]["stages"][0]["keeps"]
+
+
+def test_metrics_tell_how_answers_change_and_how_uneven_they_are(tmp_path: Path):
+    ready = prepare("nnn", Gallery(ITEMS, bank=OLD), published=True, alpha=2.0)
+    ready.save(tmp_path / "ready")
+    with serving(tmp_path / "ready") as served:
+        for query in QUERIES[:20].tolist():
+            served.ask("/search", {"query": query, "k": 20})
+        served.ask("/search", {"queries": QUERIES[20:30].tolist(), "k": 20})
+        found, first = ready.rerank(QUERIES[:30], k=20), ready.search(QUERIES[:30], k=20)[1]
+        changed = int((found.indices[:, 0] != first.indices[:, 0]).sum())
+        assert changed > 0
+        assert number(served, "rerankit_answers_total") == 30
+        assert number(served, "rerankit_changed_total") == changed
+        assert number(served, "rerankit_hubness_skewness") == pytest.approx(hubness(found).skewness, rel=1e-5)
+
+
+def test_drift_looks_back_on_the_latest_answers_alone():
+    found = Ranking([[0, 1], [2, 1], [0, 2]], np.float32([[2, 1]] * 3), gallery_size=5)
+    drift = Drift(5, latest=2)
+    drift.add(found, found)
+    assert drift.state() == {"answers": 3, "changed": 0, "watched": 2, "skewness": hubness(found.take([1, 2])).skewness}
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="what processes map is read from /proc")
+def test_workers_share_the_gallery_count_together_and_are_replaced(folder: Path):
+    with started(folder, "--workers", "2") as (process, served):
+        ready = load(folder)
+
+        def workers() -> list[int]:
+            """The processes that map the gallery, but for the one that watches them."""
+            mapping = [int(each.parent.name) for each in Path("/proc").glob("[0-9]*/maps") if maps(each)]
+            return [each for each in mapping if each not in (process.pid, os.getpid())]
+
+        def maps(file: Path) -> bool:
+            try:
+                return f"{folder / 'gallery.safetensors'}" in file.read_text()
+            except OSError:
+                return False
+
+        wait_for(lambda: served.ask("/health")[0] == 200 and len(workers()) == 2)
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda query: served.ask("/search", {"query": query, "k": 3}), QUERIES.tolist()))
+        assert [answer["results"] for _, answer in answers] == [expected(ready.rerank(each, k=3)) for each in QUERIES]
+        wait_for(lambda: number(served, "rerankit_answers_total") == len(QUERIES))
+        gone = workers()[0]
+        os.kill(gone, signal.SIGKILL)
+        wait_for(lambda: len(workers()) == 2 and gone not in workers())
+        assert served.ask("/search", {"query": QUERIES[0].tolist(), "k": 3}) == answers[0]
+        wait_for(lambda: number(served, "rerankit_answers_total") == len(QUERIES) + 1)
+
+
+def wait_for(happens: Callable[[], bool]) -> None:
+    ends = time.monotonic() + 60
+    while time.monotonic() < ends:
+        try:
+            if happens():
+                return
+        except OSError:  # nobody listens yet
+            pass
+        time.sleep(0.1)
+    raise AssertionError("it never happened")
 
 
 def test_a_token_is_asked_for(folder: Path):

@@ -62,13 +62,14 @@ def hubness(ranking: Ranking, depth: int = DEPTH) -> Hubness:
     names = most if ranking.gallery_ids is None else ranking.gallery_ids[most]
     return Hubness(
         depth,
-        _skewness(counts),
+        skewness(counts),
         int(np.count_nonzero(counts == 0)),
         tuple(zip(often.tolist(), items.tolist(), strict=True)),
         tuple((str(name), count) for name, count in zip(names.tolist(), counts[most].tolist(), strict=True)),
     )
 
 
-def _skewness(counts: np.ndarray[Any, Any]) -> float:
+def skewness(counts: np.ndarray[Any, Any]) -> float:
+    """The skewness of counts, 0 where all are alike."""
     spread = float(counts.std())
     return float((((counts - counts.mean()) / spread) ** 3).mean()) if spread else 0.0

@@ -50,17 +50,16 @@ class Ready:
         and `exclude` are the queries', as in a `Problem`; `bank_scores` (queries, bank) compare queries with the bank
         where no vectors do.
         """
-        problem = self.gallery.problem(
-            queries,
-            candidates=candidates,
-            scores=scores,
-            ids=ids,
-            features=features,
-            exclude=exclude,
-            bank_scores=bank_scores,
-            extra_scores=extra_scores,
-        )
-        return self.answer(problem, self.gallery.ranking(problem, candidates, scores, k))
+        of_queries = {"ids": ids, "features": features, "exclude": exclude}
+        of_pairs = {"bank_scores": bank_scores, "extra_scores": extra_scores}
+        return self.answer(*self.search(queries, candidates=candidates, scores=scores, k=k, **of_queries, **of_pairs))
+
+    def search(
+        self, queries: Any = None, *, candidates: Any = None, scores: Any = None, k: int | None = 100, **more: Any
+    ) -> tuple[Problem, Ranking]:
+        """What `answer` puts in order: the queries as a problem, and the first k items of each as they were found."""
+        problem = self.gallery.problem(queries, candidates=candidates, scores=scores, **more)
+        return problem, self.gallery.ranking(problem, candidates, scores, k)
 
     def answer(self, problem: Problem, ranking: Ranking) -> Ranking:
         """The same for queries that are a problem already, `gallery.problem(…)` or part of one with this gallery."""

@@ -255,7 +255,7 @@ class EmbeddingScores:
 
     def changed(self, kept: IntArray, more: EmbeddingScores | None) -> EmbeddingScores:
         """`within` of some of the items and behind them of those of other scores of the same metric."""
-        items = self._columns.take(kept)
+        items = self._columns if len(kept) == len(self._columns) else self._columns.take(kept)
         if self.metric == "euclidean":  # the point amid them is another
             parts = [items.array] if more is None else [items.array, more.gallery]
             return EmbeddingScores.within(np.concatenate(parts), self.metric)

@@ -6,7 +6,8 @@ import asyncio
 import hmac
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from starlette.applications import Starlette
@@ -20,11 +21,13 @@ from rerankit.pipelines.ready import Ready
 from rerankit.ranking import Ranking
 from rerankit.serving.bodies import Documents, ranking_body, search_arguments
 from rerankit.serving.bounds import Bounds
-from rerankit.serving.counts import Counts
+from rerankit.serving.counts import Counts, SharedCounts, State, text_of
+from rerankit.serving.drift import Drift
 from rerankit.serving.gathering import Gathering
 from rerankit.version import __version__
 
 Answer = Callable[[Any], Awaitable[Any]]
+_LEFT_EVERY = 1.0  # seconds
 
 
 class Refused(Exception):  # noqa: N818 - it is an answer, not a fault
@@ -38,10 +41,10 @@ class Refused(Exception):  # noqa: N818 - it is an answer, not a fault
 class Service:
     """A prepared gallery and what answers requests with it."""
 
-    def __init__(self, ready: Ready, bounds: Bounds, token: str | None) -> None:
-        self.ready, self.bounds, self.token = ready, bounds, token
-        self.counts = Counts()
-        self.gathering = Gathering(ready, bounds.gather, bounds.queries)
+    def __init__(self, ready: Ready, bounds: Bounds, token: str | None, shared: SharedCounts | None = None) -> None:
+        self.ready, self.bounds, self.token, self.shared = ready, bounds, token, shared
+        self.counts, self.drift = Counts(), Drift(ready.gallery.size)
+        self.gathering = Gathering(ready.gallery, self.reranked, bounds.gather, bounds.queries)
 
     def app(self) -> Starlette:
         """The application for any ASGI server."""
@@ -50,9 +53,34 @@ class Service:
         gets: dict[str, Callable[[], Response]] = {"/health": _health, "/info": self.info, "/metrics": self.metrics}
         routes = [Route(path, self._posted(path, answer), methods=["POST"]) for path, answer in posts.items()]
         routes += [Route(path, self._got(path, answer), methods=["GET"]) for path, answer in gets.items()]
-        return Starlette(routes=routes)
+        return Starlette(routes=routes, lifespan=self._life)
+
+    @asynccontextmanager
+    async def _life(self, app: Starlette) -> AsyncIterator[None]:
+        """While a worker lives it leaves what it has counted for the others."""
+        task = None if self.shared is None else asyncio.create_task(self._leave(self.shared))
+        yield
+        if task is not None:
+            task.cancel()
+            self.shared.leave(self.state())  # type: ignore[union-attr]
+
+    async def _leave(self, shared: SharedCounts) -> None:
+        while True:
+            await asyncio.sleep(_LEFT_EVERY)
+            await run_in_threadpool(lambda: shared.leave(self.state()))
+
+    def state(self) -> State:
+        """All that this worker has counted."""
+        return {**self.counts.state(), **self.drift.state(), "blocks": self.gathering.blocks}
 
     # -- answers -----------------------------------------------------------------------------------------
+
+    def reranked(self, queries: Any, **given: Any) -> Ranking:
+        """The ready gallery's answer, which is looked at for drift."""
+        problem, first = self.ready.search(queries, **given)
+        answer = self.ready.answer(problem, first)
+        self.drift.add(first, answer)
+        return answer
 
     async def search(self, body: Any) -> Any:
         """A query's vector, scores or features in, a ranking out."""
@@ -62,7 +90,7 @@ class Service:
         if alone and self.bounds.gather:
             return ranking_body(await self.gathering.answer(query, given["k"]))
         vectors = given.pop("queries", None)
-        found: Ranking = await run_in_threadpool(self.ready.rerank, vectors, **given)
+        found: Ranking = await run_in_threadpool(self.reranked, vectors, **given)
         return ranking_body(found)
 
     async def rerank_v1(self, body: Any) -> Any:
@@ -99,8 +127,7 @@ class Service:
 
     def metrics(self) -> Response:
         """Counts as Prometheus reads them."""
-        blocks = f"# TYPE rerankit_blocks_total counter\nrerankit_blocks_total {self.gathering.blocks}\n"
-        return PlainTextResponse(self.counts.text() + blocks)
+        return PlainTextResponse(text_of([self.state(), *([] if self.shared is None else self.shared.others())]))
 
     # -- requests ----------------------------------------------------------------------------------------
 

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from starlette.concurrency import run_in_threadpool
 
-from rerankit.pipelines.ready import Ready
+from rerankit.gallery import Gallery
 from rerankit.ranking import Ranking
 
 
 class Gathering:
     """Gathers queries that want as many items for a moment, and answers them together."""
 
-    def __init__(self, ready: Ready, seconds: float, most: int) -> None:
-        self.ready, self.seconds, self.most = ready, seconds, most
+    def __init__(self, gallery: Gallery, rerank: Callable[..., Ranking], seconds: float, most: int) -> None:
+        self.gallery, self.rerank, self.seconds, self.most = gallery, rerank, seconds, most
         self.waiting: dict[int, list[tuple[Any, asyncio.Future[Ranking]]]] = {}
         self.blocks = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def answer(self, query: Any, k: int) -> Ranking:
         """The ranking of one query; what is wrong with it is raised here alone."""
-        self.ready.gallery.problem(query)  # so that a bad query spoils no block
+        self.gallery.problem(query)  # so that a bad query spoils no block
         future: asyncio.Future[Ranking] = asyncio.get_running_loop().create_future()
         line = self.waiting.setdefault(k, [])
         line.append((query, future))
@@ -44,7 +45,7 @@ class Gathering:
         self.blocks += 1
         try:
             queries = np.array([query for query, _ in block])
-            found = await run_in_threadpool(self.ready.rerank, queries, k=k)
+            found = await run_in_threadpool(self.rerank, queries, k=k)
         except Exception as error:
             for _, future in block:
                 if not future.done():

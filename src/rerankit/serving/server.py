@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import uvicorn
@@ -16,6 +17,7 @@ from rerankit.pipelines.ready import Ready
 from rerankit.pipelines.storage import load
 from rerankit.serving.app import Service
 from rerankit.serving.bounds import Bounds
+from rerankit.serving.counts import SharedCounts
 
 _SETTINGS = "RERANKIT_SERVE"
 TOKEN = "RERANKIT_TOKEN"
@@ -49,17 +51,14 @@ def serve(
         "timeout_graceful_shutdown": int(bounds.seconds) + 1,
         "server_header": False,
     }
-    if workers > 1:
-        if not port:
-            raise InputError("'port' must be given for several workers (got 0)")
-        os.environ[_SETTINGS] = json.dumps({"folder": str(folder), "trust": trust, "bounds": bounds.to_dict()})
-        listening(f"http://{host}:{port}")
-        uvicorn.run(
-            "rerankit.serving.server:from_environment", factory=True, host=host, port=port, workers=workers, **shared
-        )
-        return
-    with _socket(host, port) as opened:
+    with _socket(host, port) as opened, TemporaryDirectory(prefix="rerankit-serve-") as counts:
         listening(f"http://{host}:{opened.getsockname()[1]}")
+        if workers > 1:
+            settings = {"folder": str(folder), "trust": trust, "bounds": bounds.to_dict(), "counts": counts}
+            os.environ[_SETTINGS] = json.dumps(settings)
+            app_of = "rerankit.serving.server:from_environment"
+            uvicorn.run(app_of, factory=True, fd=opened.fileno(), workers=workers, **shared)
+            return
         app = Service(ready, bounds, os.environ.get(TOKEN) or None).app()
         uvicorn.Server(uvicorn.Config(app, **shared)).run(sockets=[opened])
 
@@ -68,7 +67,8 @@ def from_environment() -> Any:
     """The application of one worker among several."""
     settings = json.loads(os.environ[_SETTINGS])
     ready = ready_of(settings["folder"], settings["trust"])
-    return Service(ready, Bounds(**settings["bounds"]), os.environ.get(TOKEN) or None).app()
+    counts = SharedCounts(Path(settings["counts"]))
+    return Service(ready, Bounds(**settings["bounds"]), os.environ.get(TOKEN) or None, counts).app()
 
 
 def _socket(host: str, port: int) -> socket.socket:
