@@ -37,6 +37,12 @@ def test_scores_are_those_of_the_vectors(metric: str) -> None:
     np.testing.assert_allclose(found.scores, scores, rtol=1e-5, atol=1e-6)
     with pytest.raises(errors.InputError, match="unknown metric 'l3'"):
         Refine("l3")
+    texts = Problem([[1.0]], query_features={"vectors": ["a"]}, gallery_features={"vectors": [[1.0]]})
+    with pytest.raises(errors.StageError, match=r"'query_features\['vectors'\]' must be vectors \(items, d\)"):
+        rerank(texts, Refine())
+    wide = Problem([[1.0]], query_features={"vectors": [[1.0, 2.0]]}, gallery_features={"vectors": [[1.0]]})
+    with pytest.raises(errors.StageError, match="must have the gallery's width, 1"):
+        rerank(wide, Refine())
 
 
 def test_the_hooks_register_these_names() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from rerankit import checks
 from rerankit.errors import InputError, MissingExtraError, rule
 
-METRICS = ("cosine", "dot", "euclidean")
+Metric = Literal["cosine", "dot", "euclidean"]
+METRICS: tuple[Metric, ...] = ("cosine", "dot", "euclidean")
 FLAT_UP_TO = 50_000
 """Items that are searched one and all where nobody says otherwise: it takes milliseconds, and misses nothing."""
 
@@ -34,7 +35,8 @@ def vectors_of(values: Any, argument: str, metric: str) -> NDArray[np.float32]:
     if metric != "cosine":
         return array
     lengths = np.linalg.norm(array, axis=1, keepdims=True)
-    return array / np.where(lengths > 0, lengths, 1)
+    unit: NDArray[np.float32] = array / np.where(lengths > 0, lengths, np.float32(1))
+    return unit
 
 
 def built(gallery: NDArray[np.float32], metric: str, kind: str | None) -> Any:
@@ -73,9 +75,10 @@ def size_of(index: Any) -> int:
     return count
 
 
-def check_metric(metric: str) -> str:
+def check_metric(metric: str) -> Metric:
     """One of the metrics."""
-    return checks.choice("metric", metric, METRICS)
+    checks.choice("metric", metric, METRICS)
+    return cast(Metric, metric)
 
 
 @contextmanager

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rerankit import Problem, Ranking, Stage
+from rerankit.errors import rule
+from rerankit.features import Vectors
 from rerankit.scores import blocks
 from rerankit_faiss.indexes import check_metric
 
@@ -33,8 +35,10 @@ class Refine(Stage):
         self.metric = check_metric(metric)
 
     def rescore(self, problem: Problem, ranking: Ranking) -> NDArray[np.float32]:
-        queries, gallery = problem.query_features["vectors"], problem.gallery_features["vectors"]
+        queries, gallery = _vectors(problem.query_features, "query"), _vectors(problem.gallery_features, "gallery")
         width = gallery.shape[-1]
+        if queries.shape[-1] != width:
+            raise rule("query_features['vectors']", f"must have the gallery's width, {width}", f"{queries.shape}")
         scores = np.empty(ranking.shape, np.float32)
         for rows in blocks(len(ranking), row_bytes=20 * ranking.shape[1] * width):
             asked = np.asarray(queries[rows], np.float64)[:, None, :]  # (block, 1, d)
@@ -51,3 +55,10 @@ class Refine(Stage):
             return products
         lengths = np.linalg.norm(queries, axis=2) * np.linalg.norm(items, axis=2)
         return products / np.where(lengths > 0, lengths, 1)
+
+
+def _vectors(features: Any, side: str) -> Vectors:
+    found = features["vectors"]
+    if not isinstance(found, Vectors) or len(found.shape) != 2:
+        raise rule(f"{side}_features['vectors']", "must be vectors (items, d)", repr(found))
+    return found

@@ -52,7 +52,8 @@ class PairwiseJudge(JudgeStage):
             better[one, other] = self._better(query, items[one], items[other], asked)
             better[other, one] = 1 - better[one, other]
         # Half ties keep the order that came: a sum of quarters is exact.
-        return np.argsort(-better.sum(axis=1).round(9), kind="stable").tolist()
+        order: list[int] = np.argsort(-better.sum(axis=1).round(9), kind="stable").tolist()
+        return order
 
     def shown(self, items: Sequence[Any]) -> tuple[Any, ...]:
         return tuple(items)

@@ -53,8 +53,8 @@ class GeometricCheck(Stage):
         )
         if len(matches) < self.at_least:
             return 0
-        here = np.float32([one[match.queryIdx, :2] for match in matches])
-        there = np.float32([other[match.trainIdx, :2] for match in matches])
+        here = one[[match.queryIdx for match in matches], :2]
+        there = other[[match.trainIdx for match in matches], :2]
         if self.model == "homography":
             _, fits = cv2.findHomography(here, there, cv2.RANSAC, self.threshold)
         else:

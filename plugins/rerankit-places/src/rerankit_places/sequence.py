@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Several
 from typing import Any
 
 import numpy as np
@@ -33,7 +32,7 @@ class Sequence(Stage):
     citation = "Milford & Wyeth, SeqSLAM (ICRA 2012)"
     needs = ("query_features:sequence", "gallery_features:sequence", "complete_scores")
 
-    def __init__(self, radius: int = 5, past: bool = False, speeds: Several[float] = (0.8, 1.0, 1.25)) -> None:
+    def __init__(self, radius: int = 5, past: bool = False, speeds: Any = (0.8, 1.0, 1.25)) -> None:
         self.radius = checks.integer("radius", radius, least=1)
         self.past = checks.boolean("past", past)
         if isinstance(speeds, str) or not len(list(speeds)):

@@ -79,7 +79,8 @@ class CameraAware(Stage):
         of_queries = np.array([place.get(name, -1) for name in labels(problem.query_features["camera"]).tolist()])
         of_candidates = cameras.of_items[np.where(ranking.mask, ranking.indices, 0)]
         usual = np.where(of_queries[:, None] >= 0, cameras.usual[of_queries[:, None], of_candidates], 0)
-        return ranking.scores - np.float32(self.weight) * usual
+        corrected: NDArray[np.float32] = ranking.scores - np.float32(self.weight) * usual
+        return corrected
 
 
 class ByCameras(Prepared):
@@ -97,8 +98,8 @@ class ByCameras(Prepared):
         return self.stage.scored(ranking, self.stage.corrected(problem, ranking, self.cameras))
 
     def state(self) -> State:
-        arrays = {"usual": self.cameras.usual, "of_items": self.cameras.of_items}
-        return State(arrays, {"names": list(self.cameras.names)})
+        _, usual, of_items = self.cameras
+        return State({"usual": usual, "of_items": of_items}, {"names": list(self.cameras.names)})
 
 
 def labels(feature: Any) -> NDArray[np.str_]:

@@ -44,8 +44,8 @@ class MSMT17(Task):
 
     def read(self, data: Path) -> Benchmark:
         """One matrix, one part."""
-        sides = [_listed(located(data, each.path)) for each in self.files]
-        return benchmark(self, data, *sides, (self.queries, self.gallery))
+        queries, gallery = (_listed(located(data, each.path)) for each in self.files)
+        return benchmark(self, data, queries, gallery, (self.queries, self.gallery))
 
     def write_miniature(self, data: Path, seed: int = 0) -> MSMT17:
         """Lists of made-up names: five persons in three cameras."""

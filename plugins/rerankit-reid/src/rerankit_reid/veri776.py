@@ -45,8 +45,8 @@ class VeRi776(Task):
 
     def read(self, data: Path) -> Benchmark:
         """One matrix, one part."""
-        sides = [_pictures(located(data, each.path)) for each in self.files]
-        return benchmark(self, data, *sides, (self.queries, self.gallery))
+        queries, gallery = (_pictures(located(data, each.path)) for each in self.files)
+        return benchmark(self, data, queries, gallery, (self.queries, self.gallery))
 
     def write_miniature(self, data: Path, seed: int = 0) -> VeRi776:
         """Empty files under made-up names: five vehicles in three cameras."""
