@@ -103,6 +103,30 @@ def test_an_address_stands_wherever_a_folder_does(server, tmp_path):
     assert rerankit.read(tmp_path / "run.npz", "ranking").indices.tolist() == expected.indices.tolist()
 
 
+def test_from_the_shell(server, tmp_path):
+    from typer.testing import CliRunner
+
+    from rerankit.cli import build
+
+    stage("csls").save(tmp_path / "saved")
+    task = rerankit.tasks.task("generic")
+    bench.bench(
+        task.write_miniature(tmp_path / "task"), np.eye(6, 9), "csls", data=tmp_path / "task", out=tmp_path / "r"
+    )
+    given = ["push", str(tmp_path / "saved"), "me/mine", "--results", str(tmp_path / "r"), "--trained-on", "nothing"]
+    shown = CliRunner().invoke(build(), [*given, "--dry-run"])
+    assert shown.exit_code == 0, shown.output
+    assert server.seen == []
+    sent = CliRunner().invoke(build(), [*given, "--private"])
+    assert sent.exit_code == 0, sent.output
+    assert "https://hub/me/mine/commit/1" in sent.stderr
+    assert (server.root / "me/mine/main/README.md").read_text() == shown.stdout
+    assert "| trained on | nothing |" in shown.stdout
+    assert "## Figures" in shown.stdout
+    assert rerankit.load("hf:me/mine") == stage("csls")
+    assert server.seen[1]["private"] is True
+
+
 def test_a_revision_of_its_own(server):
     push(stage("csls"), "me/mine")
     push(stage("nnn"), "me/mine", revision="second")
