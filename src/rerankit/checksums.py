@@ -41,6 +41,13 @@ def checksum_of(value: Any) -> str:
     return _hashed(_pieces(value))
 
 
+def found_by(stage: Stage, problem: Problem) -> dict[str, str]:
+    """Checksums of what a stage, and those inside it, find for a problem by their parameters."""
+    seen = stage.completed(problem)
+    own = {} if seen is problem else {repr(stage): checksum_of(seen)}
+    return own | {name: digest for child in stage.children for name, digest in found_by(child, problem).items()}
+
+
 def checksums_of(values: Mapping[str, Any]) -> dict[str, str]:
     """The checksum of each value by its name; of mappings, problems, and problems with relevance, of their parts."""
     found: dict[str, str] = {}

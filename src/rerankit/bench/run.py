@@ -18,6 +18,7 @@ from rerankit.bench.batches import batch_curve, check_sizes, known_metrics
 from rerankit.bench.examples import examples
 from rerankit.bench.inputs import Contender, ScoreSet, contenders, score_set
 from rerankit.bench.result import VERSION, PartRow, Result, StageRow, part_from_dict, part_to_dict
+from rerankit.checksums import found_by
 from rerankit.errors import FormatError, InputError, rule
 from rerankit.events import Event, emit, track, within
 from rerankit.files import atomic
@@ -114,7 +115,8 @@ def _run(
     seeds = [seed for one in each.pipeline if (seed := one.get_params().get("seed")) is not None]
     settings = {"k": k, "seeds": seeds, **({"batch_sizes": list(sizes)} if sizes else {})}
     code = code_behind(benchmark, each.pipeline)
-    key = run_key(task, inputs["sha256"], pipeline["checksum"], settings, code)
+    found = {name: found_by(each.pipeline, problem) for name, problem in scores.problems.items()}
+    key = run_key(task, inputs["sha256"], pipeline["checksum"], settings, code, found)
     path = None if folder is None else folder / f"{run_name(benchmark, scores, each, key)}.json"
     if path is not None and path.is_file() and not again:
         return _known(path, tuning)

@@ -13,6 +13,7 @@ from rerankit import bars
 from rerankit.bench.inputs import Contender, ScoreSet, contender, score_set
 from rerankit.bench.run import code_behind, run_key, run_name, run_part, summaries
 from rerankit.bench.space import points, with_values
+from rerankit.checksums import found_by
 from rerankit.errors import InputError
 from rerankit.events import Event, emit, track
 from rerankit.files import atomic
@@ -101,7 +102,8 @@ class Tried:
             return cls(None, {})
         task = (validation.task.card.name, validation.checksum, validation.task.get_params())
         code = code_behind(validation, given.pipeline)
-        key = run_key(*task, dict(scores.checksums), given.checksum, k, figure, code)
+        found = {name: found_by(given.pipeline, problem) for name, problem in scores.problems.items()}
+        key = run_key(*task, dict(scores.checksums), given.checksum, k, figure, code, found)
         path = Path(out) / f".{run_name(validation, scores, given, key)}.tuning"
         try:
             figures = json.loads(path.read_text(encoding="utf-8"))

@@ -131,6 +131,10 @@ class Stage:
         """The stages this one runs."""
         return ()
 
+    def completed(self, problem: Problem) -> Problem:
+        """The problem with what this stage finds for it by its parameters, such as pictures that lie in a folder."""
+        return problem
+
     def passes_on(self, problem: Problem) -> Problem:
         """The problem that the stages behind this one see in a pipeline: the same, unless this stage knows better
         similarities.

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rerankit import checks
-from rerankit.checksums import checksum_of
+from rerankit.checksums import checksum_of, found_by
 from rerankit.engines import Done, Engine, engine_of
 from rerankit.errors import StageError, UnmetNeedError
 from rerankit.events import Event, emit
@@ -54,7 +54,7 @@ def rerank_in_shards(
     size = checks.integer("shard_size", SHARD_SIZE if shard_size is None else shard_size, least=1)
     checks.integer("retries", retries, least=0)
     pipeline.check(problem)
-    gallery = Gallery.of(problem)
+    gallery, found = Gallery.of(problem), found_by(pipeline, problem)
     _check_cut(pipeline, gallery)
     with _folder(out) as folder, folder.locked(), folder.written():
         plan = {
@@ -63,7 +63,7 @@ def rerank_in_shards(
             "k": k,
             "shard_size": size,
             "stages": [repr(one) for one in pipeline.stages],
-            "data": checksum_of(problem),
+            "data": checksum_of(problem) if not found else checksum_of([problem, found]),
             "pipeline": checksum_of(pipeline),
         }
         folder.begin(plan, problem, resume=resume)

@@ -207,7 +207,7 @@ def test_what_fit_refuses(data: Path) -> None:
     broken = problem.with_features(query_features={"text": texts})
     with pytest.raises(InputError, match="description 0 of search 0 is empty"):
         small().fit(broken, relevance, settings=QUICK)
-    small(empty="skip").fit(broken, relevance, settings=replace(QUICK, epochs=1))
+    small(on_error="skip").fit(broken, relevance, settings=replace(QUICK, epochs=1))
 
 
 @pytest.mark.slow

@@ -103,16 +103,16 @@ def test_regions_must_be_finite() -> None:
 
 def test_empty_and_unknown_descriptions_are_refused_or_left_out() -> None:
     texts = [["a dog"], ["red", "", "zebra !", "a ball"]]
-    with pytest.raises(InputError, match=r"description 1 of search 1 is empty.*empty='skip'"):
+    with pytest.raises(InputError, match=r"description 1 of search 1 is empty.*on_error='skip'"):
         Descriptions.from_texts(texts, WORDS)
     with pytest.raises(InputError, match=r"description 0 of search 0 has unknown words only .'zebra'."):
         Descriptions.from_texts([["zebra"]], WORDS)
-    made = Descriptions.from_texts(texts, WORDS, empty="skip")
+    made = Descriptions.from_texts(texts, WORDS, on_error="skip")
     assert made.counts is not None
     assert made.counts.tolist() == [1, 2]
     assert made.values[1].tolist() == [[*WORDS.encode("red"), 0], WORDS.encode("a ball")]
     with pytest.raises(InputError, match="nothing is left of search 0"):
-        Descriptions.from_texts([["zebra", ""]], WORDS, empty="skip")
+        Descriptions.from_texts([["zebra", ""]], WORDS, on_error="skip")
     with pytest.raises(InputError, match="search 0 has none"):
         Descriptions.from_texts([[]], WORDS)
     with pytest.raises(InputError, match=r"'text' must have texts as descriptions \(got NoneType in search 1\)"):

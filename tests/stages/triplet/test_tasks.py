@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from typer.testing import CliRunner
 
 import rerankit
@@ -77,6 +78,12 @@ def test_cirr_end_to_end(tmp_path):
     assert done.exit_code == 0, done.output
     result = json.loads(next((tmp_path / "out").glob("*.json")).read_text())
     assert result["parts"][0]["queries"] == 12
+    assert CliRunner().invoke(build(), options).exit_code == 0
+    assert len(list((tmp_path / "out").glob("*.json"))) == 1  # finished: read, not repeated
+    picture = next((tmp_path / "img_raw/dev").glob("*.png"))
+    Image.fromarray(np.zeros((48, 48, 3), np.uint8)).save(picture)
+    assert CliRunner().invoke(build(), options).exit_code == 0
+    assert len(list((tmp_path / "out").glob("*.json"))) == 2  # a black picture is another run
 
 
 def test_scoring_never_sees_labels(tmp_path):

@@ -128,7 +128,12 @@ def tasks(
     reader = stage.with_networks((), vocabulary)
     pairs = _pairs(reader, problem, relevance)
     checked = None if validation is None else _pairs(reader, *validation)
-    reads = {"training": (problem, relevance), "validation": validation, "empty": stage.empty, "words": vocabulary}
+    reads = {
+        "training": (problem, relevance),
+        "validation": validation,
+        "on_error": stage.on_error,
+        "words": vocabulary,
+    }
     for variant in stage.variants:
         network = _begun(stage, variant, _sizes(pairs, vocabulary), settings.seed)
         task = HmrnTask(network, pairs, checked, vocabulary)

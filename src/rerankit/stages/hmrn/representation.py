@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from rerankit import checks
 from rerankit.arrays import AnyArray, IntArray, check_finite, to_numpy
 from rerankit.errors import InputError, rule
 from rerankit.features import Feature, TextLists, Texts, Tokens, as_feature
@@ -27,7 +28,7 @@ class Descriptions(Feature):
     """Descriptions of searches, round by round: vectors (searches, T, D), or token ids (searches, T, L).
 
     `lengths` (searches, T) are the words of each description; `counts` (searches,) the rounds of each search.
-    Descriptions left out (an empty one under ``empty="skip"``) do not take a round.
+    Descriptions left out (an empty one under ``on_error="skip"``) do not take a round.
     """
 
     kind: ClassVar[str] = "descriptions"
@@ -55,16 +56,15 @@ class Descriptions(Feature):
 
     @classmethod
     def from_texts(
-        cls, texts: Sequence[Any], vocabulary: Words, *, rounds: int | None = None, empty: str = "refuse"
+        cls, texts: Sequence[Any], vocabulary: Words, *, rounds: int | None = None, on_error: str = "raise"
     ) -> Descriptions:
         """From a list of searches, each a list of texts; the first `rounds` of each are read.
 
         A description that is empty or has only words the vocabulary does not list says nothing: it is
-        refused, or left out with ``empty="skip"``.
+        refused, or left out with ``on_error="skip"``.
         """
-        if empty not in ("refuse", "skip"):
-            raise rule("empty", "must be 'refuse' or 'skip'", empty)
-        spoken = [_spoken(search, row, vocabulary, empty)[:rounds] for row, search in enumerate(texts)]
+        checks.choice("on_error", on_error, ("raise", "skip"))
+        spoken = [_spoken(search, row, vocabulary, on_error)[:rounds] for row, search in enumerate(texts)]
         if not spoken:
             raise rule("text", "must hold at least one search", "none")
         lists = [[vocabulary.encode(text) for text in search] for search in spoken]
@@ -106,7 +106,7 @@ class Descriptions(Feature):
 
 
 def as_descriptions(
-    value: Any, vocabulary: Words | None = None, *, lengths: Any = None, counts: Any = None, empty: str = "refuse"
+    value: Any, vocabulary: Words | None = None, *, lengths: Any = None, counts: Any = None, on_error: str = "raise"
 ) -> Descriptions:
     """`value` as descriptions: an array of vectors or ids, or texts when there is a vocabulary for them.
 
@@ -127,7 +127,7 @@ def as_descriptions(
             "'text' holds texts, and there is no vocabulary for them: fit the stage, import it with its vocabulary, "
             "or give token ids"
         )
-    return Descriptions.from_texts(texts, vocabulary, empty=empty)
+    return Descriptions.from_texts(texts, vocabulary, on_error=on_error)
 
 
 def text_lists(feature: Feature) -> list[list[str]] | None:
@@ -137,7 +137,7 @@ def text_lists(feature: Feature) -> list[list[str]] | None:
     return [list(texts) for texts in feature] if isinstance(feature, TextLists) else None
 
 
-def _spoken(search: Any, row: int, vocabulary: Words, empty: str) -> list[str]:
+def _spoken(search: Any, row: int, vocabulary: Words, on_error: str) -> list[str]:
     """The descriptions of one search that say something."""
     given = list(search)
     if not given:
@@ -146,11 +146,11 @@ def _spoken(search: Any, row: int, vocabulary: Words, empty: str) -> list[str]:
     if other:
         raise rule("text", "must have texts as descriptions", f"{other[0]} in search {row}")
     nothing = [number for number, text in enumerate(given) if vocabulary.says_nothing(text)]
-    if nothing and empty == "refuse":
+    if nothing and on_error == "raise":
         text = given[nothing[0]]
         why = "is empty" if not text.strip() else f"has unknown words only ({text!r})"
         raise InputError(
-            f"'text': description {nothing[0]} of search {row} {why}; give it words, or say empty='skip' to leave "
+            f"'text': description {nothing[0]} of search {row} {why}; give it words, or say on_error='skip' to leave "
             "such descriptions out"
         )
     kept = [text for number, text in enumerate(given) if number not in nothing]

@@ -42,7 +42,7 @@ class HmrnStage(Trained):
 
     `cascade`: the reasoning level runs for that many candidates only, the best by the cheap levels; None
     runs it for all; "auto" is chosen in `fit`, as the smallest that loses at most `loss_bound` of R@1 on validation.
-    `empty` says what becomes of descriptions without a known word: "refuse" or "skip". `products` says how matrix
+    `on_error` "skip" leaves out descriptions without a known word, which are else refused. `products` says how matrix
     products round their factors when scoring: "float32" not at all, "tf32" as CUDA devices can, "bf16" as CPUs can.
 
     >>> HmrnStage(variant="T-I", dim=64)
@@ -79,7 +79,7 @@ class HmrnStage(Trained):
         full_rounds: int = 10,
         scale: float = 40.0,
         dropout: float = 0.4,
-        empty: str = "refuse",
+        on_error: str = "raise",
         device: str = "auto",
         products: str = "float32",
     ) -> None:
@@ -94,7 +94,7 @@ class HmrnStage(Trained):
         self.local_weight, self.global_weight = local_weight, global_weight
         self.reasoning_weight, self.full_rounds = reasoning_weight, full_rounds
         self.scale, self.dropout = scale, dropout
-        self.empty = checks.choice("empty", empty, ("refuse", "skip"))
+        self.on_error = checks.choice("on_error", on_error, ("raise", "skip"))
         self.device = device
         self.products = checks.choice("products", products, ("float32", "tf32", "bf16"))
         for one in self.variants:
@@ -211,7 +211,7 @@ class HmrnStage(Trained):
             shown = Regions(shown, counts=counts)
         lengths, turns = query_features.get("text_lengths"), query_features.get("text_counts")
         words = None if isinstance(said, Descriptions) else self._words()
-        return shown, as_descriptions(said, words, lengths=lengths, counts=turns, empty=self.empty)
+        return shown, as_descriptions(said, words, lengths=lengths, counts=turns, on_error=self.on_error)
 
     def _words(self) -> Any:
         if self.text_model is None:

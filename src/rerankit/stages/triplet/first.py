@@ -14,7 +14,6 @@ from rerankit.features import as_feature
 from rerankit.files import atomic, check_free, write_manifest
 from rerankit.problem import Problem
 from rerankit.scores import blocks
-from rerankit.stages.triplet.reading import completed
 
 if TYPE_CHECKING:
     from rerankit.stages.triplet.stage import Triplet
@@ -30,7 +29,7 @@ def first_stage(stage: Triplet, query_features: Any, gallery_features: Any, **re
         np.zeros((_size(features, name, rest.get(name.replace("features", "ids"))), 1), np.float32)
         for name, features in given.items()
     )
-    blank = completed(Problem.from_embeddings(asked, offered, metric="dot", **given, **rest), stage.reading())
+    blank = stage.completed(Problem.from_embeddings(asked, offered, metric="dot", **given, **rest))
     stage.check(blank, weights=False)
     bundle = stage.bundle.to(pick(stage.device))
     if not bundle.filter_trained:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rerankit.display import with_pictures
-from rerankit.problem import Problem
-
-_GIVEN = ("reference_images", "reference_tokens", "candidate_images", "candidate_tokens")
+GIVEN = ("reference_images", "reference_tokens", "candidate_images", "candidate_tokens")
 
 
 @dataclass(frozen=True)
@@ -22,8 +19,3 @@ class Reading:
     max_tokens: int = 40
     images: str | None = None
     """Where the picture of an item is, with {id} in place of its id, or {path} of what the task calls its path."""
-
-
-def completed(problem: Problem, reading: Reading) -> Problem:
-    """The problem with pictures of its items, where the stage knows where these lie."""
-    return problem if reading.images is None else with_pictures(problem, reading.images, but=_GIVEN)

@@ -12,7 +12,7 @@ import numpy as np
 
 from rerankit import checks
 from rerankit.arrays import AnyArray
-from rerankit.display import check_pattern
+from rerankit.display import check_pattern, with_pictures
 from rerankit.errors import NotFittedError
 from rerankit.looks import Looks
 from rerankit.pipelines.needs import WEIGHTS, Unmet
@@ -23,7 +23,7 @@ from rerankit.relevance import Relevance
 from rerankit.seams import promote
 from rerankit.settings import parse_bytes
 from rerankit.stages.triplet.plan import Plan
-from rerankit.stages.triplet.reading import Reading, completed
+from rerankit.stages.triplet.reading import GIVEN, Reading
 from rerankit.training.settings import PRECISIONS, TrainingSettings
 from rerankit.training.trained import Part, Trained
 
@@ -101,9 +101,13 @@ class Triplet(Trained):
         return super().looks_at(problem) | Looks(queries=self.budget is not None)
 
     def unmet(self, problem: Problem) -> list[Unmet]:
-        faults = super().unmet(completed(problem, self.reading()))
+        faults = super().unmet(self.completed(problem))
         why = "" if self._bundle is None else self._bundle.lacks
         return [replace(each, why=why) if each.need.kind == WEIGHTS else each for each in faults]
+
+    def completed(self, problem: Problem) -> Problem:
+        """The problem with pictures of its items, where `images` says where these lie."""
+        return problem if self.images is None else with_pictures(problem, self.images, but=GIVEN)
 
     # -- weights ---------------------------------------------------------------------------------------------
 
@@ -154,10 +158,9 @@ class Triplet(Trained):
         """
         from rerankit.stages.triplet.fitting import tasks
 
-        reading = self.reading()
-        held = None if validation is None else (completed(validation[0], reading), validation[1])
+        held = None if validation is None else (self.completed(validation[0]), validation[1])
         plan = replace(Plan.from_dict(self.training), settings=settings)
-        return tasks(self, completed(problem, reading), relevance, held, plan)
+        return tasks(self, self.completed(problem), relevance, held, plan)
 
     def take(self, part: str, task: Any) -> None:
         trained = part == "filter" or task.bundle.filter_trained
@@ -172,7 +175,7 @@ class Triplet(Trained):
 
         started = time.monotonic()
         bundle, reading, scorer = self._ready()
-        problem = completed(problem, reading)
+        problem = self.completed(problem)
         source = image_source(problem, "candidate", bundle, reading)
         gone = check_candidates(source, ranking.indices[ranking.mask], reading)
         queries = read_queries(problem, bundle, reading)
