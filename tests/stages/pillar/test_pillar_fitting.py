@@ -274,10 +274,10 @@ def test_bad_input():
 @pytest.mark.slow
 def test_two_processes_train_what_one_does():
     problem, relevance = paired()
-    losses = LossWeights(alignment=0, aligned=0)
+    losses = {"alignment": 0, "aligned": 0}
     one, two = (
-        rerankit.stage("pillar", **SIZES).fit(
-            problem, relevance, settings=replace(SETTINGS, devices=devices, epochs=1, optimizer="sgd"), losses=losses
+        rerankit.stage("pillar", **SIZES, losses=losses).fit(
+            problem, relevance, settings=replace(SETTINGS, devices=devices, epochs=1, optimizer="sgd")
         )
         for devices in (1, 2)
     )
