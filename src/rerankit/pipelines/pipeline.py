@@ -32,6 +32,8 @@ class Step:
     seconds: float
     looks_at: Looks
     """What the answer depended on."""
+    text: str
+    """The stage as it was, in words."""
 
 
 class Pipeline(Composite):
@@ -62,11 +64,13 @@ class Pipeline(Composite):
 
     def _steps(self, runners: Sequence[Stage | Prepared], problem: Problem, ranking: Ranking) -> Iterator[Step]:
         run, done, first = {"run": uuid4().hex, "pipeline": self}, list[Step](), ranking
-        self._tell(run, "run_started", total=len(self.stages))
+        texts = [repr(one) for one in self.stages]  # once: for one query it would be a good part of the time
+        own = _joined(texts)
+        _tell(run, "run_started", own, total=len(self.stages))
         try:
             for position, (one, runner) in enumerate(zip(self.stages, runners, strict=True)):
                 with within(**run, stage=one):
-                    done.append(self._step(position, runner, problem, ranking))
+                    done.append(self._step(position, texts[position], runner, problem, ranking))
                 ranking = done[-1].ranking
                 yield done[-1]
                 if position + 1 < len(self.stages):
@@ -74,22 +78,17 @@ class Pipeline(Composite):
         except GeneratorExit:  # whoever asked for steps wants no more of them
             raise
         except BaseException as cause:
-            self._tell(run, "run_failed", f"{type(cause).__name__}: {cause}", seconds=_seconds(done))
+            _tell(run, "run_failed", f"{type(cause).__name__}: {cause}", seconds=_seconds(done))
             raise
-        self._tell(run, "run_finished", seconds=_seconds(done), ranking=_noted(first, done))
+        _tell(run, "run_finished", own, seconds=_seconds(done), ranking=_noted(first, done))
 
-    def _step(self, position: int, runner: Stage | Prepared, problem: Problem, ranking: Ranking) -> Step:
-        one = self.stages[position]
-        emit(Event("stage_started", repr(one), position=position, total=len(self.stages)))
+    def _step(self, position: int, text: str, runner: Stage | Prepared, problem: Problem, ranking: Ranking) -> Step:
+        emit(Event("stage_started", text, position=position, total=len(self.stages)))
         watch = Stopwatch()
         result = runner.rerank(problem, ranking)
         seconds = watch.seconds
-        emit(Event("stage_finished", repr(one), position=position, seconds=seconds, ranking=result))
-        return Step(one, result, seconds, runner.looks_at(problem))
-
-    def _tell(self, run: Mapping[str, Any], kind: Kind, description: str | None = None, **more: Any) -> None:
-        with within(**run, stage=None):
-            emit(Event(kind, description or repr(self), **more))
+        emit(Event("stage_finished", text, position=position, seconds=seconds, ranking=result))
+        return Step(self.stages[position], result, seconds, runner.looks_at(problem), text)
 
     def joined(self, children: Sequence[Stage | Prepared], problem: Problem, ranking: Ranking) -> Ranking:
         """Stage after stage; the ranking's notes say what was done."""
@@ -182,13 +181,22 @@ class Pipeline(Composite):
         return hash(self.stages)
 
     def __repr__(self) -> str:
-        return f"Pipeline([{', '.join(map(repr, self.stages))}])"
+        return _joined(map(repr, self.stages))
+
+
+def _joined(stages: Iterable[str]) -> str:
+    return f"Pipeline([{', '.join(stages)}])"
+
+
+def _tell(run: Mapping[str, Any], kind: Kind, description: str, **more: Any) -> None:
+    with within(**run, stage=None):
+        emit(Event(kind, description, **more))
 
 
 def _noted(first: Ranking, steps: Sequence[Step]) -> Ranking:
     """What came of a run, with notes that say what was done."""
     return (steps[-1].ranking if steps else first).with_notes(
-        stages=[repr(step.stage) for step in steps],
+        stages=[step.text for step in steps],
         seconds=[step.seconds for step in steps],
         looks_at=Looks.union(step.looks_at for step in steps),
     )
