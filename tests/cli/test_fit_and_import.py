@@ -18,19 +18,12 @@ from rerankit import Trainable, hookimpl
 class Shift(Trainable):
     name = "shift"
     needs = ("weights",)
-    weights = {}
 
     def learn(self, problem, relevance, how):
-        self.weights = {"mean": problem.scores.rows().mean(axis=0)}
-
-    def get_weights(self):
-        return self.weights
-
-    def set_weights(self, weights):
-        self.weights = weights
+        self.set_weights({"mean": problem.scores.rows().mean(axis=0)})
 
     def rescore(self, problem, ranking):
-        return ranking.scores - self.weights["mean"][ranking.indices]
+        return ranking.scores - self.learned["mean"][ranking.indices]
 
 @hookimpl
 def rerankit_register_stages(register):

@@ -32,10 +32,7 @@ class Seeing(Trainable):
     def __init__(self, takes_all: bool = True) -> None:
         self.takes_all = takes_all
         self.seen: tuple[Problem, Learning] | None = None
-
-    @property
-    def takes(self) -> tuple[str, ...]:
-        return ("validation", "ranking", "out") if self.takes_all else ()
+        self.takes = ("validation", "ranking", "out") if takes_all else ()
 
     def learn(self, problem: Problem, relevance: Relevance, how: Learning) -> None:
         self.seen = problem, how

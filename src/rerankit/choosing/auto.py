@@ -40,6 +40,7 @@ class Auto(Composite):
 
     name = "auto"
     citation = "rerankit: choice by labels, by halves of a bank, or by agreement between the directions"
+    takes = ("validation", "bank")
 
     def __init__(self, test_queries: bool = True, level: float = 0.05, chosen: Pipeline | None = None) -> None:
         self.test_queries = checks.boolean("test_queries", test_queries)
@@ -59,10 +60,6 @@ class Auto(Composite):
             return super().looks_at(problem) | Looks(labels=True)
         with_bank = problem is not None and problem.query_bank is not None
         return Looks(queries=not with_bank, bank=with_bank)
-
-    @property
-    def takes(self) -> tuple[str, ...]:
-        return ("validation", "bank")
 
     def learn(self, problem: Problem, relevance: Relevance, how: Learning) -> None:
         """Choose on the problem's labelled queries, on those of `validation`, or on `bank`, other labelled pairs."""

@@ -122,14 +122,12 @@ def _report(made: Trainable, as_json: bool) -> None:
     """What happened in each part."""
     found = {part: history for part, history in made.histories.items() if history.rows}
     if as_json and found:
-        several = len(found) > 1
-        rows = [(part, history, row) for part, history in found.items() for row in history.rows]
-        named = [{"part": part} if several else {} for part, _, _ in rows]
-        show(
-            [first | {name: row.get(name) for name in history.columns}
-             for first, (_, history, row) in zip(named, rows, strict=True)],
-            as_json=True,
-        )  # fmt: skip
+        rows = [
+            ({"part": part} if part else {}) | {name: row.get(name) for name in history.columns}
+            for part, history in found.items()
+            for row in history.rows
+        ]
+        show(rows, as_json=True)
         return
     for part, history in found.items():
         if len(found) > 1:

@@ -85,8 +85,10 @@ class Composite(Trainable):
         lacking = {name: child for name, child in found.items() if WEIGHTS in child.needs and not child.fitted}
         return lacking or found
 
+    set_weights = Stage.set_weights  # its children have weights
+
     @property
-    def takes(self) -> tuple[str, ...]:
+    def takes(self) -> tuple[str, ...]:  # type: ignore[override]
         return tuple(dict.fromkeys(name for child in self.learners.values() for name in child.takes))
 
     @property

@@ -8,7 +8,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
-from rerankit.errors import InputError, rule
+import numpy as np
+
+from rerankit.arrays import AnyArray
+from rerankit.errors import InputError, NotFittedError, rule
 from rerankit.pipelines.running import observed
 from rerankit.pipelines.stage import Stage
 from rerankit.problem import Problem
@@ -52,8 +55,8 @@ class Learning:
 
 
 class Trainable(Stage):
-    """A stage that learns from queries with what is right for them. A subclass implements `learn`, keeps what it
-    learned as arrays (`get_weights`, `set_weights`), and says ``needs = ("weights",)``.
+    """A stage that learns from queries with what is right for them. A subclass implements `learn`, which keeps what it
+    learned as arrays by `set_weights`, and says ``needs = ("weights",)``; `learned` are the arrays.
 
     >>> import numpy as np
     >>> from rerankit import Problem, Relevance
@@ -61,12 +64,8 @@ class Trainable(Stage):
     ...     name, needs = "centred", ("weights",)
     ...     def learn(self, problem, relevance, how):
     ...         self.set_weights({"mean": problem.scores.rows().mean(axis=0)})
-    ...     def get_weights(self):
-    ...         return getattr(self, "weights", {})
-    ...     def set_weights(self, weights):
-    ...         self.weights = weights
     ...     def rescore(self, problem, ranking):
-    ...         return ranking.scores - self.weights["mean"][ranking.indices]
+    ...         return ranking.scores - self.learned["mean"][ranking.indices]
     >>> problem = Problem([[0.1, 0.9], [0.2, 0.4]])
     >>> Centred().fit(problem, Relevance.from_dense(np.eye(2))).rerank(problem, problem.ranking()).indices
     array([[1, 0],
@@ -76,10 +75,22 @@ class Trainable(Stage):
     histories: Mapping[str, History] = MappingProxyType({})
     """What happened when it was fitted, for each part that was trained in steps."""
 
+    takes: tuple[str, ...] = ()
+    """What `learn` uses beside the problem and what is right in it, as the fields of `Learning` are called."""
+    _weights: Mapping[str, AnyArray] = MappingProxyType({})
+
+    def get_weights(self) -> dict[str, AnyArray]:
+        return dict(self._weights)
+
+    def set_weights(self, weights: dict[str, AnyArray]) -> None:
+        self._weights = {name: np.asarray(array) for name, array in weights.items()}
+
     @property
-    def takes(self) -> tuple[str, ...]:
-        """What `learn` uses beside the problem and what is right in it, as the fields of `Learning` are called."""
-        return ()
+    def learned(self) -> Mapping[str, AnyArray]:
+        """The weights; an error where there are none."""
+        if not self._weights:
+            raise NotFittedError(f"stage '{self.name}' has no weights: call its fit(…), or rerankit.load(folder)")
+        return self._weights
 
     @property
     def history(self) -> History | None:

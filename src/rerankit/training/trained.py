@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-import numpy as np
-
 from rerankit.arrays import AnyArray
-from rerankit.errors import InputError, NotFittedError, TrainingError
+from rerankit.errors import InputError, TrainingError
 from rerankit.extras import require
 from rerankit.pipelines.trainable import Judged, Learning, Trainable
 from rerankit.problem import Problem
@@ -37,9 +35,7 @@ class Trained(Trainable):
     extra: ClassVar[str] = "torch"
     """What the networks need: the extra that installs it."""
 
-    @property
-    def takes(self) -> tuple[str, ...]:
-        return ("validation", "settings", "out")
+    takes = ("validation", "settings", "out")
 
     def training_settings(self) -> TrainingSettings:
         """How it is trained when nothing else is said."""
@@ -78,7 +74,6 @@ class Reasoner(Trained):
     """A trained stage with one set of arrays for weights, of which a network is made when it is asked for."""
 
     device: str
-    _weights: Mapping[str, AnyArray] = {}
     _network: Any = None
     of_training: ClassVar[tuple[str, ...]] = ()
     """Weights that are not of the network."""
@@ -87,11 +82,8 @@ class Reasoner(Trained):
     def build(self) -> torch.nn.Module:
         """A new network of this stage's sizes."""
 
-    def get_weights(self) -> dict[str, AnyArray]:
-        return dict(self._weights)
-
     def set_weights(self, weights: dict[str, AnyArray]) -> None:
-        self._weights = {name: np.asarray(array) for name, array in weights.items()}
+        super().set_weights(weights)
         self._network = None
 
     def loaded(self, network: Network, *, strict: bool = True) -> Network:
@@ -110,11 +102,7 @@ class Reasoner(Trained):
     def network(self) -> Any:
         """The network with the weights, on its device, ready to score."""
         with first_use:
-            if self._network is None:
-                if not self.fitted:
-                    raise NotFittedError(
-                        f"stage '{self.name}' has no weights: call its fit(…), or rerankit.load(folder)"
-                    )
+            if self._network is None and self.learned:
                 require("torch", extra=self.extra, purpose=f"stage '{self.name}'")
                 self._network = self._ready()
             return self._network

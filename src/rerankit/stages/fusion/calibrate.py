@@ -8,7 +8,6 @@ from scipy.special import expit, log_softmax
 
 from rerankit import checks
 from rerankit.arrays import AnyArray, BoolArray, FloatArray
-from rerankit.errors import NotFittedError
 from rerankit.extras import require
 from rerankit.pipelines.trainable import Learning, Trainable
 from rerankit.problem import Problem
@@ -43,25 +42,21 @@ class Calibrate(Trainable):
 
     name = "calibrate"
     citation = "Guo et al., On calibration of modern neural networks (ICML 2017); Zadrozny & Elkan (KDD 2002)"
+    takes = ("ranking",)
 
     def __init__(self, method: str = "temperature", candidates: int = 50) -> None:
         self.method = checks.choice("method", method, METHODS)
         self.candidates = checks.integer("candidates", candidates, least=1)
-        self._weights: dict[str, AnyArray] = {}
 
     @property
     def needs(self) -> tuple[str, ...]:
         return ("weights",)
 
-    @property
-    def takes(self) -> tuple[str, ...]:
-        return ("ranking",)
-
     def learn(self, problem: Problem, relevance: Relevance, how: Learning) -> None:
         """Learn from `ranking`, or from the problem's first `candidates`."""
         given = judged(problem, relevance, self.candidates) if how.ranking is None else how.ranking
         right, there = labels(given, relevance)
-        self._weights = _FIT[self.method](given.scores, right, there) | {"spread": np.array([_spread(given)])}
+        self.set_weights(_FIT[self.method](given.scores, right, there) | {"spread": np.array([_spread(given)])})
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         found, known, here = (
@@ -76,8 +71,6 @@ class Calibrate(Trainable):
         return found.with_notes(calibrate={"note": note})
 
     def rescore(self, problem: Problem, ranking: Ranking) -> AnyArray:
-        if not self._weights:
-            raise NotFittedError(f"stage '{self.name}' is not fitted: call its fit(…)")
         # Rounding must not bring candidates into another order, nor what parts equal ones bring them below 0.
         chances: AnyArray = np.maximum(np.minimum.accumulate(self._probabilities(ranking), axis=1), _LEAST)
         return chances
@@ -85,17 +78,11 @@ class Calibrate(Trainable):
     def _probabilities(self, ranking: Ranking) -> AnyArray:
         scores = np.where(ranking.mask, ranking.scores, 0).astype(np.float64)
         if self.method == "temperature":
-            return _shares(scores, ranking.mask, float(self._weights["temperature"][0]))
+            return _shares(scores, ranking.mask, float(self.learned["temperature"][0]))
         if self.method == "platt":
-            slope, intercept = self._weights["sigmoid"]
+            slope, intercept = self.learned["sigmoid"]
             return np.asarray(expit(slope * scores + intercept))
-        return np.interp(scores, self._weights["levels"], self._weights["probabilities"])
-
-    def get_weights(self) -> dict[str, AnyArray]:
-        return dict(self._weights)
-
-    def set_weights(self, weights: dict[str, AnyArray]) -> None:
-        self._weights = dict(weights)
+        return np.interp(scores, self.learned["levels"], self.learned["probabilities"])
 
 
 def _spread(ranking: Ranking) -> float:

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from rerankit import checks
-from rerankit.arrays import AnyArray, FloatArray
-from rerankit.errors import InputError, NotFittedError
+from rerankit.arrays import FloatArray
+from rerankit.errors import InputError
 from rerankit.looks import Looks
 from rerankit.pipelines.trainable import Learning, Trainable
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 from rerankit.stages.banks import BankStage, check_bank
-from rerankit.stages.fusion.learners import Weights, fit_list_wise, fit_logistic, fit_trees, judged, labels, predicted
+from rerankit.stages.fusion.learners import fit_list_wise, fit_logistic, fit_trees, judged, labels, predicted
 from rerankit.stages.fusion.opinions import OPINIONS, columns
 from rerankit.stages.hubness.stage import Beta, check_beta
 
@@ -48,6 +48,7 @@ class LearnedFusion(BankStage, Trainable):
     citation = (
         "Cao et al., Learning to rank: from pairwise to listwise approach (ICML 2007); Ke et al., LightGBM (2017)"
     )
+    takes = ("ranking",)
 
     def __init__(
         self,
@@ -70,7 +71,6 @@ class LearnedFusion(BankStage, Trainable):
         self.penalty = checks.number("penalty", penalty, above=0)
         self.trees = checks.integer("trees", trees, least=1)
         self.bank = check_bank(bank)
-        self._weights: Weights = {}
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -87,10 +87,6 @@ class LearnedFusion(BankStage, Trainable):
         """Which other queries the opinions look at: "bank" where a bank will do, "queries" where none will."""
         return {OPINIONS[opinion].looks_at for opinion in self.opinions} - {"nothing"}
 
-    @property
-    def takes(self) -> tuple[str, ...]:
-        return ("ranking",)
-
     def learn(self, problem: Problem, relevance: Relevance, how: Learning) -> None:
         """Learn from the first `candidates` of every query, or from those of `ranking`."""
         self.check(problem, weights=False)
@@ -98,21 +94,13 @@ class LearnedFusion(BankStage, Trainable):
         right, there = labels(given, relevance)
         values = self._columns(problem, given)
         if self.model == "trees":
-            self._weights = fit_trees(values, right, there, self.trees)
+            self.set_weights(fit_trees(values, right, there, self.trees))
         else:
             learn = fit_logistic if self.model == "logistic" else fit_list_wise
-            self._weights = learn(values, right, there, self.penalty)
+            self.set_weights(learn(values, right, there, self.penalty))
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
-        if not self._weights:
-            raise NotFittedError(f"stage '{self.name}' is not fitted: call its fit(…)")
-        return predicted(self._weights, self._columns(problem, ranking))
-
-    def get_weights(self) -> dict[str, AnyArray]:
-        return dict(self._weights)
-
-    def set_weights(self, weights: dict[str, AnyArray]) -> None:
-        self._weights = dict(weights)
+        return predicted(dict(self.learned), self._columns(problem, ranking))
 
     def _columns(self, problem: Problem, ranking: Ranking) -> FloatArray:
         others = self.other_queries(problem) if self._others else None

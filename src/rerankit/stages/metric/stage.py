@@ -10,7 +10,7 @@ import numpy as np
 from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray
 from rerankit.bank import Bank
-from rerankit.errors import InputError, NotFittedError, RerankitWarning, UnmetNeedError, rule
+from rerankit.errors import InputError, RerankitWarning, UnmetNeedError, rule
 from rerankit.pipelines.needs import Need, Unmet
 from rerankit.pipelines.trainable import Learning, Trainable
 from rerankit.problem import Problem
@@ -58,22 +58,18 @@ class Metric(Trainable):
 
     name = "metric"
     citation = "Brümmer & de Villiers, The speaker partitioning problem (Odyssey 2010): the two-covariance model"
+    takes = ("validation",)
 
     def __init__(self, shrink: float | str = "auto", share: float | str = "auto", direction: str = "forward") -> None:
         self.shrink = _part("shrink", shrink)
         self.share = _part("share", share)
         self.direction = checks.choice("direction", direction, ("forward", "reverse"))
-        self._weights: dict[str, AnyArray] = {}
         self.trust: Trust | None = None
         """What the splits inside the pairs found, after `fit`."""
 
     @property
     def needs(self) -> tuple[str, ...]:
         return ("embeddings", "weights")
-
-    @property
-    def takes(self) -> tuple[str, ...]:
-        return ("validation",)
 
     def learn(self, problem: Problem, relevance: Relevance, how: Learning) -> None:
         """Learn from a problem of embeddings and what is right in it; `validation` adds its pairs to the splits."""
@@ -100,12 +96,6 @@ class Metric(Trainable):
             | {"metric": np.frombuffer(metric.encode().ljust(16), np.uint8).copy()}
         )
 
-    def get_weights(self) -> dict[str, AnyArray]:
-        return dict(self._weights)
-
-    def set_weights(self, weights: dict[str, AnyArray]) -> None:
-        self._weights = {name: np.asarray(array) for name, array in weights.items()}
-
     def reversed(self: M) -> M:
         """The stage for the other direction, with the same weights."""
         return self.clone(direction="reverse" if self.direction == "forward" else "forward")
@@ -115,7 +105,7 @@ class Metric(Trainable):
         return own_scores(queries.scores(gallery), ranking)
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
-        shrink, share = self._ready()["trusted"].tolist()
+        shrink, share = self.learned["trusted"].tolist()
         found = super().reorder(problem, ranking) if share else ranking
         return found.with_notes(metric={"share": share, "shrink": shrink})
 
@@ -131,7 +121,7 @@ class Metric(Trainable):
         )
 
     def _both_forms(self, problem: Problem) -> tuple[_Forms, _Forms]:
-        weights, given = self._ready(), problem.scores
+        weights, given = self.learned, problem.scores
         if not isinstance(given, EmbeddingScores):
             raise UnmetNeedError(str(Unmet(self, Need.of("embeddings"))))
         metric, width = bytes(weights["metric"]).decode().strip(), len(weights["query_mean"])
@@ -156,7 +146,7 @@ class Metric(Trainable):
             )
 
     def passes_on(self, problem: Problem) -> Problem:
-        return self.transformed(problem) if self._ready()["trusted"][1] else problem
+        return self.transformed(problem) if self.learned["trusted"][1] else problem
 
     def _bank(self, bank: Bank | None, side: str, own: _Forms, other: _Forms) -> Bank | None:
         if bank is None:
@@ -174,7 +164,7 @@ class Metric(Trainable):
 
     def _forms(self, vectors: AnyArray, side: str) -> _Forms:
         """Vectors of one side whose inner products, left with right, are the mixed scores."""
-        weights = self._ready()
+        weights = self.learned
         metric = bytes(weights["metric"]).decode().strip()
         plain, learned = weights["mixture"].tolist()
         taken = "gallery" if (side == "query") == (self.direction == "reverse") else "query"
@@ -188,11 +178,6 @@ class Metric(Trainable):
             np.concatenate([both, own, ones], axis=1).astype(np.float32),
             np.concatenate([both, ones, own], axis=1).astype(np.float32),
         )
-
-    def _ready(self) -> dict[str, AnyArray]:
-        if not self._weights:
-            raise NotFittedError(f"stage '{self.name}' has no weights: call its fit(…), or rerankit.load(folder)")
-        return self._weights
 
 
 class _Forms(NamedTuple):

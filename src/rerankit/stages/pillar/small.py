@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from inspect import signature
-from types import FunctionType
-from typing import Any, ParamSpec
+from inspect import Parameter, Signature, signature
+from typing import Any
 
 from rerankit.stages.pillar.stage import Pillar
 from rerankit.training.settings import TrainingSettings
 
-P = ParamSpec("P")
+_SMALL: dict[str, Any] = {
+    "candidates": (31, 15), "pillars": 32, "threshold": (0.8 / 32, 0.8 / 16), "width": 128, "heads": 4, "expansion": 2
+}  # fmt: skip
 
 
-def with_defaults(function: Callable[P, None], **defaults: Any) -> Callable[P, None]:
-    """A copy of a function (without keyword-only parameters) with other default values, which its signature shows.
-
-    >>> def show(size=1, name="a"): print(size, name)
-    >>> with_defaults(show, size=2)()
-    2 a
-    """
-    assert isinstance(function, FunctionType)
-    given = {p.name: p.default for p in signature(function).parameters.values() if p.default is not p.empty}
-    assert defaults.keys() <= given.keys(), f"no parameter with a default: {sorted(defaults.keys() - given.keys())}"
-    values = tuple((given | defaults).values())
-    copy = FunctionType(function.__code__, function.__globals__, function.__name__, values, function.__closure__)
-    copy.__annotations__ = function.__annotations__
-    return copy
+def _small(parameter: Parameter) -> Parameter:
+    return parameter.replace(default=_SMALL.get(parameter.name, parameter.default))
 
 
 class PillarSmall(Pillar):
@@ -37,16 +25,11 @@ class PillarSmall(Pillar):
     """
 
     name = "pillar-small"
+    __signature__ = Signature([_small(each) for each in signature(Pillar).parameters.values()])
 
-    __init__ = with_defaults(
-        Pillar.__init__,
-        candidates=(31, 15),
-        pillars=32,
-        threshold=(0.8 / 32, 0.8 / 16),
-        width=128,
-        heads=4,
-        expansion=2,
-    )
+    def __init__(self, *given: Any, **named: Any) -> None:
+        bound = self.__signature__.bind(*given, **named)
+        super().__init__(**{**_SMALL, **bound.arguments})
 
     def training_settings(self) -> TrainingSettings:
         """A few epochs, warmed up and cooled down."""
