@@ -46,7 +46,10 @@ def gains(view: View, stage: str, size: int) -> np.ndarray:
     found = []
     for queries in batches(view, size):
         problem, right = view.problem(queries), view.right[queries]
-        after, before = rerankit.rerank(problem, stage, k=CANDIDATES), problem.ranking(CANDIDATES)
+        made = rerankit.stage(stage)
+        if "lone" in made.get_params():  # one query alone: the order as it came
+            made = made.clone(lone="pass")
+        after, before = rerankit.rerank(problem, made, k=CANDIDATES), problem.ranking(CANDIDATES)
         found.append(
             (first_right(after.indices, after.scores, right) - first_right(before.indices, before.scores, right)).mean()
         )

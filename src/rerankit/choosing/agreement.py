@@ -5,18 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
-from rerankit.bank import Bank
-from rerankit.errors import InputError
+from rerankit.choosing.samples import LEAST, halved, sample_of, with_bank
 from rerankit.pipelines.pipeline import Pipeline
 from rerankit.problem import Problem
-from rerankit.scores import DenseScores, ListScores, Scores
+from rerankit.scores import DenseScores
 from rerankit.stages.hubness.spread import spread
 
 _DRAWS = 6
 _NOISE = 0.7  # spreads
-_CELLS = 4_000_000  # that are looked at
-LEAST_PAIRS = 30
-"""Fewer pairs than this are no evidence."""
 
 
 class Agreement:
@@ -36,7 +32,7 @@ class Agreement:
         bank = problem.query_bank
         rows = problem.scores if bank is None or bank.to_gallery is None else bank.to_gallery
         self._with_bank = rows is not problem.scores
-        values = _in_order(_dense(rows))
+        values = sample_of(rows)
         self._partner, self._pairs = _mutual(values)
         wide = spread(DenseScores(values)) or 1.0
         random = np.random.default_rng(0)
@@ -49,64 +45,29 @@ class Agreement:
             f"{len(self._pairs)} pairs that are each other's first choice among {whose} queries, no labels: the share "
             "that is found again in noise"
         )
-        self.problem = self._part(self._noisy[0], self._sides()[0])
+        self.problem = self._problems(self._noisy[0])[0][1]
 
     @property
     def evidence(self) -> str:
         """Why there is too little to go by; nothing where there is enough."""
-        if len(self._pairs) < LEAST_PAIRS:
-            return f"only {len(self._pairs)} pairs are each other's first choice, {LEAST_PAIRS} are needed"
+        if len(self._pairs) < LEAST:
+            return f"only {len(self._pairs)} pairs are each other's first choice, {LEAST} are needed"
         return ""
 
     def values(self, pipeline: Pipeline) -> AnyArray:
         found = np.zeros(len(self._partner))
         for noisy in self._noisy:
-            for side in self._sides():
-                problem = self._part(noisy, side)
+            for side, problem in self._problems(noisy):
                 ranking = pipeline.rerank(problem, problem.ranking(100))
                 found[side] += ranking.indices[:, 0] == self._partner[side]
         result: AnyArray = found[self._pairs] / _DRAWS
         return result
 
-    def _sides(self) -> list[IntArray]:
-        """Queries that are searched together: all, or each half beside the other as its bank."""
-        every = np.arange(len(self._partner))
-        return [every[0::2], every[1::2]] if self._with_bank else [every]
-
-    def _part(self, noisy: FloatArray, side: IntArray) -> Problem:
+    def _problems(self, noisy: FloatArray) -> list[tuple[slice, Problem]]:
+        """Queries that are searched together: all, or each half with the other one as its bank."""
         if not self._with_bank:
-            return Problem(noisy)
-        others = np.setdiff1d(np.arange(len(noisy)), side)
-        return Problem(noisy[side], query_bank=Bank(to_gallery=noisy[others]))
-
-
-def _dense(scores: Scores) -> FloatArray:
-    """Scores of rows and columns that are spread evenly, at most so many cells; absent ones are the row's lowest."""
-    rows, columns = scores.shape
-    if isinstance(scores, ListScores):
-        raise InputError(
-            "a choice without labels needs a matrix or embeddings: lists say nothing of the other direction"
-        )
-    some = np.unique(np.linspace(0, rows - 1, max(1, min(rows, max(256, _CELLS // columns)))).astype(np.int64))
-    most = max(1, min(columns, _CELLS // len(some)))
-    items = np.unique(np.linspace(0, columns - 1, most).astype(np.int64))
-    ordered = np.argsort(-_highest(scores), kind="stable")
-    values = scores.take(np.sort(ordered[some]), None if len(items) == columns else items).rows()
-    lowest = np.where(np.isfinite(values), values, np.inf).min(axis=1, keepdims=True)
-    found: FloatArray = np.where(np.isfinite(values), values, np.where(np.isfinite(lowest), lowest, 0))
-    return found.astype(np.float32)
-
-
-def _highest(scores: Scores) -> FloatArray:
-    found: FloatArray = scores.topk(1)[1][:, 0]
-    return found
-
-
-def _in_order(values: FloatArray) -> FloatArray:
-    """Rows and columns by their highest scores, so that the order in which they came plays no part in the noise."""
-    rows = np.argsort(-values.max(axis=1, initial=-np.inf), kind="stable")
-    columns = np.argsort(-values.max(axis=0, initial=-np.inf), kind="stable")
-    return np.ascontiguousarray(values[rows][:, columns])
+            return [(slice(None), Problem(noisy))]
+        return [(side, with_bank(noisy[side], noisy[others])) for side, others in halved(noisy)]
 
 
 def _mutual(values: FloatArray) -> tuple[IntArray, IntArray]:

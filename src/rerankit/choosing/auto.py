@@ -24,9 +24,9 @@ class Auto(Composite):
     """Choose a pipeline as `rerankit.choose` does, and use it; where nothing is significantly better, change nothing.
 
     `fit(problem, relevance)` chooses once, on labelled queries (`fit(…, bank=(pairs, relevance))` on other labelled
-    pairs), and keeps what it chose as `chosen`, also when saved. Without labels every problem is judged anew, by what
-    of the agreement between both directions survives noise: among the test queries, or those of the problem's bank. The
-    notes say what was chosen and why.
+    pairs), and keeps what it chose as `chosen`, also when saved. Without labels every problem is judged anew, by
+    what of the agreement between both directions survives noise, or by how often the bank's queries find an item that
+    was drawn at random and raised. The notes say what was chosen and why.
 
     `test_queries` False leaves out whatever looks at other test queries. `level` is that of significance.
 
@@ -35,11 +35,13 @@ class Auto(Composite):
     >>> random = np.random.default_rng(0)
     >>> scores = random.normal(size=(200, 200)) + 1.5 * random.normal(size=200) + 5 * np.eye(200)
     >>> rerank(scores, "auto").notes["auto"]["chosen"]
-    ["stage('sinkhorn')"]
+    ["stage('inverted-softmax')"]
     """
 
     name = "auto"
-    citation = "rerankit: choice by labels, by halves of a bank, or by agreement between the directions"
+    citation = (
+        "rerankit: choice by labels, by halves of a bank, by items drawn at random, or by agreement of the directions"
+    )
     takes = ("validation", "bank")
 
     def __init__(self, test_queries: bool = True, level: float = 0.05, chosen: Pipeline | None = None) -> None:

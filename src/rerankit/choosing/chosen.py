@@ -66,15 +66,15 @@ class Chosen(Pipeline):
         self.left_out = tuple(left_out)
         self.reason = reason
 
-    def with_stages(self, pipeline: Pipeline) -> Chosen:
-        """The same choice with other stages in its place, such as fitted ones."""
+    def with_stages(self, pipeline: Pipeline, reason: str | None = None) -> Chosen:
+        """The same choice with other stages in its place, such as fitted ones; with another reason, if one is given."""
         return Chosen(
             pipeline,
             measured_on=self.measured_on,
             base=self.base,
             tried=[replace(each, pipeline=pipeline) if each.pipeline == self else each for each in self.tried],
             left_out=self.left_out,
-            reason=self.reason,
+            reason=self.reason if reason is None else reason,
         )
 
     def table(self, style: str = "text") -> str:

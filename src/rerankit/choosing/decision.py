@@ -13,6 +13,7 @@ from rerankit.arrays import AnyArray
 from rerankit.choosing.agreement import Agreement
 from rerankit.choosing.chosen import Chosen, Tried
 from rerankit.choosing.contenders import contenders, obstacle
+from rerankit.choosing.planted import Planted, can_be_planted
 from rerankit.choosing.trials import Halves, LabelledQueries, Trial, check_trials, fitted_to, learns
 from rerankit.errors import rule
 from rerankit.events import track
@@ -42,9 +43,11 @@ def choose(
     - on the problem's own queries, where `relevance` says what is right for them (queries without are left out);
     - or on `bank`, other labelled pairs (a problem and its relevance) of the same kind: each half of them is searched
       with the other half as its bank. What is chosen is for one query at a time: the pairs' queries are to be the
-      bank of the problem;
-    - or without labels, by what of the agreement between both directions survives noise (`Agreement`): a weaker ground,
-      which sees corrections of hubs only.
+      bank of the problem. Where the labels are too few to tell, the problem's bank is asked without them;
+    - or without labels, a weaker ground, which sees corrections of hubs only: by how often the queries of the problem's
+      bank find an item first that was drawn at random and raised (`Planted`); or, where there is no bank or its queries
+      have items of their own in the gallery, by what of the agreement between both directions survives noise
+      (`Agreement`).
 
     among: names, stages or pipelines to try (None: the usual ones for what the problem brings). A stage that must be
     fitted is fitted on one half and measured on the other, and in the end fitted on all.
@@ -77,6 +80,8 @@ def choose(
         pairs = bank
     with bars.progress(progress):
         chosen = _chosen(trial, contenders(among, trial.problem, pairs[0].shape[0]), test_queries, level, budget)
+        if bank is not None and not chosen.stages:
+            chosen = _by_planting(given, chosen, test_queries, level, budget)
     if not learns(chosen):
         return chosen
     return chosen.with_stages(fitted_to(chosen, *pairs))
@@ -90,7 +95,7 @@ def _without_labels(
     budget: float | None,
     progress: bool,
 ) -> Chosen:
-    trial = Agreement(problem)
+    trial = _trial_without_labels(problem)
     tried = contenders(among, trial.problem, None)
     if trial.evidence:
         return Chosen(
@@ -98,6 +103,27 @@ def _without_labels(
         )
     with bars.progress(progress):
         return _chosen(trial, tried, test_queries, level, budget)
+
+
+def _by_planting(problem: Problem, by_labels: Chosen, test_queries: bool, level: float, budget: float | None) -> Chosen:
+    """Where labels are too few to tell, what the bank's queries tell without: of the pipelines that lose nothing by the
+    labels the best one, if it is significantly better.
+    """
+    among = [each.pipeline for each in by_labels.tried if each.gain >= 0 and not learns(each.pipeline)]
+    if not among or not can_be_planted(problem):
+        return by_labels
+    found = _without_labels(problem, among, test_queries, level, budget, False)
+    if not found.stages:
+        return by_labels
+    reason = f"{by_labels.reason}; without labels, of those that lose nothing by them: {found.reason}"
+    return by_labels.with_stages(found, reason)
+
+
+def _trial_without_labels(problem: Problem) -> Agreement | Planted:
+    if can_be_planted(problem):
+        assert problem.query_bank is not None
+        return Planted(problem.query_bank)
+    return Agreement(problem)
 
 
 def _chosen(

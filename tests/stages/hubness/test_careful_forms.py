@@ -21,9 +21,9 @@ BETA = 4.0
 FAMILY = ["sinkhorn", "inverted-softmax", "qb-norm", "dual-softmax", "nnn", "csls", "mutual-rank", "mutual-neighbours"]
 
 
-def shares(scores: np.ndarray, shift: np.ndarray) -> np.ndarray:
+def shares(scores: np.ndarray, shift: np.ndarray, beta: float = BETA) -> np.ndarray:
     """Each row's softmax of β s + shift, one by one."""
-    powers = [[np.exp(BETA * (s - max(row)) + g) for s, g in zip(row, shift, strict=True)] for row in scores]
+    powers = [[np.exp(beta * (s - max(row)) + g) for s, g in zip(row, shift, strict=True)] for row in scores]
     return np.array([[one / sum(row) for one in row] for row in powers])
 
 
@@ -32,15 +32,15 @@ def claimed(scores: np.ndarray) -> np.ndarray:
     return -np.log(shares(scores, np.zeros(items)).sum(axis=0) + 0.1 * max(1, items / rows))
 
 
-def placed(scores: np.ndarray, rounds: int, same: bool) -> np.ndarray:
+def placed(scores: np.ndarray, rounds: int, same: bool, beta: float) -> np.ndarray:
     rows, items = scores.shape
     room = max(1, items / rows)
     first = 1 / (1 - min(rows / items / room, 0.995)) if same else 1
     shift = np.zeros(items)
     for turn in range(rounds):
-        received = shares(scores, shift).sum(axis=0) / np.exp(shift) * (first if turn == 0 else 1)
+        received = shares(scores, shift, beta).sum(axis=0) / np.exp(shift) * (first if turn == 0 else 1)
         shift = -np.log(1 + received / room)
-    return shift
+    return shift / beta
 
 
 def problem_of(scores: np.ndarray, bank: np.ndarray | None) -> Problem:
@@ -56,7 +56,7 @@ def test_the_softmax_stages_equal_loops(shape, with_bank):
     ranking = problem.ranking()
     expected = {
         "inverted-softmax": scores + claimed(others) / BETA,
-        "sinkhorn": scores + placed(others, 10, bank is None) / BETA,
+        "sinkhorn": scores + placed(others, 10, bank is None, BETA / 2 if bank is None else BETA),
     }
     for name, values in expected.items():
         found = stage(name, beta=BETA).rescore(problem, ranking)

@@ -17,6 +17,8 @@ def with_places(logits: np.ndarray, rounds: int, equal: bool) -> np.ndarray:
     places = max(1.0, items / queries)
     first = 1 / (1 - min(queries / items / places, 0.995))
     shift = np.zeros(items)
+    full, share = logits, 1.0 if equal else 0.5  # places that may stay empty are given out at half of the sharpness
+    logits = share * full
     for turn in range(rounds):
         powers = np.exp(logits + shift)
         received = (powers / powers.sum(axis=1, keepdims=True)).sum(axis=0) * np.exp(-shift)
@@ -24,7 +26,7 @@ def with_places(logits: np.ndarray, rounds: int, equal: bool) -> np.ndarray:
             shift = -np.log(received * items / queries)
         else:
             shift = -np.log(1 + received * (first if turn == 0 else 1) / places)
-    return logits + shift
+    return full + shift / share
 
 
 def naive(scores: np.ndarray, voters: np.ndarray, by_query: bool, neighbours: int, equal: bool) -> np.ndarray:

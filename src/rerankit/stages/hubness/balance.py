@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from rerankit.arrays import AnyArray
 from rerankit.stages.hubness.claims import Claims
 from rerankit.stages.hubness.partners import Partners
 
+GENTLE = 0.5  # of the sharpness, where places may stay empty
 _FULL = 0.995  # the highest share of all places that is taken for given at the beginning
 
 
@@ -22,19 +25,24 @@ def against_claims(claims: Claims, floor: float) -> AnyArray:
     return shift
 
 
-def balanced(claims: Claims, rounds: int, partners: Partners) -> AnyArray:
+def balanced(claims_at: Callable[[float], Claims], rounds: int, partners: Partners) -> AnyArray:
     """The shift (items,) under which the queries that are answered find their places.
 
-    As far as each item has a query of its own, all items take in the same; otherwise places may stay empty. An item to
-    which several queries belong has room for two.
+    `claims_at` gives the claims at a share of the full sharpness. As far as each item has a query of its own, all items
+    take in the same; otherwise places may stay empty, and are given out at less than half of the sharpness: where
+    nobody says that an item has one query only, the second one is not to be driven away from afar. An item to which
+    several queries belong has room for two. Places count as far as items are asked for evenly: of a popular item
+    many queries are right.
     """
     sure = partners.each_item
-    shift = np.zeros(claims.shape[1])
-    if sure < 1:
+    shift = np.zeros(claims_at(1.0).shape[1])
+    if sure < 1 and partners.evenly > 0:
         room = 1 + partners.several_queries
-        shift += (1 - sure) * placed(claims, rounds, same_queries=True, room=room)
+        share = GENTLE + (1 - GENTLE) * partners.several_queries * partners.evenly
+        of_places = placed(claims_at(share), rounds, same_queries=True, room=room)
+        shift += (1 - sure) * partners.evenly / share * of_places
     if sure > 0:
-        shift += sure * equal_shares(claims, rounds)
+        shift += sure * equal_shares(claims_at(1.0), rounds)
     return shift
 
 

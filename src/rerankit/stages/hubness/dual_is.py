@@ -15,6 +15,7 @@ from rerankit.stages.banks import check_bank
 from rerankit.stages.hubness.balance import against_claims
 from rerankit.stages.hubness.claims import Claims, ListClaims, MatrixClaims, claims_of
 from rerankit.stages.hubness.inverted_softmax import FLOOR, SHARPNESS
+from rerankit.stages.hubness.partners import evenly_asked
 from rerankit.stages.hubness.passes import column_softmax_level
 from rerankit.stages.hubness.spread import absent_levels
 from rerankit.stages.hubness.stage import Beta, Correction, HubnessStage, beta_of, check_beta
@@ -72,7 +73,8 @@ class DualIS(HubnessStage):
         of_gallery, apart = beta_of(self.gallery_beta, items, _GALLERY_SHARPNESS)
         among_queries = among_items = np.zeros(gallery.size)
         if beta:
-            among_queries = self._shift(others, beta, claims_of(others, beta, sigma))
+            evenly = 1.0 if self.published else evenly_asked(others, answered=same)
+            among_queries = evenly * self._shift(others, beta, claims_of(others, beta, sigma))
         if of_gallery:
             among_items = self._shift(items, of_gallery, self._claims_of_items(items, of_gallery, apart))
         trust = 1.0 if self.published else agreement(among_queries, among_items)

@@ -50,7 +50,7 @@ class DualSoftmax(HubnessStage):
         self.lone = check_lone(lone)
 
     def correction(self, gallery: Side, others: Scores, same: bool) -> Correction:
-        found = softmax_correction(others, self.beta, self.published, sharpness=_SHARPNESS, floor=_FLOOR)
+        found = softmax_correction(others, self.beta, self.published, same, sharpness=_SHARPNESS, floor=_FLOOR)
         return Correction(None if found.of_items is None else found.of_items / 2, spread=found.spread, **found.notes)
 
     def of_queries(self, own: FloatArray, found: Correction, problem: Problem, ranking: Ranking) -> AnyArray:

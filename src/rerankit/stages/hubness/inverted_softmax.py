@@ -11,6 +11,7 @@ from rerankit.sides import Side
 from rerankit.stages.banks import check_bank
 from rerankit.stages.hubness.balance import against_claims
 from rerankit.stages.hubness.claims import claims_of
+from rerankit.stages.hubness.partners import evenly_asked
 from rerankit.stages.hubness.passes import column_softmax_level
 from rerankit.stages.hubness.stage import Beta, Correction, HubnessStage, beta_of, check_beta
 from rerankit.stages.lone import check_lone
@@ -20,18 +21,17 @@ FLOOR = 0.1
 
 
 def softmax_correction(
-    others: Scores, beta: Beta, published: bool, *, sharpness: float = SHARPNESS, floor: float = FLOOR
+    others: Scores, beta: Beta, published: bool, same: bool, *, sharpness: float = SHARPNESS, floor: float = FLOOR
 ) -> Correction:
     """The inverted softmax's correction of items, on the scale of the scores."""
     used, sigma = beta_of(beta, others, sharpness)
     if not used:
         return Correction(None, beta=0.0)
-    shift: AnyArray
     if published:
-        shift = -column_softmax_level(others, used)
-    else:
-        shift = against_claims(claims_of(others, used, sigma), floor) / used
-    return Correction(shift, spread=sigma, beta=used)
+        return Correction(-column_softmax_level(others, used), spread=sigma, beta=used)
+    evenly = evenly_asked(others, answered=same)
+    shift: AnyArray = evenly / used * against_claims(claims_of(others, used, sigma), floor)
+    return Correction(shift, spread=sigma, beta=used, evenly=evenly)
 
 
 class InvertedSoftmax(HubnessStage):
@@ -40,8 +40,8 @@ class InvertedSoftmax(HubnessStage):
     Every other query has one vote, shared among the items by a softmax of β s. The score is s − (1/β) log(votes + f):
     f, a tenth of a vote for each item, and more where there are fewer queries than items, stands for queries nobody
     has seen, so that few queries change little, and one alone nothing. `beta` ("auto": 1.5 over the spread of the
-    scores, see `spread`) looks at fewer, nearer items where it is larger. It loses a little where one item is right for
-    several queries.
+    scores, see `spread`) looks at fewer, nearer items where it is larger. Votes count as far as items are asked for
+    evenly (`evenly` in the notes). It loses a little where one item is right for several queries, none sure of it.
 
     `published` gives the published form: s − (1/β) log mean exp(β s'), s' the other queries' scores of the item. In it,
     queries whose scores are high as a whole outweigh the rest, and small batches lose.
@@ -63,4 +63,4 @@ class InvertedSoftmax(HubnessStage):
         self.lone = check_lone(lone)
 
     def correction(self, gallery: Side, others: Scores, same: bool) -> Correction:
-        return softmax_correction(others, self.beta, self.published)
+        return softmax_correction(others, self.beta, self.published, same)

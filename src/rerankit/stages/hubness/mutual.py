@@ -14,6 +14,7 @@ from rerankit.ranks import ranks_among
 from rerankit.scores import Scores
 from rerankit.stages.banks import BankStage
 from rerankit.stages.hubness.frame import Frame, frame_of
+from rerankit.stages.hubness.partners import evenly_asked
 from rerankit.stages.lone import ComparingStage, Passing
 
 if TYPE_CHECKING:
@@ -24,12 +25,24 @@ class PlacesBack:
     """Places, from 1, of queries among other queries by an item's scores; tied places are shared.
 
     Every query's scores are first taken relative to what is usual for it, unless `published`. `same` says that the
-    other queries are those whose places are looked for, so that none of them counts twice.
+    other queries are those whose places are looked for, so that none of them counts twice. `evenly` says how far they
+    may be taken to ask for items evenly (`evenly_asked`).
     """
 
-    def __init__(self, others: Scores, published: bool, same: bool, frame: Frame | None = None) -> None:
+    def __init__(
+        self, others: Scores, published: bool, same: bool, frame: Frame | None = None, evenly: float | None = None
+    ) -> None:
         self.others, self.same = others, same
         self.frame = None if published else frame or frame_of(others)
+        self.evenly = (1.0 if published else evenly_asked(others, answered=same)) if evenly is None else evenly
+
+    @property
+    def weight(self) -> np.float32:
+        """How much a place back counts, from 0 to 1. Places tell an item's queries apart where scores hardly do: among
+        many sure ones a place says less than a share does.
+        """
+        weight: np.float32 = np.float32(self.evenly * self.evenly)
+        return weight
 
     @property
     def crowding(self) -> float:
@@ -69,7 +82,8 @@ class MutualStage(ComparingStage, BankStage):
         if self.passes(gallery):
             return Passing(self, gallery)
         others = self.known_queries(gallery)
-        return Places(self, gallery, PlacesBack(others, self.published, False, Frame.of_state(state)))
+        back = PlacesBack(others, self.published, False, Frame.of_state(state), state.values["evenly"])
+        return Places(self, gallery, back)
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         return self.passed(ranking) if self.is_alone(problem) else super().reorder(problem, ranking)
@@ -92,7 +106,9 @@ class Places(Prepared):
         self.back = back
 
     def state(self) -> State:
-        return State() if self.back.frame is None else self.back.frame.state()
+        frame = self.back.frame
+        found = State() if frame is None else frame.state()
+        return State(found.arrays, {**found.values, "evenly": self.back.evenly})
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         if not ranking.mask.any():

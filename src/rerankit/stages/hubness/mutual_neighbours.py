@@ -68,7 +68,7 @@ class MutualNeighbours(MutualStage):
         forward = np.nan_to_num(shared_ranks(np.where(ranking.mask, own, np.float32(np.nan))))
         place = self._places_back(back, problem, own, items)
         if not self.published:
-            place = place + np.minimum(forward, self.neighbours + 1)
+            place = back.weight * place + np.minimum(forward, self.neighbours + 1)
         # Means of shared places differ by at least 1 / (2 (n + 1)); what breaks ties stays below that.
         step = 0.5 / (1 + self.nearest_queries) / (1 + ranking.mask.sum(axis=1, keepdims=True))
         scores: FloatArray = -(place + step.astype(np.float32) * forward)

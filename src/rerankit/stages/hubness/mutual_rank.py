@@ -26,7 +26,8 @@ class MutualRank(MutualStage):
     among all queries (or those of a bank) by the item's scores, both from 1 and tied places shared. Every query's
     scores are first taken relative to what is usual for it; where there are more queries than items, as many times 3 is
     added to r'. The 3 keeps chance among the first places from deciding. It needs nothing but scores. It loses where
-    several queries rightly want one item: each pushes the others down. `published` takes log r + `weight` · log r' of
+    several queries rightly want one item, each pushing the others down; places back count less as far as sure queries
+    meet on a few items. `published` takes log r + `weight` · log r' of
     the scores as they are.
 
     >>> from rerankit import rerank
@@ -54,5 +55,6 @@ class MutualRank(MutualStage):
         backward = back.of(items, own, queries, back.usual(problem.scores))
         here = np.float32(0 if self.published else _CHANCE)
         there = here * np.float32(back.crowding)
-        scores: FloatArray = -(np.log(forward + here) + np.float32(self.weight) * np.log(backward + there))
+        weight = np.float32(self.weight) * back.weight
+        scores: FloatArray = -(np.log(forward + here) + weight * np.log(backward + there))
         return scores

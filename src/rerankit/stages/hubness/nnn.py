@@ -14,6 +14,7 @@ from rerankit.stages.banks import check_bank
 from rerankit.stages.hubness.evidence import TopMeans, trusted_top_means
 from rerankit.stages.hubness.frame import frame_of
 from rerankit.stages.hubness.highest import column_top, column_top_mean
+from rerankit.stages.hubness.partners import evenly_asked
 from rerankit.stages.hubness.stage import Correction, HubnessStage
 from rerankit.stages.lone import check_lone
 
@@ -23,8 +24,9 @@ class NNN(HubnessStage):
 
     Every query's scores are first taken relative to what is usual for it (their mean), the query that is answered is
     left out, and the differences between items count only as far as they are more than chance: with few other
-    queries they vanish. A few hundred queries of the same kind make a good `bank`. It loses with a bank from another
-    domain, and a little where single items are rightly near to many queries.
+    queries they vanish; and as far as items are asked for evenly (`evenly` in the notes): popular items are no hubs.
+    A few hundred queries of the same kind make a good `bank`. It loses with a bank from another
+    domain, and a little where single items are rightly near to many queries that are not sure of them.
 
     `published` takes the plain mean over the `neighbours` nearest, the query itself among them, and trusts it fully.
 
@@ -64,9 +66,11 @@ class NNN(HubnessStage):
 class _FromTopMeans(Correction):
     """Minus a share of the items' levels; for test queries each is left out of the levels it is corrected by."""
 
-    def __init__(self, means: TopMeans, share: float, usual: AnyArray | None, frame: dict[str, AnyArray]) -> None:
+    def __init__(
+        self, means: TopMeans, share: float, usual: AnyArray | None, frame: dict[str, AnyArray], evenly: float
+    ) -> None:
         levels = -share * means.at(slice(None))  # type: ignore[arg-type]
-        super().__init__(levels, trust=round(float(means.trust.mean()), 3), frame=frame)
+        super().__init__(levels, trust=round(float(means.trust.mean()), 3), evenly=evenly, frame=frame)
         self.means, self.share, self.usual = means, share, usual
 
     def added(self, own: FloatArray, items: IntArray) -> AnyArray:
@@ -85,7 +89,8 @@ def nearest_correction(others: Scores, neighbours: int, share: float, same: bool
     kept = {"usual": frame.usual, "level": np.array([means.mean, means.real])}
     if frame.absent is not None:
         kept["absent"] = frame.absent
-    return _FromTopMeans(means, share, frame.usual if same else None, kept)
+    evenly = evenly_asked(others, answered=same)
+    return _FromTopMeans(means, share * evenly, frame.usual if same else None, kept, evenly)
 
 
 def nearest_of_more(found: Correction, more: Scores, neighbours: int, share: float) -> Correction:
@@ -94,4 +99,4 @@ def nearest_of_more(found: Correction, more: Scores, neighbours: int, share: flo
     k = min(neighbours, count)
     highest = column_top(more, min(k + 1, count), frame["usual"], frame.get("absent"))
     means = trusted_top_means(highest, k, count, (float(frame["level"][0]), float(frame["level"][1])))
-    return Correction(-share * means.at(slice(None)))  # type: ignore[arg-type]
+    return Correction(-share * found.notes["evenly"] * means.at(slice(None)))  # type: ignore[arg-type]

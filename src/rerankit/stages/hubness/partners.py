@@ -6,12 +6,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rerankit.arrays import AnyArray
+from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.scores import ListScores, Scores
+from rerankit.stages.hubness.popularity import asked_evenly
 from rerankit.stages.hubness.spread import sampled_rows, spread
 
 _LOOKED_AT = 4  # best scores of a row
 _CELLS = 25_000_000  # that are read; of larger matrices only so many rows
+_CELLS_OF_LEADS = 2_000_000  # the same where nothing but leads is looked at
+_LEAST_ROWS = 256
 _DEEPEST = 10  # spreads below the highest score of a row: nothing counts as lower
 _SURE = 2.0  # standard errors that are no accident
 _BY_CHANCE = 4 / 9  # of rows without a partner have a first step above the next two's mean, were steps exponential
@@ -35,6 +38,8 @@ class Lead(NamedTuple):
     """Its standard error; rows with the same best column count as one."""
     ahead: float
     """The share of rows whose first step is above the mean of the next two: 4/9 by chance."""
+    meeting: float = 1.0
+    """How far rows that are sure of their best column are spread as by chance (`asked_evenly`)."""
 
     @property
     def sure(self) -> float:
@@ -42,6 +47,11 @@ class Lead(NamedTuple):
         if not np.isfinite(self.error) or self.error <= 0:
             return 0.0
         return round(float(np.clip((self.ratio - 1) / self.error / _SURE, 0, 1)), _FIGURES)
+
+    @property
+    def evenly(self) -> float:
+        """How far rows may be taken to ask for columns evenly, from 0 to 1: 1 where their leads tell nothing."""
+        return round(1 - self.sure * (1 - self.meeting), _FIGURES)
 
     def behind(self, other: Lead) -> float:
         """How sure it is, from 0 to 1, that rows have no partner of their own while those of another have."""
@@ -68,10 +78,12 @@ class Partners(NamedTuple):
     """How sure it is, from 0 to 1, that several of the queries belong to one item."""
     pairs: float
     """How sure it is, from 0 to 1, that queries and items have one partner each."""
+    evenly: float = 1.0
+    """How far items may be taken to be asked for evenly, from 0 to 1: 0 where many sure queries want a few items."""
 
     def notes(self) -> dict[str, float]:
         """What a ranking's notes say of what a balance took into account."""
-        return {"each_item": self.each_item, "several_queries": self.several_queries}
+        return {"each_item": self.each_item, "several_queries": self.several_queries, "evenly": self.evenly}
 
 
 UNKNOWN = Lead(0.0, np.inf, 0.0)
@@ -84,15 +96,27 @@ def partners_of(scores: Scores) -> Partners:
     >>> random = np.random.default_rng(0)
     >>> wrong = random.normal(size=(100, 100))
     >>> partners_of(DenseScores(wrong + 6 * np.eye(100)))
-    Partners(each_item=0.98167, several_queries=0.0, pairs=1.0)
+    Partners(each_item=0.98167, several_queries=0.0, pairs=1.0, evenly=1.0)
     >>> partners_of(DenseScores(wrong + 6 * (np.arange(100)[:, None] // 4 == np.arange(100))))
-    Partners(each_item=0.0, several_queries=1.0, pairs=0.0)
+    Partners(each_item=0.0, several_queries=1.0, pairs=0.0, evenly=0.595278)
     """
     of_queries, of_items = lead_of_rows(scores), lead_of_rows(scores.T)
     queries, items = scores.shape
     covered = min(of_items.covered(of_queries), _ITEMS * queries / items)
     each_item = round(of_items.sure * covered, _FIGURES)
-    return Partners(each_item, of_items.behind(of_queries), min(of_items.sure, of_queries.sure))
+    evenly = round(1 - (1 - of_queries.evenly) * (1 - each_item), _FIGURES)
+    return Partners(each_item, of_items.behind(of_queries), min(of_items.sure, of_queries.sure), evenly)
+
+
+def evenly_asked(scores: Scores, *, answered: bool) -> float:
+    """How far the other queries (queries, items) may be taken to ask for items evenly, from 0 to 1.
+
+    Where few items are asked for by many queries that are sure of them, what queries claim of an item tells less of
+    whether it is a hub. `answered`: whether the queries are those that are answered, so that items which each have a
+    query of their own speak against it; those of a bank need not have an item of their own.
+    """
+    found = lead_of_rows(scores, _CELLS_OF_LEADS).evenly
+    return partners_of(scores).evenly if answered and found < 1 else found
 
 
 def told_by(scores: Scores) -> bool:
@@ -114,24 +138,55 @@ def several_belong_to_one(scores: Scores) -> bool:
     return rows >= MANY_MORE * columns and partners_of(scores).several_queries >= _CERTAIN
 
 
-def lead_of_rows(scores: Scores) -> Lead:
-    """The lead of rows' best scores, each score above what is usual in its column."""
-    if not told_by(scores) or scores.shape[1] < _LOOKED_AT or scores.shape[0] < 2:
+def lead_of_rows(scores: Scores, cells: int | None = None) -> Lead:
+    """The lead of rows' best scores, each score above what is usual in its column; of about so many cells."""
+    values = _above_usual(scores, cells)
+    return UNKNOWN if values is None else _lead(values)
+
+
+def lead_of_chosen_rows(scores: Scores) -> Lead:
+    """The lead of those rows that are the best one of some column: what is asked for by two columns leads in none.
+
+    >>> from rerankit import DenseScores
+    >>> scores = np.random.default_rng(0).normal(size=(400, 100)) + 6 * (np.arange(400)[:, None] // 4 == np.arange(100))
+    >>> twice = scores[:, [*range(50)] * 2]
+    >>> lead_of_chosen_rows(DenseScores(scores)).sure, lead_of_chosen_rows(DenseScores(twice)).sure
+    (1.0, 0.0)
+    """
+    values = _above_usual(scores, None)
+    if values is None:
         return UNKNOWN
-    values = np.array(scores.take(sampled_rows(scores, max(2, _CELLS // scores.shape[1]))).rows(), np.float32)
-    sigma = spread(scores)
+    best = (values - values.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)).argmax(axis=0)
+    return _lead(values[np.unique(best)])
+
+
+def _above_usual(scores: Scores, cells: int | None) -> FloatArray | None:
+    """Some rows, each score above what is usual in its column, in spreads; None where there is nothing to tell."""
+    sigma = spread(scores) if told_by(scores) and scores.shape[1] >= _LOOKED_AT and scores.shape[0] >= 2 else 0.0
     if not sigma:
-        return UNKNOWN
+        return None
+    most = max(_LEAST_ROWS, cells // scores.shape[1]) if cells else max(2, _CELLS // scores.shape[1])
+    values = np.array(scores.take(sampled_rows(scores, most)).rows(), np.float32)
     np.maximum(values, values.max(axis=1, keepdims=True) - np.float32(_DEEPEST * sigma), out=values)
     values -= values.mean(axis=0, dtype=np.float64).astype(np.float32)
-    return _lead(values / np.float32(sigma))
+    above: FloatArray = values / np.float32(sigma)
+    return above
+
+
+def _highest(values: AnyArray) -> tuple[IntArray, AnyArray]:
+    """Each row's best column (rows,), and its highest values (rows, 4), best first; the values are used up."""
+    rows, best = np.arange(len(values)), np.empty((len(values), _LOOKED_AT))
+    first: IntArray = values.argmax(axis=1)
+    columns = first
+    for place in range(_LOOKED_AT):  # a few passes for the highest are faster than one that puts all in order
+        best[:, place] = values[rows, columns]
+        values[rows, columns] = -np.inf
+        columns = values.argmax(axis=1)
+    return first, best
 
 
 def _lead(values: AnyArray) -> Lead:
-    places = np.argpartition(-values, _LOOKED_AT - 1, axis=1)[:, :_LOOKED_AT]
-    best = np.take_along_axis(values, places, axis=1).astype(np.float64)
-    first = np.take_along_axis(places, best.argmax(axis=1)[:, None], axis=1)[:, 0]
-    best = -np.sort(-best, axis=1)
+    first, best = _highest(values)
     steps = (best[:, :-1] - best[:, 1:]) * np.arange(1, _LOOKED_AT)
     ahead, next_ones = steps[:, 0], steps[:, 1:].mean(axis=1)
     usual = float(next_ones.mean())
@@ -143,4 +198,5 @@ def _lead(values: AnyArray) -> Lead:
     if chosen < 2:
         return UNKNOWN
     error = float(np.sqrt(np.square(of_column).sum() * chosen / (chosen - 1))) / len(values)
-    return Lead(ratio, error, float(np.mean(ahead > next_ones)))
+    meeting = asked_evenly(first, ahead / usual, values.shape[1])
+    return Lead(ratio, error, float(np.mean(ahead > next_ones)), meeting)

@@ -49,7 +49,7 @@ class QBNorm(HubnessStage):
         self.lone = check_lone(lone)
 
     def correction(self, gallery: Side, others: Scores, same: bool) -> Correction:
-        found = softmax_correction(others, self.beta, self.published)
+        found = softmax_correction(others, self.beta, self.published, same)
         favourite = np.zeros(gallery.size, bool)
         first = others.topk(self.neighbours)[0]
         favourite[first[first >= 0]] = True

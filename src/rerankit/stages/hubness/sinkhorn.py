@@ -9,8 +9,8 @@ from rerankit.scores import Scores
 from rerankit.sides import Side
 from rerankit.stages.banks import check_bank
 from rerankit.stages.hubness.balance import balanced, equal_shares, placed
-from rerankit.stages.hubness.claims import claims_for_rounds
-from rerankit.stages.hubness.partners import partners_of
+from rerankit.stages.hubness.claims import Claims, claims_for_rounds
+from rerankit.stages.hubness.partners import evenly_asked, partners_of
 from rerankit.stages.hubness.stage import Beta, Correction, HubnessStage, beta_of, check_beta
 from rerankit.stages.lone import check_lone
 
@@ -24,13 +24,14 @@ class Sinkhorn(HubnessStage):
     `iterations` times each query shares its vote among the items by a softmax of β s plus what the items add, and an
     item that is asked for beyond its room adds less. An item has room for one vote, or, where there are fewer items
     than queries, the queries fill all items alike; where there are fewer queries than items, room for as many votes
-    as there are items for each query, so that few queries change little and one alone nothing. As far as the scores
-    show that each item has a query of its own among those that ask (its best one is well ahead of the next), all items
-    take in the same instead, as in Sinkhorn's balance; where they show that several queries belong to one item, it has
-    room for two. The score is s plus what the item adds over β. It gains the most of all stages that know scores
-    alone, since a query which has found its item no longer speaks for others. It loses where queries' right items are
-    none of the gallery's, or one item is right for many more queries than another. The ranking's notes say what was
-    seen (`each_item`, `several_queries`, from 0 to 1).
+    as there are items for each query, so that few queries change little and one alone nothing. Places are given out at
+    half of β. As far as the scores show that each item has a query of its own among those that ask (its best one is
+    well ahead of the next), all items take in the same instead, as in Sinkhorn's balance, at β; where they show that
+    several queries belong to one item, it has room for two. As far as queries that are sure of their item meet on
+    a few popular ones, less is taken from those. The score is s plus what the item adds over β. It gains the most of
+    all stages that know scores alone, since a query which has found its item no longer speaks for others. It loses
+    where queries' right items are none of the gallery's, and where items are popular and no query is sure. The
+    ranking's notes say what was seen (`each_item`, `several_queries`, `evenly`, from 0 to 1).
 
     `beta` "auto" is 3.5 over the spread of the scores (see `spread`); with a bank, whose queries only show which items
     are hubs, 2 over the spread of the bank's. `cells_kept` best cells of every row and column stand for the matrix, the
@@ -67,11 +68,16 @@ class Sinkhorn(HubnessStage):
         beta, sigma = beta_of(self.beta, others, _AMONG_TEST_QUERIES if same else _AMONG_A_BANK)
         if not beta:
             return Correction(None, beta=0.0)
-        claims = claims_for_rounds(others, beta, sigma, self.cells_kept)
+
+        def claims_at(share: float) -> Claims:
+            return claims_for_rounds(others, share * beta, sigma, self.cells_kept)
+
         if self.published:
-            return Correction(equal_shares(claims, self.iterations) / beta, beta=beta)
+            return Correction(equal_shares(claims_at(1.0), self.iterations) / beta, beta=beta)
         if not same:
-            return Correction(placed(claims, self.iterations, same_queries=False) / beta, beta=beta)
+            evenly = evenly_asked(others, answered=False)
+            shift = evenly / beta * placed(claims_at(1.0), self.iterations, same_queries=False)
+            return Correction(shift, beta=beta, evenly=evenly)
         partners = partners_of(others)
-        shift = balanced(claims, self.iterations, partners) / beta
-        return Correction(shift, beta=beta, each_item=partners.each_item, several_queries=partners.several_queries)
+        notes: dict[str, Any] = {"beta": beta, **partners.notes()}
+        return Correction(balanced(claims_at, self.iterations, partners) / beta, **notes)

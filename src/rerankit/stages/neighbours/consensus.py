@@ -60,7 +60,7 @@ class Consensus(ComparingStage):
     >>> captions = np.array([[1, 0.1], [1, 0.3], [0.1, 1], [0.35, 1]])
     >>> problem = Problem.from_embeddings([[1, 0.2], [0.8, 1]], captions)
     >>> rerank(problem, "consensus", k=2, neighbours=1).indices
-    array([[1, 0],
+    array([[0, 1],
            [3, 2]])
     """
 
@@ -124,11 +124,15 @@ class Consensus(ComparingStage):
         cells = Cells.best(problem.scores, self.cells_kept, ranking.indices)
         self._check_voters(problem.scores)
         partners = self._partners(problem.scores)
-        shift = balanced(claims_for_rounds(problem.scores, beta, sigma, self.cells_kept), self.iterations, partners)
+
+        def claims_at(share: float) -> Claims:
+            return claims_for_rounds(problem.scores, share * beta, sigma, self.cells_kept)
+
+        shift = balanced(claims_at, self.iterations, partners)
         shares = cells.row_shares(beta * cells.scores.astype(np.float64) + shift[cells.columns])
         votes = self._votes(problem, cells, shares, partners.each_item)
         logits = np.log(np.maximum(shares, 1e-300)) + votes.weight * np.log(self.floor + votes.of_cells)
-        again = balanced(_claims(cells, logits), max(1, self.iterations // 2), partners)
+        again = balanced(lambda share: _claims(cells, share * logits), max(1, self.iterations // 2), partners)
         found = cells.at(logits + again[cells.columns], rows_of(ranking), items_of(ranking), float(logits.min()) - 1)
         agreement = float(np.mean(votes.of_cells[_first(cells, shares)]))
         notes = {"beta": beta, "sharpness": votes.sharpness, "agreement": agreement}

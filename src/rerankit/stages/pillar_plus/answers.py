@@ -37,17 +37,17 @@ def answers(
     return diversified(found, ranking, side, cells.scales[0 if turned else 1], diversity[turned])
 
 
-def balanced_scores(cells: Cells, problem: Problem, *, turned: bool) -> Tensor:
-    """What `sinkhorn` says of the cells: β times score and correction of the item, in one direction of a problem in
-    the i2t orientation.
+def balanced(learned: FloatArray, like: float, ranking: Ranking, problem: Problem, *, turned: bool) -> FloatArray:
+    """A ranking's scores (queries, K), as far as they count (`like`), with β times those of `sinkhorn`.
+
+    The problem is in the i2t orientation.
     """
     asked = problem.reversed() if turned else problem
-    found = Sinkhorn().correction(asked.gallery, asked.scores, same=True)
-    rows, columns = cells.row.cpu().numpy(), cells.column.cpu().numpy()
-    own = problem.scores.pairs(rows, columns).astype(np.float64)
-    if found.of_items is not None:
-        own = found.notes["beta"] * (own + found.of_items[rows if turned else columns])
-    return torch.from_numpy(own.astype(np.float32))
+    stage = Sinkhorn()
+    found = stage.correction(asked.gallery, asked.scores, same=True)
+    scores = found.notes["beta"] * stage.corrected(found, asked, ranking)
+    mixed: FloatArray = np.where(ranking.mask, like * learned + (1 - like) * scores, learned).astype(np.float32)
+    return mixed
 
 
 def placed(cells: Cells, scores: Tensor, ranking: Ranking, *, turned: bool) -> FloatArray:

@@ -17,7 +17,7 @@ from rerankit.pipelines.trainable import Judged
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
-from rerankit.stages.hubness.partners import MANY_MORE, partners_of, told_by
+from rerankit.stages.hubness.partners import MANY_MORE, lead_of_chosen_rows, partners_of, told_by
 from rerankit.stages.pillar.directions import DIRECTIONS, Direction, other, warn_of_the_other_side
 from rerankit.stages.pillar_plus.settings import PlusSettings
 from rerankit.stages.pillar_plus.shipped import shipped
@@ -61,7 +61,7 @@ class PillarPlus(Reasoner):
 
     name = "pillar-plus"
     extra = "pillar"
-    of_training = ("asked", "several")
+    of_training = ("asked", "several", "leads")
 
     def __init__(
         self,
@@ -127,9 +127,9 @@ class PillarPlus(Reasoner):
             return ranking
         if len(ranking) == 1:
             return ranking.with_notes(**{self.name: {"say": 0.0, "note": _ALONE}})
-        like = self._like_training(problem)
-        found = self.scored(ranking, self._scores(problem, [ranking], like)[0])
-        say = self._say(problem.shape, self.direction == "t2i")
+        likes, turned = self._like_training(problem), self.direction == "t2i"
+        found = self.scored(ranking, self._scores(problem, [ranking], likes)[0])
+        say, like = self._say(problem.shape, turned), likes[turned]
         return found.with_notes(**{self.name: {"say": round(say, 4), "like_training": round(like, 4)}})
 
     def rerank_both(self, problem: Problem, k: int | None = 100) -> tuple[Ranking, Ranking]:
@@ -143,10 +143,10 @@ class PillarPlus(Reasoner):
             for ranking, scores in zip(rankings, (here, there), strict=True)
         )
 
-    def _scores(self, problem: Problem, rankings: list[Ranking], like: float) -> list[FloatArray]:
+    def _scores(self, problem: Problem, rankings: list[Ranking], likes: tuple[float, float]) -> list[FloatArray]:
         """Scores for a ranking of the problem and, when there are two, for one of the reversed problem."""
         torch = require("torch", extra="pillar", purpose=f"stage '{self.name}'")
-        from rerankit.stages.pillar_plus.answers import answers, balanced_scores
+        from rerankit.stages.pillar_plus.answers import answers, balanced
         from rerankit.stages.pillar_plus.cells import cells_of
 
         warn_of_the_other_side(self.name, self.direction, problem.scores)
@@ -159,16 +159,14 @@ class PillarPlus(Reasoner):
         turned = self.direction == "t2i"
         asked = (turned, not turned)[: len(rankings)]
         plain = self.sharpness * cells.fixed[:, 0]
-        weights = like * self.diversity[0], like * self.diversity[1]  # of pairs none is like another one by right
         found = []
         for at, ranking in zip(asked, rankings, strict=True):
-            say = self._say((len(ranking), ranking.gallery_size), at)
-            learned = both[at]
-            if like < 1:
-                learned = like * learned + (1 - like) * balanced_scores(cells, oriented, turned=at).to(device)
-            mixed = say * learned + (1 - say) * plain
+            say, like = self._say((len(ranking), ranking.gallery_size), at), likes[at]
+            weights = like * self.diversity[0], like * self.diversity[1]  # of pairs none is like another one by right
+            mixed = say * both[at] + (1 - say) * plain
             scores = (both[0], mixed) if at else (mixed, both[1])
-            found.append(answers(cells, scores, ranking, oriented, turned=at, diversity=weights))
+            learned = answers(cells, scores, ranking, oriented, turned=at, diversity=weights)
+            found.append(learned if like == 1 else balanced(learned, like, ranking, oriented, turned=at))
         return found
 
     def _say(self, shape: tuple[int, int], turned: bool) -> float:
@@ -180,15 +178,23 @@ class PillarPlus(Reasoner):
         queries, items = shape
         return min(1.0, queries / items / least) if least else 1.0
 
-    def _like_training(self, problem: Problem) -> float:
-        """How far the scores show of who belongs to whom what those in training did, from 0 to 1."""
-        trained, oriented = self._weights.get("several"), self._oriented(problem)
-        if trained is None or not told_by(oriented.scores):
-            return 1.0
+    def _like_training(self, problem: Problem) -> tuple[float, float]:
+        """How far the scores show of who belongs to whom what those in training did, from 0 to 1: for a search from
+        rows to columns, and for one from columns to rows.
+
+        Rows of which two ask for the same columns are not what weights know that were trained where columns lead to
+        one row, and columns that ask for few rows only are not either.
+        """
+        trained, leads = self._weights.get("several"), self._weights.get("leads")
+        oriented = self._oriented(problem)
+        if trained is None or leads is None or not told_by(oriented.scores):
+            return 1.0, 1.0
         rows, columns = oriented.shape
         found = partners_of(oriented.scores.T)  # several rows may lack a column where few are asked, so counts matter
         unlike = 1 - found.several_queries if max(rows, columns) < MANY_MORE * min(rows, columns) else found.pairs
-        return 1.0 - float(trained[0]) * unlike - (1 - float(trained[0])) * found.several_queries
+        like = 1.0 - float(trained[0]) * unlike - (1 - float(trained[0])) * found.several_queries
+        apart = 1.0 - float(leads[0]) * (1 - lead_of_chosen_rows(oriented.scores.T).sure)
+        return like * apart, like * found.evenly
 
     def _oriented(self, problem: Problem) -> Problem:
         return problem if self.direction == "i2t" else problem.reversed()
@@ -243,7 +249,8 @@ def _of_training(oriented: Problem, parts: Sequence[Part]) -> dict[str, AnyArray
     """What is kept of the training beside the network: how many were asked for each item, and who belongs to whom."""
     shapes = np.array([part.cells.shape for part in parts], np.float64)
     asked = np.array([(shapes[:, 0] / shapes[:, 1]).min(), (shapes[:, 1] / shapes[:, 0]).min()])
-    return {"asked": asked, "several": np.array([several_columns(oriented)])}
+    leads = lead_of_chosen_rows(oriented.scores.T).sure
+    return {"asked": asked, "several": np.array([several_columns(oriented)]), "leads": np.array([leads])}
 
 
 def several_columns(oriented: Problem) -> float:

@@ -20,7 +20,7 @@ def shipped(name: str) -> dict[str, AnyArray]:
     """Weights by name.
 
     >>> sorted(shipped("captions"))[:2]
-    ['asked', 'rounds.0.linear.bias']
+    ['asked', 'leads']
     """
     checks.choice("weights", name, names())
     numpy_files = require("safetensors.numpy", extra="pillar", purpose="reading the weights of 'pillar-plus'")

@@ -1,0 +1,53 @@
+"""Whether some items are asked for by many queries that are sure of them: popular items look like hubs and are none."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rerankit.arrays import AnyArray, IntArray
+
+_CHANCE = 2.0  # standard errors
+_HUBS = 1.5  # times as many meetings as by chance: sure queries that are wrong meet on hubs, too
+_FEW = 20  # queries: what fewer show is chance
+
+
+def asked_evenly(first: IntArray, leads: AnyArray, items: int) -> float:
+    """How far queries that are sure of their first item are spread over the items as by chance, from 1 down to 0.
+
+    `first` is each query's first item (queries,), `leads` how far it is ahead of the next, in usual steps (queries,).
+    Two sure queries meet on an item by chance once for every `items` pairs of them. The number is one and a half times
+    that many meetings over how many there are, less what those vary by chance; 1 where there are no more, and for few
+    queries.
+
+    >>> asked_evenly(np.arange(100), np.full(100, 9.0), 100)
+    1.0
+    >>> asked_evenly(np.repeat([0, 1], 50), np.full(100, 9.0), 100) < 0.1
+    True
+    """
+    if len(leads) < _FEW:
+        return 1.0
+    sure = sure_of(leads)
+    of_items, squares = (np.bincount(first, weights) for weights in (sure, np.square(sure)))
+    there_are = float((np.square(of_items) - squares).sum()) / 2
+    by_chance = float(np.square(of_items.sum()) - squares.sum()) / 2 / items
+    at_least = max(0.0, there_are - _CHANCE * float(np.sqrt(there_are + 1)))
+    return min(1.0, (_HUBS * by_chance + 1) / (at_least + 1))
+
+
+def sure_of(leads: AnyArray) -> AnyArray:
+    """How likely each lead (queries,) is one that chance does not give, from 0 to 1.
+
+    A lead by chance is exponential with mean 1. Of all leads that are at least as large, the share that is not by
+    chance; how many are by chance at all is told by the small ones (Storey's false discovery rate).
+
+    >>> sure_of(np.array([0.1, 0.2, 0.3, 0.9, 12.0, 13.0])).round(2)
+    array([0.1 , 0.1 , 0.1 , 0.19, 1.  , 1.  ])
+    """
+    number = len(leads)
+    chance = np.exp(-leads)
+    by_chance = min(1.0, 2 * (int((chance > 0.5).sum()) + 1) / number)
+    order = np.argsort(chance, kind="stable")
+    wrong = by_chance * chance[order] * number / np.arange(1, number + 1)
+    sure = np.empty(number)
+    sure[order] = 1 - np.minimum(np.minimum.accumulate(wrong[::-1])[::-1], 1)
+    return sure
