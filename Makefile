@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 PLUGINS := $(wildcard plugins/*)
 INPUTS := pyproject.toml constraints.txt
 TEST_TOOLS := pytest pytest-timeout pytest-xdist hypothesis
-BASE_TESTS := tests/test_conformance.py tests/cli/test_commands.py tests/plugins tests/formats tests/reading tests/files tests/scores tests/metrics tests/test_problem.py tests/test_ranking.py
+BASE_TESTS := plugins/rerankit-example tests/test_conformance.py tests/cli/test_commands.py tests/plugins tests/formats tests/reading tests/files tests/scores tests/metrics tests/test_problem.py tests/test_ranking.py
 # rich before 15 fills a terminal's lines in another way.
 NOT_OLDEST := not (families or wrapped)
 SHARE ?= 1
