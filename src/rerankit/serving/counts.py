@@ -51,7 +51,7 @@ class Counts:
 class SharedCounts:
     """A folder in which each worker leaves what it counted, so that any of them can tell the whole.
 
-    A worker that has gone stays counted.
+    A worker that has gone stays counted, but for its last second where it was killed.
     """
 
     def __init__(self, folder: Path) -> None:

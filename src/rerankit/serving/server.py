@@ -20,6 +20,7 @@ from rerankit.serving.bounds import Bounds
 from rerankit.serving.counts import SharedCounts
 
 _SETTINGS = "RERANKIT_SERVE"
+_HUNG = 60  # seconds without a sign of life after which a worker is replaced; a busy machine takes more than a few
 TOKEN = "RERANKIT_TOKEN"
 """The environment variable with the token that clients must send."""
 
@@ -57,6 +58,7 @@ def serve(
             settings = {"folder": str(folder), "trust": trust, "bounds": bounds.to_dict(), "counts": counts}
             os.environ[_SETTINGS] = json.dumps(settings)
             app_of = "rerankit.serving.server:from_environment"
+            shared["timeout_worker_healthcheck"] = _HUNG
             uvicorn.run(app_of, factory=True, fd=opened.fileno(), workers=workers, **shared)
             return
         app = Service(ready, bounds, os.environ.get(TOKEN) or None).app()
