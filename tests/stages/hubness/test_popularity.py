@@ -69,6 +69,26 @@ def test_popular_items_are_told_from_hubs(seed):
     assert evenly_asked(DenseScores(hubs + 8 * np.eye(300)), answered=True) == 1
 
 
+@pytest.mark.parametrize("length", [10, 40])
+def test_lists_tell_popular_items_too(length):
+    evenly = []
+    for power in (0.0, 1.0):
+        first = Problem(asked(power)[0]).ranking(length)
+        lists = Problem.from_rankings(first.indices, first.scores, 300).scores
+        found = partners_of(lists)
+        assert found[:3] == (0.0, 0.0, 0.0)
+        assert evenly_asked(lists, answered=False) == found.evenly
+        evenly.append(found.evenly)
+    assert evenly[0] > 0.7 > 0.5 > evenly[1]
+
+
+def test_lists_that_list_everything_tell_what_matrices_tell():
+    scores = asked(1.0)[0]
+    first = Problem(scores).ranking(300)
+    lists = Problem.from_rankings(first.indices, first.scores, 300).scores
+    assert partners_of(lists) == pytest.approx(partners_of(DenseScores(scores)), abs=1e-4)
+
+
 def test_a_few_queries_show_nothing():
     scores = np.zeros((10, 50), np.float32)
     scores[:, 3] = 9

@@ -9,7 +9,7 @@ import numpy as np
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.scores import ListScores, Scores
 from rerankit.stages.hubness.popularity import asked_evenly
-from rerankit.stages.hubness.spread import sampled_rows, spread
+from rerankit.stages.hubness.spread import absent_levels, sampled_rows, spread
 
 _LOOKED_AT = 4  # best scores of a row
 _CELLS = 25_000_000  # that are read; of larger matrices only so many rows
@@ -90,7 +90,7 @@ UNKNOWN = Lead(0.0, np.inf, 0.0)
 
 
 def partners_of(scores: Scores) -> Partners:
-    """What scores (queries, items) tell; nothing where they are lists that leave pairs out.
+    """What scores (queries, items) tell; lists that leave pairs out tell only whether items are asked for evenly.
 
     >>> from rerankit import DenseScores
     >>> random = np.random.default_rng(0)
@@ -100,6 +100,8 @@ def partners_of(scores: Scores) -> Partners:
     >>> partners_of(DenseScores(wrong + 6 * (np.arange(100)[:, None] // 4 == np.arange(100))))
     Partners(each_item=0.0, several_queries=1.0, pairs=0.0, evenly=0.595278)
     """
+    if isinstance(scores, ListScores) and not told_by(scores):
+        return Partners(0.0, 0.0, 0.0, _lead_of_lists(scores, _CELLS).evenly)
     of_queries, of_items = lead_of_rows(scores), lead_of_rows(scores.T)
     queries, items = scores.shape
     covered = min(of_items.covered(of_queries), _ITEMS * queries / items)
@@ -115,6 +117,8 @@ def evenly_asked(scores: Scores, *, answered: bool) -> float:
     whether it is a hub. `answered`: whether the queries are those that are answered, so that items which each have a
     query of their own speak against it; those of a bank need not have an item of their own.
     """
+    if isinstance(scores, ListScores) and not told_by(scores):
+        return _lead_of_lists(scores, _CELLS_OF_LEADS).evenly
     found = lead_of_rows(scores, _CELLS_OF_LEADS).evenly
     return partners_of(scores).evenly if answered and found < 1 else found
 
@@ -141,7 +145,25 @@ def several_belong_to_one(scores: Scores) -> bool:
 def lead_of_rows(scores: Scores, cells: int | None = None) -> Lead:
     """The lead of rows' best scores, each score above what is usual in its column; of about so many cells."""
     values = _above_usual(scores, cells)
-    return UNKNOWN if values is None else _lead(values)
+    return UNKNOWN if values is None else _lead(*_highest(values), scores.shape[1])
+
+
+def _lead_of_lists(lists: ListScores, cells: int) -> Lead:
+    """The same of lists' rows with four columns or more; pairs that are left out stand at one level in each row."""
+    most = max(_LEAST_ROWS, cells * lists.shape[0] // max(1, len(lists.values)))
+    some = lists.take(sampled_rows(lists, most))
+    assert isinstance(some, ListScores), "parts of lists are lists"
+    sigma = spread(lists)
+    if not sigma:
+        return UNKNOWN
+    levels = absent_levels(some, sigma)
+    levels = np.where(np.isfinite(levels), levels, 0)
+    rest = levels.sum() - np.bincount(some.columns, levels[some.row_of_cell], some.shape[1])
+    usual = (rest + np.bincount(some.columns, some.values, some.shape[1])) / some.shape[0]
+    above = ((some.values - usual[some.columns]) / sigma).astype(np.float32)
+    best = ListScores.from_cells(some.row_of_cell, some.columns, above, some.shape).topk(_LOOKED_AT)
+    known = np.isfinite(best[1]).all(axis=1)
+    return _lead(best[0][known, 0], best[1][known].astype(np.float64), some.shape[1])
 
 
 def lead_of_chosen_rows(scores: Scores) -> Lead:
@@ -157,7 +179,7 @@ def lead_of_chosen_rows(scores: Scores) -> Lead:
     if values is None:
         return UNKNOWN
     best = (values - values.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)).argmax(axis=0)
-    return _lead(values[np.unique(best)])
+    return _lead(*_highest(values[np.unique(best)]), scores.shape[1])
 
 
 def _above_usual(scores: Scores, cells: int | None) -> FloatArray | None:
@@ -185,8 +207,10 @@ def _highest(values: AnyArray) -> tuple[IntArray, AnyArray]:
     return first, best
 
 
-def _lead(values: AnyArray) -> Lead:
-    first, best = _highest(values)
+def _lead(first: IntArray, best: AnyArray, columns: int) -> Lead:
+    """From each row's best column (rows,) and its highest values (rows, 4)."""
+    if len(first) < 2 or best.shape[1] < _LOOKED_AT:
+        return UNKNOWN
     steps = (best[:, :-1] - best[:, 1:]) * np.arange(1, _LOOKED_AT)
     ahead, next_ones = steps[:, 0], steps[:, 1:].mean(axis=1)
     usual = float(next_ones.mean())
@@ -197,6 +221,6 @@ def _lead(values: AnyArray) -> Lead:
     chosen = len(np.unique(first))
     if chosen < 2:
         return UNKNOWN
-    error = float(np.sqrt(np.square(of_column).sum() * chosen / (chosen - 1))) / len(values)
-    meeting = asked_evenly(first, ahead / usual, values.shape[1])
+    error = float(np.sqrt(np.square(of_column).sum() * chosen / (chosen - 1))) / len(first)
+    meeting = asked_evenly(first, ahead / usual, columns)
     return Lead(ratio, error, float(np.mean(ahead > next_ones)), meeting)
