@@ -7,7 +7,7 @@ import pytest
 
 from rerankit import Bank, Problem, Ranking, Relevance
 from rerankit.ids import Ids
-from rerankit.values import Named
+from rerankit.values import Named, same
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,21 @@ def test_named():
     assert pickle.loads(pickle.dumps(named)) == named
     with pytest.raises(TypeError):
         named["a"] = 2
+
+
+def test_what_has_parameters_and_no_equality_of_its_own_is_the_same_by_them():
+    class Made:
+        def __init__(self, size):
+            self.size = size
+
+        def get_params(self):
+            return {"size": self.size}
+
+    class Other(Made):
+        pass
+
+    assert same(Made(1), Made(1))
+    assert same(Made([np.zeros(2)]), Made([np.zeros(2)]))
+    assert same(Made, Made)
+    for one, other in [(Made(1), Made(2)), (Made(1), Other(1)), (Made, Other), (Made(1), 1)]:
+        assert not same(one, other)

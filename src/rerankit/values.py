@@ -74,11 +74,14 @@ class Named(Mapping[str, T]):
 
 
 def same(one: Any, other: Any) -> bool:
-    """Equality that looks inside containers and arrays."""
+    """Equality that looks inside containers, arrays and what only its parameters tell from others of its class."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
         return isinstance(one, np.ndarray) and isinstance(other, np.ndarray) and np.array_equal(one, other)
+    made = not isinstance(one, type) and type(one) is type(other) and hasattr(one, "get_params")
+    if made and one.__eq__(other) is NotImplemented:  # estimators of scikit-learn
+        return same(one.get_params(), other.get_params())
     return bool(one is other or one == other)

@@ -6,6 +6,7 @@ import numpy as np
 
 import rerankit
 from rerankit import Relevance, Stage
+from rerankit.extras import require
 from rerankit.testing import StageCase, make_problem
 
 
@@ -17,12 +18,24 @@ def _fitted(name: str, **params: object) -> Stage:
     made = rerankit.stage(name, **params)
     fit = made.fit  # type: ignore[attr-defined]
     fitted: Stage = fit(problem, Relevance.from_lists(right, 30))
-    assert np.all([np.isfinite(values).any() for values in fitted.get_weights().values()])
+    numbers = [values for values in fitted.get_weights().values() if values.dtype != object]
+    assert np.all([np.isfinite(values).any() for values in numbers])
     return fitted
 
 
 def _case(name: str, **params: object) -> StageCase:
     return StageCase(lambda: _fitted(name, **params))
+
+
+def _estimator(name: str, parameter: str, module: str, estimator: str, **params: object) -> StageCase:
+    """The stage with an estimator of scikit-learn; tests/stages/fusion/test_estimators.py has how saving is refused."""
+    skip = {"check_save": "an estimator could only be written as a pickle, so saving is refused"}
+
+    def factory() -> Stage:
+        made = getattr(require(f"sklearn.{module}", extra="learn"), estimator)(**params)
+        return _fitted(name, **{parameter: made})
+
+    return StageCase(factory, skip=skip)
 
 
 def _with_gallery_bank(queries: int, gallery: int, seed: int) -> rerankit.Problem:
@@ -46,11 +59,16 @@ CASES = {
     "calibrate": _case("calibrate"),
     "calibrate: platt": _case("calibrate", method="platt"),
     "calibrate: isotonic": _case("calibrate", method="isotonic"),
+    "calibrate: an estimator": _estimator("calibrate", "method", "linear_model", "LogisticRegression"),
     "learned-fusion": _case("learned-fusion"),
     "learned-fusion: without others": _case("learned-fusion", opinions=("score", "margin", "rank", "incoming")),
     "learned-fusion: votes": _case("learned-fusion", opinions=_VOTES),
     "learned-fusion: logistic": _case("learned-fusion", model="logistic"),
     "learned-fusion: trees": _case("learned-fusion", model="trees", trees=30),
+    "learned-fusion: an estimator": _estimator("learned-fusion", "model", "linear_model", "LogisticRegression"),
+    "learned-fusion: a forest": _estimator(
+        "learned-fusion", "model", "ensemble", "RandomForestClassifier", n_estimators=5, random_state=0
+    ),
     "consensus: query": StageCase(lambda: rerankit.stage("consensus", voters="query")),
     "consensus: gallery": StageCase(lambda: rerankit.stage("consensus", voters="gallery")),
     "consensus": StageCase(lambda: rerankit.stage("consensus")),

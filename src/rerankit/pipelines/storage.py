@@ -232,10 +232,11 @@ def _encoded(name: str, value: Any, folder: Path) -> Any:
         file = _unused(folder, name, ".safetensors")
         _write_arrays({"array": value}, file)
         return {"$array": file.name}
-    raise InputError(
-        f"parameter '{name}' cannot be saved (got {type(value).__name__}): "
-        "give a path instead, or put what it holds into the problem"
-    )
+    if callable(getattr(value, "get_params", None)):
+        how = "an estimator can only be written as a pickle, which runs code when it is read: take a built-in model"
+    else:
+        how = "give a path instead, or put what it holds into the problem"
+    raise InputError(f"parameter '{name}' cannot be saved (got {type(value).__name__}): {how}")
 
 
 def _check_keys(name: str, value: dict[Any, Any]) -> None:

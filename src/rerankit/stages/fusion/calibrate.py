@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_softmax
@@ -14,6 +16,7 @@ from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 from rerankit.scores import ListScores
+from rerankit.stages.fusion.estimators import estimated_chances, fit_estimator, model_or_estimator
 from rerankit.stages.fusion.learners import judged, labels
 from rerankit.stages.hubness.spread import spread
 
@@ -28,9 +31,13 @@ class Calibrate(Trainable):
 
     ``"temperature"``: softmax of score / T over a query's candidates (they share one probability of 1); ``"platt"``: a
     sigmoid, ``"isotonic"``: a monotone step curve, both of each candidate by itself being right. The last two need
-    scikit-learn for `fit`. Put it at the end of a pipeline and hand `fit` the ranking that the stages before it make.
-    No order changes, so no quality is won or lost; calibration from another domain gives wrong probabilities. Where
-    scores spread more than four times as much as in `fit`, or as little, the notes say that they are on another scale.
+    scikit-learn for `fit`. `method` may also be an estimator of scikit-learn's interface with ``predict_proba``, of
+    which a clone learns from one column, the scores; where its curve falls while scores rise, it is made level. A stage
+    with an estimator is not saved: that would be a pickle.
+
+    Put it at the end of a pipeline and hand `fit` the ranking that the stages before it make. No order changes, so no
+    quality is won or lost; calibration from another domain gives wrong probabilities. Where scores spread more than
+    four times as much as in `fit`, or as little, the notes say that they are on another scale.
 
     >>> import numpy as np
     >>> from rerankit import Problem, Relevance, rerank, stage
@@ -44,8 +51,8 @@ class Calibrate(Trainable):
     citation = "Guo et al., On calibration of modern neural networks (ICML 2017); Zadrozny & Elkan (KDD 2002)"
     takes = ("ranking",)
 
-    def __init__(self, method: str = "temperature", candidates: int = 50) -> None:
-        self.method = checks.choice("method", method, METHODS)
+    def __init__(self, method: Any = "temperature", candidates: int = 50) -> None:
+        self.method = model_or_estimator("method", method, METHODS, methods=("predict_proba",))
         self.candidates = checks.integer("candidates", candidates, least=1)
 
     @property
@@ -56,7 +63,11 @@ class Calibrate(Trainable):
         """Learn from `ranking`, or from the problem's first `candidates`."""
         given = judged(problem, relevance, self.candidates) if how.ranking is None else how.ranking
         right, there = labels(given, relevance)
-        self.set_weights(_FIT[self.method](given.scores, right, there) | {"spread": np.array([_spread(given)])})
+        if isinstance(self.method, str):
+            weights = _FIT[self.method](given.scores, right, there)
+        else:
+            weights = fit_estimator(self.method, given.scores[there][:, None], right[there])
+        self.set_weights(weights | {"spread": np.array([_spread(given)])})
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         found, known, here = (
@@ -77,6 +88,8 @@ class Calibrate(Trainable):
 
     def _probabilities(self, ranking: Ranking) -> AnyArray:
         scores = np.where(ranking.mask, ranking.scores, 0).astype(np.float64)
+        if not isinstance(self.method, str):
+            return estimated_chances(dict(self.learned), scores, ranking.mask)
         if self.method == "temperature":
             return _shares(scores, ranking.mask, float(self.learned["temperature"][0]))
         if self.method == "platt":

@@ -14,6 +14,12 @@ from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 from rerankit.stages.banks import BankStage, check_bank
+from rerankit.stages.fusion.estimators import (
+    estimated_scores,
+    fit_estimator,
+    model_or_estimator,
+    weights_by_query,
+)
 from rerankit.stages.fusion.learners import fit_list_wise, fit_logistic, fit_trees, judged, labels, predicted
 from rerankit.stages.fusion.opinions import OPINIONS, columns
 from rerankit.stages.hubness.stage import Beta, check_beta
@@ -32,9 +38,12 @@ class LearnedFusion(BankStage, Trainable):
     (``gallery-votes``, ``query-votes``); the scores that come in (``incoming``).
 
     `model`: ``"list-wise"`` (a linear score under a softmax over each query's candidates), ``"logistic"`` or boosted
-    ``"trees"`` (scikit-learn, needed for `fit` only). Fit on a problem of about the same size and kind as those to
-    come: opinions shift with the number of queries. Few labelled queries, or labels of another domain, lose; and
-    trees over-fit before the linear models do.
+    ``"trees"`` (scikit-learn, needed for `fit` only); or an estimator of scikit-learn's interface that has
+    ``decision_function`` or ``predict_proba``. A clone of it learns; where its ``fit`` takes ``sample_weight``, every
+    query counts as much as any other. A stage with an estimator is not saved: that would be a pickle.
+
+    Fit on a problem of about the same size and kind as those to come: opinions shift with the number of queries. Few
+    labelled queries, or labels of another domain, lose; and trees over-fit before the linear models do.
 
     >>> import numpy as np
     >>> from rerankit import Problem, Relevance, rerank, stage
@@ -53,7 +62,7 @@ class LearnedFusion(BankStage, Trainable):
     def __init__(
         self,
         opinions: Sequence[str] = DEFAULT,
-        model: str = "list-wise",
+        model: Any = "list-wise",
         candidates: int = 50,
         beta: Beta = "auto",
         penalty: float = 1.0,
@@ -65,7 +74,7 @@ class LearnedFusion(BankStage, Trainable):
         for opinion in opinions:
             checks.choice("opinion", opinion, OPINIONS)
         self.opinions = opinions
-        self.model = checks.choice("model", model, MODELS)
+        self.model = model_or_estimator("model", model, MODELS, methods=("decision_function", "predict_proba"))
         self.candidates = checks.integer("candidates", candidates, least=2)
         self.beta = check_beta("beta", beta)
         self.penalty = checks.number("penalty", penalty, above=0)
@@ -93,14 +102,21 @@ class LearnedFusion(BankStage, Trainable):
         given = judged(problem, relevance, self.candidates) if how.ranking is None else how.ranking
         right, there = labels(given, relevance)
         values = self._columns(problem, given)
-        if self.model == "trees":
+        if not isinstance(self.model, str):
+            self.set_weights(fit_estimator(self.model, values[there], right[there], weights_by_query(there)))
+        elif self.model == "trees":
             self.set_weights(fit_trees(values, right, there, self.trees))
         else:
             learn = fit_logistic if self.model == "logistic" else fit_list_wise
             self.set_weights(learn(values, right, there, self.penalty))
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
-        return predicted(dict(self.learned), self._columns(problem, ranking))
+        weights, values = dict(self.learned), self._columns(problem, ranking)
+        return (
+            predicted(weights, values)
+            if isinstance(self.model, str)
+            else estimated_scores(weights, values, ranking.mask)
+        )
 
     def _columns(self, problem: Problem, ranking: Ranking) -> FloatArray:
         others = self.other_queries(problem) if self._others else None
