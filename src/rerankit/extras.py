@@ -12,6 +12,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "torch": ("torch",),
     "pillar": ("torch", "torch_geometric"),
     "hmrn": ("torch",),
+    "transformers": ("torch", "transformers", "safetensors", "PIL"),
     "triplet": ("torch", "transformers", "safetensors", "PIL"),
     "cross-encoder": ("torch", "safetensors", "transformers", "PIL", "sentence_transformers"),
     "learn": ("sklearn",),

@@ -15,6 +15,7 @@ BRIDGES = {
     "mteb": ("mteb", "mteb"),
     "pyterrier": ("pyterrier", "pyterrier"),
     "sentence_transformers": ("sentence_transformers", "cross-encoder"),
+    "transformers": ("transformers", "transformers"),
 }
 """Files that import a library at their top: the library, and its extra."""
 OTHERS = ("huggingface_hub", "ir_datasets", "pymilvus", "qdrant_client", "rerankers", "weaviate", "faiss", "ranx")

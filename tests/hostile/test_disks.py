@@ -85,14 +85,13 @@ def test_a_full_disk_is_one_error_and_the_old_file_stays(name: str, tmp_path: Pa
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_full_disk_ends_no_work_that_only_wanted_to_keep_things(tmp_path: Path, tried) -> None:
-    pytest.importorskip("torch", reason="torch is not installed")
     from rerankit.errors import RerankitWarning
-    from rerankit.stages.triplet.cache import TokenCache
+    from rerankit.feature_cache import FeatureCache
 
-    cache = TokenCache(tmp_path / "cache", "m")
+    cache = FeatureCache(tmp_path / "cache", "m")
 
     def keep() -> None:
-        with pytest.warns(RerankitWarning, match="cannot be written .*: tokens are no longer kept there"):
+        with pytest.warns(RerankitWarning, match="cannot be written .*: features are no longer kept there"):
             cache.put("ab", np.zeros((100, 400), np.float16))
         cache.put("ab", np.zeros((100, 400), np.float16))
 
@@ -163,8 +162,8 @@ def test_several_writers_of_one_place(tmp_path: Path, amount, tried) -> None:
 CACHE = """
 import sys, warnings, numpy as np
 warnings.simplefilter("error")
-from rerankit.stages.triplet.cache import TokenCache
-cache, rng = TokenCache(sys.argv[1], "m", max_bytes=int(sys.argv[2])), np.random.default_rng(int(sys.argv[3]))
+from rerankit.feature_cache import FeatureCache
+cache, rng = FeatureCache(sys.argv[1], "m", max_bytes=int(sys.argv[2])), np.random.default_rng(int(sys.argv[3]))
 for _ in range(int(sys.argv[4])):
     number = int(rng.integers(60))
     found = cache.get(f"{number:04d}")
@@ -175,7 +174,6 @@ for _ in range(int(sys.argv[4])):
 
 
 def test_four_processes_share_a_bounded_cache(tmp_path: Path, amount, tried) -> None:
-    pytest.importorskip("torch", reason="torch is not installed")
     turns, bound = amount(60, 2000), 10_000
     command = [sys.executable, "-c", CACHE, str(tmp_path), str(bound)]
     users = [subprocess.Popen([*command, str(n), str(turns)], stderr=subprocess.PIPE) for n in range(4)]

@@ -130,21 +130,20 @@ def test_a_first_write_is_there_or_not(kind: Written, tmp_path: Path, amount, rn
 
 
 def test_the_cache_of_image_tokens(tmp_path: Path, amount, rng, tried) -> None:
-    pytest.importorskip("torch", reason="torch is not installed")
-    from rerankit.stages.triplet.cache import TokenCache
+    from rerankit.feature_cache import FeatureCache
 
     def tokens(number: int) -> np.ndarray:
         return np.full((4, 8), number, np.float16)
 
     def fill() -> None:
-        cache = TokenCache(tmp_path / "cache", "0" * 16, max_bytes=3000)
+        cache = FeatureCache(tmp_path / "cache", "0" * 16, max_bytes=3000)
         for number in range(12):
             cache.put(f"{number % 3:02x}{number:062x}", tokens(number))
 
     fill()
     for _ in range(amount(3, 40)):
         killed_before(int(rng.integers(1, 300)), fill)
-        cache = TokenCache(tmp_path / "cache", "0" * 16, max_bytes=3000)
+        cache = FeatureCache(tmp_path / "cache", "0" * 16, max_bytes=3000)
         for number in range(12):
             found = cache.get(f"{number % 3:02x}{number:062x}")
             assert found is None or (found == number).all()

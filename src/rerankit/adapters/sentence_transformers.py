@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rerankit import checks
+from rerankit.adapters.items import named
 from rerankit.errors import InputError, rule
 from rerankit.extras import require
 
@@ -37,7 +38,7 @@ def problem_of(model: Any, queries: Any, documents: Any, *, batch_size: int = 32
         raise rule("model", f"must compare by {', '.join(_METRICS)}: model.similarity_fn_name = 'cosine'", similarity)
     vectors = []
     for side, given in (("query", queries), ("gallery", documents)):
-        ids, inputs = _named(given, "queries" if side == "query" else "documents")
+        ids, inputs = named(given, "queries" if side == "query" else "documents")
         encode = model.encode_query if side == "query" else model.encode_document
         vectors.append(encode(inputs, batch_size=batch_size, convert_to_numpy=True, show_progress_bar=False))
         rest = {f"{side}_ids": ids, **rest} if ids is not None else rest
@@ -77,7 +78,7 @@ class RerankingEvaluator(_BASE):  # type: ignore[misc, valid-type]
         self.pipeline = as_pipeline(pipeline, {})
         self.metrics = [measure.name for measure in measures(metrics)]
         self.k, self.name = checks.integer("k", k, least=1), name
-        self.bank = None if bank is None else _named(bank, "bank")[1]
+        self.bank = None if bank is None else named(bank, "bank")[1]
         self.batch_size = checks.integer("batch_size", batch_size, least=1)
         self.primary_metric = f"reranked_{self.metrics[0]}"
         _check_known(self.relevant, self.queries, self.documents)
@@ -110,14 +111,6 @@ class RerankingEvaluator(_BASE):  # type: ignore[misc, valid-type]
 
     def get_config_dict(self) -> dict[str, Any]:
         return {"pipeline": repr(self.pipeline), "k": self.k}
-
-
-def _named(given: Any, argument: str) -> tuple[list[Any] | None, list[Any]]:
-    if isinstance(given, Mapping):
-        return list(given), list(given.values())
-    if isinstance(given, str) or not isinstance(given, Sequence) or not given:
-        raise rule(argument, "must be a list, or {id: text}, with at least one entry", type(given).__name__)
-    return None, list(given)
 
 
 def _graded(items: Any) -> dict[Any, float]:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from rerankit import settings
-from rerankit.errors import InputError, RerankitWarning
+from rerankit.errors import InputError
+from rerankit.feature_cache import FeatureCache
 from rerankit.features import Pictures, Tokens, as_feature
-from rerankit.stages.triplet.cache import TokenCache
-from rerankit.stages.triplet.features import ArrayTokens, ImageTokens, fingerprint
+from rerankit.stages.triplet.features import ArrayTokens, ImageTokens
 from rerankit.stages.triplet.images import DEVIATION, MEAN, ImageTransform, checksum, open_image
 
 
@@ -62,45 +60,7 @@ def test_unreadable_pictures_say_which(tmp_path):
 
 @pytest.fixture
 def cache(tmp_path):
-    return TokenCache(tmp_path / "cache", "model", max_bytes="10KB")
-
-
-def tokens(seed):
-    return np.random.default_rng(seed).random((8, 16)).astype(np.float16)
-
-
-def test_cache_keeps_tokens(cache):
-    assert cache.get("ab12") is None
-    cache.put("ab12", tokens(0))
-    np.testing.assert_array_equal(cache.get("ab12"), tokens(0))
-    assert TokenCache(cache.folder, "another").get("ab12") is None
-
-
-def test_cache_finds_corruption(cache):
-    cache.put("ab12", tokens(0))
-    path = next(cache.folder.glob("*/??/*.safetensors"))
-    content = bytearray(path.read_bytes())
-    content[-3] ^= 1
-    path.write_bytes(content)
-    with pytest.warns(RerankitWarning, match="is damaged: it is not what its checksum says; they are made again"):
-        assert cache.get("ab12") is None
-    cache.put("ab12", tokens(0))
-    path.write_bytes(b"short")
-    with pytest.warns(RerankitWarning, match="truncated or not a safetensors file"):
-        assert cache.get("ab12") is None
-
-
-def test_cache_is_bounded_and_forgets_what_was_read_longest_ago(cache):
-    for number in range(60):
-        cache.put(f"{number:04d}", tokens(number))
-        for age, path in enumerate(sorted(cache.folder.glob("*/??/*.safetensors"))):
-            os.utime(path, (age, age))
-        cache.get("0000")
-    size = sum(path.stat().st_size for path in cache.folder.glob("*/??/*.safetensors"))
-    assert size <= 10_000
-    assert cache.get("0000") is not None
-    assert cache.get("0001") is None
-    assert cache.get("0059") is not None
+    return FeatureCache(tmp_path / "cache", "model", max_bytes="10KB")
 
 
 def shades():
@@ -163,15 +123,6 @@ def test_checksum_is_of_the_content(tmp_path):
     assert checksum(pixels) != checksum(pixels.transpose(1, 0, 2))
     (tmp_path / "a").write_bytes(b"x")
     assert len(checksum(tmp_path / "a")) == 64
-
-
-def test_fingerprint_follows_the_weights():
-    layer = torch.nn.Linear(2, 2)
-    before = fingerprint(layer, "transform")
-    assert before == fingerprint(layer, "transform") != fingerprint(layer, "other")
-    with torch.no_grad():
-        layer.bias += 1
-    assert fingerprint(layer, "transform") != before
 
 
 def test_array_tokens(tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any
@@ -10,24 +9,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from rerankit import settings
 from rerankit.errors import rule
+from rerankit.feature_cache import FeatureCache
 from rerankit.features import Pictures, Tokens, as_feature
-from rerankit.stages.triplet.cache import TokenCache
 from rerankit.stages.triplet.images import ImageTransform, checksum, unreadable
 
 IntArray = NDArray[np.int64]
-
-
-def fingerprint(network: nn.Module, *rest: object) -> str:
-    """What encodes the pictures, as a short text: a hash of the weights and of `rest`."""
-    digest = hashlib.sha256(repr(rest).encode())
-    for name, value in sorted(network.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(value.detach().cpu().numpy()).data)
-    return digest.hexdigest()[:16]
 
 
 class ArrayTokens:
@@ -81,7 +71,7 @@ class ImageTokens:
         transform: ImageTransform,
         *,
         kind: str,
-        cache: TokenCache | None = None,
+        cache: FeatureCache | None = None,
         batch: int = 8,
         on_error: str = "raise",
     ) -> None:

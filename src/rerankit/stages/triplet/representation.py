@@ -30,11 +30,11 @@ from torch import Tensor, nn
 
 from rerankit.errors import InputError, UnmetNeedError, rule
 from rerankit.events import track
+from rerankit.feature_cache import FeatureCache, fingerprint
 from rerankit.features import Feature, Pictures
 from rerankit.problem import Problem
 from rerankit.stages.triplet.bundle import Bundle
-from rerankit.stages.triplet.cache import TokenCache
-from rerankit.stages.triplet.features import ArrayTokens, ImageTokens, fingerprint
+from rerankit.stages.triplet.features import ArrayTokens, ImageTokens
 from rerankit.stages.triplet.filter import Filter
 from rerankit.stages.triplet.images import ImageTransform
 from rerankit.stages.triplet.reading import Reading
@@ -61,7 +61,7 @@ def image_source(problem: Problem, side: str, bundle: Bundle, reading: Reading) 
     transform = ImageTransform(bundle.filter.config.image_size, reading.image_pad)
     cache = None
     if reading.cache is not None:
-        cache = TokenCache(reading.cache, fingerprint(encoder, transform), max_bytes=reading.cache_bytes)
+        cache = FeatureCache(reading.cache, fingerprint(encoder, transform), max_bytes=reading.cache_bytes)
     return ImageTokens(
         as_pictures(features[f"{side}_images"], f"{side}_images"),
         partial(encode_frozen, encoder),

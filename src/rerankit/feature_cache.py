@@ -1,28 +1,45 @@
-"""Image tokens on disk, bounded, shared by processes."""
+"""Features of pictures on disk, bounded, shared by processes."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from rerankit.arrays import AnyArray
 from rerankit.errors import FormatError, RerankitWarning
 from rerankit.files import atomic, clear_leftovers, rooms_in
 from rerankit.formats.safetensors import write_tensors
 from rerankit.reading.safetensors_file import read_tensors
 from rerankit.settings import parse_bytes
 
-_NAME = "tokens"
+if TYPE_CHECKING:
+    from torch import nn
+
+_NAME = "features"
 
 
-class TokenCache:
-    """Image tokens on disk in half precision, one safetensors file per model and picture.
+def fingerprint(network: nn.Module, *rest: object) -> str:
+    """What encodes the pictures, as a short text: a hash of the weights and of `rest`."""
+    import torch
+
+    digest = hashlib.sha256(repr(rest).encode())
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        # As bytes: NumPy does not know every type of weights.
+        digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:16]
+
+
+class FeatureCache:
+    """What networks make of pictures, on disk: one safetensors file per model and picture.
 
     A file is written whole or not at all, so work that was stopped goes on where it stopped. What was read longest ago
     goes first once the files of all models exceed `max_bytes`; what killed processes left behind goes before that.
@@ -38,43 +55,43 @@ class TokenCache:
         self._full = False
 
     def __repr__(self) -> str:
-        return f"TokenCache({str(self.folder)!r}, {self.model!r}, max_bytes={self.max_bytes})"
+        return f"FeatureCache({str(self.folder)!r}, {self.model!r}, max_bytes={self.max_bytes})"
 
     def _path(self, key: str) -> Path:
         return self.folder / self.model / key[:2] / f"{key}.safetensors"
 
-    def get(self, key: str) -> NDArray[np.float16] | None:
-        """The tokens (P, width) of a picture, or None."""
+    def get(self, key: str) -> AnyArray | None:
+        """The features of a picture, such as tokens (P, width), or None."""
         path = self._path(key)
         if not path.is_file():
             return None
         try:
-            tokens = np.array(_tokens(path))
+            features = np.array(_features(path))
             os.utime(path)
         except FileNotFoundError:  # another process has made room for its own
             return None
         except (FormatError, OSError) as broken:
             if path.is_file():
-                warnings.warn(f"cached tokens: {broken}; they are made again", RerankitWarning, stacklevel=2)
+                warnings.warn(f"cached features: {broken}; they are made again", RerankitWarning, stacklevel=2)
                 path.unlink(missing_ok=True)
             return None
-        return tokens
+        return features
 
-    def put(self, key: str, tokens: NDArray[np.float16]) -> None:
-        """Keep the tokens (P, width) of a picture, and make room for them; on a full disk the work goes on without."""
+    def put(self, key: str, features: AnyArray) -> None:
+        """Keep the features of a picture, and make room for them; on a full disk the work goes on without."""
         if self._full:
             return
         path = self._path(key)
         try:
             # What a cache loses is made again: it need not wait for the disk.
             with atomic(path, durable=False) as temporary:
-                write_tensors(temporary, {_NAME: np.ascontiguousarray(tokens)})
+                write_tensors(temporary, {_NAME: np.ascontiguousarray(features)})
             size = path.stat().st_size
         except FileNotFoundError:  # another process has made room already
             size = 0
         except OSError as error:
             self._full = True
-            told = f"'{self.folder}' cannot be written ({error.strerror or error}): tokens are no longer kept there"
+            told = f"'{self.folder}' cannot be written ({error.strerror or error}): features are no longer kept there"
             warnings.warn(told, RerankitWarning, stacklevel=2)
             return
         self._written = None if self._written is None else self._written + size
@@ -112,8 +129,8 @@ def _inside(folder: Path) -> Iterator[tuple[int, Path, int]]:
                     yield found.st_mtime_ns, Path(entry.path), found.st_size
 
 
-def _tokens(path: Path) -> NDArray[np.float16]:
-    arrays = read_tensors(path)
-    if arrays.keys() != {_NAME} or arrays[_NAME].dtype != np.float16 or arrays[_NAME].ndim != 2:
-        raise FormatError(f"{path}: must hold '{_NAME}' of half precision")
-    return arrays[_NAME]
+def _features(path: Path) -> AnyArray:
+    arrays = list(read_tensors(path).values())
+    if len(arrays) != 1 or arrays[0].dtype.kind != "f":
+        raise FormatError(f"{path}: must hold one array of floating-point numbers")
+    return arrays[0]
