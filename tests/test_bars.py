@@ -96,7 +96,7 @@ class Halting(Stage):
 
 
 def test_what_a_stage_leaves_unfinished_goes_and_what_was_there_before_stays(display: Display) -> None:
-    pipeline = rerankit.Pipeline([Halting(), "mutual-rank"])
+    pipeline = rerankit.Pipeline([Halting(), rerankit.stage("mutual-rank", lone="pass")])
     for _ in track(range(2), "outer"):
         rerankit.rerank([[0.1, 0.9]], pipeline)
         assert display.names == ["outer"]

@@ -73,5 +73,5 @@ def test_a_bank_stands_in_for_other_queries() -> None:
 
 def test_every_need_of_every_stage_can_be_shown() -> None:
     for name in rerankit.stages_available():
-        if name not in ("top", "pipeline", "cross-encoder", "remote"):
+        if name not in ("top", "pipeline", "cross-encoder", "remote", "listwise-judge", "pairwise-judge"):
             assert all(Need.of(need).how for need in stage(name).needs)

@@ -104,7 +104,8 @@ def test_what_is_wrong_is_said_in_every_place(way: Callable[[Stage], Ranking]) -
         way(Breaks())
 
 
-STAGES = [name for name in rerankit.stages_available() if name not in ("top", "pipeline", "cross-encoder", "remote")]
+WITH_ARGUMENTS = ("top", "pipeline", "cross-encoder", "remote", "listwise-judge", "pairwise-judge")
+STAGES = [name for name in rerankit.stages_available() if name not in WITH_ARGUMENTS]
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -326,6 +326,7 @@ def test_an_import_that_hangs_is_named_when_it_is_interrupted(tmp_path: Path, pr
         env={**os.environ, "PYTHONPATH": path},
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a shell's job may ignore it
     )
     while not (tmp_path / "begun").exists() and running.poll() is None:
         time.sleep(0.02)

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import ClassVar
 
+from rerankit.reading import read_text
 from rerankit.tasks import Benchmark, Card, DataFile, Task, located
 from rerankit_reid.cross_camera import Sightings, benchmark
 
@@ -62,5 +63,5 @@ class MSMT17(Task):
 
 
 def _listed(file: Path) -> Sightings:
-    names = [line.split()[0] for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    names = [line.split()[0] for line in read_text(file).splitlines() if line.strip()]
     return Sightings.of(names, _NAME, _LIKE, file)
