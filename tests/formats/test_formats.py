@@ -295,6 +295,7 @@ def damaged(path: Path, what: str) -> Path:
         "twice.qrels": lambda: path.write_text("q 0 d 1\nq 0 d 0\nr 0 d 0\nr 0 d 0\n"),
         "empty.qrels": lambda: path.write_text("\n"),
         "latin.run": lambda: path.write_bytes("q Q0 \xe9 1 0.5 x\n".encode("latin-1")),
+        "characters.npz": lambda: np.savez(path, kind="problem", scores=np.eye(2), query_ids=_no_characters()),
         "cut.run.gz": lambda: path.write_bytes(gzip.compress(b"q Q0 d 1 0.5 x\n" * 99)[:-12]),
         "text.run.gz": lambda: path.write_text("q Q0 d 1 0.5 x\n"),
         "cut.json": lambda: path.write_text('{"q": {"d": 0.5'),
@@ -310,6 +311,10 @@ def damaged(path: Path, what: str) -> Path:
     return path
 
 
+def _no_characters() -> np.ndarray:
+    return np.array([0xFFFFFFFF, 97], np.uint32).view("<U1")
+
+
 def _safetensors(header: Any, data: bytes) -> bytes:
     text = json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + data
@@ -321,6 +326,7 @@ def _safetensors(header: Any, data: bytes) -> bytes:
         ("objects.npy", "object arrays are pickles"),
         ("objects.npz", "object arrays are pickles"),
         ("packed-objects.npz", "object arrays are pickles"),
+        ("characters.npz", "'query_ids' must hold texts .got the character number 0xffffffff."),
         ("pickle.npy", "this is a pickle"),
         ("complex.npy", "must be real numbers"),
         ("cut.npy", r"truncated: \(20, 30\) float32 takes 2400 bytes, 2391 remain"),

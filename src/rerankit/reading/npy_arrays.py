@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,6 +33,15 @@ def plain(array: AnyArray | StoredRows, path: Path, name: str) -> None:
     if not holds_values(array):
         reason = "object arrays are pickles and never read" if array.dtype.hasobject else "it must be real numbers"
         raise FormatError(f"{path}: '{name}' has dtype {array.dtype}: {reason}")
+    if isinstance(array, np.ndarray) and array.dtype.kind == "U" and array.size:
+        check_texts(array, path, name)
+
+
+def check_texts(array: AnyArray, path: Path, name: str) -> None:
+    """Refuse texts with numbers that are no characters, which Python cannot make."""
+    numbers = np.ascontiguousarray(array).reshape(-1).view(np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
+    if int(numbers.max()) > sys.maxunicode:
+        raise FormatError(f"{path}: '{name}' must hold texts (got the character number {int(numbers.max()):#x})")
 
 
 def map_npy(path: Path, name: str, start: int = 0, room: int | None = None) -> AnyArray:
