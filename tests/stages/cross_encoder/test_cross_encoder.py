@@ -183,6 +183,105 @@ def test_blip_from_a_folder(blip, tokenizer, pictured, tmp_path):
     assert out == same.rerank(pictured, pictured.ranking())
 
 
+SIZES = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+
+
+@pytest.fixture(scope="module")
+def vilt(tokenizer):
+    """ViLT of random weights with its processor, which makes pictures of about 64 pixels and pads them in a batch."""
+    torch.manual_seed(0)
+    sizes = {**SIZES, "vocab_size": len(WORDS), "max_position_embeddings": 6, "image_size": 64, "patch_size": 16}
+    model = transformers.ViltForImageAndTextRetrieval(transformers.ViltConfig(**sizes, initializer_range=0.5)).eval()
+    images = transformers.ViltImageProcessor(size={"shortest_edge": 64}, size_divisor=16)
+    return model, transformers.ViltProcessor(images, tokenizer)
+
+
+def blip2(tokenizer, tells_picture):
+    """BLIP-2 of random weights with its processor; newer files have a word that stands for the picture."""
+    torch.manual_seed(0)
+    vision = {**SIZES, "image_size": 16, "patch_size": 8, "initializer_range": 0.5}
+    text = {**SIZES, "vocab_size": len(WORDS) + 1, "encoder_hidden_size": 16, "use_qformer_text_input": True}
+    config = transformers.Blip2Config(
+        vision_config=vision,
+        qformer_config={**text, "max_position_embeddings": 64, "initializer_range": 0.5},
+        num_query_tokens=3,
+        image_text_hidden_size=8,
+        image_token_index=len(WORDS) if tells_picture else None,
+    )
+    model = transformers.Blip2ForImageTextRetrieval(config).eval()
+    torch.nn.init.normal_(model.query_tokens)
+    size = {"height": 16, "width": 16}
+    images = transformers.BlipImageProcessor(size=size)
+    return model, transformers.Blip2Processor(images, tokenizer, num_query_tokens=3 if tells_picture else None)
+
+
+def agree(model, processor, logit, problem):
+    """Scores of the stage are those of the model's own forward for each pair alone, whichever side the picture is."""
+    stage = CrossEncoder(model, processor=processor, candidate="pictures", batch_size=5, device="cpu")
+    out = stage.rerank(problem, problem.ranking()).to_dense()
+    assert out.std() > 1e-3
+    pictures = problem.gallery_features["pictures"]
+    for query, text in enumerate(problem.query_features["text"]):
+        for item in range(len(pictures)):
+            read = processor(images=pictures[item], text=text, return_tensors="pt")
+            with torch.inference_mode():
+                assert out[query, item] == pytest.approx(float(logit(model, read)), abs=1e-5)
+    turned = problem.reversed()
+    other = CrossEncoder(model, processor=processor, query="pictures", batch_size=3, device="cpu")
+    np.testing.assert_allclose(other.rerank(turned, turned.ranking()).to_dense().T, out, atol=1e-5)
+
+
+@pytest.fixture
+def uneven(pictured):
+    """Pictures of several sizes, and texts that all models read whole."""
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    sizes = ((20, 20), (20, 40), (50, 20), (30, 25))
+    pictures = [Image.fromarray(rng.integers(0, 255, (*size, 3), np.uint8)) for size in sizes]
+    return pictured.with_features(
+        query_features={"text": ["red cat", "a big blue dog", "small"]}, gallery_features={"pictures": pictures}
+    )
+
+
+def test_vilt_matching_agrees_with_transformers_own_forward(vilt, uneven):
+    agree(*vilt, lambda model, read: model(**read).logits[0, 0], uneven)
+    state = torch.get_rng_state()
+    stage = CrossEncoder(vilt[0], processor=vilt[1], candidate="pictures", device="cpu")
+    first = stage.rerank(uneven, uneven.ranking())
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.rand(1)
+    assert stage.clone().rerank(uneven, uneven.ranking()) == first
+    long = uneven.with_features(query_features={"text": ["red cat", "a big blue dog " * 9, "small"]})
+    assert stage.rerank(long, uneven.ranking()).shape == first.shape
+
+
+@pytest.mark.parametrize("tells_picture", [False, True])
+def test_blip2_matching_agrees_with_transformers_own_forward(tokenizer, uneven, tells_picture):
+    import copy
+
+    def logit(model, read):
+        logits = model(**read, use_image_text_matching_head=True).logits_per_image[0]
+        return logits[1] - logits[0]
+
+    agree(*blip2(copy.deepcopy(tokenizer), tells_picture), logit, uneven)
+
+
+def test_matching_models_from_folders(vilt, uneven, tmp_path):
+    model, processor = vilt
+    model.half().save_pretrained(tmp_path)
+    model.float()
+    processor.save_pretrained(tmp_path)
+    out = CrossEncoder(str(tmp_path), candidate="pictures", device="cpu").rerank(uneven, uneven.ranking())
+    same = CrossEncoder(model, processor=str(tmp_path), candidate="pictures", device="cpu")
+    np.testing.assert_allclose(out.to_dense(), same.rerank(uneven, uneven.ranking()).to_dense(), atol=1e-5)
+    model.vilt.save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="'model' must have all weights of a ViltForImageAndTextRetrieval"):
+        CrossEncoder(str(tmp_path), candidate="pictures", device="cpu").rerank(uneven, uneven.ranking())
+    with pytest.raises(InputError, match="'processor' must be the model's processor"):
+        CrossEncoder(model, candidate="pictures", device="cpu").rerank(uneven, uneven.ranking())
+
+
 def test_what_is_refused(problem, pictured, monkeypatch):
     with pytest.raises(InputError, match="'model' must be a folder"):
         CrossEncoder(None)
@@ -190,7 +289,7 @@ def test_what_is_refused(problem, pictured, monkeypatch):
         CrossEncoder("x", precision="int4")
     faults = CrossEncoder("x", candidate="pictures").unmet(problem)
     assert [str(fault.need) for fault in faults] == ["gallery_features:pictures"]
-    with pytest.raises(InputError, match="'model' must be a CrossEncoder or"):
+    with pytest.raises(InputError, match=r"'model' must be a CrossEncoder, BlipFor.*, Blip2For.*, ViltFor"):
         CrossEncoder(object()).rerank(problem, problem.ranking())
     empty = problem.with_features(query_features={"text": ["red", " ", "cat"]})
     with pytest.raises(InputError, match="the text of query 1 is empty"):

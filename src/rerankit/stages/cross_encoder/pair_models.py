@@ -1,9 +1,10 @@
-"""Models that score pairs, behind one method: sentence-transformers cross-encoders and BLIP matching."""
+"""Models that score pairs, behind one method: sentence-transformers cross-encoders and image-text matching."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -32,43 +33,68 @@ class PairModel(Protocol):
 def load_pair_model(model: Any, processor: Any, precision: str, device: str, max_tokens: int | None) -> PairModel:
     """The model behind a folder, a hub name or an object."""
     where = pick(device)
-    if isinstance(model, (str, os.PathLike)) and _is_blip(model):
-        transformers = require("transformers", extra="triplet", purpose="stage 'cross-encoder'")
-        processor = model if processor is None else processor
-        model = transformers.BlipForImageTextRetrieval.from_pretrained(model, **SAFE, use_safetensors=True)
-    if type(model).__name__ == "BlipForImageTextRetrieval":
-        return BlipMatching(model, _tokenizer(processor), precision, where, max_tokens)
     if isinstance(model, (str, os.PathLike)):
-        library = _sentence_transformers()
-        # Not `activation_fn`: the order of the pairs needs none, and a saturated sigmoid would lose it.
-        weights = {"use_safetensors": True}  # never a pickle
-        model = library.CrossEncoder(
-            os.fspath(model), device=str(where), max_length=max_tokens, model_kwargs=weights, **SAFE
-        )
+        name = _matching_name(model)
+        if name is None:
+            return SentencePairs(_sentence_pairs(model, where, max_tokens), precision, where)
+        processor = model if processor is None else processor
+        model = _matching_model(name, model)
+    name = type(model).__name__
+    if name in MATCHING:
+        reader = _tokenizer(processor) if name == "BlipForImageTextRetrieval" else _processor(processor)
+        return MATCHING[name](model.to(where).eval(), reader, precision, where, max_tokens)
     if not hasattr(model, "predict"):
-        raise rule("model", "must be a CrossEncoder or a BlipForImageTextRetrieval", type(model).__name__)
+        raise rule("model", f"must be a CrossEncoder, {', '.join(MATCHING)}", name)
     return SentencePairs(model, precision, where)
 
 
-def _sentence_transformers() -> Any:
+def _sentence_pairs(place: str | os.PathLike[str], device: torch.device, max_tokens: int | None) -> Any:
     # Earlier ones run code that lies in a model's folder.
-    return require("sentence_transformers", extra="cross-encoder", purpose="stage 'cross-encoder'", least="6")
+    library = require("sentence_transformers", extra="cross-encoder", purpose="stage 'cross-encoder'", least="6")
+    # Not `activation_fn`: the order of the pairs needs none, and a saturated sigmoid would lose it.
+    weights = {"use_safetensors": True}  # never a pickle
+    return library.CrossEncoder(
+        os.fspath(place), device=str(device), max_length=max_tokens, model_kwargs=weights, **SAFE
+    )
 
 
-def _is_blip(model: str | os.PathLike[str]) -> bool:
-    config = Path(model) / "config.json"
+def _matching_name(place: str | os.PathLike[str]) -> str | None:
+    """The class of a model for image-text matching by its config, or by its name on the hub; None for others."""
+    config = Path(place) / "config.json"
     if config.is_file():
-        return bool(read_json(config, dict, "text").get("model_type") == "blip")
-    return "blip-itm" in str(model)
+        kind = read_json(config, dict, "text").get("model_type")
+        return {"blip": BLIP, "blip-2": BLIP2, "vilt": VILT}.get(kind)
+    known = {"blip-itm": BLIP, "blip2-itm": BLIP2, "vilt-": VILT}
+    return next((name for part, name in known.items() if part in str(place)), None)
+
+
+def _matching_model(name: str, place: str | os.PathLike[str]) -> Any:
+    """In float32, whatever the file has: `precision` says what is rounded."""
+    kind = getattr(_transformers(), name)
+    model, told = kind.from_pretrained(place, use_safetensors=True, output_loading_info=True, **SAFE)
+    if told["missing_keys"]:
+        raise rule("model", f"must have all weights of a {name}", f"{place} without {min(told['missing_keys'])}")
+    return model.float()
+
+
+def _transformers() -> Any:
+    return require("transformers", extra="transformers", purpose="stage 'cross-encoder'")
 
 
 def _tokenizer(processor: Any) -> Any:
     if processor is None:
         raise rule("processor", "must be the model's tokenizer, or the folder or hub name of one", processor)
     if isinstance(processor, (str, os.PathLike)):
-        transformers = require("transformers", extra="triplet", purpose="stage 'cross-encoder'")
-        return transformers.AutoTokenizer.from_pretrained(processor, **SAFE)
+        return _transformers().AutoTokenizer.from_pretrained(processor, **SAFE)
     return getattr(processor, "tokenizer", processor)
+
+
+def _processor(processor: Any) -> Any:
+    if isinstance(processor, (str, os.PathLike)):
+        processor = _transformers().AutoProcessor.from_pretrained(processor, **SAFE)
+    if not all(hasattr(processor, part) for part in ("image_processor", "tokenizer")):
+        raise rule("processor", "must be the model's processor, or the folder or hub name of one", processor)
+    return processor
 
 
 class SentencePairs:
@@ -100,20 +126,19 @@ def _said(one: Any) -> dict[str, Any]:
     return {"text": one} if isinstance(one, str) else {"image": open_image(one, "picture")}
 
 
-class BlipMatching:
-    """BLIP's image-text matching head: the logit of "match" less that of "no match".
+class Matching:
+    """A matching head over a picture and a text: its one logit, or that of "match" less that of "no match".
 
-    Either side may be the picture. Image tokens of the pictures of the latest batches are kept.
+    Either side may be the picture.
     """
 
     KEPT = 32
+    """Pictures of the latest batches whose tokens are kept."""
 
-    def __init__(
-        self, model: Any, tokenizer: Any, precision: str, device: torch.device, max_tokens: int | None
-    ) -> None:
-        self.model, self.tokenizer = model.to(device).eval(), tokenizer
-        self.precision, self.device, self.max_tokens = precision, device, max_tokens
-        self.transform = ImageTransform(model.config.vision_config.image_size, "none")
+    def __init__(self, model: Any, reader: Any, precision: str, device: torch.device, max_tokens: int | None) -> None:
+        self.model, self.reader, self.precision, self.device = model, reader, precision, device
+        positions = getattr(model.config, "max_position_embeddings", 512)
+        self.longest = min(max_tokens or positions, positions)
         self._tokens: dict[int, tuple[Any, Tensor]] = {}
 
     @torch.inference_mode()
@@ -122,18 +147,22 @@ class BlipMatching:
         swapped = not isinstance(pairs[0][0], str)
         texts = [pair[1] if swapped else pair[0] for pair in pairs]
         pictures = [pair[0] if swapped else pair[1] for pair in pairs]
-        words = self.tokenizer(
-            texts, padding=True, truncation=True, max_length=self.max_tokens or 512, return_tensors="pt"
-        ).to(self.device)
+        tokenizer = getattr(self.reader, "tokenizer", self.reader)
+        words = tokenizer(texts, padding=True, truncation=True, max_length=self.longest, return_tensors="pt")
+        read = {name: words[name].to(self.device) for name in ("input_ids", "attention_mask")}
         with autocast(self.device, self.precision):
-            states = self.model.text_encoder(
-                input_ids=words["input_ids"],
-                attention_mask=words["attention_mask"],
-                encoder_hidden_states=self._encoded(pictures),
-                is_decoder=False,
-            ).last_hidden_state
-            logits = self.model.itm_head(states[:, 0]).float()
-        return np.asarray((logits[:, 1] - logits[:, 0]).cpu().numpy())
+            logits = self._logits(read, pictures).float()
+        scores = logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits[:, 0]
+        return np.asarray(scores.cpu().numpy())
+
+    def _logits(self, words: dict[str, Tensor], pictures: list[Any]) -> Tensor:
+        """(len(pictures), 1 or 2) of ids and masks (len(pictures), T), and of pictures."""
+        raise NotImplementedError(f"{type(self).__name__} must implement '_logits'")
+
+    def _pixels(self, pictures: list[Any]) -> dict[str, Tensor]:
+        """What the processor makes of pictures."""
+        read = self.reader.image_processor([open_image(one, "picture") for one in pictures], return_tensors="pt")
+        return {name: value.to(self.device) for name, value in read.items()}
 
     def _encoded(self, pictures: list[Any]) -> Tensor:
         """Image tokens (len(pictures), P, width); a picture that comes again is not encoded again."""
@@ -141,12 +170,57 @@ class BlipMatching:
         known = {id(one): kept for one in pictures if (kept := self._tokens.get(id(one))) is not None}
         new = {id(one): one for one in pictures if id(one) not in known}
         if new:
-            pixels = [self.transform(open_image(one, "picture")) for one in new.values()]
-            encoded = self.model.vision_model(pixel_values=torch.stack(pixels).to(self.device))
+            encoded = self.model.vision_model(**self._pixels(list(new.values()))).last_hidden_state
             # The picture is kept beside its tokens: an id is only good while its object lives.
-            pairs = zip(new.items(), encoded.last_hidden_state, strict=True)
-            known |= {key: (one, tokens) for (key, one), tokens in pairs}
+            known |= {key: (one, tokens) for (key, one), tokens in zip(new.items(), encoded, strict=True)}
         self._tokens |= known
         for key in list(self._tokens)[: -self.KEPT]:
             self._tokens.pop(key, None)
         return torch.stack([known[id(one)][1] for one in pictures])
+
+
+class BlipMatching(Matching):
+    """BLIP."""
+
+    def _logits(self, words: dict[str, Tensor], pictures: list[Any]) -> Tensor:
+        read = self.model.text_encoder(**words, encoder_hidden_states=self._encoded(pictures), is_decoder=False)
+        return cast(Tensor, self.model.itm_head(read.last_hidden_state[:, 0]))
+
+    def _pixels(self, pictures: list[Any]) -> dict[str, Tensor]:
+        """A tokenizer is all that BLIP needs: its pictures are squeezed into a square."""
+        transform = ImageTransform(self.model.config.vision_config.image_size, "none")
+        return {"pixel_values": torch.stack([transform(one) for one in pictures]).to(self.device)}
+
+
+class Blip2Matching(Matching):
+    """BLIP-2: the mean over its query tokens, which read the text and the picture."""
+
+    def _logits(self, words: dict[str, Tensor], pictures: list[Any]) -> Tensor:
+        model, mask = self.model, words["attention_mask"]
+        asked = model.query_tokens.expand(len(pictures), -1, -1)
+        count = asked.shape[1]
+        states = model.qformer(
+            query_embeds=model.embeddings(input_ids=words["input_ids"], query_embeds=asked),
+            query_length=count,
+            attention_mask=torch.cat([mask.new_ones(len(mask), count), mask], dim=1),
+            encoder_hidden_states=self._encoded(pictures),
+        ).last_hidden_state
+        return cast(Tensor, model.itm_head(states[:, :count]).mean(dim=1))
+
+
+class ViltMatching(Matching):
+    """ViLT, one network over the words and the patches of a picture: nothing of a picture can be kept."""
+
+    _drawing = Lock()
+    """Held while torch's generator is set, which all threads share."""
+
+    def _logits(self, words: dict[str, Tensor], pictures: list[Any]) -> Tensor:
+        # It draws the order of its patches, which moves the last bits.
+        with self._drawing, torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)
+            return cast(Tensor, self.model(**words, **self._pixels(pictures)).logits)
+
+
+BLIP, BLIP2, VILT = "BlipForImageTextRetrieval", "Blip2ForImageTextRetrieval", "ViltForImageAndTextRetrieval"
+MATCHING: dict[str, type[Matching]] = {BLIP: BlipMatching, BLIP2: Blip2Matching, VILT: ViltMatching}
+"""Classes of transformers for image-text matching, and who scores pairs by them."""

@@ -1,4 +1,4 @@
-"""Any cross-encoder as a stage: sentence-transformers' CrossEncoder, or BLIP image-text matching."""
+"""Any cross-encoder as a stage: sentence-transformers' CrossEncoder, or image-text matching of transformers."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 class CrossEncoder(PairStage):
     """Scores every (query, candidate) pair by a model that reads both together.
 
-    `model` is a folder, a name on the hub, or a loaded model: a sentence-transformers CrossEncoder, or a
-    transformers `BlipForImageTextRetrieval` (its matching head; `processor` then names its tokenizer). The
-    problem's features `query` and `candidate` name what is read of each: texts, or pictures (PIL, arrays,
-    paths; in a feature whose name ends in "images" a string is a path too). Pairs go through the model sorted
-    by length, `batch_size` at a time; `cache_size` scores of pairs are kept, so that a second run asks only
-    for new pairs. `on_error` "skip" leaves a query or candidate that cannot be read where it was and lists it
-    in the ranking's notes under "cross-encoder".
+    `model` is a folder, a name on the hub, or a loaded model: a sentence-transformers CrossEncoder, or one of
+    transformers for image-text matching: `BlipForImageTextRetrieval` (a loaded one with its tokenizer as `processor`),
+    `Blip2ForImageTextRetrieval` or `ViltForImageAndTextRetrieval` (with their `processor`). The problem's features
+    `query` and `candidate` name what is read of each: texts, or pictures (PIL, arrays, paths; in a feature whose
+    name ends in "images" a string is a path too). Pairs go through the model sorted by length, `batch_size` at a
+    time; `cache_size` scores of pairs are kept, so that a second run asks only for new pairs. `on_error` "skip"
+    leaves a query or candidate that cannot be read where it was and lists it in the ranking's notes under
+    "cross-encoder".
 
     >>> CrossEncoder("cross-encoder/ms-marco-MiniLM-L6-v2", batch_size=64)
     stage('cross-encoder', model='cross-encoder/ms-marco-MiniLM-L6-v2', batch_size=64)
@@ -36,7 +37,8 @@ class CrossEncoder(PairStage):
     outside: ClassVar[tuple[str, ...]] = ("model", "processor")
     citation: ClassVar[str] = (
         "Reimers, Gurevych: Sentence-BERT. EMNLP 2019 (CrossEncoder). "
-        "Li, Li, Xiong, Hoi: BLIP. ICML 2022 (image-text matching)."
+        "Li, Li, Xiong, Hoi: BLIP. ICML 2022 (image-text matching). "
+        "Li, Li, Savarese, Hoi: BLIP-2. ICML 2023. Kim, Son, Kim: ViLT. ICML 2021."
     )
 
     def __init__(
