@@ -18,6 +18,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "learn": ("sklearn",),
     "faiss": ("faiss",),
     "pandas": ("pandas",),
+    "optuna": ("optuna",),
     "parquet": ("pyarrow",),
     "polars": ("polars",),
     "ranx": ("ranx",),

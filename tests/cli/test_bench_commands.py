@@ -66,6 +66,9 @@ def test_tune(data: Path) -> None:
     assert asked.exit_code == 2
     assert "--validation-scores" in asked.output
     val = ["--validation-data", data / "val", "--validation-set", "images=7", "--validation-set", "split=val"]
+    asked = run(*plan, *val, "--validation-scores", data / "val.npy", "--sampler", "tpe")
+    assert asked.exit_code == 2
+    assert "'trials' must say how many settings the sampler may try" in " ".join(asked.output.split())
     done = run(*plan, *val, "--validation-scores", data / "val.npy", "--out", data / "tuned")
     assert done.exit_code == 0, done.output
     (path,) = (data / "tuned").glob("*.json")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from rerankit.errors import InputError, rule
+from rerankit.errors import InputError
 from rerankit.pipelines.pipeline import Pipeline
 
 
@@ -27,23 +24,6 @@ def spaces(pipelines: Sequence[Pipeline], space: Mapping[str, Sequence[Any]]) ->
 
 def _concerns(pipeline: Pipeline, where: str) -> bool:
     return not where or where.isdigit() or any(one.name == where for one in pipeline)
-
-
-def points(space: Mapping[str, Sequence[Any]], trials: int | None, seed: int) -> Iterator[dict[str, Any]]:
-    """Every combination of the space's values, or `trials` random ones."""
-    if not space or not all(len(values) for values in space.values()):
-        raise rule("space", "must name parameters with at least one value each", dict(space))
-    if trials is None:
-        yield from (dict(zip(space, values, strict=True)) for values in product(*space.values()))
-        return
-    if trials < 1:
-        raise rule("trials", "must be at least 1", trials)
-    sizes = [len(values) for values in space.values()]
-    total = int(np.prod(sizes))
-    chosen = np.random.default_rng(seed).choice(total, min(trials, total), replace=False)
-    for number in sorted(chosen.tolist()):
-        places = np.unravel_index(number, sizes)
-        yield {name: values[int(at)] for (name, values), at in zip(space.items(), places, strict=True)}
 
 
 def with_values(pipeline: Pipeline, values: Mapping[str, Any]) -> Pipeline:

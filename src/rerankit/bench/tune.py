@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from rerankit import bars
+from rerankit.bench.draws import draws
 from rerankit.bench.inputs import Contender, ScoreSet, contender, score_set
 from rerankit.bench.run import code_behind, run_key, run_name, run_part, summaries
-from rerankit.bench.space import points, with_values
+from rerankit.bench.space import with_values
 from rerankit.checksums import found_by
 from rerankit.errors import InputError
 from rerankit.events import Event, emit, track
@@ -40,6 +41,7 @@ def tune(
     figure: str | None = None,
     trials: int | None = None,
     seed: int = 0,
+    sampler: Any = "random",
     against: Benchmark | None = None,
     out: str | Path | None = None,
     progress: bool = False,
@@ -47,7 +49,9 @@ def tune(
     """The best of the space's parameters on a validation benchmark.
 
     space: ``{"parameter": values}`` for a pipeline of one stage, ``{"stage-name.parameter": values}`` or
-    ``{"position.parameter": values}`` for more. Every combination is tried, or `trials` random ones of them.
+    ``{"position.parameter": values}`` for more. Every combination is tried, or `trials` of them that `sampler` chooses.
+    sampler: ``"random"``, ``"tpe"`` (by the figures of those before; extra ``optuna``), both by `seed`, or a sampler of
+    optuna.
     figure: the task's figure that decides (its main one by default; lower is better where its metric says so).
     against: the benchmark that the choice is for; it is refused when it is the validation data itself.
     out: a folder that keeps what was tried: a search that is interrupted or asked for again does not repeat it.
@@ -62,13 +66,15 @@ def tune(
     given = contender(pipeline)
     found = scores if isinstance(scores, ScoreSet) else score_set(validation, scores)
     wanted = figure or validation.task.card.main
+    drawn = draws(space, trials, seed, sampler, traits_of(wanted).better)
     known = Tried.of(out, validation, found, given, k, wanted)
     tried: list[dict[str, Any]] = []
     with bars.progress(progress):
-        for values in track(list(points(space, trials, seed)), f"tuning {given.label}"):
+        for values in track(drawn, f"tuning {given.label}"):
             made = with_values(given.pipeline, values)
             figure_of = known.figure(values, partial(_score, validation, found, made, k, wanted))
             tried.append({"values": values, "figure": figure_of})
+            drawn.tell(figure_of)
     best = (min if traits_of(wanted).better == "lower" else max)(tried, key=lambda each: each["figure"])
     record = {
         "task": validation.task.card.name,
@@ -76,7 +82,7 @@ def tune(
         "sha256": validation.checksum,
         "scores": dict(found.checksums),
         "figure": wanted,
-        "method": "grid" if trials is None else f"random, {trials} trials, seed {seed}",
+        "method": drawn.method,
         "k": k,
         "tried": tried,
         "chosen": best["values"],

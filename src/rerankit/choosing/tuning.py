@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from rerankit import bars, checks
-from rerankit.bench.space import points, spaces, with_values
+from rerankit.bench.draws import Draws, draws
+from rerankit.bench.space import spaces, with_values
 from rerankit.choosing.chosen import styled
 from rerankit.errors import InputError, rule
 from rerankit.events import Event, emit, track
@@ -72,6 +73,7 @@ def tune(
     metric: str = "success@1",
     trials: int | None = None,
     seed: int = 0,
+    sampler: Any = "random",
     k: int = 100,
     progress: bool = False,
 ) -> Tuned:
@@ -82,7 +84,9 @@ def tune(
     ``{"position.parameter": values}`` for others. Of several pipelines, what names a stage is for those that have it.
     problem, relevance: one of each, or a list of each: several sets, or both directions. The mean of their figures
     decides, so that none is won at the cost of the others.
-    trials: so many random settings of each pipeline, by `seed`, in place of all. k: candidates of each query.
+    trials: so many settings of each pipeline in place of all. k: candidates of each query.
+    sampler: how they are chosen: ``"random"``, ``"tpe"`` (by the figures of those before; extra ``optuna``), both by
+    `seed`, or a sampler of optuna.
 
     For benchmarks on files, with records of what was tried, there is `rerankit.bench.tune`; `rerankit.choose` asks
     whether anything is better than the order as it came.
@@ -105,20 +109,25 @@ def tune(
         raise rule("pipelines", "must hold one pipeline or more", pipelines)
     if not space:
         raise rule("space", "must name parameters with at least one value each", dict(space))
-    settings = [
-        (with_values(pipeline, values), values)
-        for pipeline, own in zip(given, spaces(given, space), strict=True)
-        for values in (points(own, trials, seed) if own else [{}])
+    better = traits_of(metric).better
+    drawn = [
+        draws(own, trials, seed, sampler, better) if own else Draws([{}], "as it is") for own in spaces(given, space)
     ]
-    _check(settings, problems)
-    tried = []
+    searches = list(zip(given, drawn, strict=True))
+    _check([with_values(pipeline, values) for pipeline, each in searches for values in each.examples], problems)
+    tried: list[Setting] = []
     with bars.progress(progress):
-        for pipeline, values in track(settings, "tuning"):
-            figures = tuple(_figure(pipeline, one, right, metric, k) for one, right in problems)
-            tried.append(Setting(pipeline, values, figures))
+        for each, pipeline, values in track(_all(searches), "tuning", sum(map(len, drawn))):
+            made = with_values(pipeline, values)
+            tried.append(Setting(made, values, tuple(_figure(made, one, right, metric, k) for one, right in problems)))
+            each.tell(tried[-1].figure)
     tuned = Tuned(_best_first(tried, metric)[0].pipeline, tried, metric)
     emit(Event("tuned", f"{tuned!r}: {metric}", outcome=tuned))
     return tuned
+
+
+def _all(searches: Sequence[tuple[Pipeline, Draws]]) -> Iterator[tuple[Draws, Pipeline, dict[str, Any]]]:
+    return ((drawn, pipeline, values) for pipeline, drawn in searches for values in drawn)
 
 
 def _paired(problem: Any, relevance: Any) -> Iterator[tuple[Problem, Relevance]]:
@@ -139,9 +148,9 @@ def _paired(problem: Any, relevance: Any) -> Iterator[tuple[Problem, Relevance]]
     )
 
 
-def _check(settings: Sequence[tuple[Pipeline, Mapping[str, Any]]], problems: Sequence[tuple[Problem, Any]]) -> None:
+def _check(settings: Sequence[Pipeline], problems: Sequence[tuple[Problem, Any]]) -> None:
     """Say what is missing before anything runs."""
-    for pipeline, _ in settings:
+    for pipeline in settings:
         for one, _ in problems:
             faults = pipeline.unmet(one)
             if faults:

@@ -40,8 +40,11 @@ def bench(
     tune: Annotated[
         Path | None, typer.Option("--tune", metavar="YAML", help="Choose parameters: {stage.parameter: \\[values]}.")
     ] = None,
-    trials: Annotated[int | None, typer.Option("--trials", help="Try so many random combinations, not all.")] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of the random combinations.")] = 0,
+    trials: Annotated[int | None, typer.Option("--trials", help="Try so many combinations, not all.")] = None,
+    sampler: Annotated[
+        str, typer.Option("--sampler", help="Choose them at random, or by those before: random, tpe (optuna).")
+    ] = "random",
+    seed: Annotated[int, typer.Option("--seed", help="Of the combinations that are chosen.")] = 0,
     tune_figure: Annotated[
         str | None, typer.Option("--tune-figure", help="The figure that decides; the task's main one by default.")
     ] = None,
@@ -76,7 +79,15 @@ def bench(
     tuning: dict[str, Any] = {}
     if tune is not None and validation_scores is not None:
         validation = find(task, **parameters(validation_settings or [])).load(validation_data or data)
-        plan = {"k": k, "trials": trials, "seed": seed, "figure": tune_figure, "against": benchmark, "out": out}
+        plan = {
+            "k": k,
+            "trials": trials,
+            "seed": seed,
+            "sampler": sampler,
+            "figure": tune_figure,
+            "against": benchmark,
+            "out": out,
+        }
         contenders, tuning = _tuned(contenders, tune, validation, validation_scores, plan)
     sizes = batch_sizes or []
     results = room.bench(benchmark, sets, contenders, k=k, out=out, again=again, tuning=tuning, batch_sizes=sizes)
