@@ -71,5 +71,7 @@ def test_what_has_parameters_and_no_equality_of_its_own_is_the_same_by_them():
     assert same(Made(1), Made(1))
     assert same(Made([np.zeros(2)]), Made([np.zeros(2)]))
     assert same(Made, Made)
+    assert same(Made(float("nan")), Made(float("nan")))
+    assert not same(Made(float("nan")), Made(0.0))
     for one, other in [(Made(1), Made(2)), (Made(1), Other(1)), (Made, Other), (Made(1), 1)]:
         assert not same(one, other)

@@ -84,4 +84,5 @@ def same(one: Any, other: Any) -> bool:
     made = not isinstance(one, type) and type(one) is type(other) and hasattr(one, "get_params")
     if made and one.__eq__(other) is NotImplemented:  # estimators of scikit-learn
         return same(one.get_params(), other.get_params())
-    return bool(one is other or one == other)
+    missing = isinstance(one, float) and isinstance(other, float) and one != one and other != other  # not a number
+    return bool(one is other or one == other or missing)
