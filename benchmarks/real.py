@@ -29,6 +29,7 @@ from rerankit.bench import Contender, Result, ScoreSet, bench, compare_results, 
 from rerankit.errors import RerankitError
 from rerankit.files import atomic
 from rerankit.measure import machine
+from rerankit.plugins import manager
 from rerankit.statistics import Comparison
 from rerankit.statistics.render import markdown
 from rerankit.tasks import Benchmark, Card, DataFile, Matrix, Part, Task
@@ -51,6 +52,8 @@ SPACES: dict[str, dict[str, list[Any]]] = {
     "qb-norm": {"neighbours": [1, 10]},
 }
 OTHER_INPUTS = {
+    "auto": "tries the others",
+    "pipeline": "joins other stages",
     "cross-encoder": "reads texts or pictures with a large model",
     "remote": "asks a service",
     "hmrn": "reads regions of pictures",
@@ -150,11 +153,7 @@ def clip500(data: Path, control: bool) -> RealSet:
             benchmark,
             [scores],
         )
-    note = (
-        "500 pairs without a bank: stages that look at other queries look at the test's. Intervals are about ±4. The "
-        "two sides' own scores are on another scale here than those between them, which breaks `gnn` and leaves "
-        "`k-reciprocal` without effect; [with `align=True`](#clip-and-an-untrained-network) they are brought to one."
-    )
+    note = "500 pairs without a bank: stages that look at other queries look at the test's. Intervals are about ±4."
     return RealSet("COCO pairs, CLIP ViT-B/16", note, benchmark, [scores])
 
 
@@ -177,6 +176,8 @@ def sped(data: Path) -> RealSet:
 def untrained(given: RealSet) -> Iterator[Stage]:
     """Every stage that runs on the set as it is; the others with the reason."""
     for name in rerankit.stages_available():
+        if not manager().stages[name].__module__.startswith("rerankit."):  # a plugin that happens to be installed
+            continue
         if name in OTHER_INPUTS:
             given.skipped[name] = OTHER_INPUTS[name]
             continue
@@ -186,7 +187,7 @@ def untrained(given: RealSet) -> Iterator[Stage]:
             continue
         faults = made.unmet(given.problem)
         if faults:
-            given.skipped[name] = "needs " + faults[0].partition(": ")[0].partition("needs ")[2]
+            given.skipped[name] = f"needs {faults[0].need}"
             continue
         yield made
 
