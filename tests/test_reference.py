@@ -101,7 +101,7 @@ def test_the_panel_on_the_page_is_the_one_that_was_recorded() -> None:
 
 
 def test_fitted_stages_show_their_rows_of_the_other_tables() -> None:
-    assert "| COCO pairs, CLIP ViT-B/16 | pillar-plus | 55.20 → 65.60 |" in PAGES["stages/pillar-plus.md"]
+    assert "| COCO pairs, CLIP ViT-B/16 | pillar-plus | 55.20 → 64.60 |" in PAGES["stages/pillar-plus.md"]
     assert "## Measured" not in PAGES["stages/hmrn.md"]
 
 
