@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
+
+from interpreter import python, without
 
 HEAVY = ("torch", "scipy.sparse", "sklearn", "transformers", "matplotlib", "pyarrow", "safetensors", "pluggy", "numpy")
 
-BASE_INSTALL = """
-import sys
-
-ABSENT = {"torch", "torch_geometric", "sklearn", "transformers", "matplotlib", "pyarrow", "safetensors", "PIL",
-          "accelerate", "faiss", "ranx", "ir_measures", "sentence_transformers", "tokenizers"}
-
-class Finder:
-    def __init__(self, real):
-        self.real = real
-    def find_spec(self, name, path=None, target=None):
-        return None if name.partition(".")[0] in ABSENT else self.real.find_spec(name, path, target)
-    def __getattr__(self, name):
-        return getattr(self.real, name)
-
-sys.meta_path[:] = map(Finder, sys.meta_path)
-"""
-
-
-def python(code: str, folder: Path) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+OPTIONAL = (
+    "torch", "torch_geometric", "sklearn", "transformers", "matplotlib", "pyarrow", "safetensors", "PIL", "accelerate",
+    "faiss", "ranx", "ir_measures", "sentence_transformers", "tokenizers",
+)  # fmt: skip
+BASE_INSTALL = without(OPTIONAL)
 
 
 def test_import_is_fast_and_light(tmp_path: Path) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
+
+from interpreter import python, without
 
 BRIDGES = {
     "haystack": ("haystack", "haystack"),
@@ -21,12 +20,6 @@ BRIDGES = {
 OTHERS = ("huggingface_hub", "ir_datasets", "pymilvus", "qdrant_client", "rerankers", "weaviate", "faiss", "ranx")
 
 
-def python(code: str, folder: Path) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def test_using_rerankit_loads_no_library(tmp_path):
     libraries = [module for module, _ in BRIDGES.values()]
     code = f"""
@@ -40,21 +33,10 @@ print(*[name for name in {[*libraries, *OTHERS]} if name in sys.modules])
 
 
 def test_an_absent_library_is_named_with_its_extra(tmp_path):
-    code = f"""
-import importlib, json, sys
+    code = f"""{without(module for module, _ in BRIDGES.values())}
+import importlib, json
 from rerankit.errors import MissingExtraError
 
-ABSENT = {[module for module, _ in BRIDGES.values()]}
-
-class Finder:
-    def __init__(self, real):
-        self.real = real
-    def find_spec(self, name, path=None, target=None):
-        return None if name.partition(".")[0] in ABSENT else self.real.find_spec(name, path, target)
-    def __getattr__(self, name):
-        return getattr(self.real, name)
-
-sys.meta_path[:] = map(Finder, sys.meta_path)
 said = {{}}
 for name in {list(BRIDGES)}:
     try:

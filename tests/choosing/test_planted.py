@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rerankit import Bank, Pipeline, Problem, Relevance, choose, rerank
-from rerankit.choosing.planted import Planted, can_be_planted
+from rerankit.choosing.planted import Planted, planted_in
 
 
 def with_hubs(hubs: float, queries: int = 120, items: int = 150, seed: int = 0) -> Problem:
@@ -44,7 +44,7 @@ def test_a_bank_whose_queries_have_items_of_their_own_is_measured_by_agreement()
     random = np.random.default_rng(0)
     log = random.normal(size=(150, 150)) + 6 * np.eye(150)
     problem = Problem(log + random.normal(size=log.shape), query_bank=Bank(to_gallery=log))
-    assert not can_be_planted(problem)
+    assert planted_in(problem) is None
     assert "each other's first choice among the bank's" in choose(problem, among=["nnn"]).measured_on
 
 
@@ -63,6 +63,17 @@ def test_order_scale_and_shift_do_not_matter():
     for other in (bank[:, items], bank[queries], 4 * bank - 8):
         given = Problem(problem.scores, query_bank=Bank(to_gallery=other))
         assert choose(given, among=["nnn", "csls"]).table() == expected
+
+
+def test_a_bank_of_lists_leaves_the_choice_to_the_labels():
+    problem = with_hubs(1.0)
+    first = Problem(problem.query_bank.to_gallery).ranking(20)
+    lists = Problem.from_rankings(first.indices, first.scores, 150).scores
+    given = Problem(problem.scores, query_bank=Bank(to_gallery=lists))
+    pairs = Problem(np.random.default_rng(3).normal(size=(12, 12)))
+    chosen = choose(given, bank=(pairs, Relevance.from_dense(np.eye(12))), among=["nnn"])
+    assert not chosen.stages
+    assert "without labels" not in chosen.reason
 
 
 def test_where_labels_are_too_few_the_bank_tells_without():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
-from rerankit.choosing.samples import LEAST, halved, sample_of, with_bank
+from rerankit.choosing.samples import LEAST, found_first, halved, sample_of, with_bank
 from rerankit.pipelines.pipeline import Pipeline
 from rerankit.problem import Problem
 from rerankit.scores import DenseScores
@@ -55,12 +55,8 @@ class Agreement:
         return ""
 
     def values(self, pipeline: Pipeline) -> AnyArray:
-        found = np.zeros(len(self._partner))
-        for noisy in self._noisy:
-            for side, problem in self._problems(noisy):
-                ranking = pipeline.rerank(problem, problem.ranking(100))
-                found[side] += ranking.indices[:, 0] == self._partner[side]
-        result: AnyArray = found[self._pairs] / _DRAWS
+        found = sum(found_first(pipeline, self._problems(noisy), self._partner) for noisy in self._noisy)
+        result: AnyArray = np.asarray(found)[self._pairs] / _DRAWS
         return result
 
     def _problems(self, noisy: FloatArray) -> list[tuple[slice, Problem]]:

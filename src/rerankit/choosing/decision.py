@@ -13,7 +13,7 @@ from rerankit.arrays import AnyArray
 from rerankit.choosing.agreement import Agreement
 from rerankit.choosing.chosen import Chosen, Tried
 from rerankit.choosing.contenders import contenders, obstacle
-from rerankit.choosing.planted import Planted, can_be_planted
+from rerankit.choosing.planted import Planted, planted_in
 from rerankit.choosing.trials import Halves, LabelledQueries, Trial, check_trials, fitted_to, learns
 from rerankit.errors import rule
 from rerankit.events import track
@@ -67,7 +67,7 @@ def choose(
     check_trials(("relevance", "bank"), (relevance, bank))
     given = as_problem(problem)
     if bank is None and relevance is None:
-        return _without_labels(given, among, test_queries, level, budget, progress)
+        return _without_labels(planted_in(given) or Agreement(given), among, test_queries, level, budget, progress)
     trial: Trial
     if bank is None:
         assert relevance is not None
@@ -88,14 +88,13 @@ def choose(
 
 
 def _without_labels(
-    problem: Problem,
+    trial: Agreement | Planted,
     among: Sequence[Any] | None,
     test_queries: bool,
     level: float,
     budget: float | None,
     progress: bool,
 ) -> Chosen:
-    trial = _trial_without_labels(problem)
     tried = contenders(among, trial.problem, None)
     if trial.evidence:
         return Chosen(
@@ -110,20 +109,14 @@ def _by_planting(problem: Problem, by_labels: Chosen, test_queries: bool, level:
     labels the best one, if it is significantly better.
     """
     among = [each.pipeline for each in by_labels.tried if each.gain >= 0 and not learns(each.pipeline)]
-    if not among or not can_be_planted(problem):
+    planted = planted_in(problem) if among else None
+    if planted is None:
         return by_labels
-    found = _without_labels(problem, among, test_queries, level, budget, False)
+    found = _without_labels(planted, among, test_queries, level, budget, False)
     if not found.stages:
         return by_labels
     reason = f"{by_labels.reason}; without labels, of those that lose nothing by them: {found.reason}"
     return by_labels.with_stages(found, reason)
-
-
-def _trial_without_labels(problem: Problem) -> Agreement | Planted:
-    if can_be_planted(problem):
-        assert problem.query_bank is not None
-        return Planted(problem.query_bank)
-    return Agreement(problem)
 
 
 def _chosen(

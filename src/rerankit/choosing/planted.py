@@ -6,9 +6,10 @@ import numpy as np
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.bank import Bank
-from rerankit.choosing.samples import LEAST, halved, sample_of, with_bank
+from rerankit.choosing.samples import LEAST, found_first, halved, sample_of, with_bank
 from rerankit.pipelines.pipeline import Pipeline
 from rerankit.problem import Problem
+from rerankit.scores import ListScores
 from rerankit.stages.hubness.partners import lead_of_rows
 
 _DRAWS = 6
@@ -50,12 +51,8 @@ class Planted:
         return ""
 
     def values(self, pipeline: Pipeline) -> AnyArray:
-        found = np.zeros(len(self._values))
-        for right in self._right:
-            for side, problem in self._problems(right):
-                ranking = pipeline.rerank(problem, problem.ranking(100))
-                found[side] += ranking.indices[:, 0] == right[side]
-        result: AnyArray = found / _DRAWS
+        found = sum(found_first(pipeline, self._problems(right), right) for right in self._right)
+        result: AnyArray = np.asarray(found) / _DRAWS
         return result
 
     def _problems(self, right: IntArray) -> list[tuple[slice, Problem]]:
@@ -65,7 +62,11 @@ class Planted:
         return [(side, with_bank(raised[side], self._values[others])) for side, others in halved(raised)]
 
 
-def can_be_planted(problem: Problem) -> bool:
-    """Whether the problem has a bank whose queries show no item of their own in its gallery."""
+def planted_in(problem: Problem) -> Planted | None:
+    """The way to measure on the problem's bank; None where there is none, where it holds lists, which do not say how
+    high an item has to be raised, and where its queries show items of their own in the gallery.
+    """
     bank = problem.query_bank
-    return bank is not None and bank.to_gallery is not None and lead_of_rows(bank.to_gallery).sure < _OWN
+    if bank is None or bank.to_gallery is None or isinstance(bank.to_gallery, ListScores):
+        return None
+    return Planted(bank) if lead_of_rows(bank.to_gallery).sure < _OWN else None

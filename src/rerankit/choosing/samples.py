@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from rerankit.arrays import FloatArray
+from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.bank import Bank
 from rerankit.errors import InputError
+from rerankit.pipelines.pipeline import Pipeline
 from rerankit.problem import Problem
 from rerankit.scores import ListScores, Scores
 
@@ -33,6 +36,15 @@ def halved(values: FloatArray) -> list[tuple[slice, slice]]:
 def with_bank(values: FloatArray, bank: FloatArray) -> Problem:
     """A problem whose bank is other rows."""
     return Problem(np.ascontiguousarray(values), query_bank=Bank(to_gallery=np.ascontiguousarray(bank)))
+
+
+def found_first(pipeline: Pipeline, parts: Sequence[tuple[slice, Problem]], right: IntArray) -> AnyArray:
+    """Whether each row's right item comes first (rows,), 1 or 0; every part is some rows and their problem."""
+    found = np.zeros(len(right))
+    for side, problem in parts:
+        ranking = pipeline.rerank(problem, problem.ranking(100))
+        found[side] = ranking.indices[:, 0] == right[side]
+    return found
 
 
 def _dense(scores: Scores) -> FloatArray:

@@ -105,7 +105,7 @@ def _back_margin(scene: Scene) -> FloatArray:
 
 
 def _balance(scene: Scene) -> FloatArray:
-    claims = claims_for_rounds(scene.others, scene.beta, float(scene.spread), None)
+    claims = claims_for_rounds(scene.others, float(scene.spread), None)(scene.beta)
     shift = placed(claims, 10, same_queries=scene.others is scene.problem.scores)
     return scene.standard(scene.own + shift[items_of(scene.ranking)] / scene.beta)
 

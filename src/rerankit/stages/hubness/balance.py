@@ -35,14 +35,14 @@ def balanced(claims_at: Callable[[float], Claims], rounds: int, partners: Partne
     many queries are right.
     """
     sure = partners.each_item
-    shift = np.zeros(claims_at(1.0).shape[1])
-    if sure < 1 and partners.evenly > 0:
+    shift: AnyArray = np.zeros(1)
+    if sure < 1:
         room = 1 + partners.several_queries
         share = GENTLE + (1 - GENTLE) * partners.several_queries * partners.evenly
         of_places = placed(claims_at(share), rounds, same_queries=True, room=room)
-        shift += (1 - sure) * partners.evenly / share * of_places
+        shift = (1 - sure) * partners.evenly / share * of_places
     if sure > 0:
-        shift += sure * equal_shares(claims_at(1.0), rounds)
+        shift = shift + sure * equal_shares(claims_at(1.0), rounds)
     return shift
 
 

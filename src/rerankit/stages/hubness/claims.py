@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -106,20 +108,21 @@ def claims_of(scores: Scores, beta: float, sigma: float) -> Claims:
     return MatrixClaims(scores, beta)
 
 
-def claims_for_rounds(scores: Scores, beta: float, sigma: float, cells_kept: int | None) -> Claims:
-    """Claims that are asked for many times: of all cells of a matrix of moderate size, otherwise of its best cells.
+def claims_for_rounds(scores: Scores, sigma: float, cells_kept: int | None) -> Callable[[float], Claims]:
+    """From β, claims that are asked for many times: of all cells of a matrix of moderate size, otherwise of its best
+    cells, which are looked for once.
 
     `cells_kept` best cells of every row and of every column stand for the matrix, the rest at one level for each row;
     None takes 64 where the matrix has more than 25 million cells, and all otherwise.
     """
     rows, columns = scores.shape
     if isinstance(scores, ListScores):
-        return ListClaims(scores, absent_levels(scores, sigma), beta)
+        return partial(ListClaims, scores, absent_levels(scores, sigma))
     if cells_kept is None and rows * columns <= _HELD:
-        return MatrixClaims(scores if isinstance(scores, DenseScores) else DenseScores(scores.rows()), beta)
+        return partial(MatrixClaims, scores if isinstance(scores, DenseScores) else DenseScores(scores.rows()))
     kept = 64 if cells_kept is None else cells_kept
     if kept >= columns:
-        return MatrixClaims(scores, beta)
+        return partial(MatrixClaims, scores)
     cells = Cells.best(scores, kept)
     lists = ListScores.from_cells(cells.rows, cells.columns, cells.scores, cells.shape)
-    return ListClaims(lists, absent_levels(ListScores(*scores.topk(kept), columns), sigma), beta)
+    return partial(ListClaims, lists, absent_levels(ListScores(*scores.topk(kept), columns), sigma))

@@ -9,7 +9,7 @@ from rerankit.scores import Scores
 from rerankit.sides import Side
 from rerankit.stages.banks import check_bank
 from rerankit.stages.hubness.balance import balanced, equal_shares, placed
-from rerankit.stages.hubness.claims import Claims, claims_for_rounds
+from rerankit.stages.hubness.claims import claims_for_rounds
 from rerankit.stages.hubness.partners import evenly_asked, partners_of
 from rerankit.stages.hubness.stage import Beta, Correction, HubnessStage, beta_of, check_beta
 from rerankit.stages.lone import check_lone
@@ -68,16 +68,14 @@ class Sinkhorn(HubnessStage):
         beta, sigma = beta_of(self.beta, others, _AMONG_TEST_QUERIES if same else _AMONG_A_BANK)
         if not beta:
             return Correction(None, beta=0.0)
-
-        def claims_at(share: float) -> Claims:
-            return claims_for_rounds(others, share * beta, sigma, self.cells_kept)
-
+        claims = claims_for_rounds(others, sigma, self.cells_kept)
         if self.published:
-            return Correction(equal_shares(claims_at(1.0), self.iterations) / beta, beta=beta)
+            return Correction(equal_shares(claims(beta), self.iterations) / beta, beta=beta)
         if not same:
             evenly = evenly_asked(others, answered=False)
-            shift = evenly / beta * placed(claims_at(1.0), self.iterations, same_queries=False)
+            shift = evenly / beta * placed(claims(beta), self.iterations, same_queries=False)
             return Correction(shift, beta=beta, evenly=evenly)
         partners = partners_of(others)
         notes: dict[str, Any] = {"beta": beta, **partners.notes()}
-        return Correction(balanced(claims_at, self.iterations, partners) / beta, **notes)
+        shift = balanced(lambda share: claims(share * beta), self.iterations, partners) / beta
+        return Correction(shift, **notes)

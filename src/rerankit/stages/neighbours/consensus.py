@@ -124,11 +124,8 @@ class Consensus(ComparingStage):
         cells = Cells.best(problem.scores, self.cells_kept, ranking.indices)
         self._check_voters(problem.scores)
         partners = self._partners(problem.scores)
-
-        def claims_at(share: float) -> Claims:
-            return claims_for_rounds(problem.scores, share * beta, sigma, self.cells_kept)
-
-        shift = balanced(claims_at, self.iterations, partners)
+        claims = claims_for_rounds(problem.scores, sigma, self.cells_kept)
+        shift = balanced(lambda share: claims(share * beta), self.iterations, partners)
         shares = cells.row_shares(beta * cells.scores.astype(np.float64) + shift[cells.columns])
         votes = self._votes(problem, cells, shares, partners.each_item)
         logits = np.log(np.maximum(shares, 1e-300)) + votes.weight * np.log(self.floor + votes.of_cells)

@@ -135,7 +135,7 @@ class Plan(ComparingStage, RelationsBankStage):
             return Learned(beta, sharpness, 0.0, 0.0, shift, None)
         to_items = shift * beta
         if not same:  # the correction is careful, since these queries are others; what they chose themselves is not
-            to_items = placed(claims_for_rounds(others, beta, sigma, None), self.iterations, same_queries=False)
+            to_items = placed(claims_for_rounds(others, sigma, None)(beta), self.iterations, same_queries=False)
         shares = shares_of(others, beta, to_items, self.cells_kept)
         agreement = agreement_of(among, shares, self.neighbours, sharpness)
         return Learned(beta, sharpness, votes, agreement, shift, shares)
