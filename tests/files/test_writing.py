@@ -14,7 +14,7 @@ import pytest
 
 import rerankit
 from rerankit import Problem, errors, files
-from rerankit.files import Room, clear_leftovers, rooms, switching
+from rerankit.files import Room, clear_leftovers, rooms, switching, unchanged
 from rerankit.files.locks import lock_folder
 
 
@@ -251,6 +251,15 @@ def test_a_reader_never_sees_half_of_two(tmp_path, way):
         thread.join()
     assert faults == []
     assert len(set(reads)) == len(threads)
+
+
+def test_a_folder_that_steps_aside_between_two_looks_is_read_again(tmp_path, monkeypatch):
+    folder, aside = tmp_path / "folder", tmp_path / "aside"
+    folder.mkdir()
+    (folder / "a").write_text("whole")
+    moves = [lambda: folder.rename(aside), lambda: aside.rename(folder)]
+    monkeypatch.setattr("rerankit.files.stable.wait_for", lambda path: moves.pop(0)() if moves else None)
+    assert unchanged(folder, lambda: (folder / "a").read_text()) == "whole"
 
 
 def test_what_is_mapped_stays_as_it_was(tmp_path):

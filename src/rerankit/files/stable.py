@@ -25,6 +25,7 @@ def unchanged(path: Path, read: Callable[[], T]) -> T:
         try:
             found = read()
         except Exception:
+            wait_for(path)  # a folder that stepped aside after the look above is there again after it
             if _identity(path) == before:
                 raise
             continue
