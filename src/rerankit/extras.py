@@ -13,6 +13,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "pillar": ("torch", "torch_geometric"),
     "hmrn": ("torch",),
     "transformers": ("torch", "transformers", "safetensors", "PIL"),
+    "vlm": ("torch", "transformers", "safetensors", "PIL", "torchvision"),
     "triplet": ("torch", "transformers", "safetensors", "PIL"),
     "cross-encoder": ("torch", "safetensors", "transformers", "PIL", "sentence_transformers"),
     "learn": ("sklearn",),

@@ -11,7 +11,7 @@ import torch
 from rerankit.errors import rule
 
 PRODUCTS = ("float32", "tf32", "bf16")
-_HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def pick(device: str | torch.device = "auto") -> torch.device:
@@ -39,11 +39,11 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
     """
     if precision == "float32":
         return nullcontext()
-    if precision not in _HALF:
+    if precision not in HALF:
         raise rule("precision", "must be one of bf16, float32, fp16", precision)
     if precision == "fp16" and device.type != "cuda":
         raise rule("precision", f"fp16 needs a CUDA device, not {device}; bf16 works on both", precision)
-    return torch.autocast(device.type, dtype=_HALF[precision])
+    return torch.autocast(device.type, dtype=HALF[precision])
 
 
 def rounded_products(device: torch.device) -> str:

@@ -1,8 +1,11 @@
-"""Models that score pairs, behind one method: sentence-transformers cross-encoders and image-text matching."""
+"""Models that score pairs, behind one method: cross-encoders, image-text matching, chat models."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol, cast
@@ -12,12 +15,13 @@ import torch
 from torch import Tensor
 
 from rerankit.arrays import FloatArray
-from rerankit.errors import rule
+from rerankit.errors import MissingExtraError, rule
 from rerankit.extras import require
 from rerankit.pictures import open_image
 from rerankit.reading import read_json
+from rerankit.stages.cross_encoder.chat import ChatMatching, Question
 from rerankit.stages.triplet.images import ImageTransform
-from rerankit.training.devices import autocast, pick
+from rerankit.training.devices import HALF, autocast, pick
 
 SAFE = {"trust_remote_code": False}
 """Said to every loader: unasked, some would ask on the terminal whether to run a model's own code."""
@@ -30,21 +34,29 @@ class PairModel(Protocol):
         """(len(pairs),), higher is better."""
 
 
-def load_pair_model(model: Any, processor: Any, precision: str, device: str, max_tokens: int | None) -> PairModel:
-    """The model behind a folder, a hub name or an object."""
+def load_pair_model(
+    model: Any, processor: Any, precision: str, device: str, max_tokens: int | None, question: Question | None = None
+) -> PairModel:
+    """The model behind a folder, a hub name or an object; a `question` is for a chat model alone."""
     where = pick(device)
     if isinstance(model, (str, os.PathLike)):
-        name = _matching_name(model)
+        name = CHAT if question is not None else _matching_name(model)
         if name is None:
             return SentencePairs(_sentence_pairs(model, where, max_tokens), precision, where)
         processor = model if processor is None else processor
-        model = _matching_model(name, model)
+        model = _matching_model(name, model, HALF.get(precision) if name == CHAT else None)
     name = type(model).__name__
+    if name not in MATCHING and hasattr(model, "generate"):
+        # A model that is spread over devices, or quantised, stays where it is.
+        settled = model if hasattr(model, "hf_device_map") else model.to(where)
+        return ChatMatching(settled.eval(), _processor(processor), question or Question(), precision, max_tokens)
+    if question is not None:
+        raise rule("model", "must be a chat model where 'prompt' or 'answers' are given", name)
     if name in MATCHING:
-        reader = _tokenizer(processor) if name == "BlipForImageTextRetrieval" else _processor(processor)
+        reader = _tokenizer(processor) if name == BLIP else _processor(processor)
         return MATCHING[name](model.to(where).eval(), reader, precision, where, max_tokens)
     if not hasattr(model, "predict"):
-        raise rule("model", f"must be a CrossEncoder, {', '.join(MATCHING)}", name)
+        raise rule("model", f"must be a CrossEncoder, {', '.join(MATCHING)} or a chat model of transformers", name)
     return SentencePairs(model, precision, where)
 
 
@@ -59,26 +71,35 @@ def _sentence_pairs(place: str | os.PathLike[str], device: torch.device, max_tok
 
 
 def _matching_name(place: str | os.PathLike[str]) -> str | None:
-    """The class of a model for image-text matching by its config, or by its name on the hub; None for others."""
+    """The class of a model that reads pictures by its config, or by its name on the hub; None for others."""
     config = Path(place) / "config.json"
     if config.is_file():
         kind = read_json(config, dict, "text").get("model_type")
-        return {"blip": BLIP, "blip-2": BLIP2, "vilt": VILT}.get(kind)
+        chat = CHAT if kind in _chat_kinds() and not (Path(place) / "modules.json").exists() else None
+        return {"blip": BLIP, "blip-2": BLIP2, "vilt": VILT}.get(kind, chat)
     known = {"blip-itm": BLIP, "blip2-itm": BLIP2, "vilt-": VILT}
     return next((name for part, name in known.items() if part in str(place)), None)
 
 
-def _matching_model(name: str, place: str | os.PathLike[str]) -> Any:
-    """In float32, whatever the file has: `precision` says what is rounded."""
-    kind = getattr(_transformers(), name)
+def _chat_kinds() -> Collection[str]:
+    """The kinds of models that read texts and pictures and write text."""
+    if find_spec("transformers") is None:
+        return ()
+    named = import_module("transformers.models.auto.modeling_auto")
+    return getattr(named, "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES", ())
+
+
+def _matching_model(name: str, place: str | os.PathLike[str], dtype: torch.dtype | None) -> Any:
+    """In float32 unless something else is said, whatever the file has: `precision` says what is rounded."""
+    kind = getattr(_transformers("4.49" if name == CHAT else None), name)
     model, told = kind.from_pretrained(place, use_safetensors=True, output_loading_info=True, **SAFE)
     if told["missing_keys"]:
         raise rule("model", f"must have all weights of a {name}", f"{place} without {min(told['missing_keys'])}")
-    return model.float()
+    return model.to(dtype or torch.float32)
 
 
-def _transformers() -> Any:
-    return require("transformers", extra="transformers", purpose="stage 'cross-encoder'")
+def _transformers(least: str | None = None) -> Any:
+    return require("transformers", extra="transformers", purpose="stage 'cross-encoder'", least=least)
 
 
 def _tokenizer(processor: Any) -> Any:
@@ -91,7 +112,11 @@ def _tokenizer(processor: Any) -> Any:
 
 def _processor(processor: Any) -> Any:
     if isinstance(processor, (str, os.PathLike)):
-        processor = _transformers().AutoProcessor.from_pretrained(processor, **SAFE)
+        try:
+            processor = _transformers().AutoProcessor.from_pretrained(processor, **SAFE)
+        except ImportError as cause:  # such as torchvision, which the processors of some models need
+            told = " ".join(str(cause).split())
+            raise MissingExtraError(f"stage 'cross-encoder' needs pip install 'rerankit[vlm]': {told}") from cause
     if not all(hasattr(processor, part) for part in ("image_processor", "tokenizer")):
         raise rule("processor", "must be the model's processor, or the folder or hub name of one", processor)
     return processor
@@ -222,5 +247,6 @@ class ViltMatching(Matching):
 
 
 BLIP, BLIP2, VILT = "BlipForImageTextRetrieval", "Blip2ForImageTextRetrieval", "ViltForImageAndTextRetrieval"
+CHAT = "AutoModelForImageTextToText"
 MATCHING: dict[str, type[Matching]] = {BLIP: BlipMatching, BLIP2: Blip2Matching, VILT: ViltMatching}
 """Classes of transformers for image-text matching, and who scores pairs by them."""
