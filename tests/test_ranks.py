@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 
 from rerankit import DenseScores, settings
-from rerankit.ranks import ranks_among, shared_ranks
+from rerankit.ranks import Levels, levels_among, ranks_among, shared_ranks, told_apart
 from strategies import distinct, matrices
 
 
@@ -37,3 +37,31 @@ def test_blocks_change_nothing():
     whole = ranks_among(DenseScores(scores), items, own)
     with settings.using(memory_budget=500):
         assert np.array_equal(ranks_among(DenseScores(scores), items, own), whole)
+
+
+@given(matrices(), matrices())
+def test_ranks_read_off_all_places_are_counting(scores, more):
+    others = DenseScores(np.resize(more, (len(more), scores.shape[1])))
+    items = np.broadcast_to(np.arange(scores.shape[1]), scores.shape)
+    levels = levels_among(others, told_apart(len(more), len(more)), None, None)
+    np.testing.assert_array_equal(levels.ranks(items, scores), ranks_among(others, items, scores))
+
+
+def test_ranks_read_off_some_places_are_near_and_the_first_exact():
+    random = np.random.default_rng(0)
+    others = DenseScores(np.round(random.normal(size=(3000, 20)), 2))
+    items, scores = np.tile(np.arange(20), (50, 1)), np.float32(np.round(1.5 * random.normal(size=(50, 20)), 2))
+    places = told_apart(3000, 64)
+    assert len(places) < 90
+    exact = ranks_among(others, items, scores)
+    found = levels_among(others, places, None, None).ranks(items, scores)
+    np.testing.assert_array_equal(found[exact < 60], exact[exact < 60])
+    np.testing.assert_allclose(found, exact, rtol=0.06)
+    with settings.using(memory_budget=500):
+        np.testing.assert_array_equal(ranks_among(others, items, scores, places=places), found)
+
+
+def test_scores_above_all_below_all_and_beside_absent_ones_have_ranks():
+    levels = Levels.at(told_apart(4, 1), np.float32([[3, -np.inf, 1, -np.inf]]))
+    found = levels.ranks(np.zeros(4, np.int64), np.float32([4, 2, 0, -np.inf]))
+    np.testing.assert_array_equal(found, [1, 2, 3, 3.5])

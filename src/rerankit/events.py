@@ -83,6 +83,8 @@ def within(**where: Any) -> Iterator[None]:
 
 def emit(event: Event) -> None:
     """Tell every observer."""
+    if not manager().has_observers(event.kind):
+        return
     event = replace(event, **(_where.get() or {}))
     if _observing.now:  # an observer that runs something: the time is counted already
         manager().observe(event)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rerankit.arrays import IntArray
+from rerankit.arrays import IntArray, frozen
 from rerankit.bank import Bank
 from rerankit.errors import InputError, rule
 from rerankit.features import features_of
@@ -15,7 +15,7 @@ from rerankit.labelled import labelled_vectors
 from rerankit.pairs import Pairs, as_pairs
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
-from rerankit.scores import EmbeddingScores, ListScores, Metric, Scores, as_scores
+from rerankit.scores import EmbeddingScores, ListScores, Metric, Scores, as_scores, order
 from rerankit.sides import Side
 from rerankit.values import Named, Value
 
@@ -155,8 +155,16 @@ class Gallery(Value):
         rows = item_rows(candidates, self.ids, self.size, "candidates")
         if len(rows) != problem.shape[0]:
             raise rule("candidates", f"must be a list for each of the {problem.shape[0]} queries", f"{len(rows)} lists")
-        ids = {"query_ids": problem.query_ids, "gallery_ids": self.ids}
-        made = Ranking.ordered(rows, list_scores(scores, rows), gallery_size=self.size, **ids)
+        indices, values = order(list_scores(scores, rows), rows)
+        made = Ranking.from_checked(
+            indices=frozen(indices),
+            scores=frozen(values),
+            gallery_size=self.size,
+            query_ids=problem.query_ids,
+            gallery_ids=self.ids,
+            excluded=None,
+            notes=Named(),
+        )
         kept = made if problem.excluded is None else made.excluding(problem.excluded)
         return kept if k is None else kept.top(k)
 

@@ -53,7 +53,7 @@ class Looks:
         return ", ".join(WORDS[name] for name in self.names)
 
     def __or__(self, other: Looks) -> Looks:
-        return Looks.of((*self.names, *other.names))
+        return Looks(self.queries or other.queries, self.bank or other.bank, self.labels or other.labels)
 
     def __str__(self) -> str:
         return self.words or "nothing"

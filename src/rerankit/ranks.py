@@ -2,12 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import numpy as np
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.events import track
 from rerankit.scores import Scores, blocks
 from rerankit.threads import in_threads
+
+_STEP = 1.2  # from one place to the next, behind those that are all told apart
+
+
+class Levels(NamedTuple):
+    """The scores at some places among each item's scores: enough to say near which place another score would be.
+
+    >>> levels = Levels.at(np.array([1, 2, 4]), np.float32([[5, 9, 7, 1]]))
+    >>> levels.values.tolist(), levels.ranks(np.array([0, 0, 0]), np.float32([7, 6, 3])).tolist()
+    ([[9.0, 7.0, 1.0]], [2.0, 3.1666667461395264, 3.6666667461395264])
+    """
+
+    places: IntArray
+    """Ascending places (places,), the first and the last among them."""
+    values: FloatArray
+    """Each item's scores there (items, places), which fall."""
+
+    @classmethod
+    def at(cls, places: IntArray, scores: FloatArray) -> Levels:
+        """Those of scores (items, others)."""
+        ascending = _sorted_rows(scores)
+        return cls(places, ascending[:, ascending.shape[1] - places])
+
+    def ranks(self, items: IntArray, scores: FloatArray) -> FloatArray:
+        """The rank of each score (…,) among those of its item; between two places, in proportion to their levels."""
+        flat, own = items.reshape(-1), scores.reshape(-1, 1)
+        ranks = np.empty(len(flat), np.float32)
+        for block in blocks(len(flat), len(self.places) * 6):
+            ranks[block] = self._ranks(self.values[flat[block]], own[block])
+        return ranks.reshape(items.shape)
+
+    def _ranks(self, levels: FloatArray, scores: FloatArray) -> FloatArray:
+        above = np.count_nonzero(levels > scores, axis=1)
+        not_below = np.count_nonzero(levels >= scores, axis=1)
+        places = np.concatenate([[0], self.places, self.places[-1:] + 1])
+        first, following, last = places[above], places[above + 1], places[not_below]
+        line, end = np.arange(len(levels)), levels.shape[1] - 1
+        upper, lower = levels[line, np.maximum(above - 1, 0)], levels[line, np.minimum(above, end)]
+        with np.errstate(invalid="ignore", divide="ignore"):  # where one of them is no level between two places
+            between = (following - first - 1) * ((upper - scores[:, 0]) / (upper - lower))
+        inside = np.where(following - first > 1, np.nan_to_num(between), 0)
+        ranks: FloatArray = np.where(not_below > above, (following + last) / 2, 1 + first + inside).astype(np.float32)
+        return ranks
+
+
+def told_apart(count: int, least: int) -> IntArray:
+    """Places from 1 to `count`: the first `least`, and then each a fifth further than the one before.
+
+    >>> told_apart(40, 20).tolist()
+    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 24, 29, 35, 40]
+    """
+    found = list(range(1, min(count, least) + 1))
+    while found[-1] < count:
+        found.append(min(count, max(found[-1] + 1, round(found[-1] * _STEP))))
+    return np.array(found)
 
 
 def shared_ranks(values: FloatArray) -> FloatArray:
@@ -41,6 +99,7 @@ def ranks_among(
     *,
     less: AnyArray | None = None,
     absent: AnyArray | None = None,
+    places: IntArray | None = None,
 ) -> FloatArray:
     """For each candidate (queries, K): the rank its score would have among the item's scores in `others`.
 
@@ -48,6 +107,7 @@ def ranks_among(
     and each column is sorted once. A score that is itself among the others counts once: `rows`, which broadcasts to
     (queries, K), then says in which row it stands, and it is read there. `less` (rows,) is taken from the others'
     scores of each row (and must have been taken from `scores`); pairs that lists leave out stand at `absent` (rows,).
+    With `places` the ranks are those that `levels_among` of the same places would give.
     """
     own_rows = None if rows is None else np.broadcast_to(rows, items.shape).reshape(-1)
     flat_items, flat_scores = items.reshape(-1), scores.reshape(-1)
@@ -55,25 +115,44 @@ def ranks_among(
     counts = np.bincount(flat_items, minlength=others.shape[1])
     wanted = np.flatnonzero(counts)
     starts = np.concatenate([[0], np.cumsum(counts[wanted])])
-    columns = others.T
     ranks = np.empty(len(flat_items), np.float32)
-    # A cell costs 4 bytes as read, 4 turned and 4 sorted.
-    for block in track(list(blocks(len(wanted), others.shape[0] * 12)), "ranks among the queries"):
-        levels = columns.rows(wanted[block])
-        if absent is not None:
-            levels = np.where(np.isfinite(levels), levels, absent.astype(np.float32))
-        if less is not None:
-            levels = levels - less.astype(np.float32)
+    for block, levels in _columns_of(others, wanted, less, absent):
         cells = by_item[starts[block.start] : starts[block.stop]]
         line = np.repeat(np.arange(len(levels)), counts[wanted[block]])
         values = flat_scores[cells]
         if own_rows is not None:
             there = levels[line, own_rows[cells]]
             values = np.where(np.isfinite(there), there, values)  # top-k lists lack some
-        ranks[cells] = (
-            _ranks_of_one(levels, values) if len(cells) == len(levels) else _ranks_in_rows(levels, line, values)
-        )
+        if places is not None:
+            ranks[cells] = Levels.at(places, levels).ranks(line, values)
+        elif len(cells) == len(levels):
+            ranks[cells] = _ranks_of_one(levels, values)
+        else:
+            ranks[cells] = _ranks_in_rows(levels, line, values)
     return ranks.reshape(items.shape)
+
+
+def levels_among(others: Scores, places: IntArray, less: AnyArray | None, absent: AnyArray | None) -> Levels:
+    """The levels of every item among its scores in `others` (rows, gallery), which are read as by `ranks_among`."""
+    values = np.empty((others.shape[1], len(places)), np.float32)
+    for block, scores in _columns_of(others, np.arange(others.shape[1]), less, absent):
+        values[block] = Levels.at(places, scores).values
+    return Levels(places, values)
+
+
+def _columns_of(
+    others: Scores, items: IntArray, less: AnyArray | None, absent: AnyArray | None
+) -> Iterator[tuple[slice, FloatArray]]:
+    """Blocks of some items, and their scores (block, rows)."""
+    columns = others.T
+    # A cell costs 4 bytes as read, 4 turned and 4 sorted.
+    for block in track(list(blocks(len(items), others.shape[0] * 12)), "ranks among the queries"):
+        scores = columns.rows(items[block])
+        if absent is not None:
+            scores = np.where(np.isfinite(scores), scores, absent.astype(np.float32))
+        if less is not None:
+            scores = scores - less.astype(np.float32)
+        yield block, scores
 
 
 def _sorted_rows(block: FloatArray) -> FloatArray:

@@ -74,6 +74,7 @@ def test_what_depends_on_the_bank_is_computed_once(monkeypatch):
     ready = prepare(READY["fuse"], Gallery(ITEMS, bank=OLD))
     monkeypatch.setattr(rerankit.stages.hubness.nnn.NNN, "correction", None)
     monkeypatch.setattr("rerankit.stages.hubness.mutual.frame_of", None)
+    monkeypatch.setattr("rerankit.stages.hubness.mutual.ranks_among", None)
     assert ready.rerank(QUERIES[0], k=5).shape == (1, 5)
 
 

@@ -64,7 +64,7 @@ class Pipeline(Composite):
 
     def _steps(self, runners: Sequence[Stage | Prepared], problem: Problem, ranking: Ranking) -> Iterator[Step]:
         run, done, first = {"run": uuid4().hex, "pipeline": self}, list[Step](), ranking
-        texts = [repr(one) for one in self.stages]  # once: for one query it would be a good part of the time
+        texts = [one.text if isinstance(one, Prepared) else repr(one) for one in runners]
         own = _joined(texts)
         _tell(run, "run_started", own, total=len(self.stages))
         try:

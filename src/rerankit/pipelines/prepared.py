@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, final
 
 from rerankit.arrays import AnyArray, IntArray
@@ -69,6 +70,11 @@ class Prepared:
     def __init__(self, stage: Stage, gallery: Gallery) -> None:
         self.stage, self.gallery = stage, gallery
 
+    @cached_property
+    def text(self) -> str:
+        """The stage as it was prepared, in words; made once, since that takes a good part of one query's time."""
+        return repr(self.stage)
+
     @final
     def rerank(self, problem: Problem, ranking: Ranking) -> Ranking:
         """The candidates of queries of this gallery in a new order; needs, candidates and answer are checked."""
@@ -98,4 +104,4 @@ class Prepared:
         return self.stage.prepare(change.gallery)
 
     def __repr__(self) -> str:
-        return f"prepared {self.stage!r}"
+        return f"prepared {self.text}"

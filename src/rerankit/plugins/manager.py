@@ -124,6 +124,10 @@ class Manager:
             warnings.warn(str(fault), RerankitWarning, stacklevel=3)
         return info
 
+    def has_observers(self, kind: str) -> bool:
+        """Whether anybody observes events of a kind."""
+        return bool(getattr(self._pluggy.hook, f"rerankit_{kind}").get_hookimpls())
+
     def observe(self, event: Event) -> None:
         """Call the observers of an event; one that raises is reported and not called again."""
         hook = getattr(self._pluggy.hook, f"rerankit_{event.kind}")

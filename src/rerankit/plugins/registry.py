@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from rerankit.errors import InputError, MissingExtraError, PluginError, RerankitError, unknown_name
@@ -31,8 +32,10 @@ class Entry:
 
     def load(self) -> Any:
         """The registered thing, imported now when it was registered by its path; a fault names the plugin."""
-        if not isinstance(self.factory, str):
-            return self.factory
+        return self._imported if isinstance(self.factory, str) else self.factory
+
+    @cached_property
+    def _imported(self) -> Any:
         module, _, attribute = self.factory.partition(":")
         try:
             with loading(f"{self.kind} '{self.name}' of {self.source}"):

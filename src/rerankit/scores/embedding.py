@@ -19,7 +19,7 @@ _CENTRE_ROWS = 4096
 _CACHED = 1_000_000  # bytes of gathered vectors that are read again before they leave the cache
 _FEW_ROWS = 8
 _COLUMNS_OF_FEW = 1024  # gallery items whose vectors stay in a thread's cache
-_KEPT_ROWS = 64  # rows whose first items are kept, since a search and then a stage ask for them
+_KEPT_ROWS = 64  # rows of which answers are kept, since a search and then several stages ask for the same
 _COLUMNS = 4096  # gallery items whose exact products with a block are made at once
 _WIDEST = 131_072  # the most gallery items that are looked through at once
 _LEAST = 64  # rows that are worked on together, however small the memory budget: the gallery is read for each block
@@ -41,6 +41,7 @@ class EmbeddingScores:
 
     complete = True
     _first: tuple[IntArray, FloatArray] | None = None
+    _latest: tuple[IntArray, IntArray, FloatArray] | None = None
 
     def __init__(self, queries: Any, gallery: Any, metric: Metric = "cosine") -> None:
         _check_metric(metric)
@@ -111,9 +112,19 @@ class EmbeddingScores:
         return _to_float32(products)
 
     def pairs(self, rows: IntArray, columns: IntArray) -> FloatArray:
+        if columns.flags.writeable or len(self._rows) > _KEPT_ROWS:
+            return self._pairs(rows, columns)
+        known = self._latest  # several stages ask for the scores of the same candidates of a few queries
+        if known is not None and known[1] is columns and np.array_equal(known[0], rows):
+            return np.array(known[2])
+        found = self._pairs(rows, columns)
+        self._latest = rows, columns, np.array(found)
+        return found
+
+    def _pairs(self, rows: IntArray, columns: IntArray) -> FloatArray:
         rows, columns = np.broadcast_arrays(rows, columns)
         if rows.size >= len(self._columns) and self._columns.held is None and self._has_room():
-            return self._view(self._rows, self._columns.holding()).pairs(rows, columns)
+            return self._view(self._rows, self._columns.holding())._pairs(rows, columns)
         if self.metric != "euclidean" and len(rows) > 1 and rows.ndim == 2 and (rows == rows[:, :1]).all():
             return self._candidates(rows[:, 0], columns, np.full(len(rows), columns.shape[1]))
         rows, columns, shape = rows.reshape(-1), columns.reshape(-1), rows.shape

@@ -100,6 +100,6 @@ class Fuse(Composite):
 def aligned(result: Ranking, ranking: Ranking) -> FloatArray:
     """The scores of `result`, which has the same candidates, in the order of `ranking`."""
     there, here = np.argsort(result.indices, axis=1), np.argsort(ranking.indices, axis=1)
-    scores = np.empty(ranking.shape, np.float32)
-    np.put_along_axis(scores, here, np.take_along_axis(result.scores, there, axis=1), axis=1)
+    scores, rows = np.empty(ranking.shape, np.float32), rows_of(ranking)
+    scores[rows, here] = result.scores[rows, there]
     return scores

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
-from rerankit.pipelines.prepared import Prepared, State
+from rerankit.pipelines.prepared import Change, Prepared, State
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
-from rerankit.ranks import ranks_among
+from rerankit.ranks import Levels, levels_among, ranks_among, told_apart
 from rerankit.scores import Scores
 from rerankit.stages.banks import BankStage
 from rerankit.stages.hubness.frame import Frame, frame_of
@@ -21,20 +22,33 @@ if TYPE_CHECKING:
     from rerankit.gallery import Gallery
 
 
+_LEAST_PLACES = 64  # of a query among those of a bank that are told apart one by one
+
+
 class PlacesBack:
     """Places, from 1, of queries among other queries by an item's scores; tied places are shared.
 
     Every query's scores are first taken relative to what is usual for it, unless `published`. `same` says that the
     other queries are those whose places are looked for, so that none of them counts twice. `evenly` says how far they
-    may be taken to ask for items evenly (`evenly_asked`).
+    may be taken to ask for items evenly (`evenly_asked`). Among those of a bank the first places are told apart one by
+    one, and further ones read off `levels`: of many old queries nothing but these need be kept for an item.
     """
 
     def __init__(
-        self, others: Scores, published: bool, same: bool, frame: Frame | None = None, evenly: float | None = None
+        self,
+        others: Scores,
+        published: bool,
+        same: bool,
+        least: float = 0,
+        frame: Frame | None = None,
+        evenly: float | None = None,
+        levels: Levels | None = None,
     ) -> None:
-        self.others, self.same = others, same
+        self.others, self.same, self.least, self.levels = others, same, least, levels
         self.frame = None if published else frame or frame_of(others)
         self.evenly = (1.0 if published else evenly_asked(others, answered=same)) if evenly is None else evenly
+        told = max(_LEAST_PLACES, math.ceil(least * self.crowding))
+        self.places = None if published or same else told_apart(others.shape[0], told)
 
     @property
     def weight(self) -> np.float32:
@@ -61,13 +75,35 @@ class PlacesBack:
         if self.frame is None or usual is None:
             return ranks_among(self.others, items, scores, rows)
         lowered = (scores - usual[queries]).astype(np.float32)
-        return ranks_among(self.others, items, lowered, rows, less=self.frame.usual, absent=self.frame.absent)
+        if self.levels is not None:
+            return self.levels.ranks(items, lowered)
+        frame = self.frame
+        return ranks_among(self.others, items, lowered, rows, less=frame.usual, absent=frame.absent, places=self.places)
+
+    def levels_of(self, others: Scores) -> Levels:
+        """What is kept for each item of `others` (bank, items)."""
+        assert self.frame is not None, "the published form reads the bank again"
+        assert self.places is not None, "a bank is not what is asked"
+        return levels_among(others, self.places, self.frame.usual, self.frame.absent)
+
+    def changed(self, others: Scores, kept: IntArray) -> PlacesBack:
+        """The same for other items (bank, items), the first of which were there as `kept`: what is usual stays."""
+        levels, more = self.levels, np.arange(len(kept), others.shape[1])
+        if levels is not None:
+            parts = [levels.values[kept], *([self.levels_of(others.take(None, more)).values] if len(more) else [])]
+            levels = Levels(levels.places, np.concatenate(parts))
+        return PlacesBack(others, self.frame is None, self.same, self.least, self.frame, self.evenly, levels)
 
 
 class MutualStage(ComparingStage, BankStage):
     """A stage whose scores follow from the places of candidates among items and of queries among other queries."""
 
     published: bool
+
+    @property
+    def least_places(self) -> int:
+        """How many places back, for each query that there is for an item, must be told apart one by one."""
+        return 0
 
     def placed(self, back: PlacesBack, problem: Problem, ranking: Ranking) -> FloatArray:
         """The scores (queries, K) of candidates."""
@@ -76,13 +112,17 @@ class MutualStage(ComparingStage, BankStage):
     def prepare(self, gallery: Gallery) -> Prepared:
         if self.passes(gallery):
             return Passing(self, gallery)
-        return Places(self, gallery, PlacesBack(self.known_queries(gallery), self.published, False))
+        back = PlacesBack(self.known_queries(gallery), self.published, False, self.least_places)
+        if not self.published:
+            back.levels = back.levels_of(back.others)
+        return Places(self, gallery, back)
 
     def restored(self, gallery: Gallery, state: State) -> Prepared:
         if self.passes(gallery):
             return Passing(self, gallery)
-        others = self.known_queries(gallery)
-        back = PlacesBack(others, self.published, False, Frame.of_state(state), state.values["evenly"])
+        arrays, (others, evenly) = state.arrays, (self.known_queries(gallery), state.values["evenly"])
+        levels = Levels(arrays["places"], arrays["levels"]) if "levels" in arrays else None
+        back = PlacesBack(others, self.published, False, self.least_places, Frame.of_state(state), evenly, levels)
         return Places(self, gallery, back)
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
@@ -90,25 +130,35 @@ class MutualStage(ComparingStage, BankStage):
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         others = self.other_queries(problem)
-        return self.placed(PlacesBack(others, self.published, others is problem.scores), problem, ranking)
+        same = others is problem.scores
+        return self.placed(PlacesBack(others, self.published, same, self.least_places), problem, ranking)
 
 
 class Places(Prepared):
-    """A stage with what is usual for the queries of a bank."""
+    """A stage with the levels of a gallery's items among the queries of a bank."""
 
     stage: MutualStage
 
-    keeps = "what is usual for each query of the bank"
-    by_item = False
+    keeps = "each item's scores at some places among the bank's queries"
 
     def __init__(self, stage: MutualStage, gallery: Gallery, back: PlacesBack) -> None:
         super().__init__(stage, gallery)
         self.back = back
 
+    @property
+    def exact(self) -> bool:  # type: ignore[override]
+        """Not where single scores are compared with what is usual, which a change leaves as it was."""
+        return self.back.frame is None
+
     def state(self) -> State:
-        frame = self.back.frame
+        frame, levels = self.back.frame, self.back.levels
         found = State() if frame is None else frame.state()
-        return State(found.arrays, {**found.values, "evenly": self.back.evenly})
+        kept: dict[str, AnyArray] = {} if levels is None else {"places": levels.places, "levels": levels.values}
+        return State({**found.arrays, **kept}, {**found.values, "evenly": self.back.evenly})
+
+    def updated(self, change: Change) -> Prepared:
+        back = self.back.changed(self.stage.known_queries(change.gallery), change.kept)
+        return Places(self.stage, change.gallery, back)
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         if not ranking.mask.any():

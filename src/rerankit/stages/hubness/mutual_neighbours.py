@@ -57,6 +57,10 @@ class MutualNeighbours(MutualStage):
         self.lone = check_lone(lone)
 
     @property
+    def least_places(self) -> int:
+        return self.neighbours + 1
+
+    @property
     def needs(self) -> tuple[str, ...]:
         return ("query_scores",) if self.nearest_queries else ()
 

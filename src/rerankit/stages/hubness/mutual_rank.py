@@ -27,8 +27,8 @@ class MutualRank(MutualStage):
     scores are first taken relative to what is usual for it; where there are more queries than items, as many times 3 is
     added to r'. The 3 keeps chance among the first places from deciding. It needs nothing but scores. It loses where
     several queries rightly want one item, each pushing the others down; places back count less as far as sure queries
-    meet on a few items. `published` takes log r + `weight` · log r' of
-    the scores as they are.
+    meet on a few items. Places among a bank's queries behind the first 64 are read off some of them, within 6 %.
+    `published` takes log r + `weight` · log r' of the scores as they are.
 
     >>> from rerankit import rerank
     >>> rerank([[0.9, 0.8], [0.95, 0.1], [0.99, 0.2]], "mutual-rank", published=True, k=2).indices
