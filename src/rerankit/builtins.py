@@ -138,6 +138,8 @@ CHARTS = {
 
 IMPORTERS = {name: f"rerankit.cli.import_:{name}" for name in ("hmrn", "pillar", "triplet")}
 
+SCORERS = {name: f"rerankit.cli.score:{name}" for name in ("hmrn", "triplet")}
+
 NEEDS = {
     "complete_scores": "rerankit.pipelines.needs:CompleteScores",
     "embeddings": "rerankit.pipelines.needs:Embeddings",
@@ -203,6 +205,12 @@ def rerankit_register_commands(register: Register) -> None:
 @hookimpl
 def rerankit_register_importers(register: Register) -> None:
     for name, path in IMPORTERS.items():
+        register(name, path)
+
+
+@hookimpl
+def rerankit_register_scorers(register: Register) -> None:
+    for name, path in SCORERS.items():
         register(name, path)
 
 

@@ -289,6 +289,61 @@ def test_an_importer_of_a_plugin(offer: Any, tmp_path: Path) -> None:
     assert not [fault for fault in all_faults(manager()) if "already registered" not in str(fault)]
 
 
+def lengths(matrices: Any, weight: float = 1.0) -> Any:
+    """Score by how long texts are."""
+    for name, each in matrices.items():
+        queries, items = (np.array([len(text) for text in side["text"]]) for side in
+                          (each.query_features, each.gallery_features))  # fmt: skip
+        yield name, weight * np.outer(queries, items)
+
+
+def none_at_all(matrices: Any) -> Any:
+    return {}
+
+
+def too_few(matrices: Any) -> Any:
+    return {name: np.zeros((1, 1)) for name in matrices}
+
+
+def no_names(matrices: Any) -> Any:
+    return 3
+
+
+def falling(matrices: Any) -> Any:
+    yield "scores", SCORES[:3, :2]
+    raise KeyError("late")
+
+
+def test_a_scorer_of_a_plugin(offer: Any, tmp_path: Path) -> None:
+    info = offer("scorer", lengths=lengths, none=none_at_all, few=too_few, bare=no_names, late=falling, hmrn=lengths)
+    assert [fault.text.partition(" by")[0] for fault in info.faults] == ["scorer 'hmrn' is already registered"]
+    texts = {"query_features": {"text": ["a", "bb", "ccc"]}, "gallery_features": {"text": ["x", "yyyy"]}}
+    rerankit.write(tmp_path / "problem.npz", Problem(SCORES[:3, :2], **texts))
+    given = ["--problem", tmp_path / "problem.npz", "--out", tmp_path / "scores"]
+    done = run("score", "lengths", "--weight", "0.5", *given, "--json")
+    assert done.exit_code == 0, done.output
+    (row,) = json.loads(done.stdout)
+    assert (row["file"], row["shape"]) == ("scores.npy", [3, 2])
+    assert np.load(tmp_path / "scores/scores.npy").tolist() == [[0.5, 2], [1, 4], [1.5, 6]]
+    assert run("score", "lengths", *given).exit_code == 2  # it is there
+    assert run("score", "lengths", *given, "--force").exit_code == 0
+    told = run("score", "lengths", "--data", tmp_path, "--out", tmp_path / "x")
+    assert (told.exit_code, "--data must come with --task" in told.stderr) == (2, True)
+    for name, text in {
+        "none": r"scorer 'none_at_all' must give scores of every matrix (got none of scores)",
+        "few": "scorer 'too_few' must give scores for 'scores' (3, 2), each once (got 'scores' (1, 1))",
+        "bare": "scorer 'no_names' must give names with scores (got int)",
+        "late": "plugin 'sample' (dist-sample 1.0): scorer 'late' failed: KeyError: 'late'",
+    }.items():
+        failed = run("score", name, *given, "--force")
+        assert failed.exit_code == 4, failed.output
+        assert text in failed.stderr
+    assert np.load(tmp_path / "scores/scores.npy")[2, 1] == 12
+    listed = run("score", "--help").stdout
+    assert "Score by how long texts are." in listed
+    assert "triplet" in listed
+
+
 def leaving(code: int) -> None:
     """Leave with an exit code, or fail."""
     if code < 0:
@@ -309,7 +364,8 @@ def test_every_command_is_registered_as_it_is_built() -> None:
     app = build()
     names = {found.name for found in (*app.registered_commands, *app.registered_groups)}
     assert names == set(manager().commands)
-    imports = next(group.typer_instance for group in app.registered_groups if group.name == "import")
-    assert {found.callback.__name__ for found in imports.registered_commands} == set(manager().importers)
+    for group, registry in (("import", manager().importers), ("score", manager().scorers)):
+        inside = next(found.typer_instance for found in app.registered_groups if found.name == group)
+        assert {found.callback.__name__ for found in inside.registered_commands} == set(registry)
     for name in manager().commands:
         assert callable(manager().commands[name])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
+from inspect import isgenerator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -90,12 +91,19 @@ def _blamed(entry: Entry, function: Callable[..., Any]) -> Callable[..., Any]:
         leave = []
         with entry.blamed("failed"):
             try:
-                return function(*given, **named)
+                made = function(*given, **named)
+                return _blamed_steps(entry, made) if isgenerator(made) else made
             except (typer.Exit, typer.Abort) as asked:  # how a command says its exit code
                 leave.append(asked)
         raise leave[0]
 
     return run
+
+
+def _blamed_steps(entry: Entry, made: Iterator[Any]) -> Iterator[Any]:
+    """What a function gives one after the other, and whose faults come later."""
+    with entry.blamed("failed"):
+        yield from made
 
 
 def _plugin_files(args: Sequence[str]) -> Iterator[str]:

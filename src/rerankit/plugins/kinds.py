@@ -20,6 +20,7 @@ KINDS = {
     "need": "needs",
     "command": "commands",
     "importer": "importers",
+    "scorer": "scorers",
     "chart": "charts",
 }
 """Each kind with its plural, which is the name of its registry."""

@@ -51,7 +51,7 @@ class Manager:
         self._pluggy = pluggy.PluginManager("rerankit")
         self._pluggy.add_hookspecs(spec)
         self.stages, self.metrics, self.tasks, self.formats, self.engines, *rest = (Registry(kind) for kind in KINDS)
-        self.sources, self.fusion_rules, self.needs, self.commands, self.importers, self.charts = rest
+        self.sources, self.fusion_rules, self.needs, self.commands, self.importers, self.scorers, self.charts = rest
         self.plugins: dict[str, PluginInfo] = {}
         self.notes: list[str] = []
         """What else there is to say of plugins that were found."""

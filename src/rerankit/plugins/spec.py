@@ -78,6 +78,13 @@ def rerankit_register_importers(register: Register) -> None:
 
 
 @hookspec
+def rerankit_register_scorers(register: Register) -> None:
+    """Register what scores whole galleries: ``register("my-backbone", function)``, a function of matrices that gives
+    scores by name, makes ``rerankit score my-backbone … --out FOLDER``.
+    """
+
+
+@hookspec
 def rerankit_register_charts(register: Register) -> None:
     """Register charts of reports: ``register("my-chart", function)``, a function of a `rerankit.reports.View`."""
 

@@ -14,7 +14,6 @@ from rerankit.seams import promote
 from rerankit.stages.triplet.bundle import Bundle
 from rerankit.stages.triplet.config import TripletConfig
 from rerankit.stages.triplet.filter import Filter
-from rerankit.stages.triplet.first import write_matrices
 from rerankit.stages.triplet.network import DualEncoder
 from rerankit.stages.triplet.stage import Triplet
 
@@ -66,19 +65,6 @@ def test_first_stage_is_the_golden_filter(stage, problem, cir):
     expected = cir.query_feature @ cir.candidate_feature.flatten(0, 1).T
     np.testing.assert_allclose(first.scores.rows(), expected, rtol=0, atol=1e-5)
     assert first.query_features.keys() == problem.query_features.keys()
-
-
-def test_only_scores_are_replaced(stage, problem, tmp_path):
-    out, other = tmp_path / "scores", tmp_path / "photos"
-    for _ in range(2):
-        assert [row["file"] for row in write_matrices(stage, {"scores": problem}, out, overwrite=True)] == [
-            "scores.npy"
-        ]
-    other.mkdir()
-    (other / "cat.jpg").touch()
-    with pytest.raises(InputError, match="which rerankit did not write"):
-        write_matrices(stage, {"scores": problem}, other, overwrite=True)
-    assert (other / "cat.jpg").is_file()
 
 
 def test_a_budget_keeps_the_rest_behind(stage, problem, ranking):
