@@ -31,6 +31,10 @@ def recall(k: int) -> Callable[[list[float], list[float]], float]:
     return lambda ranked, every: sum(grade > 0 for grade in ranked[:k]) / len(every)
 
 
+def neg_recall(k: int) -> Callable[[list[float], list[float]], float]:
+    return lambda ranked, every: sum(grade > 0 for grade in ranked[:k]) / min(len(every), k)
+
+
 def precision(k: int) -> Callable[[list[float], list[float]], float]:
     return lambda ranked, every: sum(grade > 0 for grade in ranked[:k]) / k
 
@@ -105,6 +109,8 @@ ORACLES = {
     "success@3": success(3),
     "recall@2": recall(2),
     "recall@9": recall(9),
+    "neg_recall@2": neg_recall(2),
+    "neg_recall@9": neg_recall(9),
     "precision@2": precision(2),
     "precision_found@2": precision_found(2),
     "precision_found@4": precision_found(4),

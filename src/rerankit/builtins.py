@@ -73,6 +73,7 @@ METRICS = {
     "median_rank": "rerankit.metrics.rank:median_rank",
     "mrr": "rerankit.metrics.reciprocal_rank:reciprocal_rank",
     "ndcg": "rerankit.metrics.gain:ndcg",
+    "neg_recall": "rerankit.metrics.recall:neg_recall",
     "precision": "rerankit.metrics.recall:precision",
     "precision_found": "rerankit.metrics.recall:precision_found",
     "r_precision": "rerankit.metrics.recall:r_precision",
@@ -85,6 +86,7 @@ METRICS = {
 TASKS = {
     "circo": "rerankit.tasks.circo:CIRCO",
     "cirr": "rerankit.tasks.cirr:CIRR",
+    "circus": "rerankit.tasks.circus:CIRCUS",
     "coco-1k": "rerankit.tasks.coco:Coco1K",
     "coco-5k": "rerankit.tasks.coco:Coco5K",
     "eccv-caption": "rerankit.tasks.eccv_caption:EccvCaption",
@@ -92,6 +94,7 @@ TASKS = {
     "flickr30k": "rerankit.tasks.flickr30k:Flickr30K",
     "generic": "rerankit.tasks.generic:Generic",
     "market1501": "rerankit.tasks.market1501:Market1501",
+    "pinpoint": "rerankit.tasks.pinpoint:PinPoint",
     "roxford5k": "rerankit.tasks.revisited:ROxford",
     "rparis6k": "rerankit.tasks.revisited:RParis",
     "visual-genome": "rerankit.tasks.visual_genome:VisualGenome",

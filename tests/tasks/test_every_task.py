@@ -13,7 +13,7 @@ from rerankit.errors import InputError
 from rerankit.metrics import measure
 from rerankit.tasks import Benchmark, task, tasks_available
 
-NEEDS = {"eccv-caption": "eccv_caption"}
+NEEDS = {"eccv-caption": "eccv_caption", "pinpoint": "pyarrow"}
 
 
 @pytest.fixture(params=tasks_available())

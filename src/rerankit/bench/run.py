@@ -163,7 +163,7 @@ def run_part(
     tail = problem.scores if problem.scores.complete else None
     metrics = known_metrics(benchmark, part, tail is not None)
     first = benchmark.evaluate(part, problem.scores if tail is not None else ranking, metrics=metrics)
-    best = benchmark.evaluate(part, ideal(ranking, part.relevance), tail, metrics)
+    best = benchmark.evaluate(part, ideal(ranking, part.relevance, last=part.wrong), tail, metrics)
     rows: list[StageRow] = []
     steps, last = pipeline.steps(problem, ranking), ranking
     for _ in pipeline:
@@ -184,7 +184,7 @@ def run_part(
         tuple(rows),
         _numbers(part),
         hubness(ranking),
-        examples(problem, part.relevance, (ranking, last), figures),
+        () if part.wrong else examples(problem, part.relevance, (ranking, last), figures),
         batch_curve(benchmark, part, problem, pipeline, k, sizes) if pipeline.looks_at(problem).queries else None,
     )
 
@@ -229,14 +229,14 @@ def _row(step: Step, queries: int, figures: Evaluation, cost: Cost) -> StageRow:
     )
 
 
-def ideal(ranking: Ranking, relevance: Relevance) -> Ranking:
-    """The candidates in the best order there is: by grade."""
+def ideal(ranking: Ranking, relevance: Relevance, *, last: bool = False) -> Ranking:
+    """The candidates in the best order there is: by grade, or with what is named `last`."""
     keys = relevance.rows * relevance.shape[1] + relevance.indices
     wanted = np.arange(len(ranking))[:, None] * relevance.shape[1] + ranking.indices
     spot = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
     found = (keys[spot] == wanted) & ranking.mask if len(keys) else np.zeros(ranking.shape, np.bool_)
     grades = np.where(found, relevance.grades[spot] if len(keys) else 0.0, 0.0)
-    return ranking.with_scores(np.where(ranking.mask, grades, -np.inf))
+    return ranking.with_scores(np.where(ranking.mask, -grades if last else grades, -np.inf))
 
 
 def summaries(benchmark: Benchmark, parts: Sequence[PartRow]) -> dict[str, Any]:

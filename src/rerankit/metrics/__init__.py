@@ -14,7 +14,7 @@ from rerankit.metrics.metric import Metric, Traits, traits
 from rerankit.metrics.places import Places
 from rerankit.metrics.pmrp import pmrp
 from rerankit.metrics.rank import first_rank, mean_rank, median_rank
-from rerankit.metrics.recall import precision, precision_found, r_precision, recall
+from rerankit.metrics.recall import neg_recall, precision, precision_found, r_precision, recall
 from rerankit.metrics.reciprocal_rank import reciprocal_rank
 from rerankit.metrics.registry import Measure, MetricAlias, measure, metrics_available, register_metric, traits_of
 from rerankit.metrics.rsum import rsum
@@ -44,6 +44,7 @@ __all__ = [
     "median_rank",
     "metrics_available",
     "ndcg",
+    "neg_recall",
     "pmrp",
     "precision",
     "precision_found",

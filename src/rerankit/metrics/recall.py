@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rerankit.metrics.lists import FloatArray, IntArray
+from rerankit.metrics.metric import traits
 from rerankit.metrics.places import Places, first_at
 
 
@@ -16,6 +17,15 @@ def _found(places: Places, k: int | IntArray) -> FloatArray:
 def recall(places: Places, k: int) -> FloatArray:
     """Share of a query's relevant items among the first k (queries,)."""
     return _found(places, k) / np.maximum(places.totals, 1)
+
+
+@traits(better="lower")
+def neg_recall(places: Places, k: int) -> FloatArray:
+    """How far the first k are filled with items named as wrong (queries,): 1 when none of them, or of the k, is left.
+
+    What is relevant here is what is wrong (`Part.wrong` of a task); NegRecall@k of PinPoint.
+    """
+    return _found(places, k) / np.maximum(np.minimum(places.totals, k), 1)
 
 
 def precision(places: Places, k: int) -> FloatArray:

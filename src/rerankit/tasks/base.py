@@ -89,7 +89,7 @@ class Part:
     after `queries` and `gallery` (rows and columns of the matrix as it is then read; None: all of them).
     Parts of one `group` are averaged in the summary, such as the folds of a cross-validation. `together` has a label
     for each query: those of one label depend on each other, such as the captions of one picture, and are resampled
-    as one (None: every query is on its own).
+    as one (None: every query is on its own). `wrong` says that `relevance` names what is wrong: at best it comes last.
     """
 
     name: str
@@ -102,6 +102,7 @@ class Part:
     metrics: tuple[str, ...] | None = None
     group: str | None = None
     together: Sequence[Any] | None = None
+    wrong: bool = False
 
     @property
     def title(self) -> str:

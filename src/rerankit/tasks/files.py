@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from rerankit.errors import FormatError, brief
 from rerankit.files import atomic
 from rerankit.reading import read_text
+from rerankit.reading.json_text import parse_json
 
 
 def write_json(path: Path, content: Any, **options: Any) -> None:
     """Write a JSON file, whole or not at all."""
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(content, **options), encoding="utf-8")
+
+
+def write_json_lines(path: Path, entries: Iterable[Any]) -> None:
+    """Write a file with a JSON value in each line, whole or not at all."""
+    with atomic(path) as temporary:
+        temporary.write_text("".join(f"{json.dumps(entry)}\n" for entry in entries), encoding="utf-8")
+
+
+def read_json_lines(path: Path) -> list[Any]:
+    """The values of a file with one in each line; empty lines are passed over."""
+    # Not splitlines: a text in JSON may hold other characters that part lines.
+    lines = enumerate(read_text(path).split("\n"), 1)
+    return [parse_json(line, f"{path}, line {number}") for number, line in lines if line.strip()]
 
 
 def read_lines(path: Path) -> list[str]:
