@@ -61,6 +61,39 @@ def test_a_stage_that_harms_is_not_chosen():
     assert chosen.tried[0].gain < -20
 
 
+class Gaining(rerankit.Stage):
+    """Puts the right item first for the given queries, and changes nothing for the others."""
+
+    name = "gaining"
+
+    def __init__(self, queries=()):
+        self.queries = list(queries)
+
+    def rescore(self, problem, ranking):
+        scores = ranking.scores.copy()
+        for query in self.queries:
+            scores[query, ranking.indices[query] == query] = 100
+        return scores
+
+
+def test_the_first_is_taken_that_none_gains_significantly_more_than():
+    scores, right = np.random.default_rng(0).normal(size=(150, 150)), one_to_one(150)
+    much, little_more, little = Gaining(range(60)), Gaining(range(62)), Gaining(range(10))
+    first = choose(scores, right, among=[much, little_more])
+    assert first.stages == (much,)
+    assert "nothing gains surely more, gaining +" in first.reason
+    assert choose(scores, right, among=[little_more, much]).stages == (little_more,)
+    most = choose(scores, right, among=[little, much])
+    assert most.stages == (much,)
+    assert most.reason.endswith("it gains the most")
+
+
+def test_without_labels_the_first_is_taken_that_gains():
+    scores = hubby()
+    for names in (["nnn", "sinkhorn"], ["sinkhorn", "nnn"]):
+        assert choose(scores, among=names).stages == (stage(names[0]),)
+
+
 def test_halves_use_the_other_half_as_the_bank():
     problem, right = Problem(hubby(80)), one_to_one(80)
     trial = Halves(problem, right, "success@1", 50)

@@ -22,5 +22,5 @@ def test_from_files_to_a_pipeline(tmp_path, capsys):
     printed = capsys.readouterr()
     rows = json.loads(printed.out)
     assert [row["tried"] for row in rows if row["chosen"]] == ["stage('sinkhorn')"]
-    assert "chosen: it gains the most" in printed.err
+    assert "it gains the most" in printed.err
     assert rerankit.load(tmp_path / "chosen").stages[0].name == "sinkhorn"

@@ -27,6 +27,7 @@ class Agreement:
     """
 
     groups: AnyArray | None = None
+    compares = False
 
     def __init__(self, problem: Problem) -> None:
         bank = problem.query_bank

@@ -35,7 +35,7 @@ class Auto(Composite):
     >>> random = np.random.default_rng(0)
     >>> scores = random.normal(size=(200, 200)) + 1.5 * random.normal(size=200) + 5 * np.eye(200)
     >>> rerank(scores, "auto").notes["auto"]["chosen"]
-    ["stage('inverted-softmax')"]
+    ["stage('sinkhorn')"]
     """
 
     name = "auto"

@@ -1,4 +1,4 @@
-"""What is tried when nothing else is said, cheapest first."""
+"""What is tried when nothing else is said, what is to be preferred first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from rerankit.pipelines.stage import Stage, stage
 from rerankit.problem import Problem
 from rerankit.scores import EmbeddingScores
 
-HUBNESS = ("nnn", "csls", "inverted-softmax", "dual-softmax", "sinkhorn", "mutual-rank", "dual-is")
+# In the order of what they gain with half of a set as the bank of the other, on the panel of benchmarks/panel.py.
+HUBNESS = ("sinkhorn", "inverted-softmax", "nnn", "csls", "dual-softmax", "mutual-rank", "dual-is")
 _LEARNERS_LEAST = 100  # labelled queries
 
 

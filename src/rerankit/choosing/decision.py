@@ -36,7 +36,8 @@ def choose(
     k: int = 100,
     progress: bool = False,
 ) -> Chosen:
-    """The pipeline that gains most, if it is significantly better than leaving the order alone; otherwise an empty one.
+    """A pipeline that is significantly better than leaving the order alone; otherwise an empty one. Of several that are,
+    the first that is tried is chosen unless labels say that another one gains significantly more.
 
     It is measured by `metric`
 
@@ -49,11 +50,11 @@ def choose(
       have items of their own in the gallery, by what of the agreement between both directions survives noise
       (`Agreement`).
 
-    among: names, stages or pipelines to try (None: the usual ones for what the problem brings). A stage that must be
-    fitted is fitted on one half and measured on the other, and in the end fitted on all.
+    among: names, stages or pipelines to try, what is to be preferred first (None: the usual ones for what the problem
+    brings). A stage that must be fitted is fitted on one half and measured on the other, and in the end fitted on all.
     test_queries: whether the answer may look at other test queries.
     level: of significance, adjusted for how many were tried.
-    budget: seconds after which nothing more is tried; the cheapest come first.
+    budget: seconds after which nothing more is tried.
 
     >>> random = np.random.default_rng(0)
     >>> scores = random.normal(size=(200, 200)) + 1.5 * random.normal(size=200) + 4 * np.eye(200)
@@ -131,20 +132,35 @@ def _chosen(
         if not why and budget is not None and began - start > budget:
             why = f"the budget of {budget:g} s was spent"
         if why:
-            left_out.append((" >> ".join(one.name for one in pipeline.stages), why))
+            left_out.append((_name(pipeline), why))
             continue
         found.append((pipeline, trial.values(pipeline), time.perf_counter() - began))
     tried = _compared(trial, base, found)
-    better = [each for each in tried if each.p < level and each.gain > 0]
-    best = max(better, key=lambda each: each.gain) if better else None
+    better = [
+        (each, values) for each, (_, values, _) in zip(tried, found, strict=True) if each.p < level and each.gain > 0
+    ]
+    chosen = _preferred(trial, better, level)
     return Chosen(
-        best.pipeline if best else Pipeline([]),
+        chosen.pipeline if chosen else Pipeline([]),
         measured_on=trial.description,
         base=100 * float(base.mean()),
         tried=tried,
         left_out=left_out,
-        reason=_reason(best, tried, level),
+        reason=_reason(chosen, tried, level),
     )
+
+
+def _preferred(trial: Trial, better: Sequence[tuple[Tried, AnyArray]], level: float) -> Tried | None:
+    """The first of those that gain; where the trial tells gains apart, the first that no other one gains significantly
+    more than. The largest of several uncertain gains is largest by luck, too.
+    """
+    if not better or not trial.compares:
+        return better[0][0] if better else None
+    most, highest = max(better, key=lambda one: one[0].gain)
+    for each, values in better:
+        if each is most or improvements(values, [highest], groups=trial.groups)[0] >= level:
+            return each
+    return most
 
 
 def _compared(trial: Trial, base: AnyArray, found: Sequence[tuple[Pipeline, AnyArray, float]]) -> list[Tried]:
@@ -159,16 +175,25 @@ def _compared(trial: Trial, base: AnyArray, found: Sequence[tuple[Pipeline, AnyA
     return tried
 
 
-def _reason(best: Tried | None, tried: Sequence[Tried], level: float) -> str:
-    if best is not None:
-        return f"chosen: it gains the most, {best.gain:+.1f} points, and no gain at all has p = {best.p:.2g}"
+def _reason(chosen: Tried | None, tried: Sequence[Tried], level: float) -> str:
     if not tried:
         return "left alone: nothing could be tried"
     most = max(tried, key=lambda each: each.gain)
+    if chosen is not None:
+        why = (
+            "it gains the most"
+            if chosen is most
+            else f"nothing gains surely more, {_name(most.pipeline)} {most.gain:+.1f}"
+        )
+        return f"chosen: {chosen.gain:+.1f} points, and no gain at all has p = {chosen.p:.2g}; {why}"
     return (
         f"left alone: nothing is significantly better at the {level:.0%} level "
-        f"(best: {most.pipeline.stages[0].name}, {most.gain:+.1f} points, p = {most.p:.2g})"
+        f"(best: {_name(most.pipeline)}, {most.gain:+.1f} points, p = {most.p:.2g})"
     )
+
+
+def _name(pipeline: Pipeline) -> str:
+    return " >> ".join(one.name for one in pipeline.stages)
 
 
 def _checked_pairs(bank: Any) -> tuple[Problem, Relevance]:

@@ -28,6 +28,7 @@ class Planted:
     """
 
     groups: AnyArray | None = None
+    compares = False
 
     def __init__(self, bank: Bank) -> None:
         assert bank.to_gallery is not None, "checked by the caller"

@@ -31,6 +31,8 @@ class Trial(Protocol):
     problem: Problem
     """Like the one the choice is for: what it brings says which stages can run."""
     groups: AnyArray | None
+    compares: bool
+    """Whether it tells which of two pipelines gains more; without labels only whether one gains can be told."""
 
     def values(self, pipeline: Pipeline) -> AnyArray:
         """(observations,), higher is better."""
@@ -46,6 +48,7 @@ class LabelledQueries:
     relevance: Relevance
     metric: str
     k: int
+    compares = True
 
     def __post_init__(self) -> None:
         _check_metric(self.metric)
@@ -85,6 +88,7 @@ class Halves:
     relevance: Relevance
     metric: str
     k: int
+    compares = True
 
     def __post_init__(self) -> None:
         _check_metric(self.metric)
