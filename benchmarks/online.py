@@ -5,9 +5,10 @@
 For every stage and every number of items: seconds to prepare it, milliseconds of one query with 100 candidates given
 and of one that is searched (median and 99th percentile), and how many times the median of the bare product the searched
 query takes. Then what saving, loading and adding a hundredth of the items cost. The floor of candidates that are given
-is their bare product with the query, that of a search the product with all items and `argpartition`, that of mutual
-ranks the product of candidates and bank. Everything is measured in one run, in turns, so that ratios hold on a machine
-that does other work, too.
+is their bare product with the query, that of a search the product with all items and `argpartition`, and that of
+`pillar` its own network. Everything is measured in one run, in turns, so that ratios hold on a machine that does other
+work, too; candidates that are given need one thread, whose processor time is told, which others do not lengthen.
+Graphs of all items (`GRAPHS`) take long to prepare beyond some 10,000 items.
 """
 
 from __future__ import annotations
@@ -28,15 +29,41 @@ from rerankit import Gallery, Ready, load, prepare, stage
 from rerankit.measure import machine
 from rerankit.pipelines.stage import Stage
 
+
+def pillar(name: str) -> Stage:
+    """A reasoner with weights drawn at random, which cost what others do."""
+    made: Any = stage(name)
+    made.set_weights({name: tensor.numpy() for name, tensor in made.build().state_dict().items()})
+    fitted: Stage = made
+    return fitted
+
+
+ITEMS = (
+    *("nnn", "csls", "inverted-softmax", "dual-softmax", "qb-norm", "sinkhorn"),
+    *("mutual-rank", "mutual-neighbours", "plan"),
+)
+GRAPHS = ("k-reciprocal", "gnn", "diffusion", "dba", "alpha-qe")
+PILLARS = ("pillar-small", "pillar")
 STAGES: dict[str, Callable[[], Stage]] = {
-    **{
-        name: (lambda name=name: stage(name))  # type: ignore[misc]
-        for name in ("nnn", "csls", "inverted-softmax", "dual-softmax", "qb-norm", "sinkhorn", "mutual-rank")
-    },
-    "mutual-neighbours": lambda: stage("mutual-neighbours"),
-    "plan": lambda: stage("plan"),
+    **{name: (lambda name=name: stage(name)) for name in (*ITEMS, *GRAPHS)},  # type: ignore[misc]
     "fuse of two": lambda: stage("fuse", sources=["ranking", stage("nnn"), stage("sinkhorn")]),
+    **{name: (lambda name=name: pillar(name)) for name in PILLARS},  # type: ignore[misc]
 }
+
+
+def network(name: str) -> Callable[[int], Any]:
+    """What a reasoner's network alone does for one query."""
+    import torch
+
+    made: Any = pillar(name)
+    inside, nodes = made.network, 1 + made.candidates[0]
+    inputs = torch.randn(1, nodes, 2 * made.pillars), torch.rand(1, nodes, nodes)
+
+    def one(_: int) -> Any:
+        with torch.inference_mode():
+            return inside(*inputs)
+
+    return one
 
 
 def vectors(random: np.random.Generator, centres: np.ndarray, count: int) -> np.ndarray:
@@ -45,21 +72,27 @@ def vectors(random: np.random.Generator, centres: np.ndarray, count: int) -> np.
     return (around + 1.5 * random.standard_normal(around.shape, dtype=np.float32)).astype(np.float32)
 
 
-def once(work: Callable[[], Any]) -> tuple[float, Any]:
+def once(work: Callable[[], Any], clock: Callable[[], float] = time.perf_counter) -> tuple[float, Any]:
     """Seconds, and what came out."""
-    start = time.perf_counter()
+    start = clock()
     found = work()
-    return time.perf_counter() - start, found
+    return clock() - start, found
+
+
+ALONE = ("pairs", "given", "network")
 
 
 def in_turns(works: dict[str, Callable[[int], Any]], turns: int) -> dict[str, np.ndarray]:
-    """Milliseconds (turns,) of each; they take turns, so that a slow moment of the machine hits all of them."""
+    """Milliseconds (turns,) of each; they take turns, so that a slow moment of the machine hits all of them. Those of
+    `ALONE` are processor time.
+    """
     for work in works.values():
         work(0)
     times: dict[str, list[float]] = {name: [] for name in works}
     for turn in range(turns):
         for name, work in works.items():
-            times[name].append(once(lambda work=work, turn=turn: work(turn))[0])  # type: ignore[misc]
+            clock = time.thread_time if name in ALONE else time.perf_counter
+            times[name].append(once(lambda work=work, turn=turn: work(turn), clock)[0])  # type: ignore[misc]
     return {name: 1000 * np.array(each) for name, each in times.items()}
 
 
@@ -74,7 +107,8 @@ def growth(ready: Ready, more: Gallery, prepared: float) -> tuple[str, str]:
         place = Path(folder) / "ready"
         saved = once(lambda: ready.save(place))[0]
         loaded = min(once(lambda: load(place))[0] for _ in range(3))
-    added = once(lambda: ready.updated(add=more))[0] if ready.info()[0]["update"] == "its items alone" else np.nan
+    alone = ready.info()[0]["update"] == "its items alone"
+    added = min(once(lambda: ready.updated(add=more))[0] for _ in range(3)) if alone else np.nan
     share = "again" if np.isnan(added) else f"{added:.2f} s, {100 * added / prepared:.1f} %"
     return f"{saved:.1f} s / {1000 * loaded:.0f} ms", share
 
@@ -92,16 +126,15 @@ def measured(names: Sequence[str], items: int, bank: int, width: int, turns: int
             "bare": lambda turn: np.argpartition(unit @ queries[turn], -100)[-100:],
             "search": lambda turn: gallery.ranking(gallery.problem(queries[turn])),
             "pairs": lambda turn: unit[first.indices[turn]] @ queries[turn],
-            "back": lambda turn: unit[first.indices[turn]] @ old.T,
         },
         turns,
     )
     ratio = f"{np.median(plain['search'] / plain['bare']):.2f}"
     table.add_section()
     table.add_row(f"{items:,} items: bare products", "", shown(plain["pairs"]), shown(plain["bare"]), "1", "", "")
-    table.add_row("candidates × bank", "", shown(plain["back"]), "", "", "", "")
     table.add_row("exact search", "", "", shown(plain["search"]), ratio, "", "")
     for name in names:
+        alone = {"network": network(name)} if name in PILLARS else {}
         prepared, ready = once(lambda name=name: prepare(STAGES[name](), gallery))  # type: ignore[misc]
         times = in_turns(
             {
@@ -110,6 +143,7 @@ def measured(names: Sequence[str], items: int, bank: int, width: int, turns: int
                     queries[turn], candidates=first.indices[turn], scores=first.scores[turn]
                 ),
                 "searched": lambda turn, ready=ready: ready.rerank(queries[turn]),  # type: ignore[misc]
+                **alone,
             },
             turns,
         )
@@ -117,6 +151,8 @@ def measured(names: Sequence[str], items: int, bank: int, width: int, turns: int
         kept, added = growth(ready, Gallery(more), prepared)
         cells = shown(times["given"]), shown(times["searched"]), ratio, kept, added
         table.add_row(name, f"{prepared:.1f}", *cells)
+        if alone:
+            table.add_row("its network alone", "", shown(times["network"]), "", "", "", "")
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ def changed(gallery: Gallery, add: Any = None, remove: Any = None) -> Change:
     `add` is a `Gallery` of the same kind, or vectors (items, d) where there are neither ids nor features.
     """
     gone = np.empty(0, np.int64) if remove is None else rows_of(gallery, remove, "remove")
-    kept = np.setdiff1d(np.arange(gallery.size), gone)
+    kept = np.delete(np.arange(gallery.size), gone)
     more = None if add is None else _addition(gallery, add)
     if not len(kept):
         raise rule("remove", "must leave at least one item", f"all {gallery.size}")

@@ -11,6 +11,8 @@ import pillar_naive
 import rerankit
 from rerankit import Bank, ListScores, Looks, Problem
 from rerankit.errors import InputError, NotFittedError, UnmetNeedError
+from rerankit.stages.pillar import inference
+from rerankit.stages.pillar.network import PillarNetwork
 from rerankit.stages.pillar.relations import Nearest, Relations
 from rerankit.stages.pillar.representation import PillarSpace
 from strategies import distinct, full_problem
@@ -219,6 +221,30 @@ def test_without_query_scores_a_bank_is_enough():
 
 
 # -- bad and unusual input -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_query_of_a_prepared_gallery_costs_its_own_network_where_that_gives_the_same_bits(same, monkeypatch):
+    generator = np.random.default_rng(0)
+    items, old, queries = (generator.normal(size=(count, 6)) for count in (ITEMS, 9, 5))
+    stage = fitted(direction="t2i", bank=None)
+    batch = rerankit.rerank(Problem.from_embeddings(queries, items, query_bank=old), stage, k=8)
+    ready = rerankit.prepare(stage, rerankit.Gallery(items, bank=old))
+    if not same:
+        monkeypatch.setattr(inference, "_same_alone", lambda network, inputs: False)
+    monkeypatch.setattr(Nearest, "of", None)  # the gallery's lists are known
+    sizes = []
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(
+        lambda module, given: sizes.append(len(given[0])) if isinstance(module, PillarNetwork) else None
+    )
+    try:
+        ready.rerank(queries[0], k=8)  # tries
+        sizes.clear()
+        alone = [ready.rerank(query, k=8) for query in queries]
+    finally:
+        hook.remove()
+    assert rerankit.Ranking.concat(alone) == batch
+    assert sizes == [1 if same else inference.GROUP] * 5
 
 
 def test_missing_matrices_are_named_with_the_reason():

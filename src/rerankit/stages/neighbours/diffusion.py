@@ -19,7 +19,7 @@ from rerankit.stages.candidates import behind, items_of
 from rerankit.stages.neighbours.known import Known
 from rerankit.stages.neighbours.others import others_nearest
 from rerankit.stages.neighbours.stage import NeighbourStage, check_strength
-from rerankit.stages.neighbours.unrelated import shares_of, unrelated
+from rerankit.stages.neighbours.unrelated import sampled_rows, shares_of, unrelated
 from rerankit.threads import in_threads
 
 _COLUMNS = 16  # queries solved together: their vectors stay in the cache
@@ -77,12 +77,13 @@ class Diffusion(NeighbourStage):
 
     def known(self, gallery: Gallery) -> Known:
         assert gallery.side.scores is not None, "checked by the stage's needs"
-        return {"graph": normalised_graph(gallery.side.scores, self.neighbours, self.gamma)}
+        sample = {"sample": sampled_rows(gallery.side.scores)} if gallery.embeddings is not None else {}
+        return {"graph": normalised_graph(gallery.side.scores, self.neighbours, self.gamma), **sample}
 
     def opinion(self, problem: Problem, ranking: Ranking, known: Known) -> FloatArray:
         gallery, graph = problem.gallery_scores, known["graph"]
         assert gallery is not None, "checked by the stage's needs"
-        sources = self._sources(problem)
+        sources = self._sources(problem, known.get("sample"))
         items = items_of(ranking)
         if self.truncation is None:
             reached = self._solved(graph, sources, items)
@@ -90,11 +91,11 @@ class Diffusion(NeighbourStage):
             reached = self._offline(graph, gallery, sources, items)
         return behind(reached, ranking)
 
-    def _sources(self, problem: Problem) -> Any:
+    def _sources(self, problem: Problem, sample: IntArray | None) -> Any:
         """y (queries, gallery), sparse: the nearest items' shares of the first one's similarity, power gamma."""
         indices, scores = problem.scores.topk(self.query_neighbours)
         rows, places = np.nonzero(indices >= 0)
-        level = unrelated(problem.scores).level
+        level = unrelated(problem.scores, sample).level
         unit = scores[:, 0].astype(np.float64) - level
         shares = (scores[rows, places] - level[rows]) / np.where(unit > 0, unit, 1)[rows]
         values = np.where(places == 0, 1, np.clip(shares, 0, 1) ** self.gamma)

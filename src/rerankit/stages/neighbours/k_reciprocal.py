@@ -85,7 +85,7 @@ class KReciprocal(NeighbourStage, RelationsBankStage):
         graph, encoded = self._graph(joint)
         map_of_bank = joint.maps[0]
         onto = {} if map_of_bank is None else {"onto": np.array(map_of_bank, np.float32)}
-        return {**graph.known(), **onto, "encoded": encoded[joint.queries :].tocsr()}
+        return {**graph.known(), **onto, "holders": encoded[joint.queries :].T.tocsr()}
 
     def _graph(self, joint: Joint) -> tuple[Graph, Any]:
         """The graph of all items, and their weights averaged."""
@@ -98,18 +98,18 @@ class KReciprocal(NeighbourStage, RelationsBankStage):
         if bank is None:
             joint = Joint(problem, self.align)
             graph, encoded = self._graph(joint)
-            others, gallery = joint.queries, encoded[joint.queries :]
-            of_queries, nearest = encoded[:others], graph.near.indices[:others]
+            others = joint.queries
+            of_queries, nearest, holders = encoded[:others], graph.near.indices[:others], encoded[others:].T.tocsr()
             measure = Measure(graph.near, self.distance)
         else:
-            graph, gallery, others = Graph.of_known(known, self.k1), known["encoded"], bank.size
+            graph, holders, others = Graph.of_known(known, self.k1), known["holders"], bank.size
             outside = Outside(problem, bank, Map(*known["onto"]) if "onto" in known else None)
             beside = outside.neighbours(max(self.k1, self.k2 - 1), graph.near.highest)
             measure, nearest = Measure(beside, self.distance), beside.indices
             of_queries = graph.averaged_outside(outside, beside, measure, self.k2)
         warn_of_a_gap(nearest, others, self.name)
         items = items_of(ranking)
-        scores = jaccard_distances(of_queries, gallery, items)
+        scores = jaccard_distances(of_queries, holders, items)
         apart = scores.min(axis=1) >= 1  # queries that share no neighbour with any candidate
         own = measure(own_scores(problem.scores, ranking), np.arange(len(ranking))[:, None])
         # In place: with the whole gallery as candidates these two arrays are the largest there are.
@@ -198,7 +198,7 @@ def expanded(sets: Any, half: Any) -> Any:
     two thirds: a sparse pattern of ones.
     """
     sizes = np.diff(half.indptr)
-    shared = (sets @ half.T).multiply(sets).tocsr()
+    shared = (sets @ half).multiply(sets).tocsr()  # half is symmetric
     taken = shared.data > 2 / 3 * sizes[shared.indices]
     chosen = sparse.csr_matrix(
         (
@@ -252,17 +252,19 @@ def known_pairs(relation: Joint | Beside, near: Neighbours, rows: IntArray, colu
     return found
 
 
-def jaccard_distances(queries: Any, gallery: Any, items: IntArray) -> FloatArray:
-    """1 − Σ min / Σ max of sparse weights whose rows sum to 1, for each query's candidates (queries, K)."""
-    holders = gallery.T.tocsr()
+def jaccard_distances(queries: Any, holders: Any, items: IntArray) -> FloatArray:
+    """1 − Σ min / Σ max of sparse weights that sum to 1 for each query and gallery item, for each query's candidates
+    (queries, K); `holders` (items of all, gallery) say which gallery items have weights of an item.
+    """
     counts = np.diff(holders.indptr)[queries.indices]
     reach = np.concatenate([[0], np.cumsum(counts)])[queries.indptr]
     result = np.empty(items.shape, np.float32)
-    parts = _parts_of(reach, items.shape[1], gallery.shape[0])
+    size = holders.shape[1]
+    parts = _parts_of(reach, items.shape[1], size)
 
     def one(part: int) -> None:
         rows = slice(*parts[part])
-        shared = _shared_weight(queries[rows], holders, gallery.shape[0])
+        shared = _shared_weight(queries[rows], holders, size)
         found = np.take_along_axis(shared, items[rows], axis=1)
         result[rows] = 1 - found / (2 - found)
 

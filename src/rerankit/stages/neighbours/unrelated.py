@@ -47,13 +47,14 @@ class Shares(NamedTuple):
         return found
 
 
-def unrelated(scores: Scores) -> Unrelated:
+def unrelated(scores: Scores, sample: IntArray | None = None) -> Unrelated:
     """Level and spread of every row; cells that lists leave out count as the row's last one.
 
-    Of many vectors on the other side only some are looked at.
+    Of many vectors on the other side only some are looked at: those of `sample`, where it is known.
     """
-    rows = scores.shape[0]
-    some = scores.take(None, sampled_rows(scores.T)) if isinstance(scores, EmbeddingScores) else scores
+    rows, some = scores.shape[0], scores
+    if isinstance(scores, EmbeddingScores):
+        some = scores.take(None, sampled_rows(scores.T) if sample is None else sample)
     level, spread = np.zeros(rows), np.zeros(rows)
     for block in blocks(rows, some.shape[1] * 24, share=0.5):
         level[block], spread[block] = _middle(some.rows(block))

@@ -105,6 +105,12 @@ class Nearest:
         )
 
     @classmethod
+    def beside(cls, relations: Relations, pillars: int, neighbours: int, known: tuple[IntArray, IntArray]) -> Nearest:
+        """The lists of a direction whose gallery's lists (`gallery_gallery`, `gallery_others`) are known."""
+        deep = max(pillars, neighbours)
+        return cls(relations.scores.topk(deep)[0], relations.across.topk(deep)[0], *known)
+
+    @classmethod
     def both(cls, relations: Relations, pillars: int, neighbours: int) -> tuple[Nearest, Nearest]:
         """The lists of both directions, each relation scanned once."""
         deep = max(pillars, neighbours)

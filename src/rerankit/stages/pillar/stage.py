@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rerankit import checks
-from rerankit.arrays import AnyArray, FloatArray
+from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.bank import Bank
 from rerankit.errors import InputError, NotFittedError, rule
 from rerankit.extras import require
 from rerankit.pipelines.needs import WEIGHTS, Need, Unmet
+from rerankit.pipelines.prepared import Prepared, State
 from rerankit.pipelines.trainable import Judged
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
@@ -19,7 +20,7 @@ from rerankit.reranking import rerank
 from rerankit.seams import splice
 from rerankit.stages.banks import RelationsBankStage, check_relations_bank
 from rerankit.stages.pillar.directions import DIRECTIONS, Direction, kept, other, value_of, warn_of_the_other_side
-from rerankit.stages.pillar.relations import Relations
+from rerankit.stages.pillar.relations import Nearest, Relations
 from rerankit.stages.pillar.representation import PillarSpace
 from rerankit.stages.pillar.settings import LossWeights
 from rerankit.training.settings import PRECISIONS, TrainingSettings
@@ -28,7 +29,10 @@ from rerankit.training.trained import Part, Reasoner, arrays_of, seeded
 if TYPE_CHECKING:
     import torch
 
+    from rerankit.gallery import Gallery
+
 P = TypeVar("P", bound="Pillar")
+Lists = tuple[IntArray, IntArray]
 
 
 class Pillar(RelationsBankStage, Reasoner):
@@ -126,17 +130,38 @@ class Pillar(RelationsBankStage, Reasoner):
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         """The first `candidates` in a new order, the others behind them in theirs."""
-        count = value_of(self.candidates, self.direction)
-        if ranking.shape[1] <= count:
-            return super().reorder(problem, ranking)
-        return splice(super().reorder(problem, ranking.top(count)), ranking)
+        return self.reordered(problem, ranking, None)
+
+    def reordered(self, problem: Problem, ranking: Ranking, known: Lists | None) -> Ranking:
+        """The same, where the lists of the gallery's items may be known."""
+        if not ranking.mask.any():
+            return ranking
+        first = ranking.top(value_of(self.candidates, self.direction))
+        return splice(self.scored(first, self._cosines(problem, first, known)), ranking)
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         """The reasoner's cosines (queries, K)."""
+        return self._cosines(problem, ranking, None)
+
+    def _cosines(self, problem: Problem, ranking: Ranking, known: Lists | None) -> FloatArray:
         warn_of_the_other_side(self.name, self.direction, problem.scores)
         relations = Relations.of(problem, self.bank_for(problem))
-        space = PillarSpace.of(relations, self.pillars, self.neighbours, ranking.indices)
-        return self._score(space, ranking)
+        sizes = self.pillars, self.neighbours
+        if known is None:
+            return self._score(PillarSpace.of(relations, *sizes, ranking.indices), ranking)
+        return self._score(PillarSpace(relations, Nearest.beside(relations, *sizes, known), *sizes), ranking)
+
+    def prepare(self, gallery: Gallery) -> Prepared:
+        bank = self.bank_beside(gallery.bank)
+        relations = gallery.side.scores, None if bank is None else bank.to_gallery
+        assert relations[0] is not None, "checked by the stage's needs"
+        if relations[1] is None:
+            return super().prepare(gallery)
+        lists = relations[0].topk(self.neighbours)[0], relations[1].T.topk(self.neighbours)[0]
+        return ReadyPillar(self, gallery, lists)
+
+    def restored(self, gallery: Gallery, state: State) -> Prepared:
+        return ReadyPillar(self, gallery, (state.arrays["gallery"], state.arrays["others"]))
 
     def rerank_both(self, problem: Problem, k: int | None = 100) -> tuple[Ranking, Ranking]:
         """Both directions of a problem, as (this direction, the other): each relation is scanned only once.
@@ -229,3 +254,21 @@ class Pillar(RelationsBankStage, Reasoner):
         if not self.compile:
             return network
         return require("torch", extra=self.extra, purpose="'compile'").compile(network)
+
+
+class ReadyPillar(Prepared):
+    """A reasoner with the nearest items of every item of a gallery."""
+
+    stage: Pillar
+    keeps = "the nearest items, in gallery and bank, of each item"
+    by_item = False
+
+    def __init__(self, stage: Pillar, gallery: Gallery, lists: Lists) -> None:
+        super().__init__(stage, gallery)
+        self.lists = lists
+
+    def state(self) -> State:
+        return State({"gallery": self.lists[0], "others": self.lists[1]})
+
+    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
+        return self.stage.reordered(problem, ranking, self.lists)
