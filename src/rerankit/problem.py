@@ -16,7 +16,7 @@ from rerankit.labelled import extra_scores_of, labelled, labelled_vectors
 from rerankit.lines import runs_of
 from rerankit.pairs import Pairs, as_pairs
 from rerankit.ranking import Ranking
-from rerankit.scores import DenseScores, EmbeddingScores, Metric, Scores
+from rerankit.scores import DenseScores, EmbeddingScores, Metric, Scores, Searching
 from rerankit.scores.distances import ListMetric, listed, negated
 from rerankit.sides import Side, SideName, fitting, related, side_of
 from rerankit.triples import natural
@@ -217,11 +217,20 @@ class Problem(Value):
         """The first k items of every query (all of them by default) by these scores, without those left out."""
         size = self.shape[1]
         wanted = size if k is None else min(checks.integer("k", k, least=1), size)
-        # So many more that every query has k candidates when those left out are gone.
-        more = 0 if self.excluded is None else int(self.excluded.counts.max(initial=0))
-        indices, scores = self.scores.topk(min(wanted + more, size))
+        indices, scores = self.scores.topk(self._searched(wanted))
         found = Ranking(indices, scores, gallery_size=size, query_ids=self.query_ids, gallery_ids=self.gallery_ids)
         return found if self.excluded is None else found.excluding(self.excluded).top(wanted)
+
+    def _searched(self, wanted: int) -> int:
+        """So many that every query has as many candidates as are wanted when those left out are gone."""
+        more = 0 if self.excluded is None else int(self.excluded.counts.max(initial=0))
+        return min(wanted + more, self.shape[1])
+
+    def searching(self, k: int | None = None) -> Problem:
+        """The same problem; the first work that goes over all pairs of its vectors finds what `ranking(k)` asks for."""
+        if k is None or not isinstance(self.scores, EmbeddingScores):
+            return self
+        return self._with(scores=Searching(self.scores, self._searched(checks.integer("k", k, least=1))))
 
     def reversed(self) -> Problem:
         """The other direction: gallery items look for queries."""
@@ -316,7 +325,8 @@ class Problem(Value):
         given += [f"{name} (extra scores)" for name in self.extra_scores]
         given += [f"{feature} ({name})" for name, side in sides.items() for feature in side.features]
         given += [] if self.excluded is None else [f"{len(self.excluded)} pairs left out"]
-        form = "" if isinstance(self.scores, DenseScores) else f", {type(self.scores).__name__}"
+        kind = EmbeddingScores if isinstance(self.scores, EmbeddingScores) else type(self.scores)
+        form = "" if kind is DenseScores else f", {kind.__name__}"
         extra = f", with {', '.join(given)}" if given else ""
         return f"Problem({self.shape[0]} queries × {self.shape[1]} items{form}{extra})"
 

@@ -47,4 +47,6 @@ def rerank(
             return rerank_in_shards(given, pipeline, k, engine=engine, out=out, resume=resume, shard_size=shard_size)
         if resume or shard_size is not None:
             raise InputError("'resume' and 'shard_size' belong to a run in shards: give 'out' or 'engine', too")
-        return pipeline.rerank(given, given.ranking(k))
+        given = given.searching(k)
+        started = pipeline.started(given) or pipeline
+        return started.rerank(given, given.ranking(k))

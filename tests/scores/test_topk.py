@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rerankit
-from rerankit.scores import EmbeddingScores
+from rerankit.scores import EmbeddingScores, Searching
+from rerankit.scores.best import Best
 from rerankit.scores.topk import indices_of, keys_of, merge, order, scores_of, topk_dense
 from strategies import VALUES, matrices, naive_topk
 
@@ -81,3 +82,62 @@ def test_scores_have_the_same_bits_with_and_without_room_for_the_gallery(metric,
             assert np.array_equal(got, expected)
         assert np.array_equal(one[1], one[2])
         assert np.array_equal(one[0], naive_topk(one[3], 9)[0])
+
+
+@pytest.mark.parametrize("kind", ["random", "rising", "falling", "constant", "short"])
+def test_the_best_of_lists_are_those_of_the_whole(kind):
+    random = np.random.default_rng(7)
+    values = {
+        "random": random.normal(size=(30, 900)),
+        "rising": np.sort(random.normal(size=(30, 900)), axis=1),
+        "falling": -np.sort(random.normal(size=(30, 900)), axis=1),
+        "constant": np.zeros((30, 900)),
+        "short": random.normal(size=(30, 5)),
+    }[kind].astype(np.float32)
+    rows, columns = Best(30, 8), Best(30, 8)
+    for start in range(0, values.shape[1], 70):
+        for lists in (slice(0, 11), slice(11, 30)):
+            part = values[lists, start : start + 70]
+            rows.add_rows(lists, part, start)
+            columns.add_columns(lists, part.T + np.float32(1), start, np.ones(part.shape[1], np.float32))
+    for best, added in ((rows, values), (columns, (values + np.float32(1)) - np.float32(1))):
+        indices, scores = best.lists()
+        known = indices >= 0
+        assert np.array_equal(scores[:, : values.shape[1]], naive_topk(added, 8)[1])
+        assert np.array_equal(known.sum(axis=1), np.full(30, min(8, values.shape[1])))
+        assert np.array_equal(np.where(known, added[np.arange(30)[:, None], indices], 0), np.where(known, scores, 0))
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot"])
+@pytest.mark.parametrize("budget", [1, 300_000, 1_000_000_000])
+def test_one_pass_finds_what_two_would(metric, budget):
+    random = np.random.default_rng(9)
+    queries, gallery = random.normal(size=(1500, 12)), random.normal(size=(2500, 12))
+    gallery[1200:1300], queries[700:760] = gallery[:100], queries[:60]  # ties
+    gallery[0] *= 3
+    less = random.normal(size=1500) / 10
+    exact = EmbeddingScores(queries, gallery, metric)
+    lowered = exact.rows() - less.astype(np.float32)[:, None]
+    with rerankit.settings.using(memory_budget=budget):
+        plain, searching = EmbeddingScores(queries, gallery, metric), Searching(exact, 5)
+        for scores in (plain, searching):
+            assert np.array_equal(scores.column_highest(9, less), -np.sort(-lowered, axis=0)[:9].T)
+        expected = topk_dense(exact.rows(), 5)
+        assert all(np.array_equal(got, wanted) for got, wanted in zip(searching.found, expected, strict=True))
+        assert all(np.array_equal(got, wanted) for got, wanted in zip(searching.topk(4), plain.topk(4), strict=True))
+        assert searching.of_found(expected[0]) is searching.found[1]
+        assert searching.of_found(expected[0][:, ::-1]) is None
+
+
+def test_rows_that_are_read_one_after_the_other_are_searched():
+    random = np.random.default_rng(10)
+    scores = EmbeddingScores(random.normal(size=(50, 8)), random.normal(size=(40, 8)))
+    searching = Searching(scores, 3)
+    searching.rows(slice(0, 8))
+    for start in (0, 20):
+        assert searching.found is None
+        searching.rows(slice(start, start + 20))
+    searching.rows(np.arange(40, 50))
+    assert searching.found is None  # numbers of rows may be any
+    searching.rows(slice(40, 50))
+    assert all(np.array_equal(got, wanted) for got, wanted in zip(searching.found, scores.topk(3), strict=True))

@@ -9,17 +9,17 @@ from uuid import uuid4
 
 from rerankit.errors import InputError, rule
 from rerankit.events import Event, Kind, Stopwatch, emit, within
+from rerankit.gallery import Gallery
 from rerankit.looks import Looks
 from rerankit.pipelines.composite import Composite, PreparedComposite
 from rerankit.pipelines.prepared import Prepared, State
-from rerankit.pipelines.running import check_first
+from rerankit.pipelines.running import check_first, faults_named, owned
 from rerankit.pipelines.stage import Stage, stage
 from rerankit.pipelines.trainable import Learning
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 
 if TYPE_CHECKING:
-    from rerankit.gallery import Gallery
     from rerankit.relevance import Relevance
 
 
@@ -126,6 +126,16 @@ class Pipeline(Composite):
     @property
     def passes_on_as_given(self) -> bool:
         return all(one.passes_on_as_given for one in self.stages)
+
+    def started(self, problem: Problem) -> Prepared | None:
+        if not self.stages:
+            return None
+        first, *rest = self.stages
+        with faults_named(first, lambda: f"{owned(first)}, given {problem!r}"):
+            started = first.started(problem)
+        gallery = Gallery.of(problem)
+        parts = (Prepared(one, gallery) for one in rest)
+        return None if started is None else PreparedComposite(self, gallery, [started, *parts])
 
     def prepare(self, gallery: Gallery) -> Prepared:
         parts = zip(self.stages, self._seen_as_given(), strict=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -34,8 +35,19 @@ def run(stage: Stage, runner: Runner, problem: Problem, ranking: Ranking) -> Ran
     """The answer of a stage, given by `runner`; a fault says whose it is."""
     check_needs(stage, problem)
     check_first(problem, ranking)
-    try:
+    with faults_named(stage, lambda: _where(stage, problem, ranking)):
         result = runner.reorder(problem, ranking)
+    fault = _fault(result, ranking)
+    if fault:
+        raise StageError(f"{_where(stage, problem, ranking)}, {fault}")
+    return result
+
+
+@contextmanager
+def faults_named(stage: Stage, where: Callable[[], str]) -> Iterator[None]:
+    """A block in which a stage's own code runs: what it raises says whose fault it is."""
+    try:
+        yield
     except (UnmetNeedError, MissingExtraError, StageError):
         raise
     except (Exception, SystemExit) as cause:
@@ -44,12 +56,7 @@ def run(stage: Stage, runner: Runner, problem: Problem, ranking: Ranking) -> Ran
         if isinstance(cause, RerankitError) and _is_ours(stage):
             raise
         missing = explained(cause, f"stage '{stage.name}'") if isinstance(cause, ImportError) else None
-        where = _where(stage, problem, ranking)
-        raise missing or StageError(f"{where}, failed: {type(cause).__name__}: {cause}") from cause
-    fault = _fault(result, ranking)
-    if fault:
-        raise StageError(f"{_where(stage, problem, ranking)}, {fault}")
-    return result
+        raise missing or StageError(f"{where()}, failed: {type(cause).__name__}: {cause}") from cause
 
 
 def observed(fit: Fit) -> Fit:
@@ -103,8 +110,13 @@ def _is_ours(stage: Stage) -> bool:
     return type(stage).__module__.partition(".")[0] == "rerankit"
 
 
+def owned(stage: Stage) -> str:
+    """A stage and whose it is, in words."""
+    return f"{stage!r} of {manager().owner(stage.name)}"
+
+
 def _where(stage: Stage, problem: Problem, ranking: Ranking) -> str:
-    return f"{stage!r} of {manager().owner(stage.name)}, given {problem!r} and a ranking of shape {ranking.shape}"
+    return f"{owned(stage)}, given {problem!r} and a ranking of shape {ranking.shape}"
 
 
 def _fault(result: Any, ranking: Ranking) -> str:

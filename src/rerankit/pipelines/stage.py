@@ -115,6 +115,14 @@ class Stage:
             )
         return ranking.with_scores(np.where(ranking.mask, values, -np.inf).astype(np.float32))
 
+    def started(self, problem: Problem) -> Prepared | None:
+        """What answers this problem, `problem.searching(k)`, after work that needs no candidates, or None.
+
+        A stage overrides it that goes over all scores before it looks at candidates: the same pass then finds these.
+        `rerankit.rerank` asks the first stage of a pipeline.
+        """
+        return None
+
     def prepare(self, gallery: Gallery) -> Prepared:
         """What answers queries of a gallery by themselves (`rerankit.prepare` checks needs and runs this).
 

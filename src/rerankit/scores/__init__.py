@@ -10,9 +10,11 @@ from rerankit.arrays import check_finite, float32
 from rerankit.rows import StoredRows
 from rerankit.scores.blocks import blocks
 from rerankit.scores.dense import DenseScores
-from rerankit.scores.embedding import EmbeddingScores, Metric
+from rerankit.scores.embedding import EmbeddingScores
 from rerankit.scores.lists import ListScores
+from rerankit.scores.products import Metric
 from rerankit.scores.protocol import Scores
+from rerankit.scores.searching import Searching
 from rerankit.scores.stored import StoredScores, stored_scores
 from rerankit.scores.taken import TakenScores
 from rerankit.scores.topk import merge, order, topk_dense
@@ -24,6 +26,7 @@ __all__ = [
     "ListScores",
     "Metric",
     "Scores",
+    "Searching",
     "StoredScores",
     "TakenScores",
     "as_scores",

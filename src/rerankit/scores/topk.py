@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rerankit.scores.protocol import Scores
 
 Keys = NDArray[np.uint64]
-_LAST = np.uint64(0xFFFF_FFFF_FFFF_FFFF)  # sorts behind every real item: stands for padding
+LAST = np.uint64(0xFFFF_FFFF_FFFF_FFFF)  # sorts behind every real item: stands for padding
 _SIGN = np.uint32(0x8000_0000)
 _LOW = np.uint64(0xFFFF_FFFF)
 _PIECE_BYTES = 8_000_000  # a thread's share of a block: about what stays in the cache between two passes
@@ -30,7 +30,7 @@ _PIECE_BYTES = 8_000_000  # a thread's share of a block: about what stays in the
 def keys_of(scores: FloatArray, indices: IntArray) -> Keys:
     """Sort keys for items (indices below 2³²−1; −1 is padding and sorts last), shape as given."""
     keys: Keys = ((~ascending_bits(scores)).astype(np.uint64) << np.uint64(32)) | (indices.astype(np.uint64) & _LOW)
-    keys[np.broadcast_to(indices < 0, keys.shape)] = _LAST
+    keys[np.broadcast_to(indices < 0, keys.shape)] = LAST
     return keys
 
 
@@ -53,14 +53,14 @@ def float32_of_bits(ascending: NDArray[np.uint32]) -> FloatArray:
 
 def indices_of(keys: Keys) -> IntArray:
     """The item numbers inside keys, −1 where padding."""
-    indices: IntArray = np.where(keys == _LAST, np.int64(-1), (keys & _LOW).astype(np.int64))
+    indices: IntArray = np.where(keys == LAST, np.int64(-1), (keys & _LOW).astype(np.int64))
     return indices
 
 
 def scores_of(keys: Keys) -> FloatArray:
     """The scores inside keys, −inf where padding."""
     values = float32_of_bits(~(keys >> np.uint64(32)).astype(np.uint32))
-    scores: FloatArray = np.where(keys == _LAST, np.float32(-np.inf), values)
+    scores: FloatArray = np.where(keys == LAST, np.float32(-np.inf), values)
     return scores
 
 
@@ -105,7 +105,7 @@ def _smallest_keys(block: FloatArray, k: int, first_column: int) -> Keys:
     width = block.shape[1]
     groups = 4 * k
     if width < 4 * groups:
-        return _select(_all_keys(block, first_column), k)
+        return select(_all_keys(block, first_column), k)
     # The k-th largest of the groups' maxima cannot exceed the k-th largest item, and only about 1.15 k
     # items reach it when no item order is special.
     members = width // groups
@@ -119,11 +119,11 @@ def _smallest_keys(block: FloatArray, k: int, first_column: int) -> Keys:
     columns = hits - rows * width
     counts = np.bincount(rows, minlength=len(block))
     if counts.max() > 8 * groups:  # many ties at the bound: the plain way needs no more memory than this
-        return np.concatenate([_select(_all_keys(block[i : i + 1], first_column), k) for i in range(len(block))])
-    keys = np.full((len(block), int(counts.max())), _LAST)
+        return np.concatenate([select(_all_keys(block[i : i + 1], first_column), k) for i in range(len(block))])
+    keys = np.full((len(block), int(counts.max())), LAST)
     place = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
     keys[rows, place] = _present_keys(block[rows, columns], columns + first_column)
-    return _select(keys, k)
+    return select(keys, k)
 
 
 def _all_keys(block: FloatArray, first_column: int) -> Keys:
@@ -135,7 +135,7 @@ def _present_keys(scores: FloatArray, indices: IntArray) -> Keys:
     return keys_of(scores, np.where(np.isneginf(scores), np.int64(-1), indices))
 
 
-def _select(keys: Keys, k: int) -> Keys:
+def select(keys: Keys, k: int) -> Keys:
     if keys.shape[1] > 2 * k:
         keys = np.partition(keys, k - 1, axis=1)[:, :k]
     return np.sort(keys, axis=1)[:, :k]
@@ -159,5 +159,5 @@ def merge(keys: list[tuple[IntArray, FloatArray]], k: int) -> tuple[IntArray, Fl
     for indices, _ in keys:
         check_numbers(indices)
     joined = np.concatenate([keys_of(scores, indices) for indices, scores in keys], axis=1)
-    best = _select(joined, min(k, joined.shape[1]))
+    best = select(joined, min(k, joined.shape[1]))
     return indices_of(best), scores_of(best)

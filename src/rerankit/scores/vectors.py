@@ -143,13 +143,6 @@ class Vectors:
         values *= steps[rows, None]
         return values
 
-    def doubles_into(self, room: Doubles, rows: IntArray) -> Doubles:
-        """`doubles` of some rows, written to memory (rows, d) that is there where they are kept."""
-        if self.held is None:
-            return self.doubles(rows)
-        np.copyto(room, self.held.vectors.take(rows, axis=0))
-        return room
-
     def raw(self, rows: IntArray) -> Doubles:
         """Some of the vectors as they were given, (rows, d) in float64."""
         return float32(self.array[rows], "embeddings").astype(np.float64)

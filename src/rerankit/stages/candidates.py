@@ -6,7 +6,7 @@ import numpy as np
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.ranking import Ranking
-from rerankit.scores import DenseScores, EmbeddingScores, Scores, blocks
+from rerankit.scores import DenseScores, EmbeddingScores, Scores, Searching, blocks
 from rerankit.threads import in_threads
 
 _ROWS = 512  # queries whose candidates a thread reads at once
@@ -31,6 +31,9 @@ def own_scores(scores: Scores, ranking: Ranking) -> FloatArray:
     array([[0.2, 0.9, 0.2]], dtype=float32)
     """
     items = items_of(ranking)
+    known = scores.of_found(items) if isinstance(scores, Searching) else None
+    if known is not None:
+        return known
     if isinstance(scores, DenseScores):  # single cells of a matrix: threads wait for memory side by side
         parts = [slice(at, at + _ROWS) for at in range(0, len(items), _ROWS)]
         read = in_threads(lambda part: scores.pairs(rows_of(ranking)[part], items[part]), parts)

@@ -9,10 +9,11 @@ from hypothesis import assume, given
 
 import rerankit
 from rerankit import Bank, DenseScores, ListScores, Looks, Problem, settings, stage
-from rerankit.errors import InputError, UnmetNeedError
+from rerankit.errors import InputError, StageError, UnmetNeedError
 from rerankit.stages.hubness.highest import column_top, column_top_mean
 from rerankit.stages.hubness.passes import column_softmax_level, row_softmax_level
 from rerankit.stages.hubness.spread import absent_levels, spread
+from rerankit.stages.hubness.stage import HubnessStage
 from strategies import VALUES, distinct, full_problem, matrices
 
 BETA = 3.0
@@ -183,3 +184,34 @@ def test_means_of_the_highest_equal_sorting(change, k, shape):
         with settings.using(memory_budget=budget):
             np.testing.assert_array_equal(column_top_mean(scores, k), column_top_mean(DenseScores(values), k))
             np.testing.assert_array_equal(column_top(scores, k, less), -np.sort(-lowered, axis=0)[:k].T)
+
+
+@pytest.mark.parametrize("params", [{}, {"published": True}])
+@pytest.mark.parametrize("name", ["nnn", "csls", "inverted-softmax", "dual-softmax", "sinkhorn", "mutual-rank"])
+def test_one_pass_for_candidates_and_correction_answers_as_two(name, params):
+    random = np.random.default_rng(4)
+    centres = random.normal(size=(120, 16))
+    sides = [centres[random.integers(0, 120, count)] + random.normal(size=(count, 16)) for count in (700, 900)]
+    params = {} if name == "sinkhorn" else params
+    for excluded in (None, [[row % 900] for row in range(700)]):
+        problem = Problem.from_embeddings(*sides, exclude=excluded)
+        at_once = rerankit.rerank(problem, name, k=10, **params)
+        one_by_one = rerankit.Pipeline([rerankit.stage(name, **params)]).rerank(problem, problem.ranking(10))
+        assert at_once == one_by_one
+        assert at_once.notes.get(name) == one_by_one.notes.get(name)
+        assert at_once.notes["looks_at"] == one_by_one.notes["looks_at"]
+
+
+def test_what_a_stage_of_a_plugin_raises_before_there_are_candidates_names_it():
+    class Breaks(HubnessStage):
+        name = "breaks"
+        bank, lone = None, "raise"
+
+        def correction(self, gallery, others, same):
+            raise ZeroDivisionError("no luck")
+
+    problem = Problem.from_embeddings(np.eye(3), np.eye(3))
+    with pytest.raises(
+        StageError, match=r"stage\('breaks'\) of unregistered, given Problem\(.* failed: ZeroDivisionError"
+    ):
+        rerankit.rerank(problem, Breaks(), k=2)

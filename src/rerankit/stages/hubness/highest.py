@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rerankit import settings
 from rerankit.arrays import AnyArray, FloatArray
 from rerankit.events import track
-from rerankit.scores import DenseScores, ListScores, Scores, blocks, topk_dense
+from rerankit.scores import DenseScores, EmbeddingScores, ListScores, Scores, blocks, topk_dense
 from rerankit.scores.topk import ascending_bits, flat_nonzero, float32_of_bits
 from rerankit.stages.hubness.passes import blocks_of, over_runs, with_floor
 from rerankit.stages.hubness.spread import absent_levels, spread
@@ -38,6 +38,8 @@ def column_top(scores: Scores, k: int, less: AnyArray | None = None, absent: Any
     """
     if isinstance(scores, ListScores):
         return _of_lists(scores, k, less, absent)
+    if isinstance(scores, EmbeddingScores) and (less is None or scores.metric != "euclidean"):
+        return scores.column_highest(k, less)
     shift = None if less is None else less.astype(np.float32)
     found = _streamed(scores, k, shift)
     if found is not None:
@@ -103,8 +105,8 @@ def _of_lists(scores: ListScores, k: int, less: AnyArray | None, absent: AnyArra
 
 
 def _streamed(scores: Scores, k: int, less: FloatArray | None) -> FloatArray | None:
-    """The k highest of every column; None where the columns' own order serves better: embeddings, transposed or short
-    matrices, and those whose sample says nothing about the rest.
+    """The k highest of every column; None where the columns' own order serves better: distances of vectors, transposed
+    or short matrices, and those whose sample says nothing about the rest.
     """
     count, columns = scores.shape
     groups = 4 * k

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from rerankit import checks
 from rerankit.arrays import AnyArray, BoolArray, FloatArray, IntArray
+from rerankit.gallery import Gallery
 from rerankit.pipelines.prepared import Change, Prepared, State
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
-from rerankit.scores import Scores
+from rerankit.scores import Scores, Searching
 from rerankit.sides import Side
 from rerankit.stages.banks import BankStage
 from rerankit.stages.candidates import items_of, own_scores
 from rerankit.stages.hubness.spread import spread
 from rerankit.stages.lone import NOTHING_TO_COMPARE, ComparingStage, Passing
-
-if TYPE_CHECKING:
-    from rerankit.gallery import Gallery
 
 Beta = float | str
 
@@ -86,6 +84,12 @@ class HubnessStage(ComparingStage, BankStage):
     def correction(self, gallery: Side, others: Scores, same: bool) -> Correction:
         """What the other queries' scores (others, gallery) say of the items; `same`: they are those of the problem."""
         raise NotImplementedError
+
+    def started(self, problem: Problem) -> Prepared | None:
+        others = None if self.is_alone(problem) else self.other_queries(problem)
+        if others is not problem.scores or not isinstance(others, Searching):
+            return None
+        return Corrected(self, Gallery.of(problem), self.correction(problem.gallery, others, True))
 
     def prepare(self, gallery: Gallery) -> Prepared:
         if self.passes(gallery):

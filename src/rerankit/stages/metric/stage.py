@@ -17,7 +17,7 @@ from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 from rerankit.scores import EmbeddingScores, normalised
-from rerankit.scores.embedding import Metric as ScoreMetric
+from rerankit.scores.products import Metric as ScoreMetric
 from rerankit.stages.candidates import own_scores
 from rerankit.stages.metric.trust import Trust, scales, trust
 from rerankit.stages.metric.two_covariance import Pairs, TwoCovariance, two_covariance

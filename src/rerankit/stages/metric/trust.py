@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rerankit.arrays import AnyArray
-from rerankit.scores.embedding import Metric
+from rerankit.scores.products import Metric
 from rerankit.stages.metric.two_covariance import (
     SHARES,
     SHRINKS,

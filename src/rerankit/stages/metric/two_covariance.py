@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rerankit.arrays import AnyArray, IntArray
-from rerankit.scores.embedding import Metric
+from rerankit.scores.products import Metric
 
 SHRINKS = (0.1, 0.3, 0.6, 0.9, 0.97)
 SHARES = (0.0, 0.15, 0.3, 0.6, 1.0)

@@ -1,0 +1,109 @@
+"""The best of many lists at once, while candidates come in blocks."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rerankit.arrays import FloatArray, IntArray
+from rerankit.scores.topk import LAST, flat_nonzero, indices_of, keys_of, scores_of, select, topk_dense
+from rerankit.threads import in_threads
+
+_PIECE_BYTES = 4_000_000  # of a block that a thread looks through at once
+
+
+class Best:
+    """The `most` best candidates of every list, by the tie rule but for candidates that tie with the last.
+
+    A list keeps up to twice as many, and a bound that its last best one gives: of a block, only what is above the bound
+    is looked at again.
+
+    >>> best = Best(2, 1)
+    >>> best.add_rows(slice(0, 2), np.float32([[1, 5], [7, 2]]), 0)
+    >>> best.add_columns(slice(0, 2), np.float32([[6, 3]]), 2)
+    >>> best.lists()
+    (array([[2],
+           [0]]), array([[6.],
+           [7.]], dtype=float32))
+    """
+
+    def __init__(self, lists: int, most: int) -> None:
+        self.most = most
+        self._keys = np.full((lists, 2 * most), LAST)
+        self._counts = np.zeros(lists, np.int64)
+        self._bound = np.full(lists, -np.inf, np.float32)
+
+    def add_rows(self, lists: slice, values: FloatArray, first: int) -> None:
+        """Take in a block (lists, candidates) of the candidates from `first` on."""
+
+        def one(at: int) -> None:
+            here = slice(lists.start + at, min(lists.start + at + piece, lists.stop))
+            self._add(here, values[at : at + piece], first)
+
+        piece = max(1, _PIECE_BYTES // (4 * values.shape[1]))
+        in_threads(one, range(0, len(values), piece))
+
+    def add_columns(self, lists: slice, values: FloatArray, first: int, less: FloatArray | None = None) -> None:
+        """The same of a block (candidates, lists); `less` (candidates,) is taken from the values of each candidate."""
+
+        def one(at: int) -> None:
+            here = slice(lists.start + at, min(lists.start + at + piece, lists.stop))
+            part = values[:, at : at + piece]
+            self._add_turned(here, part if less is None else part - less[:, None], first)
+
+        piece = max(64, _PIECE_BYTES // (4 * len(values)))
+        in_threads(one, range(0, values.shape[1], piece))
+
+    def lists(self) -> tuple[IntArray, FloatArray]:
+        """The best of every list (lists, most), best first, padded −1, −inf."""
+        keys = select(self._keys, self.most)
+        return indices_of(keys), scores_of(keys)
+
+    def _add(self, lists: slice, values: FloatArray, first: int) -> None:
+        if not self._counts[lists].all():
+            self._add_all(np.arange(lists.start, lists.stop), values, first)
+            return
+        hits = flat_nonzero(np.greater(values, self._bound[lists, None]))
+        rows = hits // values.shape[1]
+        self._insert(lists, rows, hits - rows * values.shape[1], values, first)
+
+    def _add_turned(self, lists: slice, values: FloatArray, first: int) -> None:
+        if not self._counts[lists].all():
+            self._add_all(np.arange(lists.start, lists.stop), values.T, first)
+            return
+        width = values.shape[1]
+        hits = flat_nonzero(np.greater(values, self._bound[lists]))
+        rows = hits // width
+        columns = hits - rows * width
+        by_list = np.argsort(columns, kind="stable")
+        self._insert(lists, columns[by_list], rows[by_list], values.T, first)
+
+    def _insert(self, lists: slice, where: IntArray, candidates: IntArray, values: FloatArray, first: int) -> None:
+        """Hits, ordered by their list; `values` (lists, candidates)."""
+        new = np.bincount(where, minlength=lists.stop - lists.start)
+        flooded = np.flatnonzero(new > self.most)
+        if len(flooded):
+            self._add_all(lists.start + flooded, values[flooded], first)
+            kept = new[where] <= self.most
+            where, candidates, new[flooded] = where[kept], candidates[kept], 0
+        self._make_room(lists.start + np.flatnonzero(self._counts[lists] + new > 2 * self.most))
+        place = np.arange(len(where)) - np.repeat(np.cumsum(new) - new, new) + self._counts[lists][where]
+        self._keys[lists.start + where, place] = keys_of(values[where, candidates], first + candidates)
+        self._counts[lists] += new
+
+    def _add_all(self, lists: IntArray, values: FloatArray, first: int) -> None:
+        """A block that may hold more than a list has room for."""
+        self._make_room(lists)
+        indices, scores = topk_dense(np.ascontiguousarray(values), self.most, first)
+        self._keys[lists, self.most : self.most + indices.shape[1]] = keys_of(scores, indices)
+        self._counts[lists] = 2 * self.most  # padding counts as well: it goes when room is made
+        self._make_room(lists)
+
+    def _make_room(self, lists: IntArray) -> None:
+        """Leave the best alone, in front."""
+        if not len(lists):
+            return
+        best = select(self._keys[lists], self.most)
+        self._keys[lists] = LAST
+        self._keys[lists, : self.most] = best
+        self._counts[lists] = self.most
+        self._bound[lists] = scores_of(best[:, -1])

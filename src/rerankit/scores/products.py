@@ -1,0 +1,191 @@
+"""Scores of two sets of vectors as exact numbers: a score has the same bits in any block and any number of threads."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from rerankit import settings
+from rerankit.arrays import AnyArray, BoolArray, FloatArray, IntArray, check_finite
+from rerankit.scores.vectors import Doubles, Vectors, squares_of
+from rerankit.threads import in_threads
+
+Metric = Literal["cosine", "dot", "euclidean"]
+_CACHED = 1_000_000  # bytes of gathered vectors that are read again before they leave the cache
+_FEW_ROWS = 8
+_COLUMNS_OF_FEW = 1024  # columns whose vectors stay in a thread's cache
+_COLUMNS = 4096  # columns whose products with a block are made at once
+_TOGETHER = 64  # rows whose candidates a thread reads
+_HELD = 1.0  # share of the memory budget that the columns may take on their grid while they are searched
+_NEAR = 2.0**-10  # squared distances below this share of the squared lengths are made from differences
+
+
+class Products:
+    """Scores (rows, columns) of two sets of vectors by one of the metrics, made in double precision from the grid on
+    which they are exact (`Vectors`).
+
+    >>> Products("dot", Vectors([[1.0, 2.0]]), Vectors([[3.0, 1.0], [0.0, 1.0]])).rows(slice(None))
+    array([[5., 2.]], dtype=float32)
+    """
+
+    def __init__(self, metric: Metric, rows: Vectors, columns: Vectors) -> None:
+        self.metric: Metric = metric
+        self.of_rows, self.of_columns = rows, columns
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
+        return len(self.of_rows), len(self.of_columns)
+
+    @property
+    def T(self) -> Products:  # noqa: N802 - as for scores
+        """The same with rows and columns exchanged."""
+        return Products(self.metric, self.of_columns, self.of_rows)
+
+    def holding(self) -> Products:
+        """The same with the columns kept on their grid, where the memory budget has room for them."""
+        room = 4 * self.of_rows.width * len(self.of_columns) <= settings.memory_budget() * _HELD
+        return Products(self.metric, self.of_rows, self.of_columns.holding()) if room else self
+
+    def rows(self, rows: slice | IntArray) -> FloatArray:
+        """Whole rows (rows, columns)."""
+        chosen = np.arange(len(self.of_rows))[rows]
+        block = np.empty((len(chosen), len(self.of_columns)), np.float32)
+        vectors = self.of_rows.doubles(chosen)
+        # A matrix library uses all processors for many rows; for a few, what takes time is reading the columns.
+        few = len(chosen) <= _FEW_ROWS
+        width = _COLUMNS_OF_FEW if few else _COLUMNS
+
+        def one(at: int) -> None:
+            block[:, at : at + width] = self._part_of_rows(vectors, chosen, slice(at, at + width))
+
+        starts = range(0, len(self.of_columns), width)
+        if few:
+            in_threads(one, starts)
+        else:
+            for at in starts:
+                one(at)
+        return self._finite(block, chosen)
+
+    def _part_of_rows(self, vectors: Doubles, chosen: IntArray, part: slice) -> FloatArray:
+        """The scores (rows, columns) of some rows' vectors and a run of columns."""
+        columns = self.of_columns.doubles(part)
+        products: Doubles
+        if len(vectors) > _FEW_ROWS:
+            products = vectors @ columns.T
+        else:  # in threads of ours, where those of a matrix library would be in each other's way
+            products = np.stack([np.einsum("nd,d->n", columns, vector) for vector in vectors])
+        if self.metric == "euclidean":
+            numbers = np.arange(part.start, part.start + len(columns))
+            squares = squares_of(vectors)[:, None] + squares_of(columns)
+            products = self._distances(products, squares, chosen[:, None], numbers[None])
+        return _to_float32(products)
+
+    def pairs(self, rows: IntArray, columns: IntArray) -> FloatArray:
+        """Single cells; the two index arrays broadcast against each other."""
+        rows, columns = np.broadcast_arrays(rows, columns)
+        if rows.size >= len(self.of_columns) and self.of_columns.held is None:
+            holding = self.holding()
+            if holding is not self:
+                return holding.pairs(rows, columns)
+        if self.metric != "euclidean" and len(rows) > 1 and rows.ndim == 2 and (rows == rows[:, :1]).all():
+            return self.first_of(rows[:, 0], columns, np.full(len(rows), columns.shape[1]))
+        rows, columns, shape = rows.reshape(-1), columns.reshape(-1), rows.shape
+        cells = np.empty(rows.size, np.float32)
+        step = max(1, min(settings.memory_budget(), _CACHED) // (24 * self.of_rows.width))
+        alone = self.of_rows.doubles(slice(0, 1)) if len(self.of_rows) == 1 else None  # the one row, for all pairs
+        for start in range(0, rows.size, step):
+            block = slice(start, start + step)
+            other = self.of_columns.doubles(columns[block])
+            one = alone if alone is not None else self.of_rows.doubles(rows[block])
+            products: Doubles = np.einsum("ij,ij->i", np.broadcast_to(one, other.shape), other)
+            if self.metric == "euclidean":
+                products = self._distances(products, squares_of(one) + squares_of(other), rows[block], columns[block])
+            cells[block] = _to_float32(products)
+        return self._finite(cells[:, None], rows).reshape(shape)
+
+    def first_of(self, rows: IntArray, items: IntArray, counts: IntArray) -> FloatArray:
+        """Scores (rows, k) of the first columns named for every row, as many as `counts` says; −inf behind them."""
+        known = np.arange(items.shape[1]) < counts[:, None]
+        if self.metric == "euclidean":
+            return np.where(known, self.pairs(rows[:, None], items), np.float32(-np.inf))
+        scores = np.full(items.shape, -np.inf, np.float32)
+
+        def one(start: int) -> None:
+            block = slice(start, start + _TOGETHER)
+            columns, named = _read_once(self.of_columns, items[block], known[block])
+            # Made once: fresh memory for each row costs more than the numbers.
+            room = np.empty((int(counts[block].max()), self.of_rows.width))
+            for row, vector in enumerate(self.of_rows.doubles(rows[block]), start):
+                chosen = named[row - start, : counts[row]]
+                vectors = room[: len(chosen)]
+                np.copyto(vectors, columns.take(chosen, axis=0))
+                scores[row, : len(chosen)] = _to_float32(np.einsum("kd,d->k", vectors, vector))
+
+        in_threads(one, range(0, len(rows), _TOGETHER))
+        if self.metric != "cosine":
+            self._finite(np.where(known, scores, 0), rows)
+        return scores
+
+    def _distances(self, products: Doubles, squares: Doubles, rows: IntArray, columns: IntArray) -> Doubles:
+        """Minus the distances, from inner products and the sums of both squared lengths."""
+        products *= -2
+        products += squares
+        # A small difference of large squares has few digits of the vectors left in it.
+        near = products < _NEAR * squares
+        np.sqrt(products, out=products, where=~near)
+        cells = np.nonzero(near)
+        rows, columns = np.broadcast_to(rows, near.shape)[cells], np.broadcast_to(columns, near.shape)[cells]
+        products[cells] = self._near_distances(rows, columns)
+        return np.negative(products, out=products)
+
+    def _near_distances(self, rows: IntArray, columns: IntArray) -> Doubles:
+        found = np.empty(len(rows))
+        step = max(1, min(settings.memory_budget(), _CACHED) // (24 * self.of_rows.width))
+        for start in range(0, len(rows), step):
+            block = slice(start, start + step)
+            difference = self.of_rows.raw(rows[block]) - self.of_columns.raw(columns[block])
+            found[block] = np.sqrt(np.einsum("ij,ij->i", difference, difference))
+        return found
+
+    def _finite(self, scores: FloatArray, rows: IntArray) -> FloatArray:
+        if self.metric != "cosine":
+            check_finite(scores, f"scores of '{self.metric}' embeddings", rows)
+        return scores
+
+    # -- the same in single precision, whose errors have a bound ----------------------------------------------
+
+    def fast(self, rows: FloatArray, columns: FloatArray, squares: Doubles | None) -> FloatArray:
+        """Scores (rows, columns) of vectors that were read, or what has their order, as near as `doubt` says."""
+        product: FloatArray = rows @ columns.T
+        if squares is not None:  # minus squared distances have the same order
+            product *= 2
+            product -= squares_of(rows).astype(np.float32)[:, None]
+            product -= squares.astype(np.float32)
+        return product
+
+    def doubt(self, rows: IntArray) -> AnyArray:
+        """By how much fast scores must differ, (rows, 1) or (1, 1), to leave no doubt which exact one is higher."""
+        unit = self.metric == "cosine"
+        reach = (1.0, 1.0) if unit else (self.of_rows.lengths()[rows], self.of_columns.longest())
+        size = np.square(reach[0] + reach[1]) if self.metric == "euclidean" else reach[0] * reach[1]
+        # Sums of d products, each rounded, in any order; and the rounding of the exact score and of its vectors, and of
+        # what is taken from it.
+        error = (self.of_rows.width + 16) * 2.0**-24 * size
+        return np.reshape(4 * error, (-1, 1))
+
+
+def _read_once(vectors: Vectors, items: IntArray, known: BoolArray) -> tuple[AnyArray, IntArray]:
+    """The vectors that some items (rows, k) name where they are known, and the items as numbers of these."""
+    if vectors.held is not None:
+        return vectors.held.vectors, items
+    wanted, places = np.unique(items[known], return_inverse=True)
+    named = np.zeros(items.shape, np.int64)
+    named[known] = places.reshape(-1)
+    return vectors.doubles(wanted), named
+
+
+def _to_float32(products: Doubles) -> FloatArray:
+    with np.errstate(over="ignore"):
+        return products.astype(np.float32)

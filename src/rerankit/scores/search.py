@@ -1,0 +1,130 @@
+"""The first columns of every row, and the first rows of every column, by products in single precision that are made
+exact where they leave a doubt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from rerankit import settings
+from rerankit.arrays import AnyArray, FloatArray, IntArray
+from rerankit.scores.best import Best
+from rerankit.scores.blocks import blocks
+from rerankit.scores.products import Products
+from rerankit.scores.topk import order, topk_dense
+
+_MORE = 16  # candidates beyond k, and a quarter of k, whose exact scores decide what the fast product cannot
+_NARROW = 16  # times as many items as candidates: of fewer, all exact scores cost no more
+_LEAST = 64  # rows that are worked on together, however small the memory budget
+_TALL = 1024  # rows of a product: a matrix library is slower with fewer
+_WIDE = 4096  # columns of a product, at least
+
+Lists = tuple[IntArray, FloatArray]
+
+
+class OfColumns(NamedTuple):
+    """What is looked for in the columns while rows are searched: the `k` highest scores of every column, from which
+    `less` (rows,) is taken first.
+    """
+
+    k: int
+    less: AnyArray
+
+
+def first_of_rows(products: Products, k: int) -> Lists:
+    """The first k columns of every row by the tie rule: indices and scores (rows, k)."""
+    if _narrow(len(products.of_columns), k):
+        return _exact(products, np.arange(len(products.of_rows)), k)
+    return _searched(products.holding(), k, None)[0]
+
+
+def first_of_both(products: Products, k: int, columns: OfColumns) -> tuple[Lists | None, FloatArray]:
+    """The same, and what is looked for in the columns (columns, columns.k), from one pass; no lists where k is 0, or
+    where rows are so short that they are better looked for by themselves.
+    """
+    k = 0 if _narrow(len(products.of_columns), k) else k
+    if _narrow(len(products.of_rows), columns.k):
+        every = np.arange(len(products.of_columns))
+        return None, _exact(products.T, every, columns.k, columns.less)[1]
+    of_rows, of_columns = _searched(products.holding(), k, columns)
+    return of_rows if k else None, of_columns[1]
+
+
+def _narrow(width: int, k: int) -> bool:
+    return width <= _NARROW * _more(k, width)
+
+
+def _more(k: int, width: int) -> int:
+    return min(k + k // 4 + _MORE, width)
+
+
+def _searched(products: Products, k: int, columns: OfColumns | None) -> tuple[Lists, Lists]:
+    """First columns of rows (k of them), and first rows of columns."""
+    count, width = products.shape
+    more = _more(k, width) if k else 0
+    of_columns = Best(width if columns else 0, _more(columns.k, count) if columns else 1)
+    parts = [_exact(products, np.arange(0), 0)]
+    # What is kept of a row while the columns are gone through: its vector and its best so far.
+    for block in blocks(count, products.of_rows.width * 4 + more * 24, share=0.25, least=_LEAST):
+        of_rows = Best(block.stop - block.start, max(1, more))
+        for rows, part, values in _tiles(products, block):
+            if k:
+                of_rows.add_rows(slice(rows.start - block.start, rows.stop - block.start), values, part.start)
+            if columns:
+                of_columns.add_columns(part, values, rows.start, columns.less[rows].astype(np.float32))
+        if k:
+            parts.append(_made_exact(products, np.arange(block.start, block.stop), of_rows.lists(), k))
+    found = tuple(np.concatenate([part[which] for part in parts if part[0].shape[1] == k]) for which in (0, 1))
+    if not columns:
+        return found, parts[0]  # type: ignore[return-value]
+    every = np.arange(width)
+    return found, _made_exact(products.T.holding(), every, of_columns.lists(), columns.k, columns.less)  # type: ignore[return-value]
+
+
+def _tiles(products: Products, block: slice) -> Iterator[tuple[slice, slice, FloatArray]]:
+    """Fast scores of some rows, tile by tile: the rows, the columns and their scores."""
+    width = products.of_rows.width
+    cells = settings.memory_budget() // 4 // 4
+    wide = max(_WIDE, min(cells // _TALL, settings.memory_budget() // 4 // (4 * width)))
+    tall = max(_LEAST, min(_TALL, cells // wide))
+    vectors = products.of_rows.read(block)
+    for at in range(0, len(products.of_columns), wide):
+        part = slice(at, min(at + wide, len(products.of_columns)))
+        columns = products.of_columns.read(part)
+        squares = products.of_columns.squares(part) if products.metric == "euclidean" else None
+        for start in range(block.start, block.stop, tall):
+            rows = slice(start, min(start + tall, block.stop))
+            mine = vectors[rows.start - block.start : rows.stop - block.start]
+            yield rows, part, products.fast(mine, columns, squares)
+
+
+def _made_exact(products: Products, rows: IntArray, found: Lists, k: int, less: AnyArray | None = None) -> Lists:
+    """The exact first k of rows (rows,) whose best are known by fast scores; `less` (columns,) was taken from these."""
+    items, scores = found
+    more = items.shape[1]
+    # How many of each row's items may be among the exact first k; where all may be, further ones may be, too.
+    counts = (scores[:, k - 1 : k] - scores <= products.doubt(rows)).sum(axis=1)
+    clear = counts < more
+    indices, values = np.empty((len(rows), k), np.int64), np.empty((len(rows), k), np.float32)
+    exact = products.first_of(rows[clear], items[clear], counts[clear])
+    if less is not None:
+        exact -= less.astype(np.float32)[items[clear]]
+    ordered = order(exact, items[clear])
+    indices[clear], values[clear] = ordered[0][:, :k], ordered[1][:, :k]
+    if not clear.all():  # many items at about the k-th score
+        indices[~clear], values[~clear] = _exact(products, rows[~clear], k, less)
+    return indices, values
+
+
+def _exact(products: Products, rows: IntArray, k: int, less: AnyArray | None = None) -> Lists:
+    """The first k of rows (rows,), from all exact scores; `less` (columns,) is taken from these first."""
+    width = len(products.of_columns)
+    shift = None if less is None else less.astype(np.float32)
+    parts = [(np.empty((0, k), np.int64), np.empty((0, k), np.float32))]
+    for block in blocks(len(rows), width * 8, least=_LEAST):
+        values = products.rows(rows[block])
+        parts.append(topk_dense(values if shift is None else values - shift, k))
+    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])

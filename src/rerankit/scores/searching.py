@@ -1,0 +1,64 @@
+"""Embeddings whose first items are wanted anyway: whatever goes over all pairs finds them on its way."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rerankit.arrays import AnyArray, FloatArray, IntArray
+from rerankit.scores.embedding import EmbeddingScores
+from rerankit.scores.products import Products
+from rerankit.scores.search import Lists, OfColumns, first_of_both
+from rerankit.scores.topk import topk_dense
+
+
+class Searching(EmbeddingScores):
+    """The same scores as those they are made of. They keep the first `k` columns of every row from the first work that
+    reads all pairs, so that looking for them costs no second pass.
+
+    >>> scores = Searching(EmbeddingScores([[1.0, 0.0], [0.0, 1.0]], [[0.0, 2.0], [3.0, 0.0]]), 1)
+    >>> scores.rows(slice(0, 1)), scores.rows(slice(1, 2)), scores.found[0].tolist()
+    (array([[0., 1.]], dtype=float32), array([[1., 0.]], dtype=float32), [[1], [0]])
+    """
+
+    def __init__(self, scores: EmbeddingScores, k: int) -> None:
+        self._products: Products = scores._products.holding()
+        self._k = min(k, scores.shape[1])
+        self._next = 0  # the first row that nobody has read
+        self._parts: list[Lists] = []
+
+    def of_found(self, items: IntArray) -> FloatArray | None:
+        """The scores (rows, k) of the first columns of every row, where these are known and are `items`."""
+        known = self._first
+        return None if known is None or not np.array_equal(known[0], items) else known[1]
+
+    @property
+    def found(self) -> Lists | None:
+        """The first columns and their scores (rows, k), where they are known already."""
+        return self._first
+
+    def rows(self, rows: slice | IntArray | None = None) -> FloatArray:
+        values = super().rows(rows)
+        if self._first is None and isinstance(rows, slice):
+            self._note(rows.start or 0, values)
+        return values
+
+    def _note(self, start: int, values: FloatArray) -> None:
+        """Keep the first of rows that are read one after the other, from the beginning."""
+        if not start:
+            self._next, self._parts = 0, []
+        if start == self._next:
+            self._next += len(values)
+            self._parts.append(topk_dense(values, self._k))
+        if self._next == len(self._rows):
+            self._first = np.concatenate([p[0] for p in self._parts]), np.concatenate([p[1] for p in self._parts])
+
+    def topk(self, k: int) -> Lists:
+        if self._first is None and k <= self._k:
+            self._first = super().topk(self._k)
+        return super().topk(k)
+
+    def column_highest(self, k: int, less: AnyArray | None) -> FloatArray:
+        columns = OfColumns(min(k, self.shape[0]), np.zeros(self.shape[0]) if less is None else less)
+        lists, highest = first_of_both(self._products, 0 if self._first else self._k, columns)
+        self._first = lists or self._first
+        return highest
