@@ -1,6 +1,7 @@
 """What stages gain, out of the committed figures of `benchmarks/panel.py`: tables and pictures of the site.
 
-A line `<!-- gains: VIEW -->` in a page becomes the table of every stage on one view of the panel.
+A line `<!-- gains: VIEW -->` in a page becomes the table of every stage on one view of the panel. What stands between
+`<!-- measured: NAME … -->` and `<!-- end: measured -->` in a page is shown on the pages of these stages too.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ TOGETHER, BANK = "everything at once", "halves, one of them the bank"
 _SHOWN = ("sinkhorn", "inverted-softmax", "nnn", "csls", "mutual-rank", "dual-softmax")
 """The stages of the first page's chart: those that run on every view."""
 _MARK = re.compile(r"<!-- gains: (.*?) -->")
+_PASSAGE = re.compile(r"<!-- measured: (.*?) -->\n(.*?)<!-- end: measured -->", re.S)
 
 
 def cells(title: str) -> list[dict[str, Any]]:
@@ -67,10 +69,26 @@ def _gain(cell: dict[str, Any] | None) -> str:
 
 
 def measured(name: str) -> list[str]:
-    """The stage's rows of the panel as a table, with the figure of every view; or its rows among fitted stages."""
+    """All that was measured of a stage: on the panel or among fitted stages, and passages of other pages on it."""
+    return [*(_panel_rows(name) or _fitted_rows(name)), *passages(name)]
+
+
+def passages(name: str) -> list[str]:
+    """What pages say between marks that name the stage; links lead to where they led."""
+    texts = []
+    for path in sorted((ROOT / "docs").glob("*.md")):
+        for names, passage in _PASSAGE.findall(path.read_text(encoding="utf-8")):
+            if name in names.split():
+                linked = re.sub(r"\]\((?=#)", f"]({path.name}", passage.strip())
+                texts.append(re.sub(r"\]\((?!https?:)", "](../", linked))
+    return texts
+
+
+def _panel_rows(name: str) -> list[str]:
+    """The stage's rows of the panel as a table, with the figure of every view."""
     found = gains(name)
     if not found:
-        return _fitted_rows(name)
+        return []
     lines = ["| given | views | mean | worst | on |", "| --- | --: | --: | --: | --- |"]
     for title, cells in found.items():
         view, worst = min(cells, key=lambda cell: cell[1])
@@ -81,37 +99,59 @@ def measured(name: str) -> list[str]:
         "panel](../benchmarks.md#the-panel) "
         f"({PANEL['date']})."
     )
-    alt = f"Gains of {name} on every view of the panel"
-    pictures = f"![{alt}]({name}.svg#only-light)\n![{alt}]({name}-dark.svg#only-dark)"
-    return [about, pictures, "\n".join(lines)]
+    return [about, _picture(name), "\n".join(lines)]
 
 
 def _fitted_rows(name: str) -> list[str]:
-    """The rows of the tables of `benchmarks/real.py` that are about a stage that the panel does not have."""
+    """What is known of a stage that the panel does not have, out of the tables of `benchmarks/real.py`."""
+    lines = [
+        f"| {title} | {row['stage']} | {' | '.join(f'{before} → {after}' for before, after in _both(row, first))} "
+        f"| {row['looks at']} |"
+        for title, row, first in _fitted(name)
+    ]
+    if not lines:
+        return []
+    head = ["| set | as | i→t R@1 | t→i R@1 | looks at |", "| --- | --- | --: | --: | --- |"]
+    about = "R@1 before and after, out of [every stage on real data](../benchmarks.md#every-stage-on-real-data)."
+    picture = [_picture(name)] if fitted_gains(name) else []
+    return [about, *picture, "\n".join([*head, *lines])]
+
+
+def _fitted(name: str) -> list[tuple[str, dict[str, str], dict[str, str]]]:
+    """A stage's rows among fitted ones: the set, the row, and that of the first stage."""
     text = (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
     text = text[text.index("<!-- begin: benchmarks/real.py -->") : text.index("<!-- end: benchmarks/real.py -->")]
-    lines = []
+    found = []
     for section in text.split("\n### ")[1:]:
         rows = [
             [cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:1] == "|"
         ]
         if not rows or "i→t R@1" not in rows[0]:
             continue
-        table = [dict(zip(rows[0], row, strict=True)) for row in rows[2:]]
-        first = table[0]
-        for row in table[1:]:
-            if row["stage"].partition(",")[0] == name:
-                lines.append(_fitted_row(section.splitlines()[0], row, first))
-    if not lines:
-        return []
-    head = ["| set | as | i→t R@1 | t→i R@1 | looks at |", "| --- | --- | --: | --: | --- |"]
-    about = "R@1 before and after, out of [every stage on real data](../benchmarks.md#every-stage-on-real-data)."
-    return [about, "\n".join([*head, *lines])]
+        first, *others = [dict(zip(rows[0], row, strict=True)) for row in rows[2:]]
+        found += [(section.splitlines()[0], row, first) for row in others if row["stage"].partition(",")[0] == name]
+    return found
 
 
-def _fitted_row(title: str, row: dict[str, str], first: dict[str, str]) -> str:
-    sides = (f"{first[side]} → {row[side].rstrip(' +−')}" for side in ("i→t R@1", "t→i R@1"))
-    return f"| {title} | {row['stage']} | {' | '.join(sides)} | {row['looks at']} |"
+def _both(row: Mapping[str, str], first: Mapping[str, str]) -> list[tuple[str, str]]:
+    """R@1 of both directions, before and after."""
+    return [(first[side], row[side].rstrip(" +−")) for side in ("i→t R@1", "t→i R@1")]
+
+
+def fitted_gains(name: str) -> dict[str, list[tuple[str, float]]]:
+    """What a stage gains that the panel does not have, by what it was run as; no control, {} if nothing moves."""
+    found: dict[str, list[tuple[str, float]]] = {}
+    for title, row, first in _fitted(name):
+        if title.startswith("Control"):
+            continue
+        each = [(title, float(after) - float(before)) for before, after in _both(row, first)]
+        found.setdefault(row["stage"], []).extend(each)
+    return found if any(gain for cells in found.values() for _, gain in cells) else {}
+
+
+def _picture(name: str) -> str:
+    alt = f"What {name} gains on each set, in points of R@1"
+    return f"![{alt}]({name}.svg#only-light)\n![{alt}]({name}-dark.svg#only-dark)"
 
 
 Picture: TypeAlias = tuple[Callable[[Any, Theme], None], tuple[float, float]]
@@ -120,8 +160,12 @@ Picture: TypeAlias = tuple[Callable[[Any, Theme], None], tuple[float, float]]
 
 def pictures() -> dict[str, Picture]:
     """All pictures by their paths below docs, without their endings."""
-    named = {f"stages/{name}": gains(name) for _, (_, names) in FAMILIES.items() for name in names}
-    of_stages = {path: (partial(_strips, found), (6.2, 2.1)) for path, found in named.items() if found}
+    named = {name: gains(name) or fitted_gains(name) for _, (_, names) in FAMILIES.items() for name in names}
+    of_stages = {
+        f"stages/{name}": (partial(_strips, found), (6.2, 0.9 + 0.3 * len(found)))
+        for name, found in named.items()
+        if found
+    }
     return {**of_stages, "images/gains": (_overview, (6.2, 3.2))}
 
 

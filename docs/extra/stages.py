@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+import gains
 import rerankit
-from gains import measured
 from rerankit import Gallery, Stage
 from rerankit.builtins import FAMILIES
 from rerankit.errors import RerankitError
@@ -82,12 +82,13 @@ def page(name: str) -> str:
         **({"one query without a bank": _LONE} if "lone" in stage.parameters() else {}),
         "trained": "yes: `fit(problem, relevance)`" if hasattr(factory, "fit") else "no",
         "prepared for a gallery": prepared(stage, name),
+        "cost": cost(name),
     }
     loses, computes = _parted(body)
     parts = [f"# `{name}`", first, "\n".join(f"- **{what}**: {said}" for what, said in facts.items())]
     parts += ["## What it computes", *computes] if computes else []
     parts += ["## When it helps, and when it loses", *loses] if loses else []
-    parts += ["## Measured", *measured(name)] if measured(name) else []
+    parts += ["## Measured", *measured] if (measured := gains.measured(name)) else []
     parts += ["## Parameters", table(name)] if inspect.signature(factory).parameters else []
     parts += ["## Example", f"```pycon\n{example}\n```"] if example else []
     parts += ["## Citation", stage.citation] if stage.citation else []
@@ -147,6 +148,17 @@ def prepared(stage: Stage, name: str) -> str:
     if name in COMPOSITES:
         return "what the stages inside it keep"
     return stage.prepare(_gallery()).keeps
+
+
+def cost(name: str) -> str:
+    """Time and memory, out of the table of costs on the page on choosing."""
+    text = (gains.ROOT / "docs/choosing.md").read_text(encoding="utf-8").partition("\n## Cost\n")[2]
+    for line in text.splitlines():
+        first, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        if f"`{name}`" in first:
+            time, memory = cells
+            return f"{time}; memory beyond a block: {memory} ([what the letters mean](../choosing.md#cost))"
+    raise LookupError(f"the table of costs in docs/choosing.md has no row of '{name}'")
 
 
 def _gallery() -> Gallery:

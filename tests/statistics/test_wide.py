@@ -93,3 +93,15 @@ def test_what_cannot_stand_side_by_side(tables: dict[str, Comparison]) -> None:
     other = compare({"x": evaluate(np.eye(5), range(5), CUTS)}, samples=200)
     with pytest.raises(InputError, match="must compare the same systems"):
         wide({**tables, "other": other})
+
+
+def test_parts_that_do_not_fit_stand_below(tables: dict[str, Comparison]) -> None:
+    made = wide(tables)
+    assert made.split(1000) == [made]
+    for room in (50, 60):
+        parts = made.split(room)
+        assert max(len(line) for each in parts for line in each.grid().splitlines()) <= room
+        assert tuple(group for each in parts for group in each.groups) == made.groups
+        joined = [tuple(entry for each in parts for entry in each.rows[row][2]) for row in range(len(made.rows))]
+        assert joined == [entries for _, _, entries in made.rows]
+    assert [len(each.groups) for each in made.split(1)] == [1, 1, 1]

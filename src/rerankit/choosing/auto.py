@@ -26,7 +26,8 @@ class Auto(Composite):
     `fit(problem, relevance)` chooses once, on labelled queries (`fit(…, bank=(pairs, relevance))` on other labelled
     pairs), and keeps what it chose as `chosen`, also when saved. Without labels every problem is judged anew, by
     what of the agreement between both directions survives noise, or by how often the bank's queries find an item that
-    was drawn at random and raised. The notes say what was chosen and why.
+    was drawn at random and raised. The notes say what was chosen and why. It loses against a stage that is
+    known to suit: what is not significant on few queries is left out.
 
     `test_queries` False leaves out whatever looks at other test queries. `level` is that of significance.
 

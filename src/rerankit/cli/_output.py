@@ -118,9 +118,20 @@ def wrapped(text: str) -> str:
 
 
 def say(text: str) -> None:
-    """A line for people; on stderr, so that what is printed on stdout stays clean."""
+    """Lines for people, which break between words; on stderr, so that what is printed on stdout stays clean."""
+    width = shutil.get_terminal_size().columns if sys.stderr.isatty() else None
     with aside():
-        typer.echo(text, err=True)
+        typer.echo(text if width is None else folded(text, width), err=True)
+
+
+def folded(text: str, width: int) -> str:
+    """Lines of at most so many characters, broken between words; a longer word, such as a path, stays whole.
+
+    >>> folded("wrote one, and\\nthen /a/long/path", 9)
+    'wrote\\none, and\\nthen\\n/a/long/path'
+    """
+    filler = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(filler.fill(line) for line in text.split("\n"))
 
 
 def complain(text: str) -> None:
@@ -152,12 +163,16 @@ def text_of(value: Any) -> str:
 
 
 def column_texts(values: list[Any]) -> list[str]:
-    """The cells of a column; numbers with a point get the same number of decimals."""
+    """The cells of a column; numbers with a point get the same number of decimals, one at least.
+
+    >>> column_texts([84.0, 99.75]), column_texts([5.0, None])
+    (['84.00', '99.75'], ['5.0', ''])
+    """
     texts = [text_of(value) for value in values]
     floats = [text for text, value in zip(texts, values, strict=True) if isinstance(value, float)]
     if not floats or any(set(text) & set("en") for text in floats):  # 1e-07, nan, inf
         return texts
-    decimals = max(len(text.partition(".")[2]) for text in floats)
+    decimals = max(1, *(len(text.partition(".")[2]) for text in floats))
     return [
         f"{value:.{decimals}f}" if isinstance(value, float) else text for text, value in zip(texts, values, strict=True)
     ]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rerankit.cli._output import JsonOption, line, show_figures, show_json, wrapped
+from rerankit.cli._output import JsonOption, line, room, show_figures, show_json, wrapped
 
 
 def compare(
@@ -57,9 +57,18 @@ def compare(
     if as_json:
         show_json({name: asdict(table) for name, table in tables.items()})
     elif layout == "wide":
-        line(wide(tables, metrics).render(style).rstrip(chr(10)))
+        _show_wide(wide(tables, metrics), style)
     else:
         _show_long(tables, style)
+
+
+def _show_wide(table: Any, style: str) -> None:
+    """One table; as text its parts stand below each other where a terminal has no room for all."""
+    if style == "text":
+        line("\n\n".join(each.grid() for each in table.split(room())))
+        line(wrapped(table.below))
+    else:
+        line(table.render(style).rstrip("\n"))
 
 
 def _show_long(tables: dict[str, Any], style: str) -> None:

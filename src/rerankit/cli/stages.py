@@ -43,7 +43,7 @@ def stages(
     if found["parameters"]:
         show(found["parameters"], title="parameters")
         line("")
-    for what in ("family", "runs", "needs", "looks at", "trainable", "citation"):
+    for what in ("family", *(["runs"] if found["runs"] else []), "needs", "looks at", "trainable", "citation"):
         # Of a stage that cannot be made without parameters, what depends on them is not known.
         value = "depends on its parameters" if found[what] is None else text_of(found[what]) or "none"
         if what == "needs" and found[what]:

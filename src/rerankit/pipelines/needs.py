@@ -159,7 +159,7 @@ class Need:
     >>> need.what
     "the feature 'text' or 'reference' of the queries"
     >>> need.how
-    "give Problem(…, query_features={'text': …}), one entry for each item"
+    "give Problem(…, query_features={'text': …}), one entry for each query"
     """
 
     kind: str
@@ -204,7 +204,9 @@ class Need:
             return self._word.how
         if self.kind in BANKS:
             return f"give Problem(…, {self.kind}=rerankit.Bank({self.names[0]}=…)), items that are not under test"
-        what = "a matrix (queries, gallery)" if self.kind == "extra_scores" else "one entry for each item"
+        what = {"extra_scores": "a matrix (queries, gallery)", "query_features": "one entry for each query"}.get(
+            self.kind, "one entry for each item"
+        )
         return f"give Problem(…, {self.kind}={{'{self.names[0]}': …}}), {what}"
 
     def is_met(self, problem: Problem, stage: Needing) -> bool:

@@ -10,7 +10,7 @@ import csv
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 from rerankit.errors import InputError
@@ -62,6 +62,37 @@ class Wide:
         """The table as "text", "md", "latex", "csv" or "html"."""
         check_style(style)
         return {"text": _text, "md": _markdown, "latex": _latex, "csv": _csv, "html": _html}[style](self)
+
+    def split(self, room: int) -> list[Wide]:
+        """Tables with some of the parts each, so that no line is longer than `room` where that can be."""
+        ends = range(len(self.groups), 0, -1)
+        end = next((end for end in ends if max(map(len, self._of(0, end).grid().splitlines())) <= room), 1)
+        return [self] if end == len(self.groups) else [self._of(0, end), *self._of(end, None).split(room)]
+
+    def _of(self, start: int, end: int | None) -> Wide:
+        """The table of some of the parts."""
+        widths = [len(metrics) for _, metrics in self.groups]
+        cells = slice(sum(widths[:start]), sum(widths[:end]))
+        rows = tuple((system, letters, entries[cells]) for system, letters, entries in self.rows)
+        return replace(self, groups=self.groups[start:end], rows=rows)
+
+    def grid(self) -> str:
+        """The lines of the text, without those below them."""
+        cells = self.cells(lambda each: f"{'*' if each.place == 1 else ''}{each.text}{each.mark or ' '}")
+        heads = [*self.names, *(f"{metric} " for _, metrics in self.groups for metric in metrics)]
+        lines = plain(heads, cells, len(self.names)).splitlines()
+        at, top = len(self.names), ""
+        ends = [found.end() for found in re.finditer("-+", lines[1])]
+        for part, metrics in self.groups:
+            start, at = ends[at - 1] + 2, at + len(metrics)
+            room = ends[at - 1] - start
+            top += " " * (start - len(top)) + part[:room].center(room)
+        return "\n".join([top.rstrip(), *lines])
+
+    @property
+    def below(self) -> str:
+        """What the text says below the lines."""
+        return f"{self.caption} * best."
 
     def __repr__(self) -> str:
         return self.render()
@@ -149,16 +180,7 @@ def _caption(tables: Mapping[str, Comparison], looks: Looks) -> str:
 
 
 def _text(table: Wide) -> str:
-    cells = table.cells(lambda each: f"{'*' if each.place == 1 else ''}{each.text}{each.mark or ' '}")
-    heads = [*table.names, *(f"{metric} " for _, metrics in table.groups for metric in metrics)]
-    lines = plain(heads, cells, len(table.names)).splitlines()
-    at, top = len(table.names), ""
-    ends = [found.end() for found in re.finditer("-+", lines[1])]
-    for part, metrics in table.groups:
-        start, at = ends[at - 1] + 2, at + len(metrics)
-        room = ends[at - 1] - start
-        top += " " * (start - len(top)) + part[:room].center(room)
-    return "\n".join([top.rstrip(), *lines, f"{table.caption} * best."])
+    return f"{table.grid()}\n{table.below}"
 
 
 def _markdown(table: Wide) -> str:

@@ -33,6 +33,9 @@ class CrossEncoder(PairStage):
     leaves a query or candidate that cannot be read where it was and lists it in the ranking's notes under
     "cross-encoder".
 
+    The scores that come in only choose the candidates. It loses where the model knows these queries less well than the
+    first stage does: `fuse` joins both.
+
     >>> CrossEncoder("cross-encoder/ms-marco-MiniLM-L6-v2", batch_size=64)
     stage('cross-encoder', model='cross-encoder/ms-marco-MiniLM-L6-v2', batch_size=64)
     """

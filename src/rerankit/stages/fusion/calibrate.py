@@ -35,9 +35,9 @@ class Calibrate(Trainable):
     which a clone learns from one column, the scores; where its curve falls while scores rise, it is made level. A stage
     with an estimator is not saved: that would be a pickle.
 
-    Put it at the end of a pipeline and hand `fit` the ranking that the stages before it make. No order changes, so no
-    quality is won or lost; calibration from another domain gives wrong probabilities. Where scores spread more than
-    four times as much as in `fit`, or as little, the notes say that they are on another scale.
+    Put it at the end of a pipeline and hand `fit` the ranking that the stages before it make. No order changes, so it
+    neither gains nor loses quality; calibration from another domain gives wrong probabilities. Where scores spread more
+    than four times as much as in `fit`, or as little, the notes say that they are on another scale.
 
     >>> import numpy as np
     >>> from rerankit import Problem, Relevance, rerank, stage

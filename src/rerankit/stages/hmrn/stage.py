@@ -45,6 +45,9 @@ class HmrnStage(Trained):
     `on_error` "skip" leaves out descriptions without a known word, which are else refused. `products` says how matrix
     products round their factors when scoring: "float32" not at all, "tf32" as CUDA devices can, "bf16" as CPUs can.
 
+    It helps where each description fits many pictures and together they fit one; after a single description there is
+    nothing to reason about, and an ensemble loses against the better of its two networks where the other is much worse.
+
     >>> HmrnStage(variant="T-I", dim=64)
     stage('hmrn', variant='T-I', dim=64)
     """

@@ -30,9 +30,10 @@ class DualIS(HubnessStage):
     The score is the logarithm of the product of two inverted softmaxes, one among the queries at `beta` and one among
     gallery items at `gallery_beta`, over the sum of both betas: each level counts by its own beta. `gallery` says which
     items: those of the gallery under test (``"gallery"``, from `gallery_scores`, an item itself left out) or those of
-    the problem's `gallery_bank` (``"bank"``). The items' level counts only as far as it agrees with that of the
-    queries (the square of their correlation): a dense gallery is no hub where queries do not find it so. `beta` "auto"
-    is that of `inverted-softmax`, `gallery_beta` "auto" 0.75 over the spread of the items' similarities.
+    the problem's `gallery_bank` (``"bank"``). The items' level counts only as far as it agrees with that of the queries
+    (the square of their correlation): a dense gallery is no hub where queries do not find it so. It loses where
+    `inverted-softmax` does. `beta` "auto" is that of `inverted-softmax`, `gallery_beta` "auto" 0.75 over the spread of
+    the items' similarities.
 
     `published` trusts both levels in full, and takes the published inverted softmax of each. A gallery bank of
     another domain loses then, and so do galleries full of near-duplicates.

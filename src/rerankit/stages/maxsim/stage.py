@@ -27,6 +27,9 @@ class MaxSim(Stage):
     padded tokens is read where it is needed. `mean` divides by the number of the query's tokens, which changes no
     order. `engine` "torch" works on `device`. Tokens are compared as they are: normalise them for cosines.
 
+    The scores that come in only choose the candidates. It loses where the first stage knows what the tokens do not
+    (rare words, say): `fuse` joins both.
+
     >>> from rerankit import Problem, rerank
     >>> tokens = {"tokens": [np.eye(2), np.eye(2)[:1]]}
     >>> problem = Problem([[0.1, 0.2]], query_features={"tokens": [np.eye(2)]}, gallery_features=tokens)

@@ -35,14 +35,15 @@ if TYPE_CHECKING:
 class PillarPlus(Reasoner):
     """Reason in pillar space over the cells of both directions at once, and let one shared plan say who fits whom.
 
-    Every candidate pair hears its pillars: columns near its column and rows near its row vote under the current plan, a
-    row's likely columns are compared with this one. A small network corrects the plan in `rounds`, and after each the
-    plan is balanced again, so that an item wanted by many is given to the best. It learns from similarities only.
+    The pillars of a candidate pair say how likely it is: columns near its column and rows near its row vote under the
+    current plan, a row's likely columns are compared with this one. A small network corrects the plan in `rounds`, and
+    after each the plan is balanced again, so that an item wanted by many is given to the best. It learns from
+    similarities only.
 
     `diversity` (i2t, t2i) lowers items that are like one placed before them, so that the captions of one wrong picture
     do not fill the first places; the first place never changes. It raises the chance that anything right is among the
-    first 5 or 10 and costs a little mean average precision where several items are right: (0, 0) turns it off, and so
-    do pairs.
+    first 5 or 10, and loses a little mean average precision where several items are right: (0, 0) turns it off, and so
+    do pairs. Batches of a few queries can lose a little, too (at most half a point of R@1 where it was measured).
 
     `weights="captions"` are weights that ship with rerankit, learned on captions; they need no `fit`, and `fit` goes on
     from them. See `rerankit.stages.pillar_plus.shipped.card("captions")` for where they were measured.

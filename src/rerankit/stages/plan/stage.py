@@ -42,10 +42,11 @@ class Plan(ComparingStage, RelationsBankStage):
     vote counts by `strength`: less than 1, since what misleads a query misleads those like it, too.
 
     **A log of earlier queries to the same gallery** gives the most, as a bank: the plan is made once, and one query at
-    a time is answered. Its queries need no labels; what matters is that their right items are in the gallery. For
-    a bank of queries to something else the vote is worth nothing, and is left out: it counts as far as their best item
+    a time is answered. Its queries need no labels; what matters is that their right items are in the gallery. For a
+    bank of queries to something else the vote is worth nothing, and is left out: it counts as far as their best item
     stands out from the next ones, and as there are such queries for every item. Without a bank the test queries are the
-    others; they vote as far as several of them belong to one item, and otherwise the answer is that of `sinkhorn`.
+    others; they vote as far as several of them belong to one item, and otherwise the answer is that of `sinkhorn`. It
+    loses where `sinkhorn` does, and where queries that are alike look for different items.
 
     `beta` "auto" is 4 over the spread of the scores, `sharpness` "auto" 4 over that of the queries' similarities,
     `cells_kept` the shares that are kept of a query, and `iterations` as in `sinkhorn`. The ranking's notes say what

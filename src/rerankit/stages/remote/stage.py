@@ -36,7 +36,9 @@ class Remote(PairStage):
     kept, those of a run that failed too, so that the next one asks for what is missing. `on_error` "skip" leaves
     candidates without a score where they were, and says why in the ranking's notes.
 
-    A service must score a pair by the pair alone: candidates of one query come in several requests.
+    A service must score a pair by the pair alone: candidates of one query come in several requests. The scores that
+    come in only choose the candidates. It loses where the model knows these queries less well than the first stage
+    does: `fuse` joins both.
 
     >>> Remote("https://api.example.org/v1/rerank", model="reranker", budget=10_000)
     stage('remote', url='https://api.example.org/v1/rerank', model='reranker', budget=10000)

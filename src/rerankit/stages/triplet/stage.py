@@ -44,6 +44,9 @@ class Triplet(Trained):
     `rerankit.stages.triplet.representation` for the features it reads, `rerankit.stages.triplet.plan` for what
     `training` may hold.
 
+    The scores that come in only choose the candidates. It loses where the texts do not say what is asked for: trained
+    on such queries it ends below stage I.
+
     >>> Triplet(budget="500 pairs", precision="bf16")
     stage('triplet', budget='500 pairs', precision='bf16')
     """
