@@ -14,6 +14,8 @@ pytest.importorskip("uvicorn")
 
 from rerankit import Gallery, Pipeline, Problem, Ranking, Ready, Stage
 from rerankit.errors import StageError
+from rerankit.features import Pictures
+from rerankit.pictures import open_image
 from rerankit.stages.remote.stage import Remote
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -58,6 +60,40 @@ def test_every_shape_gives_the_stages_answer(path: str, shape: str, monkeypatch:
         stage = Remote(f"http://127.0.0.1:{served.port}{path}", shape=shape, model="any", batch_size=7)
         found = stage.rerank(given, given.ranking(20))
     assert found == Letters().rerank(given, given.ranking(20))
+
+
+class Brightness(Stage):
+    """The mean of a picture's bytes, and the query's length."""
+
+    name = "brightness"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return ("query_features:text", "gallery_features:picture")
+
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        texts, pictures = problem.query_features["text"], problem.gallery_features["picture"]
+        means = [float(np.asarray(open_image(picture, "a picture")).mean()) for picture in pictures]
+        return [[means[item] + len(texts[q]) for item in row] for q, row in enumerate(ranking.indices.tolist())]
+
+
+@pytest.mark.parametrize("form", ["content", "image"])
+def test_pictures_go_there_and_scores_come_back(form: str, tmp_path: Path):
+    pil = pytest.importorskip("PIL.Image")
+    random = np.random.default_rng(0)
+    paths = [tmp_path / f"{item}.{['png', 'jpg', 'bmp'][item % 3]}" for item in range(7)]
+    for path in paths:
+        pil.fromarray(random.integers(0, 255, (9, 8, 3), np.uint8)).save(path)
+    features = {"query_features": {"text": ["a", "bcd"]}, "gallery_features": {"picture": Pictures(paths)}}
+    given = Problem(random.random((2, 7)), **features)
+    gallery = Gallery.from_scores(size=7)
+    pipeline = Pipeline([Brightness()])
+    with serving_ready(Ready(gallery, pipeline, pipeline.prepare(gallery)), pixels=3 * 72) as served:
+        url = f"http://127.0.0.1:{served.port}/v1/rerank"
+        found = Remote(url, candidate="picture", pictures=form, batch_size=3).rerank(given, given.ranking())
+        with pytest.raises(StageError, match=r"status 400: .*'documents\[3\]' must .* at most 216 pixels"):
+            Remote(url, candidate="picture", pictures=form, batch_size=4).rerank(given, given.ranking())
+    assert found == Brightness().rerank(given, given.ranking())
 
 
 def test_refusals_of_the_service_are_told(monkeypatch: pytest.MonkeyPatch):

@@ -23,6 +23,9 @@ def serve(
     megabytes: Annotated[float, typer.Option("--megabytes", help="The longest body.")] = 16.0,
     seconds: Annotated[float, typer.Option("--seconds", help="How long a request may take.")] = 30.0,
     gather: Annotated[float, typer.Option("--gather", help="Seconds to wait for queries to answer together.")] = 0.002,
+    megapixels: Annotated[
+        float, typer.Option("--megapixels", help="The most of a request's pictures together.")
+    ] = 40.0,
     trust: TrustOption = False,
 ) -> None:
     """Answer HTTP requests from a prepared gallery: /search, /rerank, /v1/rerank, /health, /info, /metrics.
@@ -39,7 +42,8 @@ def serve(
 
     checks.integer("workers", workers, least=1)
     size = int(checks.number("megabytes", megabytes, above=0) * 1e6)
-    bounds = Bounds(size, candidates, queries, seconds, gather)
+    pixels = int(checks.number("megapixels", megapixels, above=0) * 1e6)
+    bounds = Bounds(size, candidates, queries, seconds, gather, pixels)
     run(
         folder,
         host=host,

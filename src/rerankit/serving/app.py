@@ -107,8 +107,8 @@ class Service:
             return [
                 {"index": one["index"], "score": one["relevance_score"]} | one.get("document", {}) for one in results
             ]
-        scores = [{"document": given.texts[one["index"]], "score": one["relevance_score"]} for one in results]
-        return {"query": given.query, "scores": scores}
+        scores = [{"document": given.said(one["index"]), "score": one["relevance_score"]} for one in results]
+        return {"query": body.get("query"), "scores": scores}
 
     async def score(self, body: Any) -> Any:
         """A score for each document in the order of the request, as vLLM is asked."""

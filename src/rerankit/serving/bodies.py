@@ -8,14 +8,16 @@ from typing import Any
 
 from rerankit import checks
 from rerankit.errors import InputError, rule, unknown_name
+from rerankit.features import Feature, Pictures, Texts
 from rerankit.pipelines.ready import Ready
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.serving.bounds import Bounds
+from rerankit.serving.pictures import SentPicture, opened
 
 _SEARCH = ("query", "queries", "candidates", "scores", "k", "ids", "features", "exclude", "bank_scores")
-_QUERIES = ("query", "queries", "text_1")
-_DOCUMENTS = ("documents", "texts", "text_2")
+_QUERIES = ("query", "queries", "text_1", "data_1")
+_DOCUMENTS = ("documents", "texts", "text_2", "data_2")
 _NO_MATTER = ("model", "truncate", "raw_scores", "max_tokens_per_doc", "max_chunks_per_doc", "encoding_format", "user")
 _RERANK = (*_QUERIES, *_DOCUMENTS, "top_n", "return_documents", "return_text", *_NO_MATTER)
 
@@ -48,52 +50,78 @@ def ranking_body(ranking: Ranking) -> dict[str, Any]:
     return {"results": results}
 
 
+Item = str | SentPicture
+
+
 @dataclass(frozen=True)
 class Documents:
-    """A text query with texts to be put in order, as re-ranking services are asked."""
+    """A query with documents to be put in order, as re-ranking services are asked; each of them a text or a picture."""
 
-    query: str
-    texts: list[str]
+    query: Item
+    documents: list[Item]
     top: int
     returned: bool
+    pixels: int
+    """The most that all pictures may have together."""
 
     @classmethod
     def of(cls, body: Any, bounds: Bounds) -> Documents:
         """From a body in the form of Jina, Cohere, vLLM, TEI or Weaviate."""
         _check_fields(body, _RERANK)
         asked, named = ([name for name in names if name in body] for names in (_QUERIES, _DOCUMENTS))
-        query = body[asked[0]] if len(asked) == 1 else None
-        if not isinstance(query, str):
-            raise rule("query", "must be a text", query)
+        if len(asked) != 1:
+            raise InputError(f"'query' must be given once (got {', '.join(asked) or 'none'})")
         if len(named) != 1:
             raise InputError("'documents' (or 'texts') must be given (got none or both)")
-        texts = [_text(one, place, named[0]) for place, one in enumerate(_list(body[named[0]], named[0], bounds))]
-        top = checks.integer("top_n", body.get("top_n") or len(texts), least=1)
+        given = _list(body[named[0]], named[0], bounds)
+        documents = [_item(one, f"{named[0]}[{place}]") for place, one in enumerate(given)]
+        if len({isinstance(one, str) for one in documents}) > 1:
+            raise rule(named[0], "must be texts alone or pictures alone", "both")
+        top = checks.integer("top_n", body.get("top_n") or len(documents), least=1)
         returned = bool(body.get("return_documents", False) or body.get("return_text", False))
-        return cls(query, texts, min(top, len(texts)), returned)
+        query = _item(body[asked[0]], asked[0])
+        return cls(query, documents, min(top, len(documents)), returned, bounds.pixels)
 
     def ranked(self, ready: Ready) -> Ranking:
-        """The documents in the order of the pipeline, which must read texts of both sides and nothing else."""
+        """The documents in the order of the pipeline, which must read features of both sides and nothing else."""
         needs = [need for one in ready.pipeline.stages for need in one.needs if need != "weights"]
-        features: dict[str, Any] = {"query_features": {}, "gallery_features": {}}
+        names: dict[str, list[str]] = {"query_features": [], "gallery_features": []}
         for need in needs:
-            kind, _, names = need.partition(":")
-            if kind not in features:
+            kind, _, name = need.partition(":")
+            if kind not in names:
                 raise InputError(f"this service's pipeline needs {need}, which documents do not have: use /search")
-            features[kind][names.partition("|")[0]] = [self.query] if kind == "query_features" else self.texts
-        if not features["gallery_features"]:
-            raise InputError("this service's pipeline reads no texts of documents: use /search")
-        problem = Problem([[-float(place) for place in range(len(self.texts))]], **features)
+            names[kind].append(name.partition("|")[0])
+        if not names["gallery_features"]:
+            raise InputError("this service's pipeline reads nothing of documents: use /search")
+        values = dict(zip(names, self._features(), strict=True))
+        features: dict[str, Any] = {kind: dict.fromkeys(each, values[kind]) for kind, each in names.items()}
+        problem = Problem([[-float(place) for place in range(len(self.documents))]], **features)
         return ready.pipeline.rerank(problem, problem.ranking())
+
+    def _features(self) -> tuple[Feature, Feature]:
+        """What the query and the documents say."""
+        sent = [one for one in (self.query, *self.documents) if isinstance(one, SentPicture)]
+        pictures = iter(opened(sent, self.pixels))
+        sides: list[list[Item]] = [[self.query], self.documents]
+        query, documents = (
+            Texts(side) if isinstance(side[0], str) else Pictures([next(pictures) for _ in side]) for side in sides
+        )
+        return query, documents
 
     def results(self, ranking: Ranking) -> list[dict[str, Any]]:
         """The first documents with their places in the request and scores."""
         pairs = zip(ranking.indices[0, : self.top].tolist(), ranking.scores[0, : self.top].tolist(), strict=True)
         return [self._result(index, score) for index, score in pairs]
 
+    def said(self, index: int) -> str:
+        """A document as it came: its text, or its data URL."""
+        one = self.documents[index]
+        return one if isinstance(one, str) else one.url
+
     def _result(self, index: int, score: float) -> dict[str, Any]:
         found: dict[str, Any] = {"index": index, "relevance_score": score}
-        return {**found, "document": {"text": self.texts[index]}} if self.returned else found
+        kind = "text" if isinstance(self.documents[index], str) else "image"
+        return {**found, "document": {kind: self.said(index)}} if self.returned else found
 
 
 def _check_fields(body: Any, known: Sequence[str]) -> None:
@@ -119,15 +147,28 @@ def _check_count(name: str, value: Any, bounds: Bounds) -> None:
 
 
 def _list(value: Any, name: str, bounds: Bounds) -> list[Any]:
+    """A list of documents; vLLM's object has one in each part of its content."""
+    if isinstance(value, Mapping) and isinstance(value.get("content"), list):
+        value = [{"content": [part]} for part in value["content"]]
     if not isinstance(value, list) or not value:
-        raise rule(name, "must be a list of at least one text", value)
+        raise rule(name, "must be a list of at least one document", value)
     if len(value) > bounds.candidates:
         raise rule(name, f"must have at most {bounds.candidates} entries", str(len(value)))
     return value
 
 
-def _text(one: Any, place: int, name: str) -> str:
-    text = one.get("text") if isinstance(one, Mapping) else one
-    if not isinstance(text, str):
-        raise rule(name, "must hold texts, or objects with a 'text'", f"{one!r} at place {place}")
-    return text
+def _item(one: Any, where: str) -> Item:
+    """A text, or a picture as Jina's clients send it (`image`), or vLLM's (`content` with one part)."""
+    part = one
+    if isinstance(one, Mapping) and isinstance(one.get("content"), list) and len(one["content"]) == 1:
+        part = one["content"][0]
+    if isinstance(part, Mapping):
+        named = [name for name in ("text", "image", "image_url") if isinstance(part.get(name), str | Mapping)]
+        part = part[named[0]] if len(named) == 1 else None
+        if named in (["image"], ["image_url"]):
+            url = part.get("url") if isinstance(part, Mapping) else part
+            if isinstance(url, str):
+                return SentPicture(url, where)
+    if not isinstance(part, str):
+        raise rule(where, "must be a text, an object with a 'text' or an 'image', or with 'content' of one part", one)
+    return part

@@ -26,9 +26,11 @@ class Bounds:
     """How long a body may take to come, and an answer to be made."""
     gather: float = 0.002
     """Seconds for which single queries wait for others, to be answered in one block."""
+    pixels: int = 40_000_000
+    """The most pixels of all pictures of one request."""
 
     def __post_init__(self) -> None:
-        for name in ("bytes", "candidates", "queries"):
+        for name in ("bytes", "candidates", "queries", "pixels"):
             checks.integer(name, getattr(self, name), least=1)
         checks.number("seconds", self.seconds, above=0)
         checks.number("gather", self.gather, least=0)
