@@ -47,7 +47,7 @@ def _cases() -> dict[str, StageCase]:
     return found
 
 
-def _waits(case: StageCase) -> bool:
+def waits(case: StageCase) -> bool:
     """Whether this stands in for a stage's own cases, which an absent package keeps from being read."""
     if not ABSENT or case.problem is not make_problem:
         return False
@@ -78,7 +78,7 @@ def test_threads_share_a_stage(name: str) -> None:
 @pytest.mark.parametrize("check", QUICK, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_stage(case: StageCase, check: Any) -> None:
-    if _waits(case):
+    if waits(case):
         pytest.skip(f"its own cases need what is not installed: {', '.join(sorted(ABSENT))}")
     if check.__name__ in case.skip:
         pytest.skip(case.skip[check.__name__])

@@ -34,6 +34,10 @@ class UnknownNameError(InputError, LookupError):
     """A name that is not registered or not known."""
 
 
+class NotFiniteError(InputError):
+    """Scores of a ranking are NaN or infinite; where a stage gave them, the stage is to blame (`StageError`)."""
+
+
 class FormatError(InputError):
     """A file that cannot be read as what it claims to be."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rerankit.arrays import AnyArray, FloatArray, IntArray, check_finite, float32, to_numpy
+from rerankit.arrays import AnyArray, FloatArray, IntArray, check_scores, float32, to_numpy
 from rerankit.errors import rule, several
 from rerankit.ids import Ids
 
@@ -51,7 +51,7 @@ def list_scores(scores: Any, rows: IntArray) -> FloatArray:
     if counts != wanted and [int((one > -np.inf).sum()) for one in given] != wanted:
         raise rule("scores", "must have one number for each candidate", f"{counts[:3]} for {wanted[:3]}")
     values = _padded([float32(one[:count], "scores") for one, count in zip(given, wanted, strict=True)], -np.inf)
-    check_finite(np.where(there[:, : values.shape[1]], values, 0), "scores")
+    check_scores(np.where(there[:, : values.shape[1]], values, 0), "scores")
     return np.where(there, values, np.float32(-np.inf))
 
 

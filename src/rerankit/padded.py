@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rerankit.arrays import AnyArray, BoolArray, FloatArray, IntArray, check_finite
-from rerankit.errors import InputError, rule, several
+from rerankit.errors import InputError, NotFiniteError, rule, several
 from rerankit.pairs import Pairs
 
 
@@ -59,7 +59,7 @@ def check_left_out(items: IntArray, excluded: Pairs | None) -> None:
 
 def check_values(items: IntArray, values: FloatArray) -> None:
     real = items >= 0
-    check_finite(np.where(real, values, 0), "scores")
+    check_finite(np.where(real, values, 0), "scores", error=NotFiniteError)
     if not np.isneginf(values[~real]).all():
         raise InputError("'scores' must be −inf where 'indices' are −1")
     rising = values[:, 1:] > values[:, :-1]

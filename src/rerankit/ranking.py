@@ -22,7 +22,7 @@ from rerankit.arrays import (
     real_matrix,
     row_numbers,
 )
-from rerankit.errors import rule
+from rerankit.errors import NotFiniteError, rule
 from rerankit.exports import Exports
 from rerankit.ids import Ids, as_ids, same_ids
 from rerankit.padded import check_items, check_left_out, check_once, check_values, items_at, moved_first
@@ -209,7 +209,7 @@ class Ranking(Exports, Value):
         values = real_matrix(scores, "scores").astype(np.float32, copy=False)
         if values.shape != self.shape:
             raise rule("scores", f"must have the ranking's shape {self.shape}", f"shape {values.shape}")
-        check_finite(np.where(self.mask, values, 0), "scores")
+        check_finite(np.where(self.mask, values, 0), "scores", error=NotFiniteError)
         places, parted = reordered(values, self.scores, self.mask)
         return self.like(items_at(self.indices, places), parted)
 

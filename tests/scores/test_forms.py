@@ -134,10 +134,32 @@ def test_cosines_do_not_depend_on_the_size_of_the_vectors(size):
     assert np.array_equal(made.topk(3)[0], plain.topk(3)[0])
 
 
-def test_products_beyond_float32_are_refused():
-    made = EmbeddingScores([[1e20, 0.0]], [[1e20, 1e20]], "dot")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])
+@pytest.mark.parametrize("exponent", [-140, -83, -75, -60, -58, -20, 20, 40, 83, 400])
+def test_vectors_of_any_length_are_in_the_right_order_or_refused(exponent, metric, dtype):
+    random = np.random.default_rng(0)
+    sides = [random.normal(size=(count, 8)) for count in (3, 1000)]  # so many that the fast product looks for the best
+    expected = EmbeddingScores(*sides, metric).topk(5)[0]
+    with np.errstate(over="ignore"):
+        longer = [np.ldexp(side, exponent).astype(dtype) for side in sides]
+    beyond = {"cosine": abs(exponent) > 83, "dot": not -59 < exponent <= 20, "euclidean": not -100 < exponent < 45}
+    if beyond[metric]:
+        with pytest.raises(InputError, match=r"'(gallery|scores of '.*' embeddings)' must (lie within|be finite|not )"):
+            EmbeddingScores(*longer, metric).topk(5)
+        return
+    made = EmbeddingScores(*longer, metric)
+    np.testing.assert_array_equal(made.topk(5)[0], expected)
+    np.testing.assert_array_equal(np.argsort(-made.rows(), axis=1, kind="stable")[:, :5], expected)
+
+
+@pytest.mark.parametrize(
+    ("size", "rule"), [(1e14, "lie within"), (1e-20, "not all be nearer to 0"), (1e-30, "not all")]
+)
+def test_products_that_scores_cannot_be_are_refused(size, rule):
+    made = EmbeddingScores([[size, 0.0]], [[size, size]], "dot")
     for read in (made.rows, lambda: made.topk(1), lambda: made.pairs(np.array([0]), np.array([0]))):
-        with pytest.raises(InputError, match="scores of 'dot' embeddings' must be finite"):
+        with pytest.raises(InputError, match=f"scores of 'dot' embeddings' must {rule}"):
             read()
 
 
@@ -236,9 +258,11 @@ def test_anything_array_like(given_scores):
             r"'scores' must be finite \(got 3 bad cells, the first nan at row 0, column 1\)",
         ),
         (
-            [[1, 1e300]],
-            r"'scores' must be finite \(got 1 bad cell, the first inf at row 0, column 1; numbers beyond 3.4e38 count",
+            [[1, -np.inf]],
+            r"the first -inf at row 0, column 1; numbers beyond 3.4e38 count as infinite\); exclude= leaves pairs out",
         ),
+        ([[1, 1e300]], r"'scores' must lie within ±1e\+15 \(got 1 bad cell, the first 1e\+300 at row 0, column 1\)"),
+        ([[0, 1e-40]], r"'scores' must not all be nearer to 0 than 1e-35, .* \(got at most 1e-40\)"),
     ],
 )
 def test_bad_matrices(bad, message):

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from rerankit.errors import MissingExtraError, RerankitError, StageError, UnmetNeedError, rule
+from rerankit.errors import MissingExtraError, NotFiniteError, RerankitError, StageError, UnmetNeedError, rule
 from rerankit.events import Event, Stopwatch, emit, within
 from rerankit.extras import explained
 from rerankit.ids import same_ids
@@ -53,7 +53,7 @@ def faults_named(stage: Stage, where: Callable[[], str]) -> Iterator[None]:
     except (Exception, SystemExit) as cause:
         # What a stage of rerankit raises on purpose already says what is wrong with the input; from anybody else's
         # stage it may as well be that stage's own fault, so it is named.
-        if isinstance(cause, RerankitError) and _is_ours(stage):
+        if isinstance(cause, RerankitError) and _is_ours(stage) and not isinstance(cause, NotFiniteError):
             raise
         missing = explained(cause, f"stage '{stage.name}'") if isinstance(cause, ImportError) else None
         raise missing or StageError(f"{where()}, failed: {type(cause).__name__}: {cause}") from cause

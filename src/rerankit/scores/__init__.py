@@ -6,7 +6,7 @@ from typing import Any
 
 from rerankit.adapters import sparse
 from rerankit.adapters.stored import is_stored
-from rerankit.arrays import check_finite, float32
+from rerankit.arrays import check_scores, float32
 from rerankit.rows import StoredRows
 from rerankit.scores.blocks import blocks
 from rerankit.scores.dense import DenseScores
@@ -46,7 +46,7 @@ def as_scores(value: Any, argument: str = "scores") -> Scores:
     cells = sparse.opened(value, argument)
     if cells is not None:
         values = float32(cells.values, argument)
-        check_finite(values[:, None], argument, cells.rows)
+        check_scores(values[:, None], argument, cells.rows)
         return ListScores.from_cells(cells.rows, cells.columns, values, cells.shape)
     return (
         stored_scores(value, argument)

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from rerankit.arrays import (
+    MOST_SCORE,
     AnyArray,
     FloatArray,
     IntArray,
-    check_all_finite,
-    check_finite,
+    check_all_scores,
+    check_scores,
     float32,
     frozen,
     is_memory_map,
@@ -44,7 +45,7 @@ class DenseScores:
         self._negate = negate  # distances: turned where they are read, so that a memory map stays one
         self._checked = not is_memory_map(self._array)
         if self._checked:
-            check_all_finite(self._array, argument)
+            check_all_scores(self._array, argument)
 
     def __repr__(self) -> str:
         rows, columns = self.shape
@@ -78,12 +79,12 @@ class DenseScores:
         given = _rows_of(self._array, slice(None) if rows is None else rows)
         block = self._turned(float32(given, self._argument))
         if not self._checked:
-            check_finite(block, self._argument, np.arange(self.shape[0])[slice(None) if rows is None else rows])
+            check_scores(block, self._argument, np.arange(self.shape[0])[slice(None) if rows is None else rows])
         return block
 
     def pairs(self, rows: IntArray, columns: IntArray) -> FloatArray:
         cells = self._turned(float32(_cells(self._array, rows, columns), self._argument))
-        if not self._checked and not np.isfinite(cells).all():
+        if not self._checked and not (np.abs(cells) <= MOST_SCORE).all():
             self.rows(np.unique(rows))  # says where
         return cells
 

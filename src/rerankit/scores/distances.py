@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from rerankit.arrays import check_all_finite, is_memory_map, real_matrix
+from rerankit.arrays import check_all_scores, is_memory_map, real_matrix
 from rerankit.errors import InputError, unknown_name
 from rerankit.scores.dense import DenseScores
 from rerankit.scores.lists import ListScores
@@ -56,5 +56,5 @@ def negated(distances: Any, argument: str) -> DenseScores:
     matrix = real_matrix(distances, argument)
     if is_memory_map(matrix):
         return DenseScores(matrix, argument, negate=True)
-    check_all_finite(matrix, argument)
+    check_all_scores(matrix, argument)
     return DenseScores(np.negative(matrix), argument)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rerankit import checks
-from rerankit.arrays import MOST_ITEMS, FloatArray, IntArray, check_finite, float32, int_matrix, real_matrix
+from rerankit.arrays import MOST_ITEMS, FloatArray, IntArray, check_scores, float32, int_matrix, real_matrix
 from rerankit.errors import InputError, rule, several
 from rerankit.scores.topk import keys_of
 
@@ -29,7 +29,7 @@ class ListScores:
         if listed.shape != values.shape:
             raise rule("scores", f"must have the shape of '{argument}', {listed.shape}", f"shape {values.shape}")
         real = listed >= 0
-        check_finite(np.where(real, values, 0), "scores")
+        check_scores(np.where(real, values, 0), "scores")
         columns = checks.integer("gallery_size", columns, least=1, most=MOST_ITEMS)
         _check_columns(listed, columns, argument)
         rows = np.nonzero(real)[0]

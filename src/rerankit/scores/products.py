@@ -7,7 +7,8 @@ from typing import Literal
 import numpy as np
 
 from rerankit import settings
-from rerankit.arrays import AnyArray, BoolArray, FloatArray, IntArray, check_finite
+from rerankit.arrays import LEAST_SCORE, AnyArray, BoolArray, FloatArray, IntArray, check_scores
+from rerankit.errors import rule
 from rerankit.scores.vectors import Doubles, Vectors, squares_of
 from rerankit.threads import in_threads
 
@@ -150,9 +151,17 @@ class Products:
         return found
 
     def _finite(self, scores: FloatArray, rows: IntArray) -> FloatArray:
-        if self.metric != "cosine":
-            check_finite(scores, f"scores of '{self.metric}' embeddings", rows)
+        if self.metric == "cosine":
+            return scores
+        argument = f"scores of '{self.metric}' embeddings"
+        check_scores(scores, argument, rows)
+        if self.metric == "dot" and scores.size and not scores.any() and 0 < self._largest() < LEAST_SCORE:
+            raise rule(argument, f"must not all be nearer to 0 than {LEAST_SCORE:g}: multiply the vectors", "0")
         return scores
+
+    def _largest(self) -> float:
+        """No product is larger."""
+        return self.of_rows.longest() * self.of_columns.longest()
 
     # -- the same in single precision, whose errors have a bound ----------------------------------------------
 
@@ -171,8 +180,8 @@ class Products:
         reach = (1.0, 1.0) if unit else (self.of_rows.lengths()[rows], self.of_columns.longest())
         size = np.square(reach[0] + reach[1]) if self.metric == "euclidean" else reach[0] * reach[1]
         # Sums of d products, each rounded, in any order; and the rounding of the exact score and of its vectors, and of
-        # what is taken from it.
-        error = (self.of_rows.width + 16) * 2.0**-24 * size
+        # what is taken from it. Next to 0 what is rounded away is no share of a product.
+        error = (self.of_rows.width + 16) * (2.0**-24 * size + 2.0**-126)
         return np.reshape(4 * error, (-1, 1))
 
 

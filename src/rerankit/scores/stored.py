@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rerankit import settings
-from rerankit.arrays import AnyArray, FloatArray, IntArray, check_finite, float32
+from rerankit.arrays import AnyArray, FloatArray, IntArray, check_scores, float32
 from rerankit.errors import rule
 from rerankit.scores.blocks import blocks
 from rerankit.scores.dense import DenseScores
@@ -53,7 +53,7 @@ class StoredScores:
             first, last = int(wanted[start]), int(wanted[stop - 1]) + 1
             block[start:stop] = self._slice(first, last)[wanted[start:stop] - first]
         block = block if len(block) == len(chosen) and np.array_equal(wanted, chosen) else block[place.reshape(-1)]
-        check_finite(block, self._argument, chosen)
+        check_scores(block, self._argument, chosen)
         return block
 
     def pairs(self, rows: IntArray, columns: IntArray) -> FloatArray:

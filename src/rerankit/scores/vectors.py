@@ -9,17 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rerankit.arrays import (
+    MOST_SCORE,
     AnyArray,
     FloatArray,
     IntArray,
-    check_all_finite,
-    check_finite,
+    check_all_scores,
+    check_scores,
     float32,
     frozen,
     is_memory_map,
     real_matrix,
 )
-from rerankit.errors import InputError
+from rerankit.errors import InputError, rule, several
 from rerankit.mapped import packed, unpacked
 from rerankit.rows import StoredRows
 from rerankit.scores.blocks import blocks
@@ -48,7 +49,7 @@ class Vectors:
     """The vectors as given: an array, or rows in files (`StoredRows`), which are asked in the same way."""
 
     def __init__(self, vectors: Any, argument: str = "vectors", *, unit: bool = False) -> None:
-        self.array = vectors_of(vectors, argument)
+        self.array = _vectors_of(vectors, argument, unit)
         self.unit = unit
         self.centre: FloatArray | None = None
         self.held: Held | None = None
@@ -188,7 +189,7 @@ class Vectors:
                 got = f"got {values[bad[0], column]} in column {column}"
                 raise InputError(f"{stored.place(first + int(bad[0]))}: must be finite ({got})")
         elif is_memory_map(self.array):
-            check_finite(values, "embeddings", first)
+            check_scores(values, "embeddings", first, _most(self.unit))
 
     def _doubles(self, given: AnyArray) -> Doubles:
         doubles = float32(given, "embeddings").astype(np.float64)
@@ -242,14 +243,38 @@ def _as_slice(rows: IntArray) -> slice | IntArray:
     return rows if not len(rows) or np.any(np.diff(rows) != 1) else slice(int(rows[0]), int(rows[-1]) + 1)
 
 
-def vectors_of(vectors: Any, argument: str) -> AnyArray:
-    """Embeddings (rows, d) as a read-only array of finite numbers; a memory map is checked when it is read."""
+def _most(unit: bool) -> float:
+    """How large a component may be: lengths are measured in float64, but products of float32 must stay in float32."""
+    return float(np.finfo(np.float32).max) if unit else MOST_SCORE
+
+
+def _vectors_of(vectors: Any, argument: str, unit: bool) -> AnyArray:
+    """Embeddings (rows, d) as a read-only array of numbers of moderate size; a memory map is checked when it is read.
+
+    >>> Vectors([[1e-50, 0.0], [0.6, 0.8]])
+    Traceback (most recent call last):
+    rerankit.errors.InputError: 'vectors' must not have rows of which float32 keeps nothing: multiply them (got 1 of \
+2 rows, such as [0])
+    """
     if isinstance(vectors, StoredRows):
         return vectors  # type: ignore[return-value]
     array = frozen(real_matrix(vectors, argument))
     if not is_memory_map(array):
-        check_all_finite(array, argument)
+        check_all_scores(array, argument, _most(unit))
+        if array.dtype.itemsize > 4:
+            _check_kept(array, argument)
     return array
+
+
+def _check_kept(array: AnyArray, argument: str) -> None:
+    """Refuse vectors of float64 that become zeros in float32."""
+    lost: list[int] = []
+    for block in blocks(len(array), array.shape[1] * 4, share=_SHARE):
+        empty = np.flatnonzero(~float32(array[block], argument).any(axis=1))
+        lost += (empty[array[block][empty].any(axis=1)] + block.start).tolist()
+    if lost:
+        text = "must not have rows of which float32 keeps nothing: multiply them"
+        raise rule(argument, text, several("rows", lost, len(array)))
 
 
 def normalised(vectors: FloatArray) -> FloatArray:

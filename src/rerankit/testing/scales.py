@@ -35,7 +35,7 @@ def check_scale(factory: StageFactory, problem: ProblemMaker = make_problem) -> 
         if factory().unmet(other):
             continue
         answer = run(factory(), other, _K, name)
-        where = _first_difference(expected, answer)
+        where = first_difference(expected, answer)
         expect(not where, f"{name} give another order: {where}")
 
 
@@ -51,7 +51,7 @@ def _changed(problem: Problem, times: float, plus: float) -> Problem:
     return rebuilt(problem, **relations, **banks)
 
 
-def _first_difference(expected: Ranking, answer: Ranking) -> str:
+def first_difference(expected: Ranking, answer: Ranking) -> str:
     """Where candidates that were clearly apart have changed places; nothing when none have."""
     before, after = expected.to_dense(), answer.to_dense()
     for query, (row, order) in enumerate(zip(expected.scores, expected.indices, strict=True)):

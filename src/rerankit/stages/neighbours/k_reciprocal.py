@@ -22,6 +22,7 @@ from rerankit.stages.neighbours.stage import NeighbourStage, check_strength
 from rerankit.threads import in_threads
 
 DISTANCES = ("auto", "cosine", "negative")
+_COSINES = (2.0**-10, 1.001)  # where the highest of cosines lies: of 1 − s for lower scores, few digits are those of s
 
 
 class KReciprocal(NeighbourStage, RelationsBankStage):
@@ -36,8 +37,8 @@ class KReciprocal(NeighbourStage, RelationsBankStage):
 
     `distance` says how scores become squared distances: ``"cosine"`` 2 − 2 s, ``"negative"`` s² (scores are minus
     distances), ``"auto"`` the second when no score is above zero, otherwise the first (with the highest score
-    for 1 when scores exceed 1). With `align`, scores among the queries and among the gallery are first given the
-    level and the spread of those across, for two sides of different kinds (pictures and texts).
+    for 1 when scores exceed 1 or are all below 0.001). With `align`, scores among the queries and among the gallery
+    are first given the level and the spread of those across, for two sides of different kinds (pictures and texts).
 
     `strength` says how much say the neighbours get beside the order that comes in: 1 is the stage alone, as published
     (with `align` False); ``"auto"`` goes by what the gallery shows and writes it into the ranking's notes. It expects
@@ -174,7 +175,7 @@ class Measure:
 
     def __init__(self, near: Neighbours, distance: str) -> None:
         self.square = distance == "negative" or (distance == "auto" and near.highest <= 0)
-        limit = near.highest if distance == "auto" and near.highest > 1.001 else 1.0
+        limit = 1.0 if distance != "auto" or _COSINES[0] <= near.highest <= _COSINES[1] else near.highest
         self.limit = np.float32(limit)
         farthest = self._squared(near.lowest)
         self.scale: FloatArray = np.where(farthest > 0, farthest, np.float32(1))

@@ -140,7 +140,7 @@ class Scale:
         """From lists of best scores (items, k), best first, −inf where there is none; the mean of several sides."""
         found = [_best_and_last(values[:, :16]) for values in lists]
         gap = float(np.mean([best - last for best, last in found]))
-        return cls(float(np.mean([best for best, _ in found])), round(gap, 7) or 1.0)
+        return cls(float(np.mean([best for best, _ in found])), float(f"{gap:.6e}") or 1.0)
 
     def apply(self, scores: Any) -> Any:
         """Scores on this scale."""
