@@ -47,7 +47,8 @@ SAID = "name them query, item and score (or grade)"
 class Columns:
     """Which columns hold the query, the item and the value, and what the value is.
 
-    `either`: whole numbers may be scores or grades. `ranks`: the value is a rank, which counts from the best.
+    `either`: whole numbers may be scores or grades. `ranks`: the value is a rank, which counts from the best. `rank`:
+    the column of ranks beside the scores, where there is one.
     """
 
     query: str
@@ -56,13 +57,14 @@ class Columns:
     what: Literal["scores", "grades"]
     either: bool = False
     ranks: bool = False
+    rank: str | None = None
 
 
 def columns_of(names: Iterable[str]) -> Columns | None:
     """The columns of lines among some names; None when nothing looks like lines, an error when they are not clear.
 
     >>> columns_of(["qid", "docno", "rank", "score", "query"])
-    Columns(query='qid', item='docno', value='score', what='scores', either=False, ranks=False)
+    Columns(query='qid', item='docno', value='score', what='scores', either=False, ranks=False, rank='rank')
     >>> columns_of(["q_id", "doc_id", "score"]).either, columns_of(["a.png", "b.png"])
     (True, None)
     """
@@ -78,7 +80,8 @@ def columns_of(names: Iterable[str]) -> Columns | None:
             "or give a matrix without names"
         )
     query, item = pairs[0]
-    return Columns(query, item, *_value(given, pairs[0]))
+    value = _value(given, pairs[0])
+    return Columns(query, item, *value, rank=RANK if value[0] == SCORE and RANK in given else None)
 
 
 def _value(given: list[str], pair: tuple[str, str]) -> tuple[str, Literal["scores", "grades"], bool, bool]:

@@ -58,6 +58,7 @@ def labelled_vectors(value: Any, ids: Any, argument: str) -> tuple[Any, Any]:
     table = table_of(value)
     if table is None:
         return value, ids
+    _refuse_names(table, table.names, argument)
     if table.labels is None or ids is None:
         return table.matrix(_numeric(table, table.names, argument)), table.labels if ids is None else ids
     return _aligned(table.matrix(_numeric(table, table.names, argument)), table.labels, ids, argument)
@@ -78,6 +79,7 @@ def named_matrix(table: Table, argument: str) -> tuple[AnyArray, Any, Any]:
             "matrix without names, such as frame.to_numpy()",
             f"a table whose {len(table.names)} columns are {brief(table.names)}",
         )
+    _refuse_names(table, names, argument)
     names = _numeric(table, names, argument)
     matrix = table.matrix(names)
     named = labels is not None or not table.numbered
@@ -96,6 +98,22 @@ def _may_be_lines(table: Table) -> bool:
     named = labels is not None and np.asarray(labels).dtype.kind not in "iu"  # a choice of rows is labelled by numbers
     narrow = 2 < len(table.names) <= _NARROW
     return narrow and not named and all(kind in ("whole", "text") for kind in table.kinds()[:2])
+
+
+def _refuse_names(table: Table, names: list[Any], argument: str) -> None:
+    """Refuse a table without labels whose first column may name its rows: whole numbers, each once, beside reals."""
+    kinds = table.kinds()
+    if table.labels is not None or table.numbered or names != table.names or len(names) < 2:
+        return
+    if kinds[0] == "whole" and set(kinds[1:]) == {"real"}:
+        column = table.column(names[0])
+        if len(column) > 1 and len(np.unique(column)) == len(column):
+            raise rule(
+                argument,
+                f"must say what column {names[0]!r} is, which may name the rows: make it the index or texts, "
+                "or real numbers like the others",
+                f"whole numbers, each once, such as {column[:3].tolist()}",
+            )
 
 
 def _numeric(table: Table, names: list[Any], argument: str) -> list[Any]:

@@ -12,7 +12,7 @@ from rerankit.arrays import AnyArray
 from rerankit.columns import Columns, columns_of
 from rerankit.errors import InputError, rule, several
 from rerankit.ranking import Ranking
-from rerankit.triples import Judgements, Triples, from_dict, refuse_none, to_dict
+from rerankit.triples import Judgements, Triples, from_dict, refuse_distances, refuse_none, to_dict
 
 Asked = Literal["scores", "grades"]
 _CALLED = {"scores": "a run", "grades": "judgements"}
@@ -79,6 +79,8 @@ def of_table(table: Table, columns: Columns, asked: Asked, argument: str) -> Tri
             f"{_CALLED[columns.what]}, with a column {columns.value}",
         )
     queries, items = (_names(table.column(name), f"{argument}[{name!r}]") for name in (columns.query, columns.item))
+    if columns.rank is not None:
+        refuse_distances(queries, values, table.column(columns.rank), f"'{argument}': ")
     triples = Triples(queries, items, -values if columns.ranks else values, asked)
     refuse_none(triples)
     return triples
@@ -97,6 +99,8 @@ def _names(column: AnyArray, argument: str) -> list[Any]:
 
 def _numbers(column: AnyArray, argument: str) -> np.ndarray[Any, np.dtype[np.float64]]:
     try:
+        if column.dtype.kind == "c":
+            raise TypeError
         values = np.asarray(column, np.float64)
     except (TypeError, ValueError) as cause:
         raise rule(argument, "must be numbers", f"dtype {column.dtype}") from cause

@@ -46,6 +46,33 @@ class Listed(NamedTuple):
     gallery_ids: Any
 
 
+def refuse_distances(queries: Sequence[Any], values: Any, ranks: Any, where: str = "") -> None:
+    """Refuse lines whose scores rise wherever their ranks do: those are distances, and would turn each list round.
+
+    Looks at neighbouring lines of one query. Ranks that tell nothing, all 0 or no numbers, are passed over.
+
+    >>> refuse_distances(["q", "q"], [0.1, 0.7], [1, 2])
+    Traceback (most recent call last):
+    rerankit.errors.InputError: scores must fall where ranks rise, and those of distances do not (got 1 of 1 pairs of \
+lines that rise together): negate them, or leave the ranks out
+    """
+    try:
+        numbers = np.asarray(ranks, np.float64)
+    except (TypeError, ValueError):
+        return
+    names = np.empty(len(queries), object)
+    names[:] = queries
+    same = names[1:] == names[:-1]
+    signs = (np.sign(np.diff(np.asarray(values, np.float64))) * np.sign(np.diff(numbers)))[same]
+    rising, falling = int((signs > 0).sum()), int((signs < 0).sum())
+    if rising and not falling:
+        got = f"{rising} of {rising} pairs of lines that rise together"
+        raise InputError(
+            f"{where}scores must fall where ranks rise, and those of distances do not (got {got}): negate them, or "
+            "leave the ranks out"
+        )
+
+
 def natural(ids: Iterable[Any]) -> list[Any]:
     """Ids without repeats in a fixed order: whole numbers by value, anything else as text.
 

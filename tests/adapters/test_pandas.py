@@ -170,3 +170,36 @@ def test_frames_that_only_count_are_arrays_everywhere():
     assert problem.gallery_features["n"].shape == (3,)
     np.testing.assert_array_equal(Problem.from_distances(frame).scores.rows(), -np.eye(3))
     assert Relevance.from_dense(frame).indices.tolist() == [0, 1, 2]
+
+
+def test_a_choice_of_rows_or_columns_keeps_their_numbers():
+    whole = pd.DataFrame(np.arange(20.0).reshape(4, 5))
+    for frame, rows, columns in (
+        (whole.iloc[::2], [0, 2], None),
+        (whole.iloc[::-1], [3, 2, 1, 0], None),
+        (whole.iloc[1:3], [1, 2], None),
+        (whole.iloc[:, ::-1], None, [4, 3, 2, 1, 0]),
+    ):
+        problem = Problem(frame)
+        found = [None if ids is None else ids.tolist() for ids in (problem.query_ids, problem.gallery_ids)]
+        assert found == [rows, columns]
+
+
+def test_scores_that_rise_with_the_ranks_are_distances():
+    far = pd.DataFrame({"qid": ["a", "a", "b"], "docno": ["x", "y", "x"], "score": [0.1, 0.7, 0.2], "rank": [0, 1, 0]})
+    with pytest.raises(
+        InputError, match=r"'scores': scores must fall where ranks rise, .*negate them, or leave the ra"
+    ):
+        Problem(far)
+    with pytest.raises(InputError, match="scores must fall where ranks rise"):
+        rerankit.evaluate(far, {"a": {"x": 1}, "b": {"x": 1}}, "mrr")
+    Problem(far.assign(score=-far["score"]))
+    Problem(far.assign(rank=0))  # ranks that tell nothing
+    Problem(far.assign(rank=["first", "second", "first"]))
+    mixed = pd.concat([far, pd.DataFrame({"qid": "c", "docno": ["x", "y"], "score": [0.9, 0.8], "rank": [0, 1]})])
+    assert Problem(mixed).ranking().to_dict()["a"] == {"y": 0.7, "x": 0.1}  # the scores decide
+
+
+def test_complex_scores_are_refused():
+    with pytest.raises(InputError, match=r"'scores\['score'\]' must be numbers \(got dtype complex128\)"):
+        Problem(pd.DataFrame({"query": ["a", "a"], "item": ["x", "y"], "score": [1j, 2]}))

@@ -146,3 +146,22 @@ def test_coordinates_of_xarray_are_ids():
     assert problem.scores.rows().tolist() == np.float32([[0.1, 0.9], [0.8, 0.3]]).tolist()
     with pytest.raises(InputError, match="must have two dimensions"):
         Problem(array[0])
+    with pytest.raises(InputError, match=r"must have queries first \(got \('item', 'query'\)\): give array.T"):
+        Problem(array.T)
+
+
+def pandas(columns):
+    return pytest.importorskip("pandas").DataFrame(columns)
+
+
+@pytest.mark.parametrize("library", [polars, arrow, datasets, pandas], ids=lambda library: library.__name__)
+def test_whole_numbers_beside_real_ones_may_name_the_rows(library):
+    """A table that was written with its index and read again has such a first column."""
+    table = {"id": [10, 20], "x": [0.1, 0.5], "y": [0.2, 0.3]}
+    with pytest.raises(InputError, match=r"'scores' must say what column 'id' is, .*\(got whole .* \[10, 20\]\)"):
+        Problem(library(table))
+    with pytest.raises(InputError, match="'queries' must say what column 'id' is"):
+        Problem.from_embeddings(library(table), np.eye(3))
+    assert Problem(library({**table, "id": [10.0, 20.0]})).shape == (2, 3)
+    assert Problem(library({**table, "id": [10, 10]})).shape == (2, 3)  # names nothing
+    assert Problem(library({**table, "id": ["10", "20"]})).query_ids.tolist() == ["10", "20"]

@@ -172,3 +172,37 @@ def test_rows_that_do_not_rise_are_scores(indices, scores):
 def test_padding_does_not_hide_that_a_row_rises():
     with pytest.raises(InputError, match="must not rise"):
         Problem.from_rankings([[0, 1, -1], [2, -1, -1]], [[0.1, 0.2, 0.0], [0.3, 0, 0]], 3)
+
+
+@pytest.mark.parametrize("name", ["a.run", "a.csv", "a.tsv", "a.parquet", "a.txt"])
+def test_scores_that_rise_with_the_ranks_are_distances(tmp_path, name):
+    path = tmp_path / name
+    for scores, fine in (([0.1, 0.7], False), ([0.7, 0.1], True), ([0.5, 0.5], True)):
+        if name.endswith("parquet"):
+            arrow = pytest.importorskip("pyarrow")
+            table = arrow.table({"query": ["q", "q"], "item": ["x", "y"], "score": scores, "rank": [1, 2]})
+            pytest.importorskip("pyarrow.parquet").write_table(table, path)
+        elif name[-3:] in ("csv", "tsv"):
+            lines = [
+                ["query", "item", "rank", "score"],
+                ["q", "x", "1", str(scores[0])],
+                ["q", "y", "2", str(scores[1])],
+            ]
+            path.write_text("".join(("," if name[-3:] == "csv" else "\t").join(line) + "\n" for line in lines))
+        else:
+            path.write_text("".join(f"q Q0 {'xy'[n]} {n} {score} me\n" for n, score in enumerate(scores)))
+        if fine:
+            assert rerankit.read(path, "problem").shape == (1, 2)
+            continue
+        with pytest.raises(InputError, match=rf"{name}: scores must fall where ranks rise"):
+            rerankit.read(path, "problem")
+
+
+def test_a_first_line_that_counts_may_be_a_header(tmp_path):
+    """A data frame without names writes one when it is told to leave its index out."""
+    path = tmp_path / "a.csv"
+    path.write_text("0,1,2\n0.5,0.25,0.125\n")
+    with pytest.raises(InputError, match=r"a.csv: line 1 counts 0, 1, 2 … and may be a header"):
+        rerankit.read(path)
+    path.write_text("0.0,1,2\n0.5,0.25,0.125\n")
+    assert rerankit.read(path).shape == (2, 3)

@@ -21,8 +21,8 @@ class PandasTable(Table):
             frame = frame.reset_index()  # lines indexed by their query and item
         self._frame, self._pandas = frame, pandas
         self.names = frame.columns.tolist()
-        self.numbered = isinstance(frame.columns, pandas.RangeIndex)
-        self.labels = None if isinstance(frame.index, pandas.RangeIndex) else np.asarray(frame.index.tolist())
+        self.numbered = _counts(frame.columns, pandas)
+        self.labels = None if _counts(frame.index, pandas) else np.asarray(frame.index.tolist())
 
     def column(self, name: Any) -> NDArray[Any]:
         found: NDArray[Any] = self._frame[name].to_numpy()
@@ -45,6 +45,11 @@ class PandasTable(Table):
         # Columns of pandas' own types have a mark for empty cells that NumPy's numbers lack.
         found: NDArray[Any] = frame.to_numpy(np.float64, na_value=np.nan) if extended else frame.to_numpy()
         return found
+
+
+def _counts(index: Any, pandas: Any) -> bool:
+    """Whether an index is 0, 1, 2 …, which nobody gave; one of every second row says which rows these are."""
+    return isinstance(index, pandas.RangeIndex) and (index.start, index.step) == (0, 1)
 
 
 def opened(value: Any) -> Table | None:

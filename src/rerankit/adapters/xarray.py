@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rerankit.adapters.table import Table
+from rerankit.columns import PAIRS
 from rerankit.errors import InputError
 
 
@@ -18,6 +19,8 @@ class XarrayTable(Table):
     def __init__(self, array: Any) -> None:
         if array.ndim != 2:
             raise InputError(f"an array of xarray must have two dimensions (got {array.dims})")
+        if tuple(array.dims[::-1]) in PAIRS:
+            raise InputError(f"an array of xarray must have queries first (got {array.dims}): give array.T")
         self._array = array
         rows, columns = (np.asarray(array[dim]) if dim in array.coords else None for dim in array.dims)
         self.labels, self.numbered = rows, columns is None

@@ -52,6 +52,8 @@ class CsvFormat(Format):
             ids = [row[0].strip() for row in rows[1:]]
             scores = _matrix(path, [row[1:] for row in rows[1:]], lines[1:], len(header) - 1)
             return Tables(scores=scores, query_ids=np.array(ids), gallery_ids=np.array(header[1:]))
+        if len(rows) > 1 and len(header) > 1 and header == [str(number) for number in range(len(header))]:
+            raise FormatError(f"{path}: line 1 counts 0, 1, 2 … and may be a header: leave it out, or write 0.0,1.0 …")
         return headless.lines_of(rows) or _matrix(path, rows, lines, len(header))
 
     def write(self, path: Path, content: AnyArray | Triples) -> None:
@@ -85,7 +87,9 @@ class TsvFormat(CsvFormat):
 def _triples(path: Path, header: list[str], columns: Columns, rows: list[list[str]], lines: list[int]) -> Triples:
     query, item, value = (header.index(name) for name in (columns.query, columns.item, columns.value))
     found = numbers(path, [row[value] for row in rows], lines)
-    return headless.said([row[query].strip() for row in rows], [row[item].strip() for row in rows], found, columns)
+    ranks = None if columns.rank is None else [row[header.index(columns.rank)] for row in rows]
+    queries, items = ([row[at].strip() for row in rows] for at in (query, item))
+    return headless.said(path, queries, items, found, columns, ranks)
 
 
 def _matrix(path: Path, rows: list[list[str]], lines: list[int], width: int) -> AnyArray:

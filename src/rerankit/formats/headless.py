@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 
 from rerankit.arrays import AnyArray
 from rerankit.columns import Columns
 from rerankit.formats.text import is_number
-from rerankit.triples import Triples
+from rerankit.triples import Triples, refuse_distances
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 Rows = list[list[str]]
 
 
-def said(queries: list[str], items: list[str], values: Floats, columns: Columns) -> Triples:
+def said(
+    path: Path, queries: list[str], items: list[str], values: Floats, columns: Columns, ranks: Sequence[object] | None
+) -> Triples:
     """Lines under named columns; whole numbers under names that call grades "score" too are not said."""
+    if ranks is not None:
+        refuse_distances(queries, values, ranks, f"{path}: ")
     either = columns.either and bool(np.all(values == np.rint(values)))
     return Triples(queries, items, -values if columns.ranks else values, "unsaid" if either else columns.what)
 

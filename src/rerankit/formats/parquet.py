@@ -35,10 +35,11 @@ class ParquetFormat(Format):
         if columns is None:
             pairs = " or ".join("/".join(pair) for pair in PAIRS)
             raise FormatError(f"{path}: must have the columns {pairs}, and score or grade (got {names})")
-        wanted = [columns.query, columns.item, columns.value]
+        wanted = [columns.query, columns.item, columns.value, *([columns.rank] if columns.rank else [])]
         table = parquet.read_table(path, columns=wanted)
         queries, items = (_texts(path, table, name) for name in wanted[:2])
-        return headless.said(queries, items, _numbers(path, table, columns.value), columns)
+        ranks = table.column(columns.rank).to_pylist() if columns.rank else None
+        return headless.said(path, queries, items, _numbers(path, table, columns.value), columns, ranks)
 
     def write(self, path: Path, content: Triples) -> None:
         """Write a table; scores are stored as float32."""

@@ -10,6 +10,7 @@ from rerankit.errors import FormatError
 from rerankit.formats.content import Format, Triples
 from rerankit.formats.text import numbers, read_rows, shortest, write_text
 from rerankit.reading import read_text
+from rerankit.triples import refuse_distances
 
 TAG = "rerankit"
 
@@ -34,8 +35,10 @@ class TrecRunFormat(TrecFormat):
 
     def read(self, path: Path) -> Triples:
         """All lines of a run."""
-        queries, items, scores = read_columns(path, 6, 4, "query Q0 item rank score tag")
-        return Triples(queries, items, numbers(path, scores), "scores")
+        queries, items, ranks, texts = read_columns(path, 6, (2, 3, 4), "query Q0 item rank score tag")
+        scores = numbers(path, texts)
+        refuse_distances(queries, scores, ranks, f"{path}: ")
+        return Triples(queries, items, scores, "scores")
 
     def write(self, path: Path, content: Triples) -> None:
         """Write a run; ranks count from 1 in the order of the lines."""
@@ -52,7 +55,7 @@ class TrecQrelsFormat(TrecFormat):
 
     def read(self, path: Path) -> Triples:
         """All lines of a file of judgements."""
-        queries, items, grades = read_columns(path, 4, 3, "query 0 item grade")
+        queries, items, grades = read_columns(path, 4, (2, 3), "query 0 item grade")
         return Triples(queries, items, numbers(path, grades), "grades")
 
     def write(self, path: Path, content: Triples) -> None:
@@ -79,25 +82,24 @@ class TrecTextFormat(TrecFormat):
         (TrecRunFormat() if content.what == "scores" else TrecQrelsFormat()).write(path, content)
 
 
-def read_columns(path: Path, count: int, value: int, layout: str) -> tuple[list[str], list[str], list[str]]:
-    """Queries, items and the column `value` of a file of words; every line must have `count` of them."""
+def read_columns(path: Path, count: int, wanted: tuple[int, ...], layout: str) -> list[list[str]]:
+    """The first and the wanted columns of a file of words; every line must have `count` of them."""
     lines = read_rows(path).splitlines()
     while lines and not lines[-1].strip():
         lines.pop()
     if not lines:
         raise FormatError(f"{path}: the file is empty; it must have lines '{layout}'")
     queries: list[str] = []
-    items: list[str] = []
-    values: list[str] = []
+    others: list[list[str]] = [[] for _ in wanted]
     for line in lines:  # runs have millions of lines: no list of lists is kept
         words = line.split()
         if len(words) != count:
             number = len(queries) + 1
             raise FormatError(f"{path}: line {number} must have {count} columns, '{layout}' (got {len(words)})")
         queries.append(words[0])
-        items.append(words[2])
-        values.append(words[value])
-    return queries, items, values
+        for place, kept in zip(wanted, others, strict=True):
+            kept.append(words[place])
+    return [queries, *others]
 
 
 def _run_lines(path: Path, content: Triples) -> Iterator[str]:
