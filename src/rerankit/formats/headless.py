@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -17,11 +16,11 @@ Rows = list[list[str]]
 
 
 def said(
-    path: Path, queries: list[str], items: list[str], values: Floats, columns: Columns, ranks: Sequence[object] | None
+    queries: list[str], items: list[str], values: Floats, columns: Columns, ranks: Sequence[object] | None
 ) -> Triples:
     """Lines under named columns; whole numbers under names that call grades "score" too are not said."""
     if ranks is not None:
-        refuse_distances(queries, values, ranks, f"{path}: ")
+        refuse_distances(queries, values, ranks)
     either = columns.either and bool(np.all(values == np.rint(values)))
     return Triples(queries, items, -values if columns.ranks else values, "unsaid" if either else columns.what)
 

@@ -39,7 +39,7 @@ class ParquetFormat(Format):
         table = parquet.read_table(path, columns=wanted)
         queries, items = (_texts(path, table, name) for name in wanted[:2])
         ranks = table.column(columns.rank).to_pylist() if columns.rank else None
-        return headless.said(path, queries, items, _numbers(path, table, columns.value), columns, ranks)
+        return headless.said(queries, items, _numbers(path, table, columns.value), columns, ranks)
 
     def write(self, path: Path, content: Triples) -> None:
         """Write a table; scores are stored as float32."""

@@ -37,7 +37,7 @@ class TrecRunFormat(TrecFormat):
         """All lines of a run."""
         queries, items, ranks, texts = read_columns(path, 6, (2, 3, 4), "query Q0 item rank score tag")
         scores = numbers(path, texts)
-        refuse_distances(queries, scores, ranks, f"{path}: ")
+        refuse_distances(queries, scores, ranks)
         return Triples(queries, items, scores, "scores")
 
     def write(self, path: Path, content: Triples) -> None:
