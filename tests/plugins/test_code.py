@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import rerankit
-from rerankit import Problem
+from rerankit import Problem, plugins
 from rerankit.bench import bench
-from rerankit.errors import InputError
+from rerankit.errors import InputError, UnknownNameError
 from rerankit.plugins import manager
 from rerankit.plugins.code import code_of
 from rerankit.tasks import task
@@ -109,6 +109,32 @@ def test_a_saved_stage_says_whose_code_it_was_made_with(plugin: Plugin, tmp_path
     assert code == code_of([type(made)])
     assert set(code) == {"rerankit", "upside.py"}
     assert rerankit.load(tmp_path / "saved") == made
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (None, r"load it first \(--plugin upside.py\)"),
+        (
+            {"mine": "rerankit-mine 2.0, sources 09"},
+            r"it was saved with rerankit-mine 2.0: pip install 'rerankit-mine==2.0'",
+        ),
+        ({"mine": "x; rm -rf / 2.0, sources 09"}, "^unknown stage 'upside'; .*Known"),
+        ({"../evil.py": "sources"}, "^unknown stage 'upside'; .*Known"),
+        ([3], "^unknown stage 'upside'; .*Known"),
+    ],
+)
+def test_a_saved_stage_that_is_not_here_says_what_to_install(
+    plugin: Plugin, tmp_path: Path, code: Any, told: str
+) -> None:
+    rerankit.stage("upside").save(tmp_path / "saved")
+    plugins.reset()
+    config = json.loads((tmp_path / "saved" / "config.json").read_text())
+    if code is not None:
+        (tmp_path / "saved" / "config.json").write_text(json.dumps({**config, "code": code}))
+        (tmp_path / "saved" / "rerankit.json").unlink(missing_ok=True)
+    with pytest.raises(UnknownNameError, match=told):
+        rerankit.load(tmp_path / "saved")
 
 
 def test_code_without_a_file_is_known_by_what_was_compiled() -> None:

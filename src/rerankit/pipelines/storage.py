@@ -13,14 +13,14 @@ import numpy as np
 
 from rerankit import limits
 from rerankit.adapters.huggingface import ADDRESS, downloaded
-from rerankit.errors import FormatError, InputError, RerankitError
+from rerankit.errors import FormatError, InputError, RerankitError, UnknownNameError
 from rerankit.extras import explained
 from rerankit.files import CONFIG, atomic, check_entry, check_free, check_inside, check_regular, entry, unchanged
 from rerankit.formats.safetensors import SafetensorsFormat, write_tensors
 from rerankit.pipelines.pipeline import Pipeline
 from rerankit.pipelines.stage import Stage, stage
 from rerankit.plugins import manager
-from rerankit.plugins.code import code_of
+from rerankit.plugins.code import code_of, remedy
 from rerankit.reading import read_json
 from rerankit.version import __version__
 
@@ -94,11 +94,22 @@ def _load(path: Path, trust: bool) -> Any:
     if "pipeline" in config:
         return Pipeline([_load(_inner_folder(path, name), trust) for name in config["pipeline"]])
     params = {name: _decoded(value, path, trust) for name, value in config["params"].items()}
+    _check_known(config["stage"], config.get("code"), path)
     params |= _models(config["stage"], params, path, trust)
     made = stage(config["stage"], **params)
     if os.path.lexists(path / WEIGHTS):
         _set_weights(made, check_inside(path / WEIGHTS, path))
     return made
+
+
+def _check_known(name: str, code: Any, path: Path) -> None:
+    """Refuse a stage that is not here, and say whose it was."""
+    try:
+        manager().stages.entry(name)
+    except UnknownNameError as error:
+        told = remedy(code)
+        said = f"'{path}' holds stage '{name}', which is not here; {told}" if told else str(error)
+        raise UnknownNameError(said) from error
 
 
 def _set_weights(made: Stage, file: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import re
 import sys
 from collections.abc import Iterable
 from functools import lru_cache
@@ -36,6 +37,24 @@ def code_of(things: Iterable[Any]) -> dict[str, str]:
                 (*_distributions(package), f"sources {_sources(package, one, _loaded(one))}")
             )
     return found
+
+
+def remedy(code: Any) -> str:
+    """What to do about code that is not here, from what `code_of` said of it elsewhere, if it did.
+
+    >>> remedy({"rerankit": "0.1.0", "mine": "rerankit-mine 2.0, sources 09af"})
+    "it was saved with rerankit-mine 2.0: pip install 'rerankit-mine==2.0'"
+    >>> remedy({"rerankit": "0.1.0", "mine.py": "sources 09af"})
+    'it was saved with a plugin of one file, mine.py: load it first (--plugin mine.py)'
+    """
+    others = {name: said for name, said in code.items() if name != "rerankit"} if isinstance(code, dict) else {}
+    for name, said in others.items():
+        named = re.match(r"([A-Za-z0-9][\w.-]*) ([A-Za-z0-9][\w.+!-]*), ", str(said))
+        if named:
+            return f"it was saved with {named[1]} {named[2]}: pip install '{named[1]}=={named[2]}'"
+        if re.fullmatch(r"[\w-]+\.py", str(name)):
+            return f"it was saved with a plugin of one file, {name}: load it first (--plugin {name})"
+    return ""
 
 
 def _name(package: str, one: Any) -> str:
