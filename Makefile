@@ -55,7 +55,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(VENV)/.docs ## build the documentation into site/, warnings are errors
+docs: $(VENV)/.docs ## build the documentation into site/, warnings are errors (REPOSITORY_URL=https://… links the repository)
 	$(BIN)/mkdocs build --strict
 
 serve-docs: $(VENV)/.docs

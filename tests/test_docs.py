@@ -123,9 +123,26 @@ def test_every_page_is_in_the_menu() -> None:
         """One that does not mind the tags of mkdocs extensions."""
 
     Loader.add_multi_constructor("tag:yaml.org,2002:python/name:", lambda *_: None)
+    Loader.add_constructor("!ENV", lambda *_: None)
     menu = str(yaml.load((REPOSITORY / "mkdocs.yml").read_text(), Loader)["nav"])
     missing = [page.name for page in PAGES[1:] if f"'{page.relative_to(REPOSITORY / 'docs').as_posix()}'" not in menu]
     assert not missing, f"pages that mkdocs.yml does not list: {missing}"
+
+
+@pytest.mark.parametrize(
+    ("word", "page"),
+    [("production", "production"), ("latency", "production"), ("FAISS", "inputs"), ("pandas", "inputs")],
+)
+def test_the_search_of_the_site_finds_a_word_in_a_heading(word: str, page: str) -> None:
+    found = [
+        path.stem
+        for path in PAGES[1:]
+        for heading in re.findall(
+            r"^#+ (.*)$", re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.S), re.M
+        )
+        if word.lower() in heading.lower()
+    ]
+    assert page in found, f"words in headings weigh most; '{word}' is in those of {found}"
 
 
 def test_every_hook_has_a_heading_with_its_arguments() -> None:

@@ -27,6 +27,15 @@ def test_it_opens_without_an_error(browser: Any, page: Path, width: int, dark: b
     assert narrow == ("block" if width == 390 else "none")
 
 
+def test_what_a_pipeline_looks_at_is_as_wide_as_its_words(browser: Any, page: Path) -> None:
+    browser.open(page)
+    shown = browser.run("""
+        const marks = [...document.querySelectorAll('.looks')].filter(mark => mark.offsetParent);
+        return marks.map(mark => [mark.className, getComputedStyle(mark).display])""")
+    assert {name for name, _ in shown} == {"looks queries", "looks bank", "looks labels"}
+    assert {display for _, display in shown} == {"inline-block"}
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_text_does_not_leave_its_chart(browser: Any, page: Path, width: int) -> None:
     browser.open(page, width)
