@@ -23,11 +23,21 @@ from rerankit.relevance import Relevance
 from rerankit.statistics import bootstrap, improvements
 
 
-    def choose( problem: Any, relevance: Relevance | None = None, *, bank: tuple[Problem, Relevance] | None = None,
-    among: Sequence[Any] | None = None, metric: str = "success@1", test_queries: bool = True, level: float = 0.05,
-    budget: float | None = None, k: int = 100, progress: bool = False, ) -> Chosen: """A pipeline that is significantly
-    better than leaving the order alone; otherwise an empty one. Of several that are, the first that is tried is chosen
-    unless labels say that another one gains significantly more.
+def choose(
+    problem: Any,
+    relevance: Relevance | None = None,
+    *,
+    bank: tuple[Problem, Relevance] | None = None,
+    among: Sequence[Any] | None = None,
+    metric: str = "success@1",
+    test_queries: bool = True,
+    level: float = 0.05,
+    budget: float | None = None,
+    k: int = 100,
+    progress: bool = False,
+) -> Chosen:
+    """A pipeline that is significantly better than leaving the order alone; otherwise an empty one. Of several that are,
+    the first that is tried is chosen unless labels say that another one gains significantly more.
 
     It is measured by `metric`
 

@@ -43,7 +43,8 @@ class PillarPlus(Reasoner):
     `diversity` (i2t, t2i) lowers items that are like one placed before them, so that the captions of one wrong picture
     do not fill the first places; the first place never changes. Diversity raises the chance that anything right is
     among the first 5 or 10, and loses a little mean average precision where several items are right: (0, 0) turns it
-    off, and so do pairs. Batches of a few queries can lose a little, too (at most half a point of R@1 where it was measured).
+    off, and so do pairs. Batches of a few queries can lose a little, too (at most half a point of R@1 where it was
+    measured).
 
     `weights="captions"` are weights that ship with rerankit, learned on captions; they need no `fit`, and `fit` goes on
     from them. See `rerankit.stages.pillar_plus.shipped.card("captions")` for where they were measured.
