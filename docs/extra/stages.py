@@ -90,6 +90,7 @@ def page(name: str) -> str:
     parts += ["## When it helps, and when it loses", *loses] if loses else []
     parts += ["## Measured", *measured] if (measured := gains.measured(name)) else []
     parts += ["## Parameters", table(name)] if inspect.signature(factory).parameters else []
+    parts += ["## Large galleries", scales(stage)] if stage.scaling else []
     parts += ["## Example", f"```pycon\n{example}\n```"] if example else []
     parts += ["## Citation", stage.citation] if stage.citation else []
     parts += ["## More", f"Figures: [benchmarks](../benchmarks.md). {_links(name)}"]
@@ -123,6 +124,13 @@ def rules(name: str, parameter: str) -> Iterator[str]:
         except Exception:  # a value that no check foresees says nothing about the range
             continue
     yield from seen
+
+
+def scales(stage: Stage) -> str:
+    """What it costs where galleries are large and queries come in shards."""
+    assert stage.scaling is not None, "asked by the caller"
+    lines = [f"- **{what}**: {said}" for what, said in stage.scaling.items().items()]
+    return "\n".join([*lines, "", "[How runs in shards work](../scale.md)."])
 
 
 def needs(stage: Stage) -> str:

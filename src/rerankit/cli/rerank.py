@@ -81,9 +81,11 @@ def rerank(
     if in_shards is not None:
         _run_in_shards(given, steps, k or None, Path(out), in_shards, as_json)
         return
+    given = given.searching(k or None)
+    started = steps.started(given) or steps
     first = given.ranking(k or None)
     check_names(out, first)
-    result = steps.rerank(given, first)
+    result = started.rerank(given, first)
     write(out, result, overwrite=force)
     _report(result, steps, given, out, as_json)
 

@@ -43,6 +43,8 @@ def stages(
     if found["parameters"]:
         show(found["parameters"], title="parameters")
         line("")
+    for what, text in (found["scales"] or {"scales": "nobody has said how"}).items():
+        line(wrapped(f"{what}: {text}"))
     for what in ("family", *(["runs"] if found["runs"] else []), "needs", "looks at", "trainable", "citation"):
         # Of a stage that cannot be made without parameters, what depends on them is not known.
         value = "depends on its parameters" if found[what] is None else text_of(found[what]) or "none"
@@ -116,6 +118,7 @@ def _details(name: str) -> dict[str, Any]:
         "needs": list(made.needs) if made else None,
         "looks at": str(made.looks_at()) if made else None,
         "trainable": trainable,
+        "scales": scaling.items() if (scaling := getattr(factory, "scaling", None)) else None,
         "citation": getattr(factory, "citation", ""),
         "text": inspect.getdoc(factory) or "",
     }

@@ -8,6 +8,7 @@ from rerankit.pipelines.composite import Composite, PreparedComposite
 from rerankit.pipelines.needs import Need, NeedWord, Unmet
 from rerankit.pipelines.pipeline import Pipeline, Step
 from rerankit.pipelines.prepared import Change, Prepared, State
+from rerankit.pipelines.scaling import Scaling
 from rerankit.pipelines.stage import Stage, stage, stages_available
 from rerankit.pipelines.top import Top
 from rerankit.pipelines.trainable import Learning, Trainable
@@ -25,6 +26,7 @@ __all__ = [
     "Prepared",
     "PreparedComposite",
     "Ready",
+    "Scaling",
     "Stage",
     "State",
     "Step",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rerankit.looks import Looks
 from rerankit.pipelines.needs import WEIGHTS, Unmet
 from rerankit.pipelines.prepared import Change, Prepared, State
+from rerankit.pipelines.scaling import Scaling
 from rerankit.pipelines.stage import Stage
 from rerankit.pipelines.trainable import Learning, Trainable
 from rerankit.problem import Problem
@@ -38,6 +39,10 @@ class Composite(Trainable):
     >>> Twice(stage("nnn")).looks_at()
     Looks(queries=True)
     """
+
+    scaling = Scaling(
+        "what the stages inside it keep", "what they compute", "what they share", "be cut where one of them cannot"
+    )
 
     @property
     def children(self) -> tuple[Stage, ...]:

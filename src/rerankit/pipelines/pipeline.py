@@ -9,7 +9,6 @@ from uuid import uuid4
 
 from rerankit.errors import InputError, rule
 from rerankit.events import Event, Kind, Stopwatch, emit, within
-from rerankit.gallery import Gallery
 from rerankit.looks import Looks
 from rerankit.pipelines.composite import Composite, PreparedComposite
 from rerankit.pipelines.prepared import Prepared, State
@@ -20,6 +19,7 @@ from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 
 if TYPE_CHECKING:
+    from rerankit.gallery import Gallery
     from rerankit.relevance import Relevance
 
 
@@ -128,6 +128,8 @@ class Pipeline(Composite):
         return all(one.passes_on_as_given for one in self.stages)
 
     def started(self, problem: Problem) -> Prepared | None:
+        from rerankit.gallery import Gallery
+
         if not self.stages:
             return None
         first, *rest = self.stages

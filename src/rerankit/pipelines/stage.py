@@ -15,6 +15,7 @@ from rerankit.looks import Looks
 from rerankit.pipelines.needs import BANKS, Need, Unmet
 from rerankit.pipelines.prepared import Prepared, State
 from rerankit.pipelines.running import check_needs, run
+from rerankit.pipelines.scaling import Scaling
 from rerankit.plugins import manager
 from rerankit.ranking import Ranking
 from rerankit.values import same
@@ -48,6 +49,8 @@ class Stage:
     citation: ClassVar[str] = ""
     outside: ClassVar[tuple[str, ...]] = ()
     """Parameters that name a model or a service: a saved stage that names one outside of its folder needs `trust`."""
+    scaling: ClassVar[Scaling | None] = None
+    """What it costs where galleries are large and queries come in shards; None: nobody has said."""
     bitwise: ClassVar[bool] = True
     """Whether a query's answer is the same to the bit in any batch; that of a network may round with the batch."""
 

@@ -15,6 +15,7 @@ from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.errors import InputError, rule
 from rerankit.features import Feature
+from rerankit.pipelines.scaling import Scaling
 from rerankit.pipelines.stage import Stage
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
@@ -31,6 +32,7 @@ class PairStage(Stage):
     A subclass implements `score_pairs`; scores that it hands to `keep` are not asked for again.
     """
 
+    scaling = Scaling(shared="the model")
     query: str
     candidate: str
 

@@ -11,6 +11,7 @@ from scipy.special import expit, log_softmax
 from rerankit import checks
 from rerankit.arrays import AnyArray, BoolArray, FloatArray
 from rerankit.extras import require
+from rerankit.pipelines.scaling import Scaling
 from rerankit.pipelines.trainable import Learning, Trainable
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
@@ -47,6 +48,7 @@ class Calibrate(Trainable):
     1.0
     """
 
+    scaling = Scaling()
     name = "calibrate"
     citation = "Guo et al., On calibration of modern neural networks (ICML 2017); Zadrozny & Elkan (KDD 2002)"
     takes = ("ranking",)

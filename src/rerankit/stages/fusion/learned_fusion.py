@@ -9,6 +9,7 @@ from rerankit import checks
 from rerankit.arrays import FloatArray
 from rerankit.errors import InputError
 from rerankit.looks import Looks
+from rerankit.pipelines.scaling import Scaling
 from rerankit.pipelines.trainable import Learning, Trainable
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
@@ -53,6 +54,10 @@ class LearnedFusion(BankStage, Trainable):
     (40, 5)
     """
 
+    scaling = Scaling(
+        shared="its weights",
+        impossible="prepare: opinions that compare queries read the bank again for every shard",
+    )
     name = "learned-fusion"
     citation = (
         "Cao et al., Learning to rank: from pairwise to listwise approach (ICML 2007); Ke et al., LightGBM (2017)"

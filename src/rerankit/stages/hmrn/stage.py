@@ -12,6 +12,7 @@ from rerankit import checks
 from rerankit.arrays import AnyArray
 from rerankit.errors import InputError, NotFittedError, rule
 from rerankit.features import Regions, Tokens
+from rerankit.pipelines.scaling import Scaling
 from rerankit.pipelines.trainable import Judged
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
@@ -52,6 +53,7 @@ class HmrnStage(Trained):
     stage('hmrn', variant='T-I', dim=64)
     """
 
+    scaling = Scaling(shared="the weights of the network")
     name: ClassVar[str] = "hmrn"
     extra: ClassVar[str] = "hmrn"
     bitwise: ClassVar[bool] = False

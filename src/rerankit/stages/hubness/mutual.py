@@ -9,6 +9,7 @@ import numpy as np
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.pipelines.prepared import Change, Prepared, State
+from rerankit.pipelines.scaling import BANK_BY_ITEMS, WITHOUT_A_BANK, Scaling
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.ranks import Levels, levels_among, ranks_among, told_apart
@@ -98,6 +99,11 @@ class PlacesBack:
 class MutualStage(ComparingStage, BankStage):
     """A stage whose scores follow from the places of candidates among items and of queries among other queries."""
 
+    scaling = Scaling(
+        "its scores at some places among the bank's queries, 64 and one more as often as the bank grows by a fifth",
+        f"{BANK_BY_ITEMS}, put in order for each item",
+        impossible=WITHOUT_A_BANK,
+    )
     published: bool
 
     @property

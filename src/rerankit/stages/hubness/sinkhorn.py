@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rerankit import checks
+from rerankit.pipelines.scaling import BANK_BY_ITEMS, WITHOUT_A_BANK, Scaling
 from rerankit.scores import Scores
 from rerankit.sides import Side
 from rerankit.stages.banks import check_bank
@@ -45,6 +46,9 @@ class Sinkhorn(HubnessStage):
            [0, 1]])
     """
 
+    scaling = Scaling(
+        "a number", f"{BANK_BY_ITEMS}; of many, the best cells of each row and column", impossible=WITHOUT_A_BANK
+    )
     name = "sinkhorn"
     citation = "Cuturi, Sinkhorn distances (NeurIPS 2013)"
 

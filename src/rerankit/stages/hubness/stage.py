@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from rerankit import checks
 from rerankit.arrays import AnyArray, BoolArray, FloatArray, IntArray
-from rerankit.gallery import Gallery
 from rerankit.pipelines.prepared import Change, Prepared, State
+from rerankit.pipelines.scaling import BANK_BY_ITEMS, WITHOUT_A_BANK, Scaling
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import Scores, Searching
@@ -19,6 +19,9 @@ from rerankit.stages.banks import BankStage
 from rerankit.stages.candidates import items_of, own_scores
 from rerankit.stages.hubness.spread import spread
 from rerankit.stages.lone import NOTHING_TO_COMPARE, ComparingStage, Passing
+
+if TYPE_CHECKING:
+    from rerankit.gallery import Gallery
 
 Beta = float | str
 
@@ -77,6 +80,7 @@ class HubnessStage(ComparingStage, BankStage):
     It is prepared from the other queries' scores alone; the candidates' own scores come to it last.
     """
 
+    scaling = Scaling("a number", BANK_BY_ITEMS, impossible=WITHOUT_A_BANK)
     published: bool
     weight: ClassVar[int] = 1
     """How often a score itself counts."""
@@ -89,6 +93,8 @@ class HubnessStage(ComparingStage, BankStage):
         others = None if self.is_alone(problem) else self.other_queries(problem)
         if others is not problem.scores or not isinstance(others, Searching):
             return None
+        from rerankit.gallery import Gallery
+
         return Corrected(self, Gallery.of(problem), self.correction(problem.gallery, others, True))
 
     def prepare(self, gallery: Gallery) -> Prepared:

@@ -10,6 +10,7 @@ from rerankit import checks
 from rerankit.arrays import AnyArray
 from rerankit.errors import InputError, rule, several
 from rerankit.features import Feature, Tokens
+from rerankit.pipelines.scaling import Scaling
 from rerankit.pipelines.stage import Stage
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
@@ -37,6 +38,7 @@ class MaxSim(Stage):
     {0: {0: 2.0, 1: 1.0}}
     """
 
+    scaling = Scaling()
     name: ClassVar[str] = "maxsim"
     citation: ClassVar[str] = "Khattab, Zaharia: ColBERT. SIGIR 2020."
     bitwise: ClassVar[bool] = False  # products of matrices round with their sizes

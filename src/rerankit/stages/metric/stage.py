@@ -12,6 +12,7 @@ from rerankit.arrays import AnyArray, FloatArray
 from rerankit.bank import Bank
 from rerankit.errors import InputError, RerankitWarning, UnmetNeedError, rule
 from rerankit.pipelines.needs import Need, Unmet
+from rerankit.pipelines.scaling import Scaling
 from rerankit.pipelines.trainable import Learning, Trainable
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
@@ -57,6 +58,7 @@ class Metric(Trainable):
     [0.25, 0.41]
     """
 
+    scaling = Scaling(shared="the learned metric", impossible="prepare: the stages behind it see other similarities")
     name = "metric"
     citation = "Brümmer & de Villiers, The speaker partitioning problem (Odyssey 2010): the two-covariance model"
     takes = ("validation",)

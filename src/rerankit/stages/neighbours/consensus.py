@@ -14,6 +14,7 @@ from rerankit.bank import Bank
 from rerankit.errors import RerankitWarning
 from rerankit.events import track
 from rerankit.pipelines.prepared import Prepared
+from rerankit.pipelines.scaling import NEVER_CUT, Scaling
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import ListScores, Scores, blocks
@@ -64,6 +65,7 @@ class Consensus(ComparingStage):
            [3, 2]])
     """
 
+    scaling = Scaling(impossible=NEVER_CUT)
     name = "consensus"
     citation = "rerankit: Sinkhorn's balance with votes of neighbours"
 

@@ -7,6 +7,7 @@ import numpy as np
 from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray, IntArray, float32
 from rerankit.gallery import Gallery
+from rerankit.pipelines.scaling import Scaling
 from rerankit.problem import Problem
 from rerankit.scores import EmbeddingScores, blocks, normalised
 from rerankit.stages.neighbours.known import Known
@@ -16,6 +17,8 @@ from rerankit.stages.neighbours.unrelated import shares_of
 
 class Mixing(NeighbourStage):
     """A stage that averages items with their `neighbours` nearest gallery items, by similarity to the power `alpha`."""
+
+    scaling = Scaling("the scale of its similarities: two numbers", "the scores of every item to some 512 others")
 
     def __init__(self, neighbours: int = 10, alpha: float = 3.0, strength: float | str = "auto") -> None:
         self.neighbours = checks.integer("neighbours", neighbours, least=1)

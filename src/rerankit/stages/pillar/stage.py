@@ -12,6 +12,7 @@ from rerankit.errors import InputError, NotFittedError, rule
 from rerankit.extras import require
 from rerankit.pipelines.needs import WEIGHTS, Need, Unmet
 from rerankit.pipelines.prepared import Prepared, State
+from rerankit.pipelines.scaling import WITHOUT_A_BANK, Scaling
 from rerankit.pipelines.trainable import Judged
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
@@ -56,6 +57,12 @@ class Pillar(RelationsBankStage, Reasoner):
     15
     """
 
+    scaling = Scaling(
+        "its nearest items in gallery and bank",
+        "items × items and items × bank scores, block by block",
+        shared="the lists and the weights of the network",
+        impossible=WITHOUT_A_BANK,
+    )
     name = "pillar"
     extra = "pillar"
     citation = "Qu et al., Learnable Pillar-based Re-ranking for Image-Text Retrieval (SIGIR 2023)"

@@ -13,6 +13,7 @@ from rerankit.arrays import AnyArray, FloatArray
 from rerankit.errors import rule
 from rerankit.extras import require
 from rerankit.looks import Looks
+from rerankit.pipelines.scaling import NEVER_CUT, Scaling
 from rerankit.pipelines.trainable import Judged
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
@@ -61,6 +62,7 @@ class PillarPlus(Reasoner):
     stage('pillar-plus')
     """
 
+    scaling = Scaling(shared="the weights of the network", impossible=NEVER_CUT)
     name = "pillar-plus"
     extra = "pillar"
     of_training = ("asked", "several", "leads")

@@ -12,6 +12,7 @@ from rerankit.bank import Bank
 from rerankit.errors import InputError
 from rerankit.gallery import Gallery
 from rerankit.pipelines.prepared import Prepared, State
+from rerankit.pipelines.scaling import BANK_BY_ITEMS, WITHOUT_A_BANK, Scaling
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import Scores
@@ -68,6 +69,11 @@ class Plan(ComparingStage, RelationsBankStage):
     0.5
     """
 
+    scaling = Scaling(
+        "a number, and the shares that the bank's queries give to it",
+        f"{BANK_BY_ITEMS}; bank × bank scores",
+        impossible=WITHOUT_A_BANK,
+    )
     name = "plan"
     citation = "rerankit: Sinkhorn's balance, with votes of other queries"
     bank_parts = ("to_gallery", "to_queries", "among")

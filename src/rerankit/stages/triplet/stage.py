@@ -16,6 +16,7 @@ from rerankit.display import check_pattern, with_pictures
 from rerankit.errors import NotFittedError
 from rerankit.looks import Looks
 from rerankit.pipelines.needs import WEIGHTS, Unmet
+from rerankit.pipelines.scaling import Scaling
 from rerankit.pipelines.trainable import Judged
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
@@ -51,6 +52,7 @@ class Triplet(Trained):
     stage('triplet', budget='500 pairs', precision='bf16')
     """
 
+    scaling = Scaling(shared="the weights of the network")
     name: ClassVar[str] = "triplet"
     extra: ClassVar[str] = "triplet"
     bitwise: ClassVar[bool] = False
