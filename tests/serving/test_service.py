@@ -67,6 +67,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"query": [1.0] * 8, "kk": 5}, "unknown field 'kk'; did you mean 'k'"),
     ({"query": "cat"}, "'queries' must be a list"),
     ({"query": ["a"] * 8}, "'queries' must"),
+    ({"query": "half a character: \ud800"}, "the body must be JSON"),
     ({"query": [[[1.0]]]}, "'queries' must"),
     ({}, "'queries' must be given"),
     ({"query": [1.0] * 8, "queries": []}, "cannot both be given"),

@@ -181,7 +181,10 @@ class Service:
         except asyncio.TimeoutError:
             raise Refused(408, f"the body did not come within {self.bounds.seconds} seconds") from None
         try:
-            return json.loads(content)
+            body = json.loads(content)
+            if b"\\u" in content:  # which may be half of a character: no answer could name it
+                json.dumps(body, ensure_ascii=False).encode()
+            return body
         except (ValueError, RecursionError) as cause:
             raise Refused(400, f"the body must be JSON ({cause})") from None
 
