@@ -6,7 +6,7 @@ import pytest
 import rerankit
 from rerankit import Bank, Looks, Problem, Relevance, stage
 from rerankit.errors import InputError, UnknownNameError, UnmetNeedError
-from rerankit.stages.fusion.learners import fit_list_wise, predicted, tree_arrays
+from rerankit.stages.fusion.learners import fit_list_wise, fit_trees, predicted, tree_arrays
 from rerankit.stages.fusion.opinions import OPINIONS, columns
 from rerankit.stages.hubness.spread import spread
 from strategies import distinct, full_problem
@@ -41,31 +41,38 @@ def test_learns_what_helps(model, tmp_path):
     assert rerankit.rerank(unseen, rerankit.load(tmp_path / "stage")) == result
 
 
-@pytest.mark.parametrize("change", ["other trees", "no trees"])
-def test_trees_that_scikit_learn_keeps_in_another_way_are_refused(monkeypatch, change):
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    class Later(HistGradientBoostingClassifier):
-        def decision_function(self, samples):
-            return super().decision_function(samples) + (change == "other trees")
-
-    if change == "no trees":
-        monkeypatch.setattr("rerankit.stages.fusion.learners.tree_arrays", lambda model: {}["feature"])
-    monkeypatch.setattr("sklearn.ensemble.HistGradientBoostingClassifier", Later)
-    with pytest.raises(InputError, match="keeps its trees in a way that is not known here"):
-        stage("learned-fusion", model="trees", trees=5).fit(*noisy())
-
-
 def test_trees_as_arrays_equal_scikit_learn():
-    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.tree import DecisionTreeRegressor
 
     random = np.random.default_rng(0)
     samples = random.normal(size=(2000, 5)).astype(np.float32)
-    right = samples[:, 0] * samples[:, 1] + 0.3 * random.normal(size=2000) > 0.2
-    model = HistGradientBoostingClassifier(max_iter=40, random_state=0).fit(samples, right)
+    targets = samples[:, 0] * samples[:, 1] + 0.3 * random.normal(size=2000)
+    models = [DecisionTreeRegressor(max_leaf_nodes=n, random_state=0).fit(samples, targets) for n in (2, 9, 40)]
     unseen = random.normal(size=(300, 7, 5)).astype(np.float32)
-    expected = model.decision_function(unseen.reshape(-1, 5)).reshape(300, 7)
-    np.testing.assert_allclose(predicted(tree_arrays(model), unseen), expected, atol=1e-5)
+    expected = 1 + sum(model.predict(unseen.reshape(-1, 5)) for model in models).reshape(300, 7)
+    arrays = tree_arrays([(model.tree_, model.tree_.value[:, 0, 0]) for model in models])
+    np.testing.assert_allclose(predicted({**arrays, "baseline": np.ones(1)}, unseen), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("seen", [10_000, 500])
+def test_boosted_trees_are_as_good_as_those_of_scikit_learn(seen, monkeypatch):
+    from sklearn.ensemble import GradientBoostingClassifier
+    from sklearn.metrics import log_loss
+
+    monkeypatch.setattr("rerankit.stages.fusion.learners._SEEN", seen)
+    random = np.random.default_rng(0)
+
+    def drawn(count):
+        columns = random.normal(size=(count, 1, 3)).astype(np.float32)
+        return columns, columns[..., 0] * columns[..., 1] + 0.3 * random.normal(size=(count, 1)) > 0.4
+
+    columns, right = drawn(2000)
+    unseen, wanted = drawn(2000)
+    own = predicted(fit_trees(columns, right, np.ones_like(right), 100), unseen)[:, 0]
+    theirs = GradientBoostingClassifier(learning_rate=0.06, max_leaf_nodes=15, max_depth=None, random_state=0)
+    theirs.fit(columns[:, 0], right[:, 0])
+    losses = [log_loss(wanted[:, 0], 1 / (1 + np.exp(-z))) for z in (own, theirs.decision_function(unseen[:, 0]))]
+    assert losses[0] < losses[1] + 0.02
 
 
 def test_logistic_equals_scikit_learn():
