@@ -2,12 +2,14 @@
 
     python benchmarks/scale.py [--items 10000 30000] [--width 512] [-k 100] [--budget 256MB] [--threads 1]
                                [--what lists nnn …] [--record FILE.json] [--plot FILE.png] [--folder KEPT]
+                               [--before SRC]
 
 As many queries as items, both from files of half precision in shards. Every line is a process of its own, which
 measures, right before and after its work, how fast a matrix product and a copy of memory run: the floor is the work's
 FLOPs at that speed and its bytes at that bandwidth. `lists` is the exact search for the first k; a stage's line is
 `rerankit.rerank` from the files to the ranking, all queries together. On a machine that does other work, `--threads 1`
-and seconds of the processor tell what wall clocks cannot.
+and seconds of the processor tell what wall clocks cannot. `--before` names the `src` of another checkout: every line is
+measured with it, too, right before.
 """
 
 from __future__ import annotations
@@ -157,26 +159,37 @@ def lines(given: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
                 write_shards(clip / name, items, given.width, seed)
         for _ in range(given.turns):
             for name in given.what:
-                words = [name, str(clip), str(items), str(given.width), str(given.k)]
-                environment = {**os.environ, "RERANKIT_MEMORY_BUDGET": given.budget}
-                environment |= {} if given.threads is None else {"OMP_NUM_THREADS": str(given.threads)}
-                done = subprocess.run(
-                    [sys.executable, __file__, "--one", *words], capture_output=True, text=True, env=environment
-                )
-                if done.returncode:
-                    print(f"{name}: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
-                    continue
-                found.append(json.loads(done.stdout.splitlines()[-1]))
-                show(found[-1], found)
+                for before in (True, False) if given.before else (False,):
+                    line = measured(given, name, clip, items, before)
+                    if line is not None:
+                        found.append({**line, "before": before})
+                        show(found[-1], found)
     return found
+
+
+def measured(given: argparse.Namespace, name: str, clip: Path, items: int, before: bool) -> dict[str, Any] | None:
+    """A line from a process of its own, which runs the code of another checkout or this one; None where it fails."""
+    words = [name, str(clip), str(items), str(given.width), str(given.k)]
+    environment = {**os.environ, "RERANKIT_MEMORY_BUDGET": given.budget}
+    environment |= {} if given.threads is None else {"OMP_NUM_THREADS": str(given.threads)}
+    environment |= {"PYTHONPATH": str(given.before)} if before else {}
+    command = [sys.executable, __file__, "--one", *words]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if done.returncode:
+        print(f"{name}: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
+        return None
+    line: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return line
 
 
 def show(line: dict[str, Any], found: list[dict[str, Any]]) -> None:
     """One line, beside the floor and the lists of the same size."""
-    base = [each for each in found if each["what"] == "lists" and each["items"] == line["items"]]
+    of_size = [each for each in found if each["items"] == line["items"] and each["before"] == line["before"]]
+    base = [each for each in of_size if each["what"] == "lists"]
     clock, busy = (f" {line[n] / base[-1][n]:5.2f} × lists" if base else "" for n in ("seconds", "busy"))
+    what = f"{'before: ' if line['before'] else ''}{line['what']}"
     print(
-        f"{line['what']:<21} {line['items']:>7,} × {line['width']} {line['seconds']:7.1f} s "
+        f"{what:<21} {line['items']:>7,} × {line['width']} {line['seconds']:7.1f} s "
         f"{line['seconds'] / line['floor']:5.2f} × floor{clock} | processor {line['busy']:7.1f} s "
         f"{line['busy'] / line['busy_floor']:5.2f} × floor{busy} | peak {line['peak_mb']:5,.0f} MB "
         f"| {line['gflops']:.0f} GFLOP/s, {line['gbytes']:.0f} GB/s, load {line['load']:.1f}",
@@ -199,6 +212,7 @@ def plot(found: list[dict[str, Any]], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(1, 2, figsize=(10, 4))
+    found = [line for line in found if not line["before"]]
     for name in dict.fromkeys(line["what"] for line in found):
         mine = [line for line in found if line["what"] == name]
         sizes = sorted({line["items"] for line in mine})
@@ -231,6 +245,7 @@ def main() -> None:
     parser.add_argument("--record", type=Path)
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--before", type=Path)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         found = lines(given, given.folder or Path(temporary))

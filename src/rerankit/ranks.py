@@ -9,9 +9,10 @@ import numpy as np
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.events import track
-from rerankit.scores import Scores, blocks
+from rerankit.scores import EmbeddingScores, Scores, blocks
 from rerankit.threads import in_threads
 
+_FEW_OF = 8  # candidates are few where there are so many times as many cells: those need not be put in order
 _STEP = 1.2  # from one place to the next, behind those that are all told apart
 
 
@@ -105,8 +106,9 @@ def ranks_among(
 
     `scores` belong to the pairs (query, item); `others` (rows, gallery) is read column by column, in blocks,
     and each column is sorted once. A score that is itself among the others counts once: `rows`, which broadcasts to
-    (queries, K), then says in which row it stands, and it is read there. `less` (rows,) is taken from the others'
-    scores of each row (and must have been taken from `scores`); pairs that lists leave out stand at `absent` (rows,).
+    (queries, K), then says in which row it stands, and it is read there (of vectors it is as given). `less` (rows,) is
+    taken from the others' scores of each row (and must have been taken from `scores`); pairs that lists leave out
+    stand at `absent` (rows,).
     With `places` the ranks are those that `levels_among` of the same places would give.
     """
     own_rows = None if rows is None else np.broadcast_to(rows, items.shape).reshape(-1)
@@ -116,6 +118,11 @@ def ranks_among(
     wanted = np.flatnonzero(counts)
     starts = np.concatenate([[0], np.cumsum(counts[wanted])])
     ranks = np.empty(len(flat_items), np.float32)
+    few = len(flat_items) * _FEW_OF <= others.shape[0] * others.shape[1]
+    if few and isinstance(others, EmbeddingScores) and others.metric != "euclidean" and places is None:
+        above, equal = others.counts_above(flat_items[by_item], flat_scores[by_item], less)
+        ranks[by_item] = _ranks(above, equal)
+        return ranks.reshape(items.shape)
     for block, levels in _columns_of(others, wanted, less, absent):
         cells = by_item[starts[block.start] : starts[block.stop]]
         line = np.repeat(np.arange(len(levels)), counts[wanted[block]])
@@ -164,8 +171,7 @@ def _ranks_of_one(levels: FloatArray, values: FloatArray) -> FloatArray:
     """The rank of one value among each row of levels, which are counted and need no order."""
     above = np.count_nonzero(levels > values[:, None], axis=1)
     equal = np.count_nonzero(levels == values[:, None], axis=1)
-    ranks: FloatArray = (1 + above + np.maximum(equal - 1, 0) / 2).astype(np.float32)
-    return ranks
+    return _ranks(above, equal)
 
 
 def _ranks_in_rows(levels: FloatArray, rows: IntArray, values: FloatArray) -> FloatArray:
@@ -173,7 +179,11 @@ def _ranks_in_rows(levels: FloatArray, rows: IntArray, values: FloatArray) -> Fl
     ascending = _sorted_rows(levels)
     not_above = _count(ascending, rows, values, np.less_equal)
     equal = not_above - _count(ascending, rows, values, np.less)
-    above = ascending.shape[1] - not_above
+    return _ranks(ascending.shape[1] - not_above, equal)
+
+
+def _ranks(above: IntArray, equal: IntArray) -> FloatArray:
+    """The ranks of values that so many are above and so many equal, themselves counted or not."""
     ranks: FloatArray = (1 + above + np.maximum(equal - 1, 0) / 2).astype(np.float32)
     return ranks
 

@@ -125,7 +125,10 @@ def test_one_pass_finds_what_two_would(metric, budget):
         expected = topk_dense(exact.rows(), 5)
         assert all(np.array_equal(got, wanted) for got, wanted in zip(searching.found, expected, strict=True))
         assert all(np.array_equal(got, wanted) for got, wanted in zip(searching.topk(4), plain.topk(4), strict=True))
-        assert searching.of_found(expected[0]) is searching.found[1]
+        assert np.array_equal(searching.of_found(expected[0]), expected[1])
+        every = np.arange(1500)[:, None]
+        assert np.array_equal(searching.pairs(every, expected[0]), expected[1])
+        assert np.array_equal(searching.pairs(every, expected[0][:, ::-1]), expected[1][:, ::-1])
         assert searching.of_found(expected[0][:, ::-1]) is None
 
 
@@ -141,3 +144,21 @@ def test_rows_that_are_read_one_after_the_other_are_searched():
     assert searching.found is None  # numbers of rows may be any
     searching.rows(slice(40, 50))
     assert all(np.array_equal(got, wanted) for got, wanted in zip(searching.found, scores.topk(3), strict=True))
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot"])
+@pytest.mark.parametrize("budget", [1, 100_000, 1_000_000_000])
+def test_counts_above_are_those_of_all_scores(metric, budget):
+    random = np.random.default_rng(11)
+    others, gallery = random.normal(size=(900, 12)), random.normal(size=(400, 12))
+    others[800:] = others[:100]  # ties
+    scores, less = EmbeddingScores(others, gallery, metric), random.normal(size=900) / 10
+    lowered = scores.rows() - less.astype(np.float32)[:, None]
+    columns = np.sort(random.integers(0, 400, 3000))
+    values = lowered[random.integers(0, 900, 3000), columns]
+    values[:200] += np.float32(1e-6)  # near a score and none of them
+    values[200:220] = [-9, 9] * 10
+    with rerankit.settings.using(memory_budget=budget):
+        above, equal = scores.counts_above(columns, values, less)
+    assert np.array_equal(above, (lowered[:, columns] > values).sum(axis=0))
+    assert np.array_equal(equal, (lowered[:, columns] == values).sum(axis=0))

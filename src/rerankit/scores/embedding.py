@@ -9,6 +9,7 @@ import numpy as np
 from rerankit.arrays import AnyArray, FloatArray, IntArray, float32
 from rerankit.errors import rule, unknown_name
 from rerankit.scores.blocks import blocks
+from rerankit.scores.counting import counts_above
 from rerankit.scores.products import Metric, Products
 from rerankit.scores.search import Lists, OfColumns, first_of_both, first_of_rows
 from rerankit.scores.vectors import Doubles, Held, Vectors
@@ -106,6 +107,13 @@ class EmbeddingScores:
         """The k highest scores of every column (columns, k), best first, less `less` (rows,) of each row."""
         less = np.zeros(self.shape[0]) if less is None else less
         return first_of_both(self._products, 0, OfColumns(min(k, self.shape[0]), less))[1]
+
+    def counts_above(self, columns: IntArray, values: FloatArray, less: AnyArray | None) -> tuple[IntArray, IntArray]:
+        """How many rows score above each value (n,) in its column (n,), which ascend, and how many score as much, after
+        `less` (rows,) is taken from each row's scores. Not for distances.
+        """
+        less = np.zeros(self.shape[0]) if less is None else less
+        return counts_above(self._products, columns, values, less)
 
     def take(self, rows: IntArray | None = None, columns: IntArray | None = None) -> EmbeddingScores:
         return self._view(self._rows.take(rows), self._columns.take(columns))

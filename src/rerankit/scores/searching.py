@@ -29,7 +29,12 @@ class Searching(EmbeddingScores):
     def of_found(self, items: IntArray) -> FloatArray | None:
         """The scores (rows, k) of the first columns of every row, where these are known and are `items`."""
         known = self._first
-        return None if known is None or not np.array_equal(known[0], items) else known[1]
+        return None if known is None or not np.array_equal(known[0], items) else known[1].copy()
+
+    def pairs(self, rows: IntArray, columns: IntArray) -> FloatArray:
+        every = rows.shape == (len(self._rows), 1) and np.array_equal(rows[:, 0], np.arange(len(rows)))
+        known = self.of_found(columns) if every else None
+        return super().pairs(rows, columns) if known is None else known
 
     @property
     def found(self) -> Lists | None:

@@ -75,7 +75,9 @@ class PlacesBack:
         rows = queries if self.same else None
         if self.frame is None or usual is None:
             return ranks_among(self.others, items, scores, rows)
-        lowered = (scores - usual[queries]).astype(np.float32)
+        # Those among the others have the bits that they have there.
+        shift = usual.astype(np.float32) if self.same else usual
+        lowered = (scores - shift[queries]).astype(np.float32)
         if self.levels is not None:
             return self.levels.ranks(items, lowered)
         frame = self.frame

@@ -1,0 +1,115 @@
+"""A run over a gallery of a million, killed in the middle and gone on with.
+
+    python benchmarks/million.py [--items 1000000] [--queries 16384] [--width 256] [--stage nnn] [--bank 2048]
+                                 [--shard-size 4096] [--folder KEPT]
+
+A slice of the queries is re-ranked by `rerankit rerank --engine local` from files of half precision. As soon as half of
+its shards are finished the process is killed by the system's own signal, and the same command goes on with `--resume`.
+Every line says seconds by the clock and of the processor, and peak memory; the last ones what is left in the folder,
+and what as many queries as items would cost, which is the cost of a shard times their number: shards do not know of
+each other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from scale import write_shards
+
+
+def work(command: list[str], until: Callable[[], bool] | None = None) -> tuple[float, float, float]:
+    """Run a command, or kill it once `until` says so: seconds, seconds of the processor, peak memory in MB."""
+    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while process.poll() is None:
+        if until is not None and until():
+            process.send_signal(signal.SIGKILL)
+        time.sleep(0.2)
+    code = process.wait()
+    expected = 0 if until is None else -signal.SIGKILL
+    if code != expected:
+        raise SystemExit(f"the run ended with {code}, not {expected}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.perf_counter() - start, busy, after.ru_maxrss / 1000
+
+
+def finished(out: Path) -> list[Path]:
+    """The shards that are there."""
+    return sorted(out.glob("shards/*.safetensors"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--items", type=int, default=1_000_000)
+    parser.add_argument("--queries", type=int, default=16_384)
+    parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--stage", default="nnn")
+    parser.add_argument("--bank", type=int, default=2048)
+    parser.add_argument("--shard-size", type=int, default=4096)
+    parser.add_argument("--folder", type=Path)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        measure(given, given.folder or Path(temporary))
+
+
+def measure(given: argparse.Namespace, folder: Path) -> None:
+    """Write the files, run, kill, go on."""
+    clip, bank, out = folder / f"clip-{given.items}", folder / "bank", folder / f"run-{given.stage}"
+    sizes = ((clip / "img_emb", given.items, 1), (clip / "text_emb", given.queries, 2), (bank, given.bank, 3))
+    for place, count, seed in sizes:
+        if not place.exists():
+            write_shards(place, count, given.width, seed)
+    options = ["--bank", str(bank), "--stage", given.stage, "--out", str(out), "--engine", "local"]
+    command = [sys.executable, "-m", "rerankit", "rerank", str(clip), *options, "--shard-size", str(given.shard_size)]
+    shards = -(-given.queries // given.shard_size)
+    print(f"{given.stage}: {given.queries:,} queries × {given.items:,} items × {given.width}, a bank of {given.bank:,}")
+    killed = work(command, lambda: len(finished(out)) >= shards // 2)
+    show(f"killed with {len(finished(out))} of {shards} shards finished", killed)
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in finished(out)}
+    resumed = work([*command, "--resume"])
+    show(f"went on with the other {shards - len(before)}", resumed)
+    kept = all((path.stat().st_mtime_ns, path.read_bytes()) == found for path, found in before.items())
+    left = [path for path in folder.rglob("*") if ".rerankit-" in path.name]
+    print(f"finished shards left as they were: {kept}; temporary files left: {len(left)}; {len(finished(out))} shards")
+    each = resumed[1] / (shards - len(before))
+    whole = each * given.items / given.shard_size
+    floor = 2 * given.items**2 * given.width / flops()
+    print(
+        f"extrapolated to {given.items:,} queries: {each:.1f} s of the processor for a shard, "
+        f"{whole / 3600:.1f} hours for {given.items / given.shard_size:.0f}; the product alone {floor / 3600:.1f} hours"
+    )
+
+
+def flops() -> float:
+    """FLOP/s of a product of the shape in which searches run, of the processor's time, the best of a few."""
+    left, right = np.ones((1024, 256), np.float32), np.ones((16_384, 256), np.float32)
+    seconds = []
+    for _ in range(5):
+        start = time.process_time()
+        left @ right.T
+        seconds.append(time.process_time() - start)
+    return 2 * left.size * len(right) / min(seconds)
+
+
+def show(what: str, found: tuple[float, float, float]) -> None:
+    """One line."""
+    clock, busy, peak = found
+    print(
+        f"{what}: {clock:.1f} s, processor {busy:.1f} s, peak {peak:,.0f} MB, load {os.getloadavg()[0]:.1f}", flush=True
+    )
+
+
+if __name__ == "__main__":
+    main()
