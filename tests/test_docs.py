@@ -153,6 +153,15 @@ def test_every_hook_has_a_heading_with_its_arguments() -> None:
             assert f"### `{name}({arguments})`" in text, name
 
 
+def test_every_hook_has_an_example_that_runs() -> None:
+    text = (REPOSITORY / "docs" / "plugins.md").read_text(encoding="utf-8")
+    code = "".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
+    last = text.rpartition("All of them at once")[2]
+    for name in (name for name in vars(spec) if name.startswith("rerankit_")):
+        kind = name.removeprefix("rerankit_")
+        assert f"def {name}(" in code or f'"{kind}"' in last, name
+
+
 def test_the_readme_names_every_stage() -> None:
     text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     ours = [name for name in rerankit.stages_available() if plugins.manager().stages.entry(name).owner == "rerankit"]

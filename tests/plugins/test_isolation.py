@@ -18,7 +18,7 @@ import pytest
 from typer.testing import CliRunner
 
 import rerankit
-from rerankit import Stage, hookimpl, plugins
+from rerankit import Problem, Relevance, Stage, Trainable, hookimpl, plugins
 from rerankit.cli import build
 from rerankit.errors import FormatError, InputError, PluginError, StageError
 from rerankit.formats import Format
@@ -154,6 +154,27 @@ def test_a_stage_that_leaves_the_program(offer: Any) -> None:
         rerankit.rerank([[1, 2]], "leaves")
 
 
+class Restless(Trainable):
+    name = "restless"
+    needs = ("weights",)
+
+    def __init__(self, leaves: bool = False) -> None:
+        self.leaves = leaves
+
+    def learn(self, problem: Any, relevance: Any, how: Any) -> None:
+        if self.leaves:
+            sys.exit(0)
+        raise ZeroDivisionError("by naught")
+
+
+@pytest.mark.parametrize(("leaves", "told"), [(False, "ZeroDivisionError: by naught"), (True, "SystemExit: 0")])
+def test_a_stage_that_fails_to_learn_names_its_plugin(offer: Any, leaves: bool, told: str) -> None:
+    offer("stage", restless=Restless)
+    relevance = Relevance.from_lists([[0], [1]], 3)
+    with pytest.raises(StageError, match=rf"sample \(dist-sample 1.0\), learning from Problem.*failed: {told}"):
+        rerankit.stage("restless", leaves=leaves).fit(Problem(np.eye(2, 3)), relevance)
+
+
 def test_a_class_is_not_saved_under_the_name_of_another(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Impostor cannot be saved under its name 'fuse', which is that of Fuse of"):
         (rerankit.stage("nnn") >> Impostor()).save(tmp_path / "saved")
@@ -240,7 +261,7 @@ def test_threads_that_load_at_once_give_stdout_back() -> None:
 
 LOUD = """
 print("hello from a plugin")
-from rerankit import Stage, hookimpl, plugins
+from rerankit import Problem, Relevance, Stage, Trainable, hookimpl, plugins
 from rerankit.cli import build
 
 class Loud(Stage):

@@ -90,6 +90,8 @@ def bench(
 def _loaded(task: Task | Benchmark, data: str | Path | None) -> Benchmark:
     if isinstance(task, Benchmark):
         return task
+    if not isinstance(task, Task):
+        raise rule("task", "must be a task, such as rerankit.tasks.task('flickr30k'), or what it loads", repr(task))
     if data is None:
         raise rule("data", "must be the folder of the task's files", "none")
     return task.load(data)

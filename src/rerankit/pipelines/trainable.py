@@ -12,7 +12,7 @@ import numpy as np
 
 from rerankit.arrays import AnyArray
 from rerankit.errors import InputError, NotFittedError, rule
-from rerankit.pipelines.running import observed
+from rerankit.pipelines.running import faults_named, observed, owned
 from rerankit.pipelines.stage import Stage
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
@@ -121,7 +121,8 @@ class Trainable(Stage):
             if name not in self.takes:
                 known = f"it takes {', '.join(self.takes)}" if self.takes else "it is fitted in one go"
                 raise rule(name, f"is not used by fit of stage '{self.name}': {known}", _brief(value))
-        self.learn(problem, relevance, how)
+        with faults_named(self, lambda: f"{owned(self)}, learning from {problem!r}"):
+            self.learn(problem, relevance, how)
         return self
 
     def learn(self, problem: Problem, relevance: Relevance, how: Learning) -> None:
