@@ -1,4 +1,4 @@
-"""Stages shared in the ways a service shares them: by tasks of asyncio and by joblib's threads.
+"""Stages shared in the ways a service shares them, and worked on by other numbers of threads and with other budgets.
 
 That eight threads get from every stage what one gets is a check of the conformance kit (`check_threads`).
 """
@@ -6,18 +6,24 @@ That eight threads get from every stage what one gets is a check of the conforma
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 import pytest
 
 import rerankit
-from rerankit import Problem, Ranking, Stage
+import test_conformance as conformance
+from rerankit import Ranking, settings
+from rerankit.testing.problems import make_problem
 from rerankit.testing.sharing import often_switched
 
 Ask = Callable[[int], Ranking]
 CALLS = 16
+SAMPLE = ("csls", "gnn: aligned", "hmrn")
+ROUNDED = ("hmrn", "pillar", "triplet", "cross-encoder", "consensus", "learned-fusion")
+"""Whose last bits may depend on the number of threads or on the memory budget; docs/reliability.md names them."""
 
 
 def by_asyncio(ask: Ask) -> list[Ranking]:
@@ -32,44 +38,42 @@ def by_joblib(ask: Ask) -> list[Ranking]:
     return list(joblib.Parallel(8, backend="threading")(joblib.delayed(ask)(call) for call in range(CALLS)))
 
 
-def embeddings(size: int) -> Problem:
-    random = np.random.default_rng(size)
-    return Problem.from_embeddings(random.normal(size=(4, 8)), random.normal(size=(size, 8)))
+@pytest.fixture(params=conformance.CASES)
+def case(request: pytest.FixtureRequest, amount: Any) -> Any:
+    """A stage's case; most of them in full runs alone."""
+    found = conformance.CASES[request.param]
+    if not amount(request.param in SAMPLE, 1) or conformance.waits(found):
+        pytest.skip("make test-hostile asks every stage")
+    return found
 
 
-def hmrn() -> tuple[Stage, Callable[[int], Problem]]:
-    torch = pytest.importorskip("torch")
-    from rerankit.features import Regions
-    from rerankit.stages.hmrn.network import Hmrn
-    from rerankit.stages.hmrn.representation import Descriptions
-    from rerankit.stages.hmrn.stage import HmrnStage
-
-    stage = HmrnStage("T-I", dim=8, reasoning_dim=6, region_slots=5, steps=2, word_dim=4, full_rounds=4, device="cpu")
-    torch.manual_seed(3)
-    config = stage.config_for("T-I", region_dim=7, vocabulary_size=30)
-    fitted = stage.with_networks([Hmrn(config).eval()])
-
-    def problem(size: int) -> Problem:
-        random = np.random.default_rng(size)
-        regions = Regions(random.normal(size=(size, 5, 7)).astype(np.float32))
-        searches = Descriptions(random.integers(4, 30, size=(4, 4, 4)))
-        scores = random.normal(size=(4, size))
-        return Problem(scores, query_features={"text": searches}, gallery_features={"regions": regions})
-
-    return fitted, problem
+@pytest.mark.timeout(600)
+def test_tasks_and_threads_share_a_stage(case: Any, tried: Any) -> None:
+    problems = [case.problem(4, size, size) for size in (5, 9, 17)]
+    expected = [rerankit.rerank(problem, case.factory(), k=5) for problem in problems]
+    for gather in (by_asyncio, by_joblib):
+        stage = case.factory()
+        with often_switched():
+            answers = gather(lambda call, stage=stage: rerankit.rerank(problems[call % 3], stage, k=5))
+        assert [call for call, answer in enumerate(answers) if answer != expected[call % 3]] == []
+        tried("calls by tasks and threads that share a stage", CALLS)
 
 
-@pytest.fixture(params=["csls", "gnn", "hmrn"])
-def shared(request: Any) -> Iterator[tuple[Stage, list[Problem]]]:
-    stage, problem = hmrn() if request.param == "hmrn" else (rerankit.stage(request.param), embeddings)
-    with often_switched():
-        yield stage, [problem(size) for size in (5, 9, 17)]
-
-
-@pytest.mark.parametrize("gather", [by_asyncio, by_joblib])
-def test_tasks_and_threads_share_a_stage(shared: tuple[Stage, list[Problem]], gather: Any, tried: Any) -> None:
-    stage, problems = shared
-    expected = [rerankit.rerank(problem, stage, k=5) for problem in problems]
-    answers = gather(lambda call: rerankit.rerank(problems[call % 3], stage, k=5))
-    assert [call for call, answer in enumerate(answers) if answer != expected[call % 3]] == []
-    tried("calls by tasks and threads that share a stage", CALLS)
+@pytest.mark.timeout(1200)
+def test_threads_and_budgets_change_no_answer(case: Any, tried: Any, amount: Any) -> None:
+    pools = pytest.importorskip("threadpoolctl")
+    matrices = case.problem is make_problem
+    size = amount(20, 200 if matrices else 30)
+    problem, answers = case.problem(size, 2 * size, 1), []
+    for threads in (1, 2):
+        for budget in ("200KB", "1GB"):
+            with ExitStack() as stack:
+                stack.enter_context(pools.threadpool_limits(threads))
+                stack.enter_context(settings.using(memory_budget=budget))
+                answers.append(rerankit.rerank(problem, case.factory(), k=size))
+    rounded = case.factory().name.startswith(ROUNDED)
+    allowed = 1e-5 * float(np.abs(answers[0].scores).max()) if rounded else 0
+    for answer in answers[1:]:
+        np.testing.assert_array_equal(answer.indices, answers[0].indices)
+        np.testing.assert_allclose(answer.scores, answers[0].scores, rtol=0, atol=allowed)
+        tried("answers with other threads and budgets", 1)
