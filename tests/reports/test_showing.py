@@ -164,3 +164,13 @@ def test_the_command(pictures: list[str], tmp_path: Path) -> None:
     assert "'--images' must be a path with {id}" in run(*files, "--images", "pictures").output
     assert "unknown theme 'grey'" in run(*files, "--theme", "grey").output
     assert "no query moved" in run(*files, "--before", tmp_path / "after.npz").stderr
+
+
+def test_a_long_text_has_two_lines_in_a_picture(tmp_path: Path) -> None:
+    said = ["word " * 25, "few words", "word " * 200]
+    problem = Problem(np.eye(3), query_features={"text": said})
+    path = rerankit.show(problem, problem.ranking(), k=2).save(tmp_path / "sheet.svg")
+    lines = re.findall(r">((?:word ?)+…?|few words)<", path.read_text(encoding="utf-8"))
+    assert [line for line in lines if line == "few words"] == ["few words"]
+    assert sum("word " in line for line in lines) == 4
+    assert sum(line.endswith("…") for line in lines) == 1

@@ -22,7 +22,8 @@ _PIXELS = 160
 
 def save_queries(examples: Sequence[Example], path: Path, theme: str) -> Path:
     """Write the picture: a band for each query, with tiles where its candidates have pictures, else with lines."""
-    size = _width(examples), 2 * _EDGE + sum(map(_height, examples))
+    width = _width(examples)
+    size = width, 2 * _EDGE + sum(_height(each, width) for each in examples)
     return save(partial(_draw, examples, size), path, size, theme)
 
 
@@ -35,8 +36,18 @@ def _pictured(example: Example) -> bool:
     return any(each.face.picture is not None for each in (*example.before, *example.after))
 
 
-def _height(example: Example) -> float:
-    head = 2 * _LINE + 0.1
+def _asked(example: Example, width: float) -> list[str]:
+    """The lines, two at most, of what was asked."""
+    room = int((width - 2 * _EDGE - 1.2) / (_LETTER * 1.2))
+    return textwrap.wrap(example.query.text or example.query.name, room, max_lines=2, placeholder=" …")
+
+
+def _head_height(example: Example, width: float) -> float:
+    return (1 + len(_asked(example, width))) * _LINE + 0.1
+
+
+def _height(example: Example, width: float) -> float:
+    head = _head_height(example, width)
     if _pictured(example):
         return head + 2 * (_TILE + 2 * _LINE) + 0.25
     picture = _TILE + 0.1 if example.query.picture is not None else 0.0
@@ -49,12 +60,12 @@ def _draw(examples: Sequence[Example], size: tuple[float, float], figure: Any, t
     top = _EDGE
     for example in examples:
         _head(pen, example, top)
-        below = top + 2 * _LINE + 0.1
+        below = top + _head_height(example, size[0])
         if _pictured(example):
             _strips(pen, example, below)
         else:
             _lines(pen, example, below)
-        top += _height(example)
+        top += _height(example, size[0])
 
 
 class _Pen:
@@ -87,17 +98,11 @@ class _Pen:
 
 def _head(pen: _Pen, example: Example, top: float) -> None:
     theme, query = pen.theme, example.query
-    room = int((pen.width - 2 * _EDGE - 1.2) / (_LETTER * 1.2))
-    pen.text(
-        _EDGE,
-        top,
-        textwrap.shorten(query.text or query.name, room, placeholder=" …"),
-        theme.ink,
-        size=10,
-        weight="bold",
-    )
+    lines = _asked(example, pen.width)
+    for number, line in enumerate(lines):
+        pen.text(_EDGE, top + number * _LINE, line, theme.ink, size=10, weight="bold")
     if query.text:
-        pen.text(_EDGE, top + 0.2, query.name, theme.muted)
+        pen.text(_EDGE, top + len(lines) * _LINE + 0.01, query.name, theme.muted)
     before, after = example.ranks
     if before is None and after is None:
         return
