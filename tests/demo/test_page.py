@@ -20,7 +20,7 @@ from rerankit.display import Face
 for needed in ("sklearn", "matplotlib", "PIL", "jinja2"):
     pytest.importorskip(needed, reason=f"{needed} is not installed")
 
-ROWS = [{"stage": "<base>", "R@1": 10.0}, {"stage": "better", "R@1": 20.5}]
+ROWS = [{"stage": "<base>", "R@1": 10.0, "ms": 0.25}, {"stage": "better", "R@1": 20.5, "ms": 1234.0}]
 
 
 def _part() -> Part:
@@ -43,6 +43,7 @@ def test_the_page_has_figures_sentences_and_pictures(made: str) -> None:
     for text in ("A title", "A lead.", "A note.", "first words", "second words", "left out: &#39;x&#39;", "Look."):
         assert text in made
     assert '<span class="figure best">20.5</span>' in made
+    assert re.findall(r'<span class="figure">([\d.,]+)</span>', made) == ["10.0", "0.25", "1,234.00"]
     assert "&lt;base&gt;" in made
     assert "<base>" not in made
     assert made.count("<image ") == len(set(re.findall(r'<image id="(\w+)"', made))) >= 4

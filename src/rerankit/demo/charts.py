@@ -39,6 +39,7 @@ def _steps(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str], canvas: Ca
         axes.set_yticks(range(len(others)), [str(row[name]) if named else "" for row in others])
         axes.set(title=metric, ylim=(len(others) - 0.5, -0.5))
         axes.margins(x=0.15)
+        axes.locator_params(axis="x", nbins=5)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         axes.grid(visible=False, axis="y")

@@ -53,12 +53,19 @@ def _shown(part: Part, pictures: Pictures) -> dict[str, Any]:
 def _table(table: Table) -> dict[str, Any]:
     heads = list(table.rows[0])
     best = {name: max(row[name] for row in table.rows) for name in table.better}
-    lines = [[{"text": _text(row[name]), "best": row[name] == best.get(name)} for name in heads] for row in table.rows]
+    texts = {name: _texts([row[name] for row in table.rows]) for name in heads}
+    lines = [
+        [{"text": texts[name][at], "best": row[name] == best.get(name)} for name in heads]
+        for at, row in enumerate(table.rows)
+    ]
     return {"heads": heads, "lines": lines, "note": table.note, "marked": bool(table.better)}
 
 
-def _text(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int | float) else str(value)
+def _texts(values: Sequence[Any]) -> list[str]:
+    """The cells of a column; numbers with a point have the same number of decimals."""
+    decimals = max((len(str(value).partition(".")[2]) for value in values if isinstance(value, float)), default=0)
+    shown = {float: f",.{decimals}f", int: ","}
+    return [format(value, shown.get(type(value), "")) for value in values]
 
 
 def _story(story: Story, pictures: Pictures) -> dict[str, Any]:
