@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 import rerankit
 from pillar_quality import captions
 from rerankit.files import atomic
-from rerankit.stages.pillar_plus.shipped import FOLDER
+from rerankit.stages.pillar.plus.shipped import FOLDER
 
 
 def main() -> None:

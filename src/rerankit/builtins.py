@@ -36,7 +36,7 @@ STAGES = {
     "nnn": "rerankit.stages.hubness.nnn:NNN",
     "pipeline": "rerankit.pipelines.pipeline:Pipeline",
     "pillar": "rerankit.stages.pillar.stage:Pillar",
-    "pillar-plus": "rerankit.stages.pillar_plus.stage:PillarPlus",
+    "pillar-plus": "rerankit.stages.pillar.plus.stage:PillarPlus",
     "pillar-small": "rerankit.stages.pillar.small:PillarSmall",
     "plan": "rerankit.stages.plan.stage:Plan",
     "qb-norm": "rerankit.stages.hubness.qb_norm:QBNorm",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from rerankit.stages.pillar_plus.cells import Cells
-from rerankit.stages.pillar_plus.columns import COLUMNS, first_messages, kept, messages
-from rerankit.stages.pillar_plus.plan import over_columns, over_rows
-from rerankit.stages.pillar_plus.settings import PlusSettings
+from rerankit.stages.pillar.plus.cells import Cells
+from rerankit.stages.pillar.plus.columns import COLUMNS, first_messages, kept, messages
+from rerankit.stages.pillar.plus.plan import over_columns, over_rows
+from rerankit.stages.pillar.plus.settings import PlusSettings
 
 _BOUND = 5.0  # standard deviations beyond which a column says no more
 _BALANCING = 2

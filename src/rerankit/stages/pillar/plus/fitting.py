@@ -13,11 +13,11 @@ from rerankit.errors import InputError
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
+from rerankit.stages.pillar.plus.answers import answers
+from rerankit.stages.pillar.plus.cells import cells_of, find
+from rerankit.stages.pillar.plus.plan import log_share
+from rerankit.stages.pillar.plus.settings import PlusSettings
 from rerankit.stages.pillar.sides import targets_of
-from rerankit.stages.pillar_plus.answers import answers
-from rerankit.stages.pillar_plus.cells import cells_of, find
-from rerankit.stages.pillar_plus.plan import log_share
-from rerankit.stages.pillar_plus.settings import PlusSettings
 from rerankit.training import TrainingTask
 
 

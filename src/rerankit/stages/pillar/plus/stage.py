@@ -20,8 +20,8 @@ from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 from rerankit.stages.hubness.partners import MANY_MORE, lead_of_chosen_rows, partners_of, told_by
 from rerankit.stages.pillar.directions import DIRECTIONS, Direction, other, warn_of_the_other_side
-from rerankit.stages.pillar_plus.settings import PlusSettings
-from rerankit.stages.pillar_plus.shipped import shipped
+from rerankit.stages.pillar.plus.settings import PlusSettings
+from rerankit.stages.pillar.plus.shipped import shipped
 from rerankit.training.settings import TrainingSettings
 from rerankit.training.trained import Part as TrainingPart
 from rerankit.training.trained import Reasoner, arrays_of, seeded
@@ -29,8 +29,8 @@ from rerankit.training.trained import Reasoner, arrays_of, seeded
 _ALONE = "one query is no plan: the order is as it came"
 
 if TYPE_CHECKING:
-    from rerankit.stages.pillar_plus.fitting import Part
-    from rerankit.stages.pillar_plus.network import PlusNetwork
+    from rerankit.stages.pillar.plus.fitting import Part
+    from rerankit.stages.pillar.plus.network import PlusNetwork
 
 
 class PillarPlus(Reasoner):
@@ -48,7 +48,7 @@ class PillarPlus(Reasoner):
     measured).
 
     `weights="captions"` are weights that ship with rerankit, learned on captions; they need no `fit`, and `fit` goes on
-    from them. See `rerankit.stages.pillar_plus.shipped.card("captions")` for where they were measured.
+    from them. See `rerankit.stages.pillar.plus.shipped.card("captions")` for where they were measured.
 
     `direction` says which side this problem's rows are ("i2t": the side with fewer, broader items, as images are to
     their captions); `reversed()` is the stage for the other side, with the same weights. It looks at all queries under
@@ -150,8 +150,8 @@ class PillarPlus(Reasoner):
     def _scores(self, problem: Problem, rankings: list[Ranking], likes: tuple[float, float]) -> list[FloatArray]:
         """Scores for a ranking of the problem and, when there are two, for one of the reversed problem."""
         torch = require("torch", extra="pillar", purpose=f"stage '{self.name}'")
-        from rerankit.stages.pillar_plus.answers import answers, balanced
-        from rerankit.stages.pillar_plus.cells import cells_of
+        from rerankit.stages.pillar.plus.answers import answers, balanced
+        from rerankit.stages.pillar.plus.cells import cells_of
 
         warn_of_the_other_side(self.name, self.direction, problem.scores)
         network = self.network
@@ -215,7 +215,7 @@ class PillarPlus(Reasoner):
         """`parts` halves of a problem whose rows are of this stage's `direction`. The first figure is the sum of R@1,
         R@5, R@10 in both directions.
         """
-        from rerankit.stages.pillar_plus.fitting import HeldOut, PlusTask, parts_of
+        from rerankit.stages.pillar.plus.fitting import HeldOut, PlusTask, parts_of
 
         turned = self._turned(problem, relevance)
         others = None if validation is None else self._turned(*validation, "validation[1]")
@@ -244,7 +244,7 @@ class PillarPlus(Reasoner):
 
     def build(self) -> PlusNetwork:
         """A new network of this stage's sizes."""
-        from rerankit.stages.pillar_plus.network import PlusNetwork
+        from rerankit.stages.pillar.plus.network import PlusNetwork
 
         return PlusNetwork(self.settings)
 

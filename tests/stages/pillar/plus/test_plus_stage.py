@@ -11,10 +11,10 @@ import torch
 import rerankit
 from rerankit import ListScores, Problem, Relevance
 from rerankit.errors import InputError, NotFittedError, RerankitWarning, TrainingError, UnmetNeedError
-from rerankit.stages.pillar_plus.answers import diversified
-from rerankit.stages.pillar_plus.cells import Scale
-from rerankit.stages.pillar_plus.fitting import Part, listwise
-from rerankit.stages.pillar_plus.shipped import card
+from rerankit.stages.pillar.plus.answers import diversified
+from rerankit.stages.pillar.plus.cells import Scale
+from rerankit.stages.pillar.plus.fitting import Part, listwise
+from rerankit.stages.pillar.plus.shipped import card
 from rerankit.training import TrainingSettings
 from strategies import full_problem
 
@@ -57,7 +57,7 @@ def test_an_untrained_network_gives_the_plan():
     problem, _ = paired()
     stage = rerankit.stage("pillar-plus", **SIZES)
     network = stage.build()
-    from rerankit.stages.pillar_plus.cells import cells_of
+    from rerankit.stages.pillar.plus.cells import cells_of
 
     cells = cells_of(problem, stage.settings)
     scores = network.eval()(cells)
