@@ -323,7 +323,7 @@ def two_sided_table(given: RealSet) -> str:
     ceiling = given.results[0].summary["ceiling"]
     rows.append(_row("best order of the candidates", ceiling, None, {}))
     ways = [f"{way} R@{k}" for way in ("i→t", "t→i") for k in (1, 5, 10)]
-    return markdown(["stage", "parameters", *ways, "rSum", "Δ R@1 i→t", "Δ R@1 t→i", "seconds", "looks at"], rows)
+    return markdown(["stage", "looks at", "parameters", *ways, "rSum", "Δ R@1 i→t", "Δ R@1 t→i", "seconds"], rows, 3)
 
 
 def _row(name: str, figures: Mapping[str, float], result: Result | None, tables: Mapping[str, Comparison]) -> list[str]:
@@ -336,9 +336,10 @@ def _row(name: str, figures: Mapping[str, float], result: Result | None, tables:
         low, high = (cell.difference_interval or (0, 0)) if cell is not None else (0, 0)
         between.append("" if cell is None else f"{100 * low:+.2f} … {100 * high:+.2f}")
     if result is None:
-        return [name, "", *cells, f"{figures['rsum']:.1f}", *between, "", ""]
+        return [name, "", "", *cells, f"{figures['rsum']:.1f}", *between, ""]
     params = "" if result.tuning is None else _shown(result.tuning["chosen"])
-    return [name, params, *cells, f"{figures['rsum']:.1f}", *between, f"{result.seconds:.2f}", result.looks_at.words]
+    looks = result.looks_at.words
+    return [name, looks, params, *cells, f"{figures['rsum']:.1f}", *between, f"{result.seconds:.2f}"]
 
 
 def _shown(values: Mapping[str, Any]) -> str:
@@ -353,7 +354,7 @@ def sped_table(given: RealSet) -> str:
     first = next(iter(by_stage.values()))
     means = [np.mean([r.summary["first"][f"place/success@{k}"] for r in first]) for k in (1, 5)]
     vlad = next(r for r in first if r.scores["label"] == "NetVLAD").summary["first"]["place/success@1"]
-    rows = [["first stage", *(f"{100 * value:.2f}" for value in means), f"{100 * vlad:.2f}", "", "", ""]]
+    rows = [["first stage", "", *(f"{100 * value:.2f}" for value in means), f"{100 * vlad:.2f}", "", ""]]
     for name, found in by_stage.items():
         values = [np.mean([r.summary["last"][f"place/success@{k}"] for r in found]) for k in (1, 5)]
         vlad = next(r for r in found if r.scores["label"] == "NetVLAD").summary["last"]["place/success@1"]
@@ -361,10 +362,10 @@ def sped_table(given: RealSet) -> str:
         counts = f"{marks.count('+')} / {marks.count('−')}"
         seconds = sum(each.seconds for each in found)
         figures = [f"{100 * value:.2f}" for value in (*values, vlad)]
-        rows.append([name, *figures, counts, f"{seconds:.2f}", found[0].looks_at.words])
-    rows[1:] = sorted(rows[1:], key=lambda row: -float(row[1]))
+        rows.append([name, found[0].looks_at.words, *figures, counts, f"{seconds:.2f}"])
+    rows[1:] = sorted(rows[1:], key=lambda row: -float(row[2]))
     return markdown(
-        ["stage", "mean R@1", "mean R@5", "NetVLAD R@1", "better / worse of 10", "seconds", "looks at"], rows
+        ["stage", "looks at", "mean R@1", "mean R@5", "NetVLAD R@1", "better / worse of 10", "seconds"], rows
     )
 
 

@@ -1,4 +1,4 @@
-"""Reading and writing files: one door, and one file here for each format."""
+"""Reading and writing files: `read` and `write`, and one file here for each format."""
 
 from __future__ import annotations
 

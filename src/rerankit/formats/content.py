@@ -43,8 +43,8 @@ CONTENT_NAMES: dict[type, str] = {
 class Format(ABC):
     """One kind of file: which endings it has, what it can hold, how it is read and written.
 
-    `read` may raise anything: the door adds the path and keeps it to one line. `write` gets a temporary path,
-    which the door moves into place.
+    `read` may raise anything: the caller adds the path and keeps it to one line. `write` gets a temporary path,
+    which the caller moves into place.
     """
 
     name: ClassVar[str]

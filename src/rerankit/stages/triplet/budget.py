@@ -49,12 +49,12 @@ def shares(depths: IntArray, pairs: int) -> IntArray:
     out = np.zeros_like(depths)
     left = min(pairs, int(depths.sum()))
     while left:
-        hungry = np.flatnonzero(out < depths)
-        step = left // len(hungry)
+        waiting = np.flatnonzero(out < depths)
+        step = left // len(waiting)
         if step == 0:
-            out[hungry[:left]] += 1
+            out[waiting[:left]] += 1
             break
-        grant = np.minimum(step, (depths - out)[hungry])
-        out[hungry] += grant
+        grant = np.minimum(step, (depths - out)[waiting])
+        out[waiting] += grant
         left -= int(grant.sum())
     return out
