@@ -126,3 +126,18 @@ def test_what_is_refused(tmp_path: Path, change: dict[str, Any], told: str, leni
     rewrite(tmp_path, [{name: value for name, value in row.items() if name != "instruction"} for row in rows])
     with pytest.raises(InputError, match=r"must have the columns .* such as \['instruction'\]"):
         loose.load(tmp_path)
+
+
+def test_damaged_bytes_are_told(tmp_path: Path) -> None:
+    small = task("pinpoint").write_miniature(tmp_path)
+    path = tmp_path / "pinpoint_licensed.parquet"
+    whole = path.read_bytes()
+    for bytes_ in (whole[:-9], b"", b"PAR1" + b"\xff" * 200 + b"PAR1", whole[:200] + b"\xff" * 90 + whole[290:]):
+        path.write_bytes(bytes_)
+        with pytest.raises(InputError, match=r"parquet: (damaged or not a Parquet file|must|'|a value)"):
+            small.load(tmp_path)
+    rows = [{"query_id": "1", "query_image_signature": "a", "query_image_signature2": None, "instruction": "b",
+             "positive_candidates": "abc", "negative_candidates": "abc"}]  # fmt: skip
+    rewrite(tmp_path, rows)
+    with pytest.raises(InputError, match="'positive_candidates' of row 0 must be a list"):
+        small.load(tmp_path)

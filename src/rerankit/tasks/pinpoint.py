@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from rerankit.errors import FormatError
 from rerankit.extras import require
 from rerankit.files import atomic
 from rerankit.metrics import Evaluation
@@ -138,16 +139,12 @@ class PinPoint(Task):
 
 def read_queries(path: Path) -> list[Query]:
     """The queries of the table."""
-    table = _arrow("pyarrow.parquet", "read").read_table(path)
-    lost = [name for name in (*_COLUMNS, *_LISTS) if name not in table.column_names]
-    if lost:
-        raise fault(path, f"must have the columns {', '.join((*_COLUMNS, *_LISTS))}", lost)
     found = []
-    for row, entry in enumerate(table.select([*_COLUMNS, *_LISTS]).to_pylist()):
+    for row, entry in enumerate(_rows(path)):
         name, first, second, text = (entry[column] for column in _COLUMNS)
         for column, value in (("query_id", name), ("query_image_signature", first), ("instruction", text)):
             of_kind(value, str, f"'{column}' of row {row}", path)
-        judged = [entry[column] or [] for column in _LISTS]
+        judged = [of_kind(entry[column] or [], list, f"'{column}' of row {row}", path) for column in _LISTS]
         for column, listed in zip(_LISTS, judged, strict=True):
             for value in listed:
                 of_kind(value, str, f"a value of '{column}' of row {row}", path)
@@ -159,6 +156,23 @@ def read_queries(path: Path) -> list[Query]:
         twice = [q.name for q in found if q.name in seen or seen.add(q.name)]  # type: ignore[func-returns-value]
         raise fault(path, "must name a query once", twice, len(found))
     return found
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of the table, by columns, whose kinds are still to be looked at."""
+    parquet = _arrow("pyarrow.parquet", "read")
+    wanted = [*_COLUMNS, *_LISTS]
+    try:
+        table = parquet.read_table(path)
+        lost = [name for name in wanted if name not in table.column_names]
+        if lost:
+            raise fault(path, f"must have the columns {', '.join(wanted)}", lost)
+        rows: list[dict[str, Any]] = table.select(wanted).to_pylist()
+    except FormatError:
+        raise
+    except Exception as cause:  # damaged bytes come out of Arrow as many kinds of errors
+        raise FormatError(f"{path}: damaged or not a Parquet file: {cause}") from cause
+    return rows
 
 
 def _parts(
