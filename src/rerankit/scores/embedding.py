@@ -11,7 +11,7 @@ from rerankit.errors import rule, unknown_name
 from rerankit.scores.blocks import blocks
 from rerankit.scores.counting import counts_above
 from rerankit.scores.products import Metric, Products
-from rerankit.scores.search import Lists, OfColumns, first_of_both, first_of_rows
+from rerankit.scores.search import Ends, Lists, OfColumns, ends_of_both, first_of_both, first_of_rows
 from rerankit.scores.vectors import Doubles, Held, Vectors
 
 _CENTRE_ROWS = 4096
@@ -80,6 +80,13 @@ class EmbeddingScores:
     def T(self) -> EmbeddingScores:  # noqa: N802
         return self._view(self._columns, self._rows)
 
+    def holding(self) -> EmbeddingScores:
+        """The same with the columns' vectors kept on their grid, where the memory budget has room for them: for work
+        that reads all pairs.
+        """
+        products = self._products.holding()
+        return self._view(products.of_rows, products.of_columns)
+
     def rows(self, rows: slice | IntArray | None = None) -> FloatArray:
         return self._products.rows(slice(None) if rows is None else rows)
 
@@ -107,6 +114,16 @@ class EmbeddingScores:
         """The k highest scores of every column (columns, k), best first, less `less` (rows,) of each row."""
         less = np.zeros(self.shape[0]) if less is None else less
         return first_of_both(self._products, 0, OfColumns(min(k, self.shape[0]), less))[1]
+
+    def ends(self, k: int, *, columns: bool) -> tuple[Ends, Ends | None] | None:
+        """The first k and the lowest score of every row and, where they are asked for, of every column, from one pass;
+        None where there are too few of them.
+        """
+        return ends_of_both(self._products, k, columns=columns)
+
+    def part(self, rows: slice, columns: slice) -> EmbeddingScores:
+        """The scores between some neighbouring rows and columns; nothing is copied."""
+        return self._view(self._rows.take(rows), self._columns.take(columns))
 
     def counts_above(self, columns: IntArray, values: FloatArray, less: AnyArray | None) -> tuple[IntArray, IntArray]:
         """How many rows score above each value (n,) in its column (n,), which ascend, and how many score as much, after

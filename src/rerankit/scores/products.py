@@ -18,6 +18,7 @@ _FEW_ROWS = 8
 _COLUMNS_OF_FEW = 1024  # columns whose vectors stay in a thread's cache
 _COLUMNS = 4096  # columns whose products with a block are made at once
 _TOGETHER = 64  # rows whose candidates a thread reads
+_FEW_ITEMS = 16  # of so few columns, all of a thread's are read at once
 _HELD = 1.0  # share of the memory budget that the columns may take on their grid while they are searched
 _NEAR = 2.0**-10  # squared distances below this share of the squared lengths are made from differences
 
@@ -116,9 +117,15 @@ class Products:
         def one(start: int) -> None:
             block = slice(start, start + _TOGETHER)
             columns, named = _read_once(self.of_columns, items[block], known[block])
+            most, own = int(counts[block].max(initial=0)), self.of_rows.doubles(rows[block])
+            if most <= _FEW_ITEMS:  # what takes time is every call, not its numbers
+                each = columns[named[:, :most]].astype(np.float64)
+                found = _to_float32(np.einsum("rkd,rd->rk", each, own))
+                scores[block, :most] = np.where(known[block, :most], found, -np.inf)
+                return
             # Made once: fresh memory for each row costs more than the numbers.
-            room = np.empty((int(counts[block].max()), self.of_rows.width))
-            for row, vector in enumerate(self.of_rows.doubles(rows[block]), start):
+            room = np.empty((most, self.of_rows.width))
+            for row, vector in enumerate(own, start):
                 chosen = named[row - start, : counts[row]]
                 vectors = room[: len(chosen)]
                 np.copyto(vectors, columns.take(chosen, axis=0))

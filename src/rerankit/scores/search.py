@@ -53,6 +53,43 @@ def first_of_both(products: Products, k: int, columns: OfColumns) -> tuple[Lists
     return of_rows if k else None, of_columns[1]
 
 
+class Ends(NamedTuple):
+    """The first k of every list, and the lowest score in it."""
+
+    first: Lists
+    lowest: FloatArray
+
+
+def ends_of_both(products: Products, k: int, *, columns: bool = True) -> tuple[Ends, Ends | None] | None:
+    """Both ends of every row and, where they are asked for, of every column, from one pass; None where rows or columns
+    are too short for it.
+    """
+    count, width = products.shape
+    if _narrow(width, k) or _narrow(count, k):
+        return None
+    products, turned = products.holding(), products.T
+    high, low = _more(k, min(count, width)), _more(1, width)
+    of_columns = (Best(width, high), Best(width, low)) if columns else ()
+    parts: list[Ends] = []
+    for block in blocks(count, products.of_rows.width * 4 + (high + low) * 24, share=0.25, least=_LEAST):
+        of_rows = Best(block.stop - block.start, high), Best(block.stop - block.start, low)
+        for rows, part, values in _tiles(products, block):
+            for end in (0, 1):
+                of_rows[end].add_rows(slice(rows.start - block.start, rows.stop - block.start), values, part.start)
+                if of_columns:
+                    of_columns[end].add_columns(part, values, rows.start)
+                np.negative(values, out=values)
+        parts.append(_both_ends(products, np.arange(block.start, block.stop), of_rows, k))
+    first = tuple(np.concatenate([part.first[which] for part in parts]) for which in (0, 1))
+    found = Ends(first, np.concatenate([part.lowest for part in parts]))  # type: ignore[arg-type]
+    return found, _both_ends(turned.holding(), np.arange(width), of_columns, k) if of_columns else None
+
+
+def _both_ends(products: Products, rows: IntArray, best: tuple[Best, Best], k: int) -> Ends:
+    lowest = _made_exact(products, rows, best[1].lists(), 1, sign=-1)[1]
+    return Ends(_made_exact(products, rows, best[0].lists(), k), -lowest[:, 0])
+
+
 def _narrow(width: int, k: int) -> bool:
     return width <= _NARROW * _more(k, width)
 
@@ -101,8 +138,12 @@ def _tiles(products: Products, block: slice) -> Iterator[tuple[slice, slice, Flo
             yield rows, part, products.fast(mine, columns, squares)
 
 
-def _made_exact(products: Products, rows: IntArray, found: Lists, k: int, less: AnyArray | None = None) -> Lists:
-    """The exact first k of rows (rows,) whose best are known by fast scores; `less` (columns,) was taken from these."""
+def _made_exact(
+    products: Products, rows: IntArray, found: Lists, k: int, less: AnyArray | None = None, sign: int = 1
+) -> Lists:
+    """The exact first k of rows (rows,) whose best are known by fast scores; `less` (columns,) was taken from these, or
+    their `sign` changed.
+    """
     items, scores = found
     more = items.shape[1]
     # How many of each row's items may be among the exact first k; where all may be, further ones may be, too.
@@ -112,19 +153,23 @@ def _made_exact(products: Products, rows: IntArray, found: Lists, k: int, less: 
     exact = products.first_of(rows[clear], items[clear], counts[clear])
     if less is not None:
         exact -= less.astype(np.float32)[items[clear]]
+    if sign < 0:
+        exact = np.where(np.isfinite(exact), -exact, exact)
     ordered = order(exact, items[clear])
     indices[clear], values[clear] = ordered[0][:, :k], ordered[1][:, :k]
     if not clear.all():  # many items at about the k-th score
-        indices[~clear], values[~clear] = _exact(products, rows[~clear], k, less)
+        indices[~clear], values[~clear] = _exact(products, rows[~clear], k, less, sign)
     return indices, values
 
 
-def _exact(products: Products, rows: IntArray, k: int, less: AnyArray | None = None) -> Lists:
-    """The first k of rows (rows,), from all exact scores; `less` (columns,) is taken from these first."""
+def _exact(products: Products, rows: IntArray, k: int, less: AnyArray | None = None, sign: int = 1) -> Lists:
+    """The first k of rows (rows,), from all exact scores; `less` (columns,) is taken from these first, or their `sign`
+    changed.
+    """
     width = len(products.of_columns)
     shift = None if less is None else less.astype(np.float32)
     parts = [(np.empty((0, k), np.int64), np.empty((0, k), np.float32))]
     for block in blocks(len(rows), width * 8, least=_LEAST):
-        values = products.rows(rows[block])
+        values = products.rows(rows[block]) if sign > 0 else -products.rows(rows[block])
         parts.append(topk_dense(values if shift is None else values - shift, k))
     return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])

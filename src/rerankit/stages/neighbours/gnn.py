@@ -89,7 +89,7 @@ class GNN(NeighbourStage, RelationsBankStage):
             return behind(self._on_device(problem, bank, items, self.device), ranking)
         if bank is None:
             joint = Joint(problem, self.align)
-            near, others = joint.neighbours(max(self.k1, self.k2)), joint.queries
+            near, others = joint.neighbours(max(self.k1, self.k2), level=True), joint.queries
             described, _ = propagated(self._edges(near), self._passes)
             nearest, queries, gallery = near.indices[:others], described[:others], described[others:]
         else:
@@ -106,7 +106,7 @@ class GNN(NeighbourStage, RelationsBankStage):
         if bank is None or self.device is not None:
             return {}
         joint = Joint(Problem(bank.to_gallery, query_scores=bank.among, gallery_scores=gallery.side.scores), self.align)
-        near, map_of_bank = joint.neighbours(max(self.k1, self.k2)), joint.maps[0]
+        near, map_of_bank = joint.neighbours(max(self.k1, self.k2), level=True), joint.maps[0]
         described, layers = propagated(self._edges(near), self._passes)
         onto = {} if map_of_bank is None else {"onto": np.array(map_of_bank, np.float32)}
         kept = {f"layer {place}": both for place, both in enumerate(layers)}
@@ -120,7 +120,7 @@ class GNN(NeighbourStage, RelationsBankStage):
     def _outside(self, problem: Problem, bank: Bank, onto: Map | None, highest: float) -> tuple[Edges, IntArray]:
         """The edges of queries into the graph of bank and gallery, and their neighbours there."""
         k = max(1, max(self.k1, self.k2) - 1)
-        beside = Outside(problem, bank, onto).neighbours(k, highest)
+        beside = Outside(problem, bank, onto).neighbours(k, highest, level=True)
         return self._edges(beside, itself=False), beside.indices
 
     def _on_device(self, problem: Problem, bank: Bank | None, items: IntArray, device: str) -> FloatArray:
@@ -128,7 +128,7 @@ class GNN(NeighbourStage, RelationsBankStage):
         from rerankit.stages.neighbours.gnn_torch import dense_scores
 
         joint = Joint.of(problem, bank, self.align)
-        near, outside = joint.neighbours(max(self.k1, self.k2)), None
+        near, outside = joint.neighbours(max(self.k1, self.k2), level=True), None
         nearest = near.indices[: joint.queries]
         if bank is not None:
             outside, nearest = self._outside(problem, bank, joint.maps[0], near.highest)

@@ -15,9 +15,11 @@ from rerankit.bank import Bank
 from rerankit.errors import InputError, RerankitWarning
 from rerankit.events import track
 from rerankit.problem import Problem
-from rerankit.scores import EmbeddingScores, Scores, blocks, topk_dense
+from rerankit.scores import EmbeddingScores, Scores, blocks, order, topk_dense
+from rerankit.scores.search import Ends
 from rerankit.stages.neighbours.unrelated import sampled_rows
 
+_SPARE = 4  # neighbours that are looked for beyond those that are asked for, since a map may make scores equal
 _SAMPLE = 256  # vectors whose rows tell a relation's mean and deviation
 
 
@@ -33,11 +35,12 @@ class Neighbours:
     """(items,): the lowest score to any item."""
     highest: float
     """The highest score anywhere, those of items to themselves included."""
-    level: FloatArray
-    """(items,): the median of the scores to all items: what unrelated items have."""
+    level: FloatArray | None = None
+    """(items,): the median of the scores to all items, what unrelated items have; None where nobody asked for it."""
 
     def shares(self) -> FloatArray:
         """Shares (items, k) of the scores, 0 for unrelated items, 1 for an item and itself, the highest of all."""
+        assert self.level is not None, "asked for by whoever weighs edges"
         unit = np.float32(self.highest) - self.level
         shares = (self.scores - self.level[:, None]) / np.where(unit > 0, unit, 1)[:, None]
         found: FloatArray = np.clip(np.where(np.isfinite(shares), shares, 0), 0, 1)
@@ -91,7 +94,7 @@ class Joint:
         embeddings = problem.embeddings
         if embeddings is not None:
             vectors = np.concatenate([embeddings.queries, embeddings.gallery])
-            self._whole = EmbeddingScores(vectors, vectors, embeddings.metric)
+            self._whole = EmbeddingScores(vectors, vectors, embeddings.metric).holding()
         self.maps = (_onto(same[0], across), _onto(same[1], across)) if align else (None, None)
         self._sides = (
             Beside(same[0], across, (self.maps[0], None)),
@@ -123,13 +126,47 @@ class Joint:
             found[here] = relations.pairs(rows[here] - side * self.queries, columns[here])
         return found
 
-    def neighbours(self, k: int) -> Neighbours:
-        """The k nearest of every item by the tie rule, after itself."""
+    def neighbours(self, k: int, *, level: bool = False) -> Neighbours:
+        """The k nearest of every item by the tie rule, after itself, and, if it is asked for, their `level`."""
+        found = None if level else self._from_one_pass(min(k, self.shape[1]))
+        if found is not None:
+            return found
         row_bytes = self.shape[1] * 12
         first = blocks(self.queries, row_bytes, share=0.5, least=64)
         rest = blocks(self.shape[0] - self.queries, row_bytes, share=0.5, least=64)
         work = [*first, *(slice(block.start + self.queries, block.stop + self.queries) for block in rest)]
-        return _nearest(self.rows, work, self.shape, k, itself=True)
+        return _nearest(self.rows, work, self.shape, k, itself=True, level=level)
+
+    def _from_one_pass(self, k: int) -> Neighbours | None:
+        """The same of many vectors, by one pass over each relation; None where something else serves."""
+        if self._whole is None or k + _SPARE > self.shape[0] // 2:
+            return None
+        sides = slice(0, self.queries), slice(self.queries, self.shape[0])
+        across = self._whole.part(*sides).ends(k + _SPARE, columns=True)
+        among = [self._whole.part(side, side).ends(k + _SPARE, columns=False) for side in sides if across is not None]
+        if across is None or not all(among):
+            return None
+        parts = [self._joined(side, among[side][0], across[side], k) for side in (0, 1)]  # type: ignore[index, arg-type]
+        indices, scores, lowest = (np.concatenate([part[which] for part in parts]) for which in (0, 1, 2))
+        highest = float(scores.max())
+        own = np.arange(len(indices))
+        return Neighbours(*_self_first(indices, scores, own), lowest, highest)
+
+    def _joined(self, side: int, same: Ends, other: Ends, k: int) -> tuple[IntArray, FloatArray, FloatArray]:
+        """The nearest of the items of one side among both, and the lowest score, from both ends among each."""
+        assert self._whole is not None, "checked by the caller"
+        here, first, whole = self.maps[side], (0, self.queries), self._whole
+        mapped = [values if here is None else here.onto(values.copy()) for values in (same.first[1], same.lowest)]
+        indices = np.concatenate([same.first[0] + first[side], other.first[0] + first[1 - side]], axis=1)
+        found = order(np.concatenate([mapped[0], other.first[1]], axis=1), indices)
+        # Scores that a map makes equal: one that a list leaves out may come before those it holds.
+        last = np.maximum(mapped[0][:, -1], other.first[1][:, -1])
+        unsure = np.flatnonzero(found[1][:, k - 1] <= last)
+        for rows in blocks(len(unsure), self.shape[1] * 12, share=0.5, least=64):
+            chosen = unsure[rows]
+            values = self._sides[side].mapped(whole.rows(chosen + first[side]))
+            found[0][chosen, :k], found[1][chosen, :k] = topk_dense(values, k)
+        return found[0][:, :k], found[1][:, :k], np.minimum(mapped[1], other.lowest)
 
 
 class Outside(Beside):
@@ -142,29 +179,36 @@ class Outside(Beside):
         assert bank.to_queries is not None, "checked by the stage's unmet needs"
         super().__init__(bank.to_queries.T, problem.scores, (onto, None))
 
-    def neighbours(self, k: int, highest: float) -> Neighbours:
-        """The k nearest items of every query; what is the highest score anywhere, the graph alone tells."""
+    def neighbours(self, k: int, highest: float, *, level: bool = False) -> Neighbours:
+        """The k nearest items of every query, and their `level`; the highest score anywhere the graph alone tells."""
         work = list(blocks(self.shape[0], self.shape[1] * 12, share=0.5, least=64))
-        return replace(_nearest(self.rows, work, self.shape, k), highest=highest)
+        return replace(_nearest(self.rows, work, self.shape, k, level=level), highest=highest)
 
 
 def _nearest(
-    rows: Callable[[slice], FloatArray], work: list[slice], shape: tuple[int, int], k: int, itself: bool = False
+    rows: Callable[[slice], FloatArray],
+    work: list[slice],
+    shape: tuple[int, int],
+    k: int,
+    *,
+    itself: bool = False,
+    level: bool,
 ) -> Neighbours:
     """The k nearest of each row's item among all, read block by block; with `itself` it comes first."""
     count, k = shape[0], min(k, shape[1])
     indices, scores = np.empty((count, k), np.int64), np.empty((count, k), np.float32)
     half = (shape[1] - 1) // 2
-    lowest, level, highest = np.empty(count, np.float32), np.empty(count, np.float32), -np.inf
+    lowest, levels, highest = np.empty(count, np.float32), np.empty(count if level else 0, np.float32), -np.inf
     for block in track(work, "neighbours"):
         values = rows(block)
         lowest[block] = (values if _full(values) else np.where(np.isfinite(values), values, np.inf)).min(axis=1)
-        middle = np.partition(values, half, axis=1)[:, half]
-        level[block] = np.where(np.isfinite(middle), middle, lowest[block])
+        if level:
+            middle = np.partition(values, half, axis=1)[:, half]
+            levels[block] = np.where(np.isfinite(middle), middle, lowest[block])
         highest = max(highest, float(values.max()))
         found = topk_dense(values, k)
         indices[block], scores[block] = _self_first(*found, np.arange(block.start, block.stop)) if itself else found
-    return Neighbours(indices, scores, lowest, highest, level)
+    return Neighbours(indices, scores, lowest, highest, levels if level else None)
 
 
 def warn_of_a_gap(known: IntArray, border: int, name: str) -> None:
