@@ -36,7 +36,7 @@ import rerankit
 from rerankit import Problem, stage
 from rerankit.measure import machine, matrix_speed, measure
 from rerankit.plots import Theme, save_pair
-from rerankit.stages import diffusion
+from rerankit.stages.neighbours import diffusion
 from rerankit.threads import in_threads
 
 CONSOLE = Console(width=140)
@@ -212,7 +212,7 @@ def spreading(shrink: int) -> Table:
     made = stage("diffusion")
     graph = timed(lambda: diffusion.normalised_graph(problem.gallery_scores, 50, 3.0))
     add(rows, size, "diffusion: graph", graph)
-    sources = made._sources(problem)
+    sources = made._sources(problem, None)
     add(rows, size, "diffusion: all queries", timed(lambda: made._solved(graph.made, sources, first.indices)))
     add(rows, size, "diffusion, offline 200", timed(lambda: stage("diffusion", truncation=200).rescore(problem, first)))
     for name in ("alpha-qe", "dba"):
