@@ -99,7 +99,8 @@ class History:
             if self.best_step is not None:
                 axes.axvline(self.best_step, color=theme.muted, linewidth=1, linestyle=":")
             if len(columns) > 1:
-                axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
+                # Below the name of the axis, however high the panel is: the distance is in letters.
+                axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=4, ncols=2)
 
     def _panels(self) -> dict[str, list[str]]:
         """Titles of the panels, and the columns that each shows."""
