@@ -15,7 +15,7 @@ NOT_OLDEST := not (families or wrapped)
 SHARE ?= 1
 SEED ?= 0
 
-.PHONY: demo test test-slow test-bridges test-oldest test-pythons test-hostile lint format docs serve-docs clean
+.PHONY: demo test test-slow test-bridges test-oldest test-pythons test-hostile package lint format docs serve-docs clean
 
 demo: $(VENV)/.demo ## digits, search with several sentences, composed retrieval: tables, and a page (offline, under a minute)
 	$(BIN)/rerankit demo
@@ -45,6 +45,9 @@ test-hostile: $(VENV)/.dev ## damaged files, kills, full disks and threads in fu
 	RERANKIT_HOSTILE=$(SHARE) RERANKIT_HOSTILE_SEED=$(SEED) RERANKIT_HOSTILE_REPORT=$(abspath build/reliability.json) \
 		$(BIN)/python -m pytest tests/hostile tests/test_conformance.py -n 0 -m 'slow or not slow' -k 'hostile or threads' --timeout 7200
 	$(BIN)/python -m json.tool build/reliability.json
+
+package: ## wheel and sdist in dist/, installed and tried outside of the checkout, with a list of all that is installed with it
+	PYTHON=$(PYTHON) .ci/package
 
 lint: $(VENV)/.dev ## ruff, format check, mypy --strict
 	$(BIN)/ruff check .

@@ -109,6 +109,23 @@ def test_rerank(judged: Path, amount, rng, tried) -> None:
     check("rerank", judged, words, "run.npz", same_runs, amount(1, 20), rng, tried)
 
 
+def test_shards(judged: Path, amount, rng, tried) -> None:
+    words = ["rerank", "train.npz", "-s", "dba", "-k", 5, "--engine", "local", "--shard-size", 7, "--resume"]
+    check("runs in shards", judged, words, "run", same_runs, amount(1, 20), rng, tried)
+
+
+def test_prepare(judged: Path, amount, rng, tried) -> None:
+    words = ["prepare", "train.npz", "-s", "csls", "--set", "neighbours=3", "--force", "--bank", "train.npz"]
+
+    def same(one: Path, other: Path) -> None:
+        queries = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
+        answers = [rerankit.load(folder).rerank(queries, k=5) for folder in (one, other)]
+        assert answers[0] == answers[1]
+        assert {file.name for file in one.rglob("*")} == {file.name for file in other.rglob("*")}
+
+    check("prepare", judged, words, "ready", same, amount(1, 20), rng, tried)
+
+
 def test_bench(captions: Path, amount, rng, tried) -> None:
     words = ["bench", "flickr30k", "--data", ".", "--set", "images=7", "--scores", "scores.npy", "-k", 5]
     words += ["-p", "csls", "-p", "mutual-rank"]
