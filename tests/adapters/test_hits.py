@@ -47,6 +47,17 @@ def test_distances_must_be_said():
     assert problem_of_hits(rising, "l2").ranking().to_dict() == {0: {"a": -0.1, "b": -0.7}}
 
 
+@pytest.mark.parametrize("metric", ["cosine", "dot"])
+def test_distances_that_were_called_scores_are_refused(metric):
+    near = [Hit("a", 0.1), Hit("b", 0.7)]
+    with pytest.raises(
+        InputError, match=rf"'found' must be scores .*\(got '{metric}', and numbers that rise in all of 2"
+    ):
+        problem_of_hits([near, near, [Hit("a", 1.0)]], metric)
+    assert problem_of_hits([near, near[::-1]], metric).shape == (2, 2)
+    assert problem_of_hits([near], "l2").shape == (1, 2)
+
+
 def test_a_bank_stands_beside_the_items():
     hits = [[Hit(item, 1 - item / 10, ITEMS[item].tolist()) for item in (3, 5, 8)]]
     for queries in (None, QUERIES[:1]):

@@ -65,6 +65,11 @@ def test_ids_and_scores_out_of_the_metadata(documents):
     rows, scores = [each.metadata["key"] for each in documents], [each.metadata["score"] for each in documents]
     expected = ready.rerank(candidates=[rows], scores=[scores]).to_dict()[0]
     assert [each.metadata["key"] for each in found] == list(expected)
+    documents[1].metadata.pop("score")
+    with pytest.raises(
+        InputError, match=r"'score_key' must be an entry of every .*\(got 'score', 1 of \d+ without, such as \[1\]"
+    ):
+        compressor.compress_documents(documents, "anything")
 
 
 def test_in_a_chain(ready, documents):

@@ -55,12 +55,21 @@ def problem_of_hits(
     for row, hits in enumerate(found):
         indices[row, : len(hits)] = [places[hit.id] for hit in hits]
         scores[row, : len(hits)] = [hit.score for hit in hits]
+    _refuse_distances(found, metric)
     rest |= relations([hit.vector for hit in items.values()], queries, bank, metric)
     texts = [hit.text for hit in items.values()]
     for side, known in (("query", query_texts), ("gallery", None if None in texts else texts)):
         if known is not None:
             rest[f"{side}_features"] = {"text": list(known), **(rest.get(f"{side}_features") or {})}
     return Problem.from_rankings(indices, scores, len(items), metric=metric, **{"gallery_ids": _names(items), **rest})
+
+
+def _refuse_distances(found: Sequence[Sequence[Hit]], metric: ListMetric | None) -> None:
+    """A database returns its best hits first: numbers that rise in every list are distances, whatever was said."""
+    steps = [np.diff([hit.score for hit in hits]) for hits in found if len(hits) > 1]
+    if metric in ("cosine", "dot") and steps and all((each > 0).all() for each in steps):
+        rising = f"{metric!r}, and numbers that rise in all of {len(steps)} lists"
+        raise rule("found", "must be scores where the metric is one: the best hit has the highest", rising)
 
 
 def _names(items: dict[Any, Hit]) -> list[Any]:

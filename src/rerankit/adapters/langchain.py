@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from rerankit import checks
 from rerankit.adapters.one_query import OneQuery
+from rerankit.errors import rule, several
 from rerankit.extras import require
 from rerankit.scores import Metric
 
@@ -45,6 +46,10 @@ class RerankitCompressor(_BASE):  # type: ignore[misc, valid-type]
         """The documents, best first, and no more than `top_n`."""
         ids = [each.id if self.id_key is None else each.metadata.get(self.id_key) for each in documents]
         scores = None if self.score_key is None else [each.metadata.get(self.score_key) for each in documents]
+        if scores is not None and None in scores:
+            without = [place for place, score in enumerate(scores) if score is None]
+            got = f"{self.score_key!r}, {several('without', without, len(scores))}"
+            raise rule("score_key", "must be an entry of every document's metadata", got)
         found = self._order(query, [each.page_content for each in documents], ids=ids, scores=scores)
         return [_scored(documents[place], score) for place, score in found[: self._top]]
 
