@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,6 +26,8 @@ def runs(
     for one in found:
         for number, text in one.failed.items():
             say(f"{one.folder.name}, shard {number}: {text}")
+        if one.missing and one.state != "running":
+            say(f"{one.folder.name}, missing shards: {in_runs(one.missing)}")
         if one.state in ("stopped", "failed"):
             say(f"{one.folder.name}: --resume goes on with it")
 
@@ -40,5 +43,16 @@ def row_of(one: Status) -> dict[str, Any]:
         "shards": one.shards,
         "finished": one.finished,
         "failed": len(one.failed),
-        "missing": one.missing,
+        "missing": len(one.missing),
     }
+
+
+def in_runs(numbers: Sequence[int]) -> str:
+    """Ascending numbers, those that follow each other as one run.
+
+    >>> in_runs([0, 1, 2, 5, 7, 8])
+    '0–2, 5, 7–8'
+    """
+    borders = [at for at, number in enumerate(numbers) if not at or number != numbers[at - 1] + 1]
+    runs = [numbers[at:stop] for at, stop in zip(borders, [*borders[1:], len(numbers)], strict=True)]
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)

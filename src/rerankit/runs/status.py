@@ -24,12 +24,9 @@ class Status:
     finished: int
     failed: dict[int, str]
     """What went wrong, by shard."""
+    missing: tuple[int, ...]
+    """Shards that are neither finished nor failed."""
     running: bool
-
-    @property
-    def missing(self) -> int:
-        """Shards that are neither finished nor failed."""
-        return self.shards - self.finished - len(self.failed)
 
     @property
     def state(self) -> str:
@@ -79,5 +76,6 @@ def status_of(folder: Path) -> Status:
         count,
         len(finished),
         failed,
+        tuple(number for number in range(count) if number not in finished and number not in failed),
         lock is None,
     )
