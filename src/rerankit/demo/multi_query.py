@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from rerankit.training import History
 
 NAME = "multi-query"
-MINUTES = "about two minutes"
+MINUTES = "about a minute"
 """What `train` takes."""
 ROUNDS = 6
 CANDIDATES = 100
