@@ -1,4 +1,4 @@
-"""The door for arrays: anything array-like becomes a numpy array here, checked, without a needless copy."""
+"""Arrays as they are taken: anything array-like becomes a numpy array here, checked, without a needless copy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The door for parameters: each check returns the value or raises with the argument, the rule and the value."""
+"""Checks of parameters: each returns the value or raises with the argument, the rule and the value."""
 
 from __future__ import annotations
 

@@ -70,11 +70,11 @@ def with_pictures(problem: Problem, pattern: str, *, but: Iterable[str] = ()) ->
     Gallery items get the feature "candidate_images", and queries that name a reference get "reference_images".
     A side that already has one of the features `but` is left alone.
     """
-    asked, offered, ids = problem.query_features, problem.gallery_features, problem.gallery_ids
-    known = {*asked, *offered} & set(but)
+    of_queries, offered, ids = problem.query_features, problem.gallery_features, problem.gallery_ids
+    known = {*of_queries, *offered} & set(but)
     more: dict[str, dict[str, Pictures]] = {"query_features": {}, "gallery_features": {}}
-    if "reference" in asked and not {name for name in known if name.startswith("reference")}:
-        paths = _paths(pattern, asked["reference"], asked.get("reference_path"))
+    if "reference" in of_queries and not {name for name in known if name.startswith("reference")}:
+        paths = _paths(pattern, of_queries["reference"], of_queries.get("reference_path"))
         more["query_features"]["reference_images"] = Pictures(paths)
     if ids is not None and not {name for name in known if name.startswith("candidate")}:
         paths = _paths(pattern, ids.tolist(), offered.get("candidate_path"))

@@ -91,8 +91,9 @@ class FeatureCache:
             size = 0
         except OSError as error:
             self._full = True
-            told = f"'{self.folder}' cannot be written ({error.strerror or error}): features are no longer kept there"
-            warnings.warn(told, RerankitWarning, stacklevel=2)
+            reason = error.strerror or error
+            message = f"'{self.folder}' cannot be written ({reason}): features are no longer kept there"
+            warnings.warn(message, RerankitWarning, stacklevel=2)
             return
         self._written = None if self._written is None else self._written + size
         if self._written is None or self._written > self.max_bytes // 16:

@@ -87,9 +87,9 @@ def combine(
     share = np.asarray(check_weights(weights, len(values)), np.float32)
     entry = manager().fusion_rules.entry(method)
     function, known = entry.load(), {"normalise": normalise, "rrf_constant": rrf_constant}
-    asked = {name: known[name] for name in inspect.signature(function).parameters if name in known}
+    options = {name: known[name] for name in inspect.signature(function).parameters if name in known}
     with entry.blamed("failed"):
-        total: FloatArray = np.asarray(function(values, share, **asked))
+        total: FloatArray = np.asarray(function(values, share, **options))
     if total.shape != values.shape[1:] or total.dtype.kind not in "fiu":
         text = f"must give numbers of shape {values.shape[1:]} (got {total.dtype} of shape {total.shape})"
         raise FaultError(entry.fault(text))

@@ -18,19 +18,19 @@ Asked = Literal["scores", "grades"]
 _CALLED = {"scores": "a run", "grades": "judgements"}
 
 
-def lines_of(value: Any, asked: Asked, argument: str) -> Triples | None:
+def lines_of(value: Any, wanted: Asked, argument: str) -> Triples | None:
     """The lines of a run (`scores`) or of judgements (`grades`); None when the value is nothing of the kind.
 
     >>> lines_of({"q": {"a": 0.5}}, "scores", "run").items
     ['a']
     """
     if isinstance(value, Mapping) and not hasattr(value, "tocoo"):  # a kind of SciPy's sparse matrices maps, too
-        return from_dict(value, asked, argument)
+        return from_dict(value, wanted, argument)
     known = ranx_values(value)
     if known is not None:
-        if known[1] != asked:
-            raise rule(argument, f"must be {_CALLED[asked]}", f"{_CALLED[known[1]]}, {type(value).__name__} of ranx")
-        return from_dict(known[0], asked, argument)
+        if known[1] != wanted:
+            raise rule(argument, f"must be {_CALLED[wanted]}", f"{_CALLED[known[1]]}, {type(value).__name__} of ranx")
+        return from_dict(known[0], wanted, argument)
     table = _records(value) if isinstance(value, list) else table_of(value)
     if table is None:
         return None
@@ -38,7 +38,7 @@ def lines_of(value: Any, asked: Asked, argument: str) -> Triples | None:
         columns = columns_of(name for name in table.names if isinstance(name, str))
     except InputError as error:
         raise InputError(f"'{argument}': {error}") from error
-    return None if columns is None else of_table(table, columns, asked, argument)
+    return None if columns is None else of_table(table, columns, wanted, argument)
 
 
 def runs_of(runs: Any) -> dict[str, Triples]:
@@ -68,20 +68,20 @@ def judgements_of(value: Any, argument: str) -> Judgements | None:
     return {query: {i: max(g, 0.0) for i, g in items.items()} for query, items in to_dict(triples).items()}
 
 
-def of_table(table: Table, columns: Columns, asked: Asked, argument: str) -> Triples:
+def of_table(table: Table, columns: Columns, wanted: Asked, argument: str) -> Triples:
     """The lines of a table."""
     values = _numbers(table.column(columns.value), f"{argument}[{columns.value!r}]")
     whole = columns.either and bool(np.all(values == np.rint(values)))
-    if columns.what != asked and not (asked == "grades" and whole):
+    if columns.what != wanted and not (wanted == "grades" and whole):
         raise rule(
             argument,
-            f"must be {_CALLED[asked]}, with a column {'score' if asked == 'scores' else 'grade'}",
+            f"must be {_CALLED[wanted]}, with a column {'score' if wanted == 'scores' else 'grade'}",
             f"{_CALLED[columns.what]}, with a column {columns.value}",
         )
     queries, items = (_names(table.column(name), f"{argument}[{name!r}]") for name in (columns.query, columns.item))
     if columns.rank is not None:
         refuse_distances(queries, values, table.column(columns.rank), f"'{argument}': ")
-    triples = Triples(queries, items, -values if columns.ranks else values, asked)
+    triples = Triples(queries, items, -values if columns.ranks else values, wanted)
     refuse_none(triples)
     return triples
 

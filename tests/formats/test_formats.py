@@ -14,7 +14,7 @@ import rerankit
 from rerankit import Bank, ListScores, Problem, Ranking, Relevance, errors
 from rerankit.errors import FormatError, InputError, UnknownNameError
 from rerankit.formats import read, read_judged, write
-from rerankit.formats.door import read_both
+from rerankit.formats.files import read_both
 from rerankit.formats.registry import formats
 
 BUNDLES = ["folder", "a.npz", "a.safetensors", "a.pt"]

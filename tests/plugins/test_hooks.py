@@ -16,7 +16,7 @@ from rerankit import Problem, Ranking, Relevance, Stage, plugins
 from rerankit.cli import build
 from rerankit.errors import InputError, PluginError, UnknownNameError, UnmetNeedError
 from rerankit.formats import Source
-from rerankit.formats.door import read_both
+from rerankit.formats.files import read_both
 from rerankit.pipelines import NeedWord
 from rerankit.plugins import manager
 from rerankit.plugins.inspection import all_faults

@@ -83,8 +83,8 @@ def relations(vectors: Sequence[Any], queries: Any, bank: Any, metric: ListMetri
     vectors: of the items, with None for those that came without.
     """
     by = _RELATIONS.get(metric, "euclidean")
-    asked = None if queries is None else _vectors(queries, "queries")
-    found: dict[str, Any] = {} if asked is None else {"query_scores": EmbeddingScores(asked, asked, by)}
+    of_queries = None if queries is None else _vectors(queries, "queries")
+    found: dict[str, Any] = {} if of_queries is None else {"query_scores": EmbeddingScores(of_queries, of_queries, by)}
     if any(one is None for one in vectors):
         if bank is not None:
             raise rule("bank", "needs the vectors of all hits: search with vectors", "hits without")
@@ -93,9 +93,9 @@ def relations(vectors: Sequence[Any], queries: Any, bank: Any, metric: ListMetri
     found["gallery_scores"] = EmbeddingScores(items, items, by)
     if bank is not None:
         old = _vectors(bank, "bank")
-        between = EmbeddingScores(old if asked is None else asked, items, by)
+        between = EmbeddingScores(old if of_queries is None else of_queries, items, by)
         found["query_bank"] = Bank.from_embeddings(old, between, "bank")
-        if asked is None:
+        if of_queries is None:
             found["query_bank"] = found["query_bank"].facing(None)
     return found
 

@@ -24,14 +24,14 @@ def problem_of(dataset: Any, run: Any = None, **rest: Any) -> Problem:
     if lines is None:
         raise rule("run", "must be a run, such as {query: {item: score}}", type(run).__name__)
     queries, items = lines.names, natural(lines.items)
-    asked = {query.query_id: query.default_text() for query in dataset.queries_iter()}
+    texts = {query.query_id: query.default_text() for query in dataset.queries_iter()}
     found = dataset.docs_store().get_many(items)
-    for argument, names, known in (("queries", queries, asked), ("documents", items, found)):
+    for argument, names, known in (("queries", queries, texts), ("documents", items, found)):
         lost = [name for name in names if name not in known]
         if lost:
             raise rule("run", f"must name only {argument} of the dataset", f"{len(lost)} unknown, such as {lost[:3]}")
     features: dict[str, Any] = {
-        "query_features": {"text": [asked[name] for name in queries], **(rest.pop("query_features", None) or {})},
+        "query_features": {"text": [texts[name] for name in queries], **(rest.pop("query_features", None) or {})},
         "gallery_features": {
             "text": [found[name].default_text() for name in items],
             **(rest.pop("gallery_features", None) or {}),

@@ -120,11 +120,11 @@ class RerankedSearch(_WRAPPER):  # type: ignore[misc, valid-type]
         ignore_identical_ids: bool = False,
     ) -> None:
         encoder = model if hasattr(model, _META) else _MTEB.SentenceTransformerEncoderWrapper(model)
-        said = encoder.mteb_model_meta.similarity_fn_name
-        known = getattr(said, "value", said) if metric is None else metric
+        similarity = encoder.mteb_model_meta.similarity_fn_name
+        known = getattr(similarity, "value", similarity) if metric is None else metric
         if known not in _METRICS:
             raise rule(
-                "metric", f"must be {', '.join(_METRICS)}, since the model does not say one of these", repr(said)
+                "metric", f"must be {', '.join(_METRICS)}, since the model does not say one of these", repr(similarity)
             )
         super().__init__(encoder, index_backend=RerankingIndex(pipeline, metric=known, k=k))
         self.bank, self.ignore_identical_ids = bank, checks.boolean("ignore_identical_ids", ignore_identical_ids)

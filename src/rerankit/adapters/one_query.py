@@ -54,12 +54,12 @@ class OneQuery:
         if self.ready is not None:
             return self._in_gallery(self.ready, query, list(ids), values, vector)
         known = None if not len(vectors) or any(one is None for one in vectors) else np.asarray(vectors, np.float32)
-        asked = self._asked(query, vector) if known is not None else None
-        gallery = _gallery(texts, None if asked is None else known, self.metric)
+        query_vectors = self._asked(query, vector) if known is not None else None
+        gallery = _gallery(texts, None if query_vectors is None else known, self.metric)
         given: dict[str, Any] = {"scores": values or [-float(place) for place in range(len(texts))]}
-        if asked is not None:
+        if query_vectors is not None:
             given = {} if values is None else {"candidates": [range(len(texts))], "scores": [values]}
-        ranking = prepare(self.pipeline, gallery).rerank(asked, k=None, features={"text": [query]}, **given)
+        ranking = prepare(self.pipeline, gallery).rerank(query_vectors, k=None, features={"text": [query]}, **given)
         return list(zip(ranking.indices[0].tolist(), ranking.scores[0].tolist(), strict=True))
 
     def _in_gallery(
@@ -70,11 +70,11 @@ class OneQuery:
             places.setdefault(name, place)
         if None in places or not ids:
             raise InputError("documents must have the ids by which the gallery that stands ready knows them (got None)")
-        asked = self._asked(query, vector) if ready.gallery.embeddings is not None else None
-        if asked is None and values is None and ready.gallery.embeddings is not None:
+        query_vectors = self._asked(query, vector) if ready.gallery.embeddings is not None else None
+        if query_vectors is None and values is None and ready.gallery.embeddings is not None:
             raise InputError("'embed' must be given where neither the query has a vector nor the documents have scores")
         ranking = ready.rerank(
-            asked,
+            query_vectors,
             candidates=[list(places)],
             scores=None if values is None else [[values[place] for place in places.values()]],
             features={"text": [query]},

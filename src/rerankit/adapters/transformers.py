@@ -126,8 +126,8 @@ class _Encoder:
             ]
         )
 
-    def _batches(self, items: list[Any], told: str) -> Iterator[list[Any]]:
-        for at in track(range(0, len(items), self.batch_size), told):
+    def _batches(self, items: list[Any], description: str) -> Iterator[list[Any]]:
+        for at in track(range(0, len(items), self.batch_size), description):
             yield items[at : at + self.batch_size]
 
     def _vectors(self, kind: str, inputs: Any) -> FloatArray:
@@ -155,9 +155,9 @@ def _model(place: str | os.PathLike[str], **safe: Any) -> Any:
     """The model of a folder; one whose weights are not all there would give vectors out of random numbers."""
     config = _LIBRARY.AutoConfig.from_pretrained(place, **safe)
     kind = _LIBRARY.BlipForImageTextRetrieval if config.model_type == "blip" else _LIBRARY.AutoModel
-    model, told = kind.from_pretrained(place, use_safetensors=True, output_loading_info=True, **safe)
-    if told["missing_keys"]:
-        raise rule("model", f"must have all weights of a {type(model).__name__}", f"no {min(told['missing_keys'])}")
+    model, report = kind.from_pretrained(place, use_safetensors=True, output_loading_info=True, **safe)
+    if report["missing_keys"]:
+        raise rule("model", f"must have all weights of a {type(model).__name__}", f"no {min(report['missing_keys'])}")
     return model
 
 

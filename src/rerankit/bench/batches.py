@@ -56,15 +56,15 @@ def batch_curve(
     its order where the pipeline refuses it.
     """
     order = np.random.default_rng(0).permutation(problem.shape[0])
-    asked = [size for size in sizes if size < len(order)]
-    if not asked:
+    wanted = [size for size in sizes if size < len(order)]
+    if not wanted:
         return None
     counted = order[:SAMPLE]
     own, scores = part_of(part, counted), problem.subset(counted).scores
     tail = scores if scores.complete else None
     metrics = known_metrics(benchmark, part, tail is not None)
     found = []
-    for size in asked:
+    for size in wanted:
         ranking = _answered(problem, pipeline, k, list(_batches(order, len(counted), size)), size)
         found.append((size, benchmark.evaluate(own, ranking, tail, metrics)))
     return Batches(tuple(counted.tolist()), tuple(found))

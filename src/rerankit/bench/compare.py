@@ -37,12 +37,12 @@ def compare_results(
         raise InputError("'results' must hold at least one result (got none)")
     _check_same_task(results)
     known = [part.name for part in results[0].parts]
-    asked = known if parts is None else list(parts)
-    unknown = [name for name in asked if name not in known]
+    wanted = known if parts is None else list(parts)
+    unknown = [name for name in wanted if name not in known]
     if unknown:
         raise InputError(f"'parts' must be parts of the task: {', '.join(known)} (got {', '.join(unknown)})")
     tables = {}
-    for name in asked:
+    for name in wanted:
         if not allow_other_candidates:
             _check_same_candidates(results, name)
         systems = {label: found for label, found, _ in _systems(results, name)}

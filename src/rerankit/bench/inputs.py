@@ -72,8 +72,8 @@ def contenders(given: Any) -> list[Contender]:
     labels = [each.label for each in found]
     twice = sorted({label for label in labels if labels.count(label) > 1})
     if twice:
-        told = several("repeated", twice)
-        raise InputError(f"'pipelines' must have different names (got {told}); give a mapping of names")
+        message = several("repeated", twice)
+        raise InputError(f"'pipelines' must have different names (got {message}); give a mapping of names")
     return found
 
 
@@ -132,11 +132,11 @@ def fitted(given: Any, matrix: Matrix, name: str) -> Problem:
         list(matrix.gallery_ids) if problem.gallery_ids is None else None,
     )
     own = problem.query_features, problem.gallery_features
-    asked, offered = (
+    of_queries, offered = (
         {key: value for key, value in given.items() if key not in known}
         for given, known in zip((matrix.query_features, matrix.gallery_features), own, strict=True)
     )
-    return problem.with_features(query_features=asked, gallery_features=offered)
+    return problem.with_features(query_features=of_queries, gallery_features=offered)
 
 
 def _opened(given: str | os.PathLike[str], matrix: Matrix) -> Problem:

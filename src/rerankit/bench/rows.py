@@ -18,26 +18,26 @@ def rows(results: Sequence[Result], figures: Sequence[str] | None = None) -> lis
     """
     made: list[dict[str, Any]] = []
     for result in results:
-        asked = list(figures or [result.summary["main"]])
-        before = _figures(result.summary["first"], asked)
+        wanted = list(figures or [result.summary["main"]])
+        before = _figures(result.summary["first"], wanted)
         front = {"scores": result.scores["label"]}
         depth = {"k": max((part.k for part in result.parts), default=0)}
-        ceiling = {f"ceiling {name}": value for name, value in _figures(result.summary["ceiling"], asked).items()}
+        ceiling = {f"ceiling {name}": value for name, value in _figures(result.summary["ceiling"], wanted).items()}
         named = {"pipeline": "first stage", "looks at": ""}
         made.append({**front, **named, **depth, **before, **ceiling, **_cost(result, None)})
         for at, summary in enumerate(result.summary["stages"]):
             name = result.label if len(result.summary["stages"]) == 1 else f"{result.label} [{at + 1}]"
             looks = Looks.union(part.stages[at].looks_at for part in result.parts)
             named = {"pipeline": name, "looks at": looks.words}
-            made.append({**front, **named, **depth, **_figures(summary, asked), **ceiling, **_cost(result, at)})
+            made.append({**front, **named, **depth, **_figures(summary, wanted), **ceiling, **_cost(result, at)})
     return list({tuple(row.items()): row for row in made}.values())
 
 
-def _figures(summary: dict[str, float], asked: Sequence[str]) -> dict[str, float]:
-    unknown = [name for name in asked if name not in summary]
+def _figures(summary: dict[str, float], wanted: Sequence[str]) -> dict[str, float]:
+    unknown = [name for name in wanted if name not in summary]
     if unknown:
         raise InputError(f"'figures' must be figures of the task: {', '.join(summary)} (got {', '.join(unknown)})")
-    return {name: scale(name)[0] * summary[name] for name in asked}
+    return {name: scale(name)[0] * summary[name] for name in wanted}
 
 
 def _cost(result: Result, stage: int | None) -> dict[str, Any]:

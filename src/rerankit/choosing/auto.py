@@ -24,7 +24,7 @@ class Auto(Composite):
     """Choose a pipeline as `rerankit.choose` does, and use it; where nothing is significantly better, change nothing.
 
     `fit(problem, relevance)` chooses once, on labelled queries (`fit(…, bank=(pairs, relevance))` on other labelled
-    pairs), and keeps what it chose as `chosen`, also when saved. Without labels every problem is judged anew, by
+    pairs), and keeps what it chose as `chosen`, also when saved. Without labels every problem is judged by itself, by
     what of the agreement between both directions survives noise, or by how often the bank's queries find an item that
     was drawn at random and raised. The notes say what was chosen and why. It loses against a stage that is
     known to suit: what is not significant on few queries is left out.

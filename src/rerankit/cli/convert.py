@@ -22,7 +22,7 @@ def convert(
     import numpy as np
 
     from rerankit import Problem, Relevance, checks, errors, write
-    from rerankit.formats.door import read_both
+    from rerankit.formats.files import read_both
     from rerankit.formats.judged import read_judgements
     from rerankit.formats.registry import format_of
     from rerankit.formats.sources import address_of

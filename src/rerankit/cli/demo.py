@@ -24,7 +24,7 @@ def demo(
         Path | None, typer.Option("--out", "-o", help="The folder for the page; rerankit-demo by default.")
     ] = None,
     train: Annotated[
-        bool, typer.Option("--train", help="Train the networks anew, minutes, and draw their curves.")
+        bool, typer.Option("--train", help="Train the networks again, minutes, and draw their curves.")
     ] = False,
     force: ForceOption = False,
     as_json: JsonOption = False,
@@ -45,11 +45,11 @@ def demo(
     folder = Path("rerankit-demo") if out is None else out
     # Nobody named the default folder: what is in it is a page of this command, and it may be run twice.
     check_target(folder / "demo.html", "out", force=force or out is None)
-    asked, left_out = _possible(parts)
+    chosen, left_out = _possible(parts)
     if train:
-        _check_trainable(asked)
+        _check_trainable(chosen)
     found = []
-    for name in asked:
+    for name in chosen:
         made = _made(name, folder, train)()
         found.append(made)
         if not as_json:
@@ -69,7 +69,7 @@ def _possible(parts: list[str] | None) -> tuple[list[str], list[str]]:
 
     from rerankit.extras import require
 
-    asked, left_out = [], []
+    chosen, left_out = [], []
     for name, modules in PARTS.items():
         if parts and name not in parts:
             continue
@@ -79,23 +79,23 @@ def _possible(parts: list[str] | None) -> tuple[list[str], list[str]]:
         if absent:
             left_out.append(f"left out: '{name}', which needs {' and '.join(absent)}: pip install 'rerankit[demo]'")
         else:
-            asked.append(name)
-    if "digits" in asked and find_spec("torch") is None:
+            chosen.append(name)
+    if "digits" in chosen and find_spec("torch") is None:
         left_out.append(
             "left out of 'digits': the reasoner 'pillar-plus', which needs torch: pip install 'rerankit[demo]'"
         )
-    return asked, left_out
+    return chosen, left_out
 
 
-def _check_trainable(asked: list[str]) -> None:
+def _check_trainable(chosen: list[str]) -> None:
     from rerankit.errors import rule
 
-    if asked == ["digits"]:
+    if chosen == ["digits"]:
         raise rule("--train", "must go with 'multi-query' or 'composed': nothing is trained for the digits", "digits")
 
 
 def _made(name: str, folder: Path, train: bool) -> Callable[[], Any]:
-    """What makes a part, with weights trained anew where that was asked for."""
+    """What makes a part, with weights trained again where that was asked for."""
     if name == "digits":
         from rerankit.demo import contest
 

@@ -34,17 +34,17 @@ def evaluate(
     from rerankit.metrics import evaluate as figures
     from rerankit.metrics import evaluate_both
 
-    asked = metrics or METRICS
+    wanted = metrics or METRICS
     options: Any = {"ties": ties, "empty": empty}
     if both and reverse:
         raise InputError("give either --reverse or --both, which has both directions")
     source, right = _opened(ranked, relevance, missing, reverse)
     if both:
-        ways = evaluate_both(source, right, [*asked, "rsum"], **options)
+        ways = evaluate_both(source, right, [*wanted, "rsum"], **options)
         found = {"forward": ways.forward, "reverse": ways.reverse}
         say(f"rSum {ways.rsum:.2f}")
     else:
-        found = {"": figures(source, right, asked, **options)}
+        found = {"": figures(source, right, wanted, **options)}
     for each in found.values():
         if each.notes.get("beyond"):
             behind, longest = ", ".join(each.notes["beyond"]), each.notes["listed"]

@@ -41,7 +41,7 @@ def fit(
         str | None, typer.Option(help="A task with a train and a val split: they are read from its own files.")
     ] = None,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Begin anew where an interrupted run could go on.")
+        bool, typer.Option("--restart", help="Begin again where an interrupted run could go on.")
     ] = False,
     trust: TrustOption = False,
     as_json: JsonOption = False,
@@ -104,7 +104,7 @@ def _settings(made: Trainable, training: dict[str, Any]) -> TrainingSettings | N
 
 def _judged(path: Path, task: str | None, split: str) -> tuple[Any, Any]:
     from rerankit.errors import InputError
-    from rerankit.formats.door import read_both
+    from rerankit.formats.files import read_both
     from rerankit.tasks import task as find
 
     if task is not None:

@@ -45,9 +45,9 @@ def _row(info: PluginInfo, faults: list[Fault]) -> dict[str, Any]:
 
 def _brief(row: dict[str, Any]) -> dict[str, Any]:
     """A row for a terminal: many names are counted, and faults, which follow in lines of their own."""
-    told = {key: row[key] for key in ("plugin", "distribution", "status")}
+    shown = {key: row[key] for key in ("plugin", "distribution", "status")}
     names = {kind: found for kind, found in row.items() if isinstance(found, list) and found and kind != "faults"}
-    told["registers"] = "; ".join(
+    shown["registers"] = "; ".join(
         f"{len(found)} {kind}" if len(found) > _FEW else f"{kind} {', '.join(found)}" for kind, found in names.items()
     )
-    return {**told, "faults": len(row["faults"])}
+    return {**shown, "faults": len(row["faults"])}

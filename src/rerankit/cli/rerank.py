@@ -59,7 +59,7 @@ def rerank(
     """Re-rank the first K candidates of every query and write the run; with --engine a folder of shards."""
     from rerankit import errors, read, write
     from rerankit.formats.banks import with_bank
-    from rerankit.formats.door import check_names, check_writable
+    from rerankit.formats.files import check_names, check_writable
     from rerankit.formats.sources import place_of
 
     if k < 0:

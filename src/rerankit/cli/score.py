@@ -76,9 +76,9 @@ def _agreeing(name: str, matrices: Mapping[str, Any], scored: Any) -> Iterator[t
         for key, given in pairs:
             scores = as_scores(given, f"{key}")
             if left.pop(key, None) != scores.shape:
-                asked = ", ".join(f"{each!r} {value.shape}" for each, value in matrices.items())
+                shapes = ", ".join(f"{each!r} {value.shape}" for each, value in matrices.items())
                 raise PluginError(
-                    f"scorer '{name}' must give scores for {asked}, each once (got {key!r} {scores.shape})"
+                    f"scorer '{name}' must give scores for {shapes}, each once (got {key!r} {scores.shape})"
                 )
             yield key, scores
     except (TypeError, ValueError) as cause:

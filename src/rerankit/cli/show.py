@@ -67,7 +67,7 @@ def _opened(path: str, relevance: Path | None, images: str | None, query_images:
     """The problem with its pictures, and what is right."""
     from rerankit import read
     from rerankit.display import check_pattern, with_pictures, with_query_pictures
-    from rerankit.formats.door import read_both
+    from rerankit.formats.files import read_both
 
     problem, judged = read_both(path, "problem")
     if relevance is not None:

@@ -8,7 +8,7 @@ from typing import Any
 from rerankit.bank import Bank
 from rerankit.errors import FormatError, InputError, unknown_name
 from rerankit.formats.content import Tables, Triples
-from rerankit.formats.door import AnyPath, content_of
+from rerankit.formats.files import AnyPath, content_of
 from rerankit.formats.scores import to_scores
 from rerankit.formats.tables import BANK_PARTS, natural_kind, to_problem
 from rerankit.problem import Problem

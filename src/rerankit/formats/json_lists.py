@@ -98,5 +98,5 @@ def _refuse_repeats(path: Path, loaded: dict[str, object]) -> None:
     inside = ((query, items) for query, items in loaded.items() if isinstance(items, _Object))
     again = [(query, item) for query, items in inside for item in items.repeated]
     if again:
-        told = several("repeated (query, item)", again)
-        raise FormatError(f"{path}: must name an item once for a query (got {told})")
+        message = several("repeated (query, item)", again)
+        raise FormatError(f"{path}: must name an item once for a query (got {message})")

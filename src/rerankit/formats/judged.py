@@ -11,7 +11,7 @@ import numpy as np
 from rerankit.arrays import IntArray
 from rerankit.errors import FormatError, several
 from rerankit.formats.content import Tables, Triples
-from rerankit.formats.door import AnyPath, content_of, opened
+from rerankit.formats.files import AnyPath, content_of, opened
 from rerankit.formats.lists import from_ranking, to_ranking
 from rerankit.pairs import Pairs
 from rerankit.problem import Problem

@@ -20,7 +20,7 @@ _MADE: WeakKeyDictionary[Registry, tuple[int, MadeFormats]] = WeakKeyDictionary(
 
 
 def formats() -> dict[str, Format]:
-    """Every format by name; made once, and anew when the registry has changed."""
+    """Every format by name; made once, and again when the registry has changed."""
     return _made().by_name
 
 

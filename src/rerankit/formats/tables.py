@@ -57,10 +57,10 @@ SCORE_SOURCES = ("scores", "distances", "queries")
 def natural_kind(tables: Tables) -> str:
     """What named arrays are: the `kind` they say, or else by their names; "tables" when they are none of ours."""
     if "kind" in tables:
-        said = text(tables, "kind")
-        if said not in KINDS:
-            raise unknown_name("kind", said, KINDS)
-        return said
+        written = text(tables, "kind")
+        if written not in KINDS:
+            raise unknown_name("kind", written, KINDS)
+        return written
     names = set(tables)
     if {"indices", "scores"} <= names <= RANKING_NAMES:
         return "ranking"

@@ -21,8 +21,8 @@ def read_rows(path: Path) -> str:
     text = read_text(path)
     last = text.splitlines()[-1] if text and text[-1] not in "\r\n" else ""
     if last.strip():
-        told = f"{path}: the last line has no end, so the file may have been cut short: {last[:80]!r}"
-        warnings.warn(told, RerankitWarning, stacklevel=2)
+        message = f"{path}: the last line has no end, so the file may have been cut short: {last[:80]!r}"
+        warnings.warn(message, RerankitWarning, stacklevel=2)
     return text
 
 

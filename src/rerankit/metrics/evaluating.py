@@ -48,13 +48,13 @@ def evaluate(
     >>> result["success@1"], result.per_query["mean_rank"]
     (0.75, array([1. , 1.5]))
     """
-    asked, ties, empty = measures(metrics), check_ties(ties), check_empty(empty)
+    wanted, ties, empty = measures(metrics), check_ties(ties), check_empty(empty)
     ranked, relevance = ranked_of(ranked), judged_of(relevance)
     if isinstance(ranked, Mapping):
         if not isinstance(relevance, Mapping) or tail is not None or subset is not None:
             raise InputError("'relevance' must be qrels {query: {item: grade}} for a run, without 'tail' or 'subset'")
         found, ids = run_places(ranked, relevance, ties)
-        return _evaluation({"gallery": found}, asked, ties, empty, np.array(ids, dtype=object), _longest(ranked))
+        return _evaluation({"gallery": found}, wanted, ties, empty, np.array(ids, dtype=object), _longest(ranked))
     if isinstance(relevance, Mapping):
         ranked = knowing(ranked, relevance)
     source = opened(ranked)
@@ -67,7 +67,7 @@ def evaluate(
     listed = source.shape[1] if isinstance(source, Ranking) and tail is None else size_of(source)[1]
     return _evaluation(
         by_scope,
-        asked,
+        wanted,
         ties,
         empty,
         getattr(ranked, "query_ids", None),
@@ -112,7 +112,7 @@ def evaluate_both(
     >>> both.forward["success@1"], both.reverse["success@1"], both.rsum
     (0.5, 1.0, 550.0)
     """
-    asked, ties, empty = measures(metrics), check_ties(ties), check_empty(empty)
+    wanted, ties, empty = measures(metrics), check_ties(ties), check_empty(empty)
     scores = ranked_of(scores)
     if isinstance(scores, Mapping):
         raise InputError("'scores' must be a matrix or complete scores for both directions (got a run)")
@@ -125,20 +125,20 @@ def evaluate_both(
     rows, columns = both_places(source, forward, backward, ties)
     ids = getattr(scores, "query_ids", None), getattr(scores, "gallery_ids", None)
     return BothWays(
-        _evaluation({"gallery": rows}, asked, ties, empty, ids[0]),
-        _evaluation({"gallery": columns}, asked, ties, empty, ids[1]),
+        _evaluation({"gallery": rows}, wanted, ties, empty, ids[0]),
+        _evaluation({"gallery": columns}, wanted, ties, empty, ids[1]),
     )
 
 
 def _evaluation(
     places: Mapping[str, Places],
-    asked: Sequence[Measure],
+    wanted: Sequence[Measure],
     ties: Ties,
     empty: Empty,
     ids: Any,
     listed: int | None = None,
 ) -> Evaluation:
-    return evaluation(places, asked, ties=ties, empty=empty, query_ids=ids, listed=listed)
+    return evaluation(places, wanted, ties=ties, empty=empty, query_ids=ids, listed=listed)
 
 
 def agreeing_relevance(given: Any, ranked: Any, source: Any) -> Relevance:

@@ -88,7 +88,7 @@ class Evaluation(Mapping[str, float]):
 
 def evaluation(
     places: Mapping[str, Places],
-    asked: Sequence[Measure],
+    wanted: Sequence[Measure],
     *,
     ties: str,
     empty: Empty,
@@ -103,7 +103,7 @@ def evaluation(
     missing = whole.totals == 0
     _check_empty(missing, empty, query_ids)
     figures, per_query = {}, {}
-    for each in asked:
+    for each in wanted:
         if each.metric.traits.scope not in places:
             raise InputError(f"metric '{each.name}' needs 'subset', the items each query chooses among (got none)")
         found = each.per_query(places[each.metric.traits.scope])
@@ -114,14 +114,14 @@ def evaluation(
     skipped = 0 if empty == "zero" else int(missing.sum())
     ranks = first_rank(whole)
     shown = np.where(np.isfinite(ranks), ranks, np.nan)
-    outcome = Evaluation(figures, per_query, ids, ties, empty, skipped, _beyond(asked, listed), shown)
+    outcome = Evaluation(figures, per_query, ids, ties, empty, skipped, _beyond(wanted, listed), shown)
     emit(Event("evaluated", ", ".join(figures), outcome=outcome))
     return outcome
 
 
-def _beyond(asked: Sequence[Measure], listed: int | None) -> dict[str, Any]:
+def _beyond(wanted: Sequence[Measure], listed: int | None) -> dict[str, Any]:
     """The metrics whose cut-off lies behind the end of the lists: what is not listed counts as not found."""
-    behind = [] if listed is None else [each.name for each in asked if each.k is not None and each.k > listed]
+    behind = [] if listed is None else [each.name for each in wanted if each.k is not None and each.k > listed]
     return {"listed": listed, "beyond": behind} if behind else {}
 
 

@@ -58,7 +58,7 @@ class Prepared:
     keeps = "the gallery"
     """What is prepared, in words."""
     exact = True
-    """Whether after a change it equals what is prepared anew, to the bit."""
+    """Whether after a change it equals a fresh preparation, to the bit."""
     by_item = True
     """Whether a change of the gallery costs its items alone; otherwise all is prepared again."""
 

@@ -107,8 +107,8 @@ def _check_known(name: str, code: Any, path: Path) -> None:
     try:
         manager().stages.entry(name)
     except UnknownNameError as error:
-        told = remedy(code)
-        said = f"'{path}' holds stage '{name}', which is not here; {told}" if told else str(error)
+        advice = remedy(code)
+        said = f"'{path}' holds stage '{name}', which is not here; {advice}" if advice else str(error)
         raise UnknownNameError(said) from error
 
 
@@ -119,9 +119,9 @@ def _set_weights(made: Stage, file: Path) -> None:
     except RerankitError:
         raise
     except Exception as cause:
-        told = explained(cause, f"stage '{made.name}'") if isinstance(cause, ImportError) else None
+        advice = explained(cause, f"stage '{made.name}'") if isinstance(cause, ImportError) else None
         text = f"'{file}' does not hold the weights of {made!r}: {type(cause).__name__}: {cause}"
-        raise told or FormatError(text) from cause
+        raise advice or FormatError(text) from cause
 
 
 def read_pipeline(folder: Path, name: str, *, trust: bool) -> Pipeline:

@@ -316,5 +316,5 @@ def load_plugin(path: str | os.PathLike[str]) -> PluginInfo:
 
 
 def reset() -> None:
-    """Forget the manager, so that the next use finds plugins anew (for tests and long-lived processes)."""
+    """Forget the manager, so that the next use finds plugins again (for tests and long-lived processes)."""
     _current.forget()

@@ -82,9 +82,9 @@ class Entry:
 
     def broken(self, what: str, cause: BaseException) -> RerankitError:
         """The error that names the plugin for what its code raised, or the absent package that it asked for."""
-        told = explained(cause, f"{self.kind} '{self.name}'") if isinstance(cause, ImportError) else None
-        if told or isinstance(cause, MissingExtraError):
-            return told or cause  # type: ignore[return-value]  # an absent package is nobody's fault
+        absent = explained(cause, f"{self.kind} '{self.name}'") if isinstance(cause, ImportError) else None
+        if absent or isinstance(cause, MissingExtraError):
+            return absent or cause  # type: ignore[return-value]  # an absent package is nobody's fault
         return FaultError(self.fault(f"{what}: {said(cause)}", cause))
 
     def fault(self, text: str, cause: BaseException | None = None) -> Fault:

@@ -1,4 +1,4 @@
-"""The functions that data of NumPy, torch and the standard library name in pickles, made anew here with checks."""
+"""The functions that data of NumPy, torch and the standard library name in pickles, written again here with checks."""
 
 from __future__ import annotations
 

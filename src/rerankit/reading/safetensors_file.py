@@ -133,8 +133,8 @@ def _check_sums(path: Path, entries: list[Entry], start: int, text: str | None) 
     sums = parse_json(text, path)
     most = limits.current().verified
     for entry in entries:
-        said = sums.get(entry.name) if isinstance(sums, dict) else None
-        if entry.end - entry.begin <= most and said != _checksum(path, start + entry.begin, start + entry.end):
+        listed = sums.get(entry.name) if isinstance(sums, dict) else None
+        if entry.end - entry.begin <= most and listed != _checksum(path, start + entry.begin, start + entry.end):
             raise FormatError(f"{path}: '{entry.name}' is damaged: it is not what its checksum says")
 
 

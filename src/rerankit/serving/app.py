@@ -173,9 +173,9 @@ class Service:
 
     async def _body(self, request: Request) -> Any:
         """The body as JSON; one that is too long, too slow or no JSON is refused."""
-        said = request.headers.get("content-length", "")
-        if said.isdigit() and int(said) > self.bounds.bytes:
-            raise Refused(413, f"the body must have at most {self.bounds.bytes} bytes (got {said})")
+        length = request.headers.get("content-length", "")
+        if length.isdigit() and int(length) > self.bounds.bytes:
+            raise Refused(413, f"the body must have at most {self.bounds.bytes} bytes (got {length})")
         try:
             content = await asyncio.wait_for(self._content(request), self.bounds.seconds)
         except asyncio.TimeoutError:

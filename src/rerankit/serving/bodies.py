@@ -68,18 +68,18 @@ class Documents:
     def of(cls, body: Any, bounds: Bounds) -> Documents:
         """From a body in the form of Jina, Cohere, vLLM, TEI or Weaviate."""
         _check_fields(body, _RERANK)
-        asked, named = ([name for name in names if name in body] for names in (_QUERIES, _DOCUMENTS))
-        if len(asked) != 1:
-            raise InputError(f"'query' must be given once (got {', '.join(asked) or 'none'})")
-        if len(named) != 1:
+        query_names, document_names = ([name for name in names if name in body] for names in (_QUERIES, _DOCUMENTS))
+        if len(query_names) != 1:
+            raise InputError(f"'query' must be given once (got {', '.join(query_names) or 'none'})")
+        if len(document_names) != 1:
             raise InputError("'documents' (or 'texts') must be given (got none or both)")
-        given = _list(body[named[0]], named[0], bounds)
-        documents = [_item(one, f"{named[0]}[{place}]") for place, one in enumerate(given)]
+        given = _list(body[document_names[0]], document_names[0], bounds)
+        documents = [_item(one, f"{document_names[0]}[{place}]") for place, one in enumerate(given)]
         if len({isinstance(one, str) for one in documents}) > 1:
-            raise rule(named[0], "must be texts alone or pictures alone", "both")
+            raise rule(document_names[0], "must be texts alone or pictures alone", "both")
         top = checks.integer("top_n", body.get("top_n") or len(documents), least=1)
         returned = bool(body.get("return_documents", False) or body.get("return_text", False))
-        query = _item(body[asked[0]], asked[0])
+        query = _item(body[query_names[0]], query_names[0])
         return cls(query, documents, min(top, len(documents)), returned, bounds.pixels)
 
     def ranked(self, ready: Ready) -> Ranking:
@@ -163,9 +163,9 @@ def _item(one: Any, where: str) -> Item:
     if isinstance(one, Mapping) and isinstance(one.get("content"), list) and len(one["content"]) == 1:
         part = one["content"][0]
     if isinstance(part, Mapping):
-        named = [name for name in ("text", "image", "image_url") if isinstance(part.get(name), str | Mapping)]
-        part = part[named[0]] if len(named) == 1 else None
-        if named in (["image"], ["image_url"]):
+        document_names = [name for name in ("text", "image", "image_url") if isinstance(part.get(name), str | Mapping)]
+        part = part[document_names[0]] if len(document_names) == 1 else None
+        if document_names in (["image"], ["image_url"]):
             url = part.get("url") if isinstance(part, Mapping) else part
             if isinstance(url, str):
                 return SentPicture(url, where)

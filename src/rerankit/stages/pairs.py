@@ -86,8 +86,8 @@ class PairStage(Stage):
         self._forget()
         scores = np.full(ranking.shape, np.nan, np.float32)
         scores[rows, places] = [known[key] for key in keys]
-        told = {"failed": failed} if failed else {}
-        return scores, {"skipped_queries": lost, "skipped_candidates": gone, **told}
+        notes = {"failed": failed} if failed else {}
+        return scores, {"skipped_queries": lost, "skipped_candidates": gone, **notes}
 
     def _forget(self) -> None:
         while len(self._kept) > self.cache_size:

@@ -125,18 +125,18 @@ def compare(
     if test not in TESTS:
         raise rule("test", f"must be one of {', '.join(TESTS)}", test)
     _check_same_queries(systems, first)
-    asked = [measure(name) for name in (metrics if metrics is not None else tuple(systems[first]))]
+    wanted = [measure(name) for name in (metrics if metrics is not None else tuple(systems[first]))]
     labels = _counted(groups, systems[first])
     plan = _Plan(test, level, {"samples": samples, "seed": seed, "groups": labels})
-    cells = [_cell(name, systems, first, each, plan) for name in names for each in asked]
+    cells = [_cell(name, systems, first, each, plan) for name in names for each in wanted]
     return Comparison(
         names,
-        tuple(each.name for each in asked),
+        tuple(each.name for each in wanted),
         first,
         test,
         level,
         systems[first].queries,
-        tuple(_adjusted(cells, asked, level)),
+        tuple(_adjusted(cells, wanted, level)),
         None if labels is None else len(set(labels)),
     )
 
@@ -177,9 +177,9 @@ def effect(first: Array, second: Array, *, better: Literal["higher", "lower"] = 
     return Effect(wins, len(gain) - wins - losses, losses, float(gain.mean()) / spread if spread else 0.0)
 
 
-def _adjusted(cells: Sequence[Cell], asked: Sequence[Measure], level: float) -> list[Cell]:
+def _adjusted(cells: Sequence[Cell], wanted: Sequence[Measure], level: float) -> list[Cell]:
     tested = [at for at, cell in enumerate(cells) if cell.p is not None]
-    better = {each.name: 1 if each.metric.traits.better == "higher" else -1 for each in asked}
+    better = {each.name: 1 if each.metric.traits.better == "higher" else -1 for each in wanted}
     done = list(cells)
     for at, p in zip(tested, holm([cells[at].p or 0.0 for at in tested]), strict=True):
         gain = better[cells[at].metric] * (cells[at].difference or 0.0)

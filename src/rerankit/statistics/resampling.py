@@ -36,7 +36,7 @@ def bootstrap(
 ) -> tuple[float, float]:
     """The percentile interval of a summary of values (queries,), over resampled sets of queries.
 
-    groups: one label per query; queries of one label are drawn together (None: each on its own).
+    groups: one label per query; queries of one label are drawn as one (None: each on its own).
 
     >>> bootstrap([0.0, 1.0] * 50)
     (0.4, 0.6)

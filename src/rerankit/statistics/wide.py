@@ -119,12 +119,12 @@ def wide(tables: Mapping[str, Comparison], metrics: Sequence[str] | None = None,
     if not tables:
         raise InputError("'tables' must hold at least one comparison (got none)")
     first = next(iter(tables.values()))
-    asked = _asked(first, metrics)
+    wanted = _asked(first, metrics)
     if any(table.systems != first.systems for table in tables.values()):
         raise InputError("'tables' must compare the same systems (got different ones)")
-    columns = [_column(table, metric, digits) for table in tables.values() for metric in asked]
-    groups = [(part, tuple(map(shown, asked))) for part in tables]
-    if len(tables) > 1 and tuple(asked) == CUTS:
+    columns = [_column(table, metric, digits) for table in tables.values() for metric in wanted]
+    groups = [(part, tuple(map(shown, wanted))) for part in tables]
+    if len(tables) > 1 and tuple(wanted) == CUTS:
         sums = [_rsum(tables, name) for name in first.systems]
         columns.append(_placed(sums, [f"{value:.{digits}f}" for value in sums], [""] * len(sums), sums))
         groups.append(("", ("rSum",)))

@@ -135,8 +135,8 @@ class Benchmark:
 
     def evaluate(self, part: Part, ranked: Any, tail: Any = None, metrics: Sequence[str] | None = None) -> Evaluation:
         """A part's figures from its scores or ranking (and the scores behind the ranking's end)."""
-        asked = self.metrics(part) if metrics is None else tuple(metrics)
-        return evaluate(ranked, part.relevance, asked, empty=self.empty, tail=tail, subset=part.subset)
+        chosen = self.metrics(part) if metrics is None else tuple(metrics)
+        return evaluate(ranked, part.relevance, chosen, empty=self.empty, tail=tail, subset=part.subset)
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{name} {m.shape[0]} × {m.shape[1]}" for name, m in self.matrices.items())

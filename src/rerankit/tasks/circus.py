@@ -87,12 +87,12 @@ class CIRCUS(Task):
 
     def read(self, data: Path) -> Benchmark:
         """One matrix; a part for the targets, and one for all that is right where that is more."""
-        *asked, pool = (located(data, each.path) for each in self.files)
-        queries = [(path, query) for path in asked for query in read_queries(path)]
+        *query_files, pool = (located(data, each.path) for each in self.files)
+        queries = [(path, query) for path in query_files for query in read_queries(path)]
         if self.published:
             wanted = dict(zip(SUBSETS, SIZES[self.dataset], strict=True))[self.subset]
             others = "for other files, such as a miniature's, set 'published' to false"
-            counted(asked[0].parent, f"queries of '{self.subset}', as published", wanted, len(queries), others)
+            counted(query_files[0].parent, f"queries of '{self.subset}', as published", wanted, len(queries), others)
         paths = read_candidates(pool)
         place = {name: column for column, name in enumerate(paths)}
         for path, query in queries:
@@ -125,7 +125,7 @@ class CIRCUS(Task):
         converted = self.dataset in ("circo", "lasco")
         pool = [f"{self.dataset}_img_{n}" if converted else f"8:{n}" for n in rng.permutation(900)[:40].tolist()]
         pictures = {name: f"mbeir_images/{self.dataset}_images/{n:012d}.jpg" for n, name in enumerate(pool)}
-        *asked, candidates = self.files
+        *query_files, candidates = self.files
         key = "cand_id" if converted else "did"
         write_json_lines(data / candidates.path, [{key: name, "img_path": pictures[name]} for name in pool])
         records = []
@@ -138,8 +138,8 @@ class CIRCUS(Task):
                 records.append({"query_id": name, "query_text": text, **shown, **more})
             else:
                 records.append({"qid": f"8:{row}", "query_txt": text, **shown, "neg_cand_list": [], "task_id": 7})
-        for at, each in enumerate(asked):
-            write_json_lines(data / each.path, records[at :: len(asked)])
+        for at, each in enumerate(query_files):
+            write_json_lines(data / each.path, records[at :: len(query_files)])
         return CIRCUS(self.dataset, self.subset, published=False)
 
 
@@ -152,9 +152,9 @@ def read_queries(path: Path) -> list[Query]:
         if not targets:
             raise fault(path, "must have a target for each query", [row])
         right = fields(entry, "gt_cand_list", path, row, str) if "gt_cand_list" in entry else targets[:1]
-        name, said, picture = (field(entry, each, path, row, str) for each in (query, text, "query_img_path"))
+        name, text_of, picture = (field(entry, each, path, row, str) for each in (query, text, "query_img_path"))
         # The first is the one that the query was written for.
-        found.append(Query(name, picture, said, targets[0], list(dict.fromkeys([targets[0], *right]))))
+        found.append(Query(name, picture, text_of, targets[0], list(dict.fromkeys([targets[0], *right]))))
     twice = _twice(query.name for query in found)
     if twice:
         raise fault(path, "must name a query once", twice, len(found))

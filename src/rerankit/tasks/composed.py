@@ -24,7 +24,7 @@ def judged_problem(benchmark: Benchmark) -> tuple[Problem, Relevance]:
     place = {name: column for column, name in enumerate(names)}
     several = len(matrices) > 1
     ids = [f"{part}/{query}" if several else query for part, matrix in matrices for query in matrix.query_ids]
-    asked = {
+    queries = {
         name: [value for _, matrix in matrices for value in matrix.query_features[name]]
         for name in matrices[0][1].query_features
     }
@@ -38,7 +38,7 @@ def judged_problem(benchmark: Benchmark) -> tuple[Problem, Relevance]:
         metric="dot",
         query_ids=ids,
         gallery_ids=names,
-        query_features=asked,
+        query_features=queries,
         gallery_features={"candidate_path": [paths[name] for name in names]} if paths else None,
     )
     right, out = [], []

@@ -113,8 +113,8 @@ class FashionIQ(Task):
             queries: list[dict[str, Any]] = []
             for _ in range(5 + at):
                 target, candidate = rng.choice(len(names) - 3, 2, replace=False).tolist()
-                said = rng.choice(remarks, 2, replace=False).tolist()
-                queries.append({"target": names[target], "candidate": names[candidate], "captions": said})
+                pair = rng.choice(remarks, 2, replace=False).tolist()
+                queries.append({"target": names[target], "candidate": names[candidate], "captions": pair})
             write_json(data / f"captions/cap.{category}.{self.split}.json", queries)
             write_json(data / f"image_splits/split.{category}.{self.split}.json", names)
         return FashionIQ(self.gallery, self.split)

@@ -79,8 +79,8 @@ class VisualGenome(Task):
         matrices, parts = {}, []
         for number in range(1, self.rounds + 1):
             name = self.round_name(number)
-            said = {"text": [search[:number] for search in texts]}
-            matrices[name] = Matrix(numbers, numbers, said, _Regions(data, numbers, self.regions))
+            words = {"text": [search[:number] for search in texts]}
+            matrices[name] = Matrix(numbers, numbers, words, _Regions(data, numbers, self.regions))
             parts.append(Part(name, relevance, matrix=name))
         return Benchmark(self, matrices, tuple(parts), self.checksum(data), extras={"descriptions": texts})
 

@@ -96,6 +96,6 @@ def check_identity(path: Path, found: dict[str, Any], wanted: dict[str, Any]) ->
         changed = ["it does not say what it was trained on"]
     if changed:
         raise InputError(
-            f"'{path}' belongs to another run ({'; '.join(changed)}); choose another folder, or begin anew: "
+            f"'{path}' belongs to another run ({'; '.join(changed)}); choose another folder, or begin again: "
             "resume=False, --restart"
         )

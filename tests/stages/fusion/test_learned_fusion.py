@@ -54,7 +54,7 @@ def test_trees_as_arrays_equal_scikit_learn():
     np.testing.assert_allclose(predicted({**arrays, "baseline": np.ones(1)}, unseen), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("seen", [10_000, 500])
+@pytest.mark.parametrize("seen", [20_000, 500])
 def test_boosted_trees_are_as_good_as_those_of_scikit_learn(seen, monkeypatch):
     from sklearn.ensemble import GradientBoostingClassifier
     from sklearn.metrics import log_loss

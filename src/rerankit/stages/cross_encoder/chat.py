@@ -33,8 +33,8 @@ class Question:
 
     def messages(self, query: Any, candidate: Any) -> list[dict[str, Any]]:
         """The question in the form of chat templates; a picture stands where its name stands in the prompt."""
-        said = {"{query}": query, "{candidate}": candidate, "{yes}": self.answers[0], "{no}": self.answers[1]}
-        parts = [said.get(part, part) for part in re.split(r"(\{query\}|\{candidate\}|\{yes\}|\{no\})", self.prompt)]
+        values = {"{query}": query, "{candidate}": candidate, "{yes}": self.answers[0], "{no}": self.answers[1]}
+        parts = [values.get(part, part) for part in re.split(r"(\{query\}|\{candidate\}|\{yes\}|\{no\})", self.prompt)]
         content: list[dict[str, Any]] = []
         for part in parts:
             if not isinstance(part, str):
@@ -69,9 +69,9 @@ class ChatMatching:
     @torch.inference_mode()
     def score(self, pairs: Sequence[tuple[Any, Any]]) -> FloatArray:
         """(len(pairs),)."""
-        asked = [self.question.messages(*(self._said(one) for one in pair)) for pair in pairs]
-        pictures = [[part["image"] for part in one[0]["content"] if part["type"] == "image"] for one in asked]
-        written = [self.processor.apply_chat_template(one, add_generation_prompt=True, tokenize=False) for one in asked]
+        talks = [self.question.messages(*(self._said(one) for one in pair)) for pair in pairs]
+        pictures = [[part["image"] for part in one[0]["content"] if part["type"] == "image"] for one in talks]
+        written = [self.processor.apply_chat_template(one, add_generation_prompt=True, tokenize=False) for one in talks]
         # From the left, so that the last place of each row is where the reply begins.
         read = self.processor(
             text=written,

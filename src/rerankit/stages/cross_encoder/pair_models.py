@@ -92,9 +92,9 @@ def _chat_kinds() -> Collection[str]:
 def _matching_model(name: str, place: str | os.PathLike[str], dtype: torch.dtype | None) -> Any:
     """In float32 unless something else is said, whatever the file has: `precision` says what is rounded."""
     kind = getattr(_transformers("4.49" if name == CHAT else None), name)
-    model, told = kind.from_pretrained(place, use_safetensors=True, output_loading_info=True, **SAFE)
-    if told["missing_keys"]:
-        raise rule("model", f"must have all weights of a {name}", f"{place} without {min(told['missing_keys'])}")
+    model, report = kind.from_pretrained(place, use_safetensors=True, output_loading_info=True, **SAFE)
+    if report["missing_keys"]:
+        raise rule("model", f"must have all weights of a {name}", f"{place} without {min(report['missing_keys'])}")
     return model.to(dtype or torch.float32)
 
 
@@ -115,8 +115,8 @@ def _processor(processor: Any) -> Any:
         try:
             processor = _transformers().AutoProcessor.from_pretrained(processor, **SAFE)
         except ImportError as cause:  # such as torchvision, which the processors of some models need
-            told = " ".join(str(cause).split())
-            raise MissingExtraError(f"stage 'cross-encoder' needs pip install 'rerankit[vlm]': {told}") from cause
+            report = " ".join(str(cause).split())
+            raise MissingExtraError(f"stage 'cross-encoder' needs pip install 'rerankit[vlm]': {report}") from cause
     if not all(hasattr(processor, part) for part in ("image_processor", "tokenizer")):
         raise rule("processor", "must be the model's processor, or the folder or hub name of one", processor)
     return processor

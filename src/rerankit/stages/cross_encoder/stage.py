@@ -95,11 +95,11 @@ class CrossEncoder(PairStage):
         from rerankit.stages.cross_encoder.chat import ANSWERS, PROMPT, Question
         from rerankit.stages.cross_encoder.pair_models import load_pair_model
 
-        asked = None
+        question = None
         if self.prompt is not None or self.answers is not None:
             yes, no = self.answers or ANSWERS
-            asked = Question(self.prompt or PROMPT, (yes, no))
-        return load_pair_model(self.model, self.processor, self.precision, self.device, self.max_tokens, asked)
+            question = Question(self.prompt or PROMPT, (yes, no))
+        return load_pair_model(self.model, self.processor, self.precision, self.device, self.max_tokens, question)
 
     def _order(self, pairs: list[Pair], keys: list[Key]) -> IntArray:
         lengths = np.array([_length(one) + _length(other) for one, other in pairs])

@@ -66,11 +66,11 @@ def estimated_scores(weights: dict[str, AnyArray], columns: FloatArray, there: B
     estimator = weights[_KEY].item().estimator
     decides = hasattr(estimator, "decision_function")
     scores = np.zeros(there.shape, np.float32)
-    said = _said(estimator, "decision_function" if decides else "predict_proba", columns[there])
+    answers = _said(estimator, "decision_function" if decides else "predict_proba", columns[there])
     if not decides:
-        said = np.clip(said, _LEAST, 1 - _LEAST)
-        said = np.log(said) - np.log1p(-said)
-    scores[there] = said
+        answers = np.clip(answers, _LEAST, 1 - _LEAST)
+        answers = np.log(answers) - np.log1p(-answers)
+    scores[there] = answers
     return scores
 
 
@@ -84,5 +84,5 @@ def estimated_chances(weights: dict[str, AnyArray], scores: AnyArray, there: Boo
 def _said(estimator: Any, method: str, samples: AnyArray) -> AnyArray:
     """What a method says of samples (candidates, columns) being right."""
     parts = (samples[part].astype(np.float64) for part in blocks(len(samples), 64 * samples.shape[1], share=0.25))
-    said = [np.asarray(getattr(estimator, method)(part), np.float64) for part in parts]
-    return np.concatenate([each[:, 1] if method == "predict_proba" else each.reshape(-1) for each in said])
+    answers = [np.asarray(getattr(estimator, method)(part), np.float64) for part in parts]
+    return np.concatenate([each[:, 1] if method == "predict_proba" else each.reshape(-1) for each in answers])

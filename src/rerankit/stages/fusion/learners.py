@@ -24,7 +24,7 @@ from rerankit.stages.candidates import items_of, rows_of
 from rerankit.threads import in_threads
 
 Weights = dict[str, AnyArray]
-_SEEN = 10_000  # candidates on which a tree is grown
+_SEEN = 20_000  # candidates on which a tree is grown
 _RATE = 0.06  # how far a tree steps
 _HELD_BACK = 5.0  # a leaf of so much weight goes half of its way
 _LEAST_BEND = 1e-6

@@ -125,8 +125,8 @@ def _query_opinion(scene: Scene) -> FloatArray:
     near = others_nearest(among, every, _NEAR)[0]
     total = scene.own.copy()
     for column in near.T:
-        asked = np.where(column >= 0, column, every)
-        total += filled(scene.problem.scores.pairs(asked[:, None], items_of(scene.ranking)))
+        chosen = np.where(column >= 0, column, every)
+        total += filled(scene.problem.scores.pairs(chosen[:, None], items_of(scene.ranking)))
     return scene.standard(total / np.float32(1 + near.shape[1]))
 
 

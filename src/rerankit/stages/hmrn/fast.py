@@ -29,14 +29,14 @@ class Images:
     regions: Tensor
     counts: Tensor
     pooled: Tensor
-    keeper: object = None
+    kept_alive: object = None
     """Whatever must live as long as the tensors, such as the folder of a memory map."""
 
     def __len__(self) -> int:
         return len(self.regions)
 
     def __getitem__(self, rows: slice | Tensor) -> Images:
-        return Images(self.regions[rows], self.counts[rows], self.pooled[rows], self.keeper)
+        return Images(self.regions[rows], self.counts[rows], self.pooled[rows], self.kept_alive)
 
 
 @dataclass(frozen=True)

@@ -207,7 +207,7 @@ class HmrnStage(Trained):
         self, query_features: Mapping[str, Any], gallery_features: Mapping[str, Any]
     ) -> tuple[Regions, Descriptions]:
         """The regions and the descriptions of both sides' features, checked."""
-        said, shown = query_features["text"], gallery_features["regions"]
+        texts, shown = query_features["text"], gallery_features["regions"]
         counts = gallery_features.get("region_counts")
         if isinstance(shown, Tokens):
             counts = shown.counts if counts is None else counts
@@ -215,8 +215,8 @@ class HmrnStage(Trained):
         elif not isinstance(shown, Regions):
             shown = Regions(shown, counts=counts)
         lengths, turns = query_features.get("text_lengths"), query_features.get("text_counts")
-        words = None if isinstance(said, Descriptions) else self._words()
-        return shown, as_descriptions(said, words, lengths=lengths, counts=turns, on_error=self.on_error)
+        words = None if isinstance(texts, Descriptions) else self._words()
+        return shown, as_descriptions(texts, words, lengths=lengths, counts=turns, on_error=self.on_error)
 
     def _words(self) -> Any:
         if self.text_model is None:
@@ -239,8 +239,8 @@ class HmrnStage(Trained):
         depth, size = self.depth(ranking.shape[1]), ranking.shape[1]
         scores = self.score_candidates(problem, ranking)
         made = candidate_rankings(scores, self.scorer.config, ranking)
-        told = {"reasoned": depth, "candidates": size}
-        return [one.with_notes(hmrn={**told, "rounds": t}) for one, t in zip(made, scores.rounds, strict=True)]
+        done = {"reasoned": depth, "candidates": size}
+        return [one.with_notes(hmrn={**done, "rounds": t}) for one, t in zip(made, scores.rounds, strict=True)]
 
     def score_candidates(self, problem: Problem, ranking: Ranking) -> RoundScores:
         """Every level and the joint score of `ranking.indices` after each of `rounds`, (rounds, queries, K) each.

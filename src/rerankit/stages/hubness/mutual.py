@@ -48,8 +48,8 @@ class PlacesBack:
         self.others, self.same, self.least, self.levels = others, same, least, levels
         self.frame = None if published else frame or frame_of(others)
         self.evenly = (1.0 if published else evenly_asked(others, answered=same)) if evenly is None else evenly
-        told = max(_LEAST_PLACES, math.ceil(least * self.crowding))
-        self.places = None if published or same else told_apart(others.shape[0], told)
+        apart = max(_LEAST_PLACES, math.ceil(least * self.crowding))
+        self.places = None if published or same else told_apart(others.shape[0], apart)
 
     @property
     def weight(self) -> np.float32:

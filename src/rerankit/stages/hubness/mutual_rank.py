@@ -50,7 +50,7 @@ class MutualRank(MutualStage):
         items, queries = items_of(ranking), rows_of(ranking)
         own = problem.scores.pairs(queries, items)
         forward = shared_ranks(np.where(ranking.mask & np.isfinite(own), own, np.float32(np.nan)))
-        # A candidate the problem has no score for (top-k lists after another stage) goes behind the others.
+        # A candidate the problem has no score for (top-k lists after another stage) comes behind the others.
         forward = np.where(np.isnan(forward), ranking.shape[1] + 1, forward)
         backward = back.of(items, own, queries, back.usual(problem.scores))
         here = np.float32(0 if self.published else _CHANCE)

@@ -94,7 +94,7 @@ def nearest_correction(others: Scores, neighbours: int, share: float, same: bool
 
 
 def nearest_of_more(found: Correction, more: Scores, neighbours: int, share: float) -> Correction:
-    """The same for further items, measured as those of `found` were: what is usual for the queries is not told anew."""
+    """The same for further items, measured as those of `found` were: what is usual for the queries stays as it was."""
     count, frame = more.shape[0], found.frame
     k = min(neighbours, count)
     highest = column_top(more, min(k + 1, count), frame["usual"], frame.get("absent"))

@@ -154,8 +154,8 @@ class Plan(ComparingStage, RelationsBankStage):
         if learned.votes:
             near, likeness = self._nearest(problem)
             weights = weights_of_nearest(near, likeness, learned.sharpness, learned.shares.shape[0])
-            said = votes_for(weights, learned.shares, items) * ranking.gallery_size
-            heard = np.log1p(learned.agreement * (said - 1))
+            weighed = votes_for(weights, learned.shares, items) * ranking.gallery_size
+            heard = np.log1p(learned.agreement * (weighed - 1))
             scores = scores + learned.votes / learned.beta * heard
         return self.scored(ranking, scores.astype(np.float32)).with_notes(**{self.name: learned.notes()})
 

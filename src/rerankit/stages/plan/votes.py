@@ -24,8 +24,8 @@ def votes_for(weights: Any, shares: Any, items: IntArray) -> AnyArray:
     """Σ weight · share at items (rows, k): what the others say of each."""
     found = np.empty(items.shape)
     for block in blocks(len(items), shares.shape[1] * 8, share=0.5):
-        said = (weights[block] @ shares).toarray()
-        found[block] = np.take_along_axis(said, items[block], axis=1)
+        votes = (weights[block] @ shares).toarray()
+        found[block] = np.take_along_axis(votes, items[block], axis=1)
     return found
 
 

@@ -87,8 +87,8 @@ class Endpoint:
         reason = f"status {error.code}: {self._hidden(said) or error.reason}"
         if error.code not in _AGAIN:
             raise StageError(f"refuses: {reason}") from None
-        asked = error.headers.get("Retry-After", "")
-        raise _Again(reason, float(asked) if asked.isdecimal() else None) from None
+        after = error.headers.get("Retry-After", "")
+        raise _Again(reason, float(after) if after.isdecimal() else None) from None
 
     def _token(self) -> dict[str, str]:
         token = os.environ.get(self.token_variable, "")

@@ -39,8 +39,8 @@ class Shape:
         >>> SHAPES["rerank"].body("cat", ["a", "b"])
         {'query': 'cat', 'documents': ['a', 'b'], 'top_n': 2}
         """
-        asked = {self.query: query, self.documents: list(documents)}
-        return asked | ({"top_n": len(documents)} if self.counted else {})
+        fields = {self.query: query, self.documents: list(documents)}
+        return fields | ({"top_n": len(documents)} if self.counted else {})
 
     def scores(self, answer: Any, count: int) -> FloatArray:
         """The scores (count,) in the order of the documents; anything that is not one score for each is refused.

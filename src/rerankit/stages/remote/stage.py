@@ -92,10 +92,10 @@ class Remote(PairStage):
         found, failed = np.full(len(pairs), np.nan, np.float32), []
         stop, pool = threading.Event(), ThreadPoolExecutor(self.concurrency)
         batches = self._batches(keys)
-        asked = {pool.submit(self._ask, [pairs[place] for place in batch], stop): batch for batch in batches}
+        requests = {pool.submit(self._ask, [pairs[place] for place in batch], stop): batch for batch in batches}
         try:
-            for one in track(as_completed(asked), "asking for scores", total=len(asked)):
-                error, batch = one.exception(), asked[one]
+            for one in track(as_completed(requests), "asking for scores", total=len(requests)):
+                error, batch = one.exception(), requests[one]
                 if error is None:
                     found[batch] = one.result()
                     self.keep([keys[place] for place in batch], found[batch])

@@ -21,11 +21,11 @@ def first_stage(stage: Triplet, query_features: Any, gallery_features: Any, **re
     from rerankit.training.devices import pick
 
     given = {"query_features": query_features, "gallery_features": gallery_features}
-    asked, offered = (
+    searches, offered = (
         np.zeros((_size(features, name, rest.get(name.replace("features", "ids"))), 1), np.float32)
         for name, features in given.items()
     )
-    blank = stage.completed(Problem.from_embeddings(asked, offered, metric="dot", **given, **rest))
+    blank = stage.completed(Problem.from_embeddings(searches, offered, metric="dot", **given, **rest))
     stage.check(blank, weights=False)
     bundle = stage.bundle.to(pick(stage.device))
     if not bundle.filter_trained:

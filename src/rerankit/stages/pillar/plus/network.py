@@ -53,8 +53,8 @@ class PlusNetwork(nn.Module):
         plan = cells.first_plan
         scores: list[tuple[Tensor, Tensor]] = []
         for one in self.rounds:
-            told = first_messages(cells) if not scores else messages(cells, plan)
-            change = one(torch.cat([cells.fixed, told], dim=1) * self.kept)
+            heard = first_messages(cells) if not scores else messages(cells, plan)
+            change = one(torch.cat([cells.fixed, heard], dim=1) * self.kept)
             plan = plan + change[:, 0]
             scores.append((plan + change[:, 1], plan + change[:, 2]))
             # A round takes the plan as given: gradients through the messages made training slower, not better.

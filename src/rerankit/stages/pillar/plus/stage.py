@@ -141,9 +141,9 @@ class PillarPlus(Reasoner):
         self.check(problem)
         rankings = problem.ranking(k), problem.reversed().ranking(k)
         here, there = self._scores(problem, list(rankings), self._like_training(problem))
-        told = {"stages": [repr(self)], "looks_at": self.looks_at()}
+        notes = {"stages": [repr(self)], "looks_at": self.looks_at()}
         return tuple(  # type: ignore[return-value]
-            self.scored(ranking, scores).with_notes(**told)
+            self.scored(ranking, scores).with_notes(**notes)
             for ranking, scores in zip(rankings, (here, there), strict=True)
         )
 

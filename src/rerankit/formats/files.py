@@ -1,4 +1,4 @@
-"""The one door for files: `read` and `write`."""
+"""`read` and `write`: every file goes through them."""
 
 from __future__ import annotations
 
