@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rerankit.formats.content import Content, Format, Tables, Triples
-from rerankit.formats.door import read, write
+from rerankit.formats.files import read, write
 from rerankit.formats.judged import read_judged
 from rerankit.formats.sources import Source
 
