@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from rerankit.gallery import Gallery
 
 TEST_QUERIES = "queries"
+OF_ONE_DIRECTION = (
+    "'bank' holds other queries of this direction alone: give the problem a query_bank and a gallery_bank "
+    "instead, or clone(direction=…, bank=…)"
+)
 
 
 class BankStage(Stage):

@@ -8,7 +8,7 @@ import numpy as np
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.scores import ListScores, Scores
-from rerankit.stages.hubness.popularity import asked_evenly
+from rerankit.stages.hubness.popularity import asked_evenly, left_out
 from rerankit.stages.hubness.spread import absent_levels, sampled_rows, spread
 
 _LOOKED_AT = 4  # best scores of a row
@@ -40,6 +40,8 @@ class Lead(NamedTuple):
     """The share of rows whose first step is above the mean of the next two: 4/9 by chance."""
     meeting: float = 1.0
     """How far rows that are sure of their best column are spread as by chance (`asked_evenly`)."""
+    left_out: float = 1.0
+    """The share of columns that should be some row's best by chance, and are not."""
 
     @property
     def sure(self) -> float:
@@ -223,4 +225,4 @@ def _lead(first: IntArray, best: AnyArray, columns: int) -> Lead:
         return UNKNOWN
     error = float(np.sqrt(np.square(of_column).sum() * chosen / (chosen - 1))) / len(first)
     meeting = asked_evenly(first, ahead / usual, columns)
-    return Lead(ratio, error, float(np.mean(ahead > next_ones)), meeting)
+    return Lead(ratio, error, float(np.mean(ahead > next_ones)), meeting, left_out(first, columns))

@@ -34,6 +34,16 @@ def asked_evenly(first: IntArray, leads: AnyArray, items: int) -> float:
     return min(1.0, (_HUBS * by_chance + 1) / (at_least + 1))
 
 
+def left_out(first: IntArray, items: int) -> float:
+    """The share of items that should be some query's first one, were items drawn by chance, and are not; 0 at least.
+
+    >>> left_out(np.arange(100), 100), round(left_out(np.arange(100) // 2, 100), 2)
+    (0.0, 0.21)
+    """
+    by_chance = -items * np.expm1(-len(first) / items)
+    return max(0.0, 1 - len(np.unique(first)) / float(by_chance)) if len(first) else 1.0
+
+
 def sure_of(leads: AnyArray) -> AnyArray:
     """How likely each lead (queries,) is one that chance does not give, from 0 to 1.
 

@@ -19,7 +19,7 @@ from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 from rerankit.reranking import rerank
 from rerankit.seams import splice
-from rerankit.stages.banks import RelationsBankStage, check_relations_bank
+from rerankit.stages.banks import OF_ONE_DIRECTION, RelationsBankStage, check_relations_bank
 from rerankit.stages.pillar.directions import DIRECTIONS, Direction, kept, other, value_of, warn_of_the_other_side
 from rerankit.stages.pillar.relations import Nearest, Relations
 from rerankit.stages.pillar.representation import PillarSpace
@@ -129,10 +129,7 @@ class Pillar(RelationsBankStage, Reasoner):
     def reversed(self: P) -> P:
         """The stage for the other direction, with the same weights."""
         if isinstance(self.bank, Bank):
-            raise InputError(
-                "'bank' holds other queries of this direction alone: give the problem a query_bank and a gallery_bank "
-                "instead, or clone(direction=…, bank=…)"
-            )
+            raise InputError(OF_ONE_DIRECTION)
         return self.clone(direction=other(self.direction))
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:

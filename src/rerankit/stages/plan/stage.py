@@ -149,6 +149,11 @@ class Plan(ComparingStage, RelationsBankStage):
 
     def answer(self, learned: Learned, problem: Problem, ranking: Ranking) -> Ranking:
         """The candidates in the order that is learned of the other queries."""
+        scores = self.answered(learned, problem, ranking)
+        return self.scored(ranking, scores).with_notes(**{self.name: learned.notes()})
+
+    def answered(self, learned: Learned, problem: Problem, ranking: Ranking) -> FloatArray:
+        """The candidates' scores (queries, K) with what is learned of the other queries."""
         items = items_of(ranking)
         scores: AnyArray = own_scores(problem.scores, ranking) + learned.shift[items]
         if learned.votes:
@@ -157,7 +162,7 @@ class Plan(ComparingStage, RelationsBankStage):
             weighed = votes_for(weights, learned.shares, items) * ranking.gallery_size
             heard = np.log1p(learned.agreement * (weighed - 1))
             scores = scores + learned.votes / learned.beta * heard
-        return self.scored(ranking, scores.astype(np.float32)).with_notes(**{self.name: learned.notes()})
+        return scores.astype(np.float32)
 
     def _nearest(self, problem: Problem) -> tuple[IntArray, FloatArray]:
         """The nearest other queries (queries, neighbours) of each query, and how near they are."""

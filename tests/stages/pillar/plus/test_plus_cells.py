@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from rerankit import Problem
-from rerankit.stages.pillar.plus.cells import Scale, calibrated, cells_of
-from rerankit.stages.pillar.plus.columns import COLUMNS, FIXED, MESSAGES, kept, messages
-from rerankit.stages.pillar.plus.plan import log_share, over_columns, over_rows, places, sinkhorn
-from rerankit.stages.pillar.plus.settings import PlusSettings
+from rerankit.stages.pillar_plus.cells import Near, Scale, cells_of, near_factors
+from rerankit.stages.pillar_plus.columns import COLUMNS, FIXED, MESSAGES, kept, messages
+from rerankit.stages.pillar_plus.plan import log_share, over_columns, over_rows, places, shares_of, sinkhorn
+from rerankit.stages.pillar_plus.settings import PlusSettings
 
 SETTINGS = PlusSettings(cells_seen=(6, 4), cells_kept=(4, 2), pillars=3, likely=(3, 2))
 
@@ -68,7 +68,9 @@ def test_weights_of_near_items_sum_to_one_when_all_are_near():
     generator = torch.Generator().manual_seed(0)
     vectors = torch.nn.functional.normalize(torch.randn(6, 3, generator=generator), dim=1)
     near = (vectors @ vectors.T).fill_diagonal_(-9).sort(dim=1, descending=True)
-    weights = calibrated(near.values[:, :5], near.indices[:, :5], sharpness=2.0)
+    values, ids = near.values[:, :5], near.indices[:, :5]
+    factors = near_factors(values, ids, 2.0, values.max())
+    weights = Near(values, ids, Scale(0.0, 1.0), values.max(), factors, 2.0).weights(values, ids, factors)
     torch.testing.assert_close(weights.sum(dim=1), torch.ones(6), atol=0.02, rtol=0)
 
 
@@ -112,7 +114,7 @@ def test_messages_are_what_the_pillars_say(problem):
     cells = cells_of(problem, SETTINGS)
     number = {key: at for at, key in enumerate(zip(cells.row.tolist(), cells.column.tolist(), strict=True))}
     p, q = over_rows(cells, cells.first_plan).exp(), over_columns(cells, cells.first_plan).exp()
-    found = dict(zip(MESSAGES, messages(cells, cells.first_plan).T, strict=True))
+    found = dict(zip(MESSAGES, messages(cells, cells.first_plan, shares_of(cells, cells.first_plan)).T, strict=True))
     columns, rows = (standard(one.rows(), own=True) for one in (problem.gallery_scores, problem.query_scores))
 
     def near(scores, item):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,12 +19,12 @@ from torch import Tensor
 from rerankit.arrays import FloatArray, IntArray
 from rerankit.problem import Problem
 from rerankit.scores import Scores, blocks
-from rerankit.stages.pillar.plus.plan import places, sinkhorn
-from rerankit.stages.pillar.plus.settings import PlusSettings
 from rerankit.stages.pillar.relations import Relations, outer
+from rerankit.stages.pillar_plus.plan import Factors, factors, places, sinkhorn
+from rerankit.stages.pillar_plus.settings import PlusSettings
 
-_ROUNDS = 10
-_SPREADS = (0.5, 1.0, 1.5)  # sharpness of the soft, the usual and the sharp plan, times the settings' own
+PLAN_ROUNDS = 10
+SPREADS = (0.5, 1.0, 1.5)  # sharpness of the soft, the usual and the sharp plan, times the settings' own
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Cells:
 
 
 @dataclass(frozen=True)
-class _Picked:
+class Picked:
     """Cells without their pillars."""
 
     row: Tensor
@@ -92,35 +92,88 @@ class _Picked:
     shape: tuple[int, int]
 
 
+class Near(NamedTuple):
+    """Every item's nearest others of its side: similarities on their `scale` and numbers (items, pillars), padded with
+    −1 and the lowest known; `top` is the highest similarity, `factors` (items,) discount hubs.
+    """
+
+    similarities: Tensor
+    ids: Tensor
+    scale: Scale
+    top: Tensor
+    factors: Tensor
+    sharpness: float
+
+    def weights(self, similarities: Tensor, ids: Tensor, factors: Tensor) -> Tensor:
+        """How much nearest ones of this side (rows, n) count for rows with `factors` (rows,) of their own."""
+        return kernel(similarities, ids, self.sharpness, self.top) * self.factors[ids.clamp_min(0)] * factors[:, None]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is read of a problem in the i2t orientation before its cells are described.
+
+    `least` are the plans below which a cell is kept by neither its row (rows,) nor its column (columns,); `plans` are
+    the soft, the usual and the sharp one.
+    """
+
+    relations: Relations
+    scale: Scale
+    lists: Toplists
+    picked: Picked
+    least: tuple[Tensor, Tensor]
+    plans: list[Factors]
+    rows: Near
+    columns: Near
+
+
 def cells_of(problem: Problem, settings: PlusSettings) -> Cells:
     """The cells of a problem in the i2t orientation."""
+    return described(seen_in(problem, settings), settings)
+
+
+def seen_in(problem: Problem, settings: PlusSettings) -> Seen:
+    """The cells to look at, and everyone's nearest."""
     relations = Relations.of(problem)
     lists = Toplists(relations.scores.topk(settings.cells_seen[0]), relations.others.topk(settings.cells_seen[1]))
     scale = Scale.of(lists.columns[1], lists.rows[1])
     lists = Toplists(*((ids, scale.apply(values)) for ids, values in (lists.columns, lists.rows)))
-    picked = _pick(relations, lists, scale, settings)
-    plans = [sinkhorn(picked, spread * settings.sharpness * picked.score, _ROUNDS) for spread in _SPREADS]
-    column_near, column_ids, column_scale = _nearest(relations.gallery, settings.pillars)
-    row_near, row_ids, row_scale = _nearest(relations.across, settings.pillars)
-    keys, width = picked.row * picked.shape[1] + picked.column, picked.shape[1]
-    likely_columns = _likely(plans[1], picked.row, picked.column, picked.shape[0], settings.likely[0])
-    likely_rows = _likely(plans[1], picked.column, picked.row, picked.shape[1], settings.likely[1])
+    picked, least = _pick(relations, lists, scale, settings)
+    plans = [factors(picked, spread * settings.sharpness * picked.score, PLAN_ROUNDS) for spread in SPREADS]
+    near = [_nearest(one, settings) for one in (relations.across, relations.gallery)]
+    return Seen(relations, scale, lists, picked, least, plans, *near)
+
+
+def described(seen: Seen, settings: PlusSettings) -> Cells:
+    """The cells with what is known of each and the cells that they listen to."""
+    picked, width = seen.picked, seen.picked.shape[1]
+    keys = picked.row * width + picked.column
+    plans = [
+        each.plan(picked, spread * settings.sharpness * picked.score)
+        for each, spread in zip(seen.plans, SPREADS, strict=True)
+    ]
+    likely_columns = likely_of(plans[1], picked.row, picked.column, picked.shape[0], settings.likely[0])
+    likely_rows = likely_of(plans[1], picked.column, picked.row, picked.shape[1], settings.likely[1])
     rows, columns = (torch.arange(size)[:, None] for size in picked.shape)
+    near_row, near_column = (one.weights(one.similarities, one.ids, one.factors) for one in (seen.rows, seen.columns))
+    like_columns = _likeness(seen.relations.gallery, seen.columns.scale, picked.row, picked.column, likely_columns)
+    like_rows = _likeness(seen.relations.across, seen.rows.scale, picked.column, picked.row, likely_rows)
+    of_rows, of_columns = (Summary.of(values) for values in (seen.lists.columns[1], seen.lists.rows[1]))
     return Cells(
         row=picked.row,
         column=picked.column,
         shape=picked.shape,
         first_plan=plans[1],
-        fixed=_fixed(picked, lists, plans, column_near),
-        near_columns=find(keys, _keys(picked.row[:, None], column_ids[picked.column], width)),
-        column_weights=calibrated(column_near, column_ids, settings.neighbour_sharpness)[picked.column],
-        near_rows=find(keys, _keys(row_ids[picked.row], picked.column[:, None], width)),
-        row_weights=calibrated(row_near, row_ids, settings.neighbour_sharpness)[picked.row],
-        likely_columns=find(keys, _keys(rows, likely_columns, width)),
-        column_likeness=_likeness(relations.gallery, column_scale, picked.row, picked.column, likely_columns),
-        likely_rows=find(keys, _keys(likely_rows, columns, width)),
-        row_likeness=_likeness(relations.across, row_scale, picked.column, picked.row, likely_rows),
-        scales=(row_scale, column_scale),
+        fixed=fixed_columns(picked, plans, (of_rows, of_columns), seen.columns.similarities, picked.shape),
+        near_columns=find(keys, keys_of(picked.row[:, None], seen.columns.ids[picked.column], width)),
+        column_weights=near_column[picked.column],
+        near_rows=find(keys, keys_of(seen.rows.ids[picked.row], picked.column[:, None], width)),
+        row_weights=near_row[picked.row],
+        likely_columns=find(keys, keys_of(rows, likely_columns, width)),
+        column_likeness=like_columns,
+        likely_rows=find(keys, keys_of(likely_rows, columns, width)),
+        row_likeness=like_rows,
+        scales=(seen.rows.scale, seen.columns.scale),
     )
 
 
@@ -164,21 +217,24 @@ def find(keys: Tensor, wanted: Tensor) -> Tensor:
     return torch.where(keys[at] == wanted, at, len(keys))
 
 
-def calibrated(near: Tensor, ids: Tensor, sharpness: float) -> Tensor:
-    """Weights (items, k) of nearest items with similarities `near`: hubs are discounted by symmetric scaling."""
-    if not near.numel():
-        return near
-    real = ids >= 0
-    kernel = torch.where(real, torch.exp(sharpness * (near - near.max())), 0.0)
-    known = ids.clamp_min(0)
-    scale = kernel.new_ones(len(kernel))
-    for _ in range(_ROUNDS):
-        scale = (scale / (kernel * scale[known]).sum(dim=1).clamp_min(1e-30)).sqrt()
-    return kernel * scale[known] * scale[:, None]
+def kernel(near: Tensor, ids: Tensor, sharpness: float, top: Tensor) -> Tensor:
+    """Weights (items, k) of nearest items with similarities `near` before hubs are discounted."""
+    return torch.where(ids >= 0, torch.exp(sharpness * (near - top)), 0.0)
 
 
-def _pick(relations: Relations, lists: Toplists, scale: Scale, settings: PlusSettings) -> _Picked:
-    """The union of both sides' best, thinned out by the first plan."""
+def near_factors(near: Tensor, ids: Tensor, sharpness: float, top: Tensor) -> Tensor:
+    """Factors (items,) by which hubs are discounted: symmetric scaling."""
+    weights, known = kernel(near, ids, sharpness, top), ids.clamp_min(0)
+    found = weights.new_ones(len(weights))
+    for _ in range(PLAN_ROUNDS):
+        found = (found / (weights * found[known]).sum(dim=1).clamp_min(1e-30)).sqrt()
+    return found
+
+
+def _pick(
+    relations: Relations, lists: Toplists, scale: Scale, settings: PlusSettings
+) -> tuple[Picked, tuple[Tensor, Tensor]]:
+    """The union of both sides' best, thinned out by the first plan; and the least plans that rows and columns keep."""
     rows, columns = relations.scores.shape
     by_row, by_column = lists.columns[0], lists.rows[0]
     keys = np.concatenate(
@@ -190,32 +246,43 @@ def _pick(relations: Relations, lists: Toplists, scale: Scale, settings: PlusSet
     keys = np.unique(keys)
     row, column = keys // columns, keys % columns
     score = torch.from_numpy(scale.apply(relations.scores.pairs(row, column)))
-    wide = _Picked(torch.from_numpy(row), torch.from_numpy(column), score, (rows, columns))
-    plan = sinkhorn(wide, settings.sharpness * score, _ROUNDS)
-    keep = places(plan, wide.row, rows) < settings.cells_kept[0]
-    keep |= places(plan, wide.column, columns) < settings.cells_kept[1]
-    return _Picked(wide.row[keep], wide.column[keep], score[keep], (rows, columns))
+    wide = Picked(torch.from_numpy(row), torch.from_numpy(column), score, (rows, columns))
+    plan = sinkhorn(wide, settings.sharpness * score, PLAN_ROUNDS)
+    keep, least = torch.zeros(len(plan), dtype=torch.bool), []
+    for group, groups, count in zip((wide.row, wide.column), wide.shape, settings.cells_kept, strict=True):
+        place = places(plan, group, groups)
+        keep |= place < count
+        last = place == count - 1
+        least.append(plan.new_full((groups,), -torch.inf).index_copy(0, group[last], plan[last]))
+    return Picked(wide.row[keep], wide.column[keep], score[keep], (rows, columns)), (least[0], least[1])
 
 
-def _nearest(scores: Scores, count: int) -> tuple[Tensor, Tensor, Scale]:
-    """Similarities, on their scale, and numbers (items, count) of every item's nearest others; and the scale.
-
-    Padding is −1, with the lowest similarity known.
-    """
+def _nearest(scores: Scores, settings: PlusSettings) -> Near:
+    """Every item's nearest others."""
+    count = settings.pillars
     ids, values = scores.topk(max(count, 16) + 1)
     own = ids == np.arange(len(ids))[:, None]
     own[~own.any(axis=1), -1] = True
     shape = len(ids), ids.shape[1] - 1
     rest, rest_ids = values[~own].reshape(shape), ids[~own].reshape(shape)
-    scale, wide = Scale.of(rest), min(count, shape[1])
+    scale = Scale.of(rest)
+    near, others = padded(rest_ids, scale.apply(rest), count)
+    top = near.max() if near.numel() else torch.zeros(())
+    found = near_factors(near, others, settings.neighbour_sharpness, top)
+    return Near(near, others, scale, top, found, settings.neighbour_sharpness)
+
+
+def padded(ids: IntArray, values: FloatArray, count: int) -> tuple[Tensor, Tensor]:
+    """The first `count` values and numbers (items, count), padded with the lowest known value and −1."""
+    wide = min(count, ids.shape[1])
     near, others = np.full((len(ids), count), -np.inf, np.float32), np.full((len(ids), count), -1)
-    near[:, :wide], others[:, :wide] = scale.apply(rest[:, :wide]), rest_ids[:, :wide]
+    near[:, :wide], others[:, :wide] = values[:, :wide], ids[:, :wide]
     known = np.isfinite(near)
     near[~known] = near[known].min() if known.any() else 0.0
-    return torch.from_numpy(near), torch.from_numpy(others), scale
+    return torch.from_numpy(near), torch.from_numpy(others)
 
 
-def _likely(plan: Tensor, group: Tensor, item: Tensor, groups: int, count: int) -> Tensor:
+def likely_of(plan: Tensor, group: Tensor, item: Tensor, groups: int, count: int) -> Tensor:
     """The likeliest items (groups, count) of every group, padded with −1."""
     place = places(plan, group, groups)
     found = torch.full((groups, count), -1)
@@ -224,7 +291,7 @@ def _likely(plan: Tensor, group: Tensor, item: Tensor, groups: int, count: int) 
     return found
 
 
-def _keys(rows: Tensor, columns: Tensor, width: int) -> Tensor:
+def keys_of(rows: Tensor, columns: Tensor, width: int) -> Tensor:
     return torch.where((rows < 0) | (columns < 0), -1, rows * width + columns)
 
 
@@ -247,10 +314,12 @@ def _likeness(scores: Scores, scale: Scale, group: Tensor, item: Tensor, likely:
     return torch.from_numpy(result)
 
 
-def _fixed(picked: _Picked, lists: Toplists, plans: list[Tensor], column_near: Tensor) -> Tensor:
-    """The columns that never change (cells, 14); see `columns.FIXED`."""
+def fixed_columns(
+    picked: Picked, plans: list[Tensor], sides: tuple[Summary, Summary], column_near: Tensor, shape: tuple[int, int]
+) -> Tensor:
+    """The columns that never change (cells, 14), of rows and columns of a problem of a shape; see `columns.FIXED`."""
     row, column, score = picked.row, picked.column, picked.score
-    of_rows, of_columns = (_summary(values) for values in (lists.columns[1], lists.rows[1]))
+    of_rows, of_columns = sides
     near = column_near[:, [min(at, column_near.shape[1] - 1) for at in (0, 2, 7)]][column]
     return torch.stack(
         [
@@ -263,19 +332,27 @@ def _fixed(picked: _Picked, lists: Toplists, plans: list[Tensor], column_near: T
             of_rows.places(row, score).log1p(),
             of_columns.places(column, score).log1p(),
             *near.T,
-            torch.full_like(score, math.log(picked.shape[1] / picked.shape[0])),
+            torch.full_like(score, math.log(shape[1] / shape[0])),
         ],
         dim=1,
     )
 
 
 @dataclass(frozen=True)
-class _Summary:
+class Summary:
     """A side's best scores (items, k), the highest of each, and how much of a hub each is."""
 
     values: Tensor
     best: Tensor
     hub: Tensor
+
+    @classmethod
+    def of(cls, values: FloatArray) -> Summary:
+        """Of best scores (items, k), best first."""
+        listed = torch.from_numpy(np.ascontiguousarray(values))
+        real = listed[:, :16].isfinite()
+        hub = torch.where(real, listed[:, :16], 0.0).sum(dim=1) / real.sum(dim=1).clamp_min(1)
+        return cls(listed, torch.where(real[:, 0], listed[:, 0], 0.0), hub)
 
     def places(self, items: Tensor, scores: Tensor) -> Tensor:
         """How many of an item's listed scores are higher: its place in the list, or the list's length."""
@@ -284,10 +361,3 @@ class _Summary:
         for block in blocks(len(items), self.values.shape[1] * 8):
             found[block] = (self.values[items[block]] > scores[block, None]).sum(dim=1).float()
         return found
-
-
-def _summary(values: FloatArray) -> _Summary:
-    listed = torch.from_numpy(np.ascontiguousarray(values))
-    real = listed[:, :16].isfinite()
-    hub = torch.where(real, listed[:, :16], 0.0).sum(dim=1) / real.sum(dim=1).clamp_min(1)
-    return _Summary(listed, torch.where(real[:, 0], listed[:, 0], 0.0), hub)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from rerankit.stages.pillar.plus.cells import Cells
-from rerankit.stages.pillar.plus.plan import over_columns, over_rows
+from rerankit.stages.pillar_plus.cells import Cells
+from rerankit.stages.pillar_plus.plan import Shares, shares_of
 
 FIXED = (
     *("score", "plan_soft", "plan", "plan_sharp", "hub_row", "hub_column", "gap_row", "gap_column"),
@@ -19,14 +19,13 @@ MESSAGES = (
 COLUMNS = FIXED + MESSAGES
 
 
-def messages(cells: Cells, plan: Tensor) -> Tensor:
-    """What the pillars of each cell say under a log plan: (cells, 14).
+def messages(cells: Cells, plan: Tensor, shares: Shares) -> Tensor:
+    """What the pillars of each cell say under a log plan and its shares: (cells, 14).
 
     p(row | column) of the columns near a column vote for a row; q(column | row) of the same row for near columns
     are claims, and of near rows for the same column are rivals; a row's likely columns should be like this one.
     """
-    p_log, q_log = over_rows(cells, plan), over_columns(cells, plan)
-    p, q = p_log.exp(), q_log.exp()
+    own, p, q = slice(len(shares.p) - len(cells), None), shares.p, shares.q
     votes = cells.column_weights * _of(p, cells.near_columns)
     vote, first = votes.sum(dim=1), votes[:, :4].sum(dim=1) / cells.column_weights[:, :4].sum(dim=1).clamp_min(1e-6)
     claims = (cells.column_weights * _of(q, cells.near_columns)).sum(dim=1)
@@ -37,10 +36,10 @@ def messages(cells: Cells, plan: Tensor) -> Tensor:
     like_rows = (_of(p, cells.likely_rows)[cells.column] * cells.row_likeness).sum(dim=1)
     return torch.stack(
         [
-            *(plan, p_log, q_log),
+            *(plan, shares.p_log, shares.q_log),
             *((vote + 0.03).log(), (first + 0.03).log(), (vote + 0.003).log(), votes.amax(dim=1)),
             *((rivals + 0.01).log(), like_columns, like_columns / weight.clamp_min(1e-3), like_rows),
-            *((claims + 0.003).log(), p, q),
+            *((claims + 0.003).log(), p[own], q[own]),
         ],
         dim=1,
     )
@@ -49,7 +48,7 @@ def messages(cells: Cells, plan: Tensor) -> Tensor:
 def first_messages(cells: Cells) -> Tensor:
     """Messages under the first plan; they never change, so training computes them once for each problem."""
     if "_first_messages" not in cells.__dict__:
-        cells.__dict__["_first_messages"] = messages(cells, cells.first_plan)
+        cells.__dict__["_first_messages"] = messages(cells, cells.first_plan, shares_of(cells, cells.first_plan))
     found: Tensor = cells.__dict__["_first_messages"]
     return found
 

@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rerankit.stages.pillar.plus.cells import Cells
-from rerankit.stages.pillar.plus.columns import COLUMNS, first_messages, kept, messages
-from rerankit.stages.pillar.plus.plan import over_columns, over_rows
-from rerankit.stages.pillar.plus.settings import PlusSettings
+from rerankit.stages.pillar_plus.cells import Cells
+from rerankit.stages.pillar_plus.columns import COLUMNS, first_messages, kept, messages
+from rerankit.stages.pillar_plus.plan import Shares, over_columns, over_rows, shares_of
+from rerankit.stages.pillar_plus.settings import PlusSettings
 
 _BOUND = 5.0  # standard deviations beyond which a column says no more
-_BALANCING = 2
+BALANCING = 2
+_LEAST_ROWS = 512  # of a product: with fewer, a row's last bits depend on how many there are
+
+
+class Balance(Protocol):
+    """How the plan of cells is shared and balanced: among themselves, or beside cells that are settled."""
+
+    def shares(self, plan: Tensor) -> Shares:
+        """The shares of a log plan, at the beginning of a round."""
+
+    def balanced(self, plan: Tensor) -> Tensor:
+        """The plan after rows and columns were given their shares in turn, at the end of a round."""
+
+
+class AmongThemselves:
+    """The balance of the cells of one problem."""
+
+    def __init__(self, cells: Cells) -> None:
+        self.cells = cells
+
+    def shares(self, plan: Tensor) -> Shares:
+        return shares_of(self.cells, plan)
+
+    def balanced(self, plan: Tensor) -> Tensor:
+        for _ in range(BALANCING):
+            plan = over_columns(self.cells, over_rows(self.cells, plan))
+        return plan
 
 
 class Round(nn.Module):
@@ -33,8 +62,9 @@ class Round(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, columns: Tensor) -> Tensor:
-        normed = self.norm(columns).clamp(-_BOUND, _BOUND)
-        return self.linear(normed) + self.net(normed)  # type: ignore[no-any-return]
+        short = 0 if self.training else max(0, _LEAST_ROWS - len(columns))
+        normed = F.pad(self.norm(columns).clamp(-_BOUND, _BOUND), (0, 0, 0, short))
+        return (self.linear(normed) + self.net(normed))[: len(columns)]  # type: ignore[no-any-return]
 
 
 class PlusNetwork(nn.Module):
@@ -48,17 +78,19 @@ class PlusNetwork(nn.Module):
         self.rounds = nn.ModuleList(rounds)
         self.register_buffer("kept", kept(settings.off) if settings.off else torch.ones(len(COLUMNS)), persistent=False)
 
-    def forward(self, cells: Cells) -> list[tuple[Tensor, Tensor]]:
+    def forward(self, cells: Cells, balance: Balance | None = None) -> list[tuple[Tensor, Tensor]]:
         """For every round the scores (cells,) of i2t and of t2i."""
         plan = cells.first_plan
         scores: list[tuple[Tensor, Tensor]] = []
+        alone = AmongThemselves(cells)
         for one in self.rounds:
-            heard = first_messages(cells) if not scores else messages(cells, plan)
+            if balance is None and not scores:
+                heard = first_messages(cells)
+            else:
+                heard = messages(cells, plan, (balance or alone).shares(plan))
             change = one(torch.cat([cells.fixed, heard], dim=1) * self.kept)
             plan = plan + change[:, 0]
             scores.append((plan + change[:, 1], plan + change[:, 2]))
             # A round takes the plan as given: gradients through the messages made training slower, not better.
-            plan = plan.detach()
-            for _ in range(_BALANCING):
-                plan = over_columns(cells, over_rows(cells, plan))
+            plan = (balance or alone).balanced(plan.detach())
         return scores

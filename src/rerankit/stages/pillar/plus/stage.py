@@ -4,36 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray
-from rerankit.errors import rule
+from rerankit.bank import Bank
+from rerankit.errors import InputError, rule
 from rerankit.extras import require
-from rerankit.looks import Looks
-from rerankit.pipelines.scaling import NEVER_CUT, Scaling
+from rerankit.gallery import Gallery
+from rerankit.pipelines.needs import WEIGHTS
+from rerankit.pipelines.prepared import Prepared, State
+from rerankit.pipelines.scaling import AMONG_ITEMS, BANK_BY_ITEMS, WITHOUT_A_BANK, Scaling
 from rerankit.pipelines.trainable import Judged
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
-from rerankit.stages.hubness.partners import MANY_MORE, lead_of_chosen_rows, partners_of, told_by
+from rerankit.reranking import rerank
+from rerankit.scores import Scores
+from rerankit.stages.banks import OF_ONE_DIRECTION, RelationsBankStage, check_relations_bank
+from rerankit.stages.hubness.partners import MANY_MORE, lead_of_chosen_rows, lead_of_rows, partners_of, told_by
+from rerankit.stages.neighbours.known import known_of
+from rerankit.stages.neighbours.known import state_of as known_state
 from rerankit.stages.pillar.directions import DIRECTIONS, Direction, other, warn_of_the_other_side
-from rerankit.stages.pillar.plus.settings import PlusSettings
-from rerankit.stages.pillar.plus.shipped import shipped
+from rerankit.stages.pillar_plus.settings import PlusSettings
+from rerankit.stages.pillar_plus.shipped import shipped
+from rerankit.stages.plan.stage import Learned, Plan
 from rerankit.training.settings import TrainingSettings
 from rerankit.training.trained import Part as TrainingPart
 from rerankit.training.trained import Reasoner, arrays_of, seeded
 
+_LEFT_OUT = 1 / 6  # of a gallery's items in a log: weights that know none lose there (read off logs of captions)
 _ALONE = "one query is no plan: the order is as it came"
 
 if TYPE_CHECKING:
-    from rerankit.stages.pillar.plus.fitting import Part
-    from rerankit.stages.pillar.plus.network import PlusNetwork
+    from rerankit.stages.pillar_plus.earlier import Earlier
+    from rerankit.stages.pillar_plus.fitting import Part
+    from rerankit.stages.pillar_plus.network import PlusNetwork
 
 
-class PillarPlus(Reasoner):
+class PillarPlus(RelationsBankStage, Reasoner):
     """Reason in pillar space over the cells of both directions at once, and let one shared plan say who fits whom.
 
     The pillars of a candidate pair say how likely it is: columns near its column and rows near its row vote under the
@@ -48,7 +59,14 @@ class PillarPlus(Reasoner):
     measured).
 
     `weights="captions"` are weights that ship with rerankit, learned on captions; they need no `fit`, and `fit` goes on
-    from them. See `rerankit.stages.pillar.plus.shipped.card("captions")` for where they were measured.
+    from them. See `rerankit.stages.pillar_plus.shipped.card("captions")` for where they were measured.
+
+    **With a log of earlier queries to the same gallery** as its bank (their right items are in it, no labels are
+    needed) it answers one query at a time: the log's plan is made once, and a new query is told what was settled there.
+    It does so in direction "t2i", where several queries belong to one item, as far as the log's queries are sure of
+    their items and ask for all of them evenly (`like_training` in the notes); otherwise the answer is that of `plan`
+    with the same bank.
+    `bank` is None (the problem's `query_bank` when it has one, the test queries otherwise), "queries", or a `Bank`.
 
     `direction` says which side this problem's rows are ("i2t": the side with fewer, broader items, as images are to
     their captions); `reversed()` is the stage for the other side, with the same weights. It looks at all queries under
@@ -62,10 +80,15 @@ class PillarPlus(Reasoner):
     stage('pillar-plus')
     """
 
-    scaling = Scaling(shared="the weights of the network", impossible=NEVER_CUT)
+    scaling = Scaling(
+        keeps="its cells with earlier queries (48 at most by default), their shares in each round, and its nearest items",
+        once=f"{AMONG_ITEMS}; {BANK_BY_ITEMS}; bank × bank scores, block by block; the network over the bank's cells",
+        impossible=WITHOUT_A_BANK,
+    )
     name = "pillar-plus"
     extra = "pillar"
     of_training = ("asked", "several", "leads")
+    bank_parts = ("to_gallery", "to_queries", "among")
 
     def __init__(
         self,
@@ -85,6 +108,7 @@ class PillarPlus(Reasoner):
         off: Sequence[str] = (),
         device: str = "auto",
         weights: str | None = None,
+        bank: Any = None,
     ) -> None:
         self.direction: Direction = checks.choice("direction", direction, DIRECTIONS)
         # Tuples, whatever was given: a stage read back from JSON is then the same, down to its repr.
@@ -104,14 +128,12 @@ class PillarPlus(Reasoner):
         self.off = tuple(off)
         self.device = device
         self.weights = weights
+        self.bank = check_relations_bank(bank, self.bank_parts)
         self._weights = {} if weights is None else shipped(weights)
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return ("query_scores", "gallery_scores", "weights")
-
-    def looks_at(self, problem: Problem | None = None) -> Looks:
-        return super().looks_at(problem) | Looks(queries=True)
+        return (*super().needs, WEIGHTS)
 
     @property
     def settings(self) -> PlusSettings:
@@ -120,7 +142,20 @@ class PillarPlus(Reasoner):
 
     def reversed(self) -> PillarPlus:
         """The stage for the other direction, with the same weights."""
+        if isinstance(self.bank, Bank):
+            raise InputError(OF_ONE_DIRECTION)
         return self.clone(direction=other(self.direction))
+
+    def prepare(self, gallery: Gallery) -> Prepared:
+        bank = self.bank_beside(gallery.bank)
+        if bank is None or bank.to_gallery is None or bank.among is None:
+            raise InputError(f"stage '{self.name}' needs a bank to be prepared: give Gallery(…, bank=…)")
+        if gallery.side.scores is None:
+            raise InputError(f"stage '{self.name}' needs similarities among the items: give Gallery(vectors, …)")
+        return PlusPrepared(self, gallery, self._learned(bank, gallery.side.scores))
+
+    def restored(self, gallery: Gallery, state: State) -> Prepared:
+        return PlusPrepared(self, gallery, LearnedOfLog.restored(state))
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         """Scores (queries, K): of the cells; items that are no cell come behind, in their order."""
@@ -129,6 +164,10 @@ class PillarPlus(Reasoner):
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         if not ranking.mask.any():
             return ranking
+        bank = self.bank_for(problem)
+        if bank is not None:
+            assert problem.gallery_scores is not None, "checked by the stage's needs"
+            return self.answer(self._learned(bank, problem.gallery_scores), problem, ranking)
         if len(ranking) == 1:
             return ranking.with_notes(**{self.name: {"say": 0.0, "note": _ALONE}})
         likes, turned = self._like_training(problem), self.direction == "t2i"
@@ -139,6 +178,9 @@ class PillarPlus(Reasoner):
     def rerank_both(self, problem: Problem, k: int | None = 100) -> tuple[Ranking, Ranking]:
         """Both directions of a problem, as (this direction, the other), from one run over the cells."""
         self.check(problem)
+        turned = self.reversed()
+        if self.bank_for(problem) is not None or turned.bank_for(problem.reversed()) is not None:
+            return rerank(problem, self, k), rerank(problem.reversed(), turned, k)
         rankings = problem.ranking(k), problem.reversed().ranking(k)
         here, there = self._scores(problem, list(rankings), self._like_training(problem))
         notes = {"stages": [repr(self)], "looks_at": self.looks_at()}
@@ -147,11 +189,51 @@ class PillarPlus(Reasoner):
             for ranking, scores in zip(rankings, (here, there), strict=True)
         )
 
+    def _learned(self, bank: Bank, gallery_scores: Scores) -> LearnedOfLog:
+        """What a bank's queries say of items: the plan's answer, and the network's as far as it knows such queries."""
+        assert bank.to_gallery is not None, "checked by the stage's needs"
+        assert bank.among is not None, "checked by the stage's needs"
+        planned = Plan().learned(bank.to_gallery, bank.among, same=False)
+        like = self._like_log(bank.to_gallery) if planned.beta and self.direction == "t2i" else 0.0
+        if not like:
+            return LearnedOfLog(planned, 0.0, None)
+        require("torch", extra="pillar", purpose=f"stage '{self.name}'")
+        from rerankit.stages.pillar_plus.earlier import Earlier
+
+        return LearnedOfLog(planned, like, Earlier.of(self.network, bank, gallery_scores, self.settings))
+
+    def _like_log(self, to_gallery: Scores) -> float:
+        """How far a bank's queries are what the weights know: sure of items of this gallery, as many for each as in
+        training, spread evenly, and leaving none out. Whether several of them belong to an item does not matter: the
+        query that is answered is one more.
+        """
+        lead = lead_of_rows(to_gallery)
+        return lead.sure * lead.evenly * max(0.0, 1 - lead.left_out / _LEFT_OUT) * self._say(to_gallery.shape, True)
+
+    def answer(self, learned: LearnedOfLog, problem: Problem, ranking: Ranking) -> Ranking:
+        """The candidates in the order that a bank's queries say."""
+        scores = self._plan().answered(learned.planned, problem, ranking)
+        if learned.earlier is not None:
+            from rerankit.stages.pillar_plus.answers import placed
+            from rerankit.stages.pillar_plus.earlier import scores_beside
+
+            bank = self.bank_for(problem)
+            assert bank is not None, "there was one when it was learned from"
+            cells = learned.earlier.cells(problem, bank, self.settings)
+            reasoned = placed(cells, scores_beside(self.network, learned.earlier, cells), ranking, turned=True)
+            mixed = learned.like * reasoned + (1 - learned.like) * learned.planned.beta * scores
+            scores = np.where(ranking.mask, mixed, reasoned).astype(np.float32)
+        notes = {"like_training": round(learned.like, 4), **learned.planned.notes()}
+        return self.scored(ranking, scores).with_notes(**{self.name: notes})
+
+    def _plan(self) -> Plan:
+        return Plan(bank=self.bank)
+
     def _scores(self, problem: Problem, rankings: list[Ranking], likes: tuple[float, float]) -> list[FloatArray]:
         """Scores for a ranking of the problem and, when there are two, for one of the reversed problem."""
         torch = require("torch", extra="pillar", purpose=f"stage '{self.name}'")
-        from rerankit.stages.pillar.plus.answers import answers, balanced
-        from rerankit.stages.pillar.plus.cells import cells_of
+        from rerankit.stages.pillar_plus.answers import answers, balanced
+        from rerankit.stages.pillar_plus.cells import cells_of
 
         warn_of_the_other_side(self.name, self.direction, problem.scores)
         network = self.network
@@ -215,7 +297,7 @@ class PillarPlus(Reasoner):
         """`parts` halves of a problem whose rows are of this stage's `direction`. The first figure is the sum of R@1,
         R@5, R@10 in both directions.
         """
-        from rerankit.stages.pillar.plus.fitting import HeldOut, PlusTask, parts_of
+        from rerankit.stages.pillar_plus.fitting import HeldOut, PlusTask, parts_of
 
         turned = self._turned(problem, relevance)
         others = None if validation is None else self._turned(*validation, "validation[1]")
@@ -244,9 +326,52 @@ class PillarPlus(Reasoner):
 
     def build(self) -> PlusNetwork:
         """A new network of this stage's sizes."""
-        from rerankit.stages.pillar.plus.network import PlusNetwork
+        from rerankit.stages.pillar_plus.network import PlusNetwork
 
         return PlusNetwork(self.settings)
+
+
+class LearnedOfLog(NamedTuple):
+    """What a bank's queries say of the items."""
+
+    planned: Learned
+    like: float
+    """How far they are like those of training, from 0 to 1: how much the network's answer counts."""
+    earlier: Earlier | None
+
+    def state(self) -> State:
+        """What is written of it."""
+        planned = known_state({name: one for name, one in self.planned._asdict().items() if one is not None})
+        arrays, values = ({}, {}) if self.earlier is None else self.earlier.state()
+        return State(arrays, {"like": self.like, "earlier": values}, (planned,))
+
+    @classmethod
+    def restored(cls, state: State) -> LearnedOfLog:
+        """What `state` was taken of."""
+        planned, values = Learned(**known_of(state.children[0])), state.values
+        if not values["earlier"]:
+            return cls(planned, values["like"], None)
+        from rerankit.stages.pillar_plus.earlier import Earlier
+
+        return cls(planned, values["like"], Earlier.restored(state.arrays, values["earlier"]))
+
+
+class PlusPrepared(Prepared):
+    """The stage with what a bank's queries say of a gallery's items."""
+
+    stage: PillarPlus
+    keeps = "the plan of the bank's queries with what the network made of it in every round"
+    by_item = False
+
+    def __init__(self, stage: PillarPlus, gallery: Gallery, learned: LearnedOfLog) -> None:
+        super().__init__(stage, gallery)
+        self.learned = learned
+
+    def state(self) -> State:
+        return self.learned.state()
+
+    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
+        return self.stage.answer(self.learned, problem, ranking) if ranking.mask.any() else ranking
 
 
 def _of_training(oriented: Problem, parts: Sequence[Part]) -> dict[str, AnyArray]:
