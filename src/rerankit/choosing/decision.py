@@ -36,8 +36,8 @@ def choose(
     k: int = 100,
     progress: bool = False,
 ) -> Chosen:
-    """A pipeline that is significantly better than leaving the order alone; otherwise an empty one. Of several that
-    are, the first that is tried is chosen unless labels say that another one gains significantly more.
+    """A pipeline that is significantly better than leaving the order alone; otherwise an empty one. Of several such the
+    first that is tried is chosen unless labels say that another one gains significantly more.
 
     It is measured by `metric`
 

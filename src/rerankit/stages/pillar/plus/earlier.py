@@ -1,8 +1,8 @@
 """Earlier queries to the same gallery: what their plan has settled, and the cells of a new query beside it.
 
 Queries are the columns here, items the rows. The earlier queries' plan is made once, with the network; a new query
-takes from it what was settled in every round, of the earlier queries nearest to it and of those that each item was given
-to, and changes nothing of it. So every query's answer is its own.
+takes from it what was settled in every round, of the earlier queries nearest to it and of those that each item was
+given to, and changes nothing of it. So every query's answer is its own.
 """
 
 from __future__ import annotations

@@ -81,8 +81,8 @@ class PillarPlus(RelationsBankStage, Reasoner):
     """
 
     scaling = Scaling(
-        keeps="its cells with earlier queries (48 at most by default), their shares in each round, and its nearest items",
-        once=f"{AMONG_ITEMS}; {BANK_BY_ITEMS}; bank × bank scores, block by block; the network over the bank's cells",
+        keeps="its cells with earlier queries, their shares in each round, and its nearest items",
+        once=f"{AMONG_ITEMS}; {BANK_BY_ITEMS}; bank × bank scores; the network over the bank's cells",
         impossible=WITHOUT_A_BANK,
     )
     name = "pillar-plus"
