@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from rerankit import Problem
-from rerankit.stages.pillar_plus.cells import Near, Scale, cells_of, near_factors
-from rerankit.stages.pillar_plus.columns import COLUMNS, FIXED, MESSAGES, kept, messages
-from rerankit.stages.pillar_plus.plan import log_share, over_columns, over_rows, places, shares_of, sinkhorn
-from rerankit.stages.pillar_plus.settings import PlusSettings
+from rerankit.stages.pillar.plus.cells import Near, Scale, cells_of, near_factors
+from rerankit.stages.pillar.plus.columns import COLUMNS, FIXED, MESSAGES, kept, messages
+from rerankit.stages.pillar.plus.plan import log_share, over_columns, over_rows, places, shares_of, sinkhorn
+from rerankit.stages.pillar.plus.settings import PlusSettings
 
 SETTINGS = PlusSettings(cells_seen=(6, 4), cells_kept=(4, 2), pillars=3, likely=(3, 2))
 

@@ -11,10 +11,10 @@ import torch
 import rerankit
 from rerankit import Bank, Gallery, Problem, prepare, rerank
 from rerankit.errors import InputError, UnmetNeedError
-from rerankit.stages.pillar_plus.columns import MESSAGES, messages
-from rerankit.stages.pillar_plus.earlier import BesideSettled, Earlier
-from rerankit.stages.pillar_plus.settings import PlusSettings
-from rerankit.stages.pillar_plus.stage import PillarPlus
+from rerankit.stages.pillar.plus.columns import MESSAGES, messages
+from rerankit.stages.pillar.plus.earlier import BesideSettled, Earlier
+from rerankit.stages.pillar.plus.settings import PlusSettings
+from rerankit.stages.pillar.plus.stage import PillarPlus
 
 SIZES = {"cells_seen": (16, 8), "cells_kept": (10, 6), "pillars": 4, "likely": (4, 3), "width": 8, "parts": 2}
 SETTINGS = PlusSettings(cells_seen=(16, 8), cells_kept=(10, 6), pillars=4, likely=(4, 3), width=8)
@@ -87,14 +87,11 @@ def test_weights_of_the_nearest_earlier_queries_sum_to_one(beside):
 
 
 def test_the_network_has_a_say_and_finds_more():
-    hits = {"plan": 0.0, "plus": 0.0}
-    for seed in range(2):
-        problem = with_log(items=200, asked=200, seed=seed, noise=0.9)
-        found = rerank(problem, trained())
-        assert found.notes["pillar-plus"]["like_training"] > 0.5
-        hits["plus"] += np.mean(found.indices[:, 0] == np.arange(200))
-        hits["plan"] += np.mean(rerank(problem, "plan").indices[:, 0] == np.arange(200))
-    assert hits["plus"] > hits["plan"]
+    problem = with_log(items=400, asked=400, seed=1, noise=0.9)
+    found, planned = rerank(problem, trained()), rerank(problem, "plan")
+    assert found.notes["pillar-plus"]["like_training"] > 0.5
+    right = np.arange(400)
+    assert np.mean(found.indices[:, 0] == right) > np.mean(planned.indices[:, 0] == right) + 0.02
 
 
 @pytest.mark.parametrize(

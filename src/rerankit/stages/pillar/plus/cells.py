@@ -19,9 +19,9 @@ from torch import Tensor
 from rerankit.arrays import FloatArray, IntArray
 from rerankit.problem import Problem
 from rerankit.scores import Scores, blocks
+from rerankit.stages.pillar.plus.plan import Factors, factors, places, sinkhorn
+from rerankit.stages.pillar.plus.settings import PlusSettings
 from rerankit.stages.pillar.relations import Relations, outer
-from rerankit.stages.pillar_plus.plan import Factors, factors, places, sinkhorn
-from rerankit.stages.pillar_plus.settings import PlusSettings
 
 PLAN_ROUNDS = 10
 SPREADS = (0.5, 1.0, 1.5)  # sharpness of the soft, the usual and the sharp plan, times the settings' own

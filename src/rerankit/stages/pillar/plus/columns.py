@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from rerankit.stages.pillar_plus.cells import Cells
-from rerankit.stages.pillar_plus.plan import Shares, shares_of
+from rerankit.stages.pillar.plus.cells import Cells
+from rerankit.stages.pillar.plus.plan import Shares, shares_of
 
 FIXED = (
     *("score", "plan_soft", "plan", "plan_sharp", "hub_row", "hub_column", "gap_row", "gap_column"),

@@ -19,7 +19,7 @@ from rerankit.arrays import AnyArray
 from rerankit.bank import Bank
 from rerankit.problem import Problem
 from rerankit.scores import Scores
-from rerankit.stages.pillar_plus.cells import (
+from rerankit.stages.pillar.plus.cells import (
     SPREADS,
     Cells,
     Near,
@@ -35,9 +35,9 @@ from rerankit.stages.pillar_plus.cells import (
     padded,
     seen_in,
 )
-from rerankit.stages.pillar_plus.network import BALANCING, AmongThemselves, PlusNetwork
-from rerankit.stages.pillar_plus.plan import Shares, log_share, log_total, over_columns, over_rows, places
-from rerankit.stages.pillar_plus.settings import PlusSettings
+from rerankit.stages.pillar.plus.network import BALANCING, AmongThemselves, PlusNetwork
+from rerankit.stages.pillar.plus.plan import Shares, log_share, log_total, over_columns, over_rows, places
+from rerankit.stages.pillar.plus.settings import PlusSettings
 
 _TENSORS = ("keys", "tops", "of_items", "least", "likely")
 _NEAR = ("similarities", "ids", "top", "factors")

@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rerankit.stages.pillar_plus.cells import Cells
-from rerankit.stages.pillar_plus.columns import COLUMNS, first_messages, kept, messages
-from rerankit.stages.pillar_plus.plan import Shares, over_columns, over_rows, shares_of
-from rerankit.stages.pillar_plus.settings import PlusSettings
+from rerankit.stages.pillar.plus.cells import Cells
+from rerankit.stages.pillar.plus.columns import COLUMNS, first_messages, kept, messages
+from rerankit.stages.pillar.plus.plan import Shares, over_columns, over_rows, shares_of
+from rerankit.stages.pillar.plus.settings import PlusSettings
 
 _BOUND = 5.0  # standard deviations beyond which a column says no more
 BALANCING = 2

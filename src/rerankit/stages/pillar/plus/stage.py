@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,12 +25,11 @@ from rerankit.reranking import rerank
 from rerankit.scores import Scores
 from rerankit.stages.banks import OF_ONE_DIRECTION, RelationsBankStage, check_relations_bank
 from rerankit.stages.hubness.partners import MANY_MORE, lead_of_chosen_rows, lead_of_rows, partners_of, told_by
-from rerankit.stages.neighbours.known import known_of
-from rerankit.stages.neighbours.known import state_of as known_state
 from rerankit.stages.pillar.directions import DIRECTIONS, Direction, other, warn_of_the_other_side
-from rerankit.stages.pillar_plus.settings import PlusSettings
-from rerankit.stages.pillar_plus.shipped import shipped
-from rerankit.stages.plan.stage import Learned, Plan
+from rerankit.stages.pillar.plus.log import LearnedOfLog
+from rerankit.stages.pillar.plus.settings import PlusSettings
+from rerankit.stages.pillar.plus.shipped import shipped
+from rerankit.stages.plan.stage import Plan
 from rerankit.training.settings import TrainingSettings
 from rerankit.training.trained import Part as TrainingPart
 from rerankit.training.trained import Reasoner, arrays_of, seeded
@@ -39,9 +38,8 @@ _LEFT_OUT = 1 / 6  # of a gallery's items in a log: weights that know none lose 
 _ALONE = "one query is no plan: the order is as it came"
 
 if TYPE_CHECKING:
-    from rerankit.stages.pillar_plus.earlier import Earlier
-    from rerankit.stages.pillar_plus.fitting import Part
-    from rerankit.stages.pillar_plus.network import PlusNetwork
+    from rerankit.stages.pillar.plus.fitting import Part
+    from rerankit.stages.pillar.plus.network import PlusNetwork
 
 
 class PillarPlus(RelationsBankStage, Reasoner):
@@ -59,7 +57,7 @@ class PillarPlus(RelationsBankStage, Reasoner):
     measured).
 
     `weights="captions"` are weights that ship with rerankit, learned on captions; they need no `fit`, and `fit` goes on
-    from them. See `rerankit.stages.pillar_plus.shipped.card("captions")` for where they were measured.
+    from them. See `rerankit.stages.pillar.plus.shipped.card("captions")` for where they were measured.
 
     **With a log of earlier queries to the same gallery** as its bank (their right items are in it, no labels are
     needed) it answers one query at a time: the log's plan is made once, and a new query is told what was settled there.
@@ -198,7 +196,7 @@ class PillarPlus(RelationsBankStage, Reasoner):
         if not like:
             return LearnedOfLog(planned, 0.0, None)
         require("torch", extra="pillar", purpose=f"stage '{self.name}'")
-        from rerankit.stages.pillar_plus.earlier import Earlier
+        from rerankit.stages.pillar.plus.earlier import Earlier
 
         return LearnedOfLog(planned, like, Earlier.of(self.network, bank, gallery_scores, self.settings))
 
@@ -214,8 +212,8 @@ class PillarPlus(RelationsBankStage, Reasoner):
         """The candidates in the order that a bank's queries say."""
         scores = self._plan().answered(learned.planned, problem, ranking)
         if learned.earlier is not None:
-            from rerankit.stages.pillar_plus.answers import placed
-            from rerankit.stages.pillar_plus.earlier import scores_beside
+            from rerankit.stages.pillar.plus.answers import placed
+            from rerankit.stages.pillar.plus.earlier import scores_beside
 
             bank = self.bank_for(problem)
             assert bank is not None, "there was one when it was learned from"
@@ -232,8 +230,8 @@ class PillarPlus(RelationsBankStage, Reasoner):
     def _scores(self, problem: Problem, rankings: list[Ranking], likes: tuple[float, float]) -> list[FloatArray]:
         """Scores for a ranking of the problem and, when there are two, for one of the reversed problem."""
         torch = require("torch", extra="pillar", purpose=f"stage '{self.name}'")
-        from rerankit.stages.pillar_plus.answers import answers, balanced
-        from rerankit.stages.pillar_plus.cells import cells_of
+        from rerankit.stages.pillar.plus.answers import answers, balanced
+        from rerankit.stages.pillar.plus.cells import cells_of
 
         warn_of_the_other_side(self.name, self.direction, problem.scores)
         network = self.network
@@ -297,7 +295,7 @@ class PillarPlus(RelationsBankStage, Reasoner):
         """`parts` halves of a problem whose rows are of this stage's `direction`. The first figure is the sum of R@1,
         R@5, R@10 in both directions.
         """
-        from rerankit.stages.pillar_plus.fitting import HeldOut, PlusTask, parts_of
+        from rerankit.stages.pillar.plus.fitting import HeldOut, PlusTask, parts_of
 
         turned = self._turned(problem, relevance)
         others = None if validation is None else self._turned(*validation, "validation[1]")
@@ -326,34 +324,9 @@ class PillarPlus(RelationsBankStage, Reasoner):
 
     def build(self) -> PlusNetwork:
         """A new network of this stage's sizes."""
-        from rerankit.stages.pillar_plus.network import PlusNetwork
+        from rerankit.stages.pillar.plus.network import PlusNetwork
 
         return PlusNetwork(self.settings)
-
-
-class LearnedOfLog(NamedTuple):
-    """What a bank's queries say of the items."""
-
-    planned: Learned
-    like: float
-    """How far they are like those of training, from 0 to 1: how much the network's answer counts."""
-    earlier: Earlier | None
-
-    def state(self) -> State:
-        """What is written of it."""
-        planned = known_state({name: one for name, one in self.planned._asdict().items() if one is not None})
-        arrays, values = ({}, {}) if self.earlier is None else self.earlier.state()
-        return State(arrays, {"like": self.like, "earlier": values}, (planned,))
-
-    @classmethod
-    def restored(cls, state: State) -> LearnedOfLog:
-        """What `state` was taken of."""
-        planned, values = Learned(**known_of(state.children[0])), state.values
-        if not values["earlier"]:
-            return cls(planned, values["like"], None)
-        from rerankit.stages.pillar_plus.earlier import Earlier
-
-        return cls(planned, values["like"], Earlier.restored(state.arrays, values["earlier"]))
 
 
 class PlusPrepared(Prepared):

@@ -1,0 +1,37 @@
+"""What `pillar-plus` keeps of a log of earlier queries; importable without torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from rerankit.pipelines.prepared import State
+from rerankit.stages.neighbours.known import known_of, state_of
+from rerankit.stages.plan.stage import Learned
+
+if TYPE_CHECKING:
+    from rerankit.stages.pillar.plus.earlier import Earlier
+
+
+class LearnedOfLog(NamedTuple):
+    """What a bank's queries say of the items."""
+
+    planned: Learned
+    like: float
+    """How far they are like those of training, from 0 to 1: how much the network's answer counts."""
+    earlier: Earlier | None
+
+    def state(self) -> State:
+        """What is written of it."""
+        planned = state_of({name: one for name, one in self.planned._asdict().items() if one is not None})
+        arrays, values = ({}, {}) if self.earlier is None else self.earlier.state()
+        return State(arrays, {"like": self.like, "earlier": values}, (planned,))
+
+    @classmethod
+    def restored(cls, state: State) -> LearnedOfLog:
+        """What `state` was taken of."""
+        planned, values = Learned(**known_of(state.children[0])), state.values
+        if not values["earlier"]:
+            return cls(planned, values["like"], None)
+        from rerankit.stages.pillar.plus.earlier import Earlier
+
+        return cls(planned, values["like"], Earlier.restored(state.arrays, values["earlier"]))
