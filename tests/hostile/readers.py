@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import io as scipy_io
 
 import rerankit
-from rerankit import Pipeline, Problem, Relevance, tasks
+from rerankit import Gallery, Pipeline, Problem, Relevance, tasks
 from rerankit.bench import Result
 from rerankit.reading import read_checkpoint, read_pickle
 
@@ -59,6 +60,21 @@ def read_stage(folder: Path) -> dict[str, Any]:
     return {"params": repr(found.get_params()), **found.get_weights()}
 
 
+def ready_folder(folder: Path) -> None:
+    random = np.random.default_rng(0)
+    gallery = Gallery(random.normal(size=(9, 4)), ids=list("abcdefghi"), bank=random.normal(size=(7, 4)))
+    rerankit.prepare("csls", gallery, neighbours=3).save(folder / "ready")
+
+
+def read_ready(folder: Path) -> dict[str, Any]:
+    found = rerankit.load(folder / "ready").rerank(np.eye(2, 4, dtype=np.float32), k=4)
+    return {"items": found.indices, "scores": found.scores, "ids": found.gallery_ids}
+
+
+def matlab(folder: Path) -> None:
+    scipy_io.savemat(folder / "a.mat", {"scores": np.arange(24.0).reshape(4, 6)})
+
+
 def pipeline(folder: Path) -> None:
     (folder / "p.yaml").write_text(
         "stages:\n- stage: mutual-rank\n  top: 5\n- stage: csls\n  params: {neighbours: 3, bank: null}\n"
@@ -93,6 +109,8 @@ def _readers() -> dict[str, Reader]:
         "npy": Reader(_array, lambda folder: rerankit.read(folder / "a.npy")),
         "qrels": Reader(_judgements, lambda folder: rerankit.read(folder / "a.qrels")),
         "stage folder": Reader(stage_folder, read_stage, checked=True),
+        "prepared gallery": Reader(ready_folder, read_ready, checked=True),
+        "mat": Reader(matlab, lambda folder: rerankit.read(folder / "a.mat")),
         "pipeline": Reader(pipeline, lambda folder: Pipeline.from_yaml(folder / "p.yaml")),
         "result": Reader(result, lambda folder: Result.read(folder / "result.json")),
         "pickle": Reader(pickled, lambda folder: read_pickle(folder / "truth.pkl")),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rerankit.arrays import AnyArray
-from rerankit.errors import FormatError, InputError
+from rerankit.errors import FormatError, InputError, RerankitError
 from rerankit.files import atomic, check_free, check_inside, check_regular, entry
 from rerankit.files.manifest import matches
 from rerankit.formats.safetensors import write_tensors
@@ -47,15 +47,16 @@ def load_ready(path: Path, config: dict[str, Any], *, trust: bool) -> Ready:
         raise FormatError(
             f"'{path}' was prepared by rerankit {config.get('version')}, and this is {__version__}: prepare it again"
         )
-    for name, said in config["files"].items():
-        _check(path, name, said)
-    pipeline = read_pipeline(path, STAGES, trust=trust)
     try:
-        content = config["ready"]
+        for name, said in config["files"].items():
+            _check(path, name, said)
+        pipeline, content = read_pipeline(path, STAGES, trust=trust), config["ready"]
         gallery = gallery_of(_arrays(path / GALLERY, content["texts"]), content["gallery"])
         states = _states(content["states"], _arrays(path / PREPARED, []))
         return restored(pipeline, gallery, states)
-    except (KeyError, TypeError, AttributeError) as cause:
+    except RerankitError:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError) as cause:
         raise FormatError(
             f"'{path}' is no prepared gallery of this rerankit: {type(cause).__name__}: {cause}"
         ) from cause
@@ -90,7 +91,9 @@ def read_states(folder: Path) -> tuple[State, ...]:
         if content["version"] != __version__:
             raise FormatError(f"'{folder}' was prepared by rerankit {content['version']}, and this is {__version__}")
         return _states(content["states"], read_tensors(folder / PREPARED))
-    except (KeyError, TypeError, AttributeError) as cause:
+    except RerankitError:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError) as cause:
         raise FormatError(f"'{folder}' holds nothing that was prepared: {type(cause).__name__}: {cause}") from cause
 
 
