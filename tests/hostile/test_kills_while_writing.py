@@ -13,7 +13,7 @@ from killing import killed_before
 
 import rerankit
 from rerankit import Pipeline, Problem, Ranking
-from rerankit.files import clear_leftovers, switching
+from rerankit.files import check_place, clear_leftovers, switching
 from rerankit.pipelines.storage import save
 
 pytestmark = [
@@ -127,6 +127,15 @@ def test_a_first_write_is_there_or_not(kind: Written, tmp_path: Path, amount, rn
         step += 1 if amount(0, 1) else int(rng.integers(3, 20))
         tried("kills while writing", 1)
     assert kind.number(place) == 1
+
+
+def test_trying_a_place_leaves_nothing(tmp_path: Path, tried) -> None:
+    step = 1
+    while killed_before(step, lambda: check_place(tmp_path / "new" / "run.npz")):
+        assert list(tmp_path.iterdir()) == []
+        step += 1
+    assert step > 1
+    tried("kills while writing", step - 1)
 
 
 def test_the_cache_of_image_tokens(tmp_path: Path, amount, rng, tried) -> None:

@@ -72,7 +72,8 @@ def check_place(path: str | os.PathLike[str]) -> None:
     if not parent.is_dir():
         raise InputError(f"'{path}' cannot be written: '{parent}' is not a folder")
     try:
-        # Permissions do not tell all: a disk may be read-only for everybody. Trying does.
-        tempfile.TemporaryDirectory(prefix=PREFIX, dir=parent).cleanup()
+        # Permissions do not tell all: a disk may be read-only for everybody. Trying does, by a file
+        # without a name, which no kill leaves behind.
+        tempfile.TemporaryFile(prefix=PREFIX, dir=parent).close()
     except OSError as cause:
         raise InputError(f"'{path}' cannot be written: '{parent}': {cause.strerror or cause}") from cause
