@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from inspect import signature
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -44,7 +45,9 @@ class MatFormat(Format):
                 )
         _check_size(path)
         tables = Tables()
-        for name, value in loadmat(path, chars_as_strings=True).items():
+        # SciPy from 1.18 on warns where the kind of sparse matrices is not chosen; older ones cannot be asked.
+        kind: dict[str, Any] = {"spmatrix": True} if "spmatrix" in signature(loadmat).parameters else {}
+        for name, value in loadmat(path, chars_as_strings=True, **kind).items():
             if not name.startswith("__"):
                 tables |= _arrays(path, name, value)
         return tables
