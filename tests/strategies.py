@@ -8,7 +8,8 @@ from hypothesis.extra import numpy as hnp
 
 import rerankit
 
-VALUES = st.floats(-5, 5, width=32, allow_subnormal=False)
+# Scores of which all are nearer to 0 than 1e-35 are refused.
+VALUES = st.floats(-5, 5, width=32, allow_subnormal=False).map(lambda value: value if abs(value) > 1e-30 else 0.0)
 LEVELS = st.sampled_from(np.float32([-1, 0, 0.5, 2]).tolist())
 
 

@@ -19,7 +19,7 @@ from rerankit.errors import RerankitError
 from rerankit.formats import read, write
 
 KINDS = [None, "problem", "ranking", "relevance"]
-FLOATS = st.floats(-(2.0**60), 2.0**60, width=32)
+FLOATS = st.floats(-(2.0**49), 2.0**49, width=32).map(lambda score: score if abs(score) > 1e-30 else 0.0)
 WORDS = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=5)
 LISTS = ["a.run", "a.run.gz", "a.csv", "a.tsv", "a.json", "a.parquet", "a.txt"]
 BUNDLES = ["folder", "a.npz", "a.safetensors", "a.pt"]

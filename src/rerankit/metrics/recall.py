@@ -23,7 +23,8 @@ def recall(places: Places, k: int) -> FloatArray:
 def neg_recall(places: Places, k: int) -> FloatArray:
     """How far the first k are filled with items named as wrong (queries,): 1 when none of them, or of the k, is left.
 
-    What is relevant here is what is wrong (`Part.wrong` of a task); NegRecall@k of PinPoint.
+    What is relevant here is what is wrong (`Part.wrong` of a task); NegRecall@k of PinPoint. The pessimist's ties put
+    relevant items last, so that of this figure they give the lowest value.
     """
     return _found(places, k) / np.maximum(np.minimum(places.totals, k), 1)
 

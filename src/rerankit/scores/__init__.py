@@ -14,6 +14,7 @@ from rerankit.scores.embedding import EmbeddingScores
 from rerankit.scores.lists import ListScores
 from rerankit.scores.products import Metric
 from rerankit.scores.protocol import Scores
+from rerankit.scores.repeats import distinct_rows, without_repeats
 from rerankit.scores.searching import Searching
 from rerankit.scores.stored import StoredScores, stored_scores
 from rerankit.scores.taken import TakenScores
@@ -31,10 +32,12 @@ __all__ = [
     "TakenScores",
     "as_scores",
     "blocks",
+    "distinct_rows",
     "merge",
     "normalised",
     "order",
     "topk_dense",
+    "without_repeats",
 ]
 
 

@@ -12,6 +12,7 @@ from rerankit.pipelines.prepared import Prepared
 from rerankit.pipelines.stage import Stage
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
+from rerankit.scores import Scores, without_repeats
 
 if TYPE_CHECKING:
     from rerankit.gallery import Gallery
@@ -52,6 +53,12 @@ class ComparingStage(Stage):
             return Looks()
         queries = self.compares_test_queries(None if problem is None else problem.query_bank)
         return super().looks_at(problem) | Looks(queries=queries)
+
+    def each_once(self, known: Scores) -> Scores:
+        """The queries of a bank (bank, items), each once: that a query was asked again tells nothing of which items are
+        hubs. A published form counts them as they come.
+        """
+        return known if getattr(self, "published", False) else without_repeats(known)
 
     def passed(self, ranking: Ranking) -> Ranking:
         """The candidates as they came, with the reason in the notes."""

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import rerankit
 from rerankit.cli import build
-from rerankit.errors import InputError, NotFittedError, RerankitWarning, UnmetNeedError
+from rerankit.errors import InputError, NotFittedError, RerankitWarning, StageError, UnmetNeedError
 from rerankit.stages.triplet.published import export_published, import_published
 from rerankit.stages.triplet.stage import Triplet
 from rerankit.training import TrainingSettings
@@ -101,7 +101,7 @@ def test_plain_weights_do_not_rerank(golden, tmp_path):
 
 def test_random_pictures_at_the_published_size_are_told_before_training(monkeypatch):
     def stopped(*arguments):
-        raise InterruptedError
+        raise StageError("stopped")
 
     monkeypatch.setattr("rerankit.stages.triplet.fitting.new_bundle", stopped)
     pictures = [np.zeros((8, 8, 3), np.uint8)]
@@ -111,10 +111,13 @@ def test_random_pictures_at_the_published_size_are_told_before_training(monkeypa
         gallery_features={"candidate_images": pictures},
     )
     relevance = rerankit.Relevance.from_lists([[0]], 1)
-    with pytest.warns(RerankitWarning, match="Import BLIP's retrieval weights first"), pytest.raises(InterruptedError):
+    with (
+        pytest.warns(RerankitWarning, match="Import BLIP's retrieval weights first"),
+        pytest.raises(StageError, match="stopped"),
+    ):
         Triplet().fit(problem, relevance)
     for training in ({"tune_images": ["filter"]}, {"sizes": {"width": 64, "vision_heads": 4}}):
-        with pytest.raises(InterruptedError):
+        with pytest.raises(StageError, match="stopped"):
             Triplet(training=training).fit(problem, relevance)
 
 

@@ -13,7 +13,7 @@ from rerankit.pipelines.scaling import BANK_BY_ITEMS, WITHOUT_A_BANK, Scaling
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.ranks import Levels, levels_among, ranks_among, told_apart
-from rerankit.scores import Scores
+from rerankit.scores import Scores, distinct_rows
 from rerankit.stages.banks import BankStage
 from rerankit.stages.hubness.frame import Frame, frame_of
 from rerankit.stages.hubness.partners import evenly_asked
@@ -120,7 +120,8 @@ class MutualStage(ComparingStage, BankStage):
     def prepare(self, gallery: Gallery) -> Prepared:
         if self.passes(gallery):
             return Passing(self, gallery)
-        back = PlacesBack(self.known_queries(gallery), self.published, False, self.least_places)
+        others = self.each_once(self.known_queries(gallery))
+        back = PlacesBack(others, self.published, False, self.least_places)
         if not self.published:
             back.levels = back.levels_of(back.others)
         return Places(self, gallery, back)
@@ -129,6 +130,7 @@ class MutualStage(ComparingStage, BankStage):
         if self.passes(gallery):
             return Passing(self, gallery)
         arrays, (others, evenly) = state.arrays, (self.known_queries(gallery), state.values["evenly"])
+        others = others.take(arrays["distinct"]) if "distinct" in arrays else others
         levels = Levels(arrays["places"], arrays["levels"]) if "levels" in arrays else None
         back = PlacesBack(others, self.published, False, self.least_places, Frame.of_state(state), evenly, levels)
         return Places(self, gallery, back)
@@ -139,6 +141,8 @@ class MutualStage(ComparingStage, BankStage):
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         others = self.other_queries(problem)
         same = others is problem.scores
+        if not same:
+            others = self.each_once(others)
         return self.placed(PlacesBack(others, self.published, same, self.least_places), problem, ranking)
 
 
@@ -162,10 +166,13 @@ class Places(Prepared):
         frame, levels = self.back.frame, self.back.levels
         found = State() if frame is None else frame.state()
         kept: dict[str, AnyArray] = {} if levels is None else {"places": levels.places, "levels": levels.values}
+        bank = self.stage.known_queries(self.gallery)
+        if self.back.others.shape[0] != bank.shape[0]:
+            kept["distinct"] = distinct_rows(bank)
         return State({**found.arrays, **kept}, {**found.values, "evenly": self.back.evenly})
 
     def updated(self, change: Change) -> Prepared:
-        back = self.back.changed(self.stage.known_queries(change.gallery), change.kept)
+        back = self.back.changed(self.stage.each_once(self.stage.known_queries(change.gallery)), change.kept)
         return Places(self.stage, change.gallery, back)
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:

@@ -77,7 +77,8 @@ class Correction:
 class HubnessStage(ComparingStage, BankStage):
     """A stage that adds to each score a number of the item's, found among other queries (test queries or a bank).
 
-    It is prepared from the other queries' scores alone; the candidates' own scores come to it last.
+    It is prepared from the other queries' scores alone; the candidates' own scores come to it last. A query that a
+    bank holds several times counts once: that it is asked again tells nothing of which items are hubs.
     """
 
     scaling = Scaling("a number", BANK_BY_ITEMS, impossible=WITHOUT_A_BANK)
@@ -100,7 +101,8 @@ class HubnessStage(ComparingStage, BankStage):
     def prepare(self, gallery: Gallery) -> Prepared:
         if self.passes(gallery):
             return Passing(self, gallery)
-        return Corrected(self, gallery, self.correction(gallery.side, self.known_queries(gallery), False))
+        others = self.each_once(self.known_queries(gallery))
+        return Corrected(self, gallery, self.correction(gallery.side, others, False))
 
     def restored(self, gallery: Gallery, state: State) -> Prepared:
         if self.passes(gallery):
@@ -126,7 +128,8 @@ class HubnessStage(ComparingStage, BankStage):
         if self.is_alone(problem):
             return ranking.scores, {"note": NOTHING_TO_COMPARE}
         others = self.other_queries(problem)
-        found = self.correction(problem.gallery, others, others is problem.scores)
+        same = others is problem.scores
+        found = self.correction(problem.gallery, others if same else self.each_once(others), same)
         return self.corrected(found, problem, ranking), found.notes
 
     def corrected(self, found: Correction, problem: Problem, ranking: Ranking) -> FloatArray:
@@ -170,7 +173,7 @@ class Corrected(Prepared):
         return self.correction.state()
 
     def updated(self, change: Change) -> Prepared:
-        others = self.stage.known_queries(change.gallery)
+        others = self.stage.each_once(self.stage.known_queries(change.gallery))
         rows = np.arange(len(change.kept), change.gallery.size)
         more: Correction | None = Correction(None)
         if len(rows):

@@ -15,7 +15,7 @@ from rerankit.pipelines.prepared import Prepared, State
 from rerankit.pipelines.scaling import BANK_BY_ITEMS, WITHOUT_A_BANK, Scaling
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
-from rerankit.scores import Scores
+from rerankit.scores import Scores, distinct_rows
 from rerankit.sides import Side
 from rerankit.stages.banks import RelationsBankStage, check_relations_bank
 from rerankit.stages.candidates import items_of, own_scores
@@ -130,21 +130,26 @@ class Plan(ComparingStage, RelationsBankStage):
 
     def learned(self, others: Scores, among: Scores, *, same: bool) -> Learned:
         """What other queries say of the items: their scores (others, items), and those among themselves."""
-        rows, columns = others.shape
-        shift = Sinkhorn(iterations=self.iterations).correction(Side(columns), others, same).of_items
-        beta, sigma = beta_of(self.beta, others, _SHARPNESS)
+        # That a query of a bank is asked again tells nothing of the items.
+        distinct = np.arange(others.shape[0]) if same else distinct_rows(others)
+        once = others if len(distinct) == others.shape[0] else others.take(distinct)
+        rows, columns = once.shape
+        shift = Sinkhorn(iterations=self.iterations).correction(Side(columns), once, same).of_items
+        beta, sigma = beta_of(self.beta, once, _SHARPNESS)
         if shift is None or not beta:
             return Learned(0.0, 0.0, 0.0, 0.0, np.zeros(columns), None)
         sharpness = beta_of(self.sharpness, among, _SHARPNESS)[0]
         like = min(1.0, max(0.0, rows / columns - same))  # other queries for each item, beside the one that asks
-        votes = self.strength * lead_of_rows(others).sure * like if sharpness and like else 0.0
+        votes = self.strength * lead_of_rows(once).sure * like if sharpness and like else 0.0
         if not votes:
             return Learned(beta, sharpness, 0.0, 0.0, shift, None)
         to_items = shift * beta
         if not same:  # the correction is careful, since these queries are others; what they chose themselves is not
-            to_items = placed(claims_for_rounds(others, sigma, None)(beta), self.iterations, same_queries=False)
+            to_items = placed(claims_for_rounds(once, sigma, None)(beta), self.iterations, same_queries=False)
         shares = shares_of(others, beta, to_items, self.cells_kept)
-        agreement = agreement_of(among, shares, self.neighbours, sharpness)
+        if once is not others:
+            among = among.take(distinct, distinct)
+        agreement = agreement_of(among, shares[distinct], self.neighbours, sharpness)
         return Learned(beta, sharpness, votes, agreement, shift, shares)
 
     def answer(self, learned: Learned, problem: Problem, ranking: Ranking) -> Ranking:

@@ -140,3 +140,14 @@ def test_test_queries_are_looked_at_where_they_are_named():
     assert trained().looks_at(problem).bank
     assert not trained().looks_at(problem).queries
     assert trained(bank="queries").looks_at(problem).queries
+
+
+def test_a_query_that_the_log_holds_again_changes_nothing():
+    problem = with_log()
+    log = problem.query_bank.to_gallery.queries
+    again = np.concatenate([log, log[:40], log[:10]])
+    twice = Problem.from_embeddings(problem.scores.queries, problem.scores.gallery, query_bank=again)
+    found, expected = rerank(twice, trained()), rerank(problem, trained())
+    assert found.notes["pillar-plus"]["like_training"] > 0
+    assert np.array_equal(found.indices, expected.indices)
+    np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-4, atol=1e-4)

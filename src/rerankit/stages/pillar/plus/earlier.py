@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rerankit.arrays import AnyArray
+from rerankit.arrays import AnyArray, IntArray
 from rerankit.bank import Bank
 from rerankit.problem import Problem
-from rerankit.scores import Scores
+from rerankit.scores import Scores, distinct_rows
 from rerankit.stages.pillar.plus.cells import (
     SPREADS,
     Cells,
@@ -39,7 +39,7 @@ from rerankit.stages.pillar.plus.network import BALANCING, AmongThemselves, Plus
 from rerankit.stages.pillar.plus.plan import Shares, log_share, log_total, over_columns, over_rows, places
 from rerankit.stages.pillar.plus.settings import PlusSettings
 
-_TENSORS = ("keys", "tops", "of_items", "least", "likely")
+_TENSORS = ("asked", "keys", "tops", "of_items", "least", "likely")
 _NEAR = ("similarities", "ids", "top", "factors")
 
 
@@ -105,15 +105,16 @@ class BesideSettled:
 
 @dataclass(frozen=True)
 class Earlier:
-    """What is kept of earlier queries (columns) with a gallery's items (rows).
+    """What is kept of earlier queries (columns) with a gallery's items (rows): those of a bank, each once.
 
-    `keys` (cells,) are those of their cells, `rounds` what was settled of them, and the rest describes a new query's
-    cells: scales, the items' best scores, the highest logit of three plans (3,) and their factors of items (3, rows),
-    the least plan each item keeps, the nearest items of items, the factors of queries, and the numbers of the cells
-    (rows, n) of the earlier queries that each item was given to.
+    `asked` are their numbers in the bank, `keys` (cells,) those of their cells, `rounds` what was settled of them, and
+    the rest describes a new query's cells: scales, the items' best scores, the highest logit of three plans (3,) and
+    their factors of items (3, rows), the least plan each item keeps, the nearest items of items, the factors of
+    queries, and the numbers of the cells (rows, n) of the earlier queries that each item was given to.
     """
 
     shape: tuple[int, int]
+    asked: Tensor
     keys: Tensor
     rounds: tuple[Settled, ...]
     scale: Scale
@@ -129,7 +130,11 @@ class Earlier:
     def of(cls, network: PlusNetwork, bank: Bank, gallery_scores: Scores, settings: PlusSettings) -> Earlier:
         """Of the queries of a bank with all its relations."""
         assert bank.to_gallery is not None
-        problem = Problem(bank.to_gallery, query_scores=bank.among, gallery_scores=gallery_scores).reversed()
+        asked = distinct_rows(bank.to_gallery)
+        to_gallery, among = bank.to_gallery, bank.among
+        if len(asked) < bank.size:
+            to_gallery, among = to_gallery.take(asked), None if among is None else among.take(asked, asked)
+        problem = Problem(to_gallery, query_scores=among, gallery_scores=gallery_scores).reversed()
         seen = seen_in(problem, settings)
         device = next(network.parameters()).device
         cells = described(seen, settings).to(device)
@@ -137,12 +142,13 @@ class Earlier:
         with torch.inference_mode():
             network(cells, watched)
         rounds = tuple(Settled(*(part.cpu() for part in one)) for one in watched.rounds)
-        return cls._from(seen, cells, rounds)
+        return cls._from(asked, seen, cells, rounds)
 
     @classmethod
-    def _from(cls, seen: Seen, cells: Cells, rounds: tuple[Settled, ...]) -> Earlier:
+    def _from(cls, asked: IntArray, seen: Seen, cells: Cells, rounds: tuple[Settled, ...]) -> Earlier:
         return cls(
             shape=cells.shape,
+            asked=torch.from_numpy(asked),
             keys=cells.keys.cpu(),
             rounds=rounds,
             scale=seen.scale,
@@ -159,9 +165,12 @@ class Earlier:
         """The cells of new queries, those of a problem, with numbers that count on from the earlier queries' cells."""
         assert bank.to_queries is not None
         assert problem.gallery_scores is not None
+        to_queries = bank.to_queries
+        if len(self.asked) < bank.size:
+            to_queries = to_queries.take(self.asked.numpy())
         picked, summary = self._picked(problem.scores, settings)
         plans = [self._plan(picked, at, settings.sharpness * spread) for at, spread in enumerate(SPREADS)]
-        ids, values = bank.to_queries.T.topk(settings.pillars)
+        ids, values = to_queries.T.topk(settings.pillars)
         near, near_ids = padded(ids, self.near_queries.scale.apply(values), settings.pillars)
         factors = 1 / self.near_queries.weights(near, near_ids, torch.ones(len(near))).sum(dim=1).clamp_min(1e-30)
         likely = likely_of(plans[1], picked.column, picked.row, picked.shape[1], settings.likely[1])
@@ -179,9 +188,7 @@ class Earlier:
             near_rows=numbers.own(rows.ids[picked.row], picked.column[:, None]),
             row_weights=rows.weights(rows.similarities, rows.ids, rows.factors)[picked.row],
             likely_columns=torch.where(likely_queries < 0, numbers.none, self.likely),
-            column_likeness=_likeness(
-                bank.to_queries.T, self.near_queries.scale, picked.column, likely_queries[picked.row]
-            ),
+            column_likeness=_likeness(to_queries.T, self.near_queries.scale, picked.column, likely_queries[picked.row]),
             likely_rows=numbers.own(likely, columns),
             row_likeness=_likeness(problem.gallery_scores, rows.scale, picked.row, likely[picked.column], same=True),
             scales=(rows.scale, self.near_queries.scale),

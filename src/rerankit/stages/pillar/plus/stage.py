@@ -22,7 +22,7 @@ from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 from rerankit.reranking import rerank
-from rerankit.scores import Scores
+from rerankit.scores import Scores, without_repeats
 from rerankit.stages.banks import OF_ONE_DIRECTION, RelationsBankStage, check_relations_bank
 from rerankit.stages.hubness.partners import MANY_MORE, lead_of_chosen_rows, lead_of_rows, partners_of, told_by
 from rerankit.stages.pillar.directions import DIRECTIONS, Direction, other, warn_of_the_other_side
@@ -192,7 +192,7 @@ class PillarPlus(RelationsBankStage, Reasoner):
         assert bank.to_gallery is not None, "checked by the stage's needs"
         assert bank.among is not None, "checked by the stage's needs"
         planned = Plan().learned(bank.to_gallery, bank.among, same=False)
-        like = self._like_log(bank.to_gallery) if planned.beta and self.direction == "t2i" else 0.0
+        like = self._like_log(without_repeats(bank.to_gallery)) if planned.beta and self.direction == "t2i" else 0.0
         if not like:
             return LearnedOfLog(planned, 0.0, None)
         require("torch", extra="pillar", purpose=f"stage '{self.name}'")
