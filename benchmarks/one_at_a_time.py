@@ -82,8 +82,8 @@ def with_a_log(data: Path, split: str) -> Iterator[tuple[str, float, float]]:
 
 def with_a_popular_log(data: Path, split: str) -> Iterator[tuple[str, float, float]]:
     """Name and power, t→i over the order as it came: of a query for each picture, and of queries asked for as often as
-    the log asks. The log has ten queries for each picture on average, drawn from three of its captions, so that many are
-    repeated; the pictures' shares fall with their rank, to that power.
+    the log asks. The log has ten queries for each picture on average, drawn from three of its captions, so that many
+    are repeated; the pictures' shares fall with their rank, to that power.
     """
     pictures, texts, owner = read(data, split)
     captions = np.argsort(owner, kind="stable").reshape(len(pictures), 4)
