@@ -129,7 +129,7 @@ def test_places_are_refused_before_the_work(tmp_path, monkeypatch):
     def refused(*args, **kwargs):
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("rerankit.files.writing.tempfile.TemporaryDirectory", refused)
+    monkeypatch.setattr("rerankit.files.writing.tempfile.TemporaryFile", refused)
     with pytest.raises(errors.InputError, match=r"cannot be written: .*: Read-only file system"):
         check_target(free, "out", force=False)
 
