@@ -143,3 +143,18 @@ def test_relevance_and_problem_agree():
             rerankit.evaluate(judged, wrong, metrics)
     with pytest.raises(InputError, match=r"'exclude' must not hold relevant items"):
         rerankit.stage("calibrate").fit(problem, wrong)
+
+
+@pytest.mark.parametrize("made", [np.asarray, lambda mask: pytest.importorskip("torch").tensor(mask)])
+def test_a_mask_of_booleans_leaves_pairs_out(made):
+    scores = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
+    mask = np.random.default_rng(1).random((4, 6)) < 0.3
+    named = [np.flatnonzero(row).tolist() for row in mask]
+    by_mask, by_lists = (Problem(scores, exclude=one) for one in (made(mask), named))
+    assert by_mask.excluded == by_lists.excluded
+    assert np.array_equal(by_mask.ranking(3).indices, by_lists.ranking(3).indices)
+    ready = rerankit.prepare("nnn", rerankit.Gallery.from_scores(bank=rerankit.Bank(to_gallery=scores)))
+    answers = [ready.rerank(scores=scores, exclude=one, k=3) for one in (made(mask), named)]
+    assert np.array_equal(answers[0].indices, answers[1].indices)
+    with pytest.raises(InputError, match=r"'exclude' as a mask must be of shape \(4, 6\) \(got \(4, 5\)\)"):
+        Problem(scores, exclude=mask[:, :5])

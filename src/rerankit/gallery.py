@@ -12,7 +12,7 @@ from rerankit.features import features_of
 from rerankit.ids import Ids, as_ids
 from rerankit.item_lists import item_rows, list_scores, one_or_more
 from rerankit.labelled import labelled_vectors
-from rerankit.pairs import Pairs, as_pairs
+from rerankit.pairs import Pairs, as_pairs, mask_of
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import EmbeddingScores, ListScores, Metric, Scores, as_scores, order
@@ -124,7 +124,8 @@ class Gallery(Value):
         """Queries against this gallery: their vectors (d,) or (queries, d), or else their scores.
 
         `scores` are rows (queries, items), or those of `candidates`, lists by id or row, best first. `exclude` names
-        items in the same way. `bank_scores` (queries, bank) compare the queries with the bank where no vectors do.
+        items in the same way, or is a mask of booleans (queries, items). `bank_scores` (queries, bank) compare the
+        queries with the bank where no vectors do.
         """
         between = self._between(queries, candidates, scores)
         count = between.shape[0]
@@ -201,6 +202,8 @@ class Gallery(Value):
         return self.bank.facing(known.facing(between) if both else None)  # type: ignore[union-attr]
 
     def _left_out(self, exclude: Any, count: int) -> Pairs | None:
+        if mask_of(exclude, "exclude") is not None:
+            return as_pairs(exclude, (count, self.size), "exclude")
         rows = item_rows(exclude, self.ids, self.size, "exclude").tolist()
         return as_pairs([[row for row in one if row >= 0] for one in rows], (count, self.size), "exclude")
 

@@ -111,9 +111,19 @@ class Pairs(ByRow):
 
 
 def as_pairs(value: Any, shape: Shape, argument: str) -> Pairs | None:
-    """Pairs from themselves, from a list of items per query, or from a tuple of rows and columns; None for none."""
+    """Pairs from themselves, from a list of items per query, from a tuple of rows and columns, or from a mask of
+    booleans (queries, items), true where a pair is one; None for none.
+
+    >>> as_pairs(np.array([[False, True], [False, False]]), (2, 2), "exclude")
+    Pairs(1 in 2 × 2)
+    """
     if value is None:
         return None
+    if (mask := mask_of(value, argument)) is not None:
+        if mask.shape != shape:
+            raise rule(argument, f"as a mask must be of shape {shape}", f"{mask.shape}")
+        rows, columns = np.nonzero(mask)
+        return Pairs(rows, columns, shape, argument)
     if isinstance(value, tuple):
         if len(value) != 2:
             raise rule(argument, "as a tuple must be rows and columns", f"{len(value)} arrays")
@@ -122,6 +132,13 @@ def as_pairs(value: Any, shape: Shape, argument: str) -> Pairs | None:
     if pairs.shape != shape:
         raise rule(argument, f"must be for {shape[0]} queries and {shape[1]} items", f"{pairs.shape}")
     return pairs
+
+
+def mask_of(value: Any, argument: str) -> BoolArray | None:
+    """An array of booleans, of numpy or another library; None of anything else."""
+    if not str(getattr(value, "dtype", "")).endswith("bool"):
+        return None
+    return to_numpy(value, argument)
 
 
 def check_apart(relevant: IntArray, excluded: Pairs, argument: str) -> None:

@@ -32,8 +32,8 @@ class Problem(Value):
     `extra_scores` maps names to further scores between the same sides, of another backbone, say; `query_features` and
     `gallery_features` map names to inputs with one entry per item (`rerankit.features`); `query_bank` and
     `gallery_bank` are other items of a side's kind, not under test; `exclude` says which items are left out of a
-    query's gallery (a list of items per query, or the `excluded` of a `Relevance`): they are no candidates and cost no
-    pair.
+    query's gallery (a list of items per query, a mask of booleans, or the `excluded` of a `Relevance`): they are no
+    candidates and cost no pair.
     Nothing given is modified, and nothing is copied that need not be. A problem is a value: `queries` and `gallery`,
     its two sides, are shared with the problems made from it.
 
