@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from rerankit.arrays import IntArray
 from rerankit.errors import InputError, rule
 from rerankit.scores import EmbeddingScores, Scores, as_scores
@@ -63,6 +65,20 @@ class Bank(Value):
         return self.from_checked(
             size=self.size, to_gallery=self.to_queries, to_queries=self.to_gallery, among=self.among
         )
+
+    def some(self, items: IntArray) -> Bank:
+        """A bank of some of its items, in the given order.
+
+        >>> bank = Bank(to_gallery=[[1, 2], [3, 4], [5, 6]], among=np.eye(3)).some(np.array([2, 0]))
+        >>> bank.to_gallery.rows().tolist(), bank.among.rows().tolist()
+        ([[5.0, 6.0], [1.0, 2.0]], [[1.0, 0.0], [0.0, 1.0]])
+        """
+        if len(items) == self.size and np.array_equal(items, np.arange(self.size)):
+            return self
+        facing = {name: getattr(self, name) for name in ("to_gallery", "to_queries")}
+        taken = {name: None if part is None else part.take(items) for name, part in facing.items()}
+        among = None if self.among is None else self.among.take(items, items)
+        return self.from_checked(size=len(items), among=among, **taken)
 
     def take(self, queries: IntArray | None = None, gallery: IntArray | None = None) -> Bank:
         """The same items beside some of the queries and some of the gallery."""

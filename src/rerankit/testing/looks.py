@@ -78,12 +78,7 @@ def _check_bank(factory: StageFactory, problem: ProblemMaker) -> None:
 def _half(bank: Bank | None) -> Bank:
     """Every second item of a bank."""
     assert bank is not None, "the problem was made with banks"
-    some = np.arange(0, bank.size, 2)
-    return Bank(
-        to_gallery=None if bank.to_gallery is None else bank.to_gallery.take(some, None),
-        to_queries=None if bank.to_queries is None else bank.to_queries.take(some, None),
-        among=None if bank.among is None else bank.among.take(some, some),
-    )
+    return bank.some(np.arange(0, bank.size, 2))
 
 
 def _said(stage: Stage, made: Problem) -> Looks:

@@ -13,6 +13,7 @@ from rerankit.errors import InputError
 from rerankit.gallery import Gallery
 from rerankit.pipelines.prepared import Prepared, State
 from rerankit.pipelines.scaling import BANK_BY_ITEMS, WITHOUT_A_BANK, Scaling
+from rerankit.pipelines.stage import Stage
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import Scores, distinct_rows
@@ -113,7 +114,7 @@ class Plan(ComparingStage, RelationsBankStage):
     def restored(self, gallery: Gallery, state: State) -> Prepared:
         if self.passes(gallery):
             return Passing(self, gallery)
-        return Planned(self, gallery, Learned(**known_of(state)))
+        return Planned(self, gallery, Learned.restored(state))
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         if not ranking.mask.any():
@@ -196,20 +197,34 @@ class Learned(NamedTuple):
         """What the ranking's notes say."""
         return {name: round(getattr(self, name), 4) for name in ("beta", "sharpness", "votes", "agreement")}
 
+    def state(self) -> State:
+        """What is written of it."""
+        known = {name: getattr(self, name) for name in Learned.__annotations__}
+        return state_of({name: value for name, value in known.items() if value is not None})
+
+    @classmethod
+    def restored(cls, state: State) -> Learned:
+        """What `state` was taken of."""
+        return cls(**known_of(state))
+
 
 class Planned(Prepared):
-    """The stage with what the queries of a bank say of a gallery's items."""
+    """A stage with what it has learned of a bank's queries, by which it gives its answer."""
 
-    stage: Plan
+    stage: Any
     keeps = "a number for each item; the shares that each query of the bank gives to its best items"
     by_item = False
 
-    def __init__(self, stage: Plan, gallery: Gallery, learned: Learned) -> None:
+    def __init__(self, stage: Stage, gallery: Gallery, learned: Any) -> None:
         super().__init__(stage, gallery)
         self.learned = learned
 
     def state(self) -> State:
-        return state_of({name: value for name, value in self.learned._asdict().items() if value is not None})
+        found: State = self.learned.state()
+        return found
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
-        return self.stage.answer(self.learned, problem, ranking) if ranking.mask.any() else ranking
+        if not ranking.mask.any():
+            return ranking
+        answered: Ranking = self.stage.answer(self.learned, problem, ranking)
+        return answered

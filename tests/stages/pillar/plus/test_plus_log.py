@@ -46,7 +46,7 @@ def beside():
     network = stage.build().eval()
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
-    earlier = Earlier.of(network, problem.query_bank, problem.gallery_scores, SETTINGS)
+    earlier = Earlier.of(network, problem.query_bank, np.arange(180), problem.gallery_scores, SETTINGS)
     return problem, network, earlier, earlier.cells(problem, problem.query_bank, SETTINGS)
 
 

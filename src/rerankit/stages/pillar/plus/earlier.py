@@ -18,7 +18,7 @@ from torch import Tensor
 from rerankit.arrays import AnyArray, IntArray
 from rerankit.bank import Bank
 from rerankit.problem import Problem
-from rerankit.scores import Scores, distinct_rows
+from rerankit.scores import Scores
 from rerankit.stages.pillar.plus.cells import (
     SPREADS,
     Cells,
@@ -127,14 +127,12 @@ class Earlier:
     likely: Tensor
 
     @classmethod
-    def of(cls, network: PlusNetwork, bank: Bank, gallery_scores: Scores, settings: PlusSettings) -> Earlier:
-        """Of the queries of a bank with all its relations."""
-        assert bank.to_gallery is not None
-        asked = distinct_rows(bank.to_gallery)
-        to_gallery, among = bank.to_gallery, bank.among
-        if len(asked) < bank.size:
-            to_gallery, among = to_gallery.take(asked), None if among is None else among.take(asked, asked)
-        problem = Problem(to_gallery, query_scores=among, gallery_scores=gallery_scores).reversed()
+    def of(
+        cls, network: PlusNetwork, once: Bank, asked: IntArray, gallery_scores: Scores, settings: PlusSettings
+    ) -> Earlier:
+        """Of a bank that holds every query once, with all its relations; `asked` are their numbers in the bank."""
+        assert once.to_gallery is not None
+        problem = Problem(once.to_gallery, query_scores=once.among, gallery_scores=gallery_scores).reversed()
         seen = seen_in(problem, settings)
         device = next(network.parameters()).device
         cells = described(seen, settings).to(device)

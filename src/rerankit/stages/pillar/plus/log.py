@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from rerankit.pipelines.prepared import State
-from rerankit.stages.neighbours.known import known_of, state_of
 from rerankit.stages.plan.stage import Learned
 
 if TYPE_CHECKING:
@@ -22,14 +21,13 @@ class LearnedOfLog(NamedTuple):
 
     def state(self) -> State:
         """What is written of it."""
-        planned = state_of({name: one for name, one in self.planned._asdict().items() if one is not None})
         arrays, values = ({}, {}) if self.earlier is None else self.earlier.state()
-        return State(arrays, {"like": self.like, "earlier": values}, (planned,))
+        return State(arrays, {"like": self.like, "earlier": values}, (self.planned.state(),))
 
     @classmethod
     def restored(cls, state: State) -> LearnedOfLog:
         """What `state` was taken of."""
-        planned, values = Learned(**known_of(state.children[0])), state.values
+        planned, values = Learned.restored(state.children[0]), state.values
         if not values["earlier"]:
             return cls(planned, values["like"], None)
         from rerankit.stages.pillar.plus.earlier import Earlier

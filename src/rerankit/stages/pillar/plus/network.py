@@ -82,15 +82,15 @@ class PlusNetwork(nn.Module):
         """For every round the scores (cells,) of i2t and of t2i."""
         plan = cells.first_plan
         scores: list[tuple[Tensor, Tensor]] = []
-        alone = AmongThemselves(cells)
+        shared = balance or AmongThemselves(cells)
         for one in self.rounds:
             if balance is None and not scores:
                 heard = first_messages(cells)
             else:
-                heard = messages(cells, plan, (balance or alone).shares(plan))
+                heard = messages(cells, plan, shared.shares(plan))
             change = one(torch.cat([cells.fixed, heard], dim=1) * self.kept)
             plan = plan + change[:, 0]
             scores.append((plan + change[:, 1], plan + change[:, 2]))
             # A round takes the plan as given: gradients through the messages made training slower, not better.
-            plan = (balance or alone).balanced(plan.detach())
+            plan = shared.balanced(plan.detach())
         return scores

@@ -22,14 +22,14 @@ from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 from rerankit.reranking import rerank
-from rerankit.scores import Scores, without_repeats
+from rerankit.scores import Scores, distinct_rows
 from rerankit.stages.banks import OF_ONE_DIRECTION, RelationsBankStage, check_relations_bank
 from rerankit.stages.hubness.partners import MANY_MORE, lead_of_chosen_rows, lead_of_rows, partners_of, told_by
 from rerankit.stages.pillar.directions import DIRECTIONS, Direction, other, warn_of_the_other_side
 from rerankit.stages.pillar.plus.log import LearnedOfLog
 from rerankit.stages.pillar.plus.settings import PlusSettings
 from rerankit.stages.pillar.plus.shipped import shipped
-from rerankit.stages.plan.stage import Plan
+from rerankit.stages.plan.stage import Plan, Planned
 from rerankit.training.settings import TrainingSettings
 from rerankit.training.trained import Part as TrainingPart
 from rerankit.training.trained import Reasoner, arrays_of, seeded
@@ -150,10 +150,10 @@ class PillarPlus(RelationsBankStage, Reasoner):
             raise InputError(f"stage '{self.name}' needs a bank to be prepared: give Gallery(…, bank=…)")
         if gallery.side.scores is None:
             raise InputError(f"stage '{self.name}' needs similarities among the items: give Gallery(vectors, …)")
-        return PlusPrepared(self, gallery, self._learned(bank, gallery.side.scores))
+        return PlusPlanned(self, gallery, self._learned(bank, gallery.side.scores))
 
     def restored(self, gallery: Gallery, state: State) -> Prepared:
-        return PlusPrepared(self, gallery, LearnedOfLog.restored(state))
+        return PlusPlanned(self, gallery, LearnedOfLog.restored(state))
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         """Scores (queries, K): of the cells; items that are no cell come behind, in their order."""
@@ -192,13 +192,18 @@ class PillarPlus(RelationsBankStage, Reasoner):
         assert bank.to_gallery is not None, "checked by the stage's needs"
         assert bank.among is not None, "checked by the stage's needs"
         planned = Plan().learned(bank.to_gallery, bank.among, same=False)
-        like = self._like_log(without_repeats(bank.to_gallery)) if planned.beta and self.direction == "t2i" else 0.0
+        if not planned.beta or self.direction != "t2i":
+            return LearnedOfLog(planned, 0.0, None)
+        asked = distinct_rows(bank.to_gallery)
+        once = bank.some(asked)
+        assert once.to_gallery is not None, "the bank has it"
+        like = self._like_log(once.to_gallery)
         if not like:
             return LearnedOfLog(planned, 0.0, None)
         require("torch", extra="pillar", purpose=f"stage '{self.name}'")
         from rerankit.stages.pillar.plus.earlier import Earlier
 
-        return LearnedOfLog(planned, like, Earlier.of(self.network, bank, gallery_scores, self.settings))
+        return LearnedOfLog(planned, like, Earlier.of(self.network, once, asked, gallery_scores, self.settings))
 
     def _like_log(self, to_gallery: Scores) -> float:
         """How far a bank's queries are what the weights know: sure of items of this gallery, as many for each as in
@@ -329,22 +334,10 @@ class PillarPlus(RelationsBankStage, Reasoner):
         return PlusNetwork(self.settings)
 
 
-class PlusPrepared(Prepared):
-    """The stage with what a bank's queries say of a gallery's items."""
+class PlusPlanned(Planned):
+    """The same, with what the network made of the plan."""
 
-    stage: PillarPlus
     keeps = "the plan of the bank's queries with what the network made of it in every round"
-    by_item = False
-
-    def __init__(self, stage: PillarPlus, gallery: Gallery, learned: LearnedOfLog) -> None:
-        super().__init__(stage, gallery)
-        self.learned = learned
-
-    def state(self) -> State:
-        return self.learned.state()
-
-    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
-        return self.stage.answer(self.learned, problem, ranking) if ranking.mask.any() else ranking
 
 
 def _of_training(oriented: Problem, parts: Sequence[Part]) -> dict[str, AnyArray]:
