@@ -3,13 +3,14 @@
     python benchmarks/scale.py [--items 10000 30000] [--width 512] [-k 100] [--budget 256MB] [--threads 1]
                                [--what lists nnn …] [--record FILE.json] [--plot FILE.png] [--folder KEPT]
                                [--before SRC]
+    python benchmarks/scale.py --log benchmarks/recorded/scale.txt --plot docs/images/scale.png
 
 As many queries as items, both from files of half precision in shards. Every line is a process of its own, which
 measures, right before and after its work, how fast a matrix product and a copy of memory run: the floor is the work's
 FLOPs at that speed and its bytes at that bandwidth. `lists` is the exact search for the first k; a stage's line is
 `rerankit.rerank` from the files to the ranking, all queries together. On a machine that does other work, `--threads 1`
 and seconds of the processor tell what wall clocks cannot. `--before` names the `src` of another checkout: every line is
-measured with it, too, right before.
+measured with it, too, right before. `--log` draws what an earlier run printed and measures nothing.
 """
 
 from __future__ import annotations
@@ -17,20 +18,28 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:  # --before runs this file with the code of checkouts that may not have it
+    from rerankit.plots import Theme
 
 STAGES = ("nnn", "csls", "inverted-softmax", "mutual-rank", "k-reciprocal")
 OTHERS = ("faiss", "sentence-transformers")
 SHARD = 10_000  # vectors in a file
+_LOGGED = re.compile(
+    r"^((?:before: )?[\w-]+) +([\d,]+) × .*\| processor +([\d.]+) s +([\d.]+) × floor.*\| peak +([\d,]+) MB", re.M
+)
 
 
 def write_shards(folder: Path, items: int, width: int, seed: int) -> None:
@@ -149,6 +158,14 @@ def one(name: str, clip: Path, items: int, width: int, k: int) -> dict[str, Any]
     }
 
 
+def measurements(given: argparse.Namespace) -> list[dict[str, Any]]:
+    """Every line, with files that are kept or made for it."""
+    with tempfile.TemporaryDirectory() as temporary:
+        found = lines(given, given.folder or Path(temporary))
+    same_lists(found)
+    return found
+
+
 def lines(given: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     """Every line, each from a process of its own; those of one size follow each other."""
     found = []
@@ -207,26 +224,38 @@ def same_lists(found: list[dict[str, Any]]) -> None:
                 print(f"{line['what']}, {line['items']:,} items: the same item at {share:.2%} of places")
 
 
-def plot(found: list[dict[str, Any]], path: Path) -> None:
-    """Time and memory against items, both logarithmic; a slope of 2 is time that grows with items²."""
-    import matplotlib.pyplot as plt
+def logged(text: str) -> list[dict[str, Any]]:
+    """The lines that `show` wrote, of the newest run in a log: what comes after `# Earlier` is of other code."""
+    found = []
+    for what, items, busy, times_floor, peak in _LOGGED.findall(text.partition("\n# Earlier")[0]):
+        line = {"what": what.removeprefix("before: "), "items": int(items.replace(",", "")), "busy": float(busy)}
+        line |= {"busy_floor": float(busy) / float(times_floor), "peak_mb": float(peak.replace(",", ""))}
+        found.append({**line, "before": what.startswith("before: ")})
+    return found
 
-    figure, axes = plt.subplots(1, 2, figsize=(10, 4))
+
+def draw(found: list[dict[str, Any]], figure: Any, theme: Theme) -> None:
+    """Time and memory against items, both logarithmic; a slope of 2 is time that grows with items²."""
+    from matplotlib.ticker import LogLocator
+
+    panels = figure.subplots(1, 2)
     found = [line for line in found if not line["before"]]
-    for name in dict.fromkeys(line["what"] for line in found):
+    for name, marker in zip(dict.fromkeys(line["what"] for line in found), "osD^vPX*", strict=False):
         mine = [line for line in found if line["what"] == name]
         sizes = sorted({line["items"] for line in mine})
-        for axis, figures in zip(axes, ("busy", "peak_mb"), strict=True):
+        for axes, figures in zip(panels, ("busy", "peak_mb"), strict=True):
             best = [min(line[figures] for line in mine if line["items"] == size) for size in sizes]
-            axis.plot(sizes, best, marker="o", label=name)
+            axes.plot(sizes, best, marker=marker, label=name)
     sizes = sorted({line["items"] for line in found})
     floors = [min(line["busy_floor"] for line in found if line["items"] == size) for size in sizes]
-    axes[0].plot(sizes, floors, "k--", label="floor: the product alone")
-    for axis, label in zip(axes, ("seconds of the processor", "peak memory, MB"), strict=True):
-        axis.set(xscale="log", yscale="log", xlabel="items (as many queries)", ylabel=label)
-    axes[0].legend(fontsize=7)
-    figure.tight_layout()
-    figure.savefig(path, dpi=120)
+    panels[0].plot(sizes, floors, "--", color=theme.muted, label="floor: the product alone")
+    for axes, title in zip(panels, ("seconds of the processor", "peak memory, MB"), strict=True):
+        axes.set(xscale="log", yscale="log", xlabel="items, and as many queries", title=title)
+        axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+        axes.minorticks_off()
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
 
 
 def main() -> None:
@@ -244,20 +273,21 @@ def main() -> None:
     parser.add_argument("--what", nargs="+", choices=WORKS, default=list(WORKS))
     parser.add_argument("--record", type=Path)
     parser.add_argument("--plot", type=Path)
+    parser.add_argument("--log", type=Path)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--before", type=Path)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        found = lines(given, given.folder or Path(temporary))
-    same_lists(found)
-    from rerankit.measure import machine
+    found = logged(given.log.read_text(encoding="utf-8")) if given.log else measurements(given)
+    if given.record and not given.log:
+        from rerankit.measure import machine
 
-    if given.record:
         kept = [{name: value for name, value in line.items() if name != "first"} for line in found]
         text = json.dumps({"machine": machine(), "budget": given.budget, "lines": kept}, indent=1)
         given.record.write_text(text + "\n", encoding="utf-8")
     if given.plot:
-        plot(found, given.plot)
+        from rerankit.plots import save_pair
+
+        save_pair(partial(draw, found), given.plot, (8, 4))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+import figures
 import gains
+from figures import FIGURES
 from rerankit.builtins import STAGES
 from rerankit.plugins import manager
 
@@ -96,10 +98,10 @@ def test_the_panel_on_the_page_is_the_one_that_was_recorded() -> None:
     rows = [line.split("|")[1:-1] for line in text.splitlines() if re.match(r"\| `[a-z-]+` \| (46|6) \|", line)]
     shown = {row[0].strip(" `"): [float(cell.strip(" *")) for cell in row[2:]] for row in rows}
     assert len(shown) == len({each["stage"] for each in gains.cells(gains.TOGETHER)})
-    for name, figures in shown.items():
+    for name, given in shown.items():
         runs = [[gain for _, gain in found] for found in gains.gains(name).values()]
         expected = [figure for found in runs for figure in (sum(found) / len(found), min(found))]
-        assert figures == pytest.approx(expected, abs=0.0551), name
+        assert given == pytest.approx(expected, abs=0.0551), name
 
 
 def test_fitted_stages_show_their_rows_of_the_other_tables() -> None:
@@ -107,12 +109,12 @@ def test_fitted_stages_show_their_rows_of_the_other_tables() -> None:
 
 
 def test_every_stage_says_what_it_costs_when_it_loses_and_what_was_measured() -> None:
-    joins, asks = {"pipeline", "top"}, {"remote"}  # these do what their stages do, or a service that is not here
+    joins = {"pipeline", "top"}  # these lose where their stages do
     for name in STAGES:
         text = PAGES[f"stages/{name}.md"]
         assert re.search(r"^- \*\*cost\*\*: \S", text, re.M), name
         assert ("when it loses\n" in text) == (name not in joins), name
-        assert ("## Measured\n" in text) == (name not in joins | asks), name
+        assert re.search(r"^## Measured\n\n(?:.*\n)*?!\[", text, re.M), f"{name} has no picture of what was measured"
 
 
 def test_passages_of_other_pages_are_shown_with_links_that_hold() -> None:
@@ -144,12 +146,55 @@ def test_every_stage_of_the_panel_has_its_picture_for_both_grounds() -> None:
     names = {each["stage"] for each in gains.cells(gains.TOGETHER)}
     pictures = gains.pictures()
     fitted = {"learned-fusion", "pillar-plus", "pillar-small"}  # `fuse` and `calibrate` move nothing there
-    assert set(pictures) == {"images/gains", *(f"stages/{name}" for name in names | fitted)}
+    assert set(pictures) == {"images/gains", *(f"stages/{name}" for name in names | fitted | set(FIGURES))}
     assert sorted(gains.fitted_gains("pillar-plus")) == ["pillar-plus"]
     assert ("COCO pairs, CLIP ViT-B/16", pytest.approx(9.4)) in gains.fitted_gains("pillar-plus")["pillar-plus"]
-    for name in names | fitted:
+    for name in names | fitted | set(FIGURES):
         assert f"({name}.svg#only-light)" in PAGES[f"stages/{name}.md"]
     some = {path: pictures[path] for path in ("images/gains", "stages/nnn")}
     drawn = gains.drawn(some)
     assert set(drawn) == {f"{path}{ending}.svg" for path in some for ending in ("", "-dark")}
+    assert all(content.startswith(b"<?xml") for content in drawn.values())
+
+
+def test_tables_of_pages_are_read_as_they_stand() -> None:
+    assert figures.table("benchmarks.md", "| bank of labelled pairs |")[0] == [
+        "scores as they are",
+        *("63.0", "54.3", "49.1", "37.7"),
+    ]
+    assert figures.number("−1.1 points") == -1.1
+    assert figures.number("1,024 ms") == 1024
+    rows = figures.pillar_rows()
+    assert len(rows) == 12
+    assert rows[2] == ("captions i→t", "pillar", (1.7, 0.1, 3.4))
+    assert rows[6] == ("CLIP i→t", "pillar", (-3.1, -6.5, 0.5))
+    with pytest.raises(LookupError, match="no table"):
+        figures.table("benchmarks.md", "| nothing of the kind |")
+
+
+@pytest.mark.parametrize("name", ["metric", "pillar", "cross-encoder", "maxsim", "remote"])
+def test_what_is_drawn_from_tables_is_drawn(name: str) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    drawn = gains.drawn({name: (FIGURES[name].draw, FIGURES[name].size)})
+    assert all(content.startswith(b"<?xml") for content in drawn.values())
+
+
+def test_what_is_computed_on_digits_is_what_the_stages_do() -> None:
+    alone = figures.recall(figures.ranked())
+    assert figures.fused("scores")[0] == alone
+    assert figures.fused("scores")[-1] < alone  # the second model is the weaker one
+    assert (figures.cut("sinkhorn", 1).indices == figures.ranked().indices).all()
+    whole = figures.steps()["sinkhorn"]
+    assert (figures.cut("sinkhorn", figures.CANDIDATES).indices == whole.indices).all()
+    low, *_, high = figures.reliability("temperature")
+    assert low[1] < high[1]
+    assert abs(high[0] - high[1]) < 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["fuse", "calibrate", "auto", "pipeline", "top"])
+def test_what_is_computed_on_digits_is_drawn(name: str) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    drawn = gains.drawn({name: (FIGURES[name].draw, FIGURES[name].size)})
+    assert len(drawn) == 2
     assert all(content.startswith(b"<?xml") for content in drawn.values())

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 import rerankit
+from figures import FIGURES
 from rerankit.builtins import FAMILIES
 from rerankit.plots import Theme, save
 
@@ -69,8 +70,14 @@ def _gain(cell: dict[str, Any] | None) -> str:
 
 
 def measured(name: str) -> list[str]:
-    """All that was measured of a stage: on the panel or among fitted stages, and passages of other pages on it."""
-    return [*(_panel_rows(name) or _fitted_rows(name)), *passages(name)]
+    """All that was measured of a stage: its own figure, rows of the panel or of fitted stages, passages of pages."""
+    return [*_figure(name), *(_panel_rows(name) or _fitted_rows(name)), *passages(name)]
+
+
+def _figure(name: str) -> list[str]:
+    """The picture of a stage whose worth the panel does not tell, with what it shows."""
+    found = FIGURES.get(name)
+    return [] if found is None else [_picture(name, found.says), f"*{found.says}*"]
 
 
 def passages(name: str) -> list[str]:
@@ -149,8 +156,8 @@ def fitted_gains(name: str) -> dict[str, list[tuple[str, float]]]:
     return found if any(gain for cells in found.values() for _, gain in cells) else {}
 
 
-def _picture(name: str) -> str:
-    alt = f"What {name} gains on each set, in points of R@1"
+def _picture(name: str, says: str = "") -> str:
+    alt = re.sub(r"\[(.*?)\]\(.*?\)|`", r"\1", says) or f"What {name} gains on each set, in points of R@1"
     return f"![{alt}]({name}.svg#only-light)\n![{alt}]({name}-dark.svg#only-dark)"
 
 
@@ -166,7 +173,8 @@ def pictures() -> dict[str, Picture]:
         for name, found in named.items()
         if found
     }
-    return {**of_stages, "images/gains": (_overview, (6.2, 3.2))}
+    own = {f"stages/{name}": (figure.draw, figure.size) for name, figure in FIGURES.items()}
+    return {**of_stages, **own, "images/gains": (_overview, (6.2, 3.2))}
 
 
 def drawn(pictures: Mapping[str, Picture]) -> dict[str, bytes]:

@@ -48,8 +48,8 @@ SIZES = {
 }  # fmt: skip
 PLAN = Plan(
     settings=TrainingSettings(learning_rate=1e-3, warmup=50, clip_norm=1.0, device="cpu"),
-    filter={"epochs": 2, "batch_size": 64},
-    dual={"epochs": 1, "batch_size": 8},
+    filter={"epochs": 2, "batch_size": 64, "validate_every": 64},
+    dual={"epochs": 1, "batch_size": 8, "validate_every": 256},
     tune_images=("filter",),
     hard_negatives=8,
     depth=48,
