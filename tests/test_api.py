@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Iterator
+from importlib.util import find_spec as spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 import rerankit
+from rerankit.builtins import STAGES
 
 PAGE = Path(__file__).parents[1] / "docs" / "api.md"
 PATHS = re.findall(r"^::: (rerankit[\w.]*)$", PAGE.read_text(encoding="utf-8"), re.M)
@@ -21,16 +23,14 @@ PUBLIC = (
     *(".reports", ".runs", ".scores", ".serving", ".statistics", ".tasks", ".testing", ".training"),
 )
 """Rooms whose names are for everybody; of the others, rerankit alone makes use."""
-WITHOUT = ("cli", "stages", "tasks.miniatures")
-"""Rooms whose files are found by their names: commands, stages, miniatures."""
+PAGES = sorted((Path(__file__).parents[1] / "docs").rglob("*.md"))
+EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 
 
 def rooms() -> Iterator[str]:
     root = Path(rerankit.__file__).parent
     for file in sorted(root.rglob("__init__.py")):
-        name = ".".join(file.parent.relative_to(root).parts)
-        if not name.startswith(WITHOUT):
-            yield name
+        yield ".".join(file.parent.relative_to(root).parts)
 
 
 def thing(path: str) -> Any:
@@ -65,5 +65,20 @@ def test_every_room_says_what_is_public(room: str) -> None:
     module = importlib.import_module(f"rerankit.{room}".rstrip("."))
     names = module.__all__
     assert len(set(names)) == len(names)
-    assert [name for name in names if not hasattr(module, name)] == []
+    # A room of stages names files, which are imported when a stage is first used.
+    assert [name for name in names if not hasattr(module, name) and not spec(f"{module.__name__}.{name}")] == []
     assert [name for name in names if name.startswith("_") and name != "__version__"] == []
+
+
+def test_registered_stages_and_what_pages_import_are_public() -> None:
+    """Every file of a stage, and every file below a room that a page or an example imports, stands in `__all__`."""
+    text = "\n".join(path.read_text(encoding="utf-8") for path in (*PAGES, *EXAMPLES))
+    shown = re.findall(r"^from rerankit\.((?:stages|tasks\.miniatures)[\w.]*) import", text, re.M)
+    files = {path.partition(":")[0].removeprefix("rerankit.") for path in STAGES.values()} | set(shown)
+    hidden = []
+    for file in sorted(file for file in files if file.startswith(("stages.", "tasks.miniatures."))):
+        room, _, name = file.rpartition(".")
+        public = importlib.import_module(f"rerankit.{room}").__all__
+        hidden += [file] if name not in public else []
+    assert shown
+    assert hidden == []

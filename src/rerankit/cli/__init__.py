@@ -26,6 +26,8 @@ import typer
 from rerankit.cli._group import Commands
 from rerankit.cli._run import command
 
+__all__ = ["build", "main"]
+
 
 def build() -> typer.Typer:
     """The whole command line, made of the files of this package."""

@@ -1,1 +1,3 @@
 """A metric learned from labelled pairs, in closed form."""
+
+__all__ = ["stage"]

@@ -1,1 +1,3 @@
 """Pairs scored by a service."""
+
+__all__ = ["stage"]

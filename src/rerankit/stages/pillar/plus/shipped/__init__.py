@@ -8,6 +8,8 @@ from rerankit import checks
 from rerankit.arrays import AnyArray
 from rerankit.extras import require
 
+__all__ = ["FOLDER", "card", "names", "shipped"]
+
 FOLDER = Path(__file__).parent
 
 
