@@ -50,3 +50,12 @@ def people(queries: int = 20, gallery: int = 60, identities: int = 8, width: int
     sides = [centres[random.integers(identities, size=n)] for n in (queries, gallery)]
     sides = [side + 0.6 * random.normal(size=side.shape) for side in sides]
     return [np.float32(side / np.linalg.norm(side, axis=1, keepdims=True)) for side in sides]
+
+
+def asked_again(queries: int, gallery: int, seed: int) -> rerankit.Problem:
+    """Queries whose bank asks three times for every item, so that it may speak for the order."""
+    random = np.random.default_rng(seed)
+    items = random.normal(size=(gallery, 24))
+    bank = np.repeat(items, 3, axis=0) + 0.6 * random.normal(size=(3 * gallery, 24))
+    asked = items[random.integers(gallery, size=queries)] + 0.6 * random.normal(size=(queries, 24))
+    return rerankit.Problem.from_embeddings(asked, items, query_bank=bank)

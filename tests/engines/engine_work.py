@@ -7,21 +7,25 @@ import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rerankit import Stage
 
 
 @dataclass
 class Note:
-    """Writes a file for each task."""
+    """Writes a file for each task; what it does before is up to the subclass."""
 
     folder: Path
-    seconds: float = 0.0
+    array: Any = None
 
     def __call__(self, task: int) -> None:
-        (self.folder / f"began-{task}-{os.getpid()}").touch()
-        time.sleep(self.seconds)
-        (self.folder / f"{task}").touch()
+        (self.folder / f"{task}-{os.getpid()}").write_text(str(0 if self.array is None else float(self.array.sum())))
+
+
+def done_in(folder: Path) -> list[int]:
+    """The tasks that were done, each as often as it was."""
+    return sorted(int(file.name.split("-")[0]) for file in folder.glob("[0-9]*-*"))
 
 
 class DiesOnce(Note):

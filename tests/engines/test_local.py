@@ -4,55 +4,20 @@ from __future__ import annotations
 
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from engines.engine_work import Dies, DiesOnce, Fails, Note, done_in
 from rerankit.engines import Done, Local, engine_of, worker
 from rerankit.engines.sharing import dumps, loads
 from rerankit.errors import InputError, UnknownNameError
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-
-
-@dataclass
-class Note:
-    """Writes a file for each task; what it does before is up to the subclass."""
-
-    folder: Path
-    array: object = None
-
-    def __call__(self, task: int) -> None:
-        (self.folder / f"{task}-{os.getpid()}").write_text(str(0 if self.array is None else float(self.array.sum())))
-
-
-class DiesOnce(Note):
-    def __call__(self, task: int) -> None:
-        flag = self.folder / "died"
-        if task == 2 and not flag.exists():
-            flag.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        super().__call__(task)
-
-
-class Dies(Note):
-    def __call__(self, task: int) -> None:
-        if task == 1:
-            os._exit(7)
-        super().__call__(task)
-
-
-class Fails(Note):
-    def __call__(self, task: int) -> None:
-        if task == 1:
-            raise ValueError("no such\nthing")
-        super().__call__(task)
 
 
 class Stumbles(Note):
@@ -73,10 +38,6 @@ class Full(Note):
 def run(work, tmp_path, workers, tasks=range(5), retries=2):
     found = list(Local(workers=workers).run(work, list(tasks), shared=tmp_path / "shared", retries=retries))
     return sorted(found, key=lambda done: done.task)
-
-
-def finished(folder: Path) -> list[int]:
-    return sorted(int(file.name.split("-")[0]) for file in folder.glob("[0-9]*-*"))
 
 
 @pytest.fixture
@@ -103,7 +64,7 @@ def test_every_task_is_done_once(tmp_path, out, workers):
     array = np.arange(50_000.0)
     done = run(Note(out, array), tmp_path, workers)
     assert [(one.task, one.error, one.tries) for one in done] == [(task, None, 1) for task in range(5)]
-    assert finished(out) == [0, 1, 2, 3, 4]
+    assert done_in(out) == [0, 1, 2, 3, 4]
     assert {file.read_text() for file in out.glob("[0-9]*-*")} == {str(array.sum())}
     assert (os.getpid() in {int(file.name.split("-")[1]) for file in out.glob("[0-9]*-*")}) == (workers == 1)
 
@@ -113,21 +74,21 @@ def test_the_task_of_a_worker_that_dies_is_tried_again(tmp_path, out):
     done = run(DiesOnce(out), tmp_path, 2)
     assert [one.error for one in done] == [None] * 5
     assert [one.tries for one in done] == [1, 1, 2, 1, 1]
-    assert finished(out) == [0, 1, 2, 3, 4]
+    assert done_in(out) == [0, 1, 2, 3, 4]
 
 
 @posix
 def test_a_task_that_ends_its_worker_each_time_fails_and_the_others_are_done(tmp_path, out):
     done = run(Dies(out), tmp_path, 2)
     assert done[1] == Done(1, 0.0, "its worker ended with code 7", 3)
-    assert finished(out) == [0, 2, 3, 4]
+    assert done_in(out) == [0, 2, 3, 4]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_error_of_the_work_is_told_and_not_tried_again(tmp_path, out, workers):
     done = run(Fails(out), tmp_path, workers, range(3))
     assert (done[1].error, done[1].tries) == ("ValueError: no such thing", 1)
-    assert finished(out) == [0, 2]
+    assert done_in(out) == [0, 2]
 
 
 def test_an_accident_of_the_system_is_tried_again_and_a_full_disk_is_not(tmp_path, out):

@@ -8,6 +8,7 @@ import rerankit
 from rerankit import Relevance, Stage
 from rerankit.extras import require
 from rerankit.testing import StageCase, make_problem
+from strategies import asked_again
 
 
 def _fitted(name: str, **params: object) -> Stage:
@@ -44,15 +45,6 @@ def _with_gallery_bank(queries: int, gallery: int, seed: int) -> rerankit.Proble
     return make_problem(queries, gallery, seed).with_banks(gallery_bank=bank)
 
 
-def _asked_before(queries: int, gallery: int, seed: int) -> rerankit.Problem:
-    """Queries beside a log of three earlier ones for each item."""
-    random = np.random.default_rng(seed)
-    items = random.normal(size=(gallery, 16))
-    log = np.repeat(items, 3, axis=0) + 0.6 * random.normal(size=(3 * gallery, 16))
-    asked = items[random.integers(gallery, size=queries)] + 0.6 * random.normal(size=(queries, 16))
-    return rerankit.Problem.from_embeddings(asked, items, query_bank=log)
-
-
 _VOTES = ("score", "gallery-opinion", "query-opinion", "gallery-votes", "query-votes")
 
 CASES = {
@@ -83,7 +75,7 @@ CASES = {
     "mutual-neighbours": StageCase(lambda: rerankit.stage("mutual-neighbours")),
     "mutual-neighbours: nearest queries": StageCase(lambda: rerankit.stage("mutual-neighbours", nearest_queries=2)),
     "plan": StageCase(lambda: rerankit.stage("plan")),
-    "plan: a log": StageCase(lambda: rerankit.stage("plan"), problem=_asked_before),
+    "plan: a log": StageCase(lambda: rerankit.stage("plan"), problem=asked_again),
     "sinkhorn": StageCase(lambda: rerankit.stage("sinkhorn")),
     "sinkhorn: all cells": StageCase(lambda: rerankit.stage("sinkhorn", cells_kept=None)),
 }

@@ -66,7 +66,7 @@ def test_m_beir_files(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert {"qid", "query_txt", "neg_cand_list"} <= lines[0].keys()
     for change, told in (
-        ({"pos_cand_list": ["8:x"]}, "must have targets that are candidates of cirr_task7.jsonl"),
+        ({"pos_cand_list": ["8:x"]}, "must have targets that are in the gallery cirr_task7.jsonl"),
         ({"pos_cand_list": []}, "must have a target for each query"),
         ({"qid": lines[1]["qid"]}, "must name a query once"),
         ({"query_txt": 3}, "'query_txt' of entry 0 must be a text"),

@@ -100,8 +100,6 @@ class Stage:
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         """The same candidates of every query in a new order: what `rerank` checks and runs."""
-        if not ranking.mask.any():  # nothing was found for anybody: there is one order only
-            return ranking
         return self.scored(ranking, self.rescore(problem, ranking))
 
     def rescore(self, problem: Problem, ranking: Ranking) -> AnyArray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rerankit.plugins import manager
-from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, counted, fault, grouped, located
+from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, counted, fault, grouped, located, refuse
 
 __all__ = [
     "Benchmark",
@@ -18,6 +18,7 @@ __all__ = [
     "fault",
     "grouped",
     "located",
+    "refuse",
     "task",
     "tasks_available",
 ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -260,6 +261,23 @@ def fault(path: str | Path, rule: str, bad: Iterable[Any], total: int | None = N
     FormatError("cap.json: must name known images (got 2 of 9 that do not, such as ['a', 'b'])")
     """
     return FormatError(f"{path}: {rule} (got {several('that do not', list(dict.fromkeys(bad)), total)})")
+
+
+def refuse(path: str | Path, rule: str, bad: Collection[Any], total: int | None = None) -> None:
+    """Raise the `fault` where there are entries that break the rule."""
+    if bad:
+        raise fault(path, rule, bad, total)
+
+
+def check_once(path: str | Path, what: str, names: Sequence[Any]) -> None:
+    """Refuse a file that names `what`, such as "a query", twice."""
+    refuse(path, f"must name {what} once", [name for name, times in Counter(names).items() if times > 1], len(names))
+
+
+def check_known(path: str | Path, gallery: Path, what: str, names: Sequence[Any], known: Container[Any]) -> None:
+    """Refuse names that are not in the gallery of another file."""
+    lost = [name for name in names if name not in known]
+    refuse(path, f"must have {what} that are in the gallery {gallery.name}", lost, len(names))
 
 
 def counted(path: str | Path, what: str, wanted: int, got: int, advice: str = "") -> None:

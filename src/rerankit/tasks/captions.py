@@ -15,7 +15,19 @@ from rerankit.metrics import Evaluation
 from rerankit.metrics.lists import IntArray
 from rerankit.reading import read_json
 from rerankit.relevance import Relevance
-from rerankit.tasks.base import Benchmark, DataFile, Matrix, Part, Task, counted, fault, grouped, located
+from rerankit.tasks.base import (
+    Benchmark,
+    DataFile,
+    Matrix,
+    Part,
+    Task,
+    check_once,
+    counted,
+    fault,
+    grouped,
+    located,
+    refuse,
+)
 from rerankit.tasks.files import field, fields, read_lines, write_json
 
 METRICS = ("success@1", "success@5", "success@10", "median_rank", "mean_rank", "rsum")
@@ -119,8 +131,7 @@ class CaptionTask(Task):
             if seen[image] <= self.captions:
                 keep.append(row)
         short = [found.images[row] for row in np.flatnonzero(counts < self.captions)]
-        if short:
-            raise fault(path, f"must have {self.captions} captions for every picture", short, len(found.images))
+        refuse(path, f"must have {self.captions} captions for every picture", short, len(found.images))
         return Captioned(
             found.images,
             tuple(found.captions[row] for row in keep),
@@ -194,8 +205,8 @@ def read_karpathy(path: Path, *splits: str) -> Captioned:
             captions.append(field(sentence, "raw", path, row, str))
             ids.append(str(sentence.get("sentid", len(ids))))
             owner.append(row)
-    _check_unique(path, images, "name a picture once")
-    _check_unique(path, ids, "name a caption once")
+    check_once(path, "a picture", images)
+    check_once(path, "a caption", ids)
     return Captioned(tuple(images), tuple(captions), tuple(ids), np.array(owner, np.int64))
 
 
@@ -208,14 +219,8 @@ def read_plain(captions: Path, ids: Path) -> Captioned:
                 f"{ids}: must have a line for each of the {len(texts)} captions of {captions.name}, or one per "
                 f"picture with equally many captions each (got {len(names)} lines)"
             )
-        _check_unique(ids, names, "name a picture once when it has one line per picture")
+        check_once(ids, "a picture, where it has one line for each,", names)
         names = [name for name in names for _ in range(len(texts) // len(names))]
     rows: dict[str, int] = {}
     owner = np.array([rows.setdefault(name, len(rows)) for name in names], np.int64)
     return Captioned(tuple(rows), tuple(texts), tuple(str(row) for row in range(len(texts))), owner)
-
-
-def _check_unique(path: Path, names: Sequence[str], rule: str) -> None:
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise fault(path, f"must {rule}", twice, len(names))

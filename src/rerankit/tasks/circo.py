@@ -20,12 +20,13 @@ from rerankit.tasks.base import (
     Part,
     ServerFile,
     Task,
+    check_known,
     counted,
-    fault,
     grouped,
     located,
+    refuse,
 )
-from rerankit.tasks.files import NAME, Kind, field, fields, write_json
+from rerankit.tasks.files import NAME, Kind, column, field, fields, write_json
 
 _IMAGES = "COCO2017_unlabeled/annotations/image_info_unlabeled2017.json"
 
@@ -69,15 +70,15 @@ class CIRCO(Task):
         annotations, info = (located(data, each.path) for each in self.files)
         queries = read_queries(annotations)
         records = field(read_json(info, dict), "images", info, 0, list)
-        gallery = [field(record, "id", info, row, int) for row, record in enumerate(records)]
+        gallery = column(records, "id", info, int)
         if self.gallery is not None:
             counted(info, "pictures, the full gallery", self.gallery, len(gallery), ANY_GALLERY)
         place = {image: column for column, image in enumerate(gallery)}
-        _check_known(annotations, info, "references", [query["reference_img_id"] for query in queries], place)
+        check_known(annotations, info, "references", [query["reference_img_id"] for query in queries], place)
         parts: tuple[Part, ...] = ()
         if all("gt_img_ids" in query for query in queries):
             targets = [query["gt_img_ids"] for query in queries]
-            _check_known(annotations, info, "targets", [image for images in targets for image in images], place)
+            check_known(annotations, info, "targets", [image for images in targets for image in images], place)
             items = [[place[image] for image in images] for images in targets]
             parts = (Part("circo", Relevance.from_lists(items, len(gallery))),)
         features = {
@@ -123,15 +124,7 @@ def read_queries(path: Path) -> list[dict[str, Any]]:
         if "gt_img_ids" in entry:
             query["gt_img_ids"] = fields(entry, "gt_img_ids", path, row, int)
         queries.append(query)
-    twice = [
-        query["id"] for query in queries if len(set(query.get("gt_img_ids", ()))) < len(query.get("gt_img_ids", ()))
-    ]
-    if twice:
-        raise fault(path, "must name a target once", twice, len(queries))
+    targets = [query.get("gt_img_ids", ()) for query in queries]
+    twice = [query["id"] for query, own in zip(queries, targets, strict=True) if len(set(own)) < len(own)]
+    refuse(path, "must name a target once", twice, len(queries))
     return queries
-
-
-def _check_known(path: Path, info: Path, what: str, images: Sequence[int], known: Mapping[int, int]) -> None:
-    lost = [image for image in images if image not in known]
-    if lost:
-        raise fault(path, f"must have {what} that are in the gallery {info.name}", lost, len(images))

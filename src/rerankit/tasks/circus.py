@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, NamedTuple
 
@@ -11,7 +9,19 @@ import numpy as np
 
 from rerankit.errors import rule
 from rerankit.relevance import Relevance
-from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, counted, fault, located
+from rerankit.tasks.base import (
+    Benchmark,
+    Card,
+    DataFile,
+    Matrix,
+    Part,
+    Task,
+    check_known,
+    check_once,
+    counted,
+    located,
+    refuse,
+)
 from rerankit.tasks.files import field, fields, read_json_lines, write_json_lines
 
 DATASETS = ("circo", "cirr", "fashioniq", "lasco")
@@ -95,10 +105,9 @@ class CIRCUS(Task):
             counted(query_files[0].parent, f"queries of '{self.subset}', as published", wanted, len(queries), others)
         paths = read_candidates(pool)
         place = {name: column for column, name in enumerate(paths)}
-        for path, query in queries:
-            lost = [name for name in (query.target, *query.right) if name not in place]
-            if lost:
-                raise fault(path, f"must have targets that are candidates of {pool.name}", lost)
+        for path in query_files:
+            own = [name for where, query in queries if where == path for name in query.right]
+            check_known(path, pool, "targets", own, place)
         named = {PurePosixPath(path).name: name for name, path in paths.items()}
         found = [query for _, query in queries]
         file_names = [PurePosixPath(query.picture).name for query in found]
@@ -149,15 +158,12 @@ def read_queries(path: Path) -> list[Query]:
     for row, entry in enumerate(read_json_lines(path)):
         query, text = ("qid", "query_txt") if isinstance(entry, dict) and "qid" in entry else ("query_id", "query_text")
         targets = fields(entry, "pos_cand_list", path, row, str)
-        if not targets:
-            raise fault(path, "must have a target for each query", [row])
+        refuse(path, "must have a target for each query", [] if targets else [row])
         right = fields(entry, "gt_cand_list", path, row, str) if "gt_cand_list" in entry else targets[:1]
         name, text_of, picture = (field(entry, each, path, row, str) for each in (query, text, "query_img_path"))
         # The first is the one that the query was written for.
         found.append(Query(name, picture, text_of, targets[0], list(dict.fromkeys([targets[0], *right]))))
-    twice = _twice(query.name for query in found)
-    if twice:
-        raise fault(path, "must name a query once", twice, len(found))
+    check_once(path, "a query", [query.name for query in found])
     return found
 
 
@@ -168,10 +174,5 @@ def read_candidates(path: Path) -> dict[str, str]:
     for row, entry in enumerate(entries):
         name = "did" if isinstance(entry, dict) and "did" in entry else "cand_id"
         found[field(entry, name, path, row, str)] = field(entry, "img_path", path, row, str)
-    if len(found) < len(entries):
-        raise fault(path, "must name a candidate once", _twice(e.get("did", e.get("cand_id")) for e in entries))
+    check_once(path, "a candidate", [entry.get("did", entry.get("cand_id")) for entry in entries])
     return found
-
-
-def _twice(names: Iterable[str]) -> list[str]:
-    return [name for name, times in Counter(names).items() if times > 1]

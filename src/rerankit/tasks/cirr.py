@@ -23,13 +23,14 @@ from rerankit.tasks.base import (
     Part,
     ServerFile,
     Task,
+    check_known,
+    check_once,
     counted,
-    fault,
     grouped,
     located,
 )
 from rerankit.tasks.composed import judged_problem
-from rerankit.tasks.files import NAME, field, fields, write_json
+from rerankit.tasks.files import NAME, column, fields, write_json
 
 GALLERY = {"val": 2297, "test1": 2316}
 _SUBSET = "subset_success@1"
@@ -94,26 +95,25 @@ class CIRR(Task):
         if isinstance(wanted, int):
             counted(split, "pictures, the full gallery", wanted, len(pictures), ANY_GALLERY)
         place = {name: column for column, name in enumerate(pictures)}
-        references = _names(queries, "reference", captions)
-        own = [field(query, "img_set", captions, row) for row, query in enumerate(queries)]
+        references = column(queries, "reference", captions, str)
+        own = column(queries, "img_set", captions)
         members = [fields(each, "members", captions, row, str) for row, each in enumerate(own)]
-        sets = [field(each, "id", captions, row, NAME) for row, each in enumerate(own)]
-        _check_known(captions, split, "references", references, place)
-        _check_known(captions, split, "subset members", [name for names in members for name in names], place)
+        sets = column(own, "id", captions, NAME)
+        check_known(captions, split, "references", references, place)
+        check_known(captions, split, "subset members", [name for names in members for name in names], place)
         features = {
             "reference": references,
-            "text": [field(query, "caption", captions, row, str) for row, query in enumerate(queries)],
+            "text": column(queries, "caption", captions, str),
             # Where the pictures lie under img_raw/: training pictures are spread over folders.
             "reference_path": [str(pictures[name]) for name in references],
         }
         paths = {"candidate_path": [str(path) for path in pictures.values()]}
-        ids = [field(query, "pairid", captions, row, NAME) for row, query in enumerate(queries)]
-        if len(set(ids)) != len(ids):
-            raise fault(captions, "must name a query once", [x for x in ids if ids.count(x) > 1], len(ids))
+        ids = column(queries, "pairid", captions, NAME)
+        check_once(captions, "a query", ids)
         parts: tuple[Part, ...] = ()
         if all("target_hard" in query for query in queries):
-            targets = _names(queries, "target_hard", captions)
-            _check_known(captions, split, "targets", targets, place)
+            targets = column(queries, "target_hard", captions, str)
+            check_known(captions, split, "targets", targets, place)
             parts = (_part(place, references, targets, members, sets),)
         extras = {"members": members}
         return Benchmark(
@@ -161,16 +161,6 @@ class CIRR(Task):
         write_json(data / f"captions/cap.rc2.{self.split}.json", queries)
         write_json(data / f"image_splits/split.rc2.{self.split}.json", {name: f"./dev/{name}.png" for name in names})
         return CIRR(self.split, len(names))
-
-
-def _names(queries: Sequence[Any], name: str, path: Path) -> list[str]:
-    return [field(query, name, path, row, str) for row, query in enumerate(queries)]
-
-
-def _check_known(path: Path, split: Path, what: str, names: Sequence[str], known: Mapping[str, int]) -> None:
-    lost = [name for name in names if name not in known]
-    if lost:
-        raise fault(path, f"must have {what} that are in the gallery {split.name}", lost, len(names))
 
 
 def _part(

@@ -15,7 +15,7 @@ from rerankit.metrics import Evaluation
 from rerankit.reading import read_json
 from rerankit.reading.npy_arrays import map_npy
 from rerankit.relevance import Relevance
-from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, fault, grouped, located
+from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, grouped, located, refuse
 from rerankit.tasks.files import fields, write_json
 
 Judgements = dict[int, list[int]]
@@ -126,8 +126,7 @@ def _package_data() -> Path:
 def _judgements(path: Path) -> Judgements:
     content = read_json(path, dict)
     unnumbered = [query for query in content if not query.isdecimal()]
-    if unnumbered:
-        raise fault(path, "must have numbers for queries", unnumbered, len(content))
+    refuse(path, "must have numbers for queries", unnumbered, len(content))
     return {int(query): fields(content, query, path, row, int) for row, query in enumerate(content)}
 
 

@@ -13,9 +13,9 @@ from rerankit.metrics import Evaluation
 from rerankit.problem import Problem
 from rerankit.reading import read_json
 from rerankit.relevance import Relevance
-from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, fault, grouped, located
+from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, check_known, grouped, located
 from rerankit.tasks.composed import judged_problem
-from rerankit.tasks.files import field, fields, of_kind, write_json
+from rerankit.tasks.files import column, fields, of_kind, write_json
 
 CATEGORIES = ("dress", "shirt", "toptee")
 
@@ -71,16 +71,11 @@ class FashionIQ(Task):
 
     def _category(self, captions: Path, split: Path) -> tuple[Matrix, Relevance]:
         queries = read_json(captions, list)
-        targets, references = (
-            [field(query, name, captions, row, str) for row, query in enumerate(queries)]
-            for name in ("target", "candidate")
-        )
+        targets, references = (column(queries, name, captions, str) for name in ("target", "candidate"))
         gallery = [of_kind(name, str, f"entry {row}", split) for row, name in enumerate(read_json(split, list))]
         known = set(gallery)
         for what, names in (("targets", targets), ("references", references)):
-            lost = [name for name in names if name not in known]
-            if lost:
-                raise fault(captions, f"must have {what} that are in the gallery {split.name}", lost, len(names))
+            check_known(captions, split, what, names, known)
         if self.gallery == "val":
             used = {*targets, *references}
             gallery = [name for name in gallery if name in used]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -51,6 +51,11 @@ def field(entry: Any, name: str, path: Path, row: int, kind: Kind = object) -> A
     except (KeyError, TypeError, IndexError):
         raise FormatError(f"{path}: entry {row} must have '{name}' (got {brief(entry)[:80]})") from None
     return of_kind(value, kind, f"'{name}' of entry {row}", path)
+
+
+def column(entries: Sequence[Any], name: str, path: Path, kind: Kind = object) -> list[Any]:
+    """The same field of all records."""
+    return [field(entry, name, path, row, kind) for row, entry in enumerate(entries)]
 
 
 def fields(entry: Any, name: str, path: Path, row: int, kind: Kind = object) -> list[Any]:

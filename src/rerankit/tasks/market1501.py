@@ -12,7 +12,7 @@ import numpy as np
 from rerankit.errors import FormatError
 from rerankit.metrics.lists import IntArray
 from rerankit.relevance import Relevance
-from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, counted, fault, located
+from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, counted, located, refuse
 
 _NAME = re.compile(r"(-1|\d{4})_c(\d)s\d_\d{6}_\d{2}\.(jpg|jpeg|png)", re.IGNORECASE)
 _JUNK = -1
@@ -93,8 +93,7 @@ def pictures(folder: Path) -> Pictures:
     names = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
     found = [_NAME.fullmatch(name) for name in names]
     bad = [name for name, match in zip(names, found, strict=True) if match is None]
-    if bad:
-        raise fault(folder, "must name pictures like 0001_c1s1_001051_00.jpg", bad, len(names))
+    refuse(folder, "must name pictures like 0001_c1s1_001051_00.jpg", bad, len(names))
     parsed: Sequence[tuple[str, str]] = [(match[1], match[2]) for match in found if match is not None]
     persons = np.array([int(person) for person, _ in parsed], np.int64)
     return Pictures(tuple(names), persons, np.array([int(camera) for _, camera in parsed], np.int64))

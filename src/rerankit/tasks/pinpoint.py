@@ -21,10 +21,11 @@ from rerankit.tasks.base import (
     Matrix,
     Part,
     Task,
+    check_once,
     counted,
-    fault,
     grouped,
     located,
+    refuse,
 )
 from rerankit.tasks.files import of_kind, read_lines
 
@@ -81,8 +82,7 @@ class PinPoint(Task):
         path, index = (located(data, each.path) for each in self.files)
         names = [name.strip() for name in read_lines(index) if name.strip()]
         place = {name: column for column, name in enumerate(names)}
-        if len(place) < len(names):
-            raise fault(index, "must name a picture once", [name for n, name in enumerate(names) if place[name] != n])
+        check_once(index, "a picture", names)
         queries = read_queries(path)
         for wanted, found, what in ((self.gallery, names, "pictures"), (self.queries, queries, "queries")):
             if wanted is not None:
@@ -151,10 +151,7 @@ def read_queries(path: Path) -> list[Query]:
         pictures = (first,) if second is None or second in _NOTHING else (first, second)
         right, wrong = (list(dict.fromkeys(listed)) for listed in judged)
         found.append(Query(name, pictures, text, right, wrong))
-    if len({query.name for query in found}) < len(found):
-        seen: set[str] = set()
-        twice = [q.name for q in found if q.name in seen or seen.add(q.name)]  # type: ignore[func-returns-value]
-        raise fault(path, "must name a query once", twice, len(found))
+    check_once(path, "a query", [query.name for query in found])
     return found
 
 
@@ -165,8 +162,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     try:
         table = parquet.read_table(path)
         lost = [name for name in wanted if name not in table.column_names]
-        if lost:
-            raise fault(path, f"must have the columns {', '.join(wanted)}", lost)
+        refuse(path, f"must have the columns {', '.join(wanted)}", lost)
         rows: list[dict[str, Any]] = table.select(wanted).to_pylist()
     except FormatError:
         raise
@@ -197,12 +193,10 @@ def _parts(
 
 def _check_judged(path: Path, queries: Sequence[Query], place: Mapping[str, int]) -> None:
     lost = [name for query in queries for name in (*query.right, *query.wrong) if name not in place]
-    if lost:
-        raise fault(path, f"must judge pictures of {_INDEX}, or set 'strict' to false to leave others out", lost)
+    refuse(path, f"must judge pictures of {_INDEX}, or set 'strict' to false to leave others out", lost)
     both = [query.name for query in queries if set(query.right) & set(query.wrong)]
-    if both:
-        rule = "must not name a picture as right and as wrong, or set 'strict' to false to count it as right"
-        raise fault(path, rule, both, len(queries))
+    rule = "must not name a picture as right and as wrong, or set 'strict' to false to count it as right"
+    refuse(path, rule, both, len(queries))
 
 
 def _arrow(module: str, what: str) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 from rerankit.errors import FormatError, InputError, RerankitError, rule
 from rerankit.ranking import Ranking
 from rerankit.reading import read_json
-from rerankit.tasks.base import Benchmark, ServerFile, fault
+from rerankit.tasks.base import Benchmark, ServerFile, refuse
 from rerankit.tasks.files import write_json
 
 
@@ -47,18 +47,18 @@ def read_server_file(benchmark: Benchmark, path: str | os.PathLike[str]) -> tupl
     kind = _kind(benchmark, place, content)
     known = {str(query) for query in matrix.query_ids}
     given = {query: items for query, items in content.items() if query not in kind.header}
-    _check(place, "must hold lists of names", [q for q, x in given.items() if not isinstance(x, list)], len(given))
+    refuse(place, "must hold lists of names", [q for q, x in given.items() if not isinstance(x, list)], len(given))
     short = [query for query, items in given.items() if len(items) != kind.length]
     twice = [query for query, items in given.items() if len(set(map(str, items))) != len(items)]
-    _check(place, "must name only queries of this task", [q for q in given if q not in known], len(given))
-    _check(
+    refuse(place, "must name only queries of this task", [q for q in given if q not in known], len(given))
+    refuse(
         place, "must have a list for every query", [q for q in map(str, matrix.query_ids) if q not in given], len(known)
     )
-    _check(place, f"must list {kind.length} items for every query", short, len(given))
-    _check(place, "must list an item once", twice, len(given))
+    refuse(place, f"must list {kind.length} items for every query", short, len(given))
+    refuse(place, "must list an item once", twice, len(given))
     column = {str(name): at for at, name in enumerate(np.asarray(matrix.gallery_ids).tolist())}
     unknown = [name for items in given.values() for name in items if str(name) not in column]
-    _check(place, "must list only items of the gallery", unknown, None)
+    refuse(place, "must list only items of the gallery", unknown, None)
     indices = [[column[str(name)] for name in given[str(query)]] for query in matrix.query_ids]
     scores = np.broadcast_to(-np.arange(kind.length, dtype=np.float32), (len(indices), kind.length))
     queries, gallery = list(matrix.query_ids), list(matrix.gallery_ids)
@@ -99,8 +99,3 @@ def _lists(benchmark: Benchmark, ranking: Ranking, kind: ServerFile) -> dict[str
         )
     names = np.asarray(matrix.gallery_ids)
     return {str(query): names[kept.indices[row, : kind.length]].tolist() for row, query in enumerate(matrix.query_ids)}
-
-
-def _check(path: Path, text: str, bad: list[Any], total: int | None) -> None:
-    if bad:
-        raise fault(path, text, bad, total)

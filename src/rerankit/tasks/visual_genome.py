@@ -22,8 +22,21 @@ from rerankit.problem import Problem
 from rerankit.reading import read_json, read_pickle
 from rerankit.reading.npy_arrays import map_npy
 from rerankit.relevance import Relevance
-from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, check_files, counted, fault, grouped
-from rerankit.tasks.files import field, fields, read_lines
+from rerankit.tasks.base import (
+    Benchmark,
+    Card,
+    DataFile,
+    Matrix,
+    Part,
+    Task,
+    check_files,
+    check_once,
+    counted,
+    fault,
+    grouped,
+    refuse,
+)
+from rerankit.tasks.files import column, field, fields, read_lines
 from rerankit.tasks.miniatures.drilldown import World, write_drilldown
 
 IMAGES = {"val": 5000, "test": 9896}
@@ -162,8 +175,7 @@ class RegionFiles(Regions):
     def __init__(self, data: Path, numbers: Sequence[int], slots: int = 36) -> None:
         self._keep(data=Path(data), numbers=tuple(numbers), slots=slots, counts=None)
         missing = [number for number in self.numbers if _region_file(self.data, number) is None]
-        if missing:
-            raise fault(self.data / _FEATURES, "must have a file for each image", missing, len(self.numbers))
+        refuse(self.data / _FEATURES, "must have a file for each image", missing, len(self.numbers))
         first = _region_file(self.data, self.numbers[0])
         assert first is not None
         self._keep(dim=read_regions(first).shape[1])
@@ -218,8 +230,7 @@ def read_split(data: Path, split: str) -> list[int]:
     if bad or not lines:
         raise fault(path, "must hold image numbers, one a line", bad, len(lines))
     numbers = [int(line) for line in lines]
-    if len(set(numbers)) != len(numbers):
-        raise fault(path, "must name an image once", [n for n in numbers if numbers.count(n) > 1], len(numbers))
+    check_once(path, "an image", numbers)
     return numbers
 
 
@@ -232,16 +243,14 @@ def read_descriptions(data: Path, numbers: Sequence[int], *, least: int = 10) ->
             absent.append(number)
             continue
         regions = fields(read_json(path, dict), "regions", path, 0, dict)
-        order = [field(region, "region_id", path, row, int) for row, region in enumerate(regions)]
+        order = column(regions, "region_id", path, int)
         rows = sorted(range(len(regions)), key=order.__getitem__)
         phrases = [field(regions[row], "phrase", path, row, str).lower() for row in rows]
         made.append(list(dict.fromkeys(phrase for phrase in phrases if phrase.strip())))
         if len(made[-1]) < least:
             short.append(number)
-    if absent:
-        raise fault(data / "vg/rg_jsons", "must have a file for each image", absent, len(numbers))
-    if short:
-        raise fault(data / "vg/rg_jsons", f"must have {least} different descriptions an image", short, len(numbers))
+    refuse(data / "vg/rg_jsons", "must have a file for each image", absent, len(numbers))
+    refuse(data / "vg/rg_jsons", f"must have {least} different descriptions an image", short, len(numbers))
     return made
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rerankit import Relevance
-from rerankit.tasks import Benchmark, Matrix, Part, Task, counted, fault
+from rerankit.tasks import Benchmark, Matrix, Part, Task, counted, refuse
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,7 @@ class Sightings:
         """From file names; `pattern` has the groups ``thing`` and ``camera``, and `like` is an example of it."""
         found = [pattern.fullmatch(name.rpartition("/")[2]) for name in names]
         bad = [name for name, match in zip(names, found, strict=True) if match is None]
-        if bad:
-            raise fault(where, f"must name pictures like {like}", bad, len(names))
+        refuse(where, f"must name pictures like {like}", bad, len(names))
         numbers = [(int(match["thing"]), int(match["camera"])) for match in found if match is not None]
         both = np.array(numbers, np.int64).reshape(-1, 2)
         return cls(tuple(names), both[:, 0], both[:, 1])

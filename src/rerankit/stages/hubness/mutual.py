@@ -176,6 +176,4 @@ class Places(Prepared):
         return Places(self.stage, change.gallery, back)
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
-        if not ranking.mask.any():
-            return ranking
         return self.stage.scored(ranking, self.stage.placed(self.back, problem, ranking))

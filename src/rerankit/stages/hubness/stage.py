@@ -116,8 +116,6 @@ class HubnessStage(ComparingStage, BankStage):
         return None
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
-        if not ranking.mask.any():
-            return ranking
         scores, notes = self._answer(problem, ranking)
         return self.scored(ranking, scores).with_notes(**{self.name: notes})
 
@@ -183,8 +181,6 @@ class Corrected(Prepared):
         return Corrected(self.stage, change.gallery, self.correction.with_items(change.kept, more))
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
-        if not ranking.mask.any():
-            return ranking
         scores = self.stage.corrected(self.correction, problem, ranking)
         return self.stage.scored(ranking, scores).with_notes(**{self.stage.name: self.correction.notes})
 

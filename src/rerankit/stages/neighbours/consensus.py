@@ -112,8 +112,6 @@ class Consensus(ComparingStage):
         return self._answer(problem, ranking)[0]
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
-        if not ranking.mask.any():
-            return ranking
         if self.is_alone(problem):
             return self.passed(ranking)
         scores, notes = self._answer(problem, ranking)

@@ -70,8 +70,6 @@ class NeighbourStage(Stage):
         return self._scored(problem, ranking, self.say(problem.gallery), self.known(Gallery.of(problem)))
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
-        if not ranking.mask.any():
-            return ranking
         return self.prepare(Gallery.of(problem)).reorder(problem, ranking)
 
     def say(self, gallery: Side) -> Say:
@@ -101,8 +99,6 @@ class ByNeighbours(Prepared):
         self.say, self.known = say, known
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
-        if not ranking.mask.any():
-            return ranking
         if self.say.strength > 0:
             scores = self.stage._scored(problem, ranking, self.say, self.known)
             ranking = self.stage.scored(ranking, scores)

@@ -138,8 +138,6 @@ class Pillar(RelationsBankStage, Reasoner):
 
     def reordered(self, problem: Problem, ranking: Ranking, known: Lists | None) -> Ranking:
         """The same, where the lists of the gallery's items may be known."""
-        if not ranking.mask.any():
-            return ranking
         first = ranking.top(value_of(self.candidates, self.direction))
         return splice(self.scored(first, self._cosines(problem, first, known)), ranking)
 

@@ -109,7 +109,7 @@ class Plan(ComparingStage, RelationsBankStage):
         bank = self.bank_beside(gallery.bank)
         if bank is None or bank.to_gallery is None or bank.among is None:
             raise InputError(f"stage '{self.name}' needs a bank to be prepared: give Gallery(…, bank=…)")
-        return Planned(self, gallery, self.learned(bank.to_gallery, bank.among, same=False))
+        return Planned(self, gallery, self.learned(bank.to_gallery, bank.among, distinct_rows(bank.to_gallery)))
 
     def restored(self, gallery: Gallery, state: State) -> Prepared:
         if self.passes(gallery):
@@ -117,23 +117,25 @@ class Plan(ComparingStage, RelationsBankStage):
         return Planned(self, gallery, Learned.restored(state))
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
-        if not ranking.mask.any():
-            return ranking
         if self.is_alone(problem):
             return self.passed(ranking)
         bank = self.bank_for(problem)
         if bank is None:
             assert problem.query_scores is not None, "checked by the stage's needs"
-            return self.answer(self.learned(problem.scores, problem.query_scores, same=True), problem, ranking)
+            return self.answer(self.learned(problem.scores, problem.query_scores, None), problem, ranking)
         assert bank.to_gallery is not None, "checked by the stage's needs"
         assert bank.among is not None, "checked by the stage's needs"
-        return self.answer(self.learned(bank.to_gallery, bank.among, same=False), problem, ranking)
+        found = self.learned(bank.to_gallery, bank.among, distinct_rows(bank.to_gallery))
+        return self.answer(found, problem, ranking)
 
-    def learned(self, others: Scores, among: Scores, *, same: bool) -> Learned:
-        """What other queries say of the items: their scores (others, items), and those among themselves."""
-        # That a query of a bank is asked again tells nothing of the items.
-        distinct = np.arange(others.shape[0]) if same else distinct_rows(others)
-        once = others if len(distinct) == others.shape[0] else others.take(distinct)
+    def learned(self, others: Scores, among: Scores, distinct: IntArray | None) -> Learned:
+        """What other queries say of the items: their scores (others, items), and those among themselves.
+
+        `distinct` are the rows of a bank that repeat none before them: that a query is asked again tells nothing of the
+        items. None: the others are the test queries, each of which counts.
+        """
+        same = distinct is None
+        once = others if distinct is None or len(distinct) == others.shape[0] else others.take(distinct)
         rows, columns = once.shape
         shift = Sinkhorn(iterations=self.iterations).correction(Side(columns), once, same).of_items
         beta, sigma = beta_of(self.beta, once, _SHARPNESS)
@@ -150,7 +152,7 @@ class Plan(ComparingStage, RelationsBankStage):
         shares = shares_of(others, beta, to_items, self.cells_kept)
         if once is not others:
             among = among.take(distinct, distinct)
-        agreement = agreement_of(among, shares[distinct], self.neighbours, sharpness)
+        agreement = agreement_of(among, shares if distinct is None else shares[distinct], self.neighbours, sharpness)
         return Learned(beta, sharpness, votes, agreement, shift, shares)
 
     def answer(self, learned: Learned, problem: Problem, ranking: Ranking) -> Ranking:
@@ -224,7 +226,5 @@ class Planned(Prepared):
         return found
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
-        if not ranking.mask.any():
-            return ranking
         answered: Ranking = self.stage.answer(self.learned, problem, ranking)
         return answered

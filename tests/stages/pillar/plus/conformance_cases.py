@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 
 import rerankit
 from rerankit.testing import StageCase
+from strategies import asked_again
 
 SIZES = {"cells_seen": (8, 6), "cells_kept": (6, 4), "pillars": 3, "likely": (3, 2), "width": 4}
 
@@ -22,17 +22,8 @@ def random_plus(**params) -> rerankit.Stage:
     return stage
 
 
-def of_a_log(queries: int, gallery: int, seed: int) -> rerankit.Problem:
-    """Queries whose bank asks three times for every item, so that the network has a say."""
-    random = np.random.default_rng(seed)
-    items = random.normal(size=(gallery, 24))
-    log = np.repeat(items, 3, axis=0) + 0.6 * random.normal(size=(3 * gallery, 24))
-    asked = items[random.integers(gallery, size=queries)] + 0.6 * random.normal(size=(queries, 24))
-    return rerankit.Problem.from_embeddings(asked, items, query_bank=log)
-
-
 CASES = {
     "pillar-plus": StageCase(random_plus),
     "pillar-plus: t2i": StageCase(lambda: random_plus(direction="t2i")),
-    "pillar-plus: log": StageCase(lambda: random_plus(direction="t2i"), problem=of_a_log),
+    "pillar-plus: log": StageCase(lambda: random_plus(direction="t2i"), problem=asked_again),
 }

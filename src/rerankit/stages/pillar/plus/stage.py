@@ -160,8 +160,6 @@ class PillarPlus(RelationsBankStage, Reasoner):
         return self._scores(problem, [ranking], self._like_training(problem))[0]
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
-        if not ranking.mask.any():
-            return ranking
         bank = self.bank_for(problem)
         if bank is not None:
             assert problem.gallery_scores is not None, "checked by the stage's needs"
@@ -191,10 +189,10 @@ class PillarPlus(RelationsBankStage, Reasoner):
         """What a bank's queries say of items: the plan's answer, and the network's as far as it knows such queries."""
         assert bank.to_gallery is not None, "checked by the stage's needs"
         assert bank.among is not None, "checked by the stage's needs"
-        planned = Plan().learned(bank.to_gallery, bank.among, same=False)
+        asked = distinct_rows(bank.to_gallery)
+        planned = Plan().learned(bank.to_gallery, bank.among, asked)
         if not planned.beta or self.direction != "t2i":
             return LearnedOfLog(planned, 0.0, None)
-        asked = distinct_rows(bank.to_gallery)
         once = bank.some(asked)
         assert once.to_gallery is not None, "the bank has it"
         like = self._like_log(once.to_gallery)
