@@ -5,11 +5,11 @@
                                  [--network 1.25] [--disk 2.0]
 
 A shard's seconds of the processor for each score, and what preparing takes for each, are measured here with one worker
-and one thread. The model: the gallery is prepared once, on one machine; then shards are handed out in rounds, and each
-reads the gallery (half precision) over its own network (GB/s) from a disk that all machines share (GB/s). Machines are
-alike, nothing fails, and a machine's processors speed a product up by their number. The last lines say what one and two
-workers of this machine took by the clock, and what the same model says of them, were each a processor that does nothing
-else.
+and one thread. The model: the gallery is prepared once, in shards of its items; then shards of queries are handed out
+in rounds, and each reads the gallery (half precision) over its own network (GB/s) from a disk that all machines share
+(GB/s). Machines are alike, nothing fails, and a machine's processors speed a product up by their number. The last lines
+say what one and two workers of this machine took by the clock, and what the same model says of them, were each a
+processor that does nothing else.
 """
 
 from __future__ import annotations
@@ -57,10 +57,11 @@ class Run(NamedTuple):
         rounds = math.ceil(shards / machines)
         vectors = 2 * self.items * self.width
         reading = vectors / min(self.network, self.disk / min(machines, shards))
+        prepared_by = min(machines, math.ceil(self.items / self.size))
         parts = {
             "products": rounds * self.size * self.items * costs.shard / self.cores,
             "storage": rounds * reading,
-            "preparing": self.bank * self.items * costs.prepared / self.cores,
+            "preparing": self.bank * self.items * costs.prepared / self.cores / prepared_by,
             "start": costs.begin,
         }
         return sum(parts.values()), max(parts, key=lambda name: parts[name])

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rerankit.metrics import Evaluation, evaluate, evaluate_both
     from rerankit.pipelines.composite import Composite
     from rerankit.pipelines.pipeline import Pipeline
-    from rerankit.pipelines.ready import Ready, prepare
+    from rerankit.pipelines.ready import Ready
     from rerankit.pipelines.stage import Stage, stage, stages_available
     from rerankit.pipelines.storage import load
     from rerankit.pipelines.trainable import Trainable
@@ -63,7 +63,7 @@ _HOME = {
     "hookimpl": "rerankit.plugins",
     "load": "rerankit.pipelines.storage",
     "load_plugin": "rerankit.plugins.manager",
-    "prepare": "rerankit.pipelines.ready",
+    "prepare": "rerankit.preparing",
     "progress": "rerankit.bars",
     "push": "rerankit.hub",
     "read": "rerankit.formats",

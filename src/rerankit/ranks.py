@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
+from rerankit.cutting import Part, in_parts, joined
 from rerankit.events import track
 from rerankit.scores import EmbeddingScores, Scores, blocks
 from rerankit.threads import in_threads
@@ -141,10 +143,18 @@ def ranks_among(
 
 def levels_among(others: Scores, places: IntArray, less: AnyArray | None, absent: AnyArray | None) -> Levels:
     """The levels of every item among its scores in `others` (rows, gallery), which are read as by `ranks_among`."""
-    values = np.empty((others.shape[1], len(places)), np.float32)
-    for block, scores in _columns_of(others, np.arange(others.shape[1]), less, absent):
+    work = partial(_levels_of_some, others, places, less, absent)
+    return Levels(places, joined(in_parts("levels", work, others.shape[1]), "levels"))
+
+
+def _levels_of_some(
+    others: Scores, places: IntArray, less: AnyArray | None, absent: AnyArray | None, items: slice
+) -> Part:
+    chosen = np.arange(items.start, items.stop)
+    values = np.empty((len(chosen), len(places)), np.float32)
+    for block, scores in _columns_of(others, chosen, less, absent):
         values[block] = Levels.at(places, scores).values
-    return Levels(places, values)
+    return {"levels": values}
 
 
 def _columns_of(

@@ -22,6 +22,7 @@ from rerankit.errors import FormatError, InputError, StageError, UnmetNeedError
 from rerankit.files import lock_folder
 from rerankit.formats.run_shards import read_plan, shard_file
 from rerankit.runs import runs_in, status_of
+from rerankit.runs.run import Answer
 
 RANDOM = np.random.default_rng(0)
 QUERIES, GALLERY, BANK = (RANDOM.normal(size=(count, 12)).astype(np.float16) for count in (23, 60, 31))
@@ -34,7 +35,7 @@ def make(**changes) -> Problem:
 
 
 class Stops(Engine):
-    """Does a few tasks, and is interrupted."""
+    """Prepares, answers a few shards, and is interrupted."""
 
     name = "stops"
 
@@ -43,7 +44,7 @@ class Stops(Engine):
 
     def run(self, work, tasks, *, shared, retries):
         for count, task in enumerate(tasks):
-            if count == self.after:
+            if count == self.after and isinstance(work, Answer):
                 raise KeyboardInterrupt
             work(task)
             yield Done(task)

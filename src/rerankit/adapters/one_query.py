@@ -10,7 +10,8 @@ import numpy as np
 from rerankit.errors import InputError, UnmetNeedError
 from rerankit.gallery import Gallery
 from rerankit.pipelines.pipeline import Pipeline, as_pipeline
-from rerankit.pipelines.ready import Ready, prepare
+from rerankit.pipelines.ready import Ready
+from rerankit.preparing import prepare
 from rerankit.problem import Problem
 from rerankit.scores import Metric
 

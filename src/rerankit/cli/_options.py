@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,16 +18,54 @@ StageSettings = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the stage; repeat it.")
 ]
 EngineOption = Annotated[
-    str | None, typer.Option("--engine", metavar="NAME", help="Work in shards of queries on this engine: local, ray …")
+    str | None, typer.Option("--engine", metavar="NAME", help="Work in shards on this engine: local, ray …")
 ]
 EngineSettings = Annotated[
     list[str] | None, typer.Option("--engine-set", metavar="NAME=VALUE", help="A setting of the engine; repeat it.")
 ]
-ShardSizeOption = Annotated[int | None, typer.Option("--shard-size", help="With --engine: queries of a shard (8192).")]
+ShardSizeOption = Annotated[int | None, typer.Option("--shard-size", help="With --engine: rows of a shard (8192).")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="With --engine: go on with a run that was stopped.")]
 TaskSettings = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the task; repeat it.")
 ]
+
+
+def parameters(settings: list[str], option: str = "--set") -> dict[str, Any]:
+    """Parameters from texts `NAME=VALUE`; values are read as YAML, so 3, 0.5, true and [1, 2] are what they seem.
+
+    >>> parameters(["k1=20", "method=rrf", "weights=[0.5, 2]", "rate=1e-3"])
+    {'k1': 20, 'method': 'rrf', 'weights': [0.5, 2], 'rate': 0.001}
+    """
+    from rerankit.errors import FormatError, InputError
+    from rerankit.reading import parse_yaml
+
+    found: dict[str, Any] = {}
+    for text in settings:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise InputError(f"'{option}' must be NAME=VALUE (got {text!r})")
+        if name in found:
+            raise InputError(f"'{option}' names parameter '{name}' twice")
+        try:
+            found[name] = parse_yaml(value)
+        except FormatError:
+            found[name] = value
+    return found
+
+
+def engine_from(engine: str | None, settings: list[str], **belongs: Any) -> Any:
+    """The engine that options name; None where they name none, and nothing else that `belongs` to one is given."""
+    from rerankit import errors
+    from rerankit.engines import engine_of
+
+    if engine is not None:
+        return engine_of(engine, parameters(settings, "--engine-set"))
+    given = [name for name, value in {"--engine-set": settings, **belongs}.items() if value]
+    if given:
+        raise errors.InputError(
+            f"{' and '.join(given)} {'go' if given[1:] else 'goes'} with --engine NAME, such as local"
+        )
+    return None
 
 
 def check_target(

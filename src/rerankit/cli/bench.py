@@ -67,7 +67,7 @@ def bench(
     """
     from rerankit import bench as room
     from rerankit.bench.rows import names_of
-    from rerankit.cli.rerank import parameters
+    from rerankit.cli._options import parameters
     from rerankit.errors import InputError
     from rerankit.tasks import task as find
 

@@ -51,7 +51,7 @@ def fit(
     OUT gets the fitted stage (`rerankit rerank --pipeline OUT`). Of a stage that trains in epochs, OUT/training gets
     checkpoints, history.csv and curves.png.
     """
-    from rerankit.cli.rerank import parameters
+    from rerankit.cli._options import parameters
     from rerankit.errors import TrainingError
     from rerankit.pipelines.storage import save
 

@@ -71,7 +71,7 @@ def pillar(
     settings: StageSettings = None,
 ) -> Any:
     """Import a checkpoint of the pillar reasoner (LeaPRR) as stage 'pillar'."""
-    from rerankit.cli.rerank import parameters
+    from rerankit.cli._options import parameters
     from rerankit.stages.pillar.published import import_published
 
     params = parameters(settings or [])
@@ -88,7 +88,7 @@ def hmrn(
     settings: StageSettings = None,
 ) -> Any:
     """Import checkpoints of the hierarchical scorer (HMRN) as stage 'hmrn'."""
-    from rerankit.cli.rerank import parameters
+    from rerankit.cli._options import parameters
     from rerankit.stages.hmrn.published import import_published
 
     return import_published(*files, vocabulary=vocabulary, **parameters(settings or []))
@@ -107,7 +107,7 @@ def triplet(
     settings: StageSettings = None,
 ) -> Any:
     """Import Candidate Set Re-ranking's checkpoints as stage 'triplet'; only tensors are read, never code."""
-    from rerankit.cli.rerank import parameters
+    from rerankit.cli._options import parameters
     from rerankit.stages.triplet.published import import_published
 
     return import_published(first, second, vocabulary=vocabulary, heads=heads, **parameters(settings or []))

@@ -7,7 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from rerankit.cli._options import ForceOption, TrustOption, check_target
+from rerankit.cli._options import (
+    EngineOption,
+    EngineSettings,
+    ForceOption,
+    ShardSizeOption,
+    TrustOption,
+    check_target,
+    engine_from,
+)
 from rerankit.cli._output import JsonOption, say, show
 
 
@@ -29,6 +37,12 @@ def prepare(
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the stage.")
     ] = None,
     pipeline: Annotated[Path | None, typer.Option("--pipeline", "-p", help="A YAML file, or a saved stage.")] = None,
+    engine: EngineOption = None,
+    engine_settings: EngineSettings = None,
+    shard_size: ShardSizeOption = None,
+    parts: Annotated[
+        Path | None, typer.Option("--parts", help="With --engine: a folder of finished shards, with which it goes on.")
+    ] = None,
     trust: TrustOption = False,
     force: ForceOption = False,
     as_json: JsonOption = False,
@@ -41,9 +55,10 @@ def prepare(
     if (problem is None) == (vectors is None):
         raise InputError(f"give either PROBLEM or --vectors FILE (got {'neither' if problem is None else 'both'})")
     steps = pipeline_of(stages or [], settings or [], pipeline, trust)
+    where = engine_from(engine, engine_settings or [], **{"--shard-size": shard_size, "--parts": parts})
     check_target(out, "out", force=force)
     gallery = _of_problem(problem, bank) if problem is not None else _of_vectors(vectors, ids, metric, bank)
-    ready = prepared(steps, gallery)
+    ready = prepared(steps, gallery, engine=where, parts=parts, shard_size=shard_size)
     ready.save(out, overwrite=force)
     rows = [{**row, "stage": f"{'  ' * row['depth']}{row['stage']}"} for row in ready.info()]
     show([{name: row[name] for name in row if name != "depth"} for row in rows], title=repr(gallery), as_json=as_json)

@@ -16,6 +16,8 @@ from rerankit.cli._options import (
     ShardSizeOption,
     TrustOption,
     check_target,
+    engine_from,
+    parameters,
 )
 from rerankit.cli._output import JsonOption, say, show
 
@@ -96,18 +98,12 @@ def _in_shards(
     """What options say of a run in shards; None where they ask for none."""
     from rerankit import errors
 
-    if engine is None:
-        if settings or shard_size is not None or resume:
-            raise errors.InputError("--engine-set, --shard-size and --resume go with --engine NAME, such as local")
+    where = engine_from(engine, settings, **{"--shard-size": shard_size, "--resume": resume})
+    if where is None:
         return None
     if force:
         raise errors.InputError("a run in shards replaces nothing: name a new folder, or go on with --resume")
-    return {
-        "engine": engine,
-        "engine_settings": parameters(settings, "--engine-set"),
-        "shard_size": shard_size,
-        "resume": resume,
-    }
+    return {"engine": where, "shard_size": shard_size, "resume": resume}
 
 
 def _run_in_shards(problem: Any, steps: Any, k: int | None, out: Path, how: dict[str, Any], as_json: bool) -> None:
@@ -154,29 +150,6 @@ def _joined(names: list[str], settings: list[str]) -> Any:
                 raise errors.rule("--set", f"must say which stage it is of, {names[0]}.NAME=VALUE", repr(text))
             own[owner].append(text.removeprefix(f"{owner}."))
     return Pipeline([stage(name, **parameters(own[name])) for name in names])
-
-
-def parameters(settings: list[str], option: str = "--set") -> dict[str, Any]:
-    """Parameters from texts `NAME=VALUE`; values are read as YAML, so 3, 0.5, true and [1, 2] are what they seem.
-
-    >>> parameters(["k1=20", "method=rrf", "weights=[0.5, 2]", "rate=1e-3"])
-    {'k1': 20, 'method': 'rrf', 'weights': [0.5, 2], 'rate': 0.001}
-    """
-    from rerankit.errors import FormatError, InputError
-    from rerankit.reading import parse_yaml
-
-    found: dict[str, Any] = {}
-    for text in settings:
-        name, equals, value = text.partition("=")
-        if not equals or not name.isidentifier():
-            raise InputError(f"'{option}' must be NAME=VALUE (got {text!r})")
-        if name in found:
-            raise InputError(f"'{option}' names parameter '{name}' twice")
-        try:
-            found[name] = parse_yaml(value)
-        except FormatError:
-            found[name] = value
-    return found
 
 
 def _report(result: Any, steps: Any, problem: Any, out: str, as_json: bool) -> None:

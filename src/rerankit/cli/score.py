@@ -168,7 +168,7 @@ def _given(problem: Path | None, data: Path | None, task: str, settings: list[st
 def _matrices(problem: Path | None, data: Path | None, task: str | None, settings: list[str]) -> Mapping[str, Any]:
     """What is to be scored, by name: anything with features and ids of both sides."""
     from rerankit import read
-    from rerankit.cli.rerank import parameters
+    from rerankit.cli._options import parameters
     from rerankit.errors import InputError
     from rerankit.tasks import task as find
 

@@ -80,7 +80,7 @@ def check(
 
 
 def _loaded(task: str, data: Path, settings: list[str] | None) -> Any:
-    from rerankit.cli.rerank import parameters
+    from rerankit.cli._options import parameters
     from rerankit.tasks import task as find
 
     return find(task, **parameters(settings or [])).load(data)

@@ -26,7 +26,7 @@ def tasks(
 
     With --miniature, a small made-up data set of the task's layout is written, to try things out on.
     """
-    from rerankit.cli.rerank import parameters
+    from rerankit.cli._options import parameters
     from rerankit.errors import InputError
     from rerankit.tasks import task, tasks_available
 

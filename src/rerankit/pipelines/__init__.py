@@ -14,7 +14,7 @@ from rerankit.pipelines.top import Top
 from rerankit.pipelines.trainable import Learning, Trainable
 
 if TYPE_CHECKING:
-    from rerankit.pipelines.ready import Ready, prepare
+    from rerankit.pipelines.ready import Ready
 
 __all__ = [
     "Change",
@@ -33,15 +33,14 @@ __all__ = [
     "Top",
     "Trainable",
     "Unmet",
-    "prepare",
     "stage",
     "stages_available",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in ("Ready", "prepare"):  # they bring galleries along, which re-ranking does without
+    if name != "Ready":  # it brings galleries along, which re-ranking does without
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from rerankit.pipelines import ready
+    from rerankit.pipelines.ready import Ready
 
-    return getattr(ready, name)
+    return Ready

@@ -41,7 +41,11 @@ class Composite(Trainable):
     """
 
     scaling = Scaling(
-        "what the stages inside it keep", "what they compute", "what they share", "be cut where one of them cannot"
+        "what the stages inside it keep",
+        "what they compute",
+        "what they share",
+        "be cut where one of them cannot",
+        "what that of the stages inside it is cut by",
     )
 
     @property

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from rerankit.errors import UnmetNeedError, rule
+from rerankit.errors import UnmetNeedError
 from rerankit.gallery import Gallery
-from rerankit.pipelines.pipeline import Pipeline, as_pipeline
+from rerankit.pipelines.pipeline import Pipeline
 from rerankit.pipelines.prepared import Prepared
 from rerankit.pipelines.stage import Stage
-from rerankit.plugins import manager
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 
@@ -73,7 +72,7 @@ class Ready:
 
         change = changed(self.gallery, add, remove)
         if bank is not None:
-            return prepare(self.pipeline, change.gallery.with_bank(bank))
+            return ready_for(self.pipeline, change.gallery.with_bank(bank))
         return Ready(change.gallery, self.pipeline, self.prepared.updated(change))
 
     def info(self) -> list[dict[str, Any]]:
@@ -108,29 +107,10 @@ def _info(one: Prepared, depth: int) -> Iterator[dict[str, Any]]:
         yield from _info(child, depth + 1)
 
 
-def prepare(how: str | os.PathLike[str] | Stage, gallery: Gallery, **params: Any) -> Ready:
-    """Prepare a stage for a gallery: all that does not depend on a query is computed here.
-
-    `how` is a stage's name with its parameters, a stage, a pipeline, or the folder of a saved one.
-
-    >>> from rerankit import Bank
-    >>> gallery = Gallery.from_scores(bank=Bank(to_gallery=[[0.9, 0.1], [0.9, 0.2]]))
-    >>> prepare("inverted-softmax", gallery, beta=2).rerank(scores=[0.5, 0.4], k=2).indices
-    array([[1, 0]])
-    """
-    if not isinstance(gallery, Gallery):
-        raise rule("gallery", "must be a rerankit.Gallery", type(gallery).__name__)
-    pipeline = as_pipeline(_loaded(how), params)
+def ready_for(pipeline: Pipeline, gallery: Gallery) -> Ready:
+    """A pipeline prepared for a gallery; what it needs and the gallery has not is refused (see `rerankit.prepare`)."""
     check_standing(pipeline, gallery)
     return Ready(gallery, pipeline, pipeline.prepare(gallery))
-
-
-def _loaded(how: Any) -> Any:
-    """The stage or pipeline of a folder; anything else as it is."""
-    from rerankit.pipelines.storage import is_saved, load
-
-    named = isinstance(how, str) and how not in manager().stages and is_saved(how)
-    return load(how) if named or isinstance(how, os.PathLike) else how
 
 
 def check_standing(pipeline: Pipeline, gallery: Gallery) -> None:

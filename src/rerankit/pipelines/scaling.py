@@ -23,6 +23,8 @@ class Scaling:
     """What shards of queries share."""
     impossible: str = NOTHING
     """What cannot be had."""
+    cut: str = NOTHING
+    """By what preparing is cut into shards on an engine; the rest of it is done in one place."""
 
     def items(self) -> dict[str, str]:
         """Everything by what it says."""
@@ -31,6 +33,7 @@ class Scaling:
             "keeps for each item": self.keeps,
             "computes once": self.once,
             "shards share": shared,
+            "preparing is cut by": self.cut,
             "cannot": self.impossible,
         }
 
@@ -40,4 +43,7 @@ BANK_BY_ITEMS = "bank × items scores, in one pass, block by block"
 JOINT = "(bank + items)² scores, block by block"
 WITHOUT_A_BANK = "be cut into shards of queries without a bank: the other test queries are in every answer"
 NEVER_CUT = "be cut into shards of queries: it looks at the queries under test even beside a bank"
+BY_ITEMS = "items"
+BY_BANK = "the bank's queries"
+BY_BOTH = "items, and the bank's queries"
 """What several stages say."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -36,7 +37,7 @@ from rerankit.problem import Problem
 from rerankit.version import __version__
 
 FAILED = "failed"
-PREPARED = "prepared"
+PREPARED, PARTS = "prepared", "preparing"
 _SAID = {
     "queries": "another number of queries",
     "gallery": "another gallery's size",
@@ -48,35 +49,37 @@ _SAID = {
 }
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """A block in which no other process can run into this folder, which is made where it is not there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as cause:
+        raise InputError(f"'{folder}' cannot be written: {cause.strerror or cause}") from cause
+    lock = lock_folder(folder)
+    if lock is None:
+        raise InputError(f"'{folder}' is in use by another run: wait for it, or name another folder")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def written(folder: Path) -> Iterator[None]:
+    """A block in which a disk that is full, or cannot be written, is told in a line."""
+    try:
+        yield
+    except OSError as cause:
+        raise InputError(f"'{folder}' cannot be written: {cause.strerror or cause}") from cause
+
+
 class RunFolder:
     """The folder of one run."""
 
     def __init__(self, path: Path, *, durable: bool = True) -> None:
         self.path, self.durable = path, durable
         self.plan: dict[str, Any] = {}
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """A block in which no other process can run into this folder."""
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as cause:
-            raise InputError(f"'{self.path}' cannot be written: {cause.strerror or cause}") from cause
-        lock = lock_folder(self.path)
-        if lock is None:
-            raise InputError(f"'{self.path}' is in use by another run: wait for it, or name another folder")
-        try:
-            yield
-        finally:
-            lock.release()
-
-    @contextmanager
-    def written(self) -> Iterator[None]:
-        """A block in which a disk that is full, or cannot be written, is told in a line."""
-        try:
-            yield
-        except OSError as cause:
-            raise InputError(f"'{self.path}' cannot be written: {cause.strerror or cause}") from cause
 
     def begin(self, plan: dict[str, Any], problem: Problem, *, resume: bool) -> None:
         """Write the plan, or go on with the same one; damaged shards of a stopped run are worked on again."""
@@ -143,6 +146,7 @@ class RunFolder:
         with atomic(place, durable=self.durable) as temporary:
             temporary.mkdir()
             write_states(ready, temporary)
+        shutil.rmtree(self.path / PARTS, ignore_errors=True)
         return ready
 
     def note_failure(self, done: Done) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,22 +14,20 @@ import numpy as np
 
 from rerankit import checks
 from rerankit.checksums import checksum_of, found_by
-from rerankit.engines import Done, Engine, engine_of
+from rerankit.cutting import cut_by
+from rerankit.engines import Engine, engine_of
+from rerankit.engines.parts import Parts, done_on, times
 from rerankit.errors import StageError, UnmetNeedError
-from rerankit.events import Event, emit
-from rerankit.files import Room, atomic
+from rerankit.files import atomic
 from rerankit.formats.run_shards import blocks_of, shard_file, write_shard
 from rerankit.formats.tables import to_ranking
 from rerankit.gallery import Gallery
 from rerankit.pipelines.pipeline import Pipeline
-from rerankit.pipelines.ready import Ready, check_standing, prepare
+from rerankit.pipelines.ready import Ready, check_standing, ready_for
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
-from rerankit.runs.folder import RunFolder
-
-SHARD_SIZE = 8192
-"""Queries of a shard, unless it is said: of 100,000 items it takes a few seconds."""
-_RETRIES = 2
+from rerankit.runs.folder import PARTS, RunFolder, locked, written
+from rerankit.runs.preparing import RETRIES, SHARD_SIZE, shards_of
 
 
 def rerank_in_shards(
@@ -42,13 +40,13 @@ def rerank_in_shards(
     out: Any = None,
     resume: bool = False,
     shard_size: int | None = None,
-    retries: int = _RETRIES,
+    retries: int = RETRIES,
 ) -> Ranking:
     """Re-rank blocks of `shard_size` queries on an engine, each of which becomes a file of the folder `out`.
 
-    The pipeline is prepared for the gallery once, and answers each block; a stage that looks at other test queries is
-    refused, since a block has no others. With `resume` the folder may hold the same run, stopped: what is finished
-    stays. Without `out` the shards lie in a temporary folder.
+    The pipeline is prepared for the gallery once, in shards of so many items, and answers each block; a stage that
+    looks at other test queries is refused, since a block has no others. With `resume` the folder may hold the same run,
+    stopped: what is finished stays. Without `out` the shards lie in a temporary folder.
     """
     where = engine_of(engine, engine_settings)
     size = checks.integer("shard_size", SHARD_SIZE if shard_size is None else shard_size, least=1)
@@ -56,7 +54,7 @@ def rerank_in_shards(
     pipeline.check(problem)
     gallery, found = Gallery.of(problem), found_by(pipeline, problem)
     _check_cut(pipeline, gallery)
-    with _folder(out) as folder, folder.locked(), folder.written():
+    with _folder(out) as folder, locked(folder.path), written(folder.path):
         plan = {
             "queries": problem.shape[0],
             "gallery": problem.shape[1],
@@ -68,7 +66,11 @@ def rerank_in_shards(
         }
         folder.begin(plan, problem, resume=resume)
         if folder.missing():
-            ready = folder.prepared(pipeline, gallery, lambda: prepare(pipeline, gallery))
+            shards = Parts(
+                where, folder.path / PARTS, shards_of(gallery, size), retries=retries, durable=folder.durable
+            )
+            with cut_by(shards):
+                ready = folder.prepared(pipeline, gallery, lambda: ready_for(pipeline, gallery))
             with folder.tidied():
                 _work_off(
                     folder, Answer(ready, problem, k, folder.path.absolute(), size, folder.durable), where, retries
@@ -110,29 +112,16 @@ def _work_off(folder: RunFolder, work: Answer, engine: Engine, retries: int) -> 
     """Run what is missing; the first shard that fails for good ends it, and what is finished stays."""
     missing, total = folder.missing(), folder.count
     title = f"shards of {folder.path.name}"
-    emit(Event("progress", title, completed=total - len(missing), total=total))
-    with Room(folder.path) as room:
-        found = engine.run(work, missing, shared=room.path / "shared", retries=retries)
-        with closing(_iterator(found)) as answers:
-            for count, done in enumerate(answers, total - len(missing) + 1):
-                if done.error is not None:
-                    folder.note_failure(done)
-                    raise StageError(
-                        f"shard {done.task} of '{folder.path}' failed{_times(done.tries)}: {done.error} "
-                        f"({total - len(folder.missing())} of {total} shards are finished and stay)"
-                    )
-                folder.note_finished(done)
-                emit(Event("progress", title, completed=count, total=total))
+    with closing(done_on(engine, work, missing, folder.path, title, total, retries)) as answers:
+        for done in answers:
+            if done.error is not None:
+                folder.note_failure(done)
+                raise StageError(
+                    f"shard {done.task} of '{folder.path}' failed{times(done.tries)}: {done.error} "
+                    f"({total - len(folder.missing())} of {total} shards are finished and stay)"
+                )
+            folder.note_finished(done)
     folder.check_whole()
-
-
-def _iterator(found: Iterator[Done]) -> Generator[Done, None, None]:
-    """The answers as a generator, which can be closed."""
-    yield from found
-
-
-def _times(tries: int) -> str:
-    return f" {tries} times" if tries > 1 else ""
 
 
 @contextmanager

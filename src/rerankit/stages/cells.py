@@ -6,6 +6,7 @@ import numpy as np
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.scores import ListScores, Scores
+from rerankit.stages.nearest import nearest
 
 
 class Cells:
@@ -32,8 +33,8 @@ class Cells:
             return cls(scores.keys, scores.values, scores.shape)
         if cells_kept is None or cells_kept >= max(rows, columns):
             return cls(np.arange(rows * columns), scores.rows().reshape(-1), scores.shape)
-        across, forward = scores.topk(cells_kept)
-        down, backward = scores.T.topk(cells_kept)
+        across, forward = nearest(scores, cells_kept)
+        down, backward = nearest(scores.T, cells_kept)
         down_keys = (down * columns + np.arange(columns)[:, None]).reshape(-1)
         keys = np.concatenate([_keys(across, columns), down_keys])
         values = np.concatenate([forward.reshape(-1), backward.reshape(-1)])

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from rerankit.gallery import Gallery
-from rerankit.pipelines.ready import prepare
 from rerankit.pipelines.stage import Stage
 from rerankit.pipelines.storage import load
 from rerankit.plugins import hookimpl, manager
+from rerankit.preparing import prepare
 from rerankit.testing.problems import ProblemMaker, make_problem, with_banks
 from rerankit.testing.run import CheckFailed, StageFactory, expect, expect_equal, run
 

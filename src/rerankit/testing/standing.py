@@ -6,9 +6,10 @@ from rerankit.errors import UnmetNeedError
 from rerankit.gallery import Gallery
 from rerankit.pipelines.needs import OTHER_QUERIES
 from rerankit.pipelines.pipeline import Pipeline
-from rerankit.pipelines.ready import Ready, prepare
+from rerankit.pipelines.ready import Ready
 from rerankit.pipelines.running import refuses_alone
 from rerankit.pipelines.stage import Stage
+from rerankit.preparing import prepare
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.runs import rerank_in_shards

@@ -9,11 +9,13 @@ from typing import Protocol
 import numpy as np
 
 from rerankit.arrays import AnyArray, FloatArray
-from rerankit.scores import DenseScores, ListScores, Scores
+from rerankit.cutting import Part, in_parts
+from rerankit.scores import DenseScores, EmbeddingScores, ListScores, Scores
 from rerankit.stages.cells import Cells
-from rerankit.stages.hubness.passes import over_runs
+from rerankit.stages.hubness.passes import over_runs, run_of
 from rerankit.stages.hubness.spread import absent_levels
 
+_GROUPS = 16  # of rows, whose sums are kept apart: what comes of them does not depend on which are worked on together
 _HELD = 25_000_000  # cells that are kept as a matrix, 100 MB: more are looked at in lists where there are many rounds
 
 
@@ -40,18 +42,34 @@ class MatrixClaims:
     def of(self, shift: AnyArray | None = None) -> AnyArray:
         narrow = None if shift is None else shift.astype(np.float32)
 
-        def one(pieces: list[FloatArray], first: int) -> AnyArray:
-            received = np.zeros(self.shape[1])
-            room = np.empty(pieces[0].shape, np.float32)
-            for piece in pieces:
-                received += self._shares(piece, narrow, first, room[: len(piece)]).sum(axis=0)
-                first += len(piece)
-            return received
-
+        count, group = self.shape[0], _rows_together(*self.shape)
+        if isinstance(self.scores, EmbeddingScores):
+            parts = in_parts("votes", partial(self._of_groups, narrow, group), count, group)
+        else:  # reading a matrix costs about what its sums cost
+            parts = [self._of_groups(narrow, group, slice(0, count))]
         total = np.zeros(self.shape[1])
-        for received in over_runs(self.scores, one, "votes"):
-            total += received
+        for part in parts:
+            for received in part["received"]:
+                total += received
         return total
+
+    def _of_groups(self, shift: FloatArray | None, group: int, rows: slice) -> Part:
+        """What the columns get of each group of rows (groups, columns)."""
+        work = partial(self._of_run, shift)
+        starts = range(rows.start, rows.stop, group)
+        received = np.zeros((len(starts), self.shape[1]))
+        for total, start in zip(received, starts, strict=True):
+            for found in over_runs(self.scores, work, "votes", rows=slice(start, min(start + group, rows.stop))):
+                total += found
+        return {"received": received}
+
+    def _of_run(self, shift: FloatArray | None, pieces: list[FloatArray], first: int) -> AnyArray:
+        received = np.zeros(self.shape[1])
+        room = np.empty(pieces[0].shape, np.float32)
+        for piece in pieces:
+            received += self._shares(piece, shift, first, room[: len(piece)]).sum(axis=0)
+            first += len(piece)
+        return received
 
     def _shares(self, piece: FloatArray, shift: FloatArray | None, first: int, room: FloatArray) -> FloatArray:
         highest = piece.max(axis=1, keepdims=True)
@@ -99,6 +117,12 @@ class ListClaims:
         left_out = rest.sum() - np.bincount(self.columns, rest[self.rows], minlength=self.shape[1])
         found: AnyArray = received + factor * np.maximum(left_out, 0)
         return found
+
+
+def _rows_together(rows: int, columns: int) -> int:
+    """The rows of a group, a multiple of those of a run."""
+    run = run_of(columns)
+    return run * -(-rows // (run * _GROUPS))
 
 
 def claims_of(scores: Scores, beta: float, sigma: float) -> Claims:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray
+from rerankit.pipelines.scaling import BY_ITEMS
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import ListScores, Scores
@@ -33,6 +35,7 @@ class CSLS(HubnessStage):
     array([1, 0])
     """
 
+    scaling = replace(HubnessStage.scaling, cut=BY_ITEMS)
     name = "csls"
     weight = 2
     citation = "Conneau et al., Word translation without parallel data (ICLR 2018)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from rerankit import checks
 from rerankit.arrays import AnyArray
 from rerankit.errors import InputError
+from rerankit.pipelines.scaling import BY_BOTH
 from rerankit.scores import ListScores, Scores
 from rerankit.sides import Side
 from rerankit.stages.banks import check_bank
@@ -45,6 +47,7 @@ class DualIS(HubnessStage):
     array([1, 0])
     """
 
+    scaling = replace(HubnessStage.scaling, cut=BY_BOTH)
     name = "dual-is"
     citation = "Wang et al., Balance act: mitigating hubness with query and gallery banks (EMNLP 2023)"
 

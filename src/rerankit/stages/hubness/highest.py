@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from rerankit import settings
 from rerankit.arrays import AnyArray, FloatArray
+from rerankit.cutting import Part, in_parts, joined
 from rerankit.events import track
 from rerankit.scores import DenseScores, EmbeddingScores, ListScores, Scores, blocks, topk_dense
 from rerankit.scores.topk import ascending_bits, flat_nonzero, float32_of_bits
 from rerankit.stages.hubness.passes import blocks_of, over_runs, with_floor
 from rerankit.stages.hubness.spread import absent_levels, spread
+from rerankit.stages.nearest import some_columns
 from rerankit.threads import in_threads
 
 _PIECE_BYTES = 12_800_000  # each piece is read once or twice, so that only its mask has to stay in the cache
@@ -38,6 +40,15 @@ def column_top(scores: Scores, k: int, less: AnyArray | None = None, absent: Any
     """
     if isinstance(scores, ListScores):
         return _of_lists(scores, k, less, absent)
+    parts = in_parts("highest", partial(_highest, scores, k, less), scores.shape[1])
+    return joined(parts, "highest")
+
+
+def _highest(scores: Scores, k: int, less: AnyArray | None, columns: slice) -> Part:
+    return {"highest": _highest_of_all(some_columns(scores, columns), k, less)}
+
+
+def _highest_of_all(scores: Scores, k: int, less: AnyArray | None) -> FloatArray:
     if isinstance(scores, EmbeddingScores) and (less is None or scores.metric != "euclidean"):
         return scores.column_highest(k, less)
     shift = None if less is None else less.astype(np.float32)

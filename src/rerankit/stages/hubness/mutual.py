@@ -9,7 +9,7 @@ import numpy as np
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.pipelines.prepared import Change, Prepared, State
-from rerankit.pipelines.scaling import BANK_BY_ITEMS, WITHOUT_A_BANK, Scaling
+from rerankit.pipelines.scaling import BANK_BY_ITEMS, BY_ITEMS, WITHOUT_A_BANK, Scaling
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.ranks import Levels, levels_among, ranks_among, told_apart
@@ -105,6 +105,7 @@ class MutualStage(ComparingStage, BankStage):
         "its scores at some places among the bank's queries, 64 and one more as often as the bank grows by a fifth",
         f"{BANK_BY_ITEMS}, put in order for each item",
         impossible=WITHOUT_A_BANK,
+        cut=BY_ITEMS,
     )
     published: bool
 

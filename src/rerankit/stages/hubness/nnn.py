@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray, IntArray
+from rerankit.pipelines.scaling import BY_ITEMS
 from rerankit.scores import ListScores, Scores
 from rerankit.sides import Side
 from rerankit.stages.banks import check_bank
@@ -35,6 +37,7 @@ class NNN(HubnessStage):
     array([1, 0])
     """
 
+    scaling = replace(HubnessStage.scaling, cut=BY_ITEMS)
     name = "nnn"
     citation = "Chowdhury et al., Nearest neighbor normalization improves multimodal retrieval (EMNLP 2024)"
 

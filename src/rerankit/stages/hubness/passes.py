@@ -72,19 +72,36 @@ def with_floor(level: FloatArray) -> FloatArray:
 
 
 def over_runs(
-    scores: Scores, work: Callable[[list[FloatArray], int], R], description: str, piece_bytes: int = PIECE_BYTES
+    scores: Scores,
+    work: Callable[[list[FloatArray], int], R],
+    description: str,
+    piece_bytes: int = PIECE_BYTES,
+    rows: slice | None = None,
 ) -> Iterator[R]:
-    """What `work(pieces, first row)` returns for every run of pieces, in order; runs go in threads."""
-    rows, columns = scores.shape
-    piece = max(8, piece_bytes // (4 * columns) // 8 * 8)
-    run = -(-max(piece, _RUN_BYTES // (4 * columns)) // _GROUP) * _GROUP
+    """What `work(pieces, first row)` returns for every run of pieces, in order; runs go in threads.
+
+    `rows` are some of them, which begin where a run does.
+    """
+    columns, rows = scores.shape[1], rows or slice(0, scores.shape[0])
+    piece, run = _piece_of(columns, piece_bytes), run_of(columns, piece_bytes)
     # A thread reads its own run of a matrix, and what stays are results: no more than 16 bytes a column. Products of
     # embeddings are made block by block with all threads: a block and the threads' arrays take 12 bytes a cell.
     alone = isinstance(scores, DenseScores)
-    for block in track(list(blocks_of(rows, columns * 16 // run if alone else columns * 12, run)), description):
+    work_blocks = blocks_of(rows.stop - rows.start, columns * 16 // run if alone else columns * 12, run)
+    for some in track(list(work_blocks), description):
+        block = slice(some.start + rows.start, some.stop + rows.start)
         values = None if alone else scores.rows(block)
         starts = range(block.start, block.stop, run)
         yield from in_threads(partial(_on_run, work, scores, values, block, piece, run), starts)
+
+
+def run_of(columns: int, piece_bytes: int = PIECE_BYTES) -> int:
+    """The rows of a run of pieces."""
+    return -(-max(_piece_of(columns, piece_bytes), _RUN_BYTES // (4 * columns)) // _GROUP) * _GROUP
+
+
+def _piece_of(columns: int, piece_bytes: int) -> int:
+    return max(8, piece_bytes // (4 * columns) // 8 * 8)
 
 
 def _on_run(

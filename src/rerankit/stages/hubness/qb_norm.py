@@ -13,6 +13,7 @@ from rerankit.stages.banks import check_bank
 from rerankit.stages.hubness.inverted_softmax import softmax_correction
 from rerankit.stages.hubness.stage import Beta, Correction, HubnessStage, check_beta
 from rerankit.stages.lone import check_lone
+from rerankit.stages.nearest import nearest
 
 
 class QBNorm(HubnessStage):
@@ -51,6 +52,6 @@ class QBNorm(HubnessStage):
     def correction(self, gallery: Side, others: Scores, same: bool) -> Correction:
         found = softmax_correction(others, self.beta, self.published, same)
         favourite = np.zeros(gallery.size, bool)
-        first = others.topk(self.neighbours)[0]
+        first = nearest(others, self.neighbours)[0]
         favourite[first[first >= 0]] = True
         return Correction(found.of_items, favourites=favourite, **found.notes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rerankit import checks
-from rerankit.pipelines.scaling import BANK_BY_ITEMS, WITHOUT_A_BANK, Scaling
+from rerankit.pipelines.scaling import BANK_BY_ITEMS, BY_BOTH, WITHOUT_A_BANK, Scaling
 from rerankit.scores import Scores
 from rerankit.sides import Side
 from rerankit.stages.banks import check_bank
@@ -47,7 +47,10 @@ class Sinkhorn(HubnessStage):
     """
 
     scaling = Scaling(
-        "a number", f"{BANK_BY_ITEMS}; of many, the best cells of each row and column", impossible=WITHOUT_A_BANK
+        "a number",
+        f"{BANK_BY_ITEMS}; of many, the best cells of each row and column",
+        impossible=WITHOUT_A_BANK,
+        cut=BY_BOTH,
     )
     name = "sinkhorn"
     citation = "Cuturi, Sinkhorn distances (NeurIPS 2013)"

@@ -10,7 +10,7 @@ import numpy as np
 from rerankit import checks
 from rerankit.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from rerankit.pipelines.prepared import Change, Prepared, State
-from rerankit.pipelines.scaling import BANK_BY_ITEMS, WITHOUT_A_BANK, Scaling
+from rerankit.pipelines.scaling import BANK_BY_ITEMS, BY_BANK, WITHOUT_A_BANK, Scaling
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import Scores, Searching
@@ -81,7 +81,7 @@ class HubnessStage(ComparingStage, BankStage):
     bank holds several times counts once: that it is asked again tells nothing of which items are hubs.
     """
 
-    scaling = Scaling("a number", BANK_BY_ITEMS, impossible=WITHOUT_A_BANK)
+    scaling = Scaling("a number", BANK_BY_ITEMS, impossible=WITHOUT_A_BANK, cut=BY_BANK)
     published: bool
     weight: ClassVar[int] = 1
     """How often a score itself counts."""

@@ -12,7 +12,7 @@ from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.events import track
 from rerankit.gallery import Gallery
-from rerankit.pipelines.scaling import AMONG_ITEMS, Scaling
+from rerankit.pipelines.scaling import AMONG_ITEMS, BY_ITEMS, Scaling
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import Scores
@@ -51,7 +51,7 @@ class Diffusion(NeighbourStage):
     array([[0, 1, 2]])
     """
 
-    scaling = Scaling("its edges in the graph of items", AMONG_ITEMS)
+    scaling = Scaling("its edges in the graph of items", AMONG_ITEMS, cut=BY_ITEMS)
     name = "diffusion"
     citation = "Iscen et al., Efficient diffusion on region manifolds (CVPR 2017); Yang et al., offline (AAAI 2019)"
 

@@ -14,7 +14,7 @@ from rerankit.bank import Bank
 from rerankit.events import track
 from rerankit.extras import require
 from rerankit.gallery import Gallery
-from rerankit.pipelines.scaling import JOINT, WITHOUT_A_BANK, Scaling
+from rerankit.pipelines.scaling import BY_BOTH, JOINT, WITHOUT_A_BANK, Scaling
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import blocks
@@ -57,7 +57,12 @@ class GNN(NeighbourStage, RelationsBankStage):
     array([[0, 1, 2]])
     """
 
-    scaling = Scaling("its weights among neighbours of each pass, also for the bank", JOINT, impossible=WITHOUT_A_BANK)
+    scaling = Scaling(
+        "its weights among neighbours of each pass, also for the bank",
+        JOINT,
+        impossible=WITHOUT_A_BANK,
+        cut=f"{BY_BOTH}: their neighbours",
+    )
     name = "gnn"
     citation = "Zhang et al., Understanding image retrieval re-ranking: a graph neural network perspective (2020)"
 

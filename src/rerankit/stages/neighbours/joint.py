@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy import sparse
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.bank import Bank
+from rerankit.cutting import Part, in_parts, is_cut, joined
 from rerankit.errors import InputError, RerankitWarning
 from rerankit.events import track
 from rerankit.problem import Problem
@@ -128,14 +130,43 @@ class Joint:
 
     def neighbours(self, k: int, *, level: bool = False) -> Neighbours:
         """The k nearest of every item by the tie rule, after itself, and, if it is asked for, their `level`."""
-        found = None if level else self._from_one_pass(min(k, self.shape[1]))
+        k = min(k, self.shape[1])
+        found = None if level or is_cut() else self._from_one_pass(k)
         if found is not None:
             return found
-        row_bytes = self.shape[1] * 12
-        first = blocks(self.queries, row_bytes, share=0.5, least=64)
-        rest = blocks(self.shape[0] - self.queries, row_bytes, share=0.5, least=64)
-        work = [*first, *(slice(block.start + self.queries, block.stop + self.queries) for block in rest)]
-        return _nearest(self.rows, work, self.shape, k, itself=True, level=level)
+        parts = in_parts("neighbours", partial(self._of_rows, k, level), self.shape[0])
+        indices, scores, lowest = (joined(parts, name) for name in ("indices", "scores", "lowest"))
+        highest = float(joined(parts, "highest").max())
+        return Neighbours(indices, scores, lowest, highest, joined(parts, "level") if level else None)
+
+    def _of_rows(self, k: int, level: bool, rows: slice) -> Part:
+        """The same of neighbouring items, by the names of `Neighbours`."""
+        border = min(max(rows.start, self.queries), rows.stop)
+        sides = [each for each in (slice(rows.start, border), slice(border, rows.stop)) if each.stop > each.start]
+        parts = [vars(self._on_one_side(k, level, each)) for each in sides]
+        found = {name: joined(parts, name) for name in ("indices", "scores", "lowest", *(["level"] if level else []))}
+        return {**found, "highest": np.array([max(part["highest"] for part in parts)])}
+
+    def _on_one_side(self, k: int, level: bool, rows: slice) -> Neighbours:
+        """The same of items that are all queries, or all of the gallery."""
+        found = None if level else self._from_lists(rows, k)
+        if found is not None:
+            return found
+        work = list(blocks(rows.stop - rows.start, self.shape[1] * 12, share=0.5, least=64))
+        shape = (rows.stop - rows.start, self.shape[1])
+        return _nearest(self.rows, work, shape, k, first=rows.start, level=level)
+
+    def _from_lists(self, rows: slice, k: int) -> Neighbours | None:
+        """The same of many vectors, by products in single precision; None where something else serves."""
+        if self._whole is None or k + _SPARE > self.shape[0] // 2:
+            return None
+        side, sides = int(rows.start >= self.queries), (slice(0, self.queries), slice(self.queries, self.shape[0]))
+        ends = [self._whole.part(rows, columns).ends(k + _SPARE, columns=False) for columns in sides]
+        if ends[0] is None or ends[1] is None:
+            return None
+        found = self._joined(side, ends[side][0], ends[1 - side][0], k, rows.start)  # type: ignore[index]
+        own = np.arange(rows.start, rows.stop)
+        return Neighbours(*_self_first(found[0], found[1], own), found[2], float(found[1].max()))
 
     def _from_one_pass(self, k: int) -> Neighbours | None:
         """The same of many vectors, by one pass over each relation; None where something else serves."""
@@ -146,14 +177,21 @@ class Joint:
         among = [self._whole.part(side, side).ends(k + _SPARE, columns=False) for side in sides if across is not None]
         if across is None or not all(among):
             return None
-        parts = [self._joined(side, among[side][0], across[side], k) for side in (0, 1)]  # type: ignore[index, arg-type]
+        parts = [
+            self._joined(side, among[side][0], across[side], k, sides[side].start)  # type: ignore[index, arg-type]
+            for side in (0, 1)
+        ]
         indices, scores, lowest = (np.concatenate([part[which] for part in parts]) for which in (0, 1, 2))
         highest = float(scores.max())
         own = np.arange(len(indices))
         return Neighbours(*_self_first(indices, scores, own), lowest, highest)
 
-    def _joined(self, side: int, same: Ends, other: Ends, k: int) -> tuple[IntArray, FloatArray, FloatArray]:
-        """The nearest of the items of one side among both, and the lowest score, from both ends among each."""
+    def _joined(
+        self, side: int, same: Ends, other: Ends, k: int, start: int
+    ) -> tuple[IntArray, FloatArray, FloatArray]:
+        """The nearest of items of one side, from `start` on, among both, and the lowest score, from both ends among
+        each.
+        """
         assert self._whole is not None, "checked by the caller"
         here, first, whole = self.maps[side], (0, self.queries), self._whole
         mapped = [values if here is None else here.onto(values.copy()) for values in (same.first[1], same.lowest)]
@@ -164,7 +202,7 @@ class Joint:
         unsure = np.flatnonzero(found[1][:, k - 1] <= last)
         for rows in blocks(len(unsure), self.shape[1] * 12, share=0.5, least=64):
             chosen = unsure[rows]
-            values = self._sides[side].mapped(whole.rows(chosen + first[side]))
+            values = self._sides[side].mapped(whole.rows(chosen + start))
             found[0][chosen, :k], found[1][chosen, :k] = topk_dense(values, k)
         return found[0][:, :k], found[1][:, :k], np.minimum(mapped[1], other.lowest)
 
@@ -191,23 +229,26 @@ def _nearest(
     shape: tuple[int, int],
     k: int,
     *,
-    itself: bool = False,
+    first: int | None = None,
     level: bool,
 ) -> Neighbours:
-    """The k nearest of each row's item among all, read block by block; with `itself` it comes first."""
+    """The k nearest of each row's item among all, read block by block; rows that are items from `first` on are their
+    own first ones.
+    """
     count, k = shape[0], min(k, shape[1])
     indices, scores = np.empty((count, k), np.int64), np.empty((count, k), np.float32)
     half = (shape[1] - 1) // 2
     lowest, levels, highest = np.empty(count, np.float32), np.empty(count if level else 0, np.float32), -np.inf
     for block in track(work, "neighbours"):
-        values = rows(block)
+        values = rows(block if first is None else slice(block.start + first, block.stop + first))
         lowest[block] = (values if _full(values) else np.where(np.isfinite(values), values, np.inf)).min(axis=1)
         if level:
             middle = np.partition(values, half, axis=1)[:, half]
             levels[block] = np.where(np.isfinite(middle), middle, lowest[block])
         highest = max(highest, float(values.max()))
         found = topk_dense(values, k)
-        indices[block], scores[block] = _self_first(*found, np.arange(block.start, block.stop)) if itself else found
+        own = None if first is None else np.arange(block.start, block.stop) + first
+        indices[block], scores[block] = found if own is None else _self_first(*found, own)
     return Neighbours(indices, scores, lowest, highest, levels if level else None)
 
 

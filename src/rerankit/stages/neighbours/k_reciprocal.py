@@ -12,7 +12,7 @@ from rerankit import checks, settings
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.events import track
 from rerankit.gallery import Gallery
-from rerankit.pipelines.scaling import JOINT, WITHOUT_A_BANK, Scaling
+from rerankit.pipelines.scaling import BY_BOTH, JOINT, WITHOUT_A_BANK, Scaling
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.stages.banks import RelationsBankStage, check_relations_bank
@@ -57,7 +57,10 @@ class KReciprocal(NeighbourStage, RelationsBankStage):
     """
 
     scaling = Scaling(
-        "its neighbours and the weights of its reciprocal set, also for the bank", JOINT, impossible=WITHOUT_A_BANK
+        "its neighbours and the weights of its reciprocal set, also for the bank",
+        JOINT,
+        impossible=WITHOUT_A_BANK,
+        cut=f"{BY_BOTH}: their neighbours",
     )
     name = "k-reciprocal"
     citation = "Zhong et al., Re-ranking person re-identification with k-reciprocal encoding (CVPR 2017)"

@@ -8,13 +8,15 @@ import numpy as np
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.scores import Scores
+from rerankit.stages.nearest import nearest
 from rerankit.stages.neighbours.joint import adjacency
 
 
 def others_nearest(scores: Scores, rows: IntArray, k: int) -> tuple[IntArray, FloatArray]:
     """The k nearest other items (rows, k) of some items of a square relation, padded with −1, −inf."""
     part: AnyArray = rows
-    indices, values = scores.take(part).topk(k + 1)
+    every = len(rows) == scores.shape[0] and np.array_equal(rows, np.arange(len(rows)))
+    indices, values = nearest(scores if every else scores.take(part), k + 1)
     is_own = indices == rows[:, None]
     # Where an item is not among its own nearest, the last one goes instead.
     drop = np.where(is_own.any(axis=1), is_own.argmax(axis=1), indices.shape[1] - 1)

@@ -12,7 +12,7 @@ from rerankit.errors import InputError, NotFittedError, rule
 from rerankit.extras import require
 from rerankit.pipelines.needs import WEIGHTS, Need, Unmet
 from rerankit.pipelines.prepared import Prepared, State
-from rerankit.pipelines.scaling import WITHOUT_A_BANK, Scaling
+from rerankit.pipelines.scaling import BY_ITEMS, WITHOUT_A_BANK, Scaling
 from rerankit.pipelines.trainable import Judged
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
@@ -20,6 +20,7 @@ from rerankit.relevance import Relevance
 from rerankit.reranking import rerank
 from rerankit.seams import splice
 from rerankit.stages.banks import OF_ONE_DIRECTION, RelationsBankStage, check_relations_bank
+from rerankit.stages.nearest import nearest
 from rerankit.stages.pillar.directions import DIRECTIONS, Direction, kept, other, value_of, warn_of_the_other_side
 from rerankit.stages.pillar.relations import Nearest, Relations
 from rerankit.stages.pillar.representation import PillarSpace
@@ -62,6 +63,7 @@ class Pillar(RelationsBankStage, Reasoner):
         "items × items and items × bank scores, block by block",
         shared="the lists and the weights of the network",
         impossible=WITHOUT_A_BANK,
+        cut=BY_ITEMS,
     )
     name = "pillar"
     extra = "pillar"
@@ -159,7 +161,7 @@ class Pillar(RelationsBankStage, Reasoner):
         assert relations[0] is not None, "checked by the stage's needs"
         if relations[1] is None:
             return super().prepare(gallery)
-        lists = relations[0].topk(self.neighbours)[0], relations[1].T.topk(self.neighbours)[0]
+        lists = nearest(relations[0], self.neighbours)[0], nearest(relations[1].T, self.neighbours)[0]
         return ReadyPillar(self, gallery, lists)
 
     def restored(self, gallery: Gallery, state: State) -> Prepared:

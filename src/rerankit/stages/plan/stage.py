@@ -12,7 +12,7 @@ from rerankit.bank import Bank
 from rerankit.errors import InputError
 from rerankit.gallery import Gallery
 from rerankit.pipelines.prepared import Prepared, State
-from rerankit.pipelines.scaling import BANK_BY_ITEMS, WITHOUT_A_BANK, Scaling
+from rerankit.pipelines.scaling import BANK_BY_ITEMS, BY_BOTH, WITHOUT_A_BANK, Scaling
 from rerankit.pipelines.stage import Stage
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
@@ -74,6 +74,7 @@ class Plan(ComparingStage, RelationsBankStage):
         "a number, and the shares that the bank's queries give to it",
         f"{BANK_BY_ITEMS}; bank × bank scores",
         impossible=WITHOUT_A_BANK,
+        cut=BY_BOTH,
     )
     name = "plan"
     citation = "rerankit: Sinkhorn's balance, with votes of other queries"

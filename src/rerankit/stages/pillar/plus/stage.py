@@ -16,7 +16,7 @@ from rerankit.extras import require
 from rerankit.gallery import Gallery
 from rerankit.pipelines.needs import WEIGHTS
 from rerankit.pipelines.prepared import Prepared, State
-from rerankit.pipelines.scaling import AMONG_ITEMS, BANK_BY_ITEMS, WITHOUT_A_BANK, Scaling
+from rerankit.pipelines.scaling import AMONG_ITEMS, BANK_BY_ITEMS, BY_BOTH, WITHOUT_A_BANK, Scaling
 from rerankit.pipelines.trainable import Judged
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
@@ -82,6 +82,7 @@ class PillarPlus(RelationsBankStage, Reasoner):
         keeps="its cells with earlier queries, their shares in each round, and its nearest items",
         once=f"{AMONG_ITEMS}; {BANK_BY_ITEMS}; bank × bank scores; the network over the bank's cells",
         impossible=WITHOUT_A_BANK,
+        cut=f"{BY_BOTH}, but for the network",
     )
     name = "pillar-plus"
     extra = "pillar"
