@@ -91,11 +91,11 @@ def test_any_number_of_shards_has_the_bits_of_one_go(one, form):
 
 
 def test_places_that_a_map_makes_equal_are_looked_up_where_they_are():
-    old = np.random.default_rng(1).normal(size=(300, 8))
+    old = np.random.default_rng(1).normal(size=(500, 8))
     gallery = Gallery(np.repeat(ITEMS[:60], 9, axis=0), bank=old)  # the last of a list is as near as those behind it
     one = stage("k-reciprocal", k1=3, k2=2)
     expected = bits(prepare(one, gallery).prepared.state())
-    for size in (540, 200, 90):
+    for size in (540, 270, 90):
         assert bits(prepare(one, gallery, engine=Here(), shard_size=size).prepared.state()) == expected
 
 

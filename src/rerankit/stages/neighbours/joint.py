@@ -93,7 +93,7 @@ class Joint:
         if same[0] is None or same[1] is None:
             raise InputError("a graph over all items needs 'query_scores' and 'gallery_scores'")
         self._whole: EmbeddingScores | None = None
-        embeddings = problem.embeddings
+        embeddings = problem.embeddings or _of_the_same(across, same[0], same[1])
         if embeddings is not None:
             vectors = np.concatenate([embeddings.queries, embeddings.gallery])
             self._whole = EmbeddingScores(vectors, vectors, embeddings.metric).holding()
@@ -205,6 +205,16 @@ class Joint:
             values = self._sides[side].mapped(whole.rows(chosen + start))
             found[0][chosen, :k], found[1][chosen, :k] = topk_dense(values, k)
         return found[0][:, :k], found[1][:, :k], np.minimum(mapped[1], other.lowest)
+
+
+def _of_the_same(across: Scores, queries: Scores, gallery: Scores) -> EmbeddingScores | None:
+    """The scores across, where all three relations are products of the same vectors."""
+    if not isinstance(across, EmbeddingScores) or across.metric == "euclidean":
+        return None
+    if not isinstance(queries, EmbeddingScores) or not isinstance(gallery, EmbeddingScores):
+        return None
+    alike = across.queries is queries.queries and across.gallery is gallery.gallery
+    return across if alike and across.metric == queries.metric == gallery.metric else None
 
 
 class Outside(Beside):
