@@ -11,7 +11,7 @@ from rich.console import Console
 import rerankit
 from rerankit import Stage, bars, plugins
 from rerankit.bars import Bars, aside, progress
-from rerankit.events import Event, emit, track
+from rerankit.events import emit, track
 
 
 class Display:
@@ -74,7 +74,7 @@ def test_short_work_inside_other_work_does_not_flicker(display: Display, monkeyp
 
 def test_training_is_one_bar_with_a_note(display: Display) -> None:
     for step, note in enumerate(["", "r1 0.5 (best 0.5)", "r1 0.4 (best 0.5)"]):
-        emit(Event("progress", "training", completed=step, total=3, note=note))
+        emit("progress", "training", completed=step, total=3, note=note)
         list(track(range(2), "ranks among the queries"))  # what validation does
         assert display.names == ["training"]
         assert next(iter(display.shown.values()))["note"] == note

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rerankit import Bank, Gallery, Problem, Ranking
+from rerankit import Bank, Gallery, Problem, Ranking, prepare
 from rerankit.errors import InputError
 
 RANDOM = np.random.default_rng(0)
@@ -36,6 +36,18 @@ def test_candidates_are_ids_or_rows_and_keep_their_scores():
     assert by_id == expected
     assert gallery.ranking(problem, [[3, 1], [5, -1]], [[0.9, 0.4], [0.7, -np.inf]]) == expected
     assert gallery.ranking(problem, np.array([[3, 1], [5, 2]])).scores.tolist() == [[-1, -2], [-1, -2]]
+
+
+def test_a_search_may_have_found_nothing():
+    gallery = Gallery(ITEMS, ids=NAMES, bank=OLD)
+    ready = prepare("nnn", gallery)
+    assert ready.rerank(QUERIES[0], candidates=[], scores=[]).to_dict() == {0: {}}
+    assert ready.rerank(QUERIES[0], candidates=[]).to_dict() == {0: {}}
+    some = ready.rerank(QUERIES[:2], candidates=[[], [3, 1]], scores=[[], [0.9, 0.8]])
+    assert some.take([1]) == ready.rerank(QUERIES[1], candidates=[3, 1], scores=[0.9, 0.8])
+    assert some.indices[0].tolist() == [-1, -1]
+    with pytest.raises(InputError, match="'candidates' must be a list for each of the 2 queries"):
+        ready.rerank(QUERIES[:2], candidates=[])
 
 
 def test_whole_numbers_are_ids_where_the_ids_are_whole_numbers():

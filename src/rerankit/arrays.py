@@ -290,6 +290,8 @@ def row_numbers(rows: Any, count: int, argument: str) -> IntArray:
 
 def frozen(array: AnyArray) -> AnyArray:
     """A read-only view: the caller's own array stays writeable."""
+    if type(array) is np.ndarray and not array.flags.writeable:
+        return array
     view: AnyArray = array.view()
     view.setflags(write=False)
     return view

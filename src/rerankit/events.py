@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from rerankit.plugins import manager
@@ -81,11 +81,11 @@ def within(**where: Any) -> Iterator[None]:
         _where.reset(token)
 
 
-def emit(event: Event) -> None:
-    """Tell every observer."""
-    if not manager().has_observers(event.kind):
+def emit(kind: Kind, description: str, *, inside: Mapping[str, Any] | None = None, **fields: Any) -> None:
+    """Tell every observer of an event of these fields, `inside` of what is said and of what the block is `within`."""
+    if not manager().has_observers(kind):
         return
-    event = replace(event, **(_where.get() or {}))
+    event = Event(kind, description, **{**fields, **(_where.get() or {}), **(inside or {})})
     if _observing.now:  # an observer that runs something: the time is counted already
         manager().observe(event)
         return
@@ -118,6 +118,6 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
         total = len(items)
     for completed, item in enumerate(items):
         if completed == 0:
-            emit(Event("progress", description, total=total))
+            emit("progress", description, total=total)
         yield item
-        emit(Event("progress", description, completed=completed + 1, total=total))
+        emit("progress", description, completed=completed + 1, total=total)

@@ -5,7 +5,6 @@ Values are (sources, queries, K); NaN stands where a source has no opinion on an
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,9 +23,8 @@ from rerankit.ranks import shared_ranks
 
 def min_max(values: FloatArray) -> FloatArray:
     """Scores from 0 to 1 within each query; a constant row becomes 1."""
-    some = _some(values)
-    low = np.nanmin(some, axis=-1, keepdims=True)
-    span = np.nanmax(some, axis=-1, keepdims=True) - low
+    low = np.fmin.reduce(values, axis=-1, keepdims=True)
+    span = np.fmax.reduce(values, axis=-1, keepdims=True) - low
     result: FloatArray = np.where(span > 0, (values - low) / np.where(span > 0, span, 1), values * 0 + 1)
     return result
 
@@ -87,7 +85,7 @@ def combine(
     share = np.asarray(check_weights(weights, len(values)), np.float32)
     entry = manager().fusion_rules.entry(method)
     function, known = entry.load(), {"normalise": normalise, "rrf_constant": rrf_constant}
-    options = {name: known[name] for name in inspect.signature(function).parameters if name in known}
+    options = {name: known[name] for name in entry.parameters if name in known}
     with entry.blamed("failed"):
         total: FloatArray = np.asarray(function(values, share, **options))
     if total.shape != values.shape[1:] or total.dtype.kind not in "fiu":
@@ -99,8 +97,7 @@ def combine(
 def weighted_sum(values: FloatArray, weights: FloatArray, normalise: str) -> FloatArray:
     """The weighted sum of normalised scores."""
     points = _with_absent(NORMALISATIONS[normalise](values))
-    total: FloatArray = np.nansum(points * weights[:, None, None], axis=0)
-    return total
+    return _sum(points * weights[:, None, None])
 
 
 def combmnz(values: FloatArray, weights: FloatArray, normalise: str) -> FloatArray:
@@ -111,8 +108,7 @@ def combmnz(values: FloatArray, weights: FloatArray, normalise: str) -> FloatArr
 
 def reciprocal_ranks(values: FloatArray, weights: FloatArray, rrf_constant: float) -> FloatArray:
     """Σ weight / (rrf_constant + place)."""
-    total: FloatArray = np.nansum(weights[:, None, None] / (np.float32(rrf_constant) + shared_ranks(values)), axis=0)
-    return total
+    return _sum(weights[:, None, None] / (np.float32(rrf_constant) + shared_ranks(values)))
 
 
 def borda(values: FloatArray, weights: FloatArray) -> FloatArray:
@@ -123,14 +119,22 @@ def borda(values: FloatArray, weights: FloatArray) -> FloatArray:
     known = there.sum(axis=-1, keepdims=True)
     left_over = (size - known - 1) / 2  # absent items share the places behind the known ones
     points = np.where(there, size - shared_ranks(values), left_over).astype(np.float32)
-    total: FloatArray = np.nansum(points * weights[:, None, None], axis=0)
+    return _sum(points * weights[:, None, None])
+
+
+def _sum(values: FloatArray) -> FloatArray:
+    """The sum over the sources of what they have an opinion on; 0 where none has."""
+    total: FloatArray = np.where(np.isnan(values), np.float32(0), values).sum(axis=0)
     return total
 
 
 def _with_absent(points: FloatArray) -> FloatArray:
     """Items a source does not have get nothing, or its lowest points where those are below nothing."""
-    lowest = np.min(points, axis=-1, keepdims=True, initial=0, where=~np.isnan(points))
-    filled: FloatArray = np.where(np.isnan(points), lowest, points)
+    absent = np.isnan(points)
+    if not absent.any():
+        return points
+    lowest = np.min(points, axis=-1, keepdims=True, initial=0, where=~absent)
+    filled: FloatArray = np.where(absent, lowest, points)
     return filled
 
 

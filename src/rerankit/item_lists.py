@@ -26,12 +26,15 @@ def item_rows(items: Any, ids: Ids | None, size: int, argument: str) -> IntArray
         rows = [_checked_rows(one, size, argument) for one in lists]
     else:
         rows = [ids.rows_of(one.tolist(), argument) for one in lists]
-    for query, one in enumerate(rows):
-        if len(np.unique(one)) < len(one):
-            values, counts = np.unique(one, return_counts=True)
-            again = [int(row) if ids is None else ids[row].item() for row in values[counts > 1]]
-            raise rule(argument, "must name an item once for a query", several(f"repeated in list {query}", again))
-    return _padded(rows, -1, np.int64)
+    found: IntArray = _padded(rows, -1, np.int64)
+    ascending = np.sort(found, axis=1)
+    twice = (ascending[:, 1:] == ascending[:, :-1]) & (ascending[:, 1:] >= 0)
+    if twice.any():
+        query = int(np.argmax(twice.any(axis=1)))
+        repeated = np.unique(ascending[query, 1:][twice[query]])
+        again = [int(row) if ids is None else ids[row].item() for row in repeated]
+        raise rule(argument, "must name an item once for a query", several(f"repeated in list {query}", again))
+    return found
 
 
 def list_scores(scores: Any, rows: IntArray) -> FloatArray:
@@ -51,6 +54,9 @@ def list_scores(scores: Any, rows: IntArray) -> FloatArray:
     if counts != wanted and [int((one > -np.inf).sum()) for one in given] != wanted:
         raise rule("scores", "must have one number for each candidate", f"{counts[:3]} for {wanted[:3]}")
     values = _padded([float32(one[:count], "scores") for one, count in zip(given, wanted, strict=True)], -np.inf)
+    if there.all():
+        check_scores(values, "scores")
+        return values
     check_scores(np.where(there[:, : values.shape[1]], values, 0), "scores")
     return np.where(there, values, np.float32(-np.inf))
 
@@ -69,10 +75,10 @@ def _lists(items: Any, argument: str) -> list[AnyArray]:
         raise rule(argument, "must be a list, or one list for each query", items)
     if not isinstance(items, np.ndarray):
         items = list(items)
-    if len(items) and (isinstance(items[0], str | bytes) or np.ndim(items[0]) == 0):
-        items = [items]
-    arrays = [np.asarray(one) for one in items]
-    if not arrays or any(one.ndim != 1 for one in arrays):
+    if not len(items) or isinstance(items[0], str | bytes) or np.ndim(items[0]) == 0:
+        items = [items]  # a list without items is what a search finds when nothing fits
+    arrays = [np.asarray(one) if len(one) else np.empty(0, np.int64) for one in items]
+    if any(one.ndim != 1 for one in arrays):
         raise rule(argument, "must be a list, or one list for each query", f"{len(arrays)} lists")
     return arrays
 

@@ -18,7 +18,7 @@ def same_items(one: IntArray, other: IntArray) -> bool:
 
 def items_at(indices: IntArray, places: IntArray) -> IntArray:
     """Items at places (queries, K), −1 where there is no place."""
-    return np.where(places >= 0, np.take_along_axis(indices, places, axis=1), np.int64(-1))
+    return np.where(places >= 0, indices[np.arange(len(indices))[:, None], places], np.int64(-1))
 
 
 def moved_first(values: AnyArray, chosen: BoolArray, width: int | None = None) -> AnyArray:

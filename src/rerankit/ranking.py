@@ -163,7 +163,8 @@ class Ranking(Exports, Value):
 
     def top(self, k: int) -> Ranking:
         """The first k places."""
-        checks.integer("k", k, least=1)
+        if checks.integer("k", k, least=1) >= self.shape[1]:
+            return self
         return self.like(self.indices[:, :k], self.scores[:, :k])
 
     def keep(self, candidates: Any) -> Ranking:

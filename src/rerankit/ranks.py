@@ -42,19 +42,19 @@ class Levels(NamedTuple):
         flat, own = items.reshape(-1), scores.reshape(-1, 1)
         ranks = np.empty(len(flat), np.float32)
         for block in blocks(len(flat), len(self.places) * 6):
-            ranks[block] = self._ranks(self.values[flat[block]], own[block])
+            ranks[block] = self._ranks(self.values.take(flat[block], axis=0), own[block])
         return ranks.reshape(items.shape)
 
     def _ranks(self, levels: FloatArray, scores: FloatArray) -> FloatArray:
-        above = np.count_nonzero(levels > scores, axis=1)
-        not_below = np.count_nonzero(levels >= scores, axis=1)
+        above, equal = np.count_nonzero(levels > scores, axis=1), levels == scores
+        not_below = above + np.count_nonzero(equal, axis=1) if equal.any() else above
         places = np.concatenate([[0], self.places, self.places[-1:] + 1])
         first, following, last = places[above], places[above + 1], places[not_below]
         line, end = np.arange(len(levels)), levels.shape[1] - 1
         upper, lower = levels[line, np.maximum(above - 1, 0)], levels[line, np.minimum(above, end)]
         with np.errstate(invalid="ignore", divide="ignore"):  # where one of them is no level between two places
             between = (following - first - 1) * ((upper - scores[:, 0]) / (upper - lower))
-        inside = np.where(following - first > 1, np.nan_to_num(between), 0)
+        inside = np.where(following - first > 1, between, 0)
         ranks: FloatArray = np.where(not_below > above, (following + last) / 2, 1 + first + inside).astype(np.float32)
         return ranks
 
@@ -78,6 +78,8 @@ def shared_ranks(values: FloatArray) -> FloatArray:
     array([[2.5, nan, 1. , 2.5]], dtype=float32)
     """
     size = values.shape[-1]
+    if size > 1 and (values[..., 1:] < values[..., :-1]).all():  # candidates as they come, and none is NaN
+        return np.tile(np.arange(1, size + 1, dtype=np.float32), (*values.shape[:-1], 1))
     flat = values.reshape(-1, size)
     by_score = np.argsort(-flat, axis=1, kind="stable")  # NaN sorts last
     ordered = np.take_along_axis(flat, by_score, axis=1)

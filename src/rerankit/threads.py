@@ -24,7 +24,7 @@ def in_threads(work: Callable[[A], B], pieces: Sequence[A]) -> list[B]:
     >>> in_threads(len, ["a", "bc"])
     [1, 2]
     """
-    workers = min(len(pieces), os.cpu_count() or 1, _MOST)
+    workers = min(len(pieces), os.cpu_count() or 1, _MOST) if len(pieces) > 1 else 1
     if workers < 2:
         return [work(piece) for piece in pieces]
     with ThreadPoolExecutor(workers) as pool:

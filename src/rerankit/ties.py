@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from rerankit.arrays import BoolArray, FloatArray, IntArray
-from rerankit.scores.topk import ascending_bits, float32_of_bits, order
+from rerankit.scores.topk import ascending_bits, float32_of_bits, indices_of, keys_of
 
 _ZERO = 1 << 31  # where 0.0 stands among the ascending bits; −0.0, just before it, is the same number
 
@@ -24,10 +24,12 @@ def reordered(values: FloatArray, came: FloatArray, there: BoolArray) -> tuple[I
     >>> reordered(np.float32([[1, 1, 1]]), came, there)
     (array([[0, 1, 2]]), array([[1.        , 0.99999994, 0.99999994]], dtype=float32))
     """
-    places, scores = order(values, np.where(there, np.arange(values.shape[1]), -1))
+    places = indices_of(np.sort(keys_of(values, np.where(there, np.arange(values.shape[1]), -1)), axis=1))
+    lines = np.arange(len(values))[:, None]
+    scores: FloatArray = np.where(places >= 0, values[lines, places] + np.float32(0), np.float32(-np.inf))
     equal = (scores[:, 1:] == scores[:, :-1]) & (places[:, 1:] >= 0)
     if equal.any():
-        old = np.take_along_axis(came, places, axis=1)
+        old = came[lines, places]
         scores = falling(scores, ~equal | (old[:, 1:] < old[:, :-1]), places >= 0)
     return places, scores
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -76,6 +78,21 @@ def test_what_depends_on_the_bank_is_computed_once(monkeypatch):
     monkeypatch.setattr("rerankit.stages.hubness.mutual.frame_of", None)
     monkeypatch.setattr("rerankit.stages.hubness.mutual.ranks_among", None)
     assert ready.rerank(QUERIES[0], k=5).shape == (1, 5)
+
+
+@pytest.mark.parametrize(("how", "most"), [("nnn", 530), ("mutual-rank", 600), ("fuse", 900)])
+def test_a_query_whose_candidates_are_given_reads_these_alone_and_asks_little(how, most, monkeypatch):
+    ready = prepare(READY[how], Gallery(ITEMS, bank=OLD))
+    candidates, scores = RANDOM.permutation(300)[:100], np.sort(RANDOM.normal(size=100))[::-1]
+    ready.rerank(QUERIES[0], candidates=candidates, scores=scores)
+    monkeypatch.setattr(rerankit.EmbeddingScores, "rows", lambda *_: pytest.fail("whole rows are read"))
+    calls = []
+    sys.setprofile(lambda frame, event, _: calls.append(frame.f_code.co_name) if event == "call" else None)
+    try:
+        ready.rerank(QUERIES[1], candidates=candidates, scores=scores)
+    finally:
+        sys.setprofile(None)
+    assert len(calls) < most  # functions of Python, which are what such a query costs
 
 
 @pytest.mark.parametrize("name", ["k-reciprocal", "gnn", "diffusion", "dba", "alpha-qe"])

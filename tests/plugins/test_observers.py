@@ -131,7 +131,7 @@ def test_the_time_of_observers_is_not_that_of_the_stage(monkeypatch: pytest.Monk
         @hookimpl
         def rerankit_progress(self, event: Event) -> None:
             clock.now += 100
-            emit(Event("evaluated", "from inside"))
+            emit("evaluated", "from inside")
 
         @hookimpl
         def rerankit_evaluated(self, event: Event) -> None:
@@ -142,7 +142,7 @@ def test_the_time_of_observers_is_not_that_of_the_stage(monkeypatch: pytest.Monk
 
         def rescore(self, problem: Any, ranking: Any) -> Any:
             clock.now += 3
-            emit(Event("progress", "at work", completed=1, total=2))
+            emit("progress", "at work", completed=1, total=2)
             return ranking.scores
 
     plugins.reset()

@@ -57,6 +57,18 @@ def test_order_puts_padding_last():
     assert scores.tolist() == [[1, 1, -np.inf]]
 
 
+@pytest.mark.parametrize("row", [[3.0, 1.0, -2.0], [3.0, -0.0, -2.0], [3.0, 1.0, 1.0], [3.0, np.nan, 1.0]])
+def test_rows_that_come_in_order_are_those_of_the_keys_and_the_caller_s_own(row):
+    given, scores = np.array([[8, 2, 5]]), np.float32([row])
+    keys = np.sort(keys_of(scores, given), axis=1)
+    indices, values = order(scores, given)
+    np.testing.assert_array_equal(indices, indices_of(keys))
+    np.testing.assert_array_equal(values.view(np.uint32), scores_of(keys).view(np.uint32))
+    indices[:], values[:] = 0, 0
+    assert (given > 0).all()
+    assert scores[0, 0] == 3
+
+
 def test_merge_of_parts_is_the_whole():
     scores = np.random.default_rng(1).integers(0, 5, (3, 60)).astype(np.float32)
     parts = [topk_dense(scores[:, at : at + 20], 7, at) for at in (0, 20, 40)]

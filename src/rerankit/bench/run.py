@@ -20,7 +20,7 @@ from rerankit.bench.inputs import Contender, ScoreSet, contenders, score_set
 from rerankit.bench.result import VERSION, PartRow, Result, StageRow, part_from_dict, part_to_dict
 from rerankit.checksums import found_by
 from rerankit.errors import FormatError, InputError, rule
-from rerankit.events import Event, emit, track, within
+from rerankit.events import emit, track, within
 from rerankit.files import atomic
 from rerankit.measure import Cost, machine, measure
 from rerankit.metrics import Evaluation, hubness
@@ -142,7 +142,7 @@ def _run(
         figures = {name: result.summary[name] for name in ("first", "last")}
         benchmark.task.draw(figures, path.with_suffix(".png"))
         partial.unlink(missing_ok=True)
-    emit(Event("result", f"{scores.label}, {each.label}", outcome=result, task=benchmark.task.card.name))
+    emit("result", f"{scores.label}, {each.label}", outcome=result, task=benchmark.task.card.name)
     return result
 
 

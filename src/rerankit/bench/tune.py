@@ -16,7 +16,7 @@ from rerankit.bench.run import code_behind, run_key, run_name, run_part, summari
 from rerankit.bench.space import with_values
 from rerankit.checksums import found_by
 from rerankit.errors import InputError
-from rerankit.events import Event, emit, track
+from rerankit.events import emit, track
 from rerankit.files import atomic
 from rerankit.metrics import traits_of
 from rerankit.pipelines.pipeline import Pipeline
@@ -88,7 +88,7 @@ def tune(
         "chosen": best["values"],
     }
     tuned = Tuned(Contender(given.label, with_values(given.pipeline, best["values"])), record)
-    emit(Event("tuned", f"{given.label}: {wanted}", outcome=tuned, task=validation.task.card.name))
+    emit("tuned", f"{given.label}: {wanted}", outcome=tuned, task=validation.task.card.name)
     return tuned
 
 

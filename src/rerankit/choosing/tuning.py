@@ -13,7 +13,7 @@ from rerankit.bench.draws import Draws, draws
 from rerankit.bench.space import spaces, with_values
 from rerankit.choosing.chosen import styled
 from rerankit.errors import InputError, rule
-from rerankit.events import Event, emit, track
+from rerankit.events import emit, track
 from rerankit.metrics import evaluate, traits_of
 from rerankit.pipelines.pipeline import Pipeline
 from rerankit.problem import Problem, as_problem
@@ -122,7 +122,7 @@ def tune(
             tried.append(Setting(made, values, tuple(_figure(made, one, right, metric, k) for one, right in problems)))
             each.tell(tried[-1].figure)
     tuned = Tuned(_best_first(tried, metric)[0].pipeline, tried, metric)
-    emit(Event("tuned", f"{tuned!r}: {metric}", outcome=tuned))
+    emit("tuned", f"{tuned!r}: {metric}", outcome=tuned)
     return tuned
 
 

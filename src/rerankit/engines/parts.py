@@ -14,7 +14,7 @@ from rerankit.cutting import Part, Work
 from rerankit.engines.engine import Done, Engine
 from rerankit.engines.engine import Work as Task
 from rerankit.errors import FormatError, StageError
-from rerankit.events import Event, emit
+from rerankit.events import emit
 from rerankit.files import Room, atomic, clear_leftovers
 from rerankit.formats.safetensors import write_tensors
 from rerankit.reading.safetensors_file import map_tensors, read_tensors
@@ -66,7 +66,7 @@ def done_on(
     `folder` meanwhile.
     """
     finished = total - len(missing)
-    emit(Event("progress", title, completed=finished, total=total))
+    emit("progress", title, completed=finished, total=total)
     if not missing:
         return
     with Room(folder) as room:
@@ -75,7 +75,7 @@ def done_on(
             for done in answers:
                 yield done
                 finished += 1
-                emit(Event("progress", title, completed=finished, total=total))
+                emit("progress", title, completed=finished, total=total)
 
 
 def times(tries: int) -> str:

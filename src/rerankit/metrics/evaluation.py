@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from rerankit.errors import InputError, rule
-from rerankit.events import Event, emit
+from rerankit.events import emit
 from rerankit.metrics.lists import FloatArray
 from rerankit.metrics.places import Places
 from rerankit.metrics.rank import first_rank
@@ -115,7 +115,7 @@ def evaluation(
     ranks = first_rank(whole)
     shown = np.where(np.isfinite(ranks), ranks, np.nan)
     outcome = Evaluation(figures, per_query, ids, ties, empty, skipped, _beyond(wanted, listed), shown)
-    emit(Event("evaluated", ", ".join(figures), outcome=outcome))
+    emit("evaluated", ", ".join(figures), outcome=outcome)
     return outcome
 
 

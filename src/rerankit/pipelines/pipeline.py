@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from rerankit.errors import InputError, rule
-from rerankit.events import Event, Kind, Stopwatch, emit, within
+from rerankit.events import Stopwatch, emit, within
 from rerankit.looks import Looks
 from rerankit.pipelines.composite import Composite, PreparedComposite
 from rerankit.pipelines.prepared import Prepared, State
 from rerankit.pipelines.running import check_first, faults_named, owned
 from rerankit.pipelines.stage import Stage, stage
 from rerankit.pipelines.trainable import Learning
+from rerankit.plugins import manager
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 
@@ -63,13 +64,13 @@ class Pipeline(Composite):
         return self._steps(self.stages, problem, ranking)
 
     def _steps(self, runners: Sequence[Stage | Prepared], problem: Problem, ranking: Ranking) -> Iterator[Step]:
-        run, done, first = {"run": uuid4().hex, "pipeline": self}, list[Step](), ranking
+        run, done, first = {"run": uuid4().hex, "pipeline": self, "stage": None}, list[Step](), ranking
         texts = [one.text if isinstance(one, Prepared) else repr(one) for one in runners]
         own = _joined(texts)
-        _tell(run, "run_started", own, total=len(self.stages))
+        emit("run_started", own, inside=run, total=len(self.stages))
         try:
             for position, (one, runner) in enumerate(zip(self.stages, runners, strict=True)):
-                with within(**run, stage=one):
+                with within(**{**run, "stage": one}):
                     done.append(self._step(position, texts[position], runner, problem, ranking))
                 ranking = done[-1].ranking
                 yield done[-1]
@@ -78,16 +79,17 @@ class Pipeline(Composite):
         except GeneratorExit:  # whoever asked for steps wants no more of them
             raise
         except BaseException as cause:
-            _tell(run, "run_failed", f"{type(cause).__name__}: {cause}", seconds=_seconds(done))
+            emit("run_failed", f"{type(cause).__name__}: {cause}", inside=run, seconds=_seconds(done))
             raise
-        _tell(run, "run_finished", own, seconds=_seconds(done), ranking=_noted(first, done))
+        if manager().has_observers("run_finished"):
+            emit("run_finished", own, inside=run, seconds=_seconds(done), ranking=_noted(first, done))
 
     def _step(self, position: int, text: str, runner: Stage | Prepared, problem: Problem, ranking: Ranking) -> Step:
-        emit(Event("stage_started", text, position=position, total=len(self.stages)))
+        emit("stage_started", text, position=position, total=len(self.stages))
         watch = Stopwatch()
         result = runner.rerank(problem, ranking)
         seconds = watch.seconds
-        emit(Event("stage_finished", text, position=position, seconds=seconds, ranking=result))
+        emit("stage_finished", text, position=position, seconds=seconds, ranking=result)
         return Step(self.stages[position], result, seconds, runner.looks_at(problem), text)
 
     def joined(self, children: Sequence[Stage | Prepared], problem: Problem, ranking: Ranking) -> Ranking:
@@ -198,11 +200,6 @@ class Pipeline(Composite):
 
 def _joined(stages: Iterable[str]) -> str:
     return f"Pipeline([{', '.join(stages)}])"
-
-
-def _tell(run: Mapping[str, Any], kind: Kind, description: str, **more: Any) -> None:
-    with within(**run, stage=None):
-        emit(Event(kind, description, **more))
 
 
 def _noted(first: Ranking, steps: Sequence[Step]) -> Ranking:

@@ -8,7 +8,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from rerankit.errors import MissingExtraError, NotFiniteError, RerankitError, StageError, UnmetNeedError, rule
-from rerankit.events import Event, Stopwatch, emit, within
+from rerankit.events import Stopwatch, emit, within
 from rerankit.extras import explained
 from rerankit.ids import same_ids
 from rerankit.padded import check_left_out, same_items
@@ -67,14 +67,14 @@ def observed(fit: Fit) -> Fit:
     @wraps(fit)
     def fitting(stage: Stage, *given: Any, **named: Any) -> Any:
         with within(stage=stage):
-            emit(Event("fit_started", repr(stage)))
+            emit("fit_started", repr(stage))
             watch = Stopwatch()
             try:
                 result = fit(stage, *given, **named)
             except BaseException as cause:
-                emit(Event("fit_failed", f"{type(cause).__name__}: {cause}", seconds=watch.seconds))
+                emit("fit_failed", f"{type(cause).__name__}: {cause}", seconds=watch.seconds)
                 raise
-            emit(Event("fit_finished", repr(stage), seconds=watch.seconds))
+            emit("fit_finished", repr(stage), seconds=watch.seconds)
             return result
 
     return fitting  # type: ignore[return-value]  # the same arguments and the same answer

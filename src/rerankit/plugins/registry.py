@@ -35,6 +35,11 @@ class Entry:
         return self._imported if isinstance(self.factory, str) else self.factory
 
     @cached_property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of its parameters."""
+        return tuple(inspect.signature(self.load()).parameters)
+
+    @cached_property
     def _imported(self) -> Any:
         module, _, attribute = self.factory.partition(":")
         try:
@@ -62,7 +67,7 @@ class Entry:
         try:
             inspect.signature(factory).bind(**params)
         except TypeError as cause:
-            known = ", ".join(inspect.signature(factory).parameters) or "none"
+            known = ", ".join(self.parameters) or "none"
             raise InputError(f"{self.kind} '{self.name}': {cause} (its parameters: {known})") from cause
 
     @property

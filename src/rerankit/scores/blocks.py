@@ -15,6 +15,6 @@ def blocks(count: int, row_bytes: int, *, share: float = 1.0, least: int = 1) ->
     ...     list(blocks(5, row_bytes=40))
     [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
     """
-    rows = max(least, int(settings.memory_budget() * share) // max(1, row_bytes))
+    rows = least if count <= least else max(least, int(settings.memory_budget() * share) // max(1, row_bytes))
     for start in range(0, count, rows):
         yield slice(start, min(start + rows, count))

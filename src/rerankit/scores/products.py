@@ -86,13 +86,17 @@ class Products:
 
     def pairs(self, rows: IntArray, columns: IntArray) -> FloatArray:
         """Single cells; the two index arrays broadcast against each other."""
-        rows, columns = np.broadcast_arrays(rows, columns)
-        if rows.size >= len(self.of_columns) and self.of_columns.held is None:
+        held = self.of_columns.held is not None
+        if rows.shape != (1, 1) or columns.ndim != 2:  # the candidates of one query
+            rows, columns = np.broadcast_arrays(rows, columns)
+        if columns.size >= len(self.of_columns) and not held:
             holding = self.holding()
             if holding is not self:
                 return holding.pairs(rows, columns)
-        if self.metric != "euclidean" and len(rows) > 1 and rows.ndim == 2 and (rows == rows[:, :1]).all():
+        lists = self.metric != "euclidean" and rows.ndim == 2 and (held or len(rows) > 1)
+        if lists and (rows == rows[:, :1]).all():
             return self.first_of(rows[:, 0], columns, np.full(len(rows), columns.shape[1]))
+        rows, columns = np.broadcast_arrays(rows, columns)
         rows, columns, shape = rows.reshape(-1), columns.reshape(-1), rows.shape
         cells = np.empty(rows.size, np.float32)
         step = max(1, min(settings.memory_budget(), _CACHED) // (24 * self.of_rows.width))

@@ -168,16 +168,18 @@ class Vectors:
     def scales(self) -> tuple[Doubles, Doubles]:
         """By what each vector is multiplied to become whole numbers, (n,), and the step of its grid, (n,)."""
         if self._scales is None:
-            factors, steps = np.ones(len(self)), np.ones(len(self))
-            for block in blocks(len(self), self.width * 16, share=_SHARE, least=_LEAST):
-                values = self._doubles(self.array[block])
-                self._check(values, block.start)
-                lengths = _lengths(values) if self.unit else np.ones(len(values))
-                exponents = self.bits - np.frexp(np.abs(values).max(axis=1) / lengths)[1]
-                steps[block] = np.ldexp(1.0, -exponents)
-                factors[block] = np.ldexp(1.0, exponents) / lengths
-            self._scales = factors, steps
+            several = blocks(len(self), self.width * 16, share=_SHARE, least=_LEAST)
+            factors, steps = zip(*(self._scales_of(block) for block in several), strict=True)
+            alone = len(factors) == 1
+            self._scales = (factors[0], steps[0]) if alone else (np.concatenate(factors), np.concatenate(steps))
         return self._scales
+
+    def _scales_of(self, block: slice) -> tuple[Doubles, Doubles]:
+        values = self._doubles(self.array[block])
+        self._check(values, block.start)
+        lengths = _lengths(values) if self.unit else np.ones(len(values))
+        exponents = self.bits - np.frexp(np.abs(values).max(axis=1) / lengths)[1]
+        return np.ldexp(1.0, exponents) / lengths, np.ldexp(1.0, -exponents)
 
     def _check(self, values: Doubles, first: int) -> None:
         """Refuse what was read of files and is not finite, naming the file."""

@@ -38,7 +38,9 @@ def own_scores(scores: Scores, ranking: Ranking) -> FloatArray:
         parts = [slice(at, at + _ROWS) for at in range(0, len(items), _ROWS)]
         read = in_threads(lambda part: scores.pairs(rows_of(ranking)[part], items[part]), parts)
         return filled(np.concatenate(read), ranking.mask)
-    if not isinstance(scores, EmbeddingScores) or items.shape[1] * _PAIR_COST < scores.shape[1]:
+    # Reading all columns costs about as much as a pair for each, however few the rows.
+    whole = scores.shape[1] * (1 + len(items) / _PAIR_COST)
+    if not isinstance(scores, EmbeddingScores) or items.size < whole:
         return filled(scores.pairs(rows_of(ranking), items), ranking.mask)
     # So many candidates that whole rows, which are matrix products, cost less than single pairs.
     found = np.empty(items.shape, np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rerankit.events import Event, emit
+from rerankit.events import emit
 from rerankit.training.state import Progress
 
 
@@ -15,7 +15,7 @@ class Reporter:
     def report(self, progress: Progress) -> None:
         """Say how far the run is."""
         completed = self.total if progress.finished else progress.step
-        emit(Event("progress", "training", completed=completed, total=self.total, note=_note(progress)))
+        emit("progress", "training", completed=completed, total=self.total, note=_note(progress))
 
 
 def _note(progress: Progress) -> str:
