@@ -1,7 +1,8 @@
 """The documentation is true: its code runs, its commands work, its menu is whole, and so are the docstrings.
 
 The python blocks of a page run one after the other in one empty folder; those with `>>>` are compared with
-the output they show. Lines `$ rerankit …` of console blocks run too and must succeed. A page can say
+the output they show. Lines `$ rerankit …` of console blocks run too and must succeed; `docs_files` makes the files that
+they name and readers bring, and lists the few commands that do not run, with their reasons. A page can say
 `<!-- test: slow -->`, `<!-- test: libraries warn -->` where other packages warn of their own code, or
 `<!-- test: needs torch -->` for packages without which it is skipped; a line
 `<!-- needs polars -->` above a block says it of that block alone.
@@ -24,6 +25,7 @@ import yaml
 from typer.testing import CliRunner
 
 import rerankit
+from docs_files import NOT_RUN, ready
 from rerankit import Pipeline, plugins
 from rerankit.cli import build
 from rerankit.errors import MissingExtraError
@@ -68,11 +70,19 @@ def _run_python(page: Path, code: str, line: int, names: dict[str, Any]) -> None
     assert runner.summarize(verbose=False).failed == 0, "".join(told)
 
 
+def commands(text: str) -> list[str]:
+    """The commands of a console block that are rerankit's, each on one line and without its comment."""
+    lines = re.findall(r"^\$ ((?:\w+=\S+ )?rerankit\b.*)$", text.replace("\\\n", " "), re.MULTILINE)
+    return [" ".join(re.sub(r"\s#\s.*$", "", line).split()) for line in lines]
+
+
 def _run_commands(page: Path, text: str, line: int) -> None:
-    for command in re.findall(r"^\$ rerankit (.*)$", text.replace("\\\n", " "), re.MULTILINE):
-        arguments = shlex.split(command, comments=True)
-        result = CliRunner().invoke(build(), arguments)
-        assert result.exit_code == 0, f"{page.name}, block at line {line}: rerankit {command}\n{result.output}"
+    for command in commands(text):
+        if command in NOT_RUN:
+            continue
+        _, *arguments = shlex.split(command)
+        result = CliRunner().invoke(build(), ready(arguments))
+        assert result.exit_code == 0, f"{page.name}, block at line {line}: {command}\n{result.output}"
 
 
 @pytest.mark.parametrize("page", _params())
@@ -116,6 +126,19 @@ def _missing(module: ModuleType) -> str | None:
     except doctest.DocTestFailure:
         return None
     return None
+
+
+def test_every_command_of_a_page_runs_or_has_its_reason() -> None:
+    found = []
+    for page in PAGES:
+        for _, language, code in _BLOCK.findall(page.read_text(encoding="utf-8")):
+            if language == "console":
+                found += commands(code)
+            else:
+                stands = re.findall(r"^(?:\$ )?rerankit [a-z].*$", code, re.M)
+                assert not stands or page.name == "architecture.md", f"{page.name}: not a console block: {stands}"
+    assert set(NOT_RUN) <= set(found), f"on no page: {set(NOT_RUN) - set(found)}"
+    assert len(found) > 100
 
 
 def test_every_page_is_in_the_menu() -> None:
