@@ -18,6 +18,7 @@ from rerankit.pairs import Pairs, as_pairs
 from rerankit.ranking import Ranking
 from rerankit.scores import DenseScores, EmbeddingScores, Metric, Scores, Searching
 from rerankit.scores.distances import ListMetric, listed, negated
+from rerankit.scores.nearest import nearest
 from rerankit.sides import Side, SideName, fitting, related, side_of
 from rerankit.triples import natural
 from rerankit.values import Named, Value
@@ -217,7 +218,7 @@ class Problem(Value):
         """The first k items of every query (all of them by default) by these scores, without those left out."""
         size = self.shape[1]
         wanted = size if k is None else min(checks.integer("k", k, least=1), size)
-        indices, scores = self.scores.topk(self._searched(wanted))
+        indices, scores = nearest(self.scores, self._searched(wanted))
         found = Ranking(indices, scores, gallery_size=size, query_ids=self.query_ids, gallery_ids=self.gallery_ids)
         return found if self.excluded is None else found.excluding(self.excluded).top(wanted)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from rerankit.bench.examples import examples
 from rerankit.bench.inputs import Contender, ScoreSet, contenders, score_set
 from rerankit.bench.result import VERSION, PartRow, Result, StageRow, part_from_dict, part_to_dict
 from rerankit.checksums import found_by
+from rerankit.engines import Engine, engine_of
 from rerankit.errors import FormatError, InputError, rule
 from rerankit.events import emit, track, within
 from rerankit.files import atomic
@@ -31,7 +32,25 @@ from rerankit.plugins.code import code_of
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
+from rerankit.runs import on_engine
 from rerankit.tasks import Benchmark, Part, Task
+
+
+class Where(NamedTuple):
+    """Where it is worked: on an engine, in shards of so many rows."""
+
+    engine: Engine | None = None
+    shard_size: int | None = None
+
+    @classmethod
+    def of(cls, engine: Any, shard_size: int | None) -> Where:
+        """The same of an engine or its name."""
+        if engine is None and shard_size is not None:
+            raise InputError("'shard_size' belongs to work in shards: give 'engine', too")
+        return cls(None if engine is None else engine_of(engine), shard_size)
+
+
+HERE = Where()
 
 
 def bench(
@@ -46,6 +65,8 @@ def bench(
     tuning: Mapping[str, Any] | None = None,
     batch_sizes: Sequence[int] = (),
     progress: bool = False,
+    engine: Any = None,
+    shard_size: int | None = None,
 ) -> list[Result]:
     """Run every pipeline on every set of scores and give a result for each pair.
 
@@ -58,6 +79,8 @@ def bench(
     tuning: how a pipeline's parameters were chosen, by label (`Tuned.record`), kept with its results.
     batch_sizes: for pipelines that look at other queries, also answer some queries in batches of these sizes.
     progress: draw bars on stderr that say how far it is.
+    engine, shard_size: where searches and stages that go over all scores are worked on in shards ("local", "ray", a
+    `rerankit.engines.Engine`), as in `rerankit.runs.on_engine`. Figures are the same; seconds are those by the clock.
 
     >>> import tempfile
     >>> import numpy as np
@@ -78,10 +101,10 @@ def bench(
         )
     sets = [each if isinstance(each, ScoreSet) else score_set(benchmark, each) for each in _sets(scores)]
     folder = None if out is None else Path(out)
-    sizes = check_sizes(batch_sizes)
+    sizes, where = check_sizes(batch_sizes), Where.of(engine, shard_size)
     with bars.progress(progress):
         return [
-            _run(benchmark, one, each, k, folder, again, (tuning or {}).get(each.label), sizes)
+            _run(benchmark, one, each, k, folder, again, (tuning or {}).get(each.label), sizes, where)
             for one in sets
             for each in contenders(pipelines)
         ]
@@ -110,6 +133,7 @@ def _run(
     again: bool,
     tuning: Any,
     sizes: tuple[int, ...],
+    where: Where,
 ) -> Result:
     task = describe(benchmark)
     pipeline = {"label": each.label, "text": repr(each.pipeline), "checksum": each.checksum}
@@ -130,12 +154,21 @@ def _run(
         if part.name not in rows:
             problem = benchmark.problem(part, scores.problems[part.matrix])
             with within(task=benchmark.task.card.name, part=part.name):
-                rows[part.name] = run_part(benchmark, part, problem, each.pipeline, k, sizes)
+                rows[part.name] = run_part(benchmark, part, problem, each.pipeline, k, sizes, where)
             _keep(partial, key, rows.values())
     parts = tuple(rows[part.name] for part in benchmark.parts)
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     result = Result(
-        task, inputs, pipeline, settings, parts, summaries(benchmark, parts), _environment(code), key, now, tuning
+        task,
+        inputs,
+        pipeline,
+        settings,
+        parts,
+        summaries(benchmark, parts),
+        _environment(code, where),
+        key,
+        now,
+        tuning,
     )
     if path is not None and partial is not None:
         result.write(path)
@@ -157,9 +190,22 @@ def _known(path: Path, tuning: Any) -> Result:
 
 
 def run_part(
-    benchmark: Benchmark, part: Part, problem: Problem, pipeline: Pipeline, k: int, sizes: Sequence[int] = ()
+    benchmark: Benchmark,
+    part: Part,
+    problem: Problem,
+    pipeline: Pipeline,
+    k: int,
+    sizes: Sequence[int] = (),
+    where: Where = HERE,
 ) -> PartRow:
     """Figures of a part before, after each stage, and at best; `pipeline` is the one for the matrix as it is."""
+    with on_engine(where.engine, problem, where.shard_size):
+        return _part(benchmark, part, problem, pipeline, k, sizes)
+
+
+def _part(
+    benchmark: Benchmark, part: Part, problem: Problem, pipeline: Pipeline, k: int, sizes: Sequence[int]
+) -> PartRow:
     pipeline = pipeline.reversed() if part.reverse else pipeline
     ranking = problem.ranking(min(k, problem.shape[1]))
     tail = problem.scores if problem.scores.complete else None
@@ -212,10 +258,11 @@ def _inside(stage: Stage) -> Iterator[Stage]:
         yield from _inside(child)
 
 
-def _environment(code: Mapping[str, str]) -> dict[str, str]:
+def _environment(code: Mapping[str, str], where: Where) -> dict[str, str]:
     """Versions and hardware; the device is the GPU where there is one that this process uses."""
     found = machine()
-    return {**code, **found, "device": found.get("gpu", "cpu")}
+    engine = {} if where.engine is None else {"engine": repr(where.engine)}
+    return {**code, **found, "device": found.get("gpu", "cpu"), **engine}
 
 
 def _row(step: Step, queries: int, figures: Evaluation, cost: Cost) -> StageRow:

@@ -12,7 +12,7 @@ from typing import Any
 from rerankit import bars
 from rerankit.bench.draws import draws
 from rerankit.bench.inputs import Contender, ScoreSet, contender, score_set
-from rerankit.bench.run import code_behind, run_key, run_name, run_part, summaries
+from rerankit.bench.run import HERE, Where, code_behind, run_key, run_name, run_part, summaries
 from rerankit.bench.space import with_values
 from rerankit.checksums import found_by
 from rerankit.errors import InputError
@@ -45,6 +45,8 @@ def tune(
     against: Benchmark | None = None,
     out: str | Path | None = None,
     progress: bool = False,
+    engine: Any = None,
+    shard_size: int | None = None,
 ) -> Tuned:
     """The best of the space's parameters on a validation benchmark.
 
@@ -56,6 +58,7 @@ def tune(
     against: the benchmark that the choice is for; it is refused when it is the validation data itself.
     out: a folder that keeps what was tried: a search that is interrupted or asked for again does not repeat it.
     progress: draw bars on stderr that say how far it is.
+    engine, shard_size: where it is worked, as in `bench`.
     """
     if (
         against is not None
@@ -65,6 +68,7 @@ def tune(
         raise InputError("'validation' must not be the data that is tested on (got the same files and parameters)")
     given = contender(pipeline)
     found = scores if isinstance(scores, ScoreSet) else score_set(validation, scores)
+    where = Where.of(engine, shard_size)
     wanted = figure or validation.task.card.main
     drawn = draws(space, trials, seed, sampler, traits_of(wanted).better)
     known = Tried.of(out, validation, found, given, k, wanted)
@@ -72,7 +76,7 @@ def tune(
     with bars.progress(progress):
         for values in track(drawn, f"tuning {given.label}"):
             made = with_values(given.pipeline, values)
-            figure_of = known.figure(values, partial(_score, validation, found, made, k, wanted))
+            figure_of = known.figure(values, partial(_score, validation, found, made, k, wanted, where))
             tried.append({"values": values, "figure": figure_of})
             drawn.tell(figure_of)
     best = (min if traits_of(wanted).better == "lower" else max)(tried, key=lambda each: each["figure"])
@@ -128,9 +132,11 @@ class Tried:
         return self.figures[name]
 
 
-def _score(validation: Benchmark, scores: ScoreSet, pipeline: Pipeline, k: int, figure: str) -> float:
+def _score(
+    validation: Benchmark, scores: ScoreSet, pipeline: Pipeline, k: int, figure: str, where: Where = HERE
+) -> float:
     rows = [
-        run_part(validation, part, validation.problem(part, scores.problems[part.matrix]), pipeline, k)
+        run_part(validation, part, validation.problem(part, scores.problems[part.matrix]), pipeline, k, where=where)
         for part in validation.parts
     ]
     summary: dict[str, float] = summaries(validation, rows)["last"]

@@ -10,6 +10,7 @@ import numpy as np
 
 from rerankit import bars, checks
 from rerankit.bench.draws import Draws, draws
+from rerankit.bench.run import Where
 from rerankit.bench.space import spaces, with_values
 from rerankit.choosing.chosen import styled
 from rerankit.errors import InputError, rule
@@ -18,6 +19,7 @@ from rerankit.metrics import evaluate, traits_of
 from rerankit.pipelines.pipeline import Pipeline
 from rerankit.problem import Problem, as_problem
 from rerankit.relevance import Relevance
+from rerankit.runs import on_engine
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ def tune(
     sampler: Any = "random",
     k: int = 100,
     progress: bool = False,
+    engine: Any = None,
+    shard_size: int | None = None,
 ) -> Tuned:
     """The parameters that are best on problems whose right items are known, and not those that are tested on.
 
@@ -87,6 +91,7 @@ def tune(
     trials: so many settings of each pipeline in place of all. k: candidates of each query.
     sampler: how they are chosen: ``"random"``, ``"tpe"`` (by the figures of those before; extra ``optuna``), both by
     `seed`, or a sampler of optuna.
+    engine, shard_size: where it is worked in shards, as in `rerankit.runs.on_engine`; the figures are the same.
 
     For benchmarks on files, with records of what was tried, there is `rerankit.bench.tune`; `rerankit.choose` asks
     whether anything is better than the order as it came.
@@ -100,6 +105,7 @@ def tune(
     [({'neighbours': 1}, 0.32), ({'neighbours': 10}, 0.72)]
     """
     checks.integer("k", k, least=1)
+    where = Where.of(engine, shard_size)
     problems = list(_paired(problem, relevance))
     given = [
         one if isinstance(one, Pipeline) else Pipeline([one])
@@ -119,7 +125,9 @@ def tune(
     with bars.progress(progress):
         for each, pipeline, values in track(_all(searches), "tuning", sum(map(len, drawn))):
             made = with_values(pipeline, values)
-            tried.append(Setting(made, values, tuple(_figure(made, one, right, metric, k) for one, right in problems)))
+            tried.append(
+                Setting(made, values, tuple(_figure(made, one, right, metric, k, where) for one, right in problems))
+            )
             each.tell(tried[-1].figure)
     tuned = Tuned(_best_first(tried, metric)[0].pipeline, tried, metric)
     emit("tuned", f"{tuned!r}: {metric}", outcome=tuned)
@@ -157,8 +165,10 @@ def _check(settings: Sequence[Pipeline], problems: Sequence[tuple[Problem, Any]]
                 raise InputError(str(faults[0]))
 
 
-def _figure(pipeline: Pipeline, problem: Problem, relevance: Relevance, metric: str, k: int) -> float:
-    return evaluate(pipeline.rerank(problem, problem.ranking(k)), relevance, [metric], empty="skip")[metric]
+def _figure(pipeline: Pipeline, problem: Problem, relevance: Relevance, metric: str, k: int, where: Where) -> float:
+    with on_engine(where.engine, problem, where.shard_size):
+        found = pipeline.rerank(problem, problem.ranking(k))
+    return evaluate(found, relevance, [metric], empty="skip")[metric]
 
 
 def _best_first(tried: Sequence[Setting], metric: str) -> list[Setting]:

@@ -7,7 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from rerankit.cli._options import TaskSettings, TrustOption
+from rerankit.cli._options import (
+    EngineOption,
+    EngineSettings,
+    ShardSizeOption,
+    TaskSettings,
+    TrustOption,
+    engine_from,
+    parameters,
+)
 from rerankit.cli._output import JsonOption, say, show_figures, show_json
 
 
@@ -58,6 +66,9 @@ def bench(
         list[str] | None,
         typer.Option("--validation-set", metavar="NAME=VALUE", help="Task parameters of the validation split."),
     ] = None,
+    engine: EngineOption = None,
+    engine_settings: EngineSettings = None,
+    shard_size: ShardSizeOption = None,
     trust: TrustOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -67,12 +78,15 @@ def bench(
     """
     from rerankit import bench as room
     from rerankit.bench.rows import names_of
-    from rerankit.cli._options import parameters
     from rerankit.errors import InputError
     from rerankit.tasks import task as find
 
     if tune is not None and validation_scores is None:
         raise InputError("'--tune' needs --validation-scores, the scores of a split that is not tested on")
+    where = {
+        "engine": engine_from(engine, engine_settings or [], **{"--shard-size": shard_size}),
+        "shard_size": shard_size,
+    }
     benchmark = find(task, **parameters(settings or [])).load(data)
     sets = [room.score_set(benchmark, _named(text)) for text in scores]
     contenders = [room.contender(text, trust=trust) for text in pipelines]
@@ -87,10 +101,12 @@ def bench(
             "figure": tune_figure,
             "against": benchmark,
             "out": out,
+            **where,
         }
         contenders, tuning = _tuned(contenders, tune, validation, validation_scores, plan)
     sizes = batch_sizes or []
-    results = room.bench(benchmark, sets, contenders, k=k, out=out, again=again, tuning=tuning, batch_sizes=sizes)
+    how = {"k": k, "out": out, "again": again, "tuning": tuning, "batch_sizes": sizes, **where}
+    results = room.bench(benchmark, sets, contenders, **how)
     if as_json:
         show_json(room.rows(results, figures))
     else:

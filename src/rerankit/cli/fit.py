@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rerankit.cli._options import StageSettings, TrustOption, check_target
+from rerankit.cli._options import (
+    EngineOption,
+    EngineSettings,
+    StageSettings,
+    TrustOption,
+    check_target,
+    engine_from,
+    parameters,
+)
 from rerankit.cli._output import JsonOption, column_texts, line, say, show, show_figures
 
 if TYPE_CHECKING:
@@ -43,6 +51,8 @@ def fit(
     restart: Annotated[
         bool, typer.Option("--restart", help="Begin again where an interrupted run could go on.")
     ] = False,
+    engine: EngineOption = None,
+    engine_settings: EngineSettings = None,
     trust: TrustOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -51,15 +61,17 @@ def fit(
     OUT gets the fitted stage (`rerankit rerank --pipeline OUT`). Of a stage that trains in epochs, OUT/training gets
     checkpoints, history.csv and curves.png.
     """
-    from rerankit.cli._options import parameters
     from rerankit.errors import TrainingError
     from rerankit.pipelines.storage import save
 
     # A folder with training/ is that of a run to go on with; what was not asked for there, the run itself refuses.
     again = restart or (out / "training").is_dir()
     check_target(out, "out", force=again, option="--restart", kept=("training/*",))
+    where = engine_from(engine, engine_settings or [])
     made = _trainable(stage, parameters(settings or []), trust)
     options: dict[str, Any] = {"settings": _settings(made, parameters(training or [])), "resume": not restart}
+    if where is not None:
+        options["engine"] = where
     if "out" in made.takes:
         options["out"] = out / "training"
     given = _judged(train, task, "train")

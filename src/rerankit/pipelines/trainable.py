@@ -41,6 +41,8 @@ class Learning:
     """The candidates to learn from, in the place of the problem's own."""
     bank: Judged | None = None
     """Other labelled pairs."""
+    engine: Any = None
+    """Where what goes over all scores is worked on in shards."""
 
     @property
     def given(self) -> dict[str, Any]:
@@ -114,9 +116,10 @@ class Trainable(Stage):
         resume: bool = True,
         ranking: Ranking | None = None,
         bank: Judged | None = None,
+        engine: Any = None,
     ) -> T:
         """Learn from a problem and what is right in it; what the stage does not use is refused (see `Learning`)."""
-        how = Learning(validation, settings, None if out is None else Path(out), resume, ranking, bank)
+        how = Learning(validation, settings, None if out is None else Path(out), resume, ranking, bank, engine)
         for name, value in how.given.items():
             if name not in self.takes:
                 known = f"it takes {', '.join(self.takes)}" if self.takes else "it is fitted in one go"

@@ -5,5 +5,6 @@ from __future__ import annotations
 from rerankit.runs.preparing import prepare_in_shards
 from rerankit.runs.run import rerank_in_shards
 from rerankit.runs.status import Status, runs_in, status_of
+from rerankit.runs.working import on_engine
 
-__all__ = ["Status", "prepare_in_shards", "rerank_in_shards", "runs_in", "status_of"]
+__all__ = ["Status", "on_engine", "prepare_in_shards", "rerank_in_shards", "runs_in", "status_of"]

@@ -22,11 +22,9 @@ from rerankit.pipelines.pipeline import Pipeline
 from rerankit.pipelines.ready import Ready, check_standing, ready_for
 from rerankit.reading import read_json
 from rerankit.runs.folder import locked, written
+from rerankit.runs.working import RETRIES, SHARD_SIZE
 from rerankit.version import __version__
 
-SHARD_SIZE = 8192
-"""Items, or queries, of a shard, unless it is said: of 100,000 items it takes a few seconds."""
-RETRIES = 2
 _PLAN = "preparation.json"
 _SAID = {
     "data": "another gallery, or another bank",

@@ -27,7 +27,8 @@ from rerankit.pipelines.ready import Ready, check_standing, ready_for
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.runs.folder import PARTS, RunFolder, locked, written
-from rerankit.runs.preparing import RETRIES, SHARD_SIZE, shards_of
+from rerankit.runs.preparing import shards_of
+from rerankit.runs.working import RETRIES, SHARD_SIZE
 
 
 def rerank_in_shards(

@@ -6,7 +6,7 @@ import numpy as np
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.scores import ListScores, Scores
-from rerankit.stages.nearest import nearest
+from rerankit.scores.nearest import nearest
 
 
 class Cells:

@@ -14,6 +14,7 @@ from rerankit.pipelines.trainable import Learning, Trainable
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
+from rerankit.runs import on_engine
 from rerankit.stages.banks import BankStage, check_bank
 from rerankit.stages.fusion.estimators import (
     estimated_scores,
@@ -62,7 +63,7 @@ class LearnedFusion(BankStage, Trainable):
     citation = (
         "Cao et al., Learning to rank: from pairwise to listwise approach (ICML 2007); Ke et al., LightGBM (2017)"
     )
-    takes = ("ranking",)
+    takes = ("ranking", "engine")
 
     def __init__(
         self,
@@ -104,9 +105,10 @@ class LearnedFusion(BankStage, Trainable):
     def learn(self, problem: Problem, relevance: Relevance, how: Learning) -> None:
         """Learn from the first `candidates` of every query, or from those of `ranking`."""
         self.check(problem, weights=False)
-        given = judged(problem, relevance, self.candidates) if how.ranking is None else how.ranking
+        with on_engine(how.engine, problem):
+            given = judged(problem, relevance, self.candidates) if how.ranking is None else how.ranking
+            values = self._columns(problem, given)
         right, there = labels(given, relevance)
-        values = self._columns(problem, given)
         if not isinstance(self.model, str):
             self.set_weights(fit_estimator(self.model, values[there], right[there], weights_by_query(there)))
         elif self.model == "trees":

@@ -16,10 +16,10 @@ from rerankit.arrays import AnyArray, FloatArray
 from rerankit.cutting import Part, in_parts, joined
 from rerankit.events import track
 from rerankit.scores import DenseScores, EmbeddingScores, ListScores, Scores, blocks, topk_dense
+from rerankit.scores.nearest import some_columns
 from rerankit.scores.topk import ascending_bits, flat_nonzero, float32_of_bits
 from rerankit.stages.hubness.passes import blocks_of, over_runs, with_floor
 from rerankit.stages.hubness.spread import absent_levels, spread
-from rerankit.stages.nearest import some_columns
 from rerankit.threads import in_threads
 
 _PIECE_BYTES = 12_800_000  # each piece is read once or twice, so that only its mask has to stay in the cache

@@ -8,12 +8,12 @@ import numpy as np
 
 from rerankit import checks
 from rerankit.scores import Scores
+from rerankit.scores.nearest import nearest
 from rerankit.sides import Side
 from rerankit.stages.banks import check_bank
 from rerankit.stages.hubness.inverted_softmax import softmax_correction
 from rerankit.stages.hubness.stage import Beta, Correction, HubnessStage, check_beta
 from rerankit.stages.lone import check_lone
-from rerankit.stages.nearest import nearest
 
 
 class QBNorm(HubnessStage):

@@ -8,7 +8,7 @@ import numpy as np
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.scores import Scores
-from rerankit.stages.nearest import nearest
+from rerankit.scores.nearest import nearest
 from rerankit.stages.neighbours.joint import adjacency
 
 

@@ -18,9 +18,9 @@ from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 from rerankit.reranking import rerank
+from rerankit.scores.nearest import nearest
 from rerankit.seams import splice
 from rerankit.stages.banks import OF_ONE_DIRECTION, RelationsBankStage, check_relations_bank
-from rerankit.stages.nearest import nearest
 from rerankit.stages.pillar.directions import DIRECTIONS, Direction, kept, other, value_of, warn_of_the_other_side
 from rerankit.stages.pillar.relations import Nearest, Relations
 from rerankit.stages.pillar.representation import PillarSpace

@@ -8,7 +8,8 @@ import numpy as np
 
 from rerankit.arrays import FloatArray, IntArray
 from rerankit.cutting import Part, in_parts, joined
-from rerankit.scores import EmbeddingScores, Scores
+from rerankit.scores.embedding import EmbeddingScores
+from rerankit.scores.protocol import Scores
 
 
 def nearest(scores: Scores, k: int) -> tuple[IntArray, FloatArray]:

@@ -1,0 +1,45 @@
+"""Work of any kind on an engine: what goes over all scores is cut into shards."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rerankit import checks
+from rerankit.cutting import cut_by
+from rerankit.engines import engine_of
+from rerankit.engines.parts import Parts
+from rerankit.problem import Problem
+
+SHARD_SIZE = 8192
+"""Items, or queries, of a shard, unless it is said: of 100,000 items it takes a few seconds."""
+RETRIES = 2
+
+
+@contextmanager
+def on_engine(engine: Any, problem: Problem, shard_size: int | None = None) -> Iterator[None]:
+    """A block in which searches for candidates and stages that look at whole columns are cut into shards on an engine,
+    one for every `shard_size` rows of the problem's longer side; None: all is done here. The bits are the same.
+
+    Unlike a run in shards it knows all queries together, so that every stage may stand in it.
+
+    >>> problem = Problem([[0.9, 0.8], [0.7, 0.1]])
+    >>> with on_engine("local", problem, shard_size=1):
+    ...     print(problem.ranking(1).indices.tolist())
+    [[0], [0]]
+    """
+    size = checks.integer("shard_size", SHARD_SIZE if shard_size is None else shard_size, least=1)
+    if engine is None:
+        yield
+        return
+    folder = Path(tempfile.mkdtemp(prefix="rerankit-parts-"))
+    try:
+        shards = -(-max(problem.shape) // size)
+        with cut_by(Parts(engine_of(engine), folder, shards, retries=RETRIES, durable=False)):
+            yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
