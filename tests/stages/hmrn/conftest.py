@@ -26,6 +26,17 @@ def golden_case(request: pytest.FixtureRequest, golden: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
+def cases() -> ModuleType:
+    """The small random networks of the conformance cases."""
+    spec = importlib.util.spec_from_file_location("hmrn_cases", Path(__file__).with_name("conformance_cases.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
 def naive() -> ModuleType:
     """The definition, round after round and search after search; the benchmark's contender too."""
     place = REPOSITORY / "benchmarks" / "hmrn_naive.py"

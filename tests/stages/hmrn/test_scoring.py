@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -22,17 +21,6 @@ from rerankit.stages.hmrn.candidates import gallery_rankings
 from rerankit.stages.hmrn.files import write_matrices, write_rankings
 from rerankit.stages.hmrn.representation import Descriptions
 from rerankit.stages.hmrn.stage import HmrnStage
-
-
-@pytest.fixture(scope="module")
-def cases() -> ModuleType:
-    """The small random networks of the conformance cases."""
-    spec = importlib.util.spec_from_file_location("hmrn_cases", Path(__file__).with_name("conformance_cases.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def plain_joint(naive: ModuleType, stage: HmrnStage, problem: Problem) -> list[torch.Tensor]:
@@ -249,10 +237,10 @@ def test_threads_that_ask_first_make_one_scorer(cases: ModuleType, monkeypatch: 
     stage, made, begin = cases.small(), [], threading.Barrier(4)
     usual = scoring.Scorer.__init__
 
-    def slow(self: scoring.Scorer, *given: Any) -> None:
+    def slow(self: scoring.Scorer, *given: Any, **named: Any) -> None:
         made.append(self)
         time.sleep(0.05)  # long enough for the others to arrive
-        usual(self, *given)
+        usual(self, *given, **named)
 
     def ask(_: int) -> scoring.Scorer:
         begin.wait(timeout=30)

@@ -14,21 +14,30 @@ from rerankit.scores import blocks
 from rerankit.scores.topk import topk_dense
 from rerankit.seams import splice
 from rerankit.stages.hmrn.config import HmrnConfig
-from rerankit.stages.hmrn.fast import Images, Searches
+from rerankit.stages.hmrn.fast import Encoding, Images, Searches
 from rerankit.stages.hmrn.representation import Descriptions
 from rerankit.stages.hmrn.scoring import RoundScores, Scorer
 
 
+def encoded_once(scorer: Scorer, regions: Regions, candidates: IntArray) -> Encoding:
+    """What gives encoded pictures of a problem: all candidates (searches, K) are encoded now, each once."""
+    used = np.unique(candidates[candidates >= 0])
+    images = scorer.images(regions if len(used) == len(regions) else regions.take(used))
+
+    def some(rows: IntArray) -> list[Images]:
+        chosen = torch.from_numpy(np.searchsorted(used, rows)).to(scorer.device)
+        return [side[chosen] for side in images]
+
+    return some
+
+
 def candidate_scores(
-    scorer: Scorer, regions: Regions, queries: Descriptions, candidates: IntArray, rounds: list[int], depth: int
+    scorer: Scorer, encoded: Encoding, queries: Descriptions, candidates: IntArray, rounds: list[int], depth: int
 ) -> RoundScores:
     """All levels of candidates (searches, K), padded with −1, after each of `rounds`: (rounds, searches, K) each.
 
     Reasoning and the joint score are there for the `depth` best by the cheap levels; elsewhere, and at padding, nan.
     """
-    used = np.unique(candidates[candidates >= 0])
-    places = np.searchsorted(used, candidates)
-    images = scorer.images(regions if len(used) == len(regions) else regions.take(used))
     searches = scorer.searches(queries)
     tables = [np.full((len(rounds), *candidates.shape), np.nan, np.float32) for _ in range(4)]
     local, overall, reasoning, joint = tables
@@ -36,8 +45,7 @@ def candidate_scores(
         real = np.flatnonzero(candidates[row] >= 0)
         if not len(real):
             continue
-        chosen = torch.from_numpy(places[row, real]).to(scorer.device)
-        few = [side[chosen] for side in images]
+        few = encoded(candidates[row, real])
         own = [side[row : row + 1] for side in searches]
         levels = [level[:, 0].cpu().numpy() for level in scorer.cheap_levels(few, own, rounds)]
         local[:, row, real], overall[:, row, real] = levels

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from rerankit.arrays import IntArray
 from rerankit.stages.hmrn.config import HmrnConfig
 from rerankit.stages.hmrn.encoders import mask_of
 from rerankit.stages.hmrn.network import SLOPE, SimilarityEncoder
@@ -37,6 +39,10 @@ class Images:
 
     def __getitem__(self, rows: slice | Tensor) -> Images:
         return Images(self.regions[rows], self.counts[rows], self.pooled[rows], self.kept_alive)
+
+
+Encoding = Callable[[IntArray], list[Images]]
+"""Gives some rows of pictures as each of the networks encodes them."""
 
 
 @dataclass(frozen=True)

@@ -57,9 +57,13 @@ class Scorer:
     """Scores searches against images with one or several networks on a device."""
 
     def __init__(
-        self, networks: Sequence[Hmrn], device: str | torch.device = "auto", rounding: str = "float32"
+        self,
+        networks: Sequence[Hmrn],
+        device: str | torch.device = "auto",
+        rounding: str = "float32",
+        half: bool = False,
     ) -> None:
-        self.device, self.rounding = pick(device), rounding
+        self.device, self.rounding, self.half = pick(device), rounding, half
         check_products(self.device, rounding)
         self.networks = [network.to(self.device).eval() for network in networks]
         if not self.networks:
@@ -73,7 +77,9 @@ class Scorer:
 
     @torch.no_grad()
     def images(self, regions: Regions) -> list[Images]:
-        """Encoded images, one entry for each network; in a temporary file when they exceed the memory budget."""
+        """Encoded images, one entry for each network, on the grid of half precision where that is asked for; in a
+        temporary file when they exceed the memory budget.
+        """
         if regions.shape[2] != self.config.region_dim:
             raise rule("regions", f"must have vectors of width {self.config.region_dim}", f"width {regions.shape[2]}")
         size, (count, given_slots, dim) = self.config.dim, regions.shape
@@ -87,6 +93,7 @@ class Scorer:
             padded = None if bool((lengths == slots).all()) else lengths
             for network, room in zip(self.networks, made, strict=True):
                 encoded = network.image(given, padded)
+                encoded = encoded.half().float() if self.half else encoded
                 room.put(rows, encoded, lengths, network.similarity.v_global_w(encoded, padded))
         return [room.images() for room in made]
 

@@ -12,6 +12,7 @@ from rerankit import checks
 from rerankit.arrays import AnyArray
 from rerankit.errors import InputError, NotFittedError, rule
 from rerankit.features import Regions, Tokens
+from rerankit.pipelines.prepared import Prepared, State
 from rerankit.pipelines.scaling import Scaling
 from rerankit.pipelines.trainable import Judged
 from rerankit.problem import Problem
@@ -25,7 +26,9 @@ from rerankit.training.settings import TrainingSettings
 from rerankit.training.trained import Part, Trained
 
 if TYPE_CHECKING:
+    from rerankit.gallery import Gallery
     from rerankit.stages.hmrn.cascade import CascadeCurve
+    from rerankit.stages.hmrn.fast import Encoding
     from rerankit.stages.hmrn.network import Hmrn
     from rerankit.stages.hmrn.scoring import RoundScores, Scorer
 
@@ -45,6 +48,7 @@ class HmrnStage(Trained):
     runs it for all; "auto" is chosen in `fit`, as the smallest that loses at most `loss_bound` of R@1 on validation.
     `on_error` "skip" leaves out descriptions without a known word, which are else refused. `products` says how matrix
     products round their factors when scoring: "float32" not at all, "tf32" as CUDA devices can, "bf16" as CPUs can.
+    `encoded` "float16" rounds encoded regions to half precision: a gallery that stands ready keeps half as much.
 
     It helps where each description fits many pictures and together they fit one; after a single description there is
     nothing to reason about, and an ensemble loses against the better of its two networks where the other is much worse.
@@ -53,7 +57,7 @@ class HmrnStage(Trained):
     stage('hmrn', variant='T-I', dim=64)
     """
 
-    scaling = Scaling(shared="the weights of the network")
+    scaling = Scaling("its regions as the networks encode them", "every picture through the region encoders")
     name: ClassVar[str] = "hmrn"
     extra: ClassVar[str] = "hmrn"
     bitwise: ClassVar[bool] = False
@@ -87,6 +91,7 @@ class HmrnStage(Trained):
         on_error: str = "raise",
         device: str = "auto",
         products: str = "float32",
+        encoded: str = "float32",
     ) -> None:
         self.variant = checks.choice("variant", variant, (*VARIANTS, "ensemble"))
         self.rounds = _checked_rounds(rounds)
@@ -102,6 +107,7 @@ class HmrnStage(Trained):
         self.on_error = checks.choice("on_error", on_error, ("raise", "skip"))
         self.device = device
         self.products = checks.choice("products", products, ("float32", "tf32", "bf16"))
+        self.encoded = checks.choice("encoded", encoded, ("float32", "float16"))
         for one in self.variants:
             self.config_for(one)
         self._networks: dict[str, Hmrn] = {}
@@ -193,7 +199,7 @@ class HmrnStage(Trained):
             if self._scorer is None:
                 from rerankit.stages.hmrn.scoring import Scorer
 
-                self._scorer = Scorer(self.networks, self.device, self.products)
+                self._scorer = Scorer(self.networks, self.device, self.products, half=self.encoded == "float16")
             return self._scorer
 
     def depth(self, items: int) -> int:
@@ -207,16 +213,22 @@ class HmrnStage(Trained):
         self, query_features: Mapping[str, Any], gallery_features: Mapping[str, Any]
     ) -> tuple[Regions, Descriptions]:
         """The regions and the descriptions of both sides' features, checked."""
-        texts, shown = query_features["text"], gallery_features["regions"]
-        counts = gallery_features.get("region_counts")
+        return self.read_regions(gallery_features), self.read_searches(query_features)
+
+    def read_regions(self, gallery_features: Mapping[str, Any]) -> Regions:
+        """The regions of the gallery's features, checked."""
+        shown, counts = gallery_features["regions"], gallery_features.get("region_counts")
         if isinstance(shown, Tokens):
             counts = shown.counts if counts is None else counts
-            shown = Regions([*shown] if shown.ragged else shown.padded(), counts=counts)
-        elif not isinstance(shown, Regions):
-            shown = Regions(shown, counts=counts)
+            return Regions([*shown] if shown.ragged else shown.padded(), counts=counts)
+        return shown if isinstance(shown, Regions) else Regions(shown, counts=counts)
+
+    def read_searches(self, query_features: Mapping[str, Any]) -> Descriptions:
+        """The descriptions of the queries' features, checked."""
+        texts = query_features["text"]
         lengths, turns = query_features.get("text_lengths"), query_features.get("text_counts")
         words = None if isinstance(texts, Descriptions) else self._words()
-        return shown, as_descriptions(texts, words, lengths=lengths, counts=turns, on_error=self.on_error)
+        return as_descriptions(texts, words, lengths=lengths, counts=turns, on_error=self.on_error)
 
     def _words(self) -> Any:
         if self.text_model is None:
@@ -225,34 +237,51 @@ class HmrnStage(Trained):
 
         return ModelTokens(self.text_model)
 
+    def prepare(self, gallery: Gallery) -> Prepared:
+        from rerankit.stages.hmrn.standing import Encoded
+
+        return Encoded.of(self, gallery)
+
+    def restored(self, gallery: Gallery, state: State) -> Prepared:
+        from rerankit.stages.hmrn.standing import Encoded
+
+        return Encoded(self, gallery, state.arrays)
+
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
-        """The candidates after the last of `rounds`; with "all", the notes hold the ranking after each."""
-        by_round = self.rerank_rounds(problem, ranking)
+        return self.reordered(problem, ranking)
+
+    def reordered(self, problem: Problem, ranking: Ranking, encoded: Encoding | None = None) -> Ranking:
+        """The candidates after the last of `rounds`; with "all", the notes hold the ranking after each. `encoded` gives
+        pictures that are encoded already.
+        """
+        by_round = self.rerank_rounds(problem, ranking, encoded)
         last = by_round[-1]
         return last.with_notes(hmrn={**last.notes["hmrn"], "by_round": by_round}) if self.rounds == "all" else last
 
-    def rerank_rounds(self, problem: Problem, ranking: Ranking) -> list[Ranking]:
+    def rerank_rounds(self, problem: Problem, ranking: Ranking, encoded: Encoding | None = None) -> list[Ranking]:
         """One ranking of the same candidates for each of `rounds`, in their order."""
         from rerankit.stages.hmrn.candidates import candidate_rankings
 
         self.check(problem)
         depth, size = self.depth(ranking.shape[1]), ranking.shape[1]
-        scores = self.score_candidates(problem, ranking)
+        scores = self.score_candidates(problem, ranking, encoded)
         made = candidate_rankings(scores, self.scorer.config, ranking)
         done = {"reasoned": depth, "candidates": size}
         return [one.with_notes(hmrn={**done, "rounds": t}) for one, t in zip(made, scores.rounds, strict=True)]
 
-    def score_candidates(self, problem: Problem, ranking: Ranking) -> RoundScores:
+    def score_candidates(self, problem: Problem, ranking: Ranking, encoded: Encoding | None = None) -> RoundScores:
         """Every level and the joint score of `ranking.indices` after each of `rounds`, (rounds, queries, K) each.
 
         nan stands at padding, and for the reasoning level and the joint score where the cascade does not go.
         """
-        from rerankit.stages.hmrn.candidates import candidate_scores
+        from rerankit.stages.hmrn.candidates import candidate_scores, encoded_once
 
-        regions, queries = self.read(problem.query_features, problem.gallery_features)
+        queries = self.read_searches(problem.query_features)
+        if encoded is None:
+            encoded = encoded_once(self.scorer, self.read_regions(problem.gallery_features), ranking.indices)
         rounds = self.scorer.rounds(self.rounds, queries.shape[1])
         depth = self.depth(ranking.shape[1])
-        return candidate_scores(self.scorer, regions, queries, ranking.indices, rounds, depth)
+        return candidate_scores(self.scorer, encoded, queries, ranking.indices, rounds, depth)
 
     # -- fitting ---------------------------------------------------------------------------------------------
 
