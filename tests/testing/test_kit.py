@@ -12,7 +12,7 @@ import pytest
 from rerankit import Gallery, Looks, Problem, Ranking, Stage, Trainable
 from rerankit.errors import InputError, UnknownNameError
 from rerankit.pipelines.needs import Unmet
-from rerankit.pipelines.prepared import Prepared, State
+from rerankit.pipelines.prepared import Change, Prepared, State
 from rerankit.scores import EmbeddingScores
 from rerankit.testing import STAGE_CHECKS, CheckFailed, check_stage, make_problem
 
@@ -332,6 +332,48 @@ class LosesWhatIsPrepared(Plain):
         return ReversedWhenPrepared(self, gallery)
 
 
+class BufferedWhenPrepared(Prepared):
+    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
+        self.buffer = self.stage.rescore(problem, ranking)
+        time.sleep(0.001)  # as long as work takes
+        return self.stage.scored(ranking, self.buffer)
+
+
+class KeepsABufferWhenPrepared(Plain):
+    def prepare(self, gallery: Gallery) -> Prepared:
+        return BufferedWhenPrepared(self, gallery)
+
+
+class StaysAsItWas(Prepared):
+    """Adds a number of each item's, which stays at its place when items go."""
+
+    def __init__(self, stage: Stage, gallery: Gallery, numbers: Any) -> None:
+        super().__init__(stage, gallery)
+        self.numbers = numbers
+
+    def updated(self, change: Change) -> Prepared:
+        return StaysAsItWas(self.stage, change.gallery, np.resize(self.numbers, change.gallery.size))
+
+    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
+        return self.stage.scored(ranking, ranking.scores + self.numbers[ranking.indices])
+
+
+class ForgetsWhichItemsWent(Plain):
+    def prepare(self, gallery: Gallery) -> Prepared:
+        assert gallery.embeddings is not None, "prepared for vectors alone"
+        return StaysAsItWas(self, gallery, gallery.embeddings.gallery[:, 0])
+
+
+class CannotBeUpdated(Plain):
+    def prepare(self, gallery: Gallery) -> Prepared:
+        return NeverUpdated(self, gallery)
+
+
+class NeverUpdated(Prepared):
+    def updated(self, change: Change) -> Prepared:
+        raise ValueError("made once")
+
+
 class CannotBePrepared(Plain):
     def prepare(self, gallery: Gallery) -> Prepared:
         raise ValueError("not for a gallery that stands")
@@ -464,6 +506,9 @@ BROKEN: list[tuple[str, Any, str]] = [
     ("check_ready", PrefersTheFirstQueries, "queries answered one at a time get another answer than in a batch"),
     ("check_ready", PreparesSomethingElse, "queries answered one at a time get another answer than in a batch"),
     ("check_ready", CannotBePrepared, "preparing it for a gallery: ValueError: not for a gallery that stands"),
+    ("check_ready", KeepsABufferWhenPrepared, "threads that share a prepared gallery get other answers than one"),
+    ("check_updates", ForgetsWhichItemsWent, "it says that it is exact, and answers otherwise than prepared anew"),
+    ("check_updates", CannotBeUpdated, "adding and removing items: ValueError: made once"),
     ("check_shards", PrefersTheFirstQueries, "queries get another answer than the batch"),
     ("check_params", TakesK, "a parameter 'k' cannot be given by name: k says how many candidates there are"),
     ("check_params", ChangesItsParameters, "parameter 'scale' came back as 4.0 .given 2.0."),

@@ -47,6 +47,7 @@ STAGE_CHECKS: tuple[StageCheck, ...] = (
     answers.check_needs,
     standing.check_lone,
     standing.check_ready,
+    standing.check_updates,
     standing.check_shards,
     identity.check_params,
     identity.check_save,

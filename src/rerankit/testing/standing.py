@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
 from rerankit.errors import UnmetNeedError
 from rerankit.gallery import Gallery
 from rerankit.pipelines.needs import OTHER_QUERIES
@@ -15,8 +20,11 @@ from rerankit.ranking import Ranking
 from rerankit.runs import rerank_in_shards
 from rerankit.testing.problems import ProblemMaker, make_problem, with_banks
 from rerankit.testing.run import CheckFailed, StageFactory, expect, expect_close, expect_equal, run
+from rerankit.testing.sharing import often_switched
 
 _QUERIES, _GALLERY, _K = 4, 14, 6
+_WIDTH, _OLD = 8, 20  # of vectors, and how many there are of old queries
+_THREADS = 4
 _SHARDED = 7  # queries: shards of 7, 4, 3 and 1 of them are 1, 2, 3 and 7 shards
 _BATCHES = [[3, 0], [2, 1]]
 
@@ -43,6 +51,41 @@ def check_ready(factory: StageFactory, problem: ProblemMaker = make_problem) -> 
     batches = [_answer(ready, made, first, batch) for batch in _BATCHES]
     order = [row for batch in _BATCHES for row in batch]
     expect_same(Ranking.concat(batches), answer.take(order), "other batches of queries get another answer")
+    rows = [*range(_QUERIES), *range(_QUERIES)]
+    with often_switched(), ThreadPoolExecutor(_THREADS) as pool:
+        together = list(pool.map(lambda row: _answer(ready, made, first, [row]), rows))
+    for row, found in zip(rows, together, strict=True):
+        expect_same(found, alone[row], "threads that share a prepared gallery get other answers than one")
+
+
+def check_updates(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:
+    """A prepared gallery of vectors, of which items went and to which others came, answers as one that is prepared
+    anew, to the bit where what is prepared says that it is exact.
+    """
+    made, stage = problem(_QUERIES, _GALLERY, 14), factory()
+    random = np.random.default_rng(14)
+    items, old, asked = (random.normal(size=(count, _WIDTH)) for count in (_GALLERY, _OLD, _QUERIES))
+
+    def some(rows: list[int], **more: Any) -> Gallery:
+        features = {name: one.take(np.array(rows)) for name, one in made.gallery.features.items()}
+        return Gallery(items[rows], features=features, **more)
+
+    first, then = list(range(_GALLERY - 3)), list(range(_GALLERY - 3, _GALLERY))
+    try:
+        ready = prepare(stage, some(first, bank=old))
+    except UnmetNeedError:  # such as a bank of items, or all test queries
+        return
+    try:
+        updated = ready.updated(add=some(then), remove=[0, 4])
+    except Exception as error:
+        raise CheckFailed(f"adding and removing items: {type(error).__name__}: {error}") from error
+    queries = updated.gallery.problem(asked, features=made.query_features)
+    if stage.unmet(queries):
+        return
+    ranking = queries.ranking(_K)
+    found, fresh = updated.answer(queries, ranking), prepare(factory(), updated.gallery).answer(queries, ranking)
+    if stage.bitwise and all(row["exact"] for row in updated.info()):
+        expect_equal(found, fresh, "after a change it says that it is exact, and answers otherwise than prepared anew")
 
 
 def check_lone(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:
