@@ -209,6 +209,17 @@ def test_removing_items_leaves_the_others_as_they_are():
     np.testing.assert_array_equal(left.arrays["levels"], before[KEPT])
 
 
+def test_a_change_looks_at_new_items_and_not_again_at_the_bank(monkeypatch):
+    twice = np.concatenate([OLD, OLD[:5]])
+    ready, once = (prepare("csls", Gallery(ITEMS, bank=bank)) for bank in (twice, OLD))
+    expected = ready.updated(add=NEW).rerank(QUERIES, k=9)
+    monkeypatch.setattr("rerankit.scores.vectors.firsts", lambda *_: pytest.fail("the bank is read again"))
+    updated = ready.updated(add=NEW)
+    assert updated.rerank(QUERIES, k=9) == expected
+    assert updated.gallery.bank.to_gallery.queries is ready.gallery.bank.to_gallery.queries
+    assert once.updated(add=NEW).rerank(QUERIES, k=9) == expected
+
+
 def test_another_bank_is_prepared_anew():
     ready = prepare("nnn", Gallery(ITEMS, bank=OLD)).updated(bank=QUERIES)
     assert ready.rerank(QUERIES, k=9) == prepare("nnn", Gallery(ITEMS, bank=QUERIES)).rerank(QUERIES, k=9)

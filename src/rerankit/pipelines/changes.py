@@ -15,7 +15,6 @@ from rerankit.gallery import Gallery, rows_of
 from rerankit.ids import Ids
 from rerankit.pipelines.prepared import Change
 from rerankit.scores import DenseScores, EmbeddingScores, Scores
-from rerankit.scores.vectors import Held
 from rerankit.sides import Side
 from rerankit.values import Named
 
@@ -102,7 +101,8 @@ def _bank(gallery: Gallery, kept: IntArray, side: Side, more: Gallery | None) ->
     if bank is None or bank.to_gallery is None:
         return bank
     if isinstance(bank.to_gallery, EmbeddingScores) and isinstance(side.scores, EmbeddingScores) and side.computed:
-        return Bank.from_embeddings(bank.to_gallery.queries, side.scores, held=_held(bank.to_gallery, side.scores))
+        beside = bank.to_gallery.beside(side.scores)
+        return Bank.from_checked(size=bank.size, to_gallery=beside, to_queries=None, among=beside.facing(beside))
     to_gallery = bank.to_gallery.take(None, kept)
     if more is not None:
         theirs = None if more.bank is None else more.bank.to_gallery
@@ -110,12 +110,6 @@ def _bank(gallery: Gallery, kept: IntArray, side: Side, more: Gallery | None) ->
             raise rule("add", f"must have the scores of the bank's {bank.size} queries: Gallery(…, bank=Bank(…))", more)
         to_gallery = _beside(to_gallery, theirs)
     return Bank(to_gallery=to_gallery, among=bank.among)
-
-
-def _held(bank: EmbeddingScores, among: EmbeddingScores) -> Held | bool:
-    """What is kept of the bank's vectors, where a change of the gallery leaves it as it is."""
-    held = bank.held_rows
-    return True if held is None or among.metric == "euclidean" else held
 
 
 def _beside(one: Scores, other: Scores) -> Scores:

@@ -212,6 +212,18 @@ class EmbeddingScores:
             rows = rows.holding() if isinstance(held, bool) else rows.with_held(held)
         return self._view(rows, self._columns)
 
+    def distinct_rows(self) -> IntArray:
+        """The numbers of the rows whose vectors equal none before them, found once for these vectors."""
+        return self._rows.distinct
+
+    def beside(self, other: EmbeddingScores) -> EmbeddingScores:
+        """Similarities of these rows to the columns of other scores of the same metric, of which nothing is computed
+        again (but of distances, which are measured from a point amid the columns).
+        """
+        if self.metric == "euclidean":
+            return other.with_rows(self.queries, held=True)
+        return self._view(self._rows, other._columns)
+
     def facing(self, other: EmbeddingScores) -> EmbeddingScores:
         """Similarities of these rows to the rows of other scores with the same columns."""
         return self._view(self._rows, other._rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from rerankit.arrays import AnyArray, IntArray
 from rerankit.scores.blocks import blocks
+from rerankit.scores.digests import digest_of, firsts
 from rerankit.scores.embedding import EmbeddingScores
 from rerankit.scores.lists import ListScores
 from rerankit.scores.protocol import Scores
@@ -33,40 +33,23 @@ def without_repeats(scores: Scores) -> Scores:
 def distinct_rows(scores: Scores) -> IntArray:
     """The numbers of the rows that equal no row before them, ascending."""
     if isinstance(scores, EmbeddingScores):
-        return _firsts(_rows_of(scores.queries), np.arange(scores.shape[0]))
+        return scores.distinct_rows()
     if isinstance(scores, ListScores):
-        return _firsts(_lists_of(scores), np.arange(scores.shape[0]))
+        return firsts(_lists_of(scores), np.arange(scores.shape[0]))
     some = np.unique(np.linspace(0, scores.shape[1] - 1, _LOOKED_AT).astype(np.int64)) if scores.shape[1] else None
     alike = _alike(scores.take(None, some))
     if not len(alike):
         return np.arange(scores.shape[0])
     others = np.setdiff1d(np.arange(scores.shape[0]), alike)
-    return np.sort(np.concatenate([others, _firsts(_matrix_rows(scores.take(alike)), alike)]))
+    return np.sort(np.concatenate([others, firsts(_matrix_rows(scores.take(alike)), alike)]))
 
 
 def _alike(scores: Scores) -> IntArray:
     """Rows of which there are two or more."""
     rows: dict[bytes, list[int]] = defaultdict(list)
     for number, row in enumerate(_matrix_rows(scores)):
-        rows[_digest(row)].append(number)
+        rows[digest_of(row)].append(number)
     return np.array(sorted(number for alike in rows.values() if len(alike) > 1 for number in alike), np.int64)
-
-
-def _firsts(rows: Iterator[AnyArray], numbers: IntArray) -> IntArray:
-    """The numbers of rows that equal none before them."""
-    found: dict[bytes, int] = {}
-    for number, row in zip(numbers.tolist(), rows, strict=True):
-        found.setdefault(_digest(row), number)
-    return np.fromiter(found.values(), np.int64, len(found))
-
-
-def _digest(row: AnyArray) -> bytes:
-    return hashlib.blake2b(row.tobytes(), digest_size=16).digest()
-
-
-def _rows_of(vectors: AnyArray) -> Iterator[AnyArray]:
-    for block in blocks(len(vectors), vectors.shape[1] * 8):
-        yield from np.asarray(vectors[block])
 
 
 def _lists_of(lists: ListScores) -> Iterator[AnyArray]:

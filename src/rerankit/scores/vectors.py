@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from rerankit.errors import InputError, rule, several
 from rerankit.mapped import packed, unpacked
 from rerankit.rows import StoredRows
 from rerankit.scores.blocks import blocks
+from rerankit.scores.digests import firsts
 
 Doubles = NDArray[np.float64]
 
@@ -75,6 +77,12 @@ class Vectors:
     def width(self) -> int:
         """d, the number of components."""
         return int(self.array.shape[1])
+
+    @cached_property
+    def distinct(self) -> IntArray:
+        """The numbers of the vectors that equal none before them as they were given, ascending."""
+        several = blocks(len(self), self.width * 8)
+        return firsts((row for block in several for row in np.asarray(self.array[block])), np.arange(len(self)))
 
     @property
     def bits(self) -> int:
