@@ -146,15 +146,22 @@ def test_every_stage_of_the_panel_has_its_picture_for_both_grounds() -> None:
     names = {each["stage"] for each in gains.cells(gains.TOGETHER)}
     pictures = gains.pictures()
     fitted = {"learned-fusion", "pillar-plus", "pillar-small"}  # `fuse` and `calibrate` move nothing there
-    assert set(pictures) == {"images/gains", *(f"stages/{name}" for name in names | fitted | set(FIGURES))}
+    assert set(pictures) == {f"stages/{name}" for name in names | fitted | set(FIGURES)}
     assert sorted(gains.fitted_gains("pillar-plus")) == ["pillar-plus"]
     assert ("COCO pairs, CLIP ViT-B/16", pytest.approx(9.4)) in gains.fitted_gains("pillar-plus")["pillar-plus"]
     for name in names | fitted | set(FIGURES):
         assert f"({name}.svg#only-light)" in PAGES[f"stages/{name}.md"]
-    some = {path: pictures[path] for path in ("images/gains", "stages/nnn")}
+    some = {"stages/nnn": pictures["stages/nnn"]}
     drawn = gains.drawn(some)
     assert set(drawn) == {f"{path}{ending}.svg" for path in some for ending in ("", "-dark")}
     assert all(content.startswith(b"<?xml") for content in drawn.values())
+
+
+@pytest.mark.parametrize("name", ["gains.svg", "gains-dark.svg"])
+def test_the_chart_of_the_first_page_shows_what_was_recorded(name: str) -> None:
+    text = (REPOSITORY / "docs/images" / name).read_text(encoding="utf-8")
+    shown = re.findall(r">([+−-]\d+\.\d)</text>", text)
+    assert shown == [f"{mean:+.1f}" for found in gains.means().values() for mean in found]
 
 
 def test_tables_of_pages_are_read_as_they_stand() -> None:

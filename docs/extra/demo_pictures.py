@@ -1,4 +1,4 @@
-"""Draw the pictures of the demo that the README and the site show, for light and for dark ground.
+"""Draw the pictures of the demo that the README and the site show, for light and for dark ground, wide and for phones.
 
 python docs/extra/demo_pictures.py [FOLDER]     # docs by default
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 from PIL import Image
@@ -15,7 +16,9 @@ from rerankit.bench.examples import Example
 from rerankit.demo import composed, contest, multi_query
 from rerankit.reports import Sheet
 
-PLACES, COLOURS = 6, 200
+PLACES = {"": 6, "-narrow": 3}
+"""How many candidates are shown, by what stands in a picture's name: more cannot be read on a phone."""
+COLOURS = 200
 
 
 def main(out: Path) -> None:
@@ -23,17 +26,17 @@ def main(out: Path) -> None:
     first = [parts[name].examples[0] for name in (contest.NAME, composed.NAME)]
     # A search as most are, after all but the last sentence; its text is all that was said.
     said = parts[multi_query.NAME].stories[1].rounds[-2]
-    shown = [shortened(each) for each in (first[0], said, first[1])]
     own = parts[composed.NAME].examples
-    sheets = {"demo": shown, "images/composed": [shortened(each) for each in (*own[:2], own[-1])]}
-    for name, examples in sheets.items():
+    sheets = {"demo": (first[0], said, first[1]), "images/composed": (*own[:2], own[-1])}
+    for (name, examples), (form, places) in product(sheets.items(), PLACES.items()):
+        sheet = Sheet(tuple(shortened(each, places) for each in examples), True)
         for theme, ending in (("light", ""), ("dark", "-dark")):
-            print(smaller(Sheet(tuple(examples), True).save(out / f"{name}{ending}.png", theme, overwrite=True)))
+            print(smaller(sheet.save(out / f"{name}{form}{ending}.png", theme, overwrite=True)))
 
 
-def shortened(example: Example) -> Example:
-    """The same with fewer candidates, so that the picture can be read on a phone."""
-    return replace(example, before=example.before[:PLACES], after=example.after[:PLACES])
+def shortened(example: Example, places: int) -> Example:
+    """The same with fewer candidates."""
+    return replace(example, before=example.before[:places], after=example.after[:places])
 
 
 def smaller(path: Path) -> Path:

@@ -1,5 +1,7 @@
 """What stages gain, out of the committed figures of `benchmarks/panel.py`: tables and pictures of the site.
 
+    python docs/extra/gains.py      # draws docs/images/gains.svg anew, which the README shows, too
+
 A line `<!-- gains: VIEW -->` in a page becomes the table of every stage on one view of the panel. What stands between
 `<!-- measured: NAME … -->` and `<!-- end: measured -->` in a page is shown on the pages of these stages too.
 """
@@ -19,7 +21,7 @@ import numpy as np
 import rerankit
 from figures import FIGURES
 from rerankit.builtins import FAMILIES
-from rerankit.plots import Theme, save
+from rerankit.plots import Theme, save, save_pair
 
 ROOT = Path(__file__).parents[2]
 PANEL: dict[str, Any] = json.loads((ROOT / "benchmarks/recorded/panel.json").read_text(encoding="utf-8"))
@@ -77,7 +79,7 @@ def measured(name: str) -> list[str]:
 def _figure(name: str) -> list[str]:
     """The picture of a stage whose worth the panel does not tell, with what it shows."""
     found = FIGURES.get(name)
-    return [] if found is None else [_picture(name, found.says), f"*{found.says}*"]
+    return [] if found is None else [_picture(name, found.says), f"*{found.says}*\n{{ .caption }}"]
 
 
 def passages(name: str) -> list[str]:
@@ -166,15 +168,14 @@ Picture: TypeAlias = tuple[Callable[[Any, Theme], None], tuple[float, float]]
 
 
 def pictures() -> dict[str, Picture]:
-    """All pictures by their paths below docs, without their endings."""
+    """The pictures of the pages of stages by their paths below docs, without their endings."""
     named = {name: gains(name) or fitted_gains(name) for _, (_, names) in FAMILIES.items() for name in names}
     of_stages = {
         f"stages/{name}": (partial(_strips, found), (6.2, 0.9 + 0.3 * len(found)))
         for name, found in named.items()
         if found
     }
-    own = {f"stages/{name}": (figure.draw, figure.size) for name, figure in FIGURES.items()}
-    return {**of_stages, **own, "images/gains": (_overview, (6.2, 3.2))}
+    return {**of_stages, **{f"stages/{name}": (figure.draw, figure.size) for name, figure in FIGURES.items()}}
 
 
 def drawn(pictures: Mapping[str, Picture]) -> dict[str, bytes]:
@@ -188,18 +189,24 @@ def drawn(pictures: Mapping[str, Picture]) -> dict[str, bytes]:
     return made
 
 
+def means() -> dict[str, list[float]]:
+    """Mean gains of the first page's chart over all views: all queries at once, and one at a time with a bank."""
+    return {
+        title: [float(np.mean([gain for _, gain in gains(name)[title]])) for name in _SHOWN]
+        for title in (TOGETHER, BANK)
+    }
+
+
 def _overview(figure: Any, theme: Theme) -> None:
-    """Mean gains of the hubness family over all views: together, and one query at a time with a bank."""
+    """A row for each of these stages, a bar for all queries at once and one for one query at a time."""
     axes = figure.subplots()
-    names = _SHOWN
-    for place, (title, colour) in enumerate(((TOGETHER, theme.others), (BANK, theme.bank))):
+    for place, found in enumerate(means().values()):
         label = ("all queries at once", "one query at a time, with a bank")[place]
-        means = [np.mean([gain for _, gain in gains(name)[title]]) for name in names]
-        rows = np.arange(len(names)) + 0.38 * (place - 0.5)
-        axes.barh(rows, means, height=0.36, color=colour, label=label)
-        for row, mean in zip(rows, means, strict=True):
+        rows = np.arange(len(_SHOWN)) + 0.38 * (place - 0.5)
+        axes.barh(rows, found, height=0.36, color=(theme.others, theme.bank)[place], label=label)
+        for row, mean in zip(rows, found, strict=True):
             axes.text(mean + 0.2, row, f"{mean:+.1f}", va="center", color=theme.ink, size=8.5)
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(_SHOWN)), _SHOWN)
     axes.invert_yaxis()
     axes.set(xlabel=f"points of R@1 gained, mean of {len(gains('sinkhorn')[TOGETHER])} views of real scores")
     axes.margins(x=0.1)
@@ -239,3 +246,7 @@ def on_files(files: Any, config: Any) -> Any:
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Put tables where a page asks for them."""
     return _MARK.sub(lambda found: of_view(found[1]), markdown)
+
+
+if __name__ == "__main__":
+    print(*save_pair(_overview, ROOT / "docs/images/gains.svg", (6.2, 3.2)))

@@ -66,8 +66,8 @@ def _by_round(lines: Mapping[str, Sequence[float]], canvas: Canvas) -> None:
 def curves(key: str, name: str, history: History) -> Chart:
     """How a network was trained."""
     return chart(
-        f"{key}-{name}-curves",
-        f"How '{name}' was trained",
+        f"{key}-curves",
+        f"How {name} was trained",
         "Loss and validation over the steps; the dotted line marks the weights that were kept.",
         lambda canvas: history.draw(canvas.figure, canvas.theme, stacked=canvas.narrow),
         lambda narrow: 5.0 if narrow else 2.6,

@@ -135,7 +135,7 @@ def part(
         f"and "
         f"candidate together, for the first {CANDIDATES}.",
         (Table(rows, _NOTE, better=("R@1", "R@5", "R@10")),),
-        charts=tuple(curves(NAME, *each) for each in (histories or {}).items()),
+        charts=tuple(curves(f"{NAME}-{name}", _TRAINED[name], each) for name, each in (histories or {}).items()),
         examples=show(problem, after, chosen.tolist(), before=before, relevance=asked.relevance, k=PLACES).examples,
         caption="The reference with its text, and the first candidates before and after stage II: three that gained "
         "most, and "
@@ -144,6 +144,7 @@ def part(
     )
 
 
+_TRAINED = {"filter": "stage I", "dual": "stage II"}
 _NOTE = (
     "In percent. R@k: the picture that the text asks for is among the first k. Nothing of a query but its reference "
     "and its "

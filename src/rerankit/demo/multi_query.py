@@ -172,7 +172,7 @@ def part(
         (Table(rows, _NOTE),),
         charts=(
             by_round(NAME, "With every sentence", "R@1 in percent, before and after re-ranking.", lines),
-            *(curves(NAME, *each) for each in (histories or {}).items()),
+            *(curves(f"{NAME}-{name}", f"'{name}'", each) for name, each in (histories or {}).items()),
         ),
         stories=stories(asked, found),
         caption="After every sentence: the rank of the picture that is looked for, before and after, and the first "

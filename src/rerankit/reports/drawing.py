@@ -29,7 +29,8 @@ def save_queries(examples: Sequence[Example], path: Path, theme: str) -> Path:
 
 def _width(examples: Sequence[Example]) -> float:
     most = max((len(each.after) for each in examples), default=1)
-    return 2 * _EDGE + max((most + 1) * (_TILE + _GAP) + 0.4, 7.5)
+    least = 4.0 if all(map(_pictured, examples)) else 7.5  # lines of text need more room than tiles
+    return 2 * _EDGE + max((most + 1) * (_TILE + _GAP) + 0.4, least)
 
 
 def _pictured(example: Example) -> bool:
