@@ -155,6 +155,9 @@ def prepared(stage: Stage, name: str) -> str:
         return "the gallery; the whole stage runs for every block of queries"
     if name in COMPOSITES:
         return "what the stages inside it keep"
+    if any("feature" in Need.of(need).what for need in stage.needs):  # which the small gallery has none of
+        assert stage.scaling is not None, "every stage that ships says how it scales"
+        return stage.scaling.keeps
     return stage.prepare(_gallery()).keeps
 
 
