@@ -7,6 +7,7 @@ import naive
 import rerankit
 from rerankit import Problem, settings, stage
 from rerankit.errors import InputError, UnmetNeedError
+from rerankit.stages.neighbours import diffusion
 from rerankit.stages.neighbours.diffusion import normalised_graph
 from strategies import people
 
@@ -56,6 +57,21 @@ def test_offline_among_all_items_is_the_whole_system():
     np.testing.assert_allclose(reached(offline), reached(whole), atol=1e-4)
     near = rerankit.rerank(problem, "diffusion", truncation=20, **parameters)
     assert np.mean(near.indices[:, :5] == whole.indices[:, :5]) > 0.5
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_offline_a_gallery_that_stands_ready_keeps_every_items_solution(metric, tmp_path, monkeypatch):
+    queries, items = people()
+    how = stage("diffusion", truncation=15, neighbours=8, query_neighbours=4)
+    batch = rerankit.rerank(Problem.from_embeddings(queries, items, metric), how, k=20)
+    monkeypatch.setattr(diffusion, "_SOLVED", 7)  # in several parts
+    ready = rerankit.prepare(how, rerankit.Gallery(items, metric=metric))
+    ready.save(tmp_path / "ready")
+    loaded = rerankit.load(tmp_path / "ready")
+    monkeypatch.setattr(diffusion, "conjugate_gradients", None)
+    for one in (ready, loaded):
+        assert rerankit.Ranking.concat([one.rerank(query, k=20) for query in queries]) == batch
+    assert 12 * 15 * len(items) * 0.9 < ready.info()[0]["bytes"] < 12 * 16 * len(items) * 1.2
 
 
 def test_items_that_nothing_reaches_keep_their_order_behind():

@@ -23,6 +23,7 @@ from rerankit.stages.neighbours.stage import NeighbourStage, check_strength
 from rerankit.stages.neighbours.unrelated import sampled_rows, shares_of, unrelated
 from rerankit.threads import in_threads
 
+_SOLVED = 4096  # items whose solutions are found together
 _COLUMNS = 16  # queries solved together: their vectors stay in the cache
 _ENOUGH = 1e-18  # a residual so much smaller than its source, squared, changes no score in float32
 
@@ -34,8 +35,9 @@ class Diffusion(NeighbourStage):
     the power `gamma`. y has the `query_neighbours` nearest items. Similarities are taken as shares, 0 for unrelated
     items and 1 for an item and itself (for the query, its first item), so that nothing depends on the scale or the
     shift of the scores. Without `truncation` the system is solved over the whole gallery by conjugate gradients. With
-    it, each item's own solution is found among its `truncation` nearest items only, as one would offline, and a query
-    adds up those of its neighbours. Items that nothing reaches keep their order behind the others.
+    it, each item's own solution is found among its `truncation` nearest items only, and a query adds up those of its
+    neighbours; a gallery that stands ready keeps them, 12 bytes for each of so many items. Items that nothing reaches
+    keep their order behind the others.
 
     `strength` says how much say the neighbours get beside the order that comes in: 1 is the diffusion alone, as
     published; ``"auto"`` goes by what the gallery shows and writes it into the ranking's notes. It helps where right
@@ -82,15 +84,27 @@ class Diffusion(NeighbourStage):
         sample = {"sample": sampled_rows(gallery.side.scores)} if gallery.embeddings is not None else {}
         return {"graph": normalised_graph(gallery.side.scores, self.neighbours, self.gamma), **sample}
 
+    def known_standing(self, gallery: Gallery) -> Known:
+        """With `truncation`, every item's own solution; nothing of the graph is then read for a query."""
+        known, scores = self.known(gallery), gallery.side.scores
+        if self.truncation is None or scores is None:
+            return known
+        parts = []
+        for at in range(0, gallery.size, _SOLVED):
+            starts = np.arange(at, min(at + _SOLVED, gallery.size))
+            parts.append(self._columns(known["graph"], starts, scores.take(starts).topk(self.truncation)[0]))
+        return {
+            **{name: one for name, one in known.items() if name != "graph"},
+            "solutions": sparse.vstack(parts, format="csr"),
+        }
+
     def opinion(self, problem: Problem, ranking: Ranking, known: Known) -> FloatArray:
-        gallery, graph = problem.gallery_scores, known["graph"]
-        assert gallery is not None, "checked by the stage's needs"
         sources = self._sources(problem, known.get("sample"))
         items = items_of(ranking)
         if self.truncation is None:
-            reached = self._solved(graph, sources, items)
+            reached = self._solved(known["graph"], sources, items)
         else:
-            reached = self._offline(graph, gallery, sources, items)
+            reached = self._offline(known, problem.gallery_scores, sources, items)
         return behind(reached, ranking)
 
     def _sources(self, problem: Problem, sample: IntArray | None) -> Any:
@@ -115,12 +129,15 @@ class Diffusion(NeighbourStage):
             in_threads(one, parts[at : at + 8])
         return result
 
-    def _offline(self, graph: Any, gallery: Scores, sources: Any, items: IntArray) -> FloatArray:
+    def _offline(self, known: Known, gallery: Scores | None, sources: Any, items: IntArray) -> FloatArray:
         """Sums of single items' solutions, each among its nearest items."""
         starts = np.unique(sources.indices).astype(np.int64)
-        assert self.truncation is not None
-        near = gallery.take(starts).topk(self.truncation)[0]
-        found = self._columns(graph, starts, near)
+        if "solutions" in known:
+            found = known["solutions"][starts]
+        else:
+            assert self.truncation is not None, "checked by the caller"
+            assert gallery is not None, "checked by the stage's needs"
+            found = self._columns(known["graph"], starts, gallery.take(starts).topk(self.truncation)[0])
         place = np.full(sources.shape[1], -1)
         place[starts] = np.arange(len(starts))
         chosen = sparse.csr_matrix((sources.data, place[sources.indices], sources.indptr), (len(items), len(starts)))

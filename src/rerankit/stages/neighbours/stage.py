@@ -54,13 +54,17 @@ class NeighbourStage(Stage):
         """What an opinion needs of the gallery and its bank, found once."""
         return {}
 
+    def known_standing(self, gallery: Gallery) -> Known:
+        """The same of a gallery that stands ready, where queries to come are worth more work."""
+        return self.known(gallery)
+
     def opinion(self, problem: Problem, ranking: Ranking, known: Known) -> FloatArray:
         """Scores (queries, K) by neighbours alone."""
         raise NotImplementedError
 
     def prepare(self, gallery: Gallery) -> Prepared:
         say = self.say(gallery.side)
-        return ByNeighbours(self, gallery, say, self.known(gallery) if say.strength > 0 else {})
+        return ByNeighbours(self, gallery, say, self.known_standing(gallery) if say.strength > 0 else {})
 
     def restored(self, gallery: Gallery, state: State) -> Prepared:
         known = known_of(state)
@@ -70,7 +74,10 @@ class NeighbourStage(Stage):
         return self._scored(problem, ranking, self.say(problem.gallery), self.known(Gallery.of(problem)))
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
-        return self.prepare(Gallery.of(problem)).reorder(problem, ranking)
+        gallery, say = Gallery.of(problem), self.say(problem.gallery)
+        return ByNeighbours(self, gallery, say, self.known(gallery) if say.strength > 0 else {}).reorder(
+            problem, ranking
+        )
 
     def say(self, gallery: Side) -> Say:
         """How much say neighbours get in this gallery."""
