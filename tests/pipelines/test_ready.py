@@ -146,6 +146,27 @@ def test_needs_of_queries_are_checked_when_they_come():
     assert ready.rerank(QUERIES[0], extra_scores={"other": np.zeros((1, 300))}, k=3).shape == (1, 3)
 
 
+ASKED_FOR = [
+    ("k-reciprocal", "needs query_bank:to_queries: give bank_scores=…, the query's similarities to the bank"),
+    (
+        stage("fuse", sources=["ranking", "captions"]),
+        r"needs extra_scores:captions: give extra_scores=\{'captions': …\}",
+    ),
+]
+
+
+@pytest.mark.parametrize(("how", "message"), ASKED_FOR)
+def test_what_a_query_lacks_is_asked_for_in_the_words_of_a_gallery_that_stands(how, message):
+    among = Bank(to_gallery=OLD @ ITEMS.T, among=OLD @ OLD.T)
+    ready = prepare(how, Gallery.from_scores(gallery_scores=ITEMS @ ITEMS.T, bank=among))
+    with pytest.raises(UnmetNeedError, match=f"^stage '[a-z-]*' {message}"):
+        ready.rerank(scores=QUERIES[0] @ ITEMS.T)
+    with pytest.raises(UnmetNeedError, match=r"'hmrn' needs gallery_features:regions: give Gallery\(…, features=\{"):
+        prepare("hmrn", Gallery(ITEMS))
+    with pytest.raises(UnmetNeedError, match=r"needs gallery_scores: give Gallery\(vectors\), or Gallery.from_scores"):
+        prepare("dba", Gallery.from_scores(size=3))
+
+
 def test_a_saved_stage_is_prepared_from_its_folder(tmp_path):
     stage("nnn", alpha=0.3).save(tmp_path / "kept")
     gallery = Gallery(ITEMS, bank=OLD)

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rerankit import Gallery, Ranking, load, prepare
+from rerankit import Bank, Gallery, Ranking, load, prepare, stage
 from rerankit.metrics.hubness import hubness
 from rerankit.serving.drift import Drift
 
 sys.path.insert(0, str(Path(__file__).parent))
-from conftest import ITEMS, NAMES, OLD, QUERIES, Served, serving, started
+from conftest import ITEMS, NAMES, OLD, QUERIES, RANDOM, Served, serving, started
 
 
 def number(served: Served, name: str) -> float:
@@ -135,6 +135,25 @@ def test_a_stop_in_the_middle_finishes_what_was_begun(folder: Path):
         assert process.wait(timeout=60) in (0, 143, -15)
         with pytest.raises(OSError):  # noqa: PT011 - refused or reset, as the system likes
             found.ask("/health")
+
+
+def test_further_scores_and_those_of_the_bank_come_with_the_query(tmp_path: Path):
+    among = Bank(to_gallery=OLD @ ITEMS.T, among=OLD @ OLD.T)
+    gallery = Gallery.from_scores(gallery_scores=ITEMS @ ITEMS.T, bank=among, ids=NAMES)
+    ready = prepare(stage("fuse", sources=["ranking", "captions", stage("k-reciprocal")]), gallery)
+    ready.save(tmp_path / "ready")
+    row, opinion, bank = (
+        (QUERIES[0] @ ITEMS.T).tolist(),
+        RANDOM.normal(size=(1, 60)).tolist(),
+        (QUERIES[0] @ OLD.T).tolist(),
+    )
+    given = {"scores": row, "extra_scores": {"captions": opinion}, "bank_scores": bank}
+    with serving(tmp_path / "ready") as served:
+        status, answer = served.ask("/search", {**given, "k": 5})
+        assert (status, answer["results"]) == (200, expected(ready.rerank(**given, k=5)))
+        for wrong in (3, {"captions": 3}, {"captions": [[1.0]]}, {"others": opinion}, {"captions": [["a"] * 60]}):
+            status, answer = served.ask("/search", {**given, "extra_scores": wrong})
+            assert (status, "extra_scores" in answer["error"]["message"]) == (400, True), answer
 
 
 def test_without_a_bank_queries_are_passed_on(tmp_path: Path):

@@ -209,6 +209,12 @@ class Need:
         )
         return f"give Problem(…, {self.kind}={{'{self.names[0]}': …}}), {what}"
 
+    @property
+    def how_standing(self) -> str:
+        """How to meet it where a gallery stands ready."""
+        known = _STANDING.get(str(self)) or _STANDING.get(self.kind)
+        return self.how if known is None else known.format(name=self.names[0] if self.names else "")
+
     def is_met(self, problem: Problem, stage: Needing) -> bool:
         """Whether a problem has it, or the stage itself."""
         if not self.names:
@@ -227,6 +233,21 @@ class Need:
         return f"Need.of('{self}')"
 
 
+_STANDING = {
+    "embeddings": "give Gallery(vectors), and queries as vectors",
+    "query_scores": "give queries as vectors",
+    "gallery_scores": "give Gallery(vectors), or Gallery.from_scores(gallery_scores=…)",
+    "complete_scores": "give queries as vectors, or rows of scores=…, not candidates alone",
+    "query_bank": "give Gallery(vectors, bank=vectors), or Gallery.from_scores(bank=Bank(to_gallery=…, among=…))",
+    "query_bank:to_queries": "give bank_scores=…, the query's similarities to the bank, (queries, bank)",
+    "gallery_bank": "give Gallery(…, gallery_bank=Bank(…))",
+    "query_features": "give features={{'{name}': …}} with the query, one entry for each query",
+    "gallery_features": "give Gallery(…, features={{'{name}': …}}), one entry for each item",
+    "extra_scores": "give extra_scores={{'{name}': …}} with the query, a matrix (queries, gallery)",
+}
+"""How to meet needs where a gallery stands ready."""
+
+
 @dataclass(frozen=True, eq=False)
 class Unmet:
     """A need of a stage that is not met; as text it says how to meet it."""
@@ -238,3 +259,8 @@ class Unmet:
 
     def __str__(self) -> str:
         return f"stage '{self.stage.name}' {self.why or f'needs {self.need}: {self.need.how}'}"
+
+    @property
+    def standing(self) -> str:
+        """The same where a gallery stands ready."""
+        return str(self) if self.why else f"stage '{self.stage.name}' needs {self.need}: {self.need.how_standing}"

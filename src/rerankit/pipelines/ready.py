@@ -62,7 +62,11 @@ class Ready:
 
     def answer(self, problem: Problem, ranking: Ranking) -> Ranking:
         """The same for queries that are a problem already, `gallery.problem(…)` or part of one with this gallery."""
-        return self.prepared.rerank(problem, ranking)
+        try:
+            return self.prepared.rerank(problem, ranking)
+        except UnmetNeedError as cause:
+            faults = [fault.standing for fault in self.pipeline.unmet(problem)]
+            raise UnmetNeedError("\n".join(faults) or str(cause)) from cause
 
     def updated(self, *, add: Any = None, remove: Any = None, bank: Any = None) -> Ready:
         """The same for a gallery without the items `remove` (ids or rows), with those of `add` (a `Gallery`, or
@@ -118,7 +122,7 @@ def check_standing(pipeline: Pipeline, gallery: Gallery) -> None:
     probe = _probe(gallery)
     faults = []
     for one in pipeline.stages:
-        faults += [str(fault) for fault in one.unmet(probe) if not fault.need.of_queries]
+        faults += [fault.standing for fault in one.unmet(probe) if not fault.need.of_queries]
         faults += [_refusal(part, gallery) for part in _looking_at_queries(one, probe)]
     if faults:
         raise UnmetNeedError("\n".join(faults))

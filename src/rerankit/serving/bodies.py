@@ -15,7 +15,10 @@ from rerankit.ranking import Ranking
 from rerankit.serving.bounds import Bounds
 from rerankit.serving.pictures import SentPicture, opened
 
-_SEARCH = ("query", "queries", "candidates", "scores", "k", "ids", "features", "exclude", "bank_scores")
+_SEARCH = (
+    *("query", "queries", "candidates", "scores", "k", "ids", "features", "exclude"),
+    *("bank_scores", "extra_scores"),
+)
 _QUERIES = ("query", "queries", "text_1", "data_1")
 _DOCUMENTS = ("documents", "texts", "text_2", "data_2")
 _NO_MATTER = ("model", "truncate", "raw_scores", "max_tokens_per_doc", "max_chunks_per_doc", "encoding_format", "user")
