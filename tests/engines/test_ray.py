@@ -17,7 +17,7 @@ import rerankit
 from engines.engine_work import Dies, DiesOnce, Fails, Note, Slow, done_in
 from rerankit.engines import Engine, engine_of
 from rerankit.engines.ray import Ray, in_a_worker
-from rerankit.errors import InputError, MissingExtraError
+from rerankit.errors import InputError, MissingExtraError, RerankitError
 from rerankit.runs import rerank_in_shards
 
 RAY = find_spec("ray") is not None
@@ -56,6 +56,29 @@ def test_a_worker_of_another_version_says_so():
     assert "the run is one of 0.0.1" in in_a_worker(("0.0.1", [], [], b""), 0, 1000)
 
 
+class Sluggish:
+    """Ray where its own processes come up late."""
+
+    def __init__(self, late: int) -> None:
+        self.late, self.ended = late, 0
+
+    def init(self, **_: object) -> None:
+        self.late -= 1
+        if self.late >= 0:
+            raise Exception("The current node timed out during startup.\nMore of it.")  # as Ray does
+
+    def shutdown(self) -> None:
+        self.ended += 1
+
+
+def test_ray_that_comes_up_late_is_started_again():
+    ray = Sluggish(3)
+    Ray(workers=2)._connect(ray)
+    assert ray.ended == 3
+    with pytest.raises(RerankitError, match=r"did not start in 4 tries: The current node timed out during startup\.$"):
+        Ray(workers=2)._connect(Sluggish(4))
+
+
 def run(engine: Engine, work: Note, shared: Path, tasks=range(5)):
     found = list(engine.run(work, list(tasks), shared=shared, retries=2))
     return sorted(found, key=lambda done: done.task)
@@ -63,10 +86,11 @@ def run(engine: Engine, work: Note, shared: Path, tasks=range(5)):
 
 @needs_ray
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_tasks_are_done_and_retried_as_by_the_local_engine(tmp_path):
     import ray
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    Ray(workers=2)._connect(ray)
     try:
         for kind, error in ((Note, None), (DiesOnce, None), (Fails, "ValueError: no such thing"), (Dies, "its worker")):
             out = tmp_path / kind.__name__
@@ -82,6 +106,7 @@ def test_tasks_are_done_and_retried_as_by_the_local_engine(tmp_path):
 
 @needs_ray
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_shards_on_ray_have_the_bits_of_the_batch(tmp_path):
     for stage in (rerankit.stage("nnn"), rerankit.stage("k-reciprocal") >> "nnn", Slow(0.001)):
         expected = rerankit.rerank(problem(tmp_path), stage, k=7)
@@ -93,7 +118,7 @@ def test_shards_on_ray_have_the_bits_of_the_batch(tmp_path):
 
 @needs_ray
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_workers_that_are_killed_at_random_moments_lose_nothing(tmp_path):
     import threading
 
@@ -123,7 +148,7 @@ def test_workers_that_are_killed_at_random_moments_lose_nothing(tmp_path):
 
 @needs_ray
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_a_driver_that_is_killed_again_and_again_loses_nothing(tmp_path):
     folder, random = tmp_path, np.random.default_rng(2)
     problem(folder)
@@ -193,7 +218,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def wait_until(holds, seconds: float = 60) -> None:
+def wait_until(holds, seconds: float = 240) -> None:
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, "processes are left"

@@ -13,11 +13,12 @@ from rerankit.engines.engine import PASSING, Done, Engine, Work, attempt, final,
 from rerankit.engines.sharing import dumps, loads
 from rerankit.engines.worker import check_version, load_plugins
 from rerankit.engines.workers import plugin_files
-from rerankit.errors import InputError, rule
+from rerankit.errors import InputError, RerankitError, rule
 from rerankit.extras import require
 from rerankit.settings import parse_bytes
 from rerankit.version import __version__
 
+_STARTS = 4  # Ray gives its own processes 30 seconds to come up, which on a busy machine are not enough
 _AHEAD = 2  # tasks that are given out for each that can run, so that none waits for this process
 
 
@@ -62,10 +63,16 @@ class Ray(Engine):
 
     def _connect(self, ray: Any) -> None:
         here = {} if self.address else {"num_cpus": None if self.workers is None else self.workers * self.cpus}
-        try:
-            ray.init(address=self.address, include_dashboard=None if self.address else False, **_QUIET, **here)
-        except (ConnectionError, RuntimeError, ValueError) as cause:
-            raise InputError(f"'address' leads to no Ray that answers (got {self.address!r}): {cause}") from cause
+        for left in reversed(range(_STARTS)):
+            try:
+                ray.init(address=self.address, include_dashboard=None if self.address else False, **_QUIET, **here)
+                return
+            except (ConnectionError, RuntimeError, ValueError) as cause:
+                raise InputError(f"'address' leads to no Ray that answers (got {self.address!r}): {cause}") from cause
+            except Exception as cause:  # Ray has no narrower one for processes of its own that are not up in time
+                ray.shutdown()
+                if not left:
+                    raise RerankitError(f"Ray did not start in {_STARTS} tries: {_first_line(cause)}") from cause
 
     def __repr__(self) -> str:
         given = {name: getattr(self, name) for name in ("address", "workers", "memory")}
