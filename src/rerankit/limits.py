@@ -23,7 +23,7 @@ from pathlib import Path
 from rerankit.errors import FormatError, rule, unknown_name
 from rerankit.settings import parse_bytes
 
-COUNTS = ("depth", "files", "ratio", "values")
+COUNTS = ("depth", "files", "nodes", "ratio", "values")
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class Limits:
     """Unpacked bytes that are never too much, whatever the ratio."""
     header: int = 32_000_000
     """The header of a safetensors file, the directory of a zip file, a folder's list of files."""
+    nodes: int = 10_000
+    """How many values a YAML text may have; it is read slowly."""
     ratio: int = 250
     """How many times its size something compressed may have when it is unpacked."""
     text: int = 1_000_000

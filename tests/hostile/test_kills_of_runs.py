@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,26 +18,44 @@ from rerankit import Problem, Relevance
 from rerankit.tasks import task
 
 PROGRAM = Path(__file__).parent / "program.py"
-QUICK = ["--training", "epochs=3", "--training", "device=cpu", "--training", "batch_size=6"]
+QUICK = ["--training", "epochs=3", "--training", "device=cpu", "--training", "batch_size=20"]
 pytestmark = [
-    pytest.mark.skipif(sys.platform == "win32", reason="kills of POSIX"),
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot copy a process"),
     pytest.mark.timeout(3600),
 ]
 
 
-def program(number: int, folder: Path, words: list[Any]) -> int:
-    """Run a command, killed before its step of this number (0: not at all); how many steps it took, or -1."""
-    done = subprocess.run(
-        [sys.executable, str(PROGRAM), str(number), str(folder / "steps"), *map(str, words)],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
-    )
-    if done.returncode == -signal.SIGKILL:
-        return -1
-    assert done.returncode == 0, done.stderr
-    return int((folder / "steps").read_text())
+class Program:
+    """A command in a folder, run again and again by a process that has read it."""
+
+    def __init__(self, folder: Path, words: list[Any]) -> None:
+        threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        self.said = (folder / "said.txt").open("w+")
+        self.process = subprocess.Popen(
+            [sys.executable, str(PROGRAM), *map(str, words)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.said,
+            text=True,
+            cwd=folder,
+            env={**os.environ, **threads},
+        )
+
+    def run(self, place: Path, number: int = 0) -> int:
+        """Run it, killed before its step of this number (0: not at all); how many steps it took, or -1."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(f"{number} {place}\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        assert answer, (self.said.seek(0), self.said.read()[-5000:])
+        return int(answer)
+
+    def __enter__(self) -> Program:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.communicate()
+        self.said.close()
 
 
 def check(
@@ -47,19 +64,23 @@ def check(
     words: list[Any],
     out: str,
     same: Callable[[Path, Path], None],
-    many: int,
+    kills: int,
     rng: Any,
     tried: Any,
 ) -> None:
-    """Kill a command `many` times, ask for it again after each kill, and compare with an uninterrupted run."""
-    steps = program(0, folder, [*words, "-o", folder / "whole" / out])
-    for number in rng.integers(1, steps + 1, many).tolist():
-        killed = folder / f"killed-{number}"
-        for each in (number, int(rng.integers(1, steps + 1)), 0):
-            program(each, folder, [*words, "-o", killed / out])
-        assert not list(folder.rglob(".rerankit-*"))
-        same(folder / "whole" / out, killed / out)
-        tried(f"kills of {area}", 2)
+    """Kill a command so often, ask for it again after each kill, and compare with an uninterrupted run."""
+    done = 0
+    with Program(folder, words) as program:
+        program.run(folder / "whole" / out)
+        steps = program.run(folder / "again" / out)
+        same(folder / "whole" / out, folder / "again" / out)
+        while done < kills:
+            place = folder / f"killed-{done}" / out
+            killed = [program.run(place, number) for number in (*rng.integers(1, steps + 1, 2).tolist(), 0)]
+            assert not list(folder.rglob(".rerankit-*"))
+            same(folder / "whole" / out, place)
+            done += killed.count(-1)
+    tried(f"kills of {area}", done)
 
 
 def same_runs(one: Path, other: Path) -> None:
@@ -106,12 +127,12 @@ def judged(tmp_path: Path) -> Path:
 
 def test_rerank(judged: Path, amount, rng, tried) -> None:
     words = ["rerank", "train.npz", "-s", "csls", "-k", 5, "--force"]
-    check("rerank", judged, words, "run.npz", same_runs, amount(1, 20), rng, tried)
+    check("rerank", judged, words, "run.npz", same_runs, amount(1, 40), rng, tried)
 
 
 def test_shards(judged: Path, amount, rng, tried) -> None:
     words = ["rerank", "train.npz", "-s", "dba", "-k", 5, "--engine", "local", "--shard-size", 7, "--resume"]
-    check("runs in shards", judged, words, "run", same_runs, amount(1, 20), rng, tried)
+    check("runs in shards", judged, words, "run", same_runs, amount(1, 40), rng, tried)
 
 
 def test_prepare(judged: Path, amount, rng, tried) -> None:
@@ -123,20 +144,20 @@ def test_prepare(judged: Path, amount, rng, tried) -> None:
         assert answers[0] == answers[1]
         assert {file.name for file in one.rglob("*")} == {file.name for file in other.rglob("*")}
 
-    check("prepare", judged, words, "ready", same, amount(1, 20), rng, tried)
+    check("prepare", judged, words, "ready", same, amount(1, 40), rng, tried)
 
 
 def test_bench(captions: Path, amount, rng, tried) -> None:
     words = ["bench", "flickr30k", "--data", ".", "--set", "images=7", "--scores", "scores.npy", "-k", 5]
     words += ["-p", "csls", "-p", "mutual-rank"]
-    check("bench", captions, words, "results", same_results, amount(1, 20), rng, tried)
+    check("bench", captions, words, "results", same_results, amount(1, 40), rng, tried)
 
 
 def test_tune(captions: Path, amount, rng, tried) -> None:
     words = ["bench", "flickr30k", "--data", ".", "--set", "images=7", "--scores", "scores.npy", "-k", 5, "-p", "csls"]
     words += ["--tune", "space.yaml", "--validation-scores", "val.npy", "--validation-data", "val"]
     words += ["--validation-set", "images=7", "--validation-set", "split=val"]
-    many = amount(0, 20)
+    many = amount(0, 40)
     if not many:
         pytest.skip("make test-hostile kills searches")
     check("tune", captions, words, "results", same_results, many, rng, tried)
@@ -148,14 +169,14 @@ FITS = {
     "learned-fusion": ([], []),
     "pillar-small": (["--set", "pillars=5", "--set", "neighbours=3"], QUICK),
     "pillar": (SIZES, QUICK),
-    "pillar-plus": (["--set", "wide=[6, 6]", "--set", "kept=[4, 4]"], QUICK),
+    "pillar-plus": (["--set", "cells_seen=[6, 6]", "--set", "cells_kept=[4, 4]"], QUICK),
 }
 
 
 @pytest.mark.parametrize("name", FITS)
 def test_fit(name: str, judged: Path, amount, rng, tried) -> None:
     settings, training = FITS[name]
-    many = amount(0, 20)
+    many = amount(0, 40)
     if not many:
         pytest.skip("make test-hostile kills fits")
     pytest.importorskip("torch", reason="torch is not installed")
@@ -166,7 +187,7 @@ def test_fit(name: str, judged: Path, amount, rng, tried) -> None:
 
 
 def test_fit_hmrn(tmp_path: Path, amount, rng, tried) -> None:
-    many = amount(0, 20)
+    many = amount(0, 40)
     if not many:
         pytest.skip("make test-hostile kills fits")
     pytest.importorskip("torch", reason="torch is not installed")
@@ -178,7 +199,7 @@ def test_fit_hmrn(tmp_path: Path, amount, rng, tried) -> None:
 
 
 def test_fit_triplet_with_its_cache(tmp_path: Path, amount, rng, tried) -> None:
-    many = amount(0, 20)
+    many = amount(0, 40)
     if not many:
         pytest.skip("make test-hostile kills fits")
     pytest.importorskip("torch", reason="torch is not installed")

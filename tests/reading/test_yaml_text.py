@@ -21,6 +21,12 @@ def laughs(levels: int, item: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def nested(levels: int) -> str:
+    """A list in 95 lists, which is in 95 lists …"""
+    lists = (f"a{level}: &a{level} {'[' * 95}*a{level - 1}{']' * 95}" for level in range(1, levels))
+    return "\n".join(["a0: &a0 1", *lists])
+
+
 @pytest.mark.parametrize(
     ("text", "rule"),
     [
@@ -29,7 +35,9 @@ def laughs(levels: int, item: str) -> str:
         ("a: &a [*a]", "an anchor holds itself"),
         ("a: &a {b: *a}", "an anchor holds itself"),
         ("[" * 150 + "]" * 150, "more than 100 lists and mappings in each other"),
-        ("[" * 20_000, "fewer lists and mappings in each other"),
+        ("[" * 20_000, "line 1: more than 100 lists and mappings in each other"),
+        (nested(60), "line 3: more than 100 lists and mappings in each other"),
+        ("[" + "1," * 490_000 + "]", "line 1: more than 10000 values: rerankit.limits.using"),
         ("k: 1\nb: 2\nk: 3", "line 3: 'k' stands twice in a mapping"),
         ("stages: [{stage: a, stage: b}]", "'stage' stands twice in a mapping"),
         ("9" * 5000, "a number must have at most 100 digits"),
@@ -59,6 +67,12 @@ def test_what_is_refused(text: str, rule: str, tmp_path: Path, monkeypatch: pyte
     assert len(str(caught.value)) < 700
     assert time.process_time() - start < 5
     assert not list(tmp_path.iterdir())
+
+
+def test_more_values_are_taken_when_they_are_allowed() -> None:
+    text = f"[{'1, ' * 12_000}]"
+    with limits.using(nodes=20_000):
+        assert len(parse_yaml(text)) == 12_000
 
 
 def test_aliases_that_stay_small_are_taken() -> None:

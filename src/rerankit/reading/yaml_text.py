@@ -20,12 +20,34 @@ _LONGEST_NUMBER = 100
 class Loader(yaml.SafeLoader):
     """The safe loader, with 1e-3 a number (YAML 1.1 wants 1.0e-3, which nobody writes), and within the limits."""
 
-    def get_single_node(self) -> yaml.Node | None:
-        """The tree of the text, looked at before values are made of it."""
-        node = super().get_single_node()
-        if node is not None:
-            _check(node)
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.nodes = self.depth = 0
+        self.sizes: dict[yaml.Node, tuple[int, int]] = {}  # values, repeated ones counted again, and levels
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """A node of the tree, looked at as it comes: what is beyond the limits is refused before the rest is read."""
+        most, line, repeated = limits.current(), _line(self.peek_event()), self.check_event(yaml.AliasEvent)
+        self.nodes += 1
+        if self.nodes > most.nodes:
+            raise yaml.YAMLError(f"{line}: more than {most.nodes} values: rerankit.limits.using(nodes=…) allows more")
+        if self.depth > most.depth:
+            raise yaml.YAMLError(f"{line}: more than {most.depth} lists and mappings in each other")
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        if node is None or (repeated and node not in self.sizes):
+            raise yaml.YAMLError(f"{line}: an anchor holds itself")
+        values, levels = self.sizes[node] if repeated else self.sizes.setdefault(node, self._size(node))
+        if values > most.values:
+            raise yaml.YAMLError(f"{line}: more than {most.values} values, repeated ones counted again")
+        if self.depth + levels > most.depth:
+            raise yaml.YAMLError(f"{line}: more than {most.depth} lists and mappings in each other")
         return node
+
+    def _size(self, node: yaml.Node) -> tuple[int, int]:
+        sizes = [self.sizes[part] for part in _parts(node)]
+        return 1 + sum(values for values, _ in sizes), max((1 + levels for _, levels in sizes), default=0)
 
 
 Loader.add_implicit_resolver(FLOAT, EXPONENT, FIRST)
@@ -51,29 +73,6 @@ def parse_yaml(text: str, where: str = "the YAML text") -> Any:
         raise FormatError(f"{where} is not YAML that can be read: {' '.join(str(cause).split())[:500]}") from cause
 
 
-def _check(root: yaml.Node) -> None:
-    """Refuse a tree that repeats what it names to more than the limits allow, holds itself, or says a key twice."""
-    most = limits.current()
-    counts: dict[int, int | None] = {}
-
-    def count(node: yaml.Node, depth: int) -> int:
-        known = counts.get(id(node), 0)
-        if known is None:
-            raise yaml.YAMLError(f"{_line(node)}: an anchor holds itself")
-        if known:
-            return known
-        if depth > most.depth:
-            raise yaml.YAMLError(f"{_line(node)}: more than {most.depth} lists and mappings in each other")
-        counts[id(node)] = None
-        total = 1 + sum(count(part, depth + 1) for part in _parts(node))
-        if total > most.values:
-            raise yaml.YAMLError(f"{_line(node)}: more than {most.values} values, repeated ones counted again")
-        counts[id(node)] = total
-        return total
-
-    count(root, 0)
-
-
 def _parts(node: yaml.Node) -> list[yaml.Node]:
     """The nodes inside a node."""
     if isinstance(node, yaml.MappingNode):
@@ -95,5 +94,5 @@ def _check_keys(node: yaml.MappingNode) -> None:
             seen.add((key.tag, key.value))
 
 
-def _line(node: yaml.Node) -> str:
-    return f"line {node.start_mark.line + 1}" if node.start_mark else "somewhere"
+def _line(what: yaml.Node | yaml.Event) -> str:
+    return f"line {what.start_mark.line + 1}" if what.start_mark else "somewhere"
