@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 import rerankit
+from interpreter import python
 from rerankit import Gallery, Problem, Relevance, bench, stage
 from rerankit.errors import FormatError, InputError
 from rerankit.hub import card, push
@@ -195,3 +196,16 @@ def test_a_model_outside_of_the_folder_needs_trust(server):
     with pytest.raises(FormatError, match="trust=True"):
         rerankit.load("hf:me/pairs")
     assert rerankit.load("hf:me/pairs", trust=True).model == "other/model"
+
+
+def test_the_hub_is_asked_by_a_program_that_has_imported_nothing_else(tmp_path: Path) -> None:
+    code = """
+import os
+os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HOME": "hub"}
+import rerankit
+try:
+    rerankit.load("hf:owner/name")
+except rerankit.errors.InputError as error:
+    print(error)
+"""
+    assert python(code, tmp_path).startswith("'hf:owner/name' cannot be downloaded: LocalEntryNotFoundError")

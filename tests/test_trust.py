@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -34,19 +35,29 @@ def saved(folder: Path, **params: Any) -> Path:
         {"model": "../model"},
         {"model": ""},
         {"model": ".", "processor": "somebody/tokenizer"},
+        {"model": ["somebody/model"]},
+        {"model": {"name": "somebody/model"}},
     ],
 )
-def test_a_model_outside_of_the_folder_is_named_and_refused(tmp_path: Path, params: dict[str, str]) -> None:
+def test_a_model_outside_of_the_folder_is_named_and_refused(tmp_path: Path, params: dict[str, Any]) -> None:
     (tmp_path / "model").mkdir()
     folder = saved(tmp_path / "stage", **params)
     name, value = list(params.items())[-1]
     with pytest.raises(
-        FormatError, match=rf"names a model outside of its folder, {name}='{value}'.* trust=True \(--trust\)"
+        FormatError,
+        match=rf"names a model outside of its folder, {name}={re.escape(repr(value))}.* trust=True \(--trust\)",
     ):
         rerankit.load(folder)
     trusted = rerankit.load(folder, trust=True)
     assert getattr(trusted, name) == value
     assert type(trusted).load(folder, trust=True) == trusted
+
+
+def test_a_place_that_is_written_to_is_named_and_refused(tmp_path: Path) -> None:
+    rerankit.stage("triplet", cache=str(tmp_path / "cache")).save(tmp_path / "stage")
+    with pytest.raises(FormatError, match=r"names a place outside of its folder, cache='.*written to.* trust=True"):
+        rerankit.load(tmp_path / "stage")
+    assert rerankit.load(tmp_path / "stage", trust=True).cache == str(tmp_path / "cache")
 
 
 def test_a_model_in_the_folder_is_taken_as_a_path(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """The program with its arguments, in copies of this process, each killed before a step: `python program.py ARGUMENTS`.
 
-Each line that comes in is a step's number (0: no kill) and the place for `--out`; the line that goes out is the number of
-steps it took, or -1 where it was killed. What one copy has imported is imported here too, so that from the second on the
-steps are those of its work.
+Each line that comes in is a step's number (0: no kill) and the place for `--out`; the line that goes out is the number
+of steps it took, or -1 where it was killed. What one copy has imported is imported here too, so that from the second on
+the steps are those of its work.
 """
 
 from __future__ import annotations

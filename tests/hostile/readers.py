@@ -17,6 +17,7 @@ import rerankit
 from rerankit import Gallery, Pipeline, Problem, Relevance, tasks
 from rerankit.bench import Result
 from rerankit.reading import read_checkpoint, read_pickle
+from rerankit.shards import open_shards
 
 RANKINGS = ("json", "run", "csv", "tsv", "txt", "run.gz", "csv.gz", "parquet")
 BUNDLES = ("folder", "npz", "pt", "safetensors")
@@ -71,6 +72,24 @@ def read_ready(folder: Path) -> dict[str, Any]:
     return {"items": found.indices, "scores": found.scores, "ids": found.gallery_ids}
 
 
+def shards(folder: Path, ending: str) -> None:
+    """Vectors in files of Parquet or Arrow, of one length by their kind and by chance."""
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    for name, kind in (("fixed", arrow.list_(arrow.float32(), 4)), ("free", arrow.list_(arrow.float32()))):
+        table = arrow.table({"v": arrow.array(np.arange(36.0).reshape(9, 4).tolist(), kind)})
+        (folder / name).mkdir()
+        file = folder / name / f"v0.{ending}"
+        if ending == "parquet":
+            parquet.write_table(table, file)
+            continue
+        with arrow.ipc.new_file(str(file), table.schema) as made:
+            made.write_table(table)
+
+
+def read_shards(folder: Path) -> dict[str, Any]:
+    return {name: np.array(open_shards(folder / name)[:]) for name in ("fixed", "free")}
+
+
 def matlab(folder: Path) -> None:
     scipy_io.savemat(folder / "a.mat", {"scores": np.arange(24.0).reshape(4, 6)})
 
@@ -116,6 +135,8 @@ def _readers() -> dict[str, Reader]:
         "pickle": Reader(pickled, lambda folder: read_pickle(folder / "truth.pkl")),
         "checkpoint": Reader(partial(checkpoint, name="c.pt"), lambda folder: read_checkpoint(folder / "c.pt")),
     }
+    for ending in ("parquet", "arrow"):
+        found[f"shards {ending}"] = Reader(partial(shards, ending=ending), read_shards)
     for ending in RANKINGS:
         found[f"ranking.{ending}"] = Reader(partial(_ranking, ending=ending), partial(_read, ending=ending))
     for ending in BUNDLES:

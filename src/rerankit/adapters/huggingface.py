@@ -28,10 +28,11 @@ def downloaded(address: str) -> Path:
     if found is None:
         raise rule("folder", "on the hub must be hf:owner/name, or hf:owner/name@revision", repr(address))
     library, repo, revision = hub(), found["repo"], found["revision"]
-    name = f"{repo.replace('/', '--')}@{(revision or 'main').replace('/', '--')}"
-    place = Path(library.constants.HF_HUB_CACHE) / "rerankit" / name
+    copy = f"{repo.replace('/', '--')}@{(revision or 'main').replace('/', '--')}"
+    constants, errors = (require(f"huggingface_hub.{name}", extra="hub") for name in ("constants", "errors"))
+    place = Path(constants.HF_HUB_CACHE) / "rerankit" / copy
     try:
         return Path(library.snapshot_download(repo, revision=revision, local_dir=place))
-    except (library.errors.HfHubHTTPError, library.errors.LocalEntryNotFoundError, OSError) as cause:
+    except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError) as cause:
         reason = str(cause).strip().partition("\n")[0]
         raise InputError(f"'{address}' cannot be downloaded: {type(cause).__name__}: {reason}") from cause

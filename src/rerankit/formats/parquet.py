@@ -13,6 +13,7 @@ from rerankit.extras import require
 from rerankit.formats import headless
 from rerankit.formats.content import Content, Format, Triples
 from rerankit.formats.delimited import value_column
+from rerankit.reading.arrow_files import read_parquet, texts_of
 from rerankit.shards.folders import open_one
 from rerankit.shards.parts import has_vectors
 
@@ -36,7 +37,7 @@ class ParquetFormat(Format):
             pairs = " or ".join("/".join(pair) for pair in PAIRS)
             raise FormatError(f"{path}: must have the columns {pairs}, and score or grade (got {names})")
         wanted = [columns.query, columns.item, columns.value, *([columns.rank] if columns.rank else [])]
-        table = parquet.read_table(path, columns=wanted)
+        table = read_parquet(path, wanted, texts=wanted[:2])
         queries, items = (_texts(path, table, name) for name in wanted[:2])
         ranks = table.column(columns.rank).to_pylist() if columns.rank else None
         return headless.said(queries, items, _numbers(path, table, columns.value), columns, ranks)
@@ -47,14 +48,14 @@ class ParquetFormat(Format):
         parquet = require("pyarrow.parquet", extra="parquet")
         values = content.values.astype(np.float32)
         columns = {"query": content.queries, "item": content.items, value_column(content): values}
-        parquet.write_table(arrow.table(columns), path)
+        parquet.write_table(arrow.table(columns), path, write_page_checksum=True)
 
 
 def _texts(path: Path, table: Any, name: str) -> list[str]:
     column = table.column(name)
     if column.null_count:
         raise FormatError(f"{path}: column '{name}' has {column.null_count} empty cells")
-    return [str(value) for value in column.to_pylist()]
+    return texts_of(column)
 
 
 def _numbers(path: Path, table: Any, name: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

@@ -49,6 +49,8 @@ class Stage:
     citation: ClassVar[str] = ""
     outside: ClassVar[tuple[str, ...]] = ()
     """Parameters that name a model or a service: a saved stage that names one outside of its folder needs `trust`."""
+    writes: ClassVar[tuple[str, ...]] = ()
+    """Parameters that name a file or folder that is written to when the stage runs, which needs `trust`, too."""
     scaling: ClassVar[Scaling | None] = None
     """What it costs where galleries are large and queries come in shards; None: nobody has said."""
     bitwise: ClassVar[bool] = True

@@ -268,17 +268,18 @@ def _unused(folder: Path, name: str, ending: str) -> Path:
 def _models(name: str, params: dict[str, Any], folder: Path, trust: bool) -> dict[str, str]:
     """Models that a stage names, as paths where they lie in its folder; others are refused without `trust`."""
     found: dict[str, str] = {}
-    for parameter in getattr(manager().stages[name], "outside", ()):
+    kind = manager().stages[name]
+    for parameter in (*getattr(kind, "outside", ()), *getattr(kind, "writes", ())):
         value = params.get(parameter)
-        if not isinstance(value, str):
-            continue
-        inside = folder / value
-        if value and inside.exists() and inside.resolve().is_relative_to(folder.resolve()):
+        inside = folder / value if value and isinstance(value, str) else None
+        if inside is not None and inside.exists() and inside.resolve().is_relative_to(folder.resolve()):
             found[parameter] = str(inside)
-        elif not trust:
+        elif value is not None and not trust:
+            what = "a model" if parameter in kind.outside else "a place"
             raise FormatError(
-                f"'{folder / CONFIG}' names a model outside of its folder, {parameter}={value!r}, which its author "
-                "chose and which would be loaded or asked; if you trust it, load the folder with trust=True (--trust)"
+                f"'{folder / CONFIG}' names {what} outside of its folder, {parameter}={value!r}, which its author "
+                "chose and which would be loaded, asked or written to; if you trust it, load the folder with "
+                "trust=True (--trust)"
             )
     return found
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from rerankit import limits
 from rerankit.arrays import AnyArray, IntArray
 from rerankit.errors import FormatError
 from rerankit.extras import require
 from rerankit.files import check_regular
+from rerankit.reading.arrow_files import arrow_columns, open_parquet
 from rerankit.reading.npy_arrays import map_npy
 from rerankit.reading.safetensors_file import map_tensors
 from rerankit.reading.text import first_sentence
@@ -58,8 +60,8 @@ def _safetensors(path: Path) -> list[AnyArray]:
 def _parquet(path: Path) -> list[AnyArray]:
     """The column of vectors, unpacked once into a file without a name, which goes when nobody reads it."""
     parquet = require("pyarrow.parquet", extra="parquet", purpose=f"reading {path.name}")
-    file = parquet.ParquetFile(path)
-    name = vector_column(path, file.schema_arrow)
+    name = vector_column(path, parquet.read_schema(path))
+    file = open_parquet(path, [name])
     if file.metadata.num_rows == 0:
         return [np.empty((0, 1), np.float32)]
     return [_unpacked(path, (batch.column(0) for batch in file.iter_batches(columns=[name])))]
@@ -70,8 +72,7 @@ def _arrow(path: Path) -> list[AnyArray]:
     arrow = require("pyarrow", extra="parquet", purpose=f"reading {path.name}")
     reader = require("pyarrow.ipc", extra="parquet").open_file(arrow.memory_map(str(path)))
     name = vector_column(path, reader.schema)
-    columns = (reader.get_batch(number).column(name) for number in range(reader.num_record_batches))
-    return [_numbers(path, column) for column in columns]
+    return [_numbers(path, column) for column in arrow_columns(path, reader, name)]
 
 
 def vector_column(path: Path, schema: Any) -> str:
@@ -125,6 +126,7 @@ def _unpacked(path: Path, columns: Iterator[Any]) -> AnyArray:
                 raise FormatError(f"{path}: must have vectors of one length (got {width} and {numbers.shape[1]})")
             rows, width, dtype = rows + len(numbers), numbers.shape[1], numbers.dtype
             file.write(numbers.data)
+            limits.check_ratio(path, path.stat().st_size, file.tell(), "what is read of it")
         file.flush()
         return np.memmap(file, dtype, mode="r", shape=(rows, width))
 

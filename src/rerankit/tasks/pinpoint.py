@@ -12,6 +12,7 @@ from rerankit.errors import FormatError
 from rerankit.extras import require
 from rerankit.files import atomic
 from rerankit.metrics import Evaluation
+from rerankit.reading.arrow_files import read_parquet
 from rerankit.relevance import Relevance
 from rerankit.tasks.base import (
     ANY_GALLERY,
@@ -157,13 +158,9 @@ def read_queries(path: Path) -> list[Query]:
 
 def _rows(path: Path) -> list[dict[str, Any]]:
     """The rows of the table, by columns, whose kinds are still to be looked at."""
-    parquet = _arrow("pyarrow.parquet", "read")
-    wanted = [*_COLUMNS, *_LISTS]
+    _arrow("pyarrow.parquet", "read")
     try:
-        table = parquet.read_table(path)
-        lost = [name for name in wanted if name not in table.column_names]
-        refuse(path, f"must have the columns {', '.join(wanted)}", lost)
-        rows: list[dict[str, Any]] = table.select(wanted).to_pylist()
+        rows: list[dict[str, Any]] = read_parquet(path, [*_COLUMNS, *_LISTS]).to_pylist()
     except FormatError:
         raise
     except Exception as cause:  # damaged bytes come out of Arrow as many kinds of errors

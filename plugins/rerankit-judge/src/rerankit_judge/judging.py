@@ -39,7 +39,8 @@ class JudgeStage(Stage):
     depend on what was asked before. `cache` is a file that keeps answers to questions about texts.
     """
 
-    outside: ClassVar[tuple[str, ...]] = ("judge", "cache")
+    outside: ClassVar[tuple[str, ...]] = ("judge",)
+    writes: ClassVar[tuple[str, ...]] = ("cache",)
 
     def __init__(
         self,

@@ -56,6 +56,7 @@ class Triplet(Trained):
     name: ClassVar[str] = "triplet"
     extra: ClassVar[str] = "triplet"
     bitwise: ClassVar[bool] = False
+    writes: ClassVar[tuple[str, ...]] = ("cache",)
     citation: ClassVar[str] = (
         "Liu, Sun, Hong, Teney, Gould: Candidate Set Re-ranking for Composed Image Retrieval with Dual "
         "Multi-modal Encoder. TMLR 2024."
