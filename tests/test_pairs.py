@@ -40,6 +40,8 @@ def test_pairs_against_a_dense_matrix():
         ),
         ([[3]], r"'exclude columns' must lie in 0…2"),
         ([[0], [1]], r"'exclude' must be for 1 queries and 3 items \(got \(2, 3\)\)"),
+        (3, r"'exclude' must be one list of gallery row numbers per query \(got int\)"),
+        (iter([[0]]), r"'exclude' must be one list of gallery row numbers per query \(got list_iterator\)"),
         (["a"], "'exclude' must be one list of gallery row numbers per query"),
         ([["a"]], "'exclude' must list gallery row numbers"),
         (([0, 0], [1]), r"'exclude' must have as many rows as columns \(got 2 and 1\)"),

@@ -202,6 +202,8 @@ class _Broken:
         (lambda: Problem([[1]], query_ids=np.uint64([2**63])), r"'query_ids' must fit 64-bit integers"),
         (lambda: Problem.from_distances([[np.nan]]), r"'distances' must be finite"),
         (lambda: Relevance.from_lists([[1, 2], [0]], 3, grades=[[1], [2, 3]]), r"one grade for each item of a query"),
+        (lambda: Relevance.from_lists(iter([[1]]), 3), r"'items' must be one list of gallery row numbers per query"),
+        (lambda: Relevance.from_lists([[1]], 3, exclude=2), r"'exclude' must have one list for each .* \(got int\)"),
         (lambda: Relevance.from_lists([1, 2], 3), r"'items' must be one list of gallery row numbers per query"),
         (lambda: Relevance.from_sparse(np.eye(2)), r"'matrix' must be a scipy sparse matrix"),
         (lambda: Relevance.from_dict({"q": {"a": "x"}}, ["q"], ["a"]), r"must be a finite number \(got 'x'\)"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -168,8 +168,11 @@ def cells(keys: IntArray, width: int) -> list[tuple[int, int]]:
 
 def flat(lists: Sequence[Iterable[int]], argument: str) -> tuple[IntArray, IntArray]:
     """Row and item of every entry of one list per query."""
+    one_each = "must be one list of gallery row numbers per query"
+    if not isinstance(lists, Collection):
+        raise rule(argument, one_each, type(lists).__name__)
     if not all(isinstance(items, Iterable) and not isinstance(items, str) for items in lists):
-        raise rule(argument, "must be one list of gallery row numbers per query", f"{list(lists)[:3]}")
+        raise rule(argument, one_each, f"{list(lists)[:3]}")
     rows = [row for row, items in enumerate(lists) for _ in items]
     values = to_numpy([item for items in lists for item in items], argument)
     if values.size and values.dtype.kind not in "iu":

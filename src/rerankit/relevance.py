@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,10 +68,10 @@ class Relevance(ByRow):
         exclude: Any = None,
     ) -> Relevance:
         """From one list of relevant gallery items per query."""
+        rows, columns = flat(items, "items")
         _check_lists(grades, len(items), "grades")
         if not isinstance(exclude, Pairs | tuple):
             _check_lists(exclude, len(items), "exclude")
-        rows, columns = flat(items, "items")
         columns = row_numbers(columns, gallery_size, "items")
         grade = None if grades is None else _flat_grades(grades, items)
         return cls(rows, columns, (len(items), gallery_size), grade, exclude=exclude)
@@ -210,8 +210,10 @@ def _flat_grades(grades: Sequence[Iterable[float]], items: Sequence[Iterable[int
 
 
 def _check_lists(lists: Sequence[Any] | None, count: int, argument: str) -> None:
-    if lists is not None and len(lists) != count:
-        raise rule(argument, f"must have one list for each of the {count} queries", f"{len(lists)} lists")
+    given = len(lists) if isinstance(lists, Collection) else -1
+    if lists is not None and given != count:
+        got = type(lists).__name__ if given < 0 else f"{given} lists"
+        raise rule(argument, f"must have one list for each of the {count} queries", got)
 
 
 def _numbers(grades: Any) -> FloatArray:
