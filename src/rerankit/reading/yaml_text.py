@@ -27,7 +27,8 @@ class Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """A node of the tree, looked at as it comes: what is beyond the limits is refused before the rest is read."""
-        most, line, repeated = limits.current(), _line(self.peek_event()), self.check_event(yaml.AliasEvent)
+        most, repeated = limits.current(), self.check_event(yaml.AliasEvent)
+        line = _line(self.peek_event())  # type: ignore[no-untyped-call]
         self.nodes += 1
         if self.nodes > most.nodes:
             raise yaml.YAMLError(f"{line}: more than {most.nodes} values: rerankit.limits.using(nodes=…) allows more")
