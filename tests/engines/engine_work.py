@@ -6,10 +6,14 @@ import os
 import signal
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rerankit import Stage
+from rerankit.cutting import in_parts, joined
 
 
 @dataclass
@@ -67,3 +71,28 @@ class Slow(Stage):
     def rescore(self, problem, ranking):
         time.sleep(self.seconds * len(ranking))
         return -ranking.scores
+
+
+class SlowlyPrepared(Stage):
+    """Takes a while for each item that it prepares, and leaves the order as it is."""
+
+    name = "slowly-prepared"
+
+    def __init__(self, seconds: float = 0.02) -> None:
+        self.seconds = seconds
+
+    def rescore(self, problem, ranking):
+        return ranking.scores
+
+    def prepare(self, gallery):
+        parts = in_parts("numbers", partial(_numbers, self.seconds), gallery.size)
+        assert joined(parts, "numbers").tolist() == list(range(gallery.size))
+        return super().prepare(gallery)
+
+    def restored(self, gallery, state):
+        return super().prepare(gallery)
+
+
+def _numbers(seconds: float, some: slice) -> Any:
+    time.sleep(seconds * (some.stop - some.start))
+    return {"numbers": np.arange(some.start, some.stop)}

@@ -18,7 +18,11 @@ from rerankit.plugins import manager
 faiss = pytest.importorskip("faiss", reason="faiss is not installed: pip install faiss-cpu")
 
 import rerankit_faiss  # noqa: E402
-from rerankit_faiss import approximate, missed  # noqa: E402
+from rerankit_faiss import (  # noqa: E402
+    approximate,
+    indexed,
+    missed,
+)
 from rerankit_faiss.refine import Refine  # noqa: E402
 
 RANDOM = np.random.default_rng(0)
@@ -147,3 +151,34 @@ def test_on_the_command_line() -> None:
 def test_missed_of_lists_with_gaps() -> None:
     found = rerankit.Ranking([[0, -1], [1, 0]], [[1, -np.inf], [2, 1]], gallery_size=2)
     assert missed(found, np.eye(2), np.eye(2)) == 0.25
+
+
+@pytest.mark.parametrize("name", ["k-reciprocal", "gnn", "diffusion", "dba", "consensus"])
+def test_a_stage_has_its_neighbours_from_an_index(name: str) -> None:
+    problem = Problem.from_embeddings(QUERIES, GALLERY)
+    exact = rerank(problem, name, k=20)
+    made = indexed.Indexed(rerankit.stage(name), index="IVF40,Flat")
+    whole, rough = (rerank(problem, made.clone(settings=probes), k=20) for probes in ("nprobe=40", "nprobe=1"))
+    assert whole.notes["indexed"]["missed"] < 0.001  # ties by rounding aside
+    assert np.mean(whole.indices == exact.indices) > 0.97  # the lowest and the middle score are those of a sample
+    assert 0.05 < rough.notes["indexed"]["missed"] < 0.9
+
+
+def test_an_index_within_a_stage_is_prepared_saved_and_refused(tmp_path: Path) -> None:
+    manager().register(rerankit_faiss, "faiss under test")
+    try:
+        made = rerankit.stage("indexed", stage=rerankit.stage("diffusion"), index="HNSW8", settings="efSearch=8")
+        ready = rerankit.prepare(made, rerankit.Gallery(GALLERY))
+        ready.save(tmp_path / "ready")
+        again = rerankit.load(tmp_path / "ready")
+        assert isinstance(again, rerankit.Ready)
+        assert again.rerank(QUERIES, k=5) == ready.rerank(QUERIES, k=5)
+        assert again.rerank(QUERIES, k=5).notes["indexed"] == ready.rerank(QUERIES, k=5).notes["indexed"]
+        assert again.pipeline.stages[0] == made
+    finally:
+        manager().unregister("faiss under test")
+    with pytest.raises(errors.InputError, match="'index' must be a text of FAISS's factory"):
+        indexed.Indexed(rerankit.stage("dba"), index=3)
+    wrong = indexed.Indexed(rerankit.stage("dba"), index="IVF10,Flat", settings="probes=2")
+    with pytest.raises(errors.StageError, match="'settings' must fit the index"):
+        rerank(Problem.from_embeddings(QUERIES, GALLERY), wrong, k=5)

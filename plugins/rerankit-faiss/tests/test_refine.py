@@ -49,4 +49,4 @@ def test_the_hooks_register_these_names() -> None:
     names: dict[str, str] = {}
     rerankit_faiss.rerankit_register_stages(names.__setitem__)
     rerankit_faiss.rerankit_register_sources(names.__setitem__)
-    assert set(names) == {"refine", "faiss"}
+    assert set(names) == {"refine", "indexed", "faiss"}

@@ -89,7 +89,7 @@ class _Tasks:
     def __init__(self, ray: Any, engine: Ray, data: bytes, retries: int) -> None:
         self._ray, self._retries = ray, retries
         self._at_once = engine.workers or max(1, int(ray.cluster_resources().get("CPU", 1)) // engine.cpus)
-        given = ray.put((__version__, [path for path in sys.path if path], plugin_files(), data))
+        given = _stored(ray, (__version__, [path for path in sys.path if path], plugin_files(), data))
         budget = max(1, settings.memory_budget() // (1 if engine.address else self._at_once))
         options = {"num_cpus": engine.cpus, "max_retries": retries}
         options |= {} if engine.memory is None else {"memory": engine.memory}
@@ -142,6 +142,17 @@ def in_a_worker(given: tuple[str, list[str], list[str], bytes], task: int, budge
         return f"a worker cannot begin: {type(cause).__name__}: {_first_line(cause)}"
     with settings.using(memory_budget=budget):
         return attempt(work, task)
+
+
+def _stored(ray: Any, given: tuple[str, list[str], list[str], bytes]) -> Any:
+    """What all tasks are given, in Ray's object store."""
+    try:
+        return ray.put(given)
+    except ray.exceptions.RayError as cause:
+        raise InputError(
+            f"Ray's object store has no room for the work ({len(given[-1]):,} bytes): {_first_line(cause)}. Let go of "
+            "what else it holds, or give it more memory, or a larger disk to spill to"
+        ) from cause
 
 
 _LAST: list[tuple[bytes, Work]] = []

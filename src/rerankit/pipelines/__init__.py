@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rerankit.pipelines.composite import Composite, PreparedComposite
+from rerankit.pipelines.indexed import Indexed
 from rerankit.pipelines.needs import Need, NeedWord, Unmet
 from rerankit.pipelines.pipeline import Pipeline, Step
 from rerankit.pipelines.prepared import Change, Prepared, State
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Change",
     "Composite",
+    "Indexed",
     "Learning",
     "Need",
     "NeedWord",

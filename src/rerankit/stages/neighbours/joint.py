@@ -16,12 +16,14 @@ from rerankit.bank import Bank
 from rerankit.cutting import Part, in_parts, is_cut, joined
 from rerankit.errors import InputError, RerankitWarning
 from rerankit.events import track
+from rerankit.pipelines.indexed import Finder, finder_for
 from rerankit.problem import Problem
 from rerankit.scores import EmbeddingScores, Scores, blocks, order, topk_dense
 from rerankit.scores.search import Ends
 from rerankit.stages.neighbours.unrelated import sampled_rows
 
 _SPARE = 4  # neighbours that are looked for beyond those that are asked for, since a map may make scores equal
+_FAR = 1024  # vectors that tell the lowest and the middle score of an item whose neighbours come from an index
 _SAMPLE = 256  # vectors whose rows tell a relation's mean and deviation
 
 
@@ -39,6 +41,13 @@ class Neighbours:
     """The highest score anywhere, those of items to themselves included."""
     level: FloatArray | None = None
     """(items,): the median of the scores to all items, what unrelated items have; None where nobody asked for it."""
+
+    def followed_by(self, other: Neighbours) -> Neighbours:
+        """These items and behind them others of the same relation."""
+        names = ("indices", "scores", "lowest")
+        indices, scores, lowest = (np.concatenate([getattr(self, name), getattr(other, name)]) for name in names)
+        level = None if self.level is None or other.level is None else np.concatenate([self.level, other.level])
+        return Neighbours(indices, scores, lowest, max(self.highest, other.highest), level)
 
     def shares(self) -> FloatArray:
         """Shares (items, k) of the scores, 0 for unrelated items, 1 for an item and itself, the highest of all."""
@@ -74,6 +83,35 @@ class Beside:
             if onto is not None:
                 onto.onto(part)
         return values
+
+    def about(self, finder: Finder, k: int, *, first: int | None = None, level: bool) -> Neighbours:
+        """About the k nearest of each row, by an index of the columns of either part. The lowest and the middle score
+        of a row are those to a sample of the columns. Rows that are items from `first` on are their own first ones.
+        """
+        every, lists = np.arange(self.shape[0]), []
+        for part, start, onto in zip(self.parts, (0, self.border), self.maps, strict=True):
+            found, scores = finder.lists(part, every, k)
+            lists.append((np.where(found >= 0, found + start, -1), scores if onto is None else onto.onto(scores)))
+        merged = order(*(np.concatenate([each[which] for each in lists], axis=1) for which in (1, 0)))
+        indices, scores = merged[0][:, :k], merged[1][:, :k]
+        if first is not None:
+            indices, scores = _self_first(indices, scores, every + first)
+        lowest, middle = self._by_a_sample()
+        return Neighbours(indices, scores, lowest, float(scores.max()), middle if level else None)
+
+    def _by_a_sample(self) -> tuple[FloatArray, FloatArray]:
+        """The lowest and the middle score of every row to a sample of the columns, both (rows,)."""
+        shares = [max(1, _FAR * part.shape[1] // self.shape[1]) for part in self.parts]
+        one, other = (
+            part.take(None, sampled_rows(part.T, most)) for part, most in zip(self.parts, shares, strict=True)
+        )
+        some = Beside(one, other, self.maps)
+        lowest, middle = np.empty(self.shape[0], np.float32), np.empty(self.shape[0], np.float32)
+        half = (some.shape[1] - 1) // 2
+        for block in blocks(self.shape[0], some.shape[1] * 12, share=0.5, least=64):
+            values = some.rows(block)
+            lowest[block], middle[block] = values.min(axis=1), np.partition(values, half, axis=1)[:, half]
+        return lowest, middle
 
     def _sides(self, columns: IntArray) -> tuple[AnyArray, AnyArray]:
         first = columns < self.border
@@ -131,6 +169,13 @@ class Joint:
     def neighbours(self, k: int, *, level: bool = False) -> Neighbours:
         """The k nearest of every item by the tie rule, after itself, and, if it is asked for, their `level`."""
         k = min(k, self.shape[1])
+        finder = finder_for(*self._sides[0].parts, *self._sides[1].parts)
+        if finder is not None:
+            first, rest = (
+                side.about(finder, k, first=start, level=level)
+                for side, start in zip(self._sides, (0, self.queries), strict=True)
+            )
+            return first.followed_by(rest)
         found = None if level or is_cut() else self._from_one_pass(k)
         if found is not None:
             return found
@@ -229,6 +274,9 @@ class Outside(Beside):
 
     def neighbours(self, k: int, highest: float, *, level: bool = False) -> Neighbours:
         """The k nearest items of every query, and their `level`; the highest score anywhere the graph alone tells."""
+        finder = finder_for(*self.parts)
+        if finder is not None:
+            return replace(self.about(finder, k, level=level), highest=highest)
         work = list(blocks(self.shape[0], self.shape[1] * 12, share=0.5, least=64))
         return replace(_nearest(self.rows, work, self.shape, k, level=level), highest=highest)
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
+from rerankit.pipelines.indexed import finder_for
 from rerankit.scores import Scores
 from rerankit.scores.nearest import nearest
 from rerankit.stages.neighbours.joint import adjacency
@@ -14,15 +15,20 @@ from rerankit.stages.neighbours.joint import adjacency
 
 def others_nearest(scores: Scores, rows: IntArray, k: int) -> tuple[IntArray, FloatArray]:
     """The k nearest other items (rows, k) of some items of a square relation, padded with −1, −inf."""
-    part: AnyArray = rows
-    every = len(rows) == scores.shape[0] and np.array_equal(rows, np.arange(len(rows)))
-    indices, values = nearest(scores if every else scores.take(part), k + 1)
+    finder = finder_for(scores)
+    indices, values = _exact(scores, rows, k + 1) if finder is None else finder.lists(scores, rows, k + 1)
     is_own = indices == rows[:, None]
     # Where an item is not among its own nearest, the last one goes instead.
     drop = np.where(is_own.any(axis=1), is_own.argmax(axis=1), indices.shape[1] - 1)
     kept = np.arange(indices.shape[1]) != drop[:, None]
     shape = (len(rows), indices.shape[1] - 1)
     return indices[kept].reshape(shape), values[kept].reshape(shape)
+
+
+def _exact(scores: Scores, rows: IntArray, k: int) -> tuple[IntArray, FloatArray]:
+    part: AnyArray = rows
+    every = len(rows) == scores.shape[0] and np.array_equal(rows, np.arange(len(rows)))
+    return nearest(scores if every else scores.take(part), k)
 
 
 def weights_of_nearest(near: IntArray, scores: FloatArray, sharpness: float, others: int) -> Any:

@@ -1,0 +1,183 @@
+"""Neighbours from an approximate index in the place of exact ones, and what share of them it missed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from rerankit import checks
+from rerankit.arrays import AnyArray, FloatArray, IntArray, float32
+from rerankit.errors import InputError, rule
+from rerankit.pipelines.composite import Composite, PreparedComposite
+from rerankit.pipelines.prepared import Change, Prepared, State
+from rerankit.pipelines.stage import Stage
+from rerankit.problem import Problem
+from rerankit.ranking import Ranking
+from rerankit.scores import EmbeddingScores, Scores, blocks, normalised, order
+
+if TYPE_CHECKING:
+    from rerankit.gallery import Gallery
+
+Search: TypeAlias = Callable[[FloatArray, int], IntArray]
+"""Vectors (rows, d) and k: about the nearest k of the vectors it was built for, (rows, k), −1 where it found fewer."""
+Build: TypeAlias = Callable[[FloatArray, str], Search]
+"""Vectors (n, d), of length 1 where they are compared by cosine, and how they are compared: a search among them."""
+_KEPT = 4  # indexes that are kept, since a stage asks for the neighbours of several sides
+
+
+class Finder:
+    """Looks for neighbours by indexes, which are built when they are needed, and measures what they miss: for `sample`
+    rows of the first search in each, evenly spaced, the exact neighbours are looked up, too.
+    """
+
+    def __init__(self, build: Build, sample: int) -> None:
+        self._build, self._sample = build, sample
+        self._built: list[tuple[AnyArray, Search]] = []
+        self.wanted, self.missing = 0, 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_built": []}  # an index is built again where it is needed
+
+    @property
+    def missed(self) -> float | None:
+        """The share of the true neighbours that was missed; None where nothing was looked for."""
+        return self.missing / self.wanted if self.wanted else None
+
+    def lists(self, scores: Scores, rows: IntArray, k: int) -> tuple[IntArray, FloatArray]:
+        """About the nearest k columns of some rows, by their exact scores and the tie rule, padded with −1, −inf."""
+        assert isinstance(scores, EmbeddingScores), "asked by whoever has the finder"
+        k, search, fresh = min(k, scores.shape[1]), self._search(scores), False
+        if search is None:
+            search, fresh = self._made(scores), True
+        indices, values = np.empty((len(rows), k), np.int64), np.empty((len(rows), k), np.float32)
+        for block in blocks(len(rows), 8 * scores.queries.shape[1] + 40 * k, least=64):
+            found = np.asarray(search(vectors_of(scores.queries[rows[block]], scores.metric), k))
+            shape = len(rows[block]), k
+            if found.shape != shape or found.dtype.kind != "i" or found.max(initial=-1) >= scores.shape[1]:
+                raise rule("index", f"must find rows of its vectors, {shape}", f"{found.dtype} {found.shape}")
+            own = scores.pairs(np.broadcast_to(rows[block][:, None], shape), np.maximum(found, 0))
+            own = np.where(found >= 0, own, np.float32(-np.inf))
+            indices[block], values[block] = order(own, found.astype(np.int64))
+        if fresh:
+            self._measure(scores, rows, indices)
+        return indices, values
+
+    def _search(self, scores: EmbeddingScores) -> Search | None:
+        return next((search for vectors, search in self._built if vectors is scores.gallery), None)
+
+    def _made(self, scores: EmbeddingScores) -> Search:
+        search = self._build(vectors_of(scores.gallery, scores.metric), scores.metric)
+        self._built = [*self._built[1 - _KEPT :], (scores.gallery, search)]
+        return search
+
+    def _measure(self, scores: EmbeddingScores, rows: IntArray, found: IntArray) -> None:
+        some = np.unique(np.linspace(0, len(rows) - 1, self._sample).astype(np.int64))
+        true = scores.take(rows[some]).topk(found.shape[1])[0]
+        self.wanted += true.size
+        self.missing += true.size - sum(
+            len(np.intersect1d(right, listed)) for right, listed in zip(true, found[some], strict=True)
+        )
+
+
+def vectors_of(vectors: Any, metric: str) -> FloatArray:
+    """Vectors (n, d) as an index takes them: in single precision, of length 1 where they are compared by cosine."""
+    given = np.ascontiguousarray(float32(vectors, "vectors"))
+    return normalised(given) if metric == "cosine" else given
+
+
+_finder: ContextVar[Finder | None] = ContextVar("finder", default=None)
+
+
+@contextmanager
+def served_by(finder: Finder | None) -> Iterator[None]:
+    """A block in which stages have the neighbours of vectors from a finder; None: exact ones."""
+    token = _finder.set(finder)
+    try:
+        yield
+    finally:
+        _finder.reset(token)
+
+
+def finder_for(*scores: Scores) -> Finder | None:
+    """What finds the neighbours of these scores approximately; None where they are exact, or some are of no vectors."""
+    return _finder.get() if all(isinstance(one, EmbeddingScores) for one in scores) else None
+
+
+class Indexed(Composite):
+    """Another stage, whose lists of neighbours come from an approximate index: those of `k-reciprocal`, `gnn`,
+    `diffusion`, `dba`, `consensus` and `plan` among vectors. What is compared after that is exact.
+
+    A subclass says how an index is built (`searched`). The notes say which share of the true neighbours was missed, by
+    `sample` rows of each index that were looked up exactly. Scores of what was found are exact, so that nothing but a
+    missed neighbour changes an answer.
+    """
+
+    sample: int
+
+    def __init__(self, stage: Stage, sample: int = 200) -> None:
+        if not isinstance(stage, Stage):
+            raise rule("stage", "must be a stage", stage)
+        self.stage = stage
+        self.sample = checks.integer("sample", sample, least=1)
+
+    def searched(self, vectors: FloatArray, metric: str) -> Search:
+        """A search among vectors (n, d), of length 1 where `metric` is cosine (others: dot, euclidean)."""
+        raise InputError(f"stage class {type(self).__name__} must implement 'searched'")
+
+    @property
+    def children(self) -> tuple[Stage, ...]:
+        return (self.stage,)
+
+    def joined(self, children: Sequence[Stage | Prepared], problem: Problem, ranking: Ranking) -> Ranking:
+        return self.noted(Finder(self.searched, self.sample), children[0], problem, ranking)
+
+    def noted(self, finder: Finder, child: Stage | Prepared, problem: Problem, ranking: Ranking) -> Ranking:
+        """The answer of a stage whose neighbours a finder finds, with what it missed."""
+        with served_by(finder):
+            found = child.rerank(problem, ranking)
+        missed = finder.missed
+        return found.with_notes(**{self.name: {"missed": None if missed is None else round(missed, 5)}})
+
+    def prepare(self, gallery: Gallery) -> Prepared:
+        finder = Finder(self.searched, self.sample)
+        with served_by(finder):
+            child = self.stage.prepare(gallery)
+        return PreparedIndexed(self, gallery, child, finder)
+
+    def restored(self, gallery: Gallery, state: State) -> Prepared:
+        finder = Finder(self.searched, self.sample)
+        finder.wanted, finder.missing = state.values["wanted"], state.values["missing"]
+        with served_by(finder):
+            child = self.stage.restored(gallery, state.children[0])
+        return PreparedIndexed(self, gallery, child, finder)
+
+    def passes_on(self, problem: Problem) -> Problem:
+        return self.stage.passes_on(problem)
+
+    @property
+    def passes_on_as_given(self) -> bool:
+        return self.stage.passes_on_as_given
+
+
+class PreparedIndexed(PreparedComposite):
+    """A stage that is prepared with neighbours of an index."""
+
+    stage: Indexed
+
+    def __init__(self, stage: Indexed, gallery: Gallery, child: Prepared, finder: Finder) -> None:
+        super().__init__(stage, gallery, [child])
+        self.finder = finder
+
+    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
+        return self.stage.noted(self.finder, self.children[0], problem, ranking)
+
+    def state(self) -> State:
+        inside = super().state()
+        return State(values={"wanted": self.finder.wanted, "missing": self.finder.missing}, children=inside.children)
+
+    def updated(self, change: Change) -> Prepared:
+        return self.stage.prepare(change.gallery)
