@@ -111,7 +111,7 @@ def measured(given: argparse.Namespace, folder: Path) -> None:
     speeds = given.network * 1e9, given.disk * 1e9
     run = Run(given.of_queries, given.of_items, given.width, given.bank, given.of_shard, given.cores, *speeds)
     table(run, Costs(shard, prepared, 5.0))
-    beside(given, problem, Costs(shard, prepared, 0.0), Local)
+    compared(given, problem, Costs(shard, prepared, 0.0), Local)
 
 
 def table(run: Run, costs: Costs) -> None:
@@ -128,14 +128,14 @@ def table(run: Run, costs: Costs) -> None:
     print(f"stops scaling (twice the machines give less than {WORTH} ×): {f'at {ends[0]}' if ends else 'not up to 64'}")
 
 
-def beside(given: argparse.Namespace, problem: Any, costs: Costs, engine: Any) -> None:
+def compared(given: argparse.Namespace, problem: Any, costs: Costs, engine: Any) -> None:
     """What workers of this machine took, and what the model says, with the first one's start for both."""
     took = {workers: work(problem, workers, given.shard_size, engine) for workers in (1, 2)}
     for workers, seconds in took.items():
         here = Run(given.queries, given.items, given.width, given.bank, given.shard_size, 1, np.inf, np.inf)
-        said = here.seconds(workers, costs)[0]
+        model = here.seconds(workers, costs)[0]
         print(
-            f"{workers} workers here: {seconds:.1f} s by the clock, the model {said:.1f} s; "
+            f"{workers} workers here: {seconds:.1f} s by the clock, the model {model:.1f} s; "
             f"load {os.getloadavg()[0]:.1f}"
         )
 

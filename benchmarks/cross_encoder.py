@@ -57,11 +57,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     captions = json.loads((parser.parse_args().data / "cirr" / "cap.rc2.val.json").read_text())
     texts = [each["caption"] for each in captions]
-    asked, items = texts[:QUERIES], texts[QUERIES : QUERIES + 200]
-    features = {"query_features": {"text": asked}, "gallery_features": {"text": items}}
-    problem = Problem(np.random.default_rng(0).random((len(asked), len(items))), **features)
+    queries, items = texts[:QUERIES], texts[QUERIES : QUERIES + 200]
+    features = {"query_features": {"text": queries}, "gallery_features": {"text": items}}
+    problem = Problem(np.random.default_rng(0).random((len(queries), len(items))), **features)
     ranking, model = problem.ranking(CANDIDATES), model_of(texts)
-    pairs = [(asked[query], items[item]) for query, row in enumerate(ranking.indices) for item in row]
+    pairs = [(queries[query], items[item]) for query, row in enumerate(ranking.indices) for item in row]
     filled = stage("cross-encoder", model=model, batch_size=BATCH)
     filled.rerank(problem, ranking)
     ways: dict[str, Callable[[], object]] = {

@@ -20,8 +20,8 @@ def unit(vectors: Tensor, dim: int = -1) -> Tensor:
 
 def local_round(encoder: SimilarityEncoder, regions: Tensor, queries: Tensor) -> Tensor:
     """Local level of one search (t, D) against images (n, R, D) after its t rounds: (n,)."""
-    asked = queries.expand(len(regions), -1, -1)
-    similar = F.leaky_relu(torch.bmm(regions, asked.transpose(1, 2)), 0.1)  # (n, R, t)
+    expanded = queries.expand(len(regions), -1, -1)
+    similar = F.leaky_relu(torch.bmm(regions, expanded.transpose(1, 2)), 0.1)  # (n, R, t)
     if encoder.config.variant == "I-T":
         weight = F.softmax(encoder.config.region_temperature * similar, dim=2)
         return (weight * similar).sum(dim=2).mean(dim=1)
@@ -33,11 +33,11 @@ def reasoning_round(
     encoder: SimilarityEncoder, regions: Tensor, images: Tensor, queries: Tensor, search: Tensor
 ) -> Tensor:
     """Reasoning level of one search (t, D), pooled (D,), against images (n, R, D), pooled (n, D): (n,)."""
-    asked = queries.expand(len(regions), -1, -1)
-    similar = unit(F.leaky_relu(torch.bmm(regions, asked.transpose(1, 2)), 0.1), dim=2)
+    expanded = queries.expand(len(regions), -1, -1)
+    similar = unit(F.leaky_relu(torch.bmm(regions, expanded.transpose(1, 2)), 0.1), dim=2)
     weight = F.softmax(encoder.config.query_temperature * similar, dim=1)
     context = unit(torch.bmm(weight.transpose(1, 2), regions))
-    local = unit(encoder.sim_tranloc_w((context - asked).pow(2)))
+    local = unit(encoder.sim_tranloc_w((context - expanded).pow(2)))
     first = unit(encoder.sim_tranglo_w((images - search).pow(2)))
     nodes = torch.cat([first[:, None], local], dim=1)
     for step in encoder.ICR_module:

@@ -47,9 +47,9 @@ def with_a_bank(data: Path, split: str) -> Iterator[tuple[str, float, float]]:
     learned = stage("metric").fit(  # type: ignore[attr-defined]
         Problem.from_embeddings(pictures, texts), relevance(owner, len(pictures))
     )
-    asked, items, of = read(data, split)
-    problem = Problem.from_embeddings(asked, items, query_bank=pictures, gallery_bank=texts)
-    right = relevance(of, len(asked))
+    queries, items, of = read(data, split)
+    problem = Problem.from_embeddings(queries, items, query_bank=pictures, gallery_bank=texts)
+    right = relevance(of, len(queries))
     pipelines = [Pipeline([]), Pipeline([learned])]
     pipelines += [begun >> name for name in BANK for begun in pipelines[:2]]
     for pipeline in pipelines:
@@ -91,8 +91,8 @@ def with_a_popular_log(data: Path, split: str) -> Iterator[tuple[str, float, flo
         random = np.random.default_rng(0)
         shares = random.permutation(np.arange(1.0, len(pictures) + 1) ** -power)
         shares /= shares.sum()
-        asked = random.choice(len(pictures), 10 * len(pictures), p=shares)
-        log = texts[captions[asked, random.integers(1, 4, len(asked))]]
+        drawn = random.choice(len(pictures), 10 * len(pictures), p=shares)
+        log = texts[captions[drawn, random.integers(1, 4, len(drawn))]]
         problem = Problem.from_embeddings(texts[captions[:, 0]], pictures, query_bank=log)
         before = problem.ranking(DEPTH).indices[:, 0] == np.arange(len(pictures))
         for name in LOG:

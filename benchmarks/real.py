@@ -243,8 +243,8 @@ def fitted(name: str, given: RealSet, validation: RealSet, folder: Path) -> Stag
         made.fit(problem, relevance, validation=held)  # type: ignore[attr-defined]
         made.save(place)
         return made
-    turned = problem.reversed(), relevance.reversed()
-    both = TwoWays(made.clone().fit(problem, relevance), made.clone().fit(*turned))  # type: ignore[attr-defined]
+    reversed_pair = problem.reversed(), relevance.reversed()
+    both = TwoWays(made.clone().fit(problem, relevance), made.clone().fit(*reversed_pair))  # type: ignore[attr-defined]
     for way, each in zip(WAYS, (both.forward, both.backward), strict=True):
         each.save(place / way)
     return both

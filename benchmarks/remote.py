@@ -35,11 +35,11 @@ class Handler(BaseHTTPRequestHandler):
     latency = 0.0
 
     def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         time.sleep(self.latency)
         rows = [
-            {"index": place, "relevance_score": len(set(asked["query"]) & set(text))}
-            for place, text in enumerate(asked["documents"])
+            {"index": place, "relevance_score": len(set(request["query"]) & set(text))}
+            for place, text in enumerate(request["documents"])
         ]
         content = json.dumps({"results": rows}).encode()
         self.send_response(200)

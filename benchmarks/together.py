@@ -54,8 +54,8 @@ def main() -> None:
     pictures, texts, owner = read(given.data, "train")
     metric: Any = stage("metric")
     metric.fit(Problem.from_embeddings(pictures, texts), relevance(owner, len(pictures)))
-    asked, items, of = read(given.data, "test" if given.test else "val")
-    problem, right = Problem.from_embeddings(asked, items), relevance(of, len(asked))
+    queries, items, of = read(given.data, "test" if given.test else "val")
+    problem, right = Problem.from_embeddings(queries, items), relevance(of, len(queries))
     print(f"{'test' if given.test else 'validation':45s} {'i→t':>6s} {'t→i':>6s}")
     for name, pipeline in pipelines(metric, reasoners(given.data, given.seeds)):
         there = first(rerank(problem, pipeline, k=DEPTH), right)

@@ -101,11 +101,11 @@ def load(data: Path, split: str, blank: str | None) -> tuple[dict[str, Any], lis
     references = [place[name] for name in matrix.query_features["reference"]]
     empty = np.full((48, 48, 3), 50, np.uint8)
     texts = matrix.query_features["text"]
-    asked = {
+    of_queries = {
         "text": ["change it" if blank == "text" else text for text in texts],
         "reference_images": [empty if blank == "reference" else paths[r] for r in references],
     }
-    features = {"query_features": asked, "gallery_features": {"candidate_images": paths}}
+    features = {"query_features": of_queries, "gallery_features": {"candidate_images": paths}}
     right = [[place[name] for name in query["target_soft"]] for query in captions]
     excluded = [[reference] for reference in references]
     return features, list(matrix.gallery_ids), Relevance.from_lists(right, len(paths), exclude=excluded)

@@ -49,8 +49,8 @@ def drawn(view: View, power: float, seed: int) -> View:
 def halved(view: View) -> tuple[View, Problem]:
     """Half of the queries, and their problem with the other half as a bank."""
     order = np.random.default_rng(0).permutation(len(view.scores))
-    asked, earlier = order[::2], order[1::2]
-    part = replace(view, scores=view.scores[asked], right=view.right[asked], owner=view.owner[asked])
+    tested, earlier = order[::2], order[1::2]
+    part = replace(view, scores=view.scores[tested], right=view.right[tested], owner=view.owner[tested])
     return part, Problem(part.scores, query_bank=Bank(to_gallery=view.scores[earlier]))
 
 

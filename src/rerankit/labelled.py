@@ -49,8 +49,8 @@ def labelled(value: Any, query_ids: Any = None, gallery_ids: Any = None, argumen
         return Labelled(as_scores(value, argument), query_ids, gallery_ids)
     matrix, rows, columns = named_matrix(table, argument)
     matrix, rows = _aligned(matrix, rows, query_ids, f"rows of {argument}")
-    turned, columns = _aligned(matrix.T, columns, gallery_ids, f"columns of {argument}")
-    return Labelled(as_scores(turned.T, argument), rows, columns)
+    transposed, columns = _aligned(matrix.T, columns, gallery_ids, f"columns of {argument}")
+    return Labelled(as_scores(transposed.T, argument), rows, columns)
 
 
 def labelled_vectors(value: Any, ids: Any, argument: str) -> tuple[Any, Any]:

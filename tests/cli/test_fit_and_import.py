@@ -176,7 +176,7 @@ def test_import_pillar(golden, tmp_path):
     assert "'out' must not exist" in run(
         "import", "pillar", golden / "leaprr_checkpoint.pth", "--out", tmp_path / "stage", "--heads", 4, code=2
     )
-    assert "'heads' must be told" in run(
+    assert "'heads' must be given" in run(
         "import", "pillar", golden / "leaprr_checkpoint.pth", "--out", tmp_path / "y", code=2
     )
 

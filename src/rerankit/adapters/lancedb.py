@@ -87,17 +87,17 @@ class RerankitReranker(_BASE):  # type: ignore[misc]
         rows = {pair: row for row, pair in enumerate(self._pairs(table))}
         if len(rows) < len(table):
             raise rule("ids", "must name a column in which a query's rows differ", f"{len(table) - len(rows)} repeated")
-        queries, items = sorted({asked for asked, _ in rows}), {name: row for (_, name), row in reversed(rows.items())}
+        queries, items = sorted({query for query, _ in rows}), {name: row for (_, name), row in reversed(rows.items())}
         runs = {name: self._run(found, queries) for name, found in searches.items() if len(found)}
         lists = Problem.from_runs(runs, query_ids=queries, gallery_ids=list(items))
         first = lists.ranking()
         if lists.extra_scores:
             first = fuse([lists, *lists.extra_scores.values()], method="rrf", k=None)
-        asked = self._vectors(query, queries)
+        vectors = self._vectors(query, queries)
         if self.ready is not None:
-            ranking = answered(self.ready, first, asked, [query] * len(queries) if query else None)
+            ranking = answered(self.ready, first, vectors, [query] * len(queries) if query else None)
         else:
-            known = self._known(query, table.take(list(items.values())), asked, len(queries))
+            known = self._known(query, table.take(list(items.values())), vectors, len(queries))
             problem = Problem.from_runs(runs, query_ids=queries, gallery_ids=list(items), **known)
             ranking = self.pipeline.rerank(problem, first)
         found = ranking.to_columns()
@@ -108,13 +108,13 @@ class RerankitReranker(_BASE):  # type: ignore[misc]
     def _pairs(self, table: Any) -> list[tuple[int, Any]]:
         """The query and the item of every row."""
         several = _QUERY in table.column_names
-        asked = table[_QUERY].to_pylist() if several else [0] * len(table)
+        queries = table[_QUERY].to_pylist() if several else [0] * len(table)
         name = self.ids or ("_rowid" if "_rowid" in table.column_names else None)
         if name is None and several:
             raise InputError("a search for several vectors must have row ids, .with_row_id(True), or give 'ids'")
         if name is not None and name not in table.column_names:
             raise rule("ids", "must be one of the selected columns", f"{name!r} beside {table.column_names}")
-        return list(zip(asked, range(len(table)) if name is None else table[name].to_pylist(), strict=True))
+        return list(zip(queries, range(len(table)) if name is None else table[name].to_pylist(), strict=True))
 
     def _run(self, table: Any, queries: list[int]) -> dict[int, dict[Any, float]]:
         """The scores with which rows were found: minus the distances, or those of words."""
@@ -133,11 +133,11 @@ class RerankitReranker(_BASE):  # type: ignore[misc]
             return self.queries[queries]
         return None if self.embed is None or len(queries) > 1 else np.atleast_2d(np.asarray(self.embed(query)))
 
-    def _known(self, query: str, items: Any, asked: Any, count: int) -> dict[str, Any]:
+    def _known(self, query: str, items: Any, of_queries: Any, count: int) -> dict[str, Any]:
         """What stages may ask beside the scores: similarities by vectors, and texts."""
         columns = items.column_names
         vectors = items[self.vector].to_pylist() if self.vector in columns else [None]
-        known = relations(vectors, asked, self.bank, self.metric)
+        known = relations(vectors, of_queries, self.bank, self.metric)
         texts = items[self.text].to_pylist() if self.text in columns else [None]
         if None not in texts:
             known["gallery_features"] = {"text": texts}

@@ -93,8 +93,8 @@ def _blamed(entry: Entry, function: Callable[..., Any]) -> Callable[..., Any]:
             try:
                 made = function(*given, **named)
                 return _blamed_steps(entry, made) if isgenerator(made) else made
-            except (typer.Exit, typer.Abort) as asked:  # how a command says its exit code
-                leave.append(asked)
+            except (typer.Exit, typer.Abort) as raised:  # how a command says its exit code
+                leave.append(raised)
         raise leave[0]
 
     return run

@@ -74,11 +74,11 @@ class Composition:
         rng = np.random.default_rng([SEEDS[split], 16])
         scenes = all_scenes() * renderings
         pictures = [draw(scene, rng) for scene in scenes]
-        asked = list(edits(scenes, queries, 1, rng))
-        references = [pictures[edit.reference] for edit in asked]
-        right = [[place for place, scene in enumerate(scenes) if scene == edit.target] for edit in asked]
-        relevance = Relevance.from_lists(right, len(scenes), exclude=[[edit.reference] for edit in asked])
-        texts = [edit.texts[0] for edit in asked]
+        wanted = list(edits(scenes, queries, 1, rng))
+        references = [pictures[edit.reference] for edit in wanted]
+        right = [[place for place, scene in enumerate(scenes) if scene == edit.target] for edit in wanted]
+        relevance = Relevance.from_lists(right, len(scenes), exclude=[[edit.reference] for edit in wanted])
+        texts = [edit.texts[0] for edit in wanted]
         return cls({"text": texts, "reference_images": references}, {"candidate_images": pictures}, relevance)
 
     def problem(self) -> Problem:
@@ -110,9 +110,9 @@ def train(out: Path | None = None) -> tuple[dict[str, AnyArray], dict[str, Histo
     return made.get_weights(), dict(made.histories)
 
 
-def answers(made: Triplet, asked: Composition) -> tuple[Problem, Ranking, Ranking]:
+def answers(made: Triplet, composition: Composition) -> tuple[Problem, Ranking, Ranking]:
     """The problem with stage I's scores, its first candidates, and the same after stage II."""
-    problem = made.first_stage(asked.query_features, asked.gallery_features)
+    problem = made.first_stage(composition.query_features, composition.gallery_features)
     before = problem.ranking(CANDIDATES + 1)
     return problem, before, made.rerank(problem, before)
 
@@ -121,22 +121,23 @@ def part(
     arrays: dict[str, AnyArray] | None = None, *, histories: Mapping[str, History] | None = None, queries: int = ASKED
 ) -> Part:
     """Everything of it that is shown, with the weights that ship or others, for all test queries or fewer."""
-    asked = Composition.drawn("test", queries)
-    problem, before, after = answers(fitted(arrays), asked)
+    composition = Composition.drawn("test", queries)
+    problem, before, after = answers(fitted(arrays), composition)
     lists = {"stage I": before, "stage II": after}
-    rows = [{"ranked by": name, **recalls(each, asked.relevance, (1, 5, 10))} for name, each in lists.items()]
-    old, new = (first_ranks(each, asked.relevance) for each in lists.values())
+    rows = [{"ranked by": name, **recalls(each, composition.relevance, (1, 5, 10))} for name, each in lists.items()]
+    old, new = (first_ranks(each, composition.relevance) for each in lists.values())
     chosen = moved(old, new, gained=3, lost=1)
     return Part(
         NAME,
         "A picture, and what should be different",
         f"{queries} queries, each a drawn picture and a text that changes one thing about it, over a gallery of "
-        f"{asked.relevance.shape[1]} pictures. Stage I of 'triplet' compares vectors; stage II reads reference, text "
-        f"and "
-        f"candidate together, for the first {CANDIDATES}.",
+        f"{composition.relevance.shape[1]} pictures. Stage I of 'triplet' compares vectors; stage II reads reference, "
+        f"text and candidate together, for the first {CANDIDATES}.",
         (Table(rows, _NOTE, better=("R@1", "R@5", "R@10")),),
         charts=tuple(curves(f"{NAME}-{name}", _TRAINED[name], each) for name, each in (histories or {}).items()),
-        examples=show(problem, after, chosen.tolist(), before=before, relevance=asked.relevance, k=PLACES).examples,
+        examples=show(
+            problem, after, chosen.tolist(), before=before, relevance=composition.relevance, k=PLACES
+        ).examples,
         caption="The reference with its text, and the first candidates before and after stage II: three that gained "
         "most, and "
         "the one that lost most. A frame marks what the text asks for.",

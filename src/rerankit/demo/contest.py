@@ -155,8 +155,8 @@ def _example(halves: Halves, row: int, lists: tuple[Ranking, Ranking], ranks: li
     old, new = (None if np.isnan(each[row]) else float(each[row]) for each in ranks)
     sides = [tuple(_candidate(halves, row, item) for item in each.indices[row, :_PLACES].tolist()) for each in lists]
     upper = halves.uppers[row]
-    asked = Face(f"query {row}", f"the upper half of a\u00a0{halves.digits[row]}", _tile(upper, np.zeros_like(upper)))
-    return Example(row, asked, (old, new), *sides)
+    sought = Face(f"query {row}", f"the upper half of a\u00a0{halves.digits[row]}", _tile(upper, np.zeros_like(upper)))
+    return Example(row, sought, (old, new), *sides)
 
 
 def _candidate(halves: Halves, row: int, item: int) -> Candidate:

@@ -52,8 +52,8 @@ def halves(seed: int = 0) -> Halves:
     shuffled = np.random.default_rng(seed).permutation(len(pixels))
     teach, test = shuffled[:_TEACHING], shuffled[_TEACHING:]
     taught = upper[teach], lower[teach]
-    asked, items = _correlated(*taught, np.concatenate([upper[test], upper[teach]]), lower[test])
-    queries, known = asked[: len(test)], asked[len(test) :]
+    whole, items = _correlated(*taught, np.concatenate([upper[test], upper[teach]]), lower[test])
+    queries, known = whole[: len(test)], whole[len(test) :]
     waves = Problem.from_embeddings(queries, items, metric="cosine")
     guesses = Problem.from_embeddings(*_predicted(*taught, upper[test], lower[test]), metric="cosine")
     problem = Problem(
@@ -85,9 +85,9 @@ def _correlated(upper: Any, lower: Any, queries: Any, gallery: Any) -> tuple[Flo
     scale = _WAVES / 2 / len(upper)  # RBFSampler's waves have length 1: bring their spread to that of cosines
     whiten = [_inverse_root(values.T @ values * scale + _RIDGE * np.eye(_WAVES)) for values in centred]
     left, strength, right = np.linalg.svd(whiten[0] @ (centred[0].T @ centred[1] * scale) @ whiten[1])
-    turned = [whiten[0] @ left[:, :_WIDTH] * strength[:_WIDTH], whiten[1] @ right.T[:, :_WIDTH] * strength[:_WIDTH]]
+    maps = [whiten[0] @ left[:, :_WIDTH] * strength[:_WIDTH], whiten[1] @ right.T[:, :_WIDTH] * strength[:_WIDTH]]
     test = [wave.transform(half) - mean for wave, half, mean in zip(waves, (queries, gallery), means, strict=True)]
-    return (test[0] @ turned[0]).astype(np.float32), (test[1] @ turned[1]).astype(np.float32)
+    return (test[0] @ maps[0]).astype(np.float32), (test[1] @ maps[1]).astype(np.float32)
 
 
 def _predicted(upper: Any, lower: Any, queries: Any, gallery: Any) -> tuple[FloatArray, FloatArray]:

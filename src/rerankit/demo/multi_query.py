@@ -74,9 +74,9 @@ class Searches:
 
     def problem(self, scores: FloatArray, rounds: int = ROUNDS) -> Problem:
         """The searches after some rounds, with the first stage's scores."""
-        asked = {"text": [said[:rounds] for said in self.texts]}
+        texts = {"text": [texts[:rounds] for texts in self.texts]}
         return Problem(
-            scores, query_features=asked, gallery_features={"regions": Regions(self.regions), "images": self.pictures}
+            scores, query_features=texts, gallery_features={"regions": Regions(self.regions), "images": self.pictures}
         )
 
 
@@ -96,9 +96,9 @@ class Words:
         counts = [_counts(searches.texts, rounds, vocabulary) for rounds in range(1, ROUNDS + 1)]
         stacked = np.concatenate(counts)
         usual, centre = stacked.mean(axis=0), means.mean(axis=0)
-        said = stacked - usual
+        centred = stacked - usual
         wanted = np.tile(means - centre, (ROUNDS, 1))
-        matrix = np.linalg.solve(said.T @ said + _RIDGE * np.eye(len(usual)), said.T @ wanted)
+        matrix = np.linalg.solve(centred.T @ centred + _RIDGE * np.eye(len(usual)), centred.T @ wanted)
         return cls(vocabulary, *(each.astype(np.float32) for each in (matrix, centre, usual)))
 
     def scores(self, searches: Searches, rounds: int) -> FloatArray:
@@ -140,11 +140,11 @@ def train(out: Path | None = None) -> tuple[dict[str, AnyArray], dict[str, Histo
     return {**made.get_weights(), **words.to_arrays()}, {"hmrn": made.history}
 
 
-def answers(made: HmrnStage, words: Words, asked: Searches) -> list[tuple[Problem, Ranking, Ranking]]:
+def answers(made: HmrnStage, words: Words, test: Searches) -> list[tuple[Problem, Ranking, Ranking]]:
     """After every round: the problem, the first stage's candidates, and the same after `hmrn`."""
     found = []
     for rounds in range(1, ROUNDS + 1):
-        problem = asked.problem(words.scores(asked, rounds), rounds)
+        problem = test.problem(words.scores(test, rounds), rounds)
         before = problem.ranking(CANDIDATES)
         found.append((problem, before, made.rerank(problem, before)))
     return found
@@ -157,14 +157,14 @@ def part(
     count: int | None = None,
 ) -> Part:
     """Everything of it that is shown, with the weights that ship or others, on the test canvases or fewer of them."""
-    asked = Searches.drawn("test", count)
-    found = answers(*fitted(arrays), asked)
-    rows = [_row(rounds, asked.relevance, *lists) for rounds, (_, *lists) in enumerate(found, 1)]
+    test = Searches.drawn("test", count)
+    found = answers(*fitted(arrays), test)
+    rows = [_row(rounds, test.relevance, *lists) for rounds, (_, *lists) in enumerate(found, 1)]
     lines = {"first stage": [row["before R@1"] for row in rows], "hmrn": [row["after R@1"] for row in rows]}
     return Part(
         NAME,
         "One picture, sentence by sentence",
-        f"Somebody looks for one of {len(asked.texts)} drawn pictures and says one sentence after the other. Each "
+        f"Somebody looks for one of {len(test.texts)} drawn pictures and says one sentence after the other. Each "
         f"fits many "
         f"pictures; together they fit one. The first stage counts words; 'hmrn' re-ranks its first {CANDIDATES} "
         f"pictures, "
@@ -174,7 +174,7 @@ def part(
             by_round(NAME, "With every sentence", "R@1 in percent, before and after re-ranking.", lines),
             *(curves(f"{NAME}-{name}", f"'{name}'", each) for name, each in (histories or {}).items()),
         ),
-        stories=stories(asked, found),
+        stories=stories(test, found),
         caption="After every sentence: the rank of the picture that is looked for, before and after, and the first "
         "pictures "
         "after. One search that gained most, one in the middle, and the one that fell furthest in the end.",
@@ -193,10 +193,10 @@ def _row(rounds: int, relevance: Relevance, before: Ranking, after: Ranking) -> 
     return {"sentences": rounds, **sides, "ceiling": old[f"R@{CANDIDATES}"]}
 
 
-def stories(asked: Searches, found: Sequence[tuple[Problem, Ranking, Ranking]]) -> tuple[Story, ...]:
+def stories(test: Searches, found: Sequence[tuple[Problem, Ranking, Ranking]]) -> tuple[Story, ...]:
     """Searches round by round: the one that gained most, one that gained as most did, one that lost."""
     last, before, after = found[-1]
-    relevance = asked.relevance
+    relevance = test.relevance
     old, new = (first_ranks(ranking, relevance) for ranking in (before, after))
     order = moved(old, new, gained=len(old), lost=1).tolist()
     chosen = list(dict.fromkeys((order[0], order[(len(order) - 1) // 2], order[-1])))
@@ -206,7 +206,7 @@ def stories(asked: Searches, found: Sequence[tuple[Problem, Ranking, Ranking]]) 
     ]
     faces = Faces(last, "gallery")
     return tuple(
-        Story(faces[row], tuple(asked.texts[row]), tuple(each[number] for each in sheets))
+        Story(faces[row], tuple(test.texts[row]), tuple(each[number] for each in sheets))
         for number, row in enumerate(chosen)
     )
 
@@ -219,8 +219,8 @@ def _blank(searches: Searches) -> FloatArray:
 def _counts(texts: Sequence[Sequence[str]], rounds: int, vocabulary: Vocabulary) -> FloatArray:
     """How often each word was said in the first rounds, a round counted once."""
     counts: FloatArray = np.zeros((len(texts), len(vocabulary)), np.float32)
-    for row, said in enumerate(texts):
-        for text in said[:rounds]:
+    for row, search in enumerate(texts):
+        for text in search[:rounds]:
             np.add.at(counts[row], vocabulary.encode(text), 1 / rounds)
     counts[:, : UNKNOWN_ID + 1] = 0.0
     return counts

@@ -70,10 +70,10 @@ def _texts(values: Sequence[Any]) -> list[str]:
 
 def _story(story: Story, pictures: Pictures) -> dict[str, Any]:
     rounds = []
-    for said, each in zip(story.said, story.rounds, strict=True):
+    for text, each in zip(story.texts, story.rounds, strict=True):
         card = query(each, pictures, part="stories")
         rank = {key: card[key] for key in ("before", "after", "kind")}  # none of them where it was not a candidate
-        rounds.append({"said": said, "listed": card["sides"][1]["listed"], **rank})
+        rounds.append({"text": text, "listed": card["sides"][1]["listed"], **rank})
     row = story.rounds[-1].row
     return {
         "name": story.sought.name,

@@ -24,7 +24,7 @@ class Story:
     """One query that grows: what is looked for, what was said in every round, and what was found after it."""
 
     sought: Face
-    said: tuple[str, ...]
+    texts: tuple[str, ...]
     rounds: tuple[Example, ...]
 
 

@@ -67,23 +67,23 @@ def check_manifest(folder: Path) -> None:
     listed = read_list(check_regular(marker))
     if listed is None:
         raise FormatError(f"{marker}: is damaged, or no list of rerankit's; remove it to read the folder without")
-    for name, said in listed.files.items():
-        check_entry(folder, name, said, f"remove {MANIFEST} if you changed the folder yourself")
+    for name, expected in listed.files.items():
+        check_entry(folder, name, expected, f"remove {MANIFEST} if you changed the folder yourself")
 
 
-def check_entry(folder: Path, name: str, said: Any, advice: str) -> None:
+def check_entry(folder: Path, name: str, expected: Any, advice: str) -> None:
     """Refuse a file that is absent or not what was written."""
     file = check_inside(check_regular(folder / name), folder)
-    if not matches(file, said):
+    if not matches(file, expected):
         raise FormatError(f"{file}: is not what was written: its size or checksum differs; {advice}")
 
 
-def matches(file: Path, said: Any) -> bool:
+def matches(file: Path, expected: Any) -> bool:
     """Whether a file is what a manifest says of it."""
-    if not isinstance(said, dict) or said.get("bytes") != file.stat().st_size:
+    if not isinstance(expected, dict) or expected.get("bytes") != file.stat().st_size:
         return False
-    algorithm = next((name for name in _ALGORITHMS if name in said), None)
-    return algorithm is not None and said[algorithm] == _ALGORITHMS[algorithm](file)
+    algorithm = next((name for name in _ALGORITHMS if name in expected), None)
+    return algorithm is not None and expected[algorithm] == _ALGORITHMS[algorithm](file)
 
 
 def _crc32(file: Path) -> str:

@@ -61,7 +61,7 @@ def _known(folder: Path) -> Iterator[tuple[Path, Callable[[Path], bool]]]:
         if listed is None:
             continue
         yield marker, lambda _: True
-        yield from ((folder / name, partial(matches, said=said)) for name, said in listed.files.items())
+        yield from ((folder / name, partial(matches, expected=expected)) for name, expected in listed.files.items())
         for name in listed.folders:
             if name not in ("", ".", "..") and "/" not in name and not (folder / name).is_symlink():
                 yield from _known(folder / name)

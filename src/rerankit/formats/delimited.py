@@ -89,7 +89,7 @@ def _triples(path: Path, header: list[str], columns: Columns, rows: list[list[st
     found = numbers(path, [row[value] for row in rows], lines)
     ranks = None if columns.rank is None else [row[header.index(columns.rank)] for row in rows]
     queries, items = ([row[at].strip() for row in rows] for at in (query, item))
-    return headless.said(queries, items, found, columns, ranks)
+    return headless.named_lines(queries, items, found, columns, ranks)
 
 
 def _matrix(path: Path, rows: list[list[str]], lines: list[int], width: int) -> AnyArray:

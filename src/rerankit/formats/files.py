@@ -17,7 +17,7 @@ from rerankit.formats import judgements, lists, tables
 from rerankit.formats.content import CONTENT_NAMES, Content, Format, Tables, Triples
 from rerankit.formats.registry import format_of, source_of
 from rerankit.formats.sources import Address, address_of
-from rerankit.plugins.faults import said
+from rerankit.plugins.faults import one_line
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.reading.npy_arrays import holds_values, plain
@@ -110,8 +110,8 @@ def read_both(path: AnyPath, kind: str | None = None) -> tuple[Any, Relevance | 
     place = Path(path)
     content = content_of(place)
     found = opened(place, content, kind)
-    beside = isinstance(found, Problem) and isinstance(content, Tables) and judgements.has_relevance(content)
-    return found, opened(place, content, "relevance") if beside else None
+    both = isinstance(found, Problem) and isinstance(content, Tables) and judgements.has_relevance(content)
+    return found, opened(place, content, "relevance") if both else None
 
 
 def _both_of(address: Address) -> tuple[Any, Any]:
@@ -139,7 +139,7 @@ def _write_content(temporary: Path, path: Path, format: Format, content: Content
     except (Exception, SystemExit) as error:
         if isinstance(error, RerankitError | OSError | ValueError) or not source_of(format):
             raise
-        raise FormatError(f"{path}: {source_of(format)} cannot write it: {said(error)}") from error
+        raise FormatError(f"{path}: {source_of(format)} cannot write it: {one_line(error)}") from error
 
 
 def check_writable(path: AnyPath, kind: Literal["ranking", "problem"]) -> None:
@@ -233,7 +233,7 @@ def _object(content: Content, kind: str | None, query_ids: Any, gallery_ids: Any
 def _from_triples(content: Triples, kind: str | None, query_ids: Any, gallery_ids: Any) -> Any:
     if kind == "array" and content.matrix is not None:
         return content.matrix
-    _check_said(content, kind)
+    _check_meaning(content, kind)
     if kind == "relevance" or (kind is None and content.what == "grades" and gallery_ids is not None):
         return lists.to_relevance(content, query_ids, gallery_ids)
     if kind is None and content.what == "grades":
@@ -244,7 +244,7 @@ def _from_triples(content: Triples, kind: str | None, query_ids: Any, gallery_id
     raise InputError(f"lines of query, item and {content.what[:-1]} are no {kind}")
 
 
-def _check_said(content: Triples, kind: str | None) -> None:
+def _check_meaning(content: Triples, kind: str | None) -> None:
     """Refuse lines that may be something else than what they are read as."""
     if content.what != "unsaid":
         return

@@ -15,7 +15,7 @@ Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 Rows = list[list[str]]
 
 
-def said(
+def named_lines(
     queries: list[str], items: list[str], values: Floats, columns: Columns, ranks: Sequence[object] | None
 ) -> Triples:
     """Lines under named columns; whole numbers under names that call grades "score" too are not said."""

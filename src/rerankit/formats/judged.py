@@ -41,11 +41,11 @@ class Judged(NamedTuple):
         if self.by_name is None:
             relevance = None if self.relevance is None else self.relevance.reversed()
             return Judged(None, relevance, self.gallery_ids, self.query_ids)
-        turned: Judgements = {}
+        by_item: Judgements = {}
         for query, items in self.by_name.items():
             for item, grade in items.items():
-                turned.setdefault(item, {})[query] = grade
-        return Judged(turned)
+                by_item.setdefault(item, {})[query] = grade
+        return Judged(by_item)
 
 
 def read_judgements(path: AnyPath) -> Judged:
@@ -114,8 +114,8 @@ def read_judged_problem(problem: Problem, relevance: AnyPath, *, reverse: bool =
         grades = {query: {item: max(g, 0.0) for item, g in items.items()} for query, items in judged.by_name.items()}
         sides = ((problem.query_ids, problem.shape[0]), (problem.gallery_ids, problem.shape[1]))
         named = problem.with_ids(*(_names(ids, count) for ids, count in sides))
-        turned = Judged(grades).reversed() if reverse else Judged(grades)
-        return (named.reversed() if reverse else named), turned.by_name
+        judged = Judged(grades).reversed() if reverse else Judged(grades)
+        return (named.reversed() if reverse else named), judged.by_name
     for side, theirs in (("query_ids", judged.query_ids), ("gallery_ids", judged.gallery_ids)):
         mine = getattr(problem, side)
         if mine is not None and theirs is not None and list(map(str, mine)) != list(map(str, theirs)):

@@ -40,8 +40,8 @@ class MatFormat(Format):
             head = file.read(128)
             if head.startswith(_HDF5) or b"MATLAB 7.3" in head:
                 raise FormatError(
-                    f"{path}: files of MATLAB 7.3 are HDF5: open it with h5py and give the array itself, turned, since "
-                    "MATLAB's columns are its rows: Problem(h5py.File(path)['scores'][:].T), or save it with -v7"
+                    f"{path}: files of MATLAB 7.3 are HDF5: open it with h5py and give the array itself, transposed, "
+                    "since MATLAB's columns are its rows: Problem(h5py.File(path)['scores'][:].T), or save it with -v7"
                 )
         _check_size(path)
         tables = Tables()

@@ -40,7 +40,7 @@ class ParquetFormat(Format):
         table = read_parquet(path, wanted, texts=wanted[:2])
         queries, items = (_texts(path, table, name) for name in wanted[:2])
         ranks = table.column(columns.rank).to_pylist() if columns.rank else None
-        return headless.said(queries, items, _numbers(path, table, columns.value), columns, ranks)
+        return headless.named_lines(queries, items, _numbers(path, table, columns.value), columns, ranks)
 
     def write(self, path: Path, content: Triples) -> None:
         """Write a table; scores are stored as float32."""

@@ -68,7 +68,7 @@ def places_of(ranked: Any, truth: Truth, ties: Ties = "expected", tail: Any = No
 
 def row_counts(source: Any, wanted: Lists, removed: Lists, ties: Ties) -> Counts:
     """Counts of wanted items along rows of complete scores."""
-    if _is_turned(source) and _fits_one_pass(wanted, ties):
+    if _is_transposed(source) and _fits_one_pass(wanted, ties):
         columns = ColumnCounter(wanted, removed, source.T)
         count(source.T, columns)
         return columns.counts()
@@ -77,7 +77,7 @@ def row_counts(source: Any, wanted: Lists, removed: Lists, ties: Ties) -> Counts
     return rows.counts()
 
 
-def _is_turned(source: Any) -> bool:
+def _is_transposed(source: Any) -> bool:
     """Whether reading the transposed array is reading memory in its order."""
     return isinstance(source, np.ndarray) and source.T.flags.c_contiguous and not source.flags.c_contiguous
 

@@ -48,8 +48,8 @@ def load_ready(path: Path, config: dict[str, Any], *, trust: bool) -> Ready:
             f"'{path}' was prepared by rerankit {config.get('version')}, and this is {__version__}: prepare it again"
         )
     try:
-        for name, said in config["files"].items():
-            _check(path, name, said)
+        for name, expected in config["files"].items():
+            _check(path, name, expected)
         pipeline, content = read_pipeline(path, STAGES, trust=trust), config["ready"]
         gallery = gallery_of(_arrays(path / GALLERY, content["texts"]), content["gallery"])
         states = _states(content["states"], _arrays(path / PREPARED, []))
@@ -102,13 +102,13 @@ def restored(pipeline: Pipeline, gallery: Gallery, states: tuple[State, ...]) ->
     return Ready(gallery, pipeline, pipeline.restored(gallery, State(children=states)))
 
 
-def _check(folder: Path, name: str, said: Any) -> None:
+def _check(folder: Path, name: str, expected: Any) -> None:
     """Refuse a file that is not what was written: one of another time is read and compared by its digest."""
     file = check_inside(check_regular(folder / name), folder)
-    same_size = isinstance(said, dict) and said.get("bytes") == file.stat().st_size
-    if same_size and said.get("written") == _time(file):
+    same_size = isinstance(expected, dict) and expected.get("bytes") == file.stat().st_size
+    if same_size and expected.get("written") == _time(file):
         return
-    if not matches(file, said):
+    if not matches(file, expected):
         raise FormatError(f"{file}: is not what was written: its size or digest differs; prepare and save it again")
 
 

@@ -165,8 +165,8 @@ class Stage:
         stage('consensus', voters='query')
         """
         params = self.get_params()
-        turned = {name: _turned(value) for name, value in params.items()}
-        changes = {name: value for name, value in turned.items() if value is not params[name]}
+        changed = {name: _reversed(value) for name, value in params.items()}
+        changes = {name: value for name, value in changed.items() if value is not params[name]}
         return self.clone(**changes) if changes else self
 
     def top(self, k: int) -> Top:
@@ -290,12 +290,12 @@ def _parameters_of(cls: type[Stage]) -> dict[str, inspect.Parameter]:
     return found
 
 
-def _turned(value: Any) -> Any:
+def _reversed(value: Any) -> Any:
     """A parameter for the reversed problem: stages in it are reversed, and it is the same object when none changes."""
     if isinstance(value, Stage):
         return value.reversed()
     if not isinstance(value, list | tuple):
         return value
-    turned = [_turned(item) for item in value]
-    unchanged = all(new is old for new, old in zip(turned, value, strict=True))
-    return value if unchanged else type(value)(turned)
+    changed = [_reversed(item) for item in value]
+    unchanged = all(new is old for new, old in zip(changed, value, strict=True))
+    return value if unchanged else type(value)(changed)

@@ -89,8 +89,8 @@ def _load(path: Path, trust: bool) -> Any:
         from rerankit.pipelines.ready_files import load_ready
 
         return load_ready(path, config, trust=trust)
-    for name, said in config["files"].items():
-        check_entry(path, _inner(path, name).name, said, "save the stage again")
+    for name, expected in config["files"].items():
+        check_entry(path, _inner(path, name).name, expected, "save the stage again")
     if "pipeline" in config:
         return Pipeline([_load(_inner_folder(path, name), trust) for name in config["pipeline"]])
     params = {name: _decoded(value, path, trust) for name, value in config["params"].items()}
@@ -108,8 +108,8 @@ def _check_known(name: str, code: Any, path: Path) -> None:
         manager().stages.entry(name)
     except UnknownNameError as error:
         advice = remedy(code)
-        said = f"'{path}' holds stage '{name}', which is not here; {advice}" if advice else str(error)
-        raise UnknownNameError(said) from error
+        message = f"'{path}' holds stage '{name}', which is not here; {advice}" if advice else str(error)
+        raise UnknownNameError(message) from error
 
 
 def _set_weights(made: Stage, file: Path) -> None:

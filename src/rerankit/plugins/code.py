@@ -47,9 +47,13 @@ def remedy(code: Any) -> str:
     >>> remedy({"rerankit": "0.1.0", "mine.py": "sources 09af"})
     'it was saved with a plugin of one file, mine.py: load it first (--plugin mine.py)'
     """
-    others = {name: said for name, said in code.items() if name != "rerankit"} if isinstance(code, dict) else {}
-    for name, said in others.items():
-        named = re.match(r"([A-Za-z0-9][\w.-]*) ([A-Za-z0-9][\w.+!-]*), ", str(said))
+    others = (
+        {name: version_text for name, version_text in code.items() if name != "rerankit"}
+        if isinstance(code, dict)
+        else {}
+    )
+    for name, version_text in others.items():
+        named = re.match(r"([A-Za-z0-9][\w.-]*) ([A-Za-z0-9][\w.+!-]*), ", str(version_text))
         if named:
             return f"it was saved with {named[1]} {named[2]}: pip install '{named[1]}=={named[2]}'"
         if re.fullmatch(r"[\w-]+\.py", str(name)):

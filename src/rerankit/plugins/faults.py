@@ -34,19 +34,19 @@ class FaultError(PluginError):
         self.fault = fault
 
 
-def said(cause: BaseException) -> str:
+def one_line(cause: BaseException) -> str:
     """An exception in one line.
 
-    >>> said(SystemExit(2)), said(ValueError("a\\nb"))
+    >>> one_line(SystemExit(2)), one_line(ValueError("a\\nb"))
     ('SystemExit: 2', 'ValueError: a b')
     """
     return f"{type(cause).__name__}: {' '.join(str(cause).split())}"
 
 
-def said_aloud(printed: str) -> list[str]:
+def printed_faults(printed: str) -> list[str]:
     """The fault of printing while results may be written, if anything was printed.
 
-    >>> said_aloud("hello\\n"), said_aloud("")
+    >>> printed_faults("hello\\n"), printed_faults("")
     (["it prints when it is imported ('hello'): that went to stderr"], [])
     """
     return [f"it prints when it is imported ('{' '.join(printed.split())}'): that went to stderr"] if printed else []

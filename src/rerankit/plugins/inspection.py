@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rerankit.errors import MissingExtraError, RerankitError
 from rerankit.plugins.endings import made_formats
-from rerankit.plugins.faults import Fault, FaultError, said, said_aloud
+from rerankit.plugins.faults import Fault, FaultError, one_line, printed_faults
 from rerankit.plugins.kinds import made_without_arguments
 from rerankit.plugins.loading import loading
 
@@ -36,9 +36,9 @@ def _of(registry: Registry, entry: Entry) -> Iterator[Fault]:
         except FaultError as error:
             yield error.fault
         except (RerankitError, ValueError, TypeError) as error:  # its own rule, or a callable without a signature
-            yield entry.fault(f"cannot be made: {said(error)}", error)
+            yield entry.fault(f"cannot be made: {one_line(error)}", error)
     if printed.text:
-        yield from map(entry.fault, said_aloud(printed.text))
+        yield from map(entry.fault, printed_faults(printed.text))
 
 
 def _wrong(registry: Registry, entry: Entry) -> Iterator[str]:

@@ -16,7 +16,7 @@ import pluggy
 
 from rerankit.errors import PluginError, RerankitWarning, unknown_name
 from rerankit.plugins import environment, inline, project, spec
-from rerankit.plugins.faults import Fault, FaultError, said, said_aloud
+from rerankit.plugins.faults import Fault, FaultError, one_line, printed_faults
 from rerankit.plugins.kinds import KINDS
 from rerankit.plugins.loading import loading
 from rerankit.plugins.registry import Registry
@@ -139,7 +139,7 @@ class Manager:
                 implementation.function(*[event for _ in implementation.argnames])
             except (Exception, SystemExit) as cause:
                 self._muted.add(name)
-                text = f"observing {event.kind}: {said(cause)}"
+                text = f"observing {event.kind}: {one_line(cause)}"
                 fault = Fault(name, self.plugins[name].distribution, text, cause)
                 self.plugins[name].faults.append(fault)
                 warnings.warn(f"{fault}; it is not called again", RerankitWarning, stacklevel=2)
@@ -193,15 +193,15 @@ class Manager:
                 self._pluggy.register(plugin, name)
                 self._check_hooks(plugin)
                 self._collect(plugin, info)
-            texts = [*self._unheard(plugin, registered), *said_aloud(printed.text)]
+            texts = [*self._never_called(plugin, registered), *printed_faults(printed.text)]
             info.faults += [Fault(name, distribution, text) for text in texts]
         except (Exception, SystemExit) as cause:  # sys.exit() in a plugin must not end the program
             info.status = "failed"
-            info.faults.append(Fault(name, distribution, said(cause), cause))
+            info.faults.append(Fault(name, distribution, one_line(cause), cause))
             self._forget(name)
         return info
 
-    def _unheard(self, plugin: Any, registered: int) -> list[str]:
+    def _never_called(self, plugin: Any, registered: int) -> list[str]:
         """What keeps a plugin that loads without a fault from being heard, since nobody would ever call it."""
         marked = {hook: implementation.argnames for hook, implementation in self._implementations(plugin)}
         found = [

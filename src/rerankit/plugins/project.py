@@ -27,7 +27,7 @@ def plugin_settings(name: str) -> dict[str, Any]:
     {}
     """
     folder = project()
-    found: Any = {} if folder is None else _said(folder)
+    found: Any = {} if folder is None else _settings(folder)
     for key in ("plugins", name):
         found = found.get(key, {})
         if not isinstance(found, dict):
@@ -66,7 +66,7 @@ def _is_project(folder: Path) -> bool:
         return False
 
 
-def _said(folder: Path) -> dict[str, Any]:
+def _settings(folder: Path) -> dict[str, Any]:
     """The settings of a project; rerankit's own file stands before the shared one."""
     if (folder / OWN).is_file():
         return _table(folder / OWN)

@@ -12,7 +12,7 @@ from typing import Any
 
 from rerankit.errors import InputError, MissingExtraError, PluginError, RerankitError, unknown_name
 from rerankit.extras import explained
-from rerankit.plugins.faults import Fault, FaultError, said
+from rerankit.plugins.faults import Fault, FaultError, one_line
 from rerankit.plugins.kinds import check_factory, check_made
 from rerankit.plugins.loading import loading
 
@@ -90,7 +90,7 @@ class Entry:
         absent = explained(cause, f"{self.kind} '{self.name}'") if isinstance(cause, ImportError) else None
         if absent or isinstance(cause, MissingExtraError):
             return absent or cause  # type: ignore[return-value]  # an absent package is nobody's fault
-        return FaultError(self.fault(f"{what}: {said(cause)}", cause))
+        return FaultError(self.fault(f"{what}: {one_line(cause)}", cause))
 
     def fault(self, text: str, cause: BaseException | None = None) -> Fault:
         """What is wrong with it, as a fault of the plugin."""

@@ -163,11 +163,11 @@ def _labels(results: Sequence[Result]) -> list[str]:
     return list(dict.fromkeys(result.label for result in results))
 
 
-def _main(result: Result, table: Comparison, asked: str | None) -> str:
-    if asked is not None:
-        if asked not in table.metrics:
-            raise InputError(f"'metric' must be a metric of the results: {', '.join(table.metrics)} (got {asked})")
-        return asked
+def _main(result: Result, table: Comparison, metric: str | None) -> str:
+    if metric is not None:
+        if metric not in table.metrics:
+            raise InputError(f"'metric' must be a metric of the results: {', '.join(table.metrics)} (got {metric})")
+        return metric
     name = str(result.summary["main"]).rpartition("/")[2]
     usable = name in table.metrics and name != "rsum"
     return name if usable else table.metrics[0]

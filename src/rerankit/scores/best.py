@@ -48,7 +48,7 @@ class Best:
         def one(at: int) -> None:
             here = slice(lists.start + at, min(lists.start + at + piece, lists.stop))
             part = values[:, at : at + piece]
-            self._add_turned(here, part if less is None else part - less[:, None], first)
+            self._add_transposed(here, part if less is None else part - less[:, None], first)
 
         piece = max(64, _PIECE_BYTES // (4 * len(values)))
         in_threads(one, range(0, values.shape[1], piece))
@@ -66,7 +66,7 @@ class Best:
         rows = hits // values.shape[1]
         self._insert(lists, rows, hits - rows * values.shape[1], values, first)
 
-    def _add_turned(self, lists: slice, values: FloatArray, first: int) -> None:
+    def _add_transposed(self, lists: slice, values: FloatArray, first: int) -> None:
         if not self._counts[lists].all():
             self._add_all(np.arange(lists.start, lists.stop), values.T, first)
             return

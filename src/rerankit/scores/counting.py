@@ -27,7 +27,7 @@ def counts_above(
 
     `less` (rows,) is taken from the scores of each row first. Scores are products, no distances.
     """
-    turned, shift = products.T.holding(), less.astype(np.float32)
+    transposed, shift = products.T.holding(), less.astype(np.float32)
     wanted, starts = np.unique(columns, return_index=True)
     starts = np.append(starts, len(columns))
     above, equal = np.empty(len(values), np.int64), np.empty(len(values), np.int64)
@@ -36,7 +36,7 @@ def counts_above(
         part = parts.pop()
         mine = slice(starts[part.start], starts[part.stop])
         lines = np.repeat(np.arange(part.stop - part.start), np.diff(starts[part.start : part.stop + 1]))
-        found = _counted(turned, wanted[part], lines, values[mine], shift)
+        found = _counted(transposed, wanted[part], lines, values[mine], shift)
         if found is None:  # too many to be kept at once
             middle = (part.start + part.stop) // 2
             parts += [slice(part.start, middle), slice(middle, part.stop)]
@@ -46,16 +46,16 @@ def counts_above(
 
 
 def _counted(
-    turned: Products, items: IntArray, lines: IntArray, values: FloatArray, shift: FloatArray
+    transposed: Products, items: IntArray, lines: IntArray, values: FloatArray, shift: FloatArray
 ) -> tuple[IntArray, IntArray] | None:
     """The same for values of some items, `lines` says which; `turned` has items for rows. None where several items have
     more rows near their values than the memory budget has room for.
     """
-    doubt = np.broadcast_to(turned.doubt(items)[:, 0], items.shape).astype(np.float32)
+    doubt = np.broadcast_to(transposed.doubt(items)[:, 0], items.shape).astype(np.float32)
     lowest = np.full(len(items), np.inf, np.float32)
     np.minimum.at(lowest, lines, values)
     hits, room = [], settings.memory_budget() // _HIT_BYTES
-    for hit in _hits(turned, items, lowest - doubt, shift):
+    for hit in _hits(transposed, items, lowest - doubt, shift):
         hits.append(hit)
         room -= len(hit[0])
         if room < 0 and len(items) > 1:
@@ -70,7 +70,7 @@ def _counted(
     many = len(keys) + 1
     near = np.flatnonzero(np.cumsum(np.bincount(first, minlength=many) - np.bincount(behind, minlength=many))[:-1])
     near_lines = (keys[near] >> _SHIFT).astype(np.int64)
-    keys[near] = _keys(near_lines, _exact(turned, items, near_lines, rows[near], shift))
+    keys[near] = _keys(near_lines, _exact(transposed, items, near_lines, rows[near], shift))
     keys.sort()
     wanted = _keys(lines, values)
     not_above = np.searchsorted(keys, wanted, side="right")
@@ -79,14 +79,14 @@ def _counted(
 
 
 def _hits(
-    turned: Products, items: IntArray, bound: FloatArray, shift: FloatArray
+    transposed: Products, items: IntArray, bound: FloatArray, shift: FloatArray
 ) -> Iterator[tuple[IntArray, IntArray, FloatArray]]:
     """Fast scores above each item's bound: the item's line, the row and the score."""
-    vectors = turned.of_rows.read(items)
-    width, count = turned.of_rows.width, len(turned.of_columns)
+    vectors = transposed.of_rows.read(items)
+    width, count = transposed.of_rows.width, len(transposed.of_columns)
     wide = max(_WIDE, min(settings.memory_budget() // 16 // _TALL, settings.memory_budget() // (16 * width)))
     for at in range(0, count, wide):
-        values = turned.fast(vectors, turned.of_columns.read(slice(at, at + wide)), None)
+        values = transposed.fast(vectors, transposed.of_columns.read(slice(at, at + wide)), None)
 
         def one(start: int, values: FloatArray = values, at: int = at) -> tuple[IntArray, IntArray, FloatArray]:
             piece = values[start : start + _PIECE]
@@ -98,13 +98,13 @@ def _hits(
         yield from in_threads(one, range(0, len(items), _PIECE))
 
 
-def _exact(turned: Products, items: IntArray, lines: IntArray, rows: IntArray, shift: FloatArray) -> FloatArray:
+def _exact(transposed: Products, items: IntArray, lines: IntArray, rows: IntArray, shift: FloatArray) -> FloatArray:
     """Exact scores of some cells, whose lines ascend, less what is taken from their rows."""
     counts = np.bincount(lines, minlength=len(items))
     place = np.arange(len(lines)) - np.repeat(np.cumsum(counts) - counts, counts)
     named = np.zeros((len(items), max(1, int(counts.max(initial=0)))), np.int64)
     named[lines, place] = rows
-    found: FloatArray = turned.first_of(items, named, counts)[lines, place] - shift[rows]
+    found: FloatArray = transposed.first_of(items, named, counts)[lines, place] - shift[rows]
     return found
 
 

@@ -77,13 +77,13 @@ class DenseScores:
 
     def rows(self, rows: slice | IntArray | None = None) -> FloatArray:
         given = _rows_of(self._array, slice(None) if rows is None else rows)
-        block = self._turned(float32(given, self._argument))
+        block = self._signed(float32(given, self._argument))
         if not self._checked:
             check_scores(block, self._argument, np.arange(self.shape[0])[slice(None) if rows is None else rows])
         return block
 
     def pairs(self, rows: IntArray, columns: IntArray) -> FloatArray:
-        cells = self._turned(float32(_cells(self._array, rows, columns), self._argument))
+        cells = self._signed(float32(_cells(self._array, rows, columns), self._argument))
         if not self._checked and not (np.abs(cells) <= MOST_SCORE).all():
             self.rows(np.unique(rows))  # says where
         return cells
@@ -103,7 +103,7 @@ class DenseScores:
         view._negate = self._negate
         return view
 
-    def _turned(self, block: FloatArray) -> FloatArray:
+    def _signed(self, block: FloatArray) -> FloatArray:
         return np.negative(block) if self._negate else block
 
 
@@ -112,14 +112,14 @@ def _rows_of(array: AnyArray, rows: slice | IntArray) -> AnyArray:
     if array.flags.c_contiguous or not array.T.flags.c_contiguous:
         return array[rows]
     columns = array.T[:, _as_slice(rows)]
-    turned = np.empty(columns.shape[::-1], array.dtype)
+    transposed = np.empty(columns.shape[::-1], array.dtype)
 
     def turn(start: int) -> None:
         for at in range(start, min(start + _TILES * _TILE, len(columns)), _TILE):
-            turned[:, at : at + _TILE] = columns[at : at + _TILE].T
+            transposed[:, at : at + _TILE] = columns[at : at + _TILE].T
 
     in_threads(turn, range(0, len(columns), _TILES * _TILE))
-    return turned
+    return transposed
 
 
 def _as_slice(rows: slice | IntArray) -> slice | IntArray:

@@ -67,7 +67,7 @@ def ends_of_both(products: Products, k: int, *, columns: bool = True) -> tuple[E
     count, width = products.shape
     if _narrow(width, k) or _narrow(count, k):
         return None
-    products, turned = products.holding(), products.T
+    products, transposed = products.holding(), products.T
     high, low = _more(k, min(count, width)), _more(1, width)
     of_columns = (Best(width, high), Best(width, low)) if columns else ()
     parts: list[Ends] = []
@@ -82,7 +82,7 @@ def ends_of_both(products: Products, k: int, *, columns: bool = True) -> tuple[E
         parts.append(_both_ends(products, np.arange(block.start, block.stop), of_rows, k))
     first = tuple(np.concatenate([part.first[which] for part in parts]) for which in (0, 1))
     found = Ends(first, np.concatenate([part.lowest for part in parts]))  # type: ignore[arg-type]
-    return found, _both_ends(turned.holding(), np.arange(width), of_columns, k) if of_columns else None
+    return found, _both_ends(transposed.holding(), np.arange(width), of_columns, k) if of_columns else None
 
 
 def _both_ends(products: Products, rows: IntArray, best: tuple[Best, Best], k: int) -> Ends:

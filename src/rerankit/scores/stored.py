@@ -29,8 +29,8 @@ class StoredScores:
 
     complete = True
 
-    def __init__(self, array: Any, argument: str = "scores", *, turned: bool = False) -> None:
-        self._array, self._argument, self._turned = array, argument, turned
+    def __init__(self, array: Any, argument: str = "scores", *, transposed: bool = False) -> None:
+        self._array, self._argument, self._transposed = array, argument, transposed
 
     def __repr__(self) -> str:
         rows, columns = self.shape
@@ -39,11 +39,11 @@ class StoredScores:
     @property
     def shape(self) -> tuple[int, int]:
         shape = int(self._array.shape[0]), int(self._array.shape[1])
-        return shape[::-1] if self._turned else shape
+        return shape[::-1] if self._transposed else shape
 
     @property
     def T(self) -> StoredScores:  # noqa: N802
-        return StoredScores(self._array, self._argument, turned=not self._turned)
+        return StoredScores(self._array, self._argument, transposed=not self._transposed)
 
     def rows(self, rows: slice | IntArray | None = None) -> FloatArray:
         chosen = np.arange(self.shape[0])[slice(None) if rows is None else rows]
@@ -76,8 +76,8 @@ class StoredScores:
         return TakenScores(self, rows, columns)
 
     def _slice(self, start: int, stop: int) -> FloatArray:
-        read: AnyArray = self._array[:, start:stop] if self._turned else self._array[start:stop]
-        return float32(read.T if self._turned else read, self._argument)
+        read: AnyArray = self._array[:, start:stop] if self._transposed else self._array[start:stop]
+        return float32(read.T if self._transposed else read, self._argument)
 
 
 def stored_scores(array: Any, argument: str) -> StoredScores | DenseScores:

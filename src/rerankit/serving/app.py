@@ -107,7 +107,7 @@ class Service:
             return [
                 {"index": one["index"], "score": one["relevance_score"]} | one.get("document", {}) for one in results
             ]
-        scores = [{"document": given.said(one["index"]), "score": one["relevance_score"]} for one in results]
+        scores = [{"document": given.as_sent(one["index"]), "score": one["relevance_score"]} for one in results]
         return {"query": body.get("query"), "scores": scores}
 
     async def score(self, body: Any) -> Any:

@@ -116,7 +116,7 @@ class Documents:
         pairs = zip(ranking.indices[0, : self.top].tolist(), ranking.scores[0, : self.top].tolist(), strict=True)
         return [self._result(index, score) for index, score in pairs]
 
-    def said(self, index: int) -> str:
+    def as_sent(self, index: int) -> str:
         """A document as it came: its text, or its data URL."""
         one = self.documents[index]
         return one if isinstance(one, str) else one.url
@@ -124,7 +124,7 @@ class Documents:
     def _result(self, index: int, score: float) -> dict[str, Any]:
         found: dict[str, Any] = {"index": index, "relevance_score": score}
         kind = "text" if isinstance(self.documents[index], str) else "image"
-        return {**found, "document": {kind: self.said(index)}} if self.returned else found
+        return {**found, "document": {kind: self.as_sent(index)}} if self.returned else found
 
 
 def _check_fields(body: Any, known: Sequence[str]) -> None:

@@ -151,10 +151,10 @@ def _parts(
         if len(rows) != len(judged):
             raise FormatError(f"{path}: must judge known queries (got {len(judged) - len(rows)} unknown)")
         relevance = Relevance.from_lists(items, len(gallery))
-        turned = way == "text-to-image"
-        together = [owner[row] for row in rows] if turned else None
+        reverse = way == "text-to-image"
+        together = [owner[row] for row in rows] if reverse else None
         queries = np.array(rows, np.int64)
         made.append(
-            Part(f"{name}/{way}", relevance, reverse=turned, queries=queries, metrics=metrics, together=together)
+            Part(f"{name}/{way}", relevance, reverse=reverse, queries=queries, metrics=metrics, together=together)
         )
     return made

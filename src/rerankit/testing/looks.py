@@ -29,47 +29,47 @@ def check_looks(factory: StageFactory, problem: ProblemMaker = make_problem) -> 
 
 
 def _check_labels(stage: Stage, made: Problem) -> None:
-    said = _said(stage, made)
+    declared = _declared(stage, made)
     fits = isinstance(stage, Trainable) and (bool(stage.takes) or not isinstance(stage, Composite))
     if stage.get_weights() and fits:
-        expect(said.labels, "it has weights, and its 'fit' takes labels: looks_at must say labels")
-    if said.labels:
+        expect(declared.labels, "it has weights, and its 'fit' takes labels: looks_at must say labels")
+    if declared.labels:
         known = fits or bool(stage.get_weights()) or any(child.looks_at(made).labels for child in stage.children)
         expect(known, "looks_at says labels, but it has neither weights nor a 'fit' that takes labels")
 
 
 def _check_queries(factory: StageFactory, problem: ProblemMaker, banks: bool) -> None:
     where = "with banks" if banks else "without banks"
-    changed, said = False, False
+    changed, declared = False, False
     for seed in _SEEDS:
         made = problem(_QUERIES, _GALLERY, 20 + seed)
         made = with_banks(made, seed) if banks else made
         stage = factory()
-        said = _said(stage, made).queries
+        declared = _declared(stage, made).queries
         if made.query_bank is None and made.gallery_bank is None:
             plain = stage.looks_at()
             expect(
-                plain == _said(stage, made),
-                f"looks_at() is {plain!r}, but of a problem without banks it is {_said(stage, made)!r}",
+                plain == _declared(stage, made),
+                f"looks_at() is {plain!r}, but of a problem without banks it is {_declared(stage, made)!r}",
             )
         alone = run(factory(), made.subset(queries=_SOME), _K, f"some of the queries, {where}")
         together = run(factory(), made, _K, where).take(_SOME)
         changed = changed or not close(alone, together)
-    if said:
+    if declared:
         expect(changed, f"{where}, looks_at says queries, but other queries never changed an answer")
     else:
         expect(not changed, f"{where}, looks_at does not say queries, but other queries change the answer")
 
 
 def _check_bank(factory: StageFactory, problem: ProblemMaker) -> None:
-    changed, said, own = False, False, False
+    changed, declared, own = False, False, False
     for seed in _SEEDS:
         made = with_banks(problem(_QUERIES, _GALLERY, 30 + seed), seed)
         other = made.with_banks(query_bank=_half(made.query_bank), gallery_bank=_half(made.gallery_bank))
         stage = factory()
-        said, own = _said(stage, made).bank, stage.looks_at().bank
+        declared, own = _declared(stage, made).bank, stage.looks_at().bank
         changed = changed or not close(run(factory(), made, _K, "with banks"), run(factory(), other, _K, "half a bank"))
-    if not said:
+    if not declared:
         expect(not changed, "looks_at does not say bank, but another bank changes the answer")
     elif not own:  # a stage with a bank of its own need not look at the problem's
         expect(changed, "looks_at says bank, but another bank never changed an answer")
@@ -81,7 +81,7 @@ def _half(bank: Bank | None) -> Bank:
     return bank.some(np.arange(0, bank.size, 2))
 
 
-def _said(stage: Stage, made: Problem) -> Looks:
+def _declared(stage: Stage, made: Problem) -> Looks:
     found = stage.looks_at(made)
     expect(isinstance(found, Looks), f"looks_at must return a rerankit.Looks (got {found!r})")
     return found

@@ -58,9 +58,9 @@ def first_difference(expected: Ranking, answer: Ranking) -> str:
         real = order >= 0
         scores, items = row[real].astype(np.float64), order[real]
         clear = scores[:-1] - scores[1:] > _CLEAR * max(float(np.ptp(scores)) if len(scores) else 0.0, 1e-30)
-        turned = clear & (after[query, items[:-1]] < after[query, items[1:]])
-        if turned.any():
-            place = int(np.flatnonzero(turned)[0])
+        swapped = clear & (after[query, items[:-1]] < after[query, items[1:]])
+        if swapped.any():
+            place = int(np.flatnonzero(swapped)[0])
             one, other = items[place], items[place + 1]
             were = f"{before[query, one]:.6g} and {before[query, other]:.6g}"
             are = f"{after[query, one]:.6g} and {after[query, other]:.6g}"

@@ -150,9 +150,9 @@ def _error_of(failure: Any) -> RerankitError:
     """The error of a process, as this process would have raised it; one that was killed has left none."""
     left = failure.error_file_data.get("message")
     text = left["message"] if isinstance(left, dict) else failure.message
-    name, _, told = text.partition(": ")
+    name, _, reason = text.partition(": ")
     if name == TrainingError.__name__:
-        return TrainingError(told)
+        return TrainingError(reason)
     return InputError(f"training on several devices failed: {text.strip()}")
 
 

@@ -171,7 +171,7 @@ def test_incomplete_and_unreadable_checkpoints(golden, tmp_path):
         (tmp_path / "short.pth").write_bytes(whole[:end])
         with pytest.raises(FormatError, match=r"is empty|not a checkpoint|not a zip file"):
             import_published(tmp_path / "short.pth", heads=4)
-    with pytest.raises(InputError, match="'heads' must be told"):
+    with pytest.raises(InputError, match="'heads' must be given"):
         import_published(golden / "leaprr_checkpoint.pth")
     with pytest.raises(InputError, match="'heads' must divide the width, 24"):
         import_published(golden / "leaprr_checkpoint.pth", heads=5)

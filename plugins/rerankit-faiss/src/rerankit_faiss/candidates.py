@@ -62,17 +62,17 @@ def approximate(
     (Problem(20 queries × 300 items, ListScores, with query_features, gallery_features), 0.0)
     """
     check_metric(metric)
-    asked, items = vectors_of(queries, "queries", metric), vectors_of(gallery, "gallery", metric)
-    if asked.shape[1] != items.shape[1]:
-        raise rule("queries", f"must have the gallery's width, {items.shape[1]}", f"shape {asked.shape}")
+    vectors, items = vectors_of(queries, "queries", metric), vectors_of(gallery, "gallery", metric)
+    if vectors.shape[1] != items.shape[1]:
+        raise rule("queries", f"must have the gallery's width, {items.shape[1]}", f"shape {vectors.shape}")
     made = built(items, metric, index)
     set_up(made, settings)
     features = {side: {"vectors": given, **rest.pop(side, {})} for side, given in
                 (("query_features", queries), ("gallery_features", gallery))}  # fmt: skip
     if checks.integer("neighbours", neighbours, least=0):
         rest["gallery_scores"] = neighbours_of(made, neighbours)
-    problem = problem_of(made, asked, k, **features, **rest)
-    rows = np.unique(np.linspace(0, len(asked) - 1, checks.integer("sample", sample, least=1)).astype(np.int64))
+    problem = problem_of(made, vectors, k, **features, **rest)
+    rows = np.unique(np.linspace(0, len(vectors) - 1, checks.integer("sample", sample, least=1)).astype(np.int64))
     share = missed(problem.ranking(k).take(rows), np.asarray(queries)[rows], gallery, metric=metric)
     return Approximate(problem, made, share, len(rows), size_of(made) / made.ntotal)
 

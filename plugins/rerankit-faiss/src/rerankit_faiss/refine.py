@@ -41,9 +41,9 @@ class Refine(Stage):
             raise rule("query_features['vectors']", f"must have the gallery's width, {width}", f"{queries.shape}")
         scores = np.empty(ranking.shape, np.float32)
         for rows in blocks(len(ranking), row_bytes=20 * ranking.shape[1] * width):
-            asked = np.asarray(queries[rows], np.float64)[:, None, :]  # (block, 1, d)
+            block = np.asarray(queries[rows], np.float64)[:, None, :]  # (block, 1, d)
             items = np.asarray(gallery[np.where(ranking.mask[rows], ranking.indices[rows], 0)], np.float64)
-            scores[rows] = self._compared(asked, items)
+            scores[rows] = self._compared(block, items)
         return scores
 
     def _compared(self, queries: Any, items: Any) -> Any:

@@ -35,26 +35,26 @@ class ChatModel:
     def order(self, query: str, items: Sequence[str]) -> list[int]:
         """The places of the items, best first, as far as the model names them."""
         listed = "\n".join(f"[{number}] {item}" for number, item in enumerate(items, 1))
-        asked = self._tokens(_LIST.format(count=len(items), items=listed, query=query))
+        tokens = self._tokens(_LIST.format(count=len(items), items=listed, query=query))
         written = self.model.generate(
-            **asked, max_new_tokens=6 * len(items), do_sample=False, pad_token_id=self.tokenizer.eos_token_id
+            **tokens, max_new_tokens=6 * len(items), do_sample=False, pad_token_id=self.tokenizer.eos_token_id
         )
-        return numbers(self.tokenizer.decode(written[0, asked["input_ids"].shape[1] :]), len(items))
+        return numbers(self.tokenizer.decode(written[0, tokens["input_ids"].shape[1] :]), len(items))
 
     def preference(self, query: str, one: str, other: str) -> float:
         """How likely the model is to say A rather than B."""
         import torch
 
-        asked = self._tokens(_PAIR.format(query=query, one=one, other=other))
+        tokens = self._tokens(_PAIR.format(query=query, one=one, other=other))
         a, b = (self.tokenizer.encode(letter, add_special_tokens=False)[0] for letter in "AB")
         with torch.inference_mode():
-            says = self.model(**asked).logits[0, -1]
+            says = self.model(**tokens).logits[0, -1]
         return float(torch.softmax(says[[a, b]].float(), 0)[0])
 
     def _tokens(self, text: str) -> Any:
-        asked = [{"role": "user", "content": text}]
+        messages = [{"role": "user", "content": text}]
         return self.tokenizer.apply_chat_template(
-            asked, add_generation_prompt=True, return_tensors="pt", return_dict=True
+            messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
         )
 
 

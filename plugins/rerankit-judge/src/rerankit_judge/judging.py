@@ -16,7 +16,7 @@ from rerankit_judge.cache import Answer, Cache, key_of
 
 
 @dataclass
-class Asked:
+class Count:
     """How often a judge was asked about one query, and how often an answer was known already."""
 
     budget: int | None
@@ -65,7 +65,7 @@ class JudgeStage(Stage):
         return f"query_features:{self.query}", f"gallery_features:{self.item}"
 
     @abstractmethod
-    def order(self, query: Any, items: Sequence[Any], asked: Asked) -> list[int]:
+    def order(self, query: Any, items: Sequence[Any], count: Count) -> list[int]:
         """The places of the items (their order as it came), best first."""
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
@@ -74,21 +74,21 @@ class JudgeStage(Stage):
         calls, known, short = 0, 0, 0
         for row in track(range(len(ranking)), self.name):
             listed = ranking.indices[row][ranking.mask[row]]
-            asked = Asked(self.budget)
-            order = self.order(queries[row], [items[int(one)] for one in listed], asked)
+            count = Count(self.budget)
+            order = self.order(queries[row], [items[int(one)] for one in listed], count)
             scores[row, order] = np.arange(len(listed), 0, -1)
-            calls, known, short = calls + asked.calls, known + asked.known, short + asked.short
+            calls, known, short = calls + count.calls, known + count.known, short + count.short
         found = self.scored(ranking, scores)
         return found.with_notes(**{self.name: {"calls": calls, "known": known, "out_of_budget": short}})
 
-    def ask(self, query: Any, items: Sequence[Any], asked: Asked, check: Callable[[Any, int], Answer]) -> Answer:
+    def ask(self, query: Any, items: Sequence[Any], count: Count, check: Callable[[Any, int], Answer]) -> Answer:
         """The judge's answer, checked, or what it said before."""
         key = key_of(f"{self.name}: {self._judge_name}", query, items)
-        said = None if key is None else self._answers.get(key)
-        if said is not None:
-            asked.known += 1
-            return said
-        asked.calls += 1
+        known = None if key is None else self._answers.get(key)
+        if known is not None:
+            count.known += 1
+            return known
+        count.calls += 1
         answer = check(self._asker()(query, *self.shown(items)), len(items))
         if key is not None:
             self._answers.put(key, answer)

@@ -8,7 +8,7 @@ from typing import Any
 from rerankit import checks
 from rerankit.errors import InputError
 from rerankit_judge.cache import Answer
-from rerankit_judge.judging import Asked, JudgeStage, places
+from rerankit_judge.judging import Count, JudgeStage, places
 
 
 class ListwiseJudge(JudgeStage):
@@ -50,25 +50,25 @@ class ListwiseJudge(JudgeStage):
         self.step = checks.integer("step", step, least=1, most=window)
         self.passes = checks.integer("passes", passes, least=1)
 
-    def order(self, query: Any, items: Sequence[Any], asked: Asked) -> list[int]:
+    def order(self, query: Any, items: Sequence[Any], count: Count) -> list[int]:
         order = list(range(len(items)))
         if len(items) < 2:
             return order
         for _ in range(self.passes):
             for start in windows(len(items), self.window, self.step):
-                if not asked.may(1 + self.both_ways):
+                if not count.may(1 + self.both_ways):
                     return order
                 inside = order[start : start + self.window]
-                said = self._ordered(query, [items[at] for at in inside], asked)
-                order[start : start + self.window] = [inside[place] for place in said]
+                places_inside = self._ordered(query, [items[at] for at in inside], count)
+                order[start : start + self.window] = [inside[place] for place in places_inside]
         return order
 
-    def _ordered(self, query: Any, items: list[Any], asked: Asked) -> list[int]:
+    def _ordered(self, query: Any, items: list[Any], count: Count) -> list[int]:
         """The places of a window's items, best first."""
-        place = places([int(at) for at in self.ask(query, items, asked, checked_order)])
+        place = places([int(at) for at in self.ask(query, items, count, checked_order)])
         if self.both_ways:
-            turned = self.ask(query, items[::-1], asked, checked_order)
-            place = place + places([len(items) - 1 - int(at) for at in turned])
+            backward = self.ask(query, items[::-1], count, checked_order)
+            place = place + places([len(items) - 1 - int(at) for at in backward])
         return sorted(range(len(items)), key=lambda at: (place[at], at))
 
 
@@ -82,16 +82,16 @@ def windows(size: int, window: int, step: int) -> list[int]:
     return [*starts, 0]
 
 
-def checked_order(said: Any, size: int) -> Answer:
+def checked_order(answer: Any, size: int) -> Answer:
     """An order of all places: what a judge has said, and what it left out behind it.
 
     >>> checked_order([2, 0], 3)
     [2, 0, 1]
     """
     try:
-        order = [int(place) for place in said]
+        order = [int(place) for place in answer]
     except (TypeError, ValueError):
         order = [-1]
     if len(set(order)) < len(order) or not all(0 <= place < size for place in order):
-        raise InputError(f"'judge' must return different places from 0 to {size - 1}, best first (got {said!r})")
+        raise InputError(f"'judge' must return different places from 0 to {size - 1}, best first (got {answer!r})")
     return [*order, *(place for place in range(size) if place not in order)]

@@ -9,7 +9,7 @@ import numpy as np
 
 from rerankit.errors import InputError
 from rerankit_judge.cache import Answer
-from rerankit_judge.judging import Asked, JudgeStage
+from rerankit_judge.judging import Count, JudgeStage
 
 
 class PairwiseJudge(JudgeStage):
@@ -43,13 +43,13 @@ class PairwiseJudge(JudgeStage):
     ) -> None:
         super().__init__(judge, query, item, both_ways, budget, cache)
 
-    def order(self, query: Any, items: Sequence[Any], asked: Asked) -> list[int]:
+    def order(self, query: Any, items: Sequence[Any], count: Count) -> list[int]:
         size = len(items)
         better = np.triu(np.ones((size, size)), 1)  # the order as it came
         for one, other in pairs(size):
-            if not asked.may(1 + self.both_ways):
+            if not count.may(1 + self.both_ways):
                 break
-            better[one, other] = self._better(query, items[one], items[other], asked)
+            better[one, other] = self._better(query, items[one], items[other], count)
             better[other, one] = 1 - better[one, other]
         # Half ties keep the order that came: a sum of quarters is exact.
         order: list[int] = np.argsort(-better.sum(axis=1).round(9), kind="stable").tolist()
@@ -58,11 +58,11 @@ class PairwiseJudge(JudgeStage):
     def shown(self, items: Sequence[Any]) -> tuple[Any, ...]:
         return tuple(items)
 
-    def _better(self, query: Any, one: Any, other: Any, asked: Asked) -> float:
-        (first,) = self.ask(query, [one, other], asked, checked_chance)
+    def _better(self, query: Any, one: Any, other: Any, count: Count) -> float:
+        (first,) = self.ask(query, [one, other], count, checked_chance)
         if not self.both_ways:
             return first
-        (second,) = self.ask(query, [other, one], asked, checked_chance)
+        (second,) = self.ask(query, [other, one], count, checked_chance)
         return (first + 1 - second) / 2
 
 
@@ -76,12 +76,12 @@ def pairs(size: int) -> Iterator[tuple[int, int]]:
         yield from ((one, one + apart) for one in range(size - apart))
 
 
-def checked_chance(said: Any, size: int) -> Answer:
+def checked_chance(answer: Any, size: int) -> Answer:
     """How likely it is that the first is better."""
     try:
-        chance = float(said)
+        chance = float(answer)
     except (TypeError, ValueError):
         chance = -1.0
     if not 0 <= chance <= 1:
-        raise InputError(f"'judge' must return a number from 0 to 1 (got {said!r})")
+        raise InputError(f"'judge' must return a number from 0 to 1 (got {answer!r})")
     return [chance]

@@ -69,7 +69,7 @@ class ChatMatching:
     @torch.inference_mode()
     def score(self, pairs: Sequence[tuple[Any, Any]]) -> FloatArray:
         """(len(pairs),)."""
-        talks = [self.question.messages(*(self._said(one) for one in pair)) for pair in pairs]
+        talks = [self.question.messages(*(self._content(one) for one in pair)) for pair in pairs]
         pictures = [[part["image"] for part in one[0]["content"] if part["type"] == "image"] for one in talks]
         written = [self.processor.apply_chat_template(one, add_generation_prompt=True, tokenize=False) for one in talks]
         # From the left, so that the last place of each row is where the reply begins.
@@ -84,7 +84,7 @@ class ChatMatching:
             logits = cast(Tensor, self.model(**read, **self.last).logits)[:, -1].float()
         return np.asarray((logits[:, self.yes] - logits[:, self.no]).cpu().numpy())
 
-    def _said(self, one: Any) -> Any:
+    def _content(self, one: Any) -> Any:
         """A picture, opened; or a text without the marks by which chat templates say who speaks, and cut."""
         if not isinstance(one, str):
             return open_image(one, "picture")

@@ -131,7 +131,7 @@ class SentencePairs:
     def score(self, pairs: list[tuple[Any, Any]]) -> FloatArray:
         """Raw outputs, before any sigmoid."""
         if not all(isinstance(one, str) for pair in pairs for one in pair):
-            opened = {id(one): _said(one) for pair in pairs for one in pair}
+            opened = {id(one): _opened(one) for pair in pairs for one in pair}
             pairs = [(opened[id(one)], opened[id(other)]) for one, other in pairs]
         with autocast(self.device, self.precision):
             out = self.model.predict(
@@ -146,7 +146,7 @@ class SentencePairs:
         return scores if scores.ndim == 1 else scores[:, -1]
 
 
-def _said(one: Any) -> dict[str, Any]:
+def _opened(one: Any) -> dict[str, Any]:
     """A text or a picture as what it is: a bare text that looks like a path would be opened as a picture."""
     return {"text": one} if isinstance(one, str) else {"image": open_image(one, "picture")}
 
@@ -222,10 +222,10 @@ class Blip2Matching(Matching):
 
     def _logits(self, words: dict[str, Tensor], pictures: list[Any]) -> Tensor:
         model, mask = self.model, words["attention_mask"]
-        asked = model.query_tokens.expand(len(pictures), -1, -1)
-        count = asked.shape[1]
+        tokens = model.query_tokens.expand(len(pictures), -1, -1)
+        count = tokens.shape[1]
         states = model.qformer(
-            query_embeds=model.embeddings(input_ids=words["input_ids"], query_embeds=asked),
+            query_embeds=model.embeddings(input_ids=words["input_ids"], query_embeds=tokens),
             query_length=count,
             attention_mask=torch.cat([mask.new_ones(len(mask), count), mask], dim=1),
             encoder_hidden_states=self._encoded(pictures),

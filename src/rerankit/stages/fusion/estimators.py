@@ -66,7 +66,7 @@ def estimated_scores(weights: dict[str, AnyArray], columns: FloatArray, there: B
     estimator = weights[_KEY].item().estimator
     decides = hasattr(estimator, "decision_function")
     scores = np.zeros(there.shape, np.float32)
-    answers = _said(estimator, "decision_function" if decides else "predict_proba", columns[there])
+    answers = _answers(estimator, "decision_function" if decides else "predict_proba", columns[there])
     if not decides:
         answers = np.clip(answers, _LEAST, 1 - _LEAST)
         answers = np.log(answers) - np.log1p(-answers)
@@ -77,11 +77,11 @@ def estimated_scores(weights: dict[str, AnyArray], columns: FloatArray, there: B
 def estimated_chances(weights: dict[str, AnyArray], scores: AnyArray, there: BoolArray) -> AnyArray:
     """Probabilities (queries, K) that a fitted estimator gives to scores (queries, K)."""
     chances = np.zeros(there.shape)
-    chances[there] = _said(weights[_KEY].item().estimator, "predict_proba", scores[there][:, None])
+    chances[there] = _answers(weights[_KEY].item().estimator, "predict_proba", scores[there][:, None])
     return chances
 
 
-def _said(estimator: Any, method: str, samples: AnyArray) -> AnyArray:
+def _answers(estimator: Any, method: str, samples: AnyArray) -> AnyArray:
     """What a method says of samples (candidates, columns) being right."""
     parts = (samples[part].astype(np.float64) for part in blocks(len(samples), 64 * samples.shape[1], share=0.25))
     answers = [np.asarray(getattr(estimator, method)(part), np.float64) for part in parts]

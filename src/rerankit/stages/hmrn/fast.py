@@ -113,10 +113,10 @@ class Local:
         rooms = self._buffers(high * slots * wide * last, regions)
         for left in range(0, count, wide):
             columns = slice(left, left + wide)
-            asked = (searches.queries[columns] * self.temperature).permute(2, 1, 0).reshape(dim, -1)
+            vectors = (searches.queries[columns] * self.temperature).permute(2, 1, 0).reshape(dim, -1)
             for top in range(0, len(images), high):
                 rows = slice(top, top + high)
-                self._tile(regions[rows], images.counts[rows], asked, out[rows, :, columns], rooms)
+                self._tile(regions[rows], images.counts[rows], vectors, out[rows, :, columns], rooms)
         if self.by_region:
             out.div_(images.counts[:, None, None] * self.temperature)
         else:
@@ -137,11 +137,11 @@ class Local:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _kept=_Kept())
 
-    def _tile(self, regions: Tensor, counts: Tensor, asked: Tensor, out: Tensor, rooms: Tensor) -> None:
+    def _tile(self, regions: Tensor, counts: Tensor, vectors: Tensor, out: Tensor, rooms: Tensor) -> None:
         """What the regions of some images add up to for the queries `asked` (D, T·c) in each round: `out` (n, T, c)."""
-        shape = regions.shape[0] * regions.shape[1], asked.shape[1]
+        shape = regions.shape[0] * regions.shape[1], vectors.shape[1]
         now, weight = (room[: shape[0] * shape[1]].view(shape) for room in rooms)
-        torch.mm(regions.flatten(0, 1), asked, out=now)
+        torch.mm(regions.flatten(0, 1), vectors, out=now)
         torch.nn.functional.leaky_relu_(now, SLOPE)
         torch.exp(now, out=weight)
         if self.by_region:

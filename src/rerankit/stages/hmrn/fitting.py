@@ -172,9 +172,9 @@ def curve_of(scorer: Scorer, pairs: Pairs) -> CascadeCurve:
     return cascade_curve(np.concatenate(cheap), np.concatenate(joint), pairs.relevance)
 
 
-def _vocabulary(stage: HmrnStage, said: Feature) -> Vocabulary | None:
+def _vocabulary(stage: HmrnStage, feature: Feature) -> Vocabulary | None:
     """Words of the training texts; None when the descriptions are not texts or a model has its own tokenizer."""
-    texts = text_lists(said)
+    texts = text_lists(feature)
     if stage.text_model is not None or texts is None:
         return stage.vocabulary
     return Vocabulary.build((text for search in texts for text in search), least=stage.least_count)

@@ -98,19 +98,19 @@ class Reasoning:
         to be squared. They need not sum to 1: contexts are normalised anyway.
         """
         length = table.square().cumsum_(dim=0).sqrt_().add_(self.tiny).reciprocal_().mul_(self.temperature)
-        weight = torch.index_select(length, 0, plan.heard, out=plan.weight)
-        weight.mul_(torch.index_select(table, 0, plan.asked, out=plan.table))
+        weight = torch.index_select(length, 0, plan.latest, out=plan.weight)
+        weight.mul_(torch.index_select(table, 0, plan.position, out=plan.table))
         real = mask_of(images.counts, table.shape[2])
         weight.add_(torch.where(real, 0.0, -torch.inf).to(weight))
         weight.sub_(weight.amax(dim=2, keepdim=True)).exp_()
         context = torch.bmm(weight.transpose(0, 1), images.regions, out=plan.context)
-        torch.addcmul(queries.neg()[plan.asked], context, _inverse_length(context), out=context)
+        torch.addcmul(queries.neg()[plan.position], context, _inverse_length(context), out=context)
         context.mul_(context)
 
     def _nodes(self, plan: _Plan, images: Tensor, searches: Tensor) -> None:
         """Nodes of length 1 in their places, (rows, s), into `plan.nodes`."""
         torch.mm(plan.context.view(-1, self.dim), self.local[1], out=plan.local).add_(self.local[0])
-        gap = torch.sub(images, searches[plan.said][:, None], out=plan.gap)
+        gap = torch.sub(images, searches[plan.last][:, None], out=plan.gap)
         torch.mm(gap.mul_(gap).view(-1, self.dim), self.first[1], out=plan.first).add_(self.first[0])
         plan.spare.mul_(_inverse_length(plan.spare))
         torch.index_select(plan.spare, 0, plan.places, out=plan.nodes)
@@ -154,9 +154,9 @@ class _Plan:
         self.spare, self.nodes = (room[: rows * width].view(rows, width) for room in rooms)
         self.local, self.first = self.spare[: count * total], self.spare[count * total :]
         self.picked, self.final = self.spare[: 2 * count * len(rounds)].view(2, -1, width)
-        self.asked = torch.tensor([query for t in rounds for query in range(t)], device=device)
-        self.heard = torch.tensor([t - 1 for t in rounds for _ in range(t)], device=device)
-        self.said = torch.tensor([t - 1 for t in rounds], device=device)
+        self.position = torch.tensor([query for t in rounds for query in range(t)], device=device)
+        self.latest = torch.tensor([t - 1 for t in rounds for _ in range(t)], device=device)
+        self.last = torch.tensor([t - 1 for t in rounds], device=device)
         self.sizes = [(count, t + 1) for t in rounds]
         self.graphs, self.questions = self.cut(self.nodes), self.cut(self.spare)
         self.asking = [question.transpose(1, 2) for question in self.questions]

@@ -125,8 +125,8 @@ class GNN(NeighbourStage, RelationsBankStage):
     def _outside(self, problem: Problem, bank: Bank, onto: Map | None, highest: float) -> tuple[Edges, IntArray]:
         """The edges of queries into the graph of bank and gallery, and their neighbours there."""
         k = max(1, max(self.k1, self.k2) - 1)
-        beside = Outside(problem, bank, onto).neighbours(k, highest, level=True)
-        return self._edges(beside, itself=False), beside.indices
+        near = Outside(problem, bank, onto).neighbours(k, highest, level=True)
+        return self._edges(near, itself=False), near.indices
 
     def _on_device(self, problem: Problem, bank: Bank | None, items: IntArray, device: str) -> FloatArray:
         require("torch", extra="torch", purpose="stage 'gnn' with a device")

@@ -112,9 +112,9 @@ class KReciprocal(NeighbourStage, RelationsBankStage):
         else:
             graph, holders, others = Graph.of_known(known, self.k1), known["holders"], bank.size
             outside = Outside(problem, bank, Map(*known["onto"]) if "onto" in known else None)
-            beside = outside.neighbours(max(self.k1, self.k2 - 1), graph.near.highest)
-            measure, nearest = Measure(beside, self.distance), beside.indices
-            of_queries = graph.averaged_outside(outside, beside, measure, self.k2)
+            outer = outside.neighbours(max(self.k1, self.k2 - 1), graph.near.highest)
+            measure, nearest = Measure(outer, self.distance), outer.indices
+            of_queries = graph.averaged_outside(outside, outer, measure, self.k2)
         warn_of_a_gap(nearest, others, self.name)
         items = items_of(ranking)
         scores = jaccard_distances(of_queries, holders, items)
@@ -160,16 +160,16 @@ class Graph:
         first.data /= np.repeat(counts, counts).astype(np.float32)
         return (first @ self.weights).tocsr()
 
-    def averaged_outside(self, outside: Outside, beside: Neighbours, measure: Measure, k2: int) -> Any:
-        """The same for queries (queries, items) that have neighbours `beside` them and are in no item's set."""
+    def averaged_outside(self, outside: Outside, outer: Neighbours, measure: Measure, k2: int) -> Any:
+        """The same for queries (queries, items) outside the graph, which are in no item's set."""
         last = self.near.scores[:, min(self.k1, self.near.scores.shape[1] - 1)]
         if self.near.scores.shape[1] <= self.k1:  # every item is among everybody's neighbours
             last = np.full(len(last), -np.inf, np.float32)
-        first = beside.indices[:, : self.k1]
-        reciprocal = np.where(beside.scores[:, : self.k1] > last[first], first, -1)
+        first = outer.indices[:, : self.k1]
+        reciprocal = np.where(outer.scores[:, : self.k1] > last[first], first, -1)
         items = outside.shape[1]
-        weights = weighed(expanded(adjacency(reciprocal, items=items), self.half), outside, beside, measure)
-        others = adjacency(beside.indices[:, : k2 - 1], items=items)
+        weights = weighed(expanded(adjacency(reciprocal, items=items), self.half), outside, outer, measure)
+        others = adjacency(outer.indices[:, : k2 - 1], items=items)
         # A query without reciprocal neighbours has no weights of its own to average.
         counts = np.maximum((np.diff(weights.indptr) > 0) + np.diff(others.indptr), 1)
         total = (weights + others @ self.weights).tocsr()

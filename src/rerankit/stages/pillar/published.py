@@ -106,7 +106,7 @@ def _heads(width: int, heads: int | None) -> int:
     if heads is not None:
         return heads
     if width != _PUBLISHED["width"]:
-        raise InputError(f"'heads' must be told: weights of width {width} do not show the number of heads")
+        raise InputError(f"'heads' must be given: weights of width {width} do not show the number of heads")
     return _PUBLISHED["heads"]
 
 

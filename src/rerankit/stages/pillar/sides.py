@@ -70,10 +70,10 @@ def sides_of(
     sizes = stage.pillars, stage.neighbours
     spaces = PillarSpace.both(relations, *sizes) if stage.both else (PillarSpace.of(relations, *sizes), None)
     directions = stage.direction, other(stage.direction)
-    turned = (problem, relevance), (problem.reversed(), relevance.reversed())
+    both_ways = (problem, relevance), (problem.reversed(), relevance.reversed())
     return {
         direction: Side.of(space, *given, value_of(stage.candidates, direction), value_of(stage.threshold, direction))
-        for space, given, direction in zip(spaces, turned, directions, strict=True)
+        for space, given, direction in zip(spaces, both_ways, directions, strict=True)
         if space is not None
     }
 

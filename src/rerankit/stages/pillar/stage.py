@@ -172,12 +172,12 @@ class Pillar(RelationsBankStage, Reasoner):
 
         A direction for which there is a bank looks at nothing of the other, and is re-ranked on its own.
         """
-        other, turned = self.reversed(), problem.reversed()
+        other, backward = self.reversed(), problem.reversed()
         self.check(problem)
-        if self.bank_for(problem) is not None or other.bank_for(turned) is not None:
-            return rerank(problem, self, k), rerank(turned, other, k)
+        if self.bank_for(problem) is not None or other.bank_for(backward) is not None:
+            return rerank(problem, self, k), rerank(backward, other, k)
         there, back = PillarSpace.both(Relations.of(problem), self.pillars, self.neighbours)
-        first, second = problem.ranking(k), turned.ranking(k)
+        first, second = problem.ranking(k), backward.ranking(k)
         return self._spliced(there, first), other._spliced(back, second)
 
     def _spliced(self, space: PillarSpace, ranking: Ranking) -> Ranking:

@@ -81,10 +81,10 @@ class Endpoint:
 
     def _refused(self, error: HTTPError) -> Any:
         try:
-            said = error.read(300).decode("utf-8", "replace")
+            body = error.read(300).decode("utf-8", "replace")
         except (OSError, http.client.HTTPException):
-            said = ""
-        reason = f"status {error.code}: {self._hidden(said) or error.reason}"
+            body = ""
+        reason = f"status {error.code}: {self._hidden(body) or error.reason}"
         if error.code not in _AGAIN:
             raise StageError(f"refuses: {reason}") from None
         after = error.headers.get("Retry-After", "")

@@ -72,10 +72,10 @@ class FilterTask(TrainingTask):
         queries, targets = self.examples.queries[rows], self.examples.targets[rows]
         ids, mask = (part.to(self.device) for part in self.texts.batch(queries, generator))
         states = self.model.encode_queries(ids, mask, self.references(queries, self.device))
-        asked = self.model.query_vectors(states)
+        vectors = self.model.query_vectors(states)
         offered = self.model.gallery_vectors(self.candidates(targets, self.device))
         wrong = self.examples.wrong(queries, targets).to(self.device)
-        return {"contrastive": contrastive(asked.float(), offered.float(), self.model.temp, wrong)}
+        return {"contrastive": contrastive(vectors.float(), offered.float(), self.model.temp, wrong)}
 
     def validate(self) -> dict[str, float]:
         if self.validation is None:

@@ -195,7 +195,7 @@ def vectors(problem: Problem, bundle: Bundle, reading: Reading) -> tuple[NDArray
     check_candidates(source, items, reading)
     with torch.inference_mode():
         first = queries.states.states[torch.from_numpy(queries.states.starts)].to(device)
-        asked = network.query_vectors(first[:, None])
+        vectors = network.query_vectors(first[:, None])
         batches = track(_batches(len(items), max(8, reading.image_batch_size)), "encoding the gallery")
         offered = [network.gallery_vectors(source.tokens(items[at]).to(device)).cpu() for at in batches]
-    return asked.cpu().numpy(), torch.cat(offered).numpy()
+    return vectors.cpu().numpy(), torch.cat(offered).numpy()

@@ -59,13 +59,13 @@ def describe(canvas: Sequence[Thing], rounds: int, rng: np.random.Generator) -> 
     if rounds > _FORMS * len(canvas):
         raise rule("rounds", f"must be at most {_FORMS} for each of the {len(canvas)} things", rounds)
     order: list[Thing] = []
-    said: list[str] = []
-    while len(said) < rounds:
+    described: list[str] = []
+    while len(described) < rounds:
         order = order or [canvas[number] for _ in range(rounds) for number in rng.permutation(len(canvas))]
         text = _description(order.pop(0), rng)
-        if text not in said:
-            said.append(text)
-    return said
+        if text not in described:
+            described.append(text)
+    return described
 
 
 def draw(canvas: Sequence[Thing], rng: np.random.Generator) -> Any:
