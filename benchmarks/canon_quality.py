@@ -7,10 +7,11 @@ chosen on a development problem as large as the test: 1,500 items drawn from tra
 that learned fusion learns from are the other 2,000 items, so that no bank query has its answer in the gallery under
 test. The chosen parameters are written to a file; then the test split is measured, with all 3,500 others as bank.
 Each line says whether a method looks at the other test queries. Intervals are 95 %, by paired bootstrap over queries;
-texts of one image are drawn together.
+texts of one image are resampled as one.
 
 Beside it, at the parameters chosen there: the control (embeddings of an untrained network, on which nothing should
-gain) with its trained twin, and place recognition (sped), where ten backbones show who gains and who loses.
+gain) with the trained network of that form, and place recognition (sped), where ten backbones show who gains and who
+loses.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@
 The data are in CIRR's layout: pictures of coloured shapes, and texts that change the shape, the colour, the
 number or the place. Every scene is in the gallery, so some pictures match the reference but for what the
 text asks, and others do what the text asks but match nothing else of the reference. Scenes are the same in
-all splits; every picture is drawn anew. The test split has a seed of its own.
+all splits; every picture is drawn for it. The test split has a seed of its own.
 
 Rows: "both" is the system; "text only" and "reference only" are the same two stages trained and asked with
 the other half of the query blanked out; "longer stage I" is stage I alone, trained for about as long as both
@@ -141,7 +141,7 @@ class Result:
         return 100 * float(np.mean(self.ranks[stage] <= depth))
 
     def interval(self, stage: str) -> tuple[float, float]:
-        """Of R@1, at 95 %; queries of one reference are drawn together."""
+        """Of R@1, at 95 %; queries of one reference are resampled as one."""
         references = [int(self.relevance.of(query).excluded[0]) for query in range(self.relevance.shape[0])]
         low, high = bootstrap(self.ranks[stage] <= 1, groups=references)
         return 100 * low, 100 * high

@@ -109,7 +109,7 @@ class Stopwatch:
 
 
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
-    """The items, one after the other, with a progress event after each; free when nobody listens.
+    """The items, one after the other, with a progress event after each; free where there is no observer.
 
     >>> list(track("ab", "letters"))
     ['a', 'b']

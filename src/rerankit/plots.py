@@ -122,7 +122,7 @@ def inline(draw: Draw, size: tuple[float, float], name: str, tips: Mapping[str, 
 
 
 def _marked(text: str, tips: Mapping[str, str]) -> str:
-    """The picture with texts at its artists; names of groups that nobody uses go, since pages need theirs unique."""
+    """The picture with texts at its artists; names of groups that are not used go, since pages need theirs unique."""
 
     def marked(found: re.Match[str]) -> str:
         tip = tips.get(found[1])

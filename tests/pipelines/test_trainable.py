@@ -114,7 +114,7 @@ def test_fit_is_not_overridden() -> None:
         (
             stage("calibrate"),
             {"validation": judged()},
-            r"'validation' is not used by fit of stage 'calibrate': it takes",
+            r"'validation' is not used by fit of stage 'calibrate': it chooses nothing by other queries; learn",
         ),
         (
             stage("learned-fusion"),
@@ -126,7 +126,7 @@ def test_fit_is_not_overridden() -> None:
         (
             Seeing(False),
             {"validation": judged()},
-            "'validation' is not used by fit of stage 'seeing': it is fitted in one",
+            "'validation' is not used by fit of stage 'seeing': it chooses nothing",
         ),
         (
             Pipeline(["sinkhorn", "calibrate"]),

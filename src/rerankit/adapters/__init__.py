@@ -1,7 +1,7 @@
 """What other libraries hand over and take: one file for each of them.
 
 None of these libraries is imported unless the user's object is already theirs, or the user calls the method that makes
-one (`ranking.to_pandas()`). An object is recognised by looking at what the process has imported: nobody has a data
+one (`ranking.to_pandas()`). An object is recognised by looking at what the process has imported: no process has a data
 frame without having imported what makes it. What an object means (a matrix, a run) is decided in `rerankit.labelled`,
 for all libraries alike.
 

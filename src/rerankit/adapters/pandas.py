@@ -48,7 +48,7 @@ class PandasTable(Table):
 
 
 def _counts(index: Any, pandas: Any) -> bool:
-    """Whether an index is 0, 1, 2 …, which nobody gave; one of every second row says which rows these are."""
+    """Whether an index is 0, 1, 2 …, which was not given; one of every second row says which rows these are."""
     return isinstance(index, pandas.RangeIndex) and (index.start, index.step) == (0, 1)
 
 

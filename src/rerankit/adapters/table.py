@@ -13,7 +13,7 @@ class Table(ABC):
     """A table of another library.
 
     `names` are those of its columns; `labels` (rows,) the names of its rows, or None; `numbered` says that the columns
-    have names which nobody gave, such as 0, 1, 2.
+    have names that were not given, such as 0, 1, 2.
     """
 
     names: list[Any]
@@ -31,8 +31,3 @@ class Table(ABC):
     def matrix(self, names: list[Any]) -> NDArray[Any]:
         """Some columns side by side (rows, columns)."""
         return np.stack([self.column(name) for name in names], axis=1)
-
-
-def kind_of(dtype: Any) -> str:
-    """What a column of a NumPy type holds."""
-    return {"i": "whole", "u": "whole", "f": "real", "U": "text", "S": "text"}.get(np.dtype(dtype).kind, "other")

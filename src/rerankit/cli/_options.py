@@ -14,6 +14,18 @@ ForceOption = Annotated[bool, typer.Option("--force", help="Replace what is ther
 TrustOption = Annotated[
     bool, typer.Option("--trust", help="Let a saved stage load the model that it names outside of its folder.")
 ]
+StagesOption = Annotated[
+    list[str] | None,
+    typer.Option("--stage", "-s", help="A stage's name: rerankit stages; repeat it to run one after the other."),
+]
+StagesSettings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the stage; of several, STAGE.NAME=VALUE."),
+]
+PipelineOption = Annotated[Path | None, typer.Option("--pipeline", "-p", help="A YAML file, or a saved stage.")]
+ImagesOption = Annotated[
+    str | None, typer.Option("--images", help="Where pictures of the gallery's items lie, such as img/{id}.png.")
+]
 StageSettings = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the stage; repeat it.")
 ]

@@ -18,7 +18,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON in place of
 
 _NAME_LENGTH = 36  # names in the first column up to this length stay whole
 _READABLE = 100  # longer lines of text are hard to read
-_WIDE = 240  # columns when nobody's terminal says how wide it is: nothing is cut
+_WIDE = 240  # columns where no terminal says how wide it is: nothing is cut
 
 
 def show(rows: Sequence[Mapping[str, Any]], *, title: str = "", as_json: bool = False) -> None:
@@ -179,7 +179,7 @@ def column_texts(values: list[Any]) -> list[str]:
 
 
 def console() -> Any:
-    """The console that results are printed on; as wide as it likes where nobody looks."""
+    """The console that results are printed on; without a limit of width where there is no terminal."""
     from rich.console import Console
 
     return Console(file=sys.stdout, width=None if sys.stdout.isatty() else _WIDE)

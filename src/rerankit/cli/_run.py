@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
@@ -44,6 +44,8 @@ PluginOption = Annotated[
     list[Path] | None,
     typer.Option("--plugin", metavar="FILE", help="Load a one-file plugin first; may be repeated."),
 ]
+REQUIRED = inspect.Parameter.empty
+"""The default of an option that must be given."""
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the whole traceback of an error.")]
 
 
@@ -57,14 +59,20 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             load_plugins(plugin or [])
             function(*args, **kwargs)
 
+    run.__doc__ = _filled(inspect.getdoc(function) or "")
+    return with_options(run, function, {"plugin": (None, PluginOption), "debug": (False, DebugOption)})
+
+
+def with_options(
+    run: Callable[..., None], function: Callable[..., Any], options: Mapping[str, tuple[Any, Any]], given: int = 0
+) -> Callable[..., None]:
+    """`run` with the parameters of the function it calls, less the first `given`, and options with default and type."""
     # typing.get_type_hints would not do: Python 3.10 wraps what has the default None once more, which hides the option.
     signature = inspect.signature(function, eval_str=True)
-    common = [
-        inspect.Parameter("plugin", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=PluginOption),
-        inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=DebugOption),
-    ]
-    whole = signature.replace(parameters=[*signature.parameters.values(), *common], return_annotation=None)
-    run.__doc__ = _filled(inspect.getdoc(function) or "")
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    more = [inspect.Parameter(name, keyword, default=value, annotation=kind) for name, (value, kind) in options.items()]
+    own = list(signature.parameters.values())[given:]
+    whole = signature.replace(parameters=[*own, *more], return_annotation=None)
     run.__signature__ = whole  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in whole.parameters.values()}
     return run

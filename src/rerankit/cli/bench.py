@@ -18,17 +18,40 @@ from rerankit.cli._options import (
 )
 from rerankit.cli._output import JsonOption, say, show_figures, show_json
 
+ScoresOption = Annotated[
+    list[str],
+    typer.Option(
+        "--scores",
+        metavar="FILE",
+        help="One backbone's scores; repeat it. A task with several matrices: NAME=FILE,NAME=FILE.",
+    ),
+]
+TuneOption = Annotated[
+    Path | None, typer.Option("--tune", metavar="YAML", help="Choose parameters: {stage.parameter: \\[values]}.")
+]
+TrialsOption = Annotated[int | None, typer.Option("--trials", help="Try so many combinations, not all.")]
+SamplerOption = Annotated[
+    str, typer.Option("--sampler", help="Choose them at random, or by those before: random, tpe (optuna).")
+]
+SeedOption = Annotated[int, typer.Option("--seed", help="Of the combinations that are chosen.")]
+TuneFigureOption = Annotated[
+    str | None, typer.Option("--tune-figure", help="The figure that decides; the task's main one by default.")
+]
+ValidationScoresOption = Annotated[
+    str | None, typer.Option("--validation-scores", metavar="FILE", help="Scores of the validation split.")
+]
+ValidationDataOption = Annotated[
+    Path | None, typer.Option("--validation-data", help="Folder of the validation split; --data by default.")
+]
+ValidationSettings = Annotated[
+    list[str] | None,
+    typer.Option("--validation-set", metavar="NAME=VALUE", help="Task parameters of the validation split."),
+]
+
 
 def bench(
     task: Annotated[str, typer.Argument(help="A task's name: rerankit tasks.")],
-    scores: Annotated[
-        list[str],
-        typer.Option(
-            "--scores",
-            metavar="FILE",
-            help="One backbone's scores; repeat it. A task with several matrices: NAME=FILE,NAME=FILE.",
-        ),
-    ],
+    scores: ScoresOption,
     pipelines: Annotated[
         list[str],
         typer.Option("--pipeline", "-p", metavar="FILE", help="A YAML file, a saved folder or a stage; repeat it."),
@@ -45,27 +68,14 @@ def bench(
         list[int] | None,
         typer.Option("--batch-size", metavar="N", help="Also answer some queries in batches of N; repeat it."),
     ] = None,
-    tune: Annotated[
-        Path | None, typer.Option("--tune", metavar="YAML", help="Choose parameters: {stage.parameter: \\[values]}.")
-    ] = None,
-    trials: Annotated[int | None, typer.Option("--trials", help="Try so many combinations, not all.")] = None,
-    sampler: Annotated[
-        str, typer.Option("--sampler", help="Choose them at random, or by those before: random, tpe (optuna).")
-    ] = "random",
-    seed: Annotated[int, typer.Option("--seed", help="Of the combinations that are chosen.")] = 0,
-    tune_figure: Annotated[
-        str | None, typer.Option("--tune-figure", help="The figure that decides; the task's main one by default.")
-    ] = None,
-    validation_scores: Annotated[
-        str | None, typer.Option("--validation-scores", metavar="FILE", help="Scores of the validation split.")
-    ] = None,
-    validation_data: Annotated[
-        Path | None, typer.Option("--validation-data", help="Folder of the validation split; --data by default.")
-    ] = None,
-    validation_settings: Annotated[
-        list[str] | None,
-        typer.Option("--validation-set", metavar="NAME=VALUE", help="Task parameters of the validation split."),
-    ] = None,
+    tune: TuneOption = None,
+    trials: TrialsOption = None,
+    sampler: SamplerOption = "random",
+    seed: SeedOption = 0,
+    tune_figure: TuneFigureOption = None,
+    validation_scores: ValidationScoresOption = None,
+    validation_data: ValidationDataOption = None,
+    validation_settings: ValidationSettings = None,
     engine: EngineOption = None,
     engine_settings: EngineSettings = None,
     shard_size: ShardSizeOption = None,
@@ -83,29 +93,17 @@ def bench(
 
     if tune is not None and validation_scores is None:
         raise InputError("'--tune' needs --validation-scores, the scores of a split that is not tested on")
-    where = {
-        "engine": engine_from(engine, engine_settings or [], **{"--shard-size": shard_size}),
-        "shard_size": shard_size,
-    }
+    where = engine_from(engine, engine_settings or [], **{"--shard-size": shard_size})
+    how: dict[str, Any] = {"k": k, "out": out, "engine": where, "shard_size": shard_size}
     benchmark = find(task, **parameters(settings or [])).load(data)
     sets = [room.score_set(benchmark, _named(text)) for text in scores]
     contenders = [room.contender(text, trust=trust) for text in pipelines]
     tuning: dict[str, Any] = {}
     if tune is not None and validation_scores is not None:
         validation = find(task, **parameters(validation_settings or [])).load(validation_data or data)
-        plan = {
-            "k": k,
-            "trials": trials,
-            "seed": seed,
-            "sampler": sampler,
-            "figure": tune_figure,
-            "against": benchmark,
-            "out": out,
-            **where,
-        }
-        contenders, tuning = _tuned(contenders, tune, validation, validation_scores, plan)
-    sizes = batch_sizes or []
-    how = {"k": k, "out": out, "again": again, "tuning": tuning, "batch_sizes": sizes, **where}
+        plan = {"trials": trials, "seed": seed, "sampler": sampler, "figure": tune_figure, "against": benchmark}
+        contenders, tuning = _tuned(contenders, tune, validation, validation_scores, {**plan, **how})
+    how |= {"again": again, "tuning": tuning, "batch_sizes": batch_sizes or []}
     results = room.bench(benchmark, sets, contenders, **how)
     if as_json:
         show_json(room.rows(results, figures))

@@ -43,7 +43,7 @@ def demo(
     for module in ("sklearn", "matplotlib", "PIL", "jinja2"):
         require(module, extra="demo", purpose="the demo")
     folder = Path("rerankit-demo") if out is None else out
-    # Nobody named the default folder: what is in it is a page of this command, and it may be run twice.
+    # The default folder was not named by the user: what is in it is a page of this command, and it may be run twice.
     check_target(folder / "demo.html", "out", force=force or out is None)
     chosen, left_out = _possible(parts)
     if train:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -13,7 +12,7 @@ import typer
 from rerankit.cli._group import Registered
 from rerankit.cli._options import ForceOption, StageSettings, check_target
 from rerankit.cli._output import line, say
-from rerankit.cli._run import command
+from rerankit.cli._run import REQUIRED, command, with_options
 
 OutOption = Annotated[Path, typer.Option("--out", "-o", help="The folder for the stage.")]
 
@@ -33,15 +32,7 @@ def importing(function: Callable[..., Any]) -> Callable[..., None]:
         line(repr(stage))
         say(f"wrote {out}")
 
-    signature = inspect.signature(function, eval_str=True)
-    more = [
-        inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, annotation=OutOption),
-        inspect.Parameter("force", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=ForceOption),
-    ]
-    whole = signature.replace(parameters=[*signature.parameters.values(), *more], return_annotation=None)
-    run.__signature__ = whole  # type: ignore[attr-defined]
-    run.__annotations__ = {p.name: p.annotation for p in whole.parameters.values()}
-    return run
+    return with_options(run, function, {"out": (REQUIRED, OutOption), "force": (False, ForceOption)})
 
 
 class Importers(Registered):

@@ -11,7 +11,10 @@ from rerankit.cli._options import (
     EngineOption,
     EngineSettings,
     ForceOption,
+    PipelineOption,
     ShardSizeOption,
+    StagesOption,
+    StagesSettings,
     TrustOption,
     check_target,
     engine_from,
@@ -30,13 +33,9 @@ def prepare(
     bank: Annotated[
         Path | None, typer.Option("--bank", help="Old queries: vectors, scores (bank × gallery), or a problem.")
     ] = None,
-    stages: Annotated[
-        list[str] | None, typer.Option("--stage", "-s", help="A stage's name; repeat it to run one after the other.")
-    ] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the stage.")
-    ] = None,
-    pipeline: Annotated[Path | None, typer.Option("--pipeline", "-p", help="A YAML file, or a saved stage.")] = None,
+    stages: StagesOption = None,
+    settings: StagesSettings = None,
+    pipeline: PipelineOption = None,
     engine: EngineOption = None,
     engine_settings: EngineSettings = None,
     shard_size: ShardSizeOption = None,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rerankit.cli._options import ForceOption, check_target
+from rerankit.cli._options import ForceOption, ImagesOption, check_target
 from rerankit.cli._output import say
 
 
@@ -22,9 +22,7 @@ def report(
         Path | None,
         typer.Option("--show", help="A problem whose features say what items look like: docs/formats.md."),
     ] = None,
-    images: Annotated[
-        str | None, typer.Option("--images", help="Where pictures of the gallery's items lie, such as img/{id}.png.")
-    ] = None,
+    images: ImagesOption = None,
     baseline: Annotated[
         str | None, typer.Option("--baseline", help="The system to compare with; the first stage by default.")
     ] = None,

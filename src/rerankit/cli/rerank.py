@@ -11,9 +11,12 @@ from rerankit.cli._options import (
     EngineOption,
     EngineSettings,
     ForceOption,
+    PipelineOption,
     ProblemArgument,
     ResumeOption,
     ShardSizeOption,
+    StagesOption,
+    StagesSettings,
     TrustOption,
     check_target,
     engine_from,
@@ -27,19 +30,9 @@ def rerank(
     out: Annotated[
         str, typer.Option("--out", "-o", help="Where the run goes; the ending says the format, none is a folder.")
     ],
-    stages: Annotated[
-        list[str] | None,
-        typer.Option("--stage", "-s", help="A stage's name: rerankit stages; repeat it to run one after the other."),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="A parameter of the stage; of several, STAGE.NAME=VALUE.",
-        ),
-    ] = None,
-    pipeline: Annotated[Path | None, typer.Option("--pipeline", "-p", help="A YAML file, or a saved stage.")] = None,
+    stages: StagesOption = None,
+    settings: StagesSettings = None,
+    pipeline: PipelineOption = None,
     k: Annotated[int, typer.Option("-k", help="Candidates of each query to re-rank; 0 means all.")] = 100,
     reverse: Annotated[bool, typer.Option("--reverse", help="Let the gallery look for queries.")] = False,
     bank: Annotated[
@@ -60,7 +53,6 @@ def rerank(
 ) -> None:
     """Re-rank the first K candidates of every query and write the run; with --engine a folder of shards."""
     from rerankit import errors, read, write
-    from rerankit.formats.banks import with_bank
     from rerankit.formats.files import check_names, check_writable
     from rerankit.formats.sources import place_of
 
@@ -75,9 +67,7 @@ def rerank(
         if isinstance(place, Path):
             check_target(place, "out", force=force)
         check_writable(out, "ranking")  # before the work, not after it
-    given = read(problem, "problem")
-    given = given if bank is None else with_bank(given, bank, "query")
-    given = given if gallery_bank is None else with_bank(given, gallery_bank, "gallery")
+    given = _with_banks(read(problem, "problem"), bank, gallery_bank)
     given, steps = (given.reversed(), steps.reversed()) if reverse else (given, steps)
     steps.check(given)
     if in_shards is not None:
@@ -90,6 +80,13 @@ def rerank(
     result = started.rerank(given, first)
     write(out, result, overwrite=force)
     _report(result, steps, given, out, as_json)
+
+
+def _with_banks(problem: Any, bank: Path | None, gallery_bank: Path | None) -> Any:
+    from rerankit.formats.banks import with_bank
+
+    problem = problem if bank is None else with_bank(problem, bank, "query")
+    return problem if gallery_bank is None else with_bank(problem, gallery_bank, "gallery")
 
 
 def _in_shards(

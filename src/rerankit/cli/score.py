@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
 from pathlib import Path
@@ -13,7 +12,7 @@ import typer
 from rerankit.cli._group import Registered
 from rerankit.cli._options import ForceOption, TaskSettings, check_target
 from rerankit.cli._output import JsonOption, say, show
-from rerankit.cli._run import command
+from rerankit.cli._run import REQUIRED, command, with_options
 
 ProblemOption = Annotated[Path | None, typer.Option(help="A problem with features: docs/formats.md.")]
 DataOption = Annotated[Path | None, typer.Option(help="Or the folder of a task's own files.")]
@@ -46,10 +45,8 @@ def scoring(function: Callable[..., Any], task: str | None = None) -> Callable[.
         show(write_matrices(scored, out, overwrite=force), title=function.__name__, as_json=as_json)
         say(f"wrote {out}")
 
-    signature = inspect.signature(function, eval_str=True)
-    _, *own = signature.parameters.values()
-    kinds = {
-        "out": (inspect.Parameter.empty, OutOption),
+    options = {
+        "out": (REQUIRED, OutOption),
         "problem": (None, ProblemOption),
         "data": (None, DataOption),
         "task": (task, TaskOption),
@@ -57,12 +54,7 @@ def scoring(function: Callable[..., Any], task: str | None = None) -> Callable[.
         "force": (False, ForceOption),
         "as_json": (False, JsonOption),
     }
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    more = [inspect.Parameter(name, keyword, default=value, annotation=kind) for name, (value, kind) in kinds.items()]
-    whole = signature.replace(parameters=[*own, *more], return_annotation=None)
-    run.__signature__ = whole  # type: ignore[attr-defined]
-    run.__annotations__ = {p.name: p.annotation for p in whole.parameters.values()}
-    return run
+    return with_options(run, function, options, given=1)
 
 
 def _agreeing(name: str, matrices: Mapping[str, Any], scored: Any) -> Iterator[tuple[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rerankit.cli._options import ForceOption, check_target
+from rerankit.cli._options import ForceOption, ImagesOption, check_target
 from rerankit.cli._output import JsonOption, say, show_json
 
 
@@ -24,9 +24,7 @@ def show(
         Path | None, typer.Option("--relevance", help="What is right; what lies beside the problem by default.")
     ] = None,
     k: Annotated[int, typer.Option("-k", help="Candidates of each query to show.")] = 8,
-    images: Annotated[
-        str | None, typer.Option("--images", help="Where pictures of the gallery's items lie, such as img/{id}.png.")
-    ] = None,
+    images: ImagesOption = None,
     query_images: Annotated[
         str | None, typer.Option("--query-images", help="Where pictures of the queries lie, with {id}.")
     ] = None,

@@ -43,7 +43,7 @@ def stages(
     if found["parameters"]:
         show(found["parameters"], title="parameters")
         line("")
-    for what, text in (found["scales"] or {"scales": "nobody has said how"}).items():
+    for what, text in (found["scales"] or {"scales": "it is not stated how"}).items():
         line(wrapped(f"{what}: {text}"))
     for what in ("family", *(["runs"] if found["runs"] else []), "needs", "looks at", "trainable", "citation"):
         # Of a stage that cannot be made without parameters, what depends on them is not known.

@@ -70,7 +70,7 @@ class Composition:
 
     @classmethod
     def drawn(cls, split: str, queries: int = ASKED, renderings: int = 1) -> Composition:
-        """Scenes and queries of a split, drawn anew: no picture of one is in another."""
+        """Scenes and queries of a split, drawn for it: no picture of one is in another."""
         rng = np.random.default_rng([SEEDS[split], 16])
         scenes = all_scenes() * renderings
         pictures = [draw(scene, rng) for scene in scenes]

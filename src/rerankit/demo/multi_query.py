@@ -60,7 +60,7 @@ class Searches:
 
     @classmethod
     def drawn(cls, split: str, count: int | None = None) -> Searches:
-        """Canvases of a split, drawn anew: no picture of one is in another."""
+        """Canvases of a split, drawn for it: no picture of one is in another."""
         rng = np.random.default_rng([SEEDS[split], 11])
         made = [canvases.things(rng) for _ in range(count or PICTURES[split])]
         pictures = [canvases.draw(each, rng) for each in made]

@@ -95,7 +95,7 @@ class Regions(Feature):
 
 
 def _refuse_padding(values: FloatArray, first: int) -> None:
-    """A zero vector without a mask is padding nobody declared; counted as a region it would bend every mean."""
+    """A zero vector without a mask is undeclared padding; counted as a region it would bend every mean."""
     zero = (values == 0).all(axis=2)
     if zero.any():
         images = np.flatnonzero(zero.any(axis=1)) + first

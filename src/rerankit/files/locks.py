@@ -11,7 +11,7 @@ from pathlib import Path
 
 @dataclass
 class Lock:
-    """A folder that nobody else can lock until this is released; `held` is False where the disk has no locks."""
+    """A folder that no other process can lock until this is released; `held` is False where the disk has no locks."""
 
     descriptor: int | None
     held: bool

@@ -15,7 +15,7 @@ from rerankit.files.locks import lock_folder
 PREFIX = ".rerankit-"
 REPLACED = ".replaced"
 """In a room: the old folder, on its way out, where a disk cannot exchange two folders in one step."""
-_OLD = 86_400.0  # seconds after which a room is taken for left over where nobody can say whether its owner lives
+_OLD = 86_400.0  # seconds after which a room is taken for left over where it cannot be known whether its owner lives
 
 
 class Room:

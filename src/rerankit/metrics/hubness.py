@@ -1,4 +1,4 @@
-"""How often each item comes up: the hubs of a ranking, and the items that nobody finds."""
+"""How often each item comes up: the hubs of a ranking, and the items that never come up."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Stage:
     writes: ClassVar[tuple[str, ...]] = ()
     """Parameters that name a file or folder that is written to when the stage runs, which needs `trust`, too."""
     scaling: ClassVar[Scaling | None] = None
-    """What it costs where galleries are large and queries come in shards; None: nobody has said."""
+    """What it costs where galleries are large and queries come in shards; None: it is not stated."""
     bitwise: ClassVar[bool] = True
     """Whether a query's answer is the same to the bit in any batch; that of a network may round with the batch."""
 

@@ -122,11 +122,16 @@ class Trainable(Stage):
         how = Learning(validation, settings, None if out is None else Path(out), resume, ranking, bank, engine)
         for name, value in how.given.items():
             if name not in self.takes:
-                known = f"it takes {', '.join(self.takes)}" if self.takes else "it is fitted in one go"
-                raise rule(name, f"is not used by fit of stage '{self.name}': {known}", _brief(value))
+                raise rule(name, f"is not used by fit of stage '{self.name}': {self._instead_of(name)}", _brief(value))
         with faults_named(self, lambda: f"{owned(self)}, learning from {problem!r}"):
             self.learn(problem, relevance, how)
         return self
+
+    def _instead_of(self, name: str) -> str:
+        """What to do where `fit` does not use what it was given."""
+        if name == "validation":
+            return "it chooses nothing by other queries; learn from them too, or evaluate the fitted stage on them"
+        return f"it takes {', '.join(self.takes)}" if self.takes else "it is fitted in one go"
 
     def learn(self, problem: Problem, relevance: Relevance, how: Learning) -> None:
         """What `fit` runs."""

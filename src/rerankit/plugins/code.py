@@ -76,7 +76,7 @@ def _distributions(package: str) -> list[str]:
 def _sources(package: str, one: Any, loaded: str) -> str:
     """SHA-256 of sources as they are when they are first asked for: what is edited later is not what runs here.
 
-    What was loaded anew is another class or function, or `loaded` is, what was compiled of it.
+    What was loaded again is another class or function, or `loaded` is, what was compiled of it.
     """
     total = hashlib.sha256()
     for place, file in _files(package).items():

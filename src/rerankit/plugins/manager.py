@@ -202,7 +202,7 @@ class Manager:
         return info
 
     def _never_called(self, plugin: Any, registered: int) -> list[str]:
-        """What keeps a plugin that loads without a fault from being heard, since nobody would ever call it."""
+        """What keeps a plugin that loads without a fault from being called, ever."""
         marked = {hook: implementation.argnames for hook, implementation in self._implementations(plugin)}
         found = [
             f"'{hook}' is never called: put @rerankit.hookimpl above it"

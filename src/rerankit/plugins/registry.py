@@ -89,7 +89,7 @@ class Entry:
         """The error that names the plugin for what its code raised, or the absent package that it asked for."""
         absent = explained(cause, f"{self.kind} '{self.name}'") if isinstance(cause, ImportError) else None
         if absent or isinstance(cause, MissingExtraError):
-            return absent or cause  # type: ignore[return-value]  # an absent package is nobody's fault
+            return absent or cause  # type: ignore[return-value]  # an absent package is no fault
         return FaultError(self.fault(f"{what}: {one_line(cause)}", cause))
 
     def fault(self, text: str, cause: BaseException | None = None) -> Fault:

@@ -7,8 +7,6 @@ from typing import Any
 
 from rerankit.reading.plain import DType, FaultError, Name, NdArray, Record, Storage, Tensor
 
-Arguments = tuple[Any, ...]
-
 ELEMENTS = {
     "DoubleStorage": "float64", "FloatStorage": "float32", "HalfStorage": "float16", "BFloat16Storage": "bfloat16",
     "LongStorage": "int64", "IntStorage": "int32", "ShortStorage": "int16", "CharStorage": "int8",

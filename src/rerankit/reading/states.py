@@ -36,7 +36,7 @@ def check_finite(state: Mapping[str, AnyArray], path: str | os.PathLike[str]) ->
 def compare_states(
     found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]], *, unknown: bool = True
 ) -> list[str]:
-    """What differs between the shapes of two states, a line for each name; `unknown`: also names that nobody wants.
+    """What differs between the shapes of two states, a line for each name; `unknown`: also names that are not wanted.
 
     >>> compare_states({"a": (2,), "b": (3,)}, {"a": (4,), "c": ()})
     ['c is missing', 'b is unknown', 'a has shape (2,), not (4,)']

@@ -18,7 +18,7 @@ _LONGEST_NUMBER = 100
 
 
 class Loader(yaml.SafeLoader):
-    """The safe loader, with 1e-3 a number (YAML 1.1 wants 1.0e-3, which nobody writes), and within the limits."""
+    """The safe loader, with 1e-3 a number (YAML 1.1 wants 1.0e-3), and within the limits."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)

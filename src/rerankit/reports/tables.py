@@ -189,7 +189,7 @@ def _shift_cells(known: Shift) -> tuple[tuple[Mapping[str, Any], ...], ...]:
 
 
 def hub_lines(view: View) -> list[Line]:
-    """Skewness, items that nobody finds, and the greatest hubs, for each system that knows them."""
+    """Skewness, items that never come up, and the greatest hubs, for each system that knows them."""
     lines = []
     for system in view.systems:
         found = system.hubness

@@ -23,7 +23,7 @@ class Searching(EmbeddingScores):
     def __init__(self, scores: EmbeddingScores, k: int) -> None:
         self._products: Products = scores._products.holding()
         self._k = min(k, scores.shape[1])
-        self._next = 0  # the first row that nobody has read
+        self._next = 0  # the first row that has not been read
         self._parts: list[Lists] = []
 
     def of_found(self, items: IntArray) -> FloatArray | None:

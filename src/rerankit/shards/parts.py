@@ -58,7 +58,7 @@ def _safetensors(path: Path) -> list[AnyArray]:
 
 
 def _parquet(path: Path) -> list[AnyArray]:
-    """The column of vectors, unpacked once into a file without a name, which goes when nobody reads it."""
+    """The column of vectors, unpacked once into a file without a name, which goes when its last reader is gone."""
     parquet = require("pyarrow.parquet", extra="parquet", purpose=f"reading {path.name}")
     name = vector_column(path, parquet.read_schema(path))
     file = open_parquet(path, [name])

@@ -243,7 +243,7 @@ def _bytes(value: Any) -> bytes:
 
 
 class _Secret(Feature):
-    """Labels that nobody may read."""
+    """Labels that must not be read."""
 
     kind = "secret"
 

@@ -52,7 +52,7 @@ def reasoning_cost(config: HmrnConfig, *, regions: int, queries: int) -> int:
 
 
 def plain_cost(config: HmrnConfig, *, regions: int, queries: int) -> int:
-    """The same as the definition reads: similarities anew, three projections, every node in every step."""
+    """The same as the definition reads: similarities once more, three projections, every node in every step."""
     dim, width, nodes = config.dim, config.reasoning_dim, queries + 1
     table = 2 * 2 * queries * regions * dim
     made = 2 * nodes * dim * width

@@ -294,7 +294,7 @@ class HmrnStage(Trained):
     ) -> Iterator[Part]:
         """A network of each variant on the relevant pairs; with `validation` the cascade is chosen when it is "auto".
 
-        A search may have more descriptions than `full_rounds`: they are shuffled and the first are kept, anew
+        A search may have more descriptions than `full_rounds`: they are shuffled and the first are kept, again
         in every epoch. The vocabulary is built from the texts of `problem`, when they are texts and there is none yet.
         """
         from rerankit.stages.hmrn.fitting import tasks

@@ -15,9 +15,9 @@ _FULL = 0.995  # the highest share of all places that is taken for given at the 
 
 
 def against_claims(claims: Claims, floor: float) -> AnyArray:
-    """−log(claims + floor), (items,): the inverted softmax with something for nobody.
+    """−log(claims + floor), (items,): the inverted softmax with a share for no query.
 
-    `floor` is the share of a vote for each item that nobody asked for; where there are fewer queries than items, it
+    `floor` is the share of a vote for each item that no query asks for; where there are fewer queries than items, it
     grows as they do: few queries say little of an item.
     """
     rows, columns = claims.shape
@@ -30,7 +30,7 @@ def balanced(claims_at: Callable[[float], Claims], rounds: int, partners: Partne
 
     `claims_at` gives the claims at a share of the full sharpness. As far as each item has a query of its own, all items
     take in the same; otherwise places may stay empty, and are given out at less than half of the sharpness: where
-    nobody says that an item has one query only, the second one is not to be driven away from afar. An item to which
+    it is not known that an item has one query only, the second one is not to be driven away from afar. An item to which
     several queries belong has room for two. Places count as far as items are asked for evenly: of a popular item
     many queries are right.
     """

@@ -27,7 +27,7 @@ class DualSoftmax(HubnessStage):
 
     The first is a softmax of β s over the gallery, of which what is no candidate stands at one level below them (it
     changes no order). The second divides exp(β s) by what other queries claim of the item,
-    as `inverted-softmax` does, with a hundredth of a vote for queries nobody has seen. The score is the logarithm of
+    as `inverted-softmax` does, with a hundredth of a vote for queries that were not seen. The score is the logarithm of
     the product over 2 β, so that it stays on the scale of s. For the order within a query it is an inverted softmax
     of half strength: it loses less, but in the same places (few queries, items that are right for many),
     and gains less where hubs are strong. `beta` "auto" is 3 over the spread of the scores.

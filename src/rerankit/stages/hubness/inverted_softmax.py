@@ -38,8 +38,8 @@ class InvertedSoftmax(HubnessStage):
     """Divide exp(β s) by what other queries claim of the item: items that everybody is near to (hubs) fall back.
 
     Every other query has one vote, shared among the items by a softmax of β s. The score is s − (1/β) log(votes + f):
-    f, a tenth of a vote for each item, and more where there are fewer queries than items, stands for queries nobody
-    has seen, so that few queries change little, and one alone nothing. `beta` ("auto": 1.5 over the spread of the
+    f, a tenth of a vote for each item, and more where there are fewer queries than items, stands for queries that
+    were not seen, so that few queries change little, and one alone nothing. `beta` ("auto": 1.5 over the spread of the
     scores, see `spread`) looks at fewer, nearer items where it is larger. Votes count as far as items are asked for
     evenly (`evenly` in the notes). It loses a little where one item is right for several queries, none sure of it.
 

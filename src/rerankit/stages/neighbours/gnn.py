@@ -43,7 +43,7 @@ class GNN(NeighbourStage, RelationsBankStage):
     and texts of one network, nearest items are of an item's own kind otherwise, and no query is joined to a candidate
     (which is told by a warning).
 
-    `strength` says how much say the neighbours get beside the order that comes in: 1 is the stage alone; ``"auto"``
+    `strength` says how much the neighbours count beside the order that comes in: 1 is the stage alone; ``"auto"``
     goes by what the gallery shows and writes it into the ranking's notes. It expects several right items per query, as
     k-reciprocal does, and alone it loses where there is one.
 

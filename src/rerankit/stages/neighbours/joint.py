@@ -40,7 +40,7 @@ class Neighbours:
     highest: float
     """The highest score anywhere, those of items to themselves included."""
     level: FloatArray | None = None
-    """(items,): the median of the scores to all items, what unrelated items have; None where nobody asked for it."""
+    """(items,): the median of the scores to all items, what unrelated items have; None where it is not needed."""
 
     def followed_by(self, other: Neighbours) -> Neighbours:
         """These items and behind them others of the same relation."""
@@ -263,7 +263,7 @@ def _of_the_same(across: Scores, queries: Scores, gallery: Scores) -> EmbeddingS
 
 
 class Outside(Beside):
-    """Queries outside a joint graph of a bank and a gallery: they have neighbours there, and are nobody's.
+    """Queries outside a joint graph of a bank and a gallery: they have neighbours there, and are no item's neighbour.
 
     So the graph, and with it one query's answer, does not depend on the queries under test.
     """

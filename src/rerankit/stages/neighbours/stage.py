@@ -1,4 +1,4 @@
-"""How much say neighbours get beside the order that comes in: what stages that smooth over neighbours share."""
+"""How much neighbours count beside the order that comes in: what stages that smooth over neighbours share."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ROUNDING = 1e-5  # relative difference up to which two opinions are one
 
 
 class Say(NamedTuple):
-    """How much say neighbours get, and why."""
+    """How much neighbours count, and why."""
 
     strength: float
     standing_out: float | None = None
@@ -80,7 +80,7 @@ class NeighbourStage(Stage):
         )
 
     def say(self, gallery: Side) -> Say:
-        """How much say neighbours get in this gallery."""
+        """How much neighbours count in this gallery."""
         if not isinstance(self.strength, str):
             return Say(self.strength)
         assert gallery.scores is not None, "checked by the stage's needs"
@@ -95,10 +95,10 @@ class NeighbourStage(Stage):
 
 
 class ByNeighbours(Prepared):
-    """A stage with how much say neighbours get in a gallery, and what their opinions need of it."""
+    """A stage with how much neighbours count in a gallery, and what their opinions need of it."""
 
     stage: NeighbourStage
-    keeps = "how much say neighbours get, and their graph"
+    keeps = "how much neighbours count, and their graph"
     by_item = False
 
     def __init__(self, stage: NeighbourStage, gallery: Gallery, say: Say, known: Known) -> None:
@@ -160,7 +160,7 @@ def _by_opinion(values: AnyArray, opinion: AnyArray) -> AnyArray:
     ordered = np.take_along_axis(opinion, order, axis=1)
     with np.errstate(invalid="ignore"):
         apart = ordered[:, :-1] - ordered[:, 1:] > _ROUNDING * np.abs(ordered[:, 1:])
-    apart |= np.isfinite(ordered[:, :-1]) & np.isinf(ordered[:, 1:])  # padding ties with nobody
+    apart |= np.isfinite(ordered[:, :-1]) & np.isinf(ordered[:, 1:])  # padding ties with nothing
     first = np.concatenate([np.ones((len(values), 1), bool), apart], axis=1)
     group = np.cumsum(first.reshape(-1)) - 1
     means = np.bincount(group, values.reshape(-1)) / np.bincount(group)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -29,29 +29,27 @@ Network = TypeVar("Network", bound=nn.Module)
 FILTER_KEY, DUAL_KEY = "BLIP_Retrieval", "BLIP_NLVR"
 _IGNORED = re.compile(r"(.*\.)?position_ids$|text_decoder\..*|.*_(m|queue)(\.|$).*|.*queue.*|itm_head\..*")
 
-# The published image encoder and transformers' own names, as (pattern, replacement) each way.
-_VISION_IN = (
-    (r"^cls_token$", "embeddings.class_embedding"),
-    (r"^pos_embed$", "embeddings.position_embedding"),
-    (r"^patch_embed\.proj\.", "embeddings.patch_embedding."),
-    (r"^blocks\.(\d+)\.norm1\.", r"encoder.layers.\1.layer_norm1."),
-    (r"^blocks\.(\d+)\.norm2\.", r"encoder.layers.\1.layer_norm2."),
-    (r"^blocks\.(\d+)\.attn\.qkv\.", r"encoder.layers.\1.self_attn.qkv."),
-    (r"^blocks\.(\d+)\.attn\.proj\.", r"encoder.layers.\1.self_attn.projection."),
-    (r"^blocks\.(\d+)\.mlp\.", r"encoder.layers.\1.mlp."),
-    (r"^norm\.", "post_layernorm."),
+# The beginnings of names in the published image encoder, and in transformers; N is a layer's number.
+_VISION_NAMES = (
+    ("cls_token", "embeddings.class_embedding"),
+    ("pos_embed", "embeddings.position_embedding"),
+    ("patch_embed.proj.", "embeddings.patch_embedding."),
+    ("blocks.N.norm1.", "encoder.layers.N.layer_norm1."),
+    ("blocks.N.norm2.", "encoder.layers.N.layer_norm2."),
+    ("blocks.N.attn.qkv.", "encoder.layers.N.self_attn.qkv."),
+    ("blocks.N.attn.proj.", "encoder.layers.N.self_attn.projection."),
+    ("blocks.N.mlp.", "encoder.layers.N.mlp."),
+    ("norm.", "post_layernorm."),
 )
-_VISION_OUT = (
-    (r"^embeddings\.class_embedding$", "cls_token"),
-    (r"^embeddings\.position_embedding$", "pos_embed"),
-    (r"^embeddings\.patch_embedding\.", "patch_embed.proj."),
-    (r"^encoder\.layers\.(\d+)\.layer_norm1\.", r"blocks.\1.norm1."),
-    (r"^encoder\.layers\.(\d+)\.layer_norm2\.", r"blocks.\1.norm2."),
-    (r"^encoder\.layers\.(\d+)\.self_attn\.qkv\.", r"blocks.\1.attn.qkv."),
-    (r"^encoder\.layers\.(\d+)\.self_attn\.projection\.", r"blocks.\1.attn.proj."),
-    (r"^encoder\.layers\.(\d+)\.mlp\.", r"blocks.\1.mlp."),
-    (r"^post_layernorm\.", "norm."),
-)
+
+
+def _renaming(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Patterns for names that begin as the first of a pair, with what they then begin with."""
+    return tuple(("^" + re.escape(old).replace("N", r"(\d+)"), new.replace("N", r"\1")) for old, new in pairs)
+
+
+_VISION_IN = _renaming(_VISION_NAMES)
+_VISION_OUT = _renaming((new, old) for old, new in _VISION_NAMES)
 
 
 def read_weights(path: str | os.PathLike[str], key: str | None = None) -> Weights:
