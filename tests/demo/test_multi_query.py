@@ -57,7 +57,7 @@ def test_a_story_has_every_sentence_and_the_ranks_it_led_to() -> None:
     asked = Searches.drawn("test", 40)
     for story in part.stories:
         row = story.rounds[0].row
-        assert story.said == tuple(asked.texts[row])
+        assert story.texts == tuple(asked.texts[row])
         assert story.sought.picture is not None
         for each in story.rounds:
             places = [place for place, found in enumerate(each.after, 1) if found.right]
