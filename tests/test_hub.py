@@ -153,7 +153,7 @@ def test_the_card_says_what_is_known():
     assert {"reranking", "learned-fusion"} <= set(head["tags"])
     assert "| an answer depends on | labels |" in text
     assert "| trained on | twenty pairs |" in text
-    assert "| trained on | not said |" in card(one, "me/mine")
+    assert "| trained on | not stated |" in card(one, "me/mine")
     assert 'rerankit.load("hf:me/mine")' in text
     digests = [line for line in text.splitlines() if "sha256:" in line]
     assert digests != [line for line in card(stage("csls"), "me/mine").splitlines() if "sha256:" in line]

@@ -82,7 +82,7 @@ def within(**where: Any) -> Iterator[None]:
 
 
 def emit(kind: Kind, description: str, *, inside: Mapping[str, Any] | None = None, **fields: Any) -> None:
-    """Tell every observer of an event of these fields, `inside` of what is said and of what the block is `within`."""
+    """Hand every observer an event of these fields, with those of `inside` and of the block that is `within` something."""
     if not manager().has_observers(kind):
         return
     event = Event(kind, description, **{**fields, **(_where.get() or {}), **(inside or {})})

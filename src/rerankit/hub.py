@@ -121,7 +121,7 @@ def _facts(what: Stage | Ready, pipeline: Pipeline, trained_on: str | None) -> I
         "needs": ", ".join(f"`{need}`" for need in needs) or "scores alone",
         "prepared for": repr(what.gallery) if isinstance(what, Ready) else "",
         "weights": f"{sum(map(np.size, weights)):,} numbers in {len(weights)} arrays" if weights else "none",
-        "trained on": trained_on or ("not said" if weights else ""),
+        "trained on": trained_on or ("not stated" if weights else ""),
         "digest": f"`sha256:{checksum_of(pipeline)}`, of stages, parameters and weights",
         "written by": f"rerankit {__version__}",
     }

@@ -1,4 +1,4 @@
-"""Arrays that are part of a file, told to other processes by the file's path and not by their numbers."""
+"""Arrays that are part of a file, known to other processes by the file's path and not by their numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signals that ask the program to end: what is being written is removed, locks are given back, one line is said."""
+"""Signals that ask the program to end: what is being written is removed, locks are given back, one line is printed."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def problem_of_hits(
 
 
 def _refuse_distances(found: Sequence[Sequence[Hit]], metric: ListMetric | None) -> None:
-    """A database returns its best hits first: numbers that rise in every list are distances, whatever was said."""
+    """A database returns its best hits first: numbers that rise in every list are distances, whatever was declared."""
     steps = [np.diff([hit.score for hit in hits]) for hits in found if len(hits) > 1]
     if metric in ("cosine", "dot") and steps and all((each > 0).all() for each in steps):
         rising = f"{metric!r}, and numbers that rise in all of {len(steps)} lists"

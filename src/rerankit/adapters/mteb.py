@@ -103,7 +103,7 @@ class RerankedSearch(_WRAPPER):  # type: ignore[misc, valid-type]
     bank: other queries, as texts, which are encoded like a task's queries, or as vectors (n, d);
     ``{task's name: either}`` where they differ from task to task. metric: how vectors are compared, where the model
     does not say (`mteb_model_meta.similarity_fn_name`). ignore_identical_ids: as the task's own flag, for tasks whose
-    queries stand among the documents: a query is then no candidate of its own, nor is it told to any stage as one.
+    queries stand among the documents: a query is then no candidate of its own, and no stage sees it as one.
 
     Results are kept under the model's name with an experiment of their own, so they are never taken for those of the
     model alone.

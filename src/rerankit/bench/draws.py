@@ -56,7 +56,7 @@ class ProposedDraws(Draws):
             places = tuple(int(trial.params[name]) for name in self.space)
             if places not in known:
                 yield _at(self.space, places)
-                assert self._figure is not None, "each setting's figure is told before the next is drawn"
+                assert self._figure is not None, "each setting's figure is known before the next is drawn"
                 known[places] = self._figure
             study.tell(trial, known[places])
             if len(known) == self.trials:

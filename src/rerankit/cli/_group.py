@@ -46,7 +46,7 @@ class Registered(TyperGroup):
             return [*ours, *(name for name in self.known if name not in self.commands)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """A command by its name; None, said on stderr, for one whose plugin is broken: the others are still listed."""
+        """A command by its name; None, with a line on stderr, where its plugin is broken: others are still listed."""
         from rerankit.errors import PluginError
 
         if cmd_name in self.commands or cmd_name not in self.known:

@@ -50,7 +50,7 @@ def tasks(
 
 
 def _card(name: str) -> Card | None:
-    """The card of a task; None, said on stderr, for one whose plugin is broken."""
+    """The card of a task; None, with a line on stderr, for one whose plugin is broken."""
     from rerankit.errors import PluginError
     from rerankit.tasks import task
 

@@ -55,7 +55,7 @@ class Format(ABC):
     """Whether a run in this format can hold a query without items; lines of query, item and score cannot."""
 
     def check_ids(self, path: Path, ids: Iterable[str]) -> None:
-        """Raise for ids of queries and items that this format cannot hold; asked before long work."""
+        """Raise for ids of queries and items that this format cannot hold; called before long work."""
         del path, ids  # most formats hold any text
 
     @abstractmethod

@@ -18,7 +18,7 @@ Rows = list[list[str]]
 def named_lines(
     queries: list[str], items: list[str], values: Floats, columns: Columns, ranks: Sequence[object] | None
 ) -> Triples:
-    """Lines under named columns; whole numbers under names that call grades "score" too are not said."""
+    """Lines under named columns; whole numbers under names that call grades "score" too may be either."""
     if ranks is not None:
         refuse_distances(queries, values, ranks)
     either = columns.either and bool(np.all(values == np.rint(values)))

@@ -17,7 +17,7 @@ from rerankit.reading import read_text
 
 
 def read_rows(path: Path) -> str:
-    """The whole text of a file of lines; a last line without an end is told, since a cut would look like that."""
+    """The whole text of a file of lines; a last line without an end is reported, since a cut would look like that."""
     text = read_text(path)
     last = text.splitlines()[-1] if text and text[-1] not in "\r\n" else ""
     if last.strip():

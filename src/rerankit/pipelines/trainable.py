@@ -100,7 +100,7 @@ class Trainable(Stage):
         return next(reversed(list(self.histories.values())), None)
 
     def training_settings(self) -> TrainingSettings | None:
-        """How it is trained when nothing else is said; None when it is fitted in one go."""
+        """How it is trained by default; None when it is fitted in one go."""
         return None
 
     @final

@@ -67,7 +67,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def written(folder: Path) -> Iterator[None]:
-    """A block in which a disk that is full, or cannot be written, is told in a line."""
+    """A block in which a disk that is full, or cannot be written, is reported in one line."""
     try:
         yield
     except OSError as cause:

@@ -46,7 +46,7 @@ def serve(
     listening: Callable[[str], None],
 ) -> None:
     """Answer requests until a signal ends it; what is being answered then is finished first."""
-    ready = ready_of(folder, trust)  # a folder that cannot be read is said before a socket is open
+    ready = ready_of(folder, trust)  # a folder that cannot be read is refused before a socket is open
     shared: dict[str, Any] = {
         "log_level": "warning",
         "timeout_graceful_shutdown": int(bounds.seconds) + 1,

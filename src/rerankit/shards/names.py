@@ -39,7 +39,7 @@ def numbered(file: Path) -> Numbered | None:
 def in_order(files: Sequence[Path], start: int | None = None) -> list[Numbered]:
     """Shards by their numbers, 10 after 9, refused when one is missing or there twice.
 
-    They begin with `start`, or with 0 or 1 where that is not said.
+    They begin with `start`, or with 0 or 1 where that is not stated.
 
     >>> [each.file.name for each in in_order([Path("a_10.npy"), *(Path(f"a_{n}.npy") for n in range(10))])][-2:]
     ['a_9.npy', 'a_10.npy']

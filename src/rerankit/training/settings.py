@@ -1,4 +1,4 @@
-"""What a training run is told: one frozen, checked record."""
+"""The settings of a training run: one frozen, checked record."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Trained(Trainable):
     takes = ("validation", "settings", "out")
 
     def training_settings(self) -> TrainingSettings:
-        """How it is trained when nothing else is said."""
+        """How it is trained by default."""
         return TrainingSettings()
 
     @abstractmethod

@@ -90,7 +90,7 @@ def _chat_kinds() -> Collection[str]:
 
 
 def _matching_model(name: str, place: str | os.PathLike[str], dtype: torch.dtype | None) -> Any:
-    """In float32 unless something else is said, whatever the file has: `precision` says what is rounded."""
+    """In float32 by default, whatever the file has: `precision` says what is rounded."""
     kind = getattr(_transformers("4.49" if name == CHAT else None), name)
     model, report = kind.from_pretrained(place, use_safetensors=True, output_loading_info=True, **SAFE)
     if report["missing_keys"]:

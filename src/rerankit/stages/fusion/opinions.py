@@ -26,7 +26,7 @@ _SHARPNESS = 2.0  # over the spread of the scores
 
 @dataclass(frozen=True)
 class Scene:
-    """What an opinion is formed on. Scores are told in spreads above `centre`, so that their scale plays no part."""
+    """What an opinion is formed on. Scores are in spreads above `centre`, so that their scale plays no part."""
 
     problem: Problem
     ranking: Ranking

@@ -138,7 +138,7 @@ class Local:
         self.__dict__.update(state, _kept=_Kept())
 
     def _tile(self, regions: Tensor, counts: Tensor, vectors: Tensor, out: Tensor, rooms: Tensor) -> None:
-        """What the regions of some images add up to for the queries `asked` (D, T·c) in each round: `out` (n, T, c)."""
+        """What the regions of some images add up to for queries `vectors` (D, T·c) in each round: `out` (n, T, c)."""
         shape = regions.shape[0] * regions.shape[1], vectors.shape[1]
         now, weight = (room[: shape[0] * shape[1]].view(shape) for room in rooms)
         torch.mm(regions.flatten(0, 1), vectors, out=now)

@@ -286,7 +286,7 @@ class HmrnStage(Trained):
     # -- fitting ---------------------------------------------------------------------------------------------
 
     def training_settings(self) -> TrainingSettings:
-        """How this stage is trained when nothing else is said: here as published."""
+        """How this stage is trained by default: as published."""
         return PUBLISHED
 
     def tasks(

@@ -148,7 +148,7 @@ class Consensus(ComparingStage):
             )
 
     def _partners(self, scores: Scores) -> Partners:
-        """Who belongs to whom, by the scores or as it is said."""
+        """Who belongs to whom, by the scores, or as the parameter says."""
         if isinstance(self.equal_shares, str):
             return partners_of(scores)
         return Partners(float(self.equal_shares), 0.0, 0.0)

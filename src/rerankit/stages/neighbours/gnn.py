@@ -41,7 +41,7 @@ class GNN(NeighbourStage, RelationsBankStage):
     ("cpu", "cuda", …) it runs dense in torch, in memory that grows with items². With `align`, scores among the queries
     and among the gallery are first given the level and the spread of those across: where the two sides are pictures
     and texts of one network, nearest items are of an item's own kind otherwise, and no query is joined to a candidate
-    (which is told by a warning).
+    (a warning says so).
 
     `strength` says how much the neighbours count beside the order that comes in: 1 is the stage alone; ``"auto"``
     goes by what the gallery shows and writes it into the ranking's notes. It expects several right items per query, as

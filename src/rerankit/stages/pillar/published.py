@@ -35,7 +35,7 @@ def import_published(
 ) -> Pillar:
     """The stage of a published checkpoint; only tensors and plain values are read, never code.
 
-    Sizes are read from the shapes. The number of heads leaves no trace in them and must be told unless the width is
+    Sizes are read from the shapes. The number of heads leaves no trace in them and must be given unless the width is
     the published one. The published code never says how its input columns are ordered, so that is a choice
     here: `groups` is the order of the two groups of pillars ("inter-intra", "intra-inter"), `query` the query's place
     in each ("first", "last"); weights are re-ordered to this library's layout (see `representation`). Other

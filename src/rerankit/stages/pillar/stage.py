@@ -194,7 +194,7 @@ class Pillar(RelationsBankStage, Reasoner):
     # -- training ----------------------------------------------------------------------------------------
 
     def training_settings(self) -> TrainingSettings:
-        """How this stage is trained when nothing else is said: here as published."""
+        """How this stage is trained by default: as published."""
         return TrainingSettings(30, 512, 0.02, "sgd", momentum=0.9, schedule="cosine", validate_every=200)
 
     def tasks(
