@@ -82,7 +82,7 @@ def within(**where: Any) -> Iterator[None]:
 
 
 def emit(kind: Kind, description: str, *, inside: Mapping[str, Any] | None = None, **fields: Any) -> None:
-    """Hand every observer an event of these fields, with those of `inside` and of the block that is `within` something."""
+    """Hand every observer an event of these fields, of those in `inside` and of those that `within` gives."""
     if not manager().has_observers(kind):
         return
     event = Event(kind, description, **{**fields, **(_where.get() or {}), **(inside or {})})
