@@ -47,12 +47,12 @@ class Bank(Value):
     def from_embeddings(
         cls, vectors: Any, scores: EmbeddingScores, argument: str = "vectors", *, held: Held | bool = False
     ) -> Bank:
-        """A bank of vectors (bank, d) beside the embeddings of a problem's scores; `held` keeps them on their grid."""
+        """A bank of vectors (bank, d) for the embeddings of a problem's scores; `held` keeps them on their grid."""
         to_gallery = scores.with_rows(vectors, argument, held=held)
         return cls(to_gallery=to_gallery, to_queries=to_gallery.facing(scores), among=to_gallery.facing(to_gallery))
 
     def facing(self, to_queries: Any) -> Bank:
-        """The same items beside other queries: `to_queries` (size, queries), or None where it is not known."""
+        """The same bank for other queries: `to_queries` (size, queries), or None where it is not known."""
         if to_queries is None:
             return self.from_checked(size=self.size, to_gallery=self.to_gallery, to_queries=None, among=self.among)
         given = as_scores(to_queries, "to_queries")
@@ -81,7 +81,7 @@ class Bank(Value):
         return self.from_checked(size=len(items), among=among, **taken)
 
     def take(self, queries: IntArray | None = None, gallery: IntArray | None = None) -> Bank:
-        """The same items beside some of the queries and some of the gallery."""
+        """The same bank for some of the queries and some of the gallery."""
         return self.from_checked(
             size=self.size,
             to_gallery=None if self.to_gallery is None else self.to_gallery.take(None, gallery),

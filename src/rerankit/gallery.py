@@ -70,7 +70,7 @@ class Gallery(Value):
         """From matrices alone: queries bring their scores.
 
         `gallery_scores` (items, items) compare the items, `bank` is a `Bank(to_gallery=…)`. `size` is the number of
-        items, needed where nothing else says it.
+        items, needed where nothing else gives it.
 
         >>> Gallery.from_scores(bank=Bank(to_gallery=[[0.1, 0.2, 0.3]]))
         Gallery(3 items, bank of 1)
@@ -89,7 +89,7 @@ class Gallery(Value):
         return cls.from_checked(side=problem.gallery, bank=None if bank is None or bank.to_gallery is None else bank)
 
     def with_bank(self, bank: Any) -> Gallery:
-        """The same items beside another bank of queries: a `Bank`, or vectors where the gallery has vectors."""
+        """The same items with another bank of queries: a `Bank`, or vectors where the gallery has vectors."""
         if not isinstance(bank, Bank) and self.embeddings is not None:
             bank = Bank.from_embeddings(bank, self.embeddings, "bank", held=True)
         return self.from_checked(side=self.side, bank=_fitting(bank, "bank", self.size))

@@ -37,8 +37,8 @@ def push(
 ) -> str:
     """Save a stage, a pipeline or what `rerankit.prepare` returned into a repository of the hub, ``owner/name``.
 
-    The repository is made where it is not there. `card` says what is written beside. Everybody loads it by
-    ``rerankit.load("hf:owner/name")``. What is returned is the address of the commit.
+    The repository is made where it is not there. `card` is the text of its card. It is loaded by
+    ``rerankit.load("hf:owner/name")``. The address of the commit is returned.
     """
     text = card(what, repo, results=results, trained_on=trained_on, license=license)
     client = hub().HfApi(token=token)

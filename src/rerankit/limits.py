@@ -1,4 +1,4 @@
-"""How much a file of somebody else may ask for before it is refused.
+"""How large what a file from elsewhere holds may be before it is refused.
 
 A small file can claim a large array, unpack to gigabytes, or name one list a billion times. What is beyond these
 limits is refused before the memory is taken. A file that you trust and that is refused is read with another limit:

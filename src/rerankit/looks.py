@@ -34,7 +34,7 @@ class Looks:
 
     @classmethod
     def of(cls, names: Iterable[str]) -> Looks:
-        """From `names`."""
+        """From its `names`."""
         return cls(**dict.fromkeys(names, True))
 
     @property
@@ -49,7 +49,7 @@ class Looks:
 
     @property
     def words(self) -> str:
-        """The same in words, nothing where nothing is looked at."""
+        """The same in words; empty where nothing is looked at."""
         return ", ".join(WORDS[name] for name in self.names)
 
     def __or__(self, other: Looks) -> Looks:

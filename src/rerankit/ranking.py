@@ -258,7 +258,7 @@ class Ranking(Exports, Value):
         return f"  {query}: {', '.join(shown)}{', …' if len(items) > 5 else ''}"
 
     def like(self, indices: IntArray, scores: FloatArray, **changes: Any) -> Ranking:
-        """A ranking made from this one; what it is made of is right already, and is not checked again."""
+        """A ranking made from this one, of parts that have been checked already."""
         return self.from_checked(**{**self.__dict__, "indices": frozen(indices), "scores": frozen(scores), **changes})
 
 

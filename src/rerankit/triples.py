@@ -20,7 +20,7 @@ Judgements = dict[Any, dict[Any, float]]
 class Triples:
     """Lines of query, item and value; `what` says whether the values are scores or grades.
 
-    It is "unsaid" where a file or a table does not tell; `matrix` then is the matrix that the same numbers may be.
+    It is "unsaid" where a file or a table leaves it open; `matrix` then is the matrix that the same numbers may be.
     `listed` has every query in order, also those without a line; None when only lines are known.
     """
 

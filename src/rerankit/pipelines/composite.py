@@ -61,7 +61,7 @@ class Composite(Trainable):
 
     @property
     def own_needs(self) -> tuple[str, ...]:
-        """What it needs beside what its children need."""
+        """What it needs besides what its children need."""
         return ()
 
     @property
@@ -73,7 +73,7 @@ class Composite(Trainable):
         return [*super().unmet(problem), *(fault for child in self.children for fault in child.unmet(problem))]
 
     def needs_on(self, problem: Problem) -> tuple[str, ...]:
-        """Its own alone: its children are asked for theirs."""
+        """Its own needs alone; those of its children are asked of them."""
         return self.own_needs
 
     def looks_at(self, problem: Problem | None = None) -> Looks:

@@ -57,7 +57,7 @@ class NeedWord(ABC):
     how: ClassVar[str]
     """How to give it."""
     of_queries: ClassVar[bool] = False
-    """Whether queries bring it with them, not a gallery."""
+    """Whether it comes with the queries, and not with the gallery."""
 
     @abstractmethod
     def is_met(self, problem: Problem, stage: Needing) -> bool:
@@ -176,7 +176,7 @@ class Need:
 
     @property
     def of_queries(self) -> bool:
-        """Whether queries bring it with them, not a gallery."""
+        """Whether it comes with the queries, and not with the gallery."""
         return self._word.of_queries if not self.names else self.kind in ("query_features", "extra_scores")
 
     @property

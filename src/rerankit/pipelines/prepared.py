@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """What is written of something prepared: arrays, values that JSON holds, and the states of the stages inside."""
+    """What is written of a preparation: arrays, values that JSON holds, and the states of the stages inside."""
 
     arrays: Mapping[str, AnyArray] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -81,7 +81,7 @@ class Prepared:
         return run(self.stage, self, problem, ranking)
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
-        """The same, as `rerank` runs it."""
+        """The candidates in a new order: what `rerank` checks and runs."""
         return self.stage.reorder(problem, ranking)
 
     def looks_at(self, problem: Problem) -> Looks:
@@ -94,11 +94,11 @@ class Prepared:
         return ()
 
     def state(self) -> State:
-        """What is written of it."""
+        """Its state, as it is written."""
         return State(children=tuple(child.state() for child in self.children))
 
     def updated(self, change: Change) -> Prepared:
-        """The same for a gallery after a change."""
+        """What is prepared for the gallery after a change."""
         if type(self) is Prepared:
             return Prepared(self.stage, change.gallery)
         return self.stage.prepare(change.gallery)

@@ -27,7 +27,7 @@ class Scaling:
     """By what preparing is cut into shards on an engine; the rest of it is done in one place."""
 
     def items(self) -> dict[str, str]:
-        """Everything by what it says."""
+        """All of it, each text by its heading."""
         shared = self.shared or (NOTHING if self.keeps == NOTHING else "what is kept, which each of them reads")
         return {
             "keeps for each item": self.keeps,

@@ -71,7 +71,7 @@ class Stage:
         return ()
 
     def needs_on(self, problem: Problem) -> tuple[str, ...]:
-        """What it needs of this problem; a stage overrides it whose needs depend on what the problem has."""
+        """What it needs of this problem; stages whose needs depend on what the problem has override it."""
         return self.needs
 
     def unmet(self, problem: Problem) -> list[Unmet]:
@@ -85,13 +85,14 @@ class Stage:
         return [Unmet(self, need) for need in found if not need.is_met(problem, self)]
 
     def check(self, problem: Problem, *, weights: bool = True) -> None:
-        """Raise with all needs that the problem does not meet in one message; `fit` asks without `weights`."""
+        """Raise one error that lists all needs the problem does not meet; for `fit`, those for weights do not count."""
         check_needs(self, problem, weights)
 
     def looks_at(self, problem: Problem | None = None) -> Looks:
         """What an answer on this problem (None: one without a bank) depends on beyond a query and its candidates.
 
-        Here a bank that is needed, and labels where there are weights; a stage that looks at anything else says so.
+        By default a bank where one is needed, and labels where there are weights; stages that look at anything else
+        override it.
         """
         return Looks(bank=any(Need.of(need).kind in BANKS for need in self.needs), labels=self.fitted)
 
@@ -105,11 +106,11 @@ class Stage:
         return self.scored(ranking, self.rescore(problem, ranking))
 
     def rescore(self, problem: Problem, ranking: Ranking) -> AnyArray:
-        """New scores (queries, K) for the candidates `ranking.indices`; what stands at padding is ignored."""
+        """New scores (queries, K) for the candidates `ranking.indices`; scores at padding are ignored."""
         raise NotImplementedError(f"{type(self).__name__} implements neither 'rescore' nor 'reorder'")
 
     def scored(self, ranking: Ranking, scores: Any) -> Ranking:
-        """The candidates under new scores (queries, K); what stands at padding is ignored."""
+        """The candidates under new scores (queries, K); scores at padding are ignored."""
         values = np.asarray(scores)
         if values.shape != ranking.shape or values.dtype.kind not in "fiu":
             raise InputError(
@@ -119,17 +120,18 @@ class Stage:
         return ranking.with_scores(np.where(ranking.mask, values, -np.inf).astype(np.float32))
 
     def started(self, problem: Problem) -> Prepared | None:
-        """What answers this problem, `problem.searching(k)`, after work that needs no candidates, or None.
+        """The part of the work that needs no candidates, done on `problem.searching(k)`; what it returns answers the
+        problem. None where there is no such part.
 
-        A stage overrides it that goes over all scores before it looks at candidates: the same pass then finds these.
-        `rerankit.rerank` asks the first stage of a pipeline.
+        Stages that go over all scores before they look at candidates override it: the same pass then finds these.
+        `rerankit.rerank` calls it on the first stage of a pipeline.
         """
         return None
 
     def prepare(self, gallery: Gallery) -> Prepared:
-        """What answers queries of a gallery by themselves (`rerankit.prepare` checks needs and runs this).
+        """What answers queries of a gallery, each as if it were alone (`rerankit.prepare` checks needs and runs this).
 
-        A stage overrides it that has work to do once for a gallery and its bank; `rerank` then uses the same methods.
+        Stages that have work to do once for a gallery and its bank override it; `rerank` then uses the same methods.
         """
         return Prepared(self, gallery)
 

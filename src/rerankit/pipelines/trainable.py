@@ -28,7 +28,7 @@ T = TypeVar("T", bound="Trainable")
 
 @dataclass(frozen=True)
 class Learning:
-    """What `fit` is given beside the problem and what is right in it; a stage says in `takes` which of it it uses."""
+    """What `fit` is given besides the problem and what is right in it; `takes` of a stage names what it uses."""
 
     validation: Judged | None = None
     """Another problem and what is right in it, which decides what is kept."""
@@ -46,12 +46,12 @@ class Learning:
 
     @property
     def given(self) -> dict[str, Any]:
-        """What is there, by name."""
+        """What was given, by name."""
         found = {each.name: getattr(self, each.name) for each in fields(self)}
         return {name: value for name, value in found.items() if value is not None and name != "resume"}
 
     def of(self, stage: Trainable, name: str) -> dict[str, Any]:
-        """As `fit` of a stage inside takes it; it gets a folder of its own."""
+        """The arguments for `fit` of a stage inside, which gets a folder of its own."""
         inside = replace(self, out=None if self.out is None else self.out / name)
         return {name: value for name, value in inside.given.items() if name in stage.takes} | {"resume": self.resume}
 
@@ -78,7 +78,7 @@ class Trainable(Stage):
     """What happened when it was fitted, for each part that was trained in steps."""
 
     takes: tuple[str, ...] = ()
-    """What `learn` uses beside the problem and what is right in it, as the fields of `Learning` are called."""
+    """What `learn` uses besides the problem and what is right in it: names of fields of `Learning`."""
     _weights: Mapping[str, AnyArray] = MappingProxyType({})
 
     def get_weights(self) -> dict[str, AnyArray]:
@@ -134,7 +134,7 @@ class Trainable(Stage):
         return f"it takes {', '.join(self.takes)}" if self.takes else "it is fitted in one go"
 
     def learn(self, problem: Problem, relevance: Relevance, how: Learning) -> None:
-        """What `fit` runs."""
+        """Learn from a problem and what is right in it; `fit` checks what it is given and runs this."""
         raise InputError(f"stage '{self.name}' has nothing to train")
 
 

@@ -22,7 +22,7 @@ class Fault:
 
     @property
     def trace(self) -> str:
-        """Where it happened, as Python tells it; nothing where no error was raised."""
+        """The traceback of its error; empty where no error was raised."""
         return "".join(traceback.format_exception(self.cause)) if self.cause is not None else ""
 
 

@@ -85,7 +85,7 @@ class Manager:
 
     @property
     def unknown_names(self) -> list[str]:
-        """A line for each name in the lists of the environment that no plugin goes by."""
+        """A line for each name in the lists of the environment that is no plugin's name."""
         return [
             f"{variable} names '{name}', and there is no such plugin that can be left out"
             for variable in (environment.DISABLE, environment.ALLOW)
@@ -125,7 +125,7 @@ class Manager:
         return info
 
     def has_observers(self, kind: str) -> bool:
-        """Whether anybody observes events of a kind."""
+        """Whether there are observers of events of a kind."""
         return bool(getattr(self._pluggy.hook, f"rerankit_{kind}").get_hookimpls())
 
     def observe(self, event: Event) -> None:

@@ -20,8 +20,8 @@ TRUSTED = "RERANKIT_TRUST_PROJECTS"
 
 
 def plugin_settings(name: str) -> dict[str, Any]:
-    """What the project says of a plugin: ``[plugins.NAME]`` of rerankit.toml, or ``[tool.rerankit.plugins.NAME]`` of
-    pyproject.toml, in the working folder or the nearest one above it that has such a file; empty where nothing is said.
+    """The project's settings of a plugin: ``[plugins.NAME]`` of rerankit.toml, or ``[tool.rerankit.plugins.NAME]`` of
+    pyproject.toml, in the working folder or the nearest one above it that has such a file; empty where there are none.
 
     >>> plugin_settings("nobody")
     {}

@@ -51,7 +51,7 @@ class Entry:
         return thing
 
     def make(self, **params: Any) -> Any:
-        """What the registered factory makes; an error that is not rerankit's own names the plugin."""
+        """What the registered factory makes; an error that is not one of rerankit's names the plugin."""
         factory = self.load()
         with self.blamed("cannot be made"):
             made = factory(**params)
@@ -77,7 +77,7 @@ class Entry:
 
     @contextmanager
     def blamed(self, what: str) -> Iterator[None]:
-        """Run a plugin's code: what it raises names it, unless it is an error of rerankit's that says what is wrong."""
+        """A block of a plugin's code: errors name the plugin, but for rerankit's own, which say what is wrong."""
         try:
             yield
         except (Exception, SystemExit) as cause:

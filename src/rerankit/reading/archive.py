@@ -80,7 +80,7 @@ class Archive:
             free = start + info.compress_size
 
     def span(self, name: str) -> Span | None:
-        """Where a member lies, its checksum compared; None when it is compressed."""
+        """Where a member lies, after its checksum was compared; None when it is compressed."""
         info, start = self.members[name]
         if info.compress_type != zipfile.ZIP_STORED:
             return None

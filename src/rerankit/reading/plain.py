@@ -40,7 +40,7 @@ class Name:
 
 @dataclass
 class Record:
-    """An object of somebody's class: its attributes, and nothing of its code.
+    """An object of a class that is not known here: its attributes, without its code.
 
     >>> Record("argparse.Namespace", (), {"margin": 0.2}).attributes["margin"]
     0.2
@@ -51,7 +51,7 @@ class Record:
     attributes: dict[str, Any] = field(default_factory=dict)
 
     def set_state(self, state: Any) -> None:
-        """Take attributes as a pickle has them: a dictionary, or one with those of slots beside it."""
+        """Take attributes as a pickle has them: a dictionary, or a pair of it and those of slots."""
         parts = state if isinstance(state, tuple) and len(state) == 2 else (state,)
         for part in parts:
             if part is not None and not (isinstance(part, dict) and all(isinstance(name, str) for name in part)):

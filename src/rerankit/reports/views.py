@@ -27,7 +27,7 @@ KINDS = {
 
 @dataclass(frozen=True)
 class System:
-    """The first stage, or a pipeline; `key` names it all over the page."""
+    """The first stage, or a pipeline; `key` is its name within the page."""
 
     key: str
     label: str
@@ -38,7 +38,7 @@ class System:
 
     @property
     def kind(self) -> str:
-        """One of `KINDS`: by what it looks at beside a query and its candidates."""
+        """One of `KINDS`: by what it looks at besides a query and its candidates."""
         if self.result is None:
             return FIRST
         return "others" if self.looks_at.queries else "bank" if self.looks_at.bank else "alone"

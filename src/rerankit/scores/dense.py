@@ -28,7 +28,7 @@ _TILES = 8  # that a thread turns at once
 
 
 class DenseScores:
-    """A matrix of scores (rows, columns), kept as given and turned to float32 block by block.
+    """A matrix of scores (rows, columns), kept as given and made float32 block by block.
 
     A matrix in memory is checked for NaN and infinities here; a memory map is checked where it is read.
 
@@ -63,12 +63,12 @@ class DenseScores:
 
     @property
     def array(self) -> AnyArray:
-        """The matrix as given, read-only and in its own dtype (a transposed one is a view); distances are turned."""
+        """The matrix as given, read-only and in its own dtype (a transposed one is a view); distances are negated."""
         return np.negative(self._array) if self._negate else self._array
 
     @property
     def negated(self) -> bool:
-        """Whether these are distances on disk, turned where they are read: `array` then is a copy of the whole."""
+        """Whether these are distances on disk, negated where they are read: `array` then is a copy of the whole."""
         return self._negate
 
     @property

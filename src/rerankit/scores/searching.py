@@ -12,8 +12,8 @@ from rerankit.scores.topk import topk_dense
 
 
 class Searching(EmbeddingScores):
-    """The same scores as those they are made of. They keep the first `k` columns of every row from the first work that
-    reads all pairs, so that looking for them costs no second pass.
+    """The same scores, which keep the first `k` columns of every row from the first work that reads all pairs, so that
+    looking for them costs no second pass.
 
     >>> scores = Searching(EmbeddingScores([[1.0, 0.0], [0.0, 1.0]], [[0.0, 2.0], [3.0, 0.0]]), 1)
     >>> scores.rows(slice(0, 1)), scores.rows(slice(1, 2)), scores.found[0].tolist()

@@ -10,7 +10,7 @@ from rerankit import checks
 
 @dataclass(frozen=True)
 class Bounds:
-    """Limits of a request, and how long requests are gathered to be answered together.
+    """Limits of a request, and how long requests wait for others that are answered with them.
 
     >>> Bounds(candidates=50).candidates
     50

@@ -68,7 +68,7 @@ class ServerFile:
 class Matrix:
     """Scores that a task expects: one row per query id, one column per gallery id.
 
-    `query_features` and `gallery_features` are what stages read beside the scores, by name (read when asked).
+    `query_features` and `gallery_features` are what stages read besides the scores, by name (read when first used).
     """
 
     query_ids: Sequence[Any]

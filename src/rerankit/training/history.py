@@ -49,7 +49,7 @@ class History:
 
     @property
     def decides(self) -> str:
-        """The validation figure that says which weights are best; nothing without validation."""
+        """The name of the validation figure that decides which weights are best; empty without validation."""
         return next((name.partition("/")[2] for name in self.columns if name.startswith("validation/")), "")
 
     def __repr__(self) -> str:

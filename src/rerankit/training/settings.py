@@ -16,7 +16,7 @@ PRECISIONS = ("float32", "bf16", "fp16")
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How to train; what to train is the task's business.
+    """How to train; the task says what.
 
     `batch_size` is the number of examples of one backward pass over all devices together; `accumulate` such
     batches make one optimiser step, and every count of steps here (`warmup`, `validate_every`, `save_every`)
@@ -47,7 +47,7 @@ class TrainingSettings:
     devices: int = 1
 
     def changed(self, **values: Any) -> TrainingSettings:
-        """The same settings but for some.
+        """The same settings with some changed.
 
         >>> TrainingSettings().changed(epochs=3).epochs
         3

@@ -25,8 +25,8 @@ Part = tuple[str, "TrainingTask", TrainingSettings]
 
 
 class Trained(Trainable):
-    """A stage whose networks the training loop teaches, one part after the other. A subclass makes a task of each part
-    (`tasks`) and takes what it learned afterwards (`take`).
+    """A stage whose networks are trained by the training loop, one part after the other. A subclass makes a task
+    of each part (`tasks`) and takes what it learned afterwards (`take`).
 
     The best weights by the first figure of the validation are kept (without one, the last), also when training breaks
     down, which raises `TrainingError`. A stage that has weights goes on from them. What happened is in `histories`.
@@ -71,7 +71,7 @@ class Trained(Trainable):
 
 
 class Reasoner(Trained):
-    """A trained stage with one set of arrays for weights, of which a network is made when it is asked for."""
+    """A trained stage with one set of arrays for weights, from which its network is made when it is first needed."""
 
     device: str
     _network: Any = None
