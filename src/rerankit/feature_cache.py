@@ -15,7 +15,7 @@ import numpy as np
 
 from rerankit.arrays import AnyArray
 from rerankit.errors import FormatError, RerankitWarning
-from rerankit.files import atomic, clear_leftovers, rooms_in
+from rerankit.files import atomic, clear_leftovers, scratch_in
 from rerankit.formats.safetensors import write_tensors
 from rerankit.reading.safetensors_file import read_tensors
 from rerankit.settings import parse_bytes
@@ -103,7 +103,7 @@ class FeatureCache:
         """Remove leftovers, and what was read longest ago, until nine tenths of the bound are left."""
         places = list(self.folder.glob("*/??"))
         entries = [found for place in places for found in _files(place)]
-        writing = sum(size for place in places for room in rooms_in(place) for _, _, size in _inside(room))
+        writing = sum(size for place in places for folder in scratch_in(place) for _, _, size in _inside(folder))
         total, self._written = writing + sum(size for _, _, size in entries), 0
         if total <= self.max_bytes - self.max_bytes // 16:
             return

@@ -14,7 +14,7 @@ import pytest
 
 import rerankit
 from rerankit import Problem, errors, files
-from rerankit.files import Room, clear_leftovers, rooms, switching, unchanged
+from rerankit.files import Scratch, clear_leftovers, scratch, switching, unchanged
 from rerankit.files.locks import lock_folder
 
 
@@ -151,35 +151,35 @@ def test_leftovers_of_the_dead_are_removed_and_those_of_the_living_stay(tmp_path
     (tmp_path / ".rerankit-dead").mkdir()
     (tmp_path / ".rerankit-dead" / "half.npz").touch()
     (tmp_path / ".rerankit-file").touch()
-    with Room(tmp_path) as room:
+    with Scratch(tmp_path) as scratch:
         assert not (tmp_path / ".rerankit-dead").exists()
-        (room.path / "being written").touch()
+        (scratch.path / "being written").touch()
         clear_leftovers(tmp_path)
-        with Room(tmp_path):
+        with Scratch(tmp_path):
             pass
-        assert (room.path / "being written").exists()
+        assert (scratch.path / "being written").exists()
         code = (
             "import sys, pathlib; from rerankit.files import clear_leftovers as clear; clear(pathlib.Path(sys.argv[1]))"
         )
         subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
-        assert (room.path / "being written").exists()
+        assert (scratch.path / "being written").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == [".rerankit-file"]
 
 
 def test_a_folder_taken_aside_comes_back_or_forward_after_a_kill(tmp_path):
     """What a kill between the two renames leaves: the new folder is whole, and takes the place of the old one."""
-    room = tmp_path / ".rerankit-dead"
-    rerankit.write(room / rooms.REPLACED, Problem([[1.0]]))
-    rerankit.write(room / "folder", Problem([[2.0, 3.0]]))
+    left = tmp_path / ".rerankit-dead"
+    rerankit.write(left / scratch.REPLACED, Problem([[1.0]]))
+    rerankit.write(left / "folder", Problem([[2.0, 3.0]]))
     assert rerankit.read(tmp_path / "folder").shape == (1, 2)
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
-    rerankit.stage("csls").save(room / rooms.REPLACED)
-    rerankit.stage("nnn").save(room / "stage")
+    rerankit.stage("csls").save(left / scratch.REPLACED)
+    rerankit.stage("nnn").save(left / "stage")
     assert rerankit.load(tmp_path / "stage") == rerankit.stage("nnn")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "stage"]
 
 
-def test_a_room_that_is_taken_for_a_dead_ones_is_made_again(tmp_path, monkeypatch):
+def test_a_scratch_folder_that_is_taken_for_a_dead_ones_is_made_again(tmp_path, monkeypatch):
     made, real = [], tempfile.mkdtemp
 
     def mkdtemp(**options):
@@ -189,8 +189,8 @@ def test_a_room_that_is_taken_for_a_dead_ones_is_made_again(tmp_path, monkeypatc
         return made[-1]
 
     monkeypatch.setattr(tempfile, "mkdtemp", mkdtemp)
-    with Room(tmp_path) as room:
-        assert str(room.path) == made[1]
+    with Scratch(tmp_path) as scratch:
+        assert str(scratch.path) == made[1]
 
 
 def test_locks_end_with_their_owner(tmp_path):

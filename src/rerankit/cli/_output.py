@@ -63,13 +63,13 @@ def show_figures(rows: Sequence[Mapping[str, str]], named: int) -> None:
     blocks = [list(front)]
     for name in names[named:]:
         # The last column needs no blanks behind it; one column beside the names there must always be.
-        if len(blocks[-1]) > named and sum(width[each] for each in (*blocks[-1], name)) - 2 > room():
+        if len(blocks[-1]) > named and sum(width[each] for each in (*blocks[-1], name)) - 2 > line_width():
             blocks.append(list(front))
         blocks[-1].append(name)
     line("\n\n".join(plain(block, [[row[name] for name in block] for row in rows], named) for block in blocks))
 
 
-def room() -> int:
+def line_width() -> int:
     """How many characters a line can have: a terminal's width, and no limit to speak of elsewhere."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDE
 
@@ -109,7 +109,7 @@ def wrapped(text: str) -> str:
     - a list
     - stays
     """
-    width = min(room(), _READABLE)
+    width = min(line_width(), _READABLE)
     done = []
     for paragraph in text.split("\n\n"):
         kept = paragraph.startswith((">>> ", " ", "| ", "- "))

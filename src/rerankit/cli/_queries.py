@@ -85,10 +85,10 @@ def _print_pictures(out: Any, example: Example) -> None:
 
     if example.query.picture is not None:
         out.print(_picture(example.query))
-    room = max(1, out.width // (_CELLS + 1))
+    count = max(1, out.width // (_CELLS + 1))
     for name, candidates in (("before", example.before), ("after", example.after)):
         out.print(name, style="dim")
-        out.print(Columns([_tile(place, each) for place, each in enumerate(candidates[:room])], padding=(0, 1, 0, 0)))
+        out.print(Columns([_tile(place, each) for place, each in enumerate(candidates[:count])], padding=(0, 1, 0, 0)))
 
 
 def _tile(place: int, candidate: Candidate) -> Any:

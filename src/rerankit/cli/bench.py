@@ -86,7 +86,7 @@ def bench(
 
     With --tune, parameters are chosen on the validation split only and recorded with the results.
     """
-    from rerankit import bench as room
+    from rerankit import bench as benches
     from rerankit.bench.rows import names_of
     from rerankit.errors import InputError
     from rerankit.tasks import task as find
@@ -96,19 +96,19 @@ def bench(
     where = engine_from(engine, engine_settings or [], **{"--shard-size": shard_size})
     how: dict[str, Any] = {"k": k, "out": out, "engine": where, "shard_size": shard_size}
     benchmark = find(task, **parameters(settings or [])).load(data)
-    sets = [room.score_set(benchmark, _named(text)) for text in scores]
-    contenders = [room.contender(text, trust=trust) for text in pipelines]
+    sets = [benches.score_set(benchmark, _named(text)) for text in scores]
+    contenders = [benches.contender(text, trust=trust) for text in pipelines]
     tuning: dict[str, Any] = {}
     if tune is not None and validation_scores is not None:
         validation = find(task, **parameters(validation_settings or [])).load(validation_data or data)
         plan = {"trials": trials, "seed": seed, "sampler": sampler, "figure": tune_figure, "against": benchmark}
         contenders, tuning = _tuned(contenders, tune, validation, validation_scores, {**plan, **how})
     how |= {"again": again, "tuning": tuning, "batch_sizes": batch_sizes or []}
-    results = room.bench(benchmark, sets, contenders, **how)
+    results = benches.bench(benchmark, sets, contenders, **how)
     if as_json:
-        show_json(room.rows(results, figures))
+        show_json(benches.rows(results, figures))
     else:
-        rows = room.text_rows(results, figures)
+        rows = benches.text_rows(results, figures)
         show_figures(rows, names_of(rows))
     if any(result.looks_at.queries for result in results):
         say("note: transductive, an answer depends on the other queries of the test")
@@ -116,22 +116,22 @@ def bench(
 
 def _tuned(contenders: list[Any], path: Path, validation: Any, scores: str, plan: dict[str, Any]) -> Any:
     """The contenders with the parameters that validation likes best, and how they were chosen by label."""
-    from rerankit import bench as room
+    from rerankit import bench as benches
     from rerankit.errors import FormatError
     from rerankit.reading import parse_yaml, read_text
 
     space = parse_yaml(read_text(path, "text"), str(path))
     if not (isinstance(space, dict) and space and all(isinstance(values, list) for values in space.values())):
         raise FormatError(f"{path}: must hold {{stage.parameter: [values]}}")
-    held = room.score_set(validation, _named(scores))
+    held = benches.score_set(validation, _named(scores))
     tuned: list[Any] = []
     records: dict[str, Any] = {}
-    for each, own in zip(contenders, room.spaces([one.pipeline for one in contenders], space), strict=True):
+    for each, own in zip(contenders, benches.spaces([one.pipeline for one in contenders], space), strict=True):
         if not own:
             say(f"nothing to choose for {each.label}")
             tuned.append(each)
             continue
-        found = room.tune(each, own, validation, held, **plan)
+        found = benches.tune(each, own, validation, held, **plan)
         say(f"chosen on validation for {each.label}: {_shown(found.record['chosen'])}")
         tuned.append(found.contender)
         records[each.label] = found.record

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rerankit.cli._output import JsonOption, line, room, show_figures, show_json, wrapped
+from rerankit.cli._output import JsonOption, line, line_width, show_figures, show_json, wrapped
 
 
 def compare(
@@ -65,7 +65,7 @@ def compare(
 def _show_wide(table: Any, style: str) -> None:
     """One table; as text its parts stand below each other where a terminal has no room for all."""
     if style == "text":
-        line("\n\n".join(each.grid() for each in table.split(room())))
+        line("\n\n".join(each.grid() for each in table.split(line_width())))
         line(wrapped(table.below))
     else:
         line(table.render(style).rstrip("\n"))

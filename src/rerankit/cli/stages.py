@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rerankit.cli._output import JsonOption, complain, heading, line, room, show, show_json, text_of, wrapped
+from rerankit.cli._output import JsonOption, complain, heading, line, line_width, show, show_json, text_of, wrapped
 from rerankit.looks import LETTERS, TEXTS
 from rerankit.pipelines.needs import Need
 
@@ -66,7 +66,7 @@ def _list(rows: list[dict[str, Any]]) -> None:
             heading(f"{family}: {text}")
         for row in own:
             front = f"  {row['stage']:{width}}  {row['marks']:{len(MARKS)}}  "
-            what, rest = row["what"], room() - len(front)
+            what, rest = row["what"], line_width() - len(front)
             line(front + (what if len(what) <= rest else f"{what[: rest - 1].rstrip()}…"))
     line("")
     used = {letter for row in rows for letter in row["marks"]}

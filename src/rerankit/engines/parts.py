@@ -15,7 +15,7 @@ from rerankit.engines.engine import Done, Engine
 from rerankit.engines.engine import Work as Task
 from rerankit.errors import FormatError, StageError
 from rerankit.events import emit
-from rerankit.files import Room, atomic, clear_leftovers
+from rerankit.files import Scratch, atomic, clear_leftovers
 from rerankit.formats.safetensors import write_tensors
 from rerankit.reading.safetensors_file import map_tensors, read_tensors
 
@@ -69,8 +69,8 @@ def done_on(
     emit("progress", title, completed=finished, total=total)
     if not missing:
         return
-    with Room(folder) as room:
-        found = engine.run(work, missing, shared=room.path / "shared", retries=retries)
+    with Scratch(folder) as scratch:
+        found = engine.run(work, missing, shared=scratch.path / "shared", retries=retries)
         with closing(_iterator(found)) as answers:
             for done in answers:
                 yield done

@@ -7,7 +7,7 @@ from rerankit.files.manifest import MANIFEST, Listed, check_entry, check_manifes
 from rerankit.files.names import check_name
 from rerankit.files.owned import CONFIG, check_free
 from rerankit.files.regular import check_inside, check_regular, files_in
-from rerankit.files.rooms import Room, clear_leftovers, rooms_in
+from rerankit.files.scratch import Scratch, clear_leftovers, scratch_in
 from rerankit.files.stable import unchanged
 from rerankit.files.writing import atomic, check_place
 
@@ -15,7 +15,7 @@ __all__ = [
     "CONFIG",
     "MANIFEST",
     "Listed",
-    "Room",
+    "Scratch",
     "atomic",
     "check_entry",
     "check_free",
@@ -29,7 +29,7 @@ __all__ = [
     "files_in",
     "lock_folder",
     "read_list",
-    "rooms_in",
+    "scratch_in",
     "unchanged",
     "write_manifest",
 ]

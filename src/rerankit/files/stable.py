@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from rerankit.files.rooms import wait_for
+from rerankit.files.scratch import wait_for
 
 T = TypeVar("T")
 _TRIES = 50

@@ -8,14 +8,14 @@ import os
 import sys
 from pathlib import Path
 
-from rerankit.files.rooms import REPLACED
+from rerankit.files.scratch import REPLACED
 
 _AT_FDCWD = -100
 _EXCHANGE = 2  # RENAME_EXCHANGE of Linux, RENAME_SWAP of macOS
 
 
 def switch(new: Path, target: Path, *, overwrite: bool) -> None:
-    """Move `new`, which lies in a room, to `target`; what was there is in the room afterwards, or gone.
+    """Move `new`, which lies in a scratch folder, to `target`; what was there is in that folder afterwards, or gone.
 
     Whoever looks at the target sees the old or the new one, never neither: two folders are exchanged in one step where
     the system can, else the old one steps aside for a moment, and a reader of rerankit waits for it. Without

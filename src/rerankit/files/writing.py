@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rerankit.errors import InputError
-from rerankit.files.rooms import PREFIX, Room
+from rerankit.files.scratch import PREFIX, Scratch
 from rerankit.files.switching import switch
 
 
@@ -25,8 +25,8 @@ def atomic(path: str | os.PathLike[str], *, overwrite: bool = True, durable: boo
     """
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    with Room(target.parent) as room:
-        temporary = room.path / target.name
+    with Scratch(target.parent) as scratch:
+        temporary = scratch.path / target.name
         yield temporary
         if durable:
             _sync_tree(temporary)

@@ -44,9 +44,9 @@ def check_texts(array: AnyArray, path: Path, name: str) -> None:
         raise FormatError(f"{path}: '{name}' must hold texts (got the character number {int(numbers.max()):#x})")
 
 
-def map_npy(path: Path, name: str, start: int = 0, room: int | None = None) -> AnyArray:
-    """A read-only memory map of the `.npy` that begins at byte `start` of a file and has `room` bytes."""
-    end = start + room if room is not None else check_regular(path).stat().st_size
+def map_npy(path: Path, name: str, start: int = 0, size: int | None = None) -> AnyArray:
+    """A read-only memory map of the `.npy` that begins at byte `start` of a file and has `size` bytes."""
+    end = start + size if size is not None else check_regular(path).stat().st_size
     with path.open("rb") as file:
         file.seek(start)
         shape, fortran, dtype = _header(file, path, name)
@@ -57,11 +57,11 @@ def map_npy(path: Path, name: str, start: int = 0, room: int | None = None) -> A
     return np.memmap(path, dtype, mode="r", offset=offset, shape=shape, order="F" if fortran else "C")
 
 
-def read_npy(file: IO[bytes], path: Path, name: str, room: int) -> AnyArray:
-    """The `.npy` of `room` bytes that a stream has."""
+def read_npy(file: IO[bytes], path: Path, name: str, size: int) -> AnyArray:
+    """The `.npy` of `size` bytes that a stream has."""
     shape, fortran, dtype = _header(file, path, name)
-    _check_size(path, name, shape, dtype, room - file.tell())
-    data = file.read(room - file.tell())
+    _check_size(path, name, shape, dtype, size - file.tell())
+    data = file.read(size - file.tell())
     return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
 
 

@@ -54,11 +54,11 @@ def _counted(
     doubt = np.broadcast_to(transposed.doubt(items)[:, 0], items.shape).astype(np.float32)
     lowest = np.full(len(items), np.inf, np.float32)
     np.minimum.at(lowest, lines, values)
-    hits, room = [], settings.memory_budget() // _HIT_BYTES
+    hits, left = [], settings.memory_budget() // _HIT_BYTES
     for hit in _hits(transposed, items, lowest - doubt, shift):
         hits.append(hit)
-        room -= len(hit[0])
-        if room < 0 and len(items) > 1:
+        left -= len(hit[0])
+        if left < 0 and len(items) > 1:
             return None
     hit_lines, rows, scores = (np.concatenate(each) for each in zip(*hits, strict=True))
     keys = _keys(hit_lines, scores)

@@ -47,8 +47,8 @@ class Products:
 
     def holding(self) -> Products:
         """The same with the columns kept on their grid, where the memory budget has room for them."""
-        room = 4 * self.of_rows.width * len(self.of_columns) <= settings.memory_budget() * _HELD
-        return Products(self.metric, self.of_rows, self.of_columns.holding()) if room else self
+        fits = 4 * self.of_rows.width * len(self.of_columns) <= settings.memory_budget() * _HELD
+        return Products(self.metric, self.of_rows, self.of_columns.holding()) if fits else self
 
     def rows(self, rows: slice | IntArray) -> FloatArray:
         """Whole rows (rows, columns)."""
@@ -128,10 +128,10 @@ class Products:
                 scores[block, :most] = np.where(known[block, :most], found, -np.inf)
                 return
             # Made once: fresh memory for each row costs more than the numbers.
-            room = np.empty((most, self.of_rows.width))
+            buffer = np.empty((most, self.of_rows.width))
             for row, vector in enumerate(own, start):
                 chosen = named[row - start, : counts[row]]
-                vectors = room[: len(chosen)]
+                vectors = buffer[: len(chosen)]
                 np.copyto(vectors, columns.take(chosen, axis=0))
                 scores[row, : len(chosen)] = _to_float32(np.einsum("kd,d->k", vectors, vector))
 

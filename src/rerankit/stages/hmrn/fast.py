@@ -77,7 +77,7 @@ class _Kept(threading.local):
     """The buffers of one thread."""
 
     def __init__(self) -> None:
-        self.rooms = torch.empty(0)
+        self.buffers = torch.empty(0)
 
 
 class Local:
@@ -110,13 +110,13 @@ class Local:
         # Tiles of one size: a small last one would cost nearly as much as a full one.
         tiles = math.ceil(len(images) * slots * wide * last / cells)
         high = max(1, math.ceil(len(images) / max(1, tiles)))
-        rooms = self._buffers(high * slots * wide * last, regions)
+        buffers = self._buffers(high * slots * wide * last, regions)
         for left in range(0, count, wide):
             columns = slice(left, left + wide)
             vectors = (searches.queries[columns] * self.temperature).permute(2, 1, 0).reshape(dim, -1)
             for top in range(0, len(images), high):
                 rows = slice(top, top + high)
-                self._tile(regions[rows], images.counts[rows], vectors, out[rows, :, columns], rooms)
+                self._tile(regions[rows], images.counts[rows], vectors, out[rows, :, columns], buffers)
         if self.by_region:
             out.div_(images.counts[:, None, None] * self.temperature)
         else:
@@ -127,9 +127,9 @@ class Local:
     def _buffers(self, cells: int, like: Tensor) -> Tensor:
         """Two buffers of a tile, kept between the calls of a thread: fresh pages would cost a part of the work."""
         kept = self._kept
-        if kept.rooms.numel() < 2 * cells or kept.rooms.device != like.device:
-            kept.rooms = like.new_empty(2 * cells)
-        return kept.rooms[: 2 * cells].view(2, cells)
+        if kept.buffers.numel() < 2 * cells or kept.buffers.device != like.device:
+            kept.buffers = like.new_empty(2 * cells)
+        return kept.buffers[: 2 * cells].view(2, cells)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_kept"}
@@ -137,10 +137,10 @@ class Local:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _kept=_Kept())
 
-    def _tile(self, regions: Tensor, counts: Tensor, vectors: Tensor, out: Tensor, rooms: Tensor) -> None:
+    def _tile(self, regions: Tensor, counts: Tensor, vectors: Tensor, out: Tensor, buffers: Tensor) -> None:
         """What the regions of some images add up to for queries `vectors` (D, T·c) in each round: `out` (n, T, c)."""
         shape = regions.shape[0] * regions.shape[1], vectors.shape[1]
-        now, weight = (room[: shape[0] * shape[1]].view(shape) for room in rooms)
+        now, weight = (buffer[: shape[0] * shape[1]].view(shape) for buffer in buffers)
         torch.mm(regions.flatten(0, 1), vectors, out=now)
         torch.nn.functional.leaky_relu_(now, SLOPE)
         torch.exp(now, out=weight)

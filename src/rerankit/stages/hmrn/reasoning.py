@@ -37,7 +37,7 @@ class _Kept(threading.local):
     """Buffers and their views, of one thread: threads that share a stage write into buffers of their own."""
 
     def __init__(self) -> None:
-        self.rooms: list[Tensor] = []
+        self.buffers: list[Tensor] = []
         self.plans: dict[tuple[int, int, tuple[int, ...]], _Plan] = {}
 
 
@@ -83,12 +83,12 @@ class Reasoning:
         total = sum(rounds)
         size = count * max((total + len(rounds)) * max(self.dim, self.width), 2 * total * slots)
         kept = self._kept
-        if not kept.rooms or len(kept.rooms[0]) < size or kept.rooms[0].device != table.device:
-            kept.rooms, kept.plans = [table.new_empty(size) for _ in range(2)], {}
+        if not kept.buffers or len(kept.buffers[0]) < size or kept.buffers[0].device != table.device:
+            kept.buffers, kept.plans = [table.new_empty(size) for _ in range(2)], {}
         if key not in kept.plans:
             if len(kept.plans) >= PLANS:
                 kept.plans.pop(next(iter(kept.plans)))
-            kept.plans[key] = _Plan(count, slots, rounds, (self.dim, self.width), kept.rooms)
+            kept.plans[key] = _Plan(count, slots, rounds, (self.dim, self.width), kept.buffers)
         return kept.plans[key]
 
     def _attend(self, plan: _Plan, table: Tensor, images: Images, queries: Tensor) -> None:
@@ -144,14 +144,16 @@ class _Plan:
     in the first, the nodes in their places in the second, the last step in the first.
     """
 
-    def __init__(self, count: int, slots: int, rounds: list[int], sizes: tuple[int, int], rooms: list[Tensor]) -> None:
+    def __init__(
+        self, count: int, slots: int, rounds: list[int], sizes: tuple[int, int], buffers: list[Tensor]
+    ) -> None:
         dim, width = sizes
-        total, device = sum(rounds), rooms[0].device
+        total, device = sum(rounds), buffers[0].device
         rows = count * (total + len(rounds))
-        self.weight, self.table = rooms[0][: 2 * total * count * slots].view(2, total, count, slots)
-        self.context = rooms[1][: count * total * dim].view(count, total, dim)
-        self.gap = rooms[1][count * total * dim : rows * dim].view(len(rounds), count, dim)
-        self.spare, self.nodes = (room[: rows * width].view(rows, width) for room in rooms)
+        self.weight, self.table = buffers[0][: 2 * total * count * slots].view(2, total, count, slots)
+        self.context = buffers[1][: count * total * dim].view(count, total, dim)
+        self.gap = buffers[1][count * total * dim : rows * dim].view(len(rounds), count, dim)
+        self.spare, self.nodes = (buffer[: rows * width].view(rows, width) for buffer in buffers)
         self.local, self.first = self.spare[: count * total], self.spare[count * total :]
         self.picked, self.final = self.spare[: 2 * count * len(rounds)].view(2, -1, width)
         self.position = torch.tensor([query for t in rounds for query in range(t)], device=device)

@@ -23,7 +23,7 @@ from rerankit.arrays import FloatArray, IntArray
 from rerankit.errors import rule
 from rerankit.events import track
 from rerankit.features import Regions
-from rerankit.files import Room
+from rerankit.files import Scratch
 from rerankit.scores import blocks
 from rerankit.stages.hmrn.encoders import encode_rounds, mask_of, tensor
 from rerankit.stages.hmrn.fast import Images, Local, Searches, overall
@@ -91,11 +91,11 @@ class Scorer:
             given = tensor(values).to(self.device)
             lengths = tensor(counts).to(self.device)
             padded = None if bool((lengths == slots).all()) else lengths
-            for network, room in zip(self.networks, made, strict=True):
+            for network, own in zip(self.networks, made, strict=True):
                 encoded = network.image(given, padded)
                 encoded = encoded.half().float() if self.half else encoded
-                room.put(rows, encoded, lengths, network.similarity.v_global_w(encoded, padded))
-        return [room.images() for room in made]
+                own.put(rows, encoded, lengths, network.similarity.v_global_w(encoded, padded))
+        return [own.images() for own in made]
 
     @torch.no_grad()
     def searches(self, queries: Descriptions) -> list[Searches]:
@@ -266,9 +266,9 @@ class _Folder:
     """A temporary folder that goes when nothing holds this object any more."""
 
     def __init__(self) -> None:
-        room = Room(Path(tempfile.gettempdir()))
-        self.path = room.path
-        weakref.finalize(self, room.close)
+        scratch = Scratch(Path(tempfile.gettempdir()))
+        self.path = scratch.path
+        weakref.finalize(self, scratch.close)
 
 
 class _Room:

@@ -65,25 +65,25 @@ class MatrixClaims:
 
     def _of_run(self, shift: FloatArray | None, pieces: list[FloatArray], first: int) -> AnyArray:
         received = np.zeros(self.shape[1])
-        room = np.empty(pieces[0].shape, np.float32)
+        buffer = np.empty(pieces[0].shape, np.float32)
         for piece in pieces:
-            received += self._shares(piece, shift, first, room[: len(piece)]).sum(axis=0)
+            received += self._shares(piece, shift, first, buffer[: len(piece)]).sum(axis=0)
             first += len(piece)
         return received
 
-    def _shares(self, piece: FloatArray, shift: FloatArray | None, first: int, room: FloatArray) -> FloatArray:
+    def _shares(self, piece: FloatArray, shift: FloatArray | None, first: int, buffer: FloatArray) -> FloatArray:
         highest = piece.max(axis=1, keepdims=True)
-        np.subtract(piece, np.where(np.isfinite(highest), highest, 0), out=room)
-        room *= np.float32(self.beta)
+        np.subtract(piece, np.where(np.isfinite(highest), highest, 0), out=buffer)
+        buffer *= np.float32(self.beta)
         if shift is not None:
-            room += shift
+            buffer += shift
             if shift.max(initial=0) > 0:  # what is added may be beyond what a power holds
-                room -= room.max(axis=1, keepdims=True)
+                buffer -= buffer.max(axis=1, keepdims=True)
         if self.without_self:
-            np.einsum("ii->i", room[:, first : first + len(room)])[:] = -np.inf
-        np.exp(room, out=room)
-        room *= (1 / np.maximum(room.sum(axis=1), 1e-30))[:, None]
-        return room
+            np.einsum("ii->i", buffer[:, first : first + len(buffer)])[:] = -np.inf
+        np.exp(buffer, out=buffer)
+        buffer *= (1 / np.maximum(buffer.sum(axis=1), 1e-30))[:, None]
+        return buffer
 
 
 class ListClaims:

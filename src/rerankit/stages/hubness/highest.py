@@ -159,7 +159,7 @@ def _raise(highest: FloatArray, values: FloatArray, group: int) -> None:
 def _above(bound: FloatArray, less: FloatArray | None, pieces: list[FloatArray], first: int) -> NDArray[np.uint64]:
     """One run's cells above their column's bound, as column · 2³² + bits that fall with the score."""
     width = len(bound)
-    keys, room, lowered = (
+    keys, buffer, lowered = (
         [np.empty(0, np.uint64)],
         np.empty(pieces[0].shape, bool),
         np.empty(pieces[0].shape, np.float32),
@@ -168,7 +168,7 @@ def _above(bound: FloatArray, less: FloatArray | None, pieces: list[FloatArray],
         if less is not None:
             piece = np.subtract(piece, less[first : first + len(piece), None], out=lowered[: len(piece)])
         first += len(piece)
-        here = flat_nonzero(np.greater(piece, bound, out=room[: len(piece)]))
+        here = flat_nonzero(np.greater(piece, bound, out=buffer[: len(piece)]))
         columns = here - here // width * width  # a remainder, in the way that runs fast
         falling = (~ascending_bits(piece.reshape(-1).take(here))).astype(np.uint64)
         keys.append(columns.astype(np.uint64) << np.uint64(32) | falling)

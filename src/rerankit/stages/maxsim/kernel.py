@@ -59,11 +59,11 @@ def _score(queries: Packed, items: Packed, group: IntArray, indices: IntArray, s
     starts = _starts(queries.counts[group])
     found = np.empty((len(group), len(wanted)), np.float32)
     cut = list(parts(queries, items, group, wanted))
-    room = np.empty((max(int(items.counts[part].sum()) for part in cut), items.width), np.float32)
+    buffer = np.empty((max(int(items.counts[part].sum()) for part in cut), items.width), np.float32)
     at = 0
     for part in cut:
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused below
-            product = left @ items.read(part, room).T
+            product = left @ items.read(part, buffer).T
         check_product(product, queries, items, group, part)
         best = np.maximum.reduceat(product, _starts(items.counts[part]), axis=1)
         found[:, at : at + len(part)] = np.add.reduceat(best, starts, axis=0)

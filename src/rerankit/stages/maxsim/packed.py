@@ -22,25 +22,25 @@ class Packed:
     def read(self, items: IntArray, into: FloatArray | None = None) -> FloatArray:
         """The tokens of some items, one below the other, in float32: (Σ counts, width), in `into` if it has room."""
         size = int(self.counts[items].sum())
-        room = np.empty((size, self.width), np.float32) if into is None or len(into) < size else into
+        buffer = np.empty((size, self.width), np.float32) if into is None or len(into) < size else into
         at = 0
         for item in items.tolist():
             own = self._tokens[item]
             assert own is not None  # items without tokens are refused before
-            _copy(own, room[at : at + len(own)])
+            _copy(own, buffer[at : at + len(own)])
             at += len(own)
-        return room[:size]
+        return buffer[:size]
 
     def check(self, items: IntArray) -> None:
         """Refuse tokens that are not finite, naming the first one's place among those of these items."""
         check_finite(self.read(items), "tokens")
 
 
-def _copy(own: AnyArray, room: FloatArray) -> None:
+def _copy(own: AnyArray, buffer: FloatArray) -> None:
     if own.dtype == np.float16 and own.dtype.isnative and own.flags.c_contiguous:
-        np.take(_HALVES, own.view(np.uint16), out=room, mode="clip")
+        np.take(_HALVES, own.view(np.uint16), out=buffer, mode="clip")
     else:
-        room[:] = float32(own, "tokens")
+        buffer[:] = float32(own, "tokens")
 
 
 def _counts(tokens: Tokens) -> IntArray:

@@ -67,19 +67,19 @@ class TextTokenizer:
     def __call__(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Ids and mask (texts, longest); longer texts are cut, with one warning that counts them."""
         check_texts(texts)
-        room = self.max_tokens - 2
+        most = self.max_tokens - 2
         pieces = [encoded.ids for encoded in self._pieces.encode_batch(list(texts))]
-        cut = sum(len(ids) > room for ids in pieces)
+        cut = sum(len(ids) > most for ids in pieces)
         if cut:
             warnings.warn(
                 f"{cut} of {len(pieces)} texts have more than {self.max_tokens} tokens and were cut to that",
                 stacklevel=2,
             )
-        longest = max((min(len(ids), room) for ids in pieces), default=0) + 2
+        longest = max((min(len(ids), most) for ids in pieces), default=0) + 2
         out = np.full((len(pieces), longest), self._pad, np.int64)
         mask = np.zeros_like(out)
         for row, ids in enumerate(pieces):
-            kept = [self._first, *ids[:room], self._last]
+            kept = [self._first, *ids[:most], self._last]
             out[row, : len(kept)] = kept
             mask[row, : len(kept)] = 1
         return out, mask

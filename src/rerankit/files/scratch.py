@@ -1,4 +1,4 @@
-"""Places for what is being written, beside where it goes: owned by a living process, and cleared after a dead one."""
+"""Scratch folders for what is being written, beside where it goes, owned by a living process; a dead one's are cleared."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from rerankit.files.locks import lock_folder
 
 PREFIX = ".rerankit-"
 REPLACED = ".replaced"
-"""In a room: the old folder, on its way out, where a disk cannot exchange two folders in one step."""
-_OLD = 86_400.0  # seconds after which a room is taken for left over where it cannot be known whether its owner lives
+"""In a scratch folder: the old folder, on its way out, where a disk cannot exchange two folders in one step."""
+_OLD = 86_400.0  # seconds after which a folder is taken for left over where it cannot be known if its owner lives
 
 
-class Room:
+class Scratch:
     """A folder beside a target in which something is written before it is moved into place.
 
     It is locked as long as the process lives that made it. What a process that was killed leaves behind is finished or
@@ -35,19 +35,19 @@ class Room:
                 return
 
     def close(self) -> None:
-        """Remove the room with all that is in it."""
+        """Remove the folder with all that is in it."""
         shutil.rmtree(self.path, ignore_errors=True)
         self.lock.release()
 
-    def __enter__(self) -> Room:
+    def __enter__(self) -> Scratch:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
 
-def rooms_in(parent: Path) -> Iterator[Path]:
-    """Every room in a folder, of living and dead processes."""
+def scratch_in(parent: Path) -> Iterator[Path]:
+    """Every scratch folder in a folder, of living and dead processes."""
     try:
         with os.scandir(parent) as entries:
             found = [e.name for e in entries if e.name.startswith(PREFIX) and e.is_dir(follow_symlinks=False)]
@@ -58,30 +58,30 @@ def rooms_in(parent: Path) -> Iterator[Path]:
 
 def clear_leftovers(parent: Path) -> None:
     """Finish or remove what processes that were killed have left in a folder; nothing of a living one is touched."""
-    for room in rooms_in(parent):
-        lock = lock_folder(room)
+    for scratch in scratch_in(parent):
+        lock = lock_folder(scratch)
         if lock is None:
             continue
         try:
-            if lock.held or _age(room) > _OLD:
-                _finish(room, parent)
-                shutil.rmtree(room, ignore_errors=True)
+            if lock.held or _age(scratch) > _OLD:
+                _finish(scratch, parent)
+                shutil.rmtree(scratch, ignore_errors=True)
         finally:
             lock.release()
 
 
-def _finish(room: Path, parent: Path) -> None:
+def _finish(scratch: Path, parent: Path) -> None:
     """Put the new folder where the old one was, when the process was killed between taking that away and this."""
-    if not (room / REPLACED).is_dir():
+    if not (scratch / REPLACED).is_dir():
         return
-    for new in room.iterdir():
+    for new in scratch.iterdir():
         if new.name != REPLACED and not os.path.lexists(parent / new.name):
             os.rename(new, parent / new.name)
 
 
-def _age(room: Path) -> float:
+def _age(scratch: Path) -> float:
     try:
-        return time.time() - room.stat().st_mtime
+        return time.time() - scratch.stat().st_mtime
     except OSError:
         return 0.0
 
@@ -89,7 +89,7 @@ def _age(room: Path) -> float:
 def wait_for(path: Path, seconds: float = 1.0) -> None:
     """Give a folder that another process is replacing just now, or was when it was killed, the time to be there."""
     end = time.monotonic() + seconds
-    while not os.path.lexists(path) and any(True for _ in rooms_in(path.parent)):
+    while not os.path.lexists(path) and any(True for _ in scratch_in(path.parent)):
         clear_leftovers(path.parent)
         if os.path.lexists(path) or time.monotonic() > end:
             return
