@@ -122,7 +122,7 @@ def test_fit_of_a_plugin_s_stage(problem, tmp_path):
     out, words = tmp_path / "fitted", ["--plugin", tmp_path / "shift.py"]
     plugins.reset()
     fit = ["fit", "shift", "--train", problem, "--out", out, *words]
-    assert "'validation' is not used by fit of stage 'shift': it is fitted in one go" in run(
+    assert "'validation' is not used by fit of stage 'shift': it chooses nothing by other queries" in run(
         *fit, "--validation", problem, code=2
     )
     run(*fit)
