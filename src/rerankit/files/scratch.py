@@ -1,4 +1,4 @@
-"""Scratch folders for what is being written, beside where it goes; a living process owns them, a dead one's are cleared."""
+"""Scratch folders for what is being written, owned by a living process, and cleared after a dead one."""
 
 from __future__ import annotations
 
