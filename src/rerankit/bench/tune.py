@@ -31,6 +31,13 @@ class Tuned:
     record: Mapping[str, Any]
 
 
+def _check_other_data(validation: Benchmark, against: Benchmark | None) -> None:
+    if against is None or validation.checksum != against.checksum:
+        return
+    if validation.task.get_params() == against.task.get_params():
+        raise InputError("'validation' must not be the data that is tested on (got the same files and parameters)")
+
+
 def tune(
     pipeline: Any,
     space: Mapping[str, Sequence[Any]],
@@ -60,12 +67,7 @@ def tune(
     progress: draw bars on stderr that say how far it is.
     engine, shard_size: where it is worked, as in `bench`.
     """
-    if (
-        against is not None
-        and validation.checksum == against.checksum
-        and validation.task.get_params() == (against.task.get_params())
-    ):
-        raise InputError("'validation' must not be the data that is tested on (got the same files and parameters)")
+    _check_other_data(validation, against)
     given = contender(pipeline)
     found = scores if isinstance(scores, ScoreSet) else score_set(validation, scores)
     where = Where.of(engine, shard_size)

@@ -69,16 +69,7 @@ def choose(
     given = as_problem(problem)
     if bank is None and relevance is None:
         return _without_labels(planted_in(given) or Agreement(given), among, test_queries, level, budget, progress)
-    trial: Trial
-    if bank is None:
-        assert relevance is not None
-        if relevance.shape != given.shape:
-            raise rule("relevance", f"must be of the problem's shape {given.shape}", relevance.shape)
-        trial = LabelledQueries(given, relevance, metric, k)
-        pairs = given, relevance
-    else:
-        trial = Halves(*_checked_pairs(bank), metric, k)
-        pairs = bank
+    trial, pairs = _labelled_trial(given, relevance, bank, metric, k)
     with bars.progress(progress):
         chosen = _chosen(trial, contenders(among, trial.problem, pairs[0].shape[0]), test_queries, level, budget)
         if bank is not None and not chosen.stages:
@@ -118,6 +109,18 @@ def _by_planting(problem: Problem, by_labels: Chosen, test_queries: bool, level:
         return by_labels
     reason = f"{by_labels.reason}; without labels, of those that lose nothing by them: {found.reason}"
     return by_labels.with_stages(found, reason)
+
+
+def _labelled_trial(
+    given: Problem, relevance: Relevance | None, bank: tuple[Problem, Relevance] | None, metric: str, k: int
+) -> tuple[Trial, tuple[Problem, Relevance]]:
+    """The trial on labels, and the labelled pairs that it is made of."""
+    if bank is not None:
+        return Halves(*_checked_pairs(bank), metric, k), bank
+    assert relevance is not None, "without a bank there are labels of the problem"
+    if relevance.shape != given.shape:
+        raise rule("relevance", f"must be of the problem's shape {given.shape}", relevance.shape)
+    return LabelledQueries(given, relevance, metric, k), (given, relevance)
 
 
 def _chosen(

@@ -107,18 +107,11 @@ def tune(
     checks.integer("k", k, least=1)
     where = Where.of(engine, shard_size)
     problems = list(_paired(problem, relevance))
-    given = [
-        one if isinstance(one, Pipeline) else Pipeline([one])
-        for one in (pipelines if isinstance(pipelines, list | tuple) else [pipelines])
-    ]
-    if not given:
-        raise rule("pipelines", "must hold one pipeline or more", pipelines)
+    given = _pipelines(pipelines)
     if not space:
         raise rule("space", "must name parameters with at least one value each", dict(space))
-    better = traits_of(metric).better
-    drawn = [
-        draws(own, trials, seed, sampler, better) if own else Draws([{}], "as it is") for own in spaces(given, space)
-    ]
+    how = trials, seed, sampler, traits_of(metric).better
+    drawn = [draws(own, *how) if own else Draws([{}], "as it is") for own in spaces(given, space)]
     searches = list(zip(given, drawn, strict=True))
     _check([with_values(pipeline, values) for pipeline, each in searches for values in each.examples], problems)
     tried: list[Setting] = []
@@ -132,6 +125,13 @@ def tune(
     tuned = Tuned(_best_first(tried, metric)[0].pipeline, tried, metric)
     emit("tuned", f"{tuned!r}: {metric}", outcome=tuned)
     return tuned
+
+
+def _pipelines(given: Any) -> list[Pipeline]:
+    found = given if isinstance(given, list | tuple) else [given]
+    if not found:
+        raise rule("pipelines", "must hold one pipeline or more", given)
+    return [one if isinstance(one, Pipeline) else Pipeline([one]) for one in found]
 
 
 def _all(searches: Sequence[tuple[Pipeline, Draws]]) -> Iterator[tuple[Draws, Pipeline, dict[str, Any]]]:

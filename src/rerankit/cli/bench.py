@@ -26,6 +26,10 @@ ScoresOption = Annotated[
         help="One backbone's scores; repeat it. A task with several matrices: NAME=FILE,NAME=FILE.",
     ),
 ]
+PipelinesOption = Annotated[
+    list[str],
+    typer.Option("--pipeline", "-p", metavar="FILE", help="A YAML file, a saved folder or a stage; repeat it."),
+]
 TuneOption = Annotated[
     Path | None, typer.Option("--tune", metavar="YAML", help="Choose parameters: {stage.parameter: \\[values]}.")
 ]
@@ -52,10 +56,7 @@ ValidationSettings = Annotated[
 def bench(
     task: Annotated[str, typer.Argument(help="A task's name: rerankit tasks.")],
     scores: ScoresOption,
-    pipelines: Annotated[
-        list[str],
-        typer.Option("--pipeline", "-p", metavar="FILE", help="A YAML file, a saved folder or a stage; repeat it."),
-    ],
+    pipelines: PipelinesOption,
     data: Annotated[Path, typer.Option("--data", help="The folder of the dataset's own files.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of results; finished ones are kept.")] = None,
     k: Annotated[int, typer.Option("-k", help="Candidates of each query to re-rank.")] = 100,

@@ -22,15 +22,17 @@ if TYPE_CHECKING:
     from rerankit.pipelines.trainable import Trainable
     from rerankit.training import History, TrainingSettings
 
+TrainableArgument = Annotated[
+    str,
+    typer.Argument(
+        help="A stage that can be trained, such as pillar-small; or a saved or imported one, or a pipeline, by its "
+        "folder, to go on from."
+    ),
+]
+
 
 def fit(
-    stage: Annotated[
-        str,
-        typer.Argument(
-            help="A stage that can be trained, such as pillar-small; or a saved or imported one, or a pipeline, by its "
-            "folder, to go on from."
-        ),
-    ],
+    stage: TrainableArgument,
     train: Annotated[
         Path, typer.Option(help="A problem with relevance beside it (docs/formats.md), or the folder of a --task.")
     ],
