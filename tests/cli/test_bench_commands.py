@@ -161,7 +161,7 @@ def test_tables_fit_the_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     rows = [{"system": "a", "metric": "map", "value": "1.00", "interval": "0.50 … 1.50", "": "+"}]
     show_figures(rows, 2)
     assert capsys.readouterr().out.splitlines()[0] == "system  metric  value     interval"
-    monkeypatch.setattr("rerankit.cli._output.room", lambda: 30)
+    monkeypatch.setattr("rerankit.cli._output.line_width", lambda: 30)
     show_figures(rows, 2)
     lines = capsys.readouterr().out.splitlines()
     heads = [line for line in lines if line.startswith("system")]
