@@ -65,10 +65,10 @@ def ends_of_both(products: Products, k: int, *, columns: bool = True) -> tuple[E
     are too short for it.
     """
     count, width = products.shape
-    if _narrow(width, k) or _narrow(count, k):
+    if _narrow(width, k) or (columns and _narrow(count, k)):
         return None
     products, transposed = products.holding(), products.T
-    high, low = _more(k, min(count, width)), _more(1, width)
+    high, low = _more(k, min(count, width) if columns else width), _more(1, width)
     of_columns = (Best(width, high), Best(width, low)) if columns else ()
     parts: list[Ends] = []
     for block in blocks(count, products.of_rows.width * 4 + (high + low) * 24, share=0.25, least=_LEAST):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -66,7 +66,7 @@ class Beside:
         self.border = one.shape[1]
         self.shape = one.shape[0], self.border + other.shape[1]
 
-    def rows(self, rows: slice) -> FloatArray:
+    def rows(self, rows: slice | IntArray) -> FloatArray:
         return self.mapped(np.concatenate([part.rows(rows) for part in self.parts], axis=1))
 
     def pairs(self, rows: IntArray, columns: IntArray) -> FloatArray:
@@ -238,18 +238,10 @@ class Joint:
         each.
         """
         assert self._whole is not None, "checked by the caller"
-        here, first, whole = self.maps[side], (0, self.queries), self._whole
-        mapped = [values if here is None else here.onto(values.copy()) for values in (same.first[1], same.lowest)]
-        indices = np.concatenate([same.first[0] + first[side], other.first[0] + first[1 - side]], axis=1)
-        found = order(np.concatenate([mapped[0], other.first[1]], axis=1), indices)
-        # Scores that a map makes equal: one that a list leaves out may come before those it holds.
-        last = np.maximum(mapped[0][:, -1], other.first[1][:, -1])
-        unsure = np.flatnonzero(found[1][:, k - 1] <= last)
-        for rows in blocks(len(unsure), self.shape[1] * 12, share=0.5, least=64):
-            chosen = unsure[rows]
-            values = self._sides[side].mapped(whole.rows(chosen + start))
-            found[0][chosen, :k], found[1][chosen, :k] = topk_dense(values, k)
-        return found[0][:, :k], found[1][:, :k], np.minimum(mapped[1], other.lowest)
+        relations, whole, places = self._sides[side], self._whole, (0, self.queries)
+        parts = _mapped(same, self.maps[side]), other
+        first = places[side], places[1 - side]
+        return _of_both(parts, first, k, self.shape[1], lambda rows: relations.mapped(whole.rows(rows + start)))
 
 
 def _of_the_same(across: Scores, queries: Scores, gallery: Scores) -> EmbeddingScores | None:
@@ -262,23 +254,28 @@ def _of_the_same(across: Scores, queries: Scores, gallery: Scores) -> EmbeddingS
     return across if alike and across.metric == queries.metric == gallery.metric else None
 
 
-class Outside(Beside):
-    """Queries outside a joint graph of a bank and a gallery: they have neighbours there, and are no item's neighbour.
+def _mapped(ends: Ends, onto: Map | None) -> Ends:
+    """The same under a map of the scores."""
+    if onto is None:
+        return ends
+    return Ends((ends.first[0], onto.onto(ends.first[1].copy())), onto.onto(ends.lowest.copy()))
 
-    So the graph, and with it one query's answer, does not depend on the queries under test.
+
+def _of_both(
+    parts: tuple[Ends, Ends], first: tuple[int, int], k: int, width: int, read: Callable[[IntArray], FloatArray]
+) -> tuple[IntArray, FloatArray, FloatArray]:
+    """The nearest (rows, k) of two sides, whose columns begin at `first`, and the lowest scores; `read` gives whole
+    rows.
     """
-
-    def __init__(self, problem: Problem, bank: Bank, onto: Map | None) -> None:
-        assert bank.to_queries is not None, "checked by the stage's unmet needs"
-        super().__init__(bank.to_queries.T, problem.scores, (onto, None))
-
-    def neighbours(self, k: int, highest: float, *, level: bool = False) -> Neighbours:
-        """The k nearest items of every query, and their `level`; the highest score anywhere the graph alone tells."""
-        finder = finder_for(*self.parts)
-        if finder is not None:
-            return replace(self.about(finder, k, level=level), highest=highest)
-        work = list(blocks(self.shape[0], self.shape[1] * 12, share=0.5, least=64))
-        return replace(_nearest(self.rows, work, self.shape, k, level=level), highest=highest)
+    indices = np.concatenate([part.first[0] + start for part, start in zip(parts, first, strict=True)], axis=1)
+    found = order(np.concatenate([part.first[1] for part in parts], axis=1), indices)
+    # Scores that a map makes equal: one that a list leaves out may come before those it holds.
+    last = np.maximum(*(part.first[1][:, -1] for part in parts))
+    unsure = np.flatnonzero(found[1][:, k - 1] <= last)
+    for rows in blocks(len(unsure), width * 12, share=0.5, least=64):
+        chosen = unsure[rows]
+        found[0][chosen, :k], found[1][chosen, :k] = topk_dense(read(chosen), k)
+    return found[0][:, :k], found[1][:, :k], np.minimum(parts[0].lowest, parts[1].lowest)
 
 
 def _nearest(

@@ -17,8 +17,9 @@ from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.stages.banks import RelationsBankStage, check_relations_bank
 from rerankit.stages.candidates import behind, items_of, own_scores
-from rerankit.stages.neighbours.joint import Beside, Joint, Map, Neighbours, Outside, adjacency, warn_of_a_gap
+from rerankit.stages.neighbours.joint import Beside, Joint, Map, Neighbours, adjacency, warn_of_a_gap
 from rerankit.stages.neighbours.known import Known
+from rerankit.stages.neighbours.outside import Outside
 from rerankit.stages.neighbours.stage import NeighbourStage, check_strength
 from rerankit.threads import in_threads
 
