@@ -24,7 +24,7 @@ from rich.table import Table
 from rerankit import Relevance
 from rerankit.stages.hmrn.candidates import gallery_rankings
 from rerankit.stages.hmrn.cascade import cascade_curve
-from rerankit.stages.hmrn.fitting import Pairs
+from rerankit.stages.hmrn.fitting import TrainingPairs
 from rerankit.stages.hmrn.stage import HmrnStage
 from rerankit.statistics.resampling import bootstrap
 from rerankit.tasks.miniatures.drilldown import write_drilldown
@@ -47,7 +47,7 @@ def hits(joint: np.ndarray) -> np.ndarray:
     return (joint.argmax(axis=1) == np.arange(len(joint))).astype(float)
 
 
-def levels(stage: HmrnStage, pairs: Pairs) -> dict[str, np.ndarray]:
+def levels(stage: HmrnStage, pairs: TrainingPairs) -> dict[str, np.ndarray]:
     """The levels and the joint score of the last round, all pairs."""
     scorer = stage.scorer
     images, searches = scorer.images(pairs.regions), scorer.searches(pairs.queries)
@@ -58,7 +58,7 @@ def levels(stage: HmrnStage, pairs: Pairs) -> dict[str, np.ndarray]:
     }
 
 
-def by_round(stage: HmrnStage, pairs: Pairs) -> dict[str, float]:
+def by_round(stage: HmrnStage, pairs: TrainingPairs) -> dict[str, float]:
     """R@1 after every round with the cascade, all test images."""
     scorer = stage.scorer
     images, searches = scorer.images(pairs.regions), scorer.searches(pairs.queries)
@@ -120,7 +120,7 @@ def run(data: Path, out: Path | None, images: int, seeds: int) -> dict[str, Any]
             stage = HmrnStage(variant, cascade=DEPTH, device="cpu", **SIZES)
             stage.fit(*train, validation=val, settings=TrainingSettings(**TRAINING, seed=seed))
             seconds.append(time.monotonic() - started)
-            pairs = Pairs(*stage.read(problem.query_features, problem.gallery_features), relevance)
+            pairs = TrainingPairs(*stage.read(problem.query_features, problem.gallery_features), relevance)
             tables[variant] = levels(stage, pairs)
             findings.add(variant, stage, tables[variant])
             findings.rounds.setdefault(variant, []).append(by_round(stage, pairs))

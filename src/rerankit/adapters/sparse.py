@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rerankit.errors import rule
 
 
-class Cells(NamedTuple):
+class SparseCells(NamedTuple):
     """The stored cells of a sparse matrix other than zeros, each of them once."""
 
     rows: NDArray[np.int64]
@@ -20,7 +20,7 @@ class Cells(NamedTuple):
     shape: tuple[int, int]
 
 
-def opened(value: Any, argument: str) -> Cells | None:
+def opened(value: Any, argument: str) -> SparseCells | None:
     """The cells of a sparse matrix, or None for anything else; zeros are absent, whether they are stored or not."""
     found = _of_torch(value, argument) if _is_torch(value) else _of_scipy(value, argument)
     if found is None:
@@ -30,7 +30,7 @@ def opened(value: Any, argument: str) -> Cells | None:
     if 0 in found.shape or not np.any(found.values != 0):
         raise rule(argument, "must have at least one cell other than zero", f"shape {found.shape}")
     there = found.values != 0
-    return Cells(found.rows[there], found.columns[there], found.values[there], found.shape)
+    return SparseCells(found.rows[there], found.columns[there], found.values[there], found.shape)
 
 
 def is_sparse(value: Any) -> bool:
@@ -43,7 +43,7 @@ def _is_torch(value: Any) -> bool:
     return torch is not None and isinstance(value, torch.Tensor) and str(value.layout) != "torch.strided"
 
 
-def _of_torch(tensor: Any, argument: str) -> Cells:
+def _of_torch(tensor: Any, argument: str) -> SparseCells:
     if tensor.ndim != 2 or tensor.dense_dim():
         raise rule(argument, "must have two dimensions", f"shape {tuple(tensor.shape)}")
     tensor = tensor.detach().to_sparse_coo().coalesce().cpu()
@@ -51,13 +51,13 @@ def _of_torch(tensor: Any, argument: str) -> Cells:
     if values.is_floating_point():
         values = values.double() if values.element_size() == 8 else values.float()
     rows, columns = tensor.indices().numpy()
-    return Cells(rows, columns, values.numpy(), (int(tensor.shape[0]), int(tensor.shape[1])))
+    return SparseCells(rows, columns, values.numpy(), (int(tensor.shape[0]), int(tensor.shape[1])))
 
 
-def _of_scipy(value: Any, argument: str) -> Cells | None:
+def _of_scipy(value: Any, argument: str) -> SparseCells | None:
     if not is_sparse(value):
         return None
     if value.ndim != 2:
         raise rule(argument, "must have two dimensions", f"shape {value.shape}")
     cells = value.tocsr().tocoo()  # cells that come twice are added up, as they are everywhere in SciPy
-    return Cells(cells.row.astype(np.int64), cells.col.astype(np.int64), cells.data, cells.shape)
+    return SparseCells(cells.row.astype(np.int64), cells.col.astype(np.int64), cells.data, cells.shape)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rerankit.files.locks import lock_folder
-from rerankit.files.manifest import MANIFEST, Listed, check_entry, check_manifest, entry, read_list, write_manifest
+from rerankit.files.manifest import MANIFEST, Contents, check_entry, check_manifest, entry, read_list, write_manifest
 from rerankit.files.names import check_name
 from rerankit.files.owned import CONFIG, check_free
 from rerankit.files.regular import check_inside, check_regular, files_in
@@ -14,7 +14,7 @@ from rerankit.files.writing import atomic, check_place
 __all__ = [
     "CONFIG",
     "MANIFEST",
-    "Listed",
+    "Contents",
     "Scratch",
     "atomic",
     "check_entry",

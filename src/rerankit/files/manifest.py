@@ -32,14 +32,14 @@ def entry(file: Path, algorithm: str = "crc32") -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Listed:
+class Contents:
     """What a manifest, or the config of a stage, says of its folder: files with checksums, and folders of ours."""
 
     files: dict[str, Any]
     folders: list[str]
 
 
-def read_list(marker: Path) -> Listed | None:
+def read_list(marker: Path) -> Contents | None:
     """What a manifest or config lists, or None when rerankit did not write that file."""
     content = _content(marker)
     if not isinstance(content, dict) or "rerankit" not in content:
@@ -47,7 +47,7 @@ def read_list(marker: Path) -> Listed | None:
     files, folders = content.get("files", {}), content.get("folders", [])
     if not isinstance(files, dict) or not isinstance(folders, list) or not all(isinstance(f, str) for f in folders):
         return None
-    return Listed(files, folders)
+    return Contents(files, folders)
 
 
 def _content(marker: Path) -> Any:

@@ -37,7 +37,7 @@ _PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
-class Entry:
+class TensorEntry:
     """What the header says of one array."""
 
     name: str
@@ -90,13 +90,13 @@ def read_header(path: Path) -> tuple[dict[str, Any], int]:
     return header, 8 + length
 
 
-def _entry(path: Path, name: str, given: Any) -> Entry:
+def _entry(path: Path, name: str, given: Any) -> TensorEntry:
     dtype, shape, places = (given.get(part) for part in _PARTS) if isinstance(given, dict) else (None, None, None)
     if not isinstance(dtype, str) or not _sizes(shape) or not _sizes(places) or len(places) != 2 or len(shape) > 32:
         raise FormatError(f"{path}: '{name}' has a damaged header entry (got {given!s:.100})")
     if dtype != "BF16" and dtype not in DTYPES:
         raise FormatError(f"{path}: '{name}' has dtype {dtype}; known: BF16, {', '.join(sorted(DTYPES))}")
-    entry = Entry(name, dtype, tuple(shape), places[0], places[1])
+    entry = TensorEntry(name, dtype, tuple(shape), places[0], places[1])
     size = math.prod(entry.shape) * _stored(entry).itemsize
     if entry.end - entry.begin != size:
         raise FormatError(
@@ -109,11 +109,11 @@ def _sizes(given: Any) -> TypeGuard[list[int]]:
     return isinstance(given, list) and all(type(size) is int and size >= 0 for size in given)
 
 
-def _stored(entry: Entry) -> np.dtype[Any]:
+def _stored(entry: TensorEntry) -> np.dtype[Any]:
     return np.dtype("<u2" if entry.dtype == "BF16" else DTYPES[entry.dtype])
 
 
-def _check_places(path: Path, entries: list[Entry], start: int) -> None:
+def _check_places(path: Path, entries: list[TensorEntry], start: int) -> None:
     """Arrays must follow each other without gap or overlap to the end of the file."""
     total, at = path.stat().st_size - start, 0
     for entry in sorted(entries, key=lambda each: (each.begin, each.end)):
@@ -127,7 +127,7 @@ def _check_places(path: Path, entries: list[Entry], start: int) -> None:
         raise FormatError(f"{path}: has {total - at} bytes behind its last array")
 
 
-def _check_sums(path: Path, entries: list[Entry], start: int, text: str | None) -> None:
+def _check_sums(path: Path, entries: list[TensorEntry], start: int, text: str | None) -> None:
     if text is None:
         return  # a file of others, which has none
     sums = parse_json(text, path)
@@ -147,7 +147,7 @@ def _checksum(path: Path, begin: int, end: int) -> str:
     return f"{value:08x}"
 
 
-def _map(path: Path, entry: Entry, start: int) -> AnyArray:
+def _map(path: Path, entry: TensorEntry, start: int) -> AnyArray:
     stored = _stored(entry)
     if entry.begin == entry.end:
         return np.empty(entry.shape, np.float32 if entry.dtype == "BF16" else stored)

@@ -14,7 +14,7 @@ from rerankit import Problem, Relevance, load
 from rerankit.errors import InputError, UnmetNeedError
 from rerankit.features import Regions
 from rerankit.stages.hmrn.config import PUBLISHED
-from rerankit.stages.hmrn.fitting import HmrnTask, Pairs, curve_of
+from rerankit.stages.hmrn.fitting import HmrnTask, TrainingPairs, curve_of
 from rerankit.stages.hmrn.network import Hmrn
 from rerankit.stages.hmrn.representation import Descriptions
 from rerankit.stages.hmrn.stage import HmrnStage
@@ -52,7 +52,7 @@ def test_fit_repeats_keeps_the_best_and_chooses_the_cascade(data: Path, tmp_path
     assert one == other
     assert one.history is not None
     assert "validation/R@1" in one.history.columns
-    curve = curve_of(one.scorer, Pairs(*one.read(val[0].query_features, val[0].gallery_features), val[1]))
+    curve = curve_of(one.scorer, TrainingPairs(*one.read(val[0].query_features, val[0].gallery_features), val[1]))
     assert one.depth(8) == curve.smallest(0.1)
     assert curve.loss(one.depth(8)) <= 0.1
     one.save(tmp_path / "stage")
@@ -134,7 +134,7 @@ def test_descriptions_are_shuffled_and_the_first_rounds_kept() -> None:
     stage = small(full_rounds=2)
     ids = np.arange(4, 16).reshape(2, 6, 1)
     searches = Descriptions(ids, lengths=[[1] * 6, [1, 1, 1, 0, 0, 0]])
-    pairs = Pairs(Regions(np.ones((2, 3, 4))), searches, Relevance.from_lists([[0], [1]], gallery_size=2))
+    pairs = TrainingPairs(Regions(np.ones((2, 3, 4))), searches, Relevance.from_lists([[0], [1]], gallery_size=2))
     network = Hmrn(stage.config_for("I-T", region_dim=4, vocabulary_size=20)).eval()
     task = HmrnTask(network, pairs)
     every = task._queries(np.array([0, 1]), torch.Generator().manual_seed(0))[0]
@@ -162,8 +162,8 @@ def test_padding_does_not_change_the_loss(data: Path) -> None:
     wide = Descriptions(
         np.pad(queries.values, ((0, 0), (0, 3), (0, 0))), lengths=np.pad(queries.lengths, ((0, 0), (0, 3)))
     )
-    plain = Pairs(Regions(values[:, :10]), queries, relevance)
-    padded = Pairs(Regions(values, counts=counts), wide, relevance)
+    plain = TrainingPairs(Regions(values[:, :10]), queries, relevance)
+    padded = TrainingPairs(Regions(values, counts=counts), wide, relevance)
     batch = torch.arange(6)
     terms = [HmrnTask(network, pairs).loss(batch, torch.Generator().manual_seed(0)) for pairs in (plain, padded)]
     # Shuffling differs with the width, so compare what does not depend on the order: the global level.

@@ -13,7 +13,7 @@ from rerankit import Problem, Relevance
 from rerankit.errors import InputError
 from rerankit.stages.triplet.checkpoint import dual_from_filter
 from rerankit.stages.triplet.config import TripletConfig
-from rerankit.stages.triplet.examples import Examples, Texts, recall_at_1
+from rerankit.stages.triplet.examples import Examples, TextBatches, recall_at_1
 from rerankit.stages.triplet.fitting import new_bundle
 from rerankit.stages.triplet.learning import DualTask, FilterTask
 from rerankit.stages.triplet.loss import contrastive, in_batch
@@ -87,7 +87,7 @@ def test_hard_negatives_come_from_the_candidates_and_are_wrong():
 def test_two_captions_are_drawn_in_four_forms():
     problem, _ = coloured(captions=True)
     bundle = new_bundle(SIZES, [problem], 0)
-    texts = Texts(problem, bundle, READING)
+    texts = TextBatches(problem, bundle, READING)
     assert [len(forms) for forms in texts.forms] == [4] * 12
     generator = torch.Generator().manual_seed(0)
     lengths = {int(texts.batch(np.array([0]), generator)[1].sum()) for _ in range(40)}

@@ -13,7 +13,7 @@ from rerankit.errors import InputError
 from rerankit.stages.triplet.budget import Budget, shares
 from rerankit.stages.triplet.linear import make_linear
 from rerankit.stages.triplet.network import DualEncoder
-from rerankit.stages.triplet.packed import PackedScorer, places
+from rerankit.stages.triplet.packed import PackedScorer, token_places
 from rerankit.stages.triplet.scoring import PairScorer, QueryStates, plan, score_within
 
 
@@ -102,11 +102,11 @@ def test_plan_puts_every_pair_in_one_block_within_the_limits():
 
 
 def test_places_of_ragged_groups():
-    found = places(torch.tensor([1, 3]))
+    found = token_places(torch.tensor([1, 3]))
     assert found.padded.tolist() == [[0, 0, 0], [1, 2, 3]]
     assert found.visible[:, 0, 0].tolist() == [[True, False, False], [True, True, True]]
     assert found.flat.tolist() == [0, 3, 4, 5]
-    assert places(torch.tensor([2, 2])).visible is None
+    assert token_places(torch.tensor([2, 2])).visible is None
 
 
 INDICES = np.array([[0, 1, 2, 3], [4, 5, 6, -1], [6, 2, -1, -1], [1, 2, 3, 4], [0, 6, 5, 1]])

@@ -25,7 +25,7 @@ _SHARPNESS = 2.0  # over the spread of the scores
 
 
 @dataclass(frozen=True)
-class Scene:
+class Evidence:
     """What an opinion is formed on. Scores are in spreads above `centre`, so that their scale plays no part."""
 
     problem: Problem
@@ -60,15 +60,15 @@ class Scene:
 class Opinion:
     """One column: a function, what it needs, and whether it looks at other queries ("bank": a bank will do)."""
 
-    of: Callable[[Scene], FloatArray]
+    of: Callable[[Evidence], FloatArray]
     needs: tuple[str, ...] = ()
     looks_at: str = "nothing"
 
 
-def _incoming(scene: Scene) -> FloatArray:
-    ranking = scene.ranking
+def _incoming(evidence: Evidence) -> FloatArray:
+    ranking = evidence.ranking
     incoming = ListScores(ranking.indices, ranking.scores, ranking.gallery_size)
-    own = rows_alone(incoming)[0][:, None] if scene.alone else np.float64(spread(incoming))
+    own = rows_alone(incoming)[0][:, None] if evidence.alone else np.float64(spread(incoming))
     best = np.where(ranking.mask[:, :1], ranking.scores[:, :1], 0)
     result: FloatArray = np.where(ranking.mask, (ranking.scores - best) / np.where(own > 0, own, 1), 0).astype(
         np.float32
@@ -76,71 +76,71 @@ def _incoming(scene: Scene) -> FloatArray:
     return result
 
 
-def _margin(scene: Scene) -> FloatArray:
-    best: FloatArray = np.where(scene.ranking.mask, scene.own, -np.inf).max(axis=1, keepdims=True)
-    return scene.apart(scene.own - np.where(np.isfinite(best), best, np.float32(0)))
+def _margin(evidence: Evidence) -> FloatArray:
+    best: FloatArray = np.where(evidence.ranking.mask, evidence.own, -np.inf).max(axis=1, keepdims=True)
+    return evidence.apart(evidence.own - np.where(np.isfinite(best), best, np.float32(0)))
 
 
-def _rank(scene: Scene) -> FloatArray:
-    ranks = shared_ranks(np.where(scene.ranking.mask, scene.own, np.float32(np.nan)))
+def _rank(evidence: Evidence) -> FloatArray:
+    ranks = shared_ranks(np.where(evidence.ranking.mask, evidence.own, np.float32(np.nan)))
     return -np.log(np.where(np.isnan(ranks), ranks.shape[1], ranks))
 
 
-def _back_rank(scene: Scene) -> FloatArray:
-    queries = np.arange(len(scene.ranking))[:, None] if scene.others is scene.problem.scores else None
-    return -np.log(ranks_among(scene.others, items_of(scene.ranking), scene.own, queries))
+def _back_rank(evidence: Evidence) -> FloatArray:
+    queries = np.arange(len(evidence.ranking))[:, None] if evidence.others is evidence.problem.scores else None
+    return -np.log(ranks_among(evidence.others, items_of(evidence.ranking), evidence.own, queries))
 
 
-def _hubness(scene: Scene) -> FloatArray:
-    return scene.standard(column_top_mean(scene.others, 16)[items_of(scene.ranking)])
+def _hubness(evidence: Evidence) -> FloatArray:
+    return evidence.standard(column_top_mean(evidence.others, 16)[items_of(evidence.ranking)])
 
 
-def _level(scene: Scene) -> FloatArray:
-    shift = against_claims(claims_of(scene.others, scene.beta, float(scene.spread)), FLOOR)
-    return scene.standard(scene.own + shift[items_of(scene.ranking)] / scene.beta)
+def _level(evidence: Evidence) -> FloatArray:
+    shift = against_claims(claims_of(evidence.others, evidence.beta, float(evidence.spread)), FLOOR)
+    return evidence.standard(evidence.own + shift[items_of(evidence.ranking)] / evidence.beta)
 
 
-def _back_margin(scene: Scene) -> FloatArray:
-    return scene.apart(scene.own - column_top_mean(scene.others, 1)[items_of(scene.ranking)])
+def _back_margin(evidence: Evidence) -> FloatArray:
+    return evidence.apart(evidence.own - column_top_mean(evidence.others, 1)[items_of(evidence.ranking)])
 
 
-def _balance(scene: Scene) -> FloatArray:
-    claims = claims_for_rounds(scene.others, float(scene.spread), None)(scene.beta)
-    shift = placed(claims, 10, same_queries=scene.others is scene.problem.scores)
-    return scene.standard(scene.own + shift[items_of(scene.ranking)] / scene.beta)
+def _balance(evidence: Evidence) -> FloatArray:
+    claims = claims_for_rounds(evidence.others, float(evidence.spread), None)(evidence.beta)
+    shift = placed(claims, 10, same_queries=evidence.others is evidence.problem.scores)
+    return evidence.standard(evidence.own + shift[items_of(evidence.ranking)] / evidence.beta)
 
 
-def _gallery_opinion(scene: Scene) -> FloatArray:
+def _gallery_opinion(evidence: Evidence) -> FloatArray:
     from rerankit.stages.neighbours.dba import DBA
 
-    return scene.standard(DBA(neighbours=_NEAR, strength=1.0).rescore(scene.problem, scene.ranking))
+    return evidence.standard(DBA(neighbours=_NEAR, strength=1.0).rescore(evidence.problem, evidence.ranking))
 
 
-def _query_opinion(scene: Scene) -> FloatArray:
+def _query_opinion(evidence: Evidence) -> FloatArray:
     from rerankit.stages.neighbours.others import others_nearest
 
-    among = scene.problem.query_scores
+    among = evidence.problem.query_scores
     assert among is not None, "checked by the stage's needs"
-    every = np.arange(len(scene.ranking))
+    every = np.arange(len(evidence.ranking))
     near = others_nearest(among, every, _NEAR)[0]
-    total = scene.own.copy()
+    total = evidence.own.copy()
     for column in near.T:
         chosen = np.where(column >= 0, column, every)
-        total += filled(scene.problem.scores.pairs(chosen[:, None], items_of(scene.ranking)))
-    return scene.standard(total / np.float32(1 + near.shape[1]))
+        total += filled(evidence.problem.scores.pairs(chosen[:, None], items_of(evidence.ranking)))
+    return evidence.standard(total / np.float32(1 + near.shape[1]))
 
 
-def _votes(voters: str) -> Callable[[Scene], FloatArray]:
-    def of(scene: Scene) -> FloatArray:
+def _votes(voters: str) -> Callable[[Evidence], FloatArray]:
+    def of(evidence: Evidence) -> FloatArray:
         from rerankit.stages.neighbours.consensus import Consensus
 
-        return Consensus(voters=voters, beta=scene.beta).rescore(scene.problem, scene.ranking)
+        return Consensus(voters=voters, beta=evidence.beta).rescore(evidence.problem, evidence.ranking)
 
     return of
 
 
 OPINIONS: dict[str, Opinion] = {
-    "score": Opinion(lambda scene: scene.standard(scene.own)),
+    "score": Opinion(lambda evidence: evidence.standard(evidence.own)),
     "incoming": Opinion(_incoming),
     "margin": Opinion(_margin),
     "rank": Opinion(_rank),
@@ -173,5 +173,5 @@ def columns(
         apart, centre = np.float64(frame.spread), np.float64(frame.usual.mean())
     apart = np.where(apart > 0, apart, 1.0)[()]
     sharpness = _SHARPNESS / float(apart.mean()) if isinstance(beta, str) else beta
-    scene = Scene(problem, ranking, others, sharpness, own, apart, centre)
-    return np.stack([OPINIONS[name].of(scene).astype(np.float32) for name in names], axis=-1)
+    evidence = Evidence(problem, ranking, others, sharpness, own, apart, centre)
+    return np.stack([OPINIONS[name].of(evidence).astype(np.float32) for name in names], axis=-1)

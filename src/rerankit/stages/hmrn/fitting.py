@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from rerankit.stages.hmrn.stage import HmrnStage
 
 
-class Pairs:
+class TrainingPairs:
     """Training or validation data: regions, descriptions, and for every image the searches it answers."""
 
     def __init__(self, regions: Regions, queries: Descriptions, relevance: Relevance) -> None:
@@ -49,7 +49,11 @@ class HmrnTask(TrainingTask):
     """One network for the training loop: an example is an image with one of the searches it answers."""
 
     def __init__(
-        self, network: Hmrn, pairs: Pairs, validation: Pairs | None = None, vocabulary: Vocabulary | None = None
+        self,
+        network: Hmrn,
+        pairs: TrainingPairs,
+        validation: TrainingPairs | None = None,
+        vocabulary: Vocabulary | None = None,
     ) -> None:
         self.model, self.vocabulary = network, vocabulary
         self.pairs, self.validation = pairs, validation
@@ -108,7 +112,7 @@ class HmrnTask(TrainingTask):
 
 
 @torch.no_grad()
-def first_hits(scorer: Scorer, pairs: Pairs) -> float:
+def first_hits(scorer: Scorer, pairs: TrainingPairs) -> float:
     """R@1 of the last round with all levels for all pairs."""
     images, searches = scorer.images(pairs.regions), scorer.searches(pairs.queries)
     rounds = scorer.rounds("last", pairs.queries.shape[1])
@@ -156,11 +160,11 @@ def _begun(stage: HmrnStage, variant: str, sizes: dict[str, int], seed: int) -> 
     return network_from_arrays(replace(known.config, dropout=stage.dropout), arrays_of(known))
 
 
-def _pairs(stage: HmrnStage, problem: Problem, relevance: Relevance) -> Pairs:
-    return Pairs(*stage.read(problem.query_features, problem.gallery_features), relevance)
+def _pairs(stage: HmrnStage, problem: Problem, relevance: Relevance) -> TrainingPairs:
+    return TrainingPairs(*stage.read(problem.query_features, problem.gallery_features), relevance)
 
 
-def curve_of(scorer: Scorer, pairs: Pairs) -> CascadeCurve:
+def curve_of(scorer: Scorer, pairs: TrainingPairs) -> CascadeCurve:
     """R@1 of every depth of the cascade on some data, from one pass with all levels for all pairs."""
     images, searches = scorer.images(pairs.regions), scorer.searches(pairs.queries)
     rounds = scorer.rounds("last", pairs.queries.shape[1])
@@ -180,7 +184,7 @@ def _vocabulary(stage: HmrnStage, feature: Feature) -> Vocabulary | None:
     return Vocabulary.build((text for search in texts for text in search), least=stage.least_count)
 
 
-def _sizes(pairs: Pairs, vocabulary: Vocabulary | None) -> dict[str, int]:
+def _sizes(pairs: TrainingPairs, vocabulary: Vocabulary | None) -> dict[str, int]:
     sizes = {"region_dim": pairs.regions.shape[2]}
     if vocabulary is not None:
         sizes["vocabulary_size"] = len(vocabulary)

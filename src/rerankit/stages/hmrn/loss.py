@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rerankit.stages.hmrn.config import HmrnConfig
-from rerankit.stages.hmrn.network import Levels
+from rerankit.stages.hmrn.network import LevelScores
 
 
 def info_nce(scores: Tensor, scale: float) -> Tensor:
@@ -22,7 +22,7 @@ def info_nce(scores: Tensor, scale: float) -> Tensor:
     return -(rows + columns).mean(dim=-1)
 
 
-def level_losses(levels: Levels, config: HmrnConfig) -> dict[str, Tensor]:
+def level_losses(levels: LevelScores, config: HmrnConfig) -> dict[str, Tensor]:
     """The weighted terms, whose sum is minimised; the local one is the mean over the rounds."""
     local, overall, reasoning = config.level_weights
     terms: dict[str, Tensor] = {}

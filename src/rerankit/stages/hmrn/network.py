@@ -21,7 +21,7 @@ SLOPE = 0.1
 """Slope of the leaky ReLU over raw similarities."""
 
 
-class Levels(NamedTuple):
+class LevelScores(NamedTuple):
     """The three levels of similarity; the local one has a table for every round, the others for the last."""
 
     local: Tensor  # (rounds, searches, images)
@@ -155,7 +155,7 @@ class SimilarityEncoder(nn.Module):
 
     def forward(
         self, regions: Tensor, queries: Tensor, region_counts: Tensor | None = None, query_counts: Tensor | None = None
-    ) -> Levels:
+    ) -> LevelScores:
         """Regions (n, R, D) against searches (c, T, D), zero where padded, at each search's last round."""
         similar = F.leaky_relu(torch.einsum("ctd,nrd->ctnr", queries, regions), SLOPE)
         local = self.local(similar, region_counts)
@@ -169,7 +169,7 @@ class SimilarityEncoder(nn.Module):
         keep = None if query_counts is None else mask_of(query_counts, queries.shape[1])
         real = None if region_counts is None else mask_of(region_counts, regions.shape[1])
         reasoning = self._reasoning_in_blocks(similar, regions, images, queries, searches, keep, real)
-        return Levels(local.transpose(0, 1), searches @ images.T, reasoning)
+        return LevelScores(local.transpose(0, 1), searches @ images.T, reasoning)
 
     def local(self, similar: Tensor, region_counts: Tensor | None = None) -> Tensor:
         """Local similarity after every round from the table of raw ones: (c, T, n, R) -> (c, T, n)."""

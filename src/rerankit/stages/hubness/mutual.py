@@ -125,7 +125,7 @@ class MutualStage(ComparingStage, BankStage):
         back = PlacesBack(others, self.published, False, self.least_places)
         if not self.published:
             back.levels = back.levels_of(back.others)
-        return Places(self, gallery, back)
+        return PreparedMutual(self, gallery, back)
 
     def restored(self, gallery: Gallery, state: State) -> Prepared:
         if self.passes(gallery):
@@ -134,7 +134,7 @@ class MutualStage(ComparingStage, BankStage):
         others = others.take(arrays["distinct"]) if "distinct" in arrays else others
         levels = Levels(arrays["places"], arrays["levels"]) if "levels" in arrays else None
         back = PlacesBack(others, self.published, False, self.least_places, Frame.of_state(state), evenly, levels)
-        return Places(self, gallery, back)
+        return PreparedMutual(self, gallery, back)
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         return self.passed(ranking) if self.is_alone(problem) else super().reorder(problem, ranking)
@@ -147,7 +147,7 @@ class MutualStage(ComparingStage, BankStage):
         return self.placed(PlacesBack(others, self.published, same, self.least_places), problem, ranking)
 
 
-class Places(Prepared):
+class PreparedMutual(Prepared):
     """A stage with the levels of a gallery's items among the queries of a bank."""
 
     stage: MutualStage
@@ -174,7 +174,7 @@ class Places(Prepared):
 
     def updated(self, change: Change) -> Prepared:
         back = self.back.changed(self.stage.each_once(self.stage.known_queries(change.gallery)), change.kept)
-        return Places(self.stage, change.gallery, back)
+        return PreparedMutual(self.stage, change.gallery, back)
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         return self.stage.scored(ranking, self.stage.placed(self.back, problem, ranking))

@@ -99,7 +99,7 @@ class KReciprocal(NeighbourStage, RelationsBankStage):
     def _graph(self, joint: Joint) -> tuple[Graph, Any]:
         """The graph of all items, and their weights averaged."""
         near = joint.neighbours(max(self.k1 + 1, self.k2))
-        graph = Graph.of(joint, near, Measure(near, self.distance), self.k1)
+        graph = Graph.of(joint, near, Distances(near, self.distance), self.k1)
         return graph, graph.averaged(self.k2)
 
     def opinion(self, problem: Problem, ranking: Ranking, known: Known) -> FloatArray:
@@ -109,18 +109,18 @@ class KReciprocal(NeighbourStage, RelationsBankStage):
             graph, encoded = self._graph(joint)
             others = joint.queries
             of_queries, nearest, holders = encoded[:others], graph.near.indices[:others], encoded[others:].T.tocsr()
-            measure = Measure(graph.near, self.distance)
+            distance_of = Distances(graph.near, self.distance)
         else:
             graph, holders, others = Graph.of_known(known, self.k1), known["holders"], bank.size
             outside = Outside(problem, bank, Map(*known["onto"]) if "onto" in known else None)
             outer = outside.neighbours(max(self.k1, self.k2 - 1), graph.near.highest)
-            measure, nearest = Measure(outer, self.distance), outer.indices
-            of_queries = graph.averaged_outside(outside, outer, measure, self.k2)
+            distance_of, nearest = Distances(outer, self.distance), outer.indices
+            of_queries = graph.averaged_outside(outside, outer, distance_of, self.k2)
         warn_of_a_gap(nearest, others, self.name)
         items = items_of(ranking)
         scores = jaccard_distances(of_queries, holders, items)
         apart = scores.min(axis=1) >= 1  # queries that share no neighbour with any candidate
-        own = measure(own_scores(problem.scores, ranking), np.arange(len(ranking))[:, None])
+        own = distance_of(own_scores(problem.scores, ranking), np.arange(len(ranking))[:, None])
         # In place: with the whole gallery as candidates these two arrays are the largest there are.
         scores *= np.float32(self.weight - 1)
         own *= np.float32(-self.weight)
@@ -137,10 +137,10 @@ class Graph:
         self.near, self.half, self.weights, self.k1 = near, half, weights, k1
 
     @classmethod
-    def of(cls, joint: Joint, near: Neighbours, measure: Measure, k1: int) -> Graph:
+    def of(cls, joint: Joint, near: Neighbours, distance_of: Distances, k1: int) -> Graph:
         """From the items' neighbours."""
         half = mutual(near.indices[:, : int(np.around(k1 / 2)) + 1])
-        return cls(near, half, weighed(expanded(mutual(near.indices[:, : k1 + 1]), half), joint, near, measure), k1)
+        return cls(near, half, weighed(expanded(mutual(near.indices[:, : k1 + 1]), half), joint, near, distance_of), k1)
 
     def known(self) -> dict[str, Any]:
         """Everything by name."""
@@ -161,7 +161,7 @@ class Graph:
         first.data /= np.repeat(counts, counts).astype(np.float32)
         return (first @ self.weights).tocsr()
 
-    def averaged_outside(self, outside: Outside, outer: Neighbours, measure: Measure, k2: int) -> Any:
+    def averaged_outside(self, outside: Outside, outer: Neighbours, distance_of: Distances, k2: int) -> Any:
         """The same for queries (queries, items) outside the graph, which are in no item's set."""
         last = self.near.scores[:, min(self.k1, self.near.scores.shape[1] - 1)]
         if self.near.scores.shape[1] <= self.k1:  # every item is among everybody's neighbours
@@ -169,7 +169,7 @@ class Graph:
         first = outer.indices[:, : self.k1]
         reciprocal = np.where(outer.scores[:, : self.k1] > last[first], first, -1)
         items = outside.shape[1]
-        weights = weighed(expanded(adjacency(reciprocal, items=items), self.half), outside, outer, measure)
+        weights = weighed(expanded(adjacency(reciprocal, items=items), self.half), outside, outer, distance_of)
         others = adjacency(outer.indices[:, : k2 - 1], items=items)
         # A query without reciprocal neighbours has no weights of its own to average.
         counts = np.maximum((np.diff(weights.indptr) > 0) + np.diff(others.indptr), 1)
@@ -178,7 +178,7 @@ class Graph:
         return total
 
 
-class Measure:
+class Distances:
     """Scores to squared distances divided by the largest of their row's item."""
 
     def __init__(self, near: Neighbours, distance: str) -> None:
@@ -223,10 +223,10 @@ def expanded(sets: Any, half: Any) -> Any:
     return found
 
 
-def weighed(members: Any, relation: Joint | Beside, near: Neighbours, measure: Measure) -> Any:
+def weighed(members: Any, relation: Joint | Beside, near: Neighbours, distance_of: Distances) -> Any:
     """Sets (rows, items) with weights exp(−d) that sum to 1 in every row."""
     rows, columns = sparse_rows(members), members.indices.astype(np.int64)
-    distances = measure(known_pairs(relation, near, rows, columns), rows)
+    distances = distance_of(known_pairs(relation, near, rows, columns), rows)
     if isinstance(relation, Joint):
         distances[rows == columns] = 0
     members.data = np.exp(-distances)

@@ -18,7 +18,7 @@ from rerankit.stages.pillar.settings import LossWeights
 from rerankit.training import TrainingTask
 
 if TYPE_CHECKING:
-    from rerankit.stages.pillar.sides import Side
+    from rerankit.stages.pillar.sides import TrainingSide
 
 
 class PillarTask(TrainingTask):
@@ -27,9 +27,9 @@ class PillarTask(TrainingTask):
     def __init__(
         self,
         model: Any,
-        sides: dict[Direction, Side],
+        sides: dict[Direction, TrainingSide],
         weights: LossWeights,
-        validation: dict[Direction, Side] | None = None,
+        validation: dict[Direction, TrainingSide] | None = None,
     ) -> None:
         self.model = model
         self.sides, self.validation = sides, validation
@@ -102,7 +102,7 @@ class PillarTask(TrainingTask):
         }
         return {"rsum": sum(figures.values()), **figures}
 
-    def _scores(self, direction: str, side: Side) -> FloatArray:
+    def _scores(self, direction: str, side: TrainingSide) -> FloatArray:
         return score(self._network(direction), side.space, side.candidates, side.threshold)
 
     def _network(self, direction: str) -> PillarNetwork:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Side:
+class TrainingSide:
     """Queries of one direction with their first candidates (queries, K) and target weights (queries, 1 + K)."""
 
     space: PillarSpace
@@ -33,7 +33,9 @@ class Side:
     threshold: float
 
     @classmethod
-    def of(cls, space: PillarSpace, problem: Problem, relevance: Relevance, size: int, threshold: float) -> Side:
+    def of(
+        cls, space: PillarSpace, problem: Problem, relevance: Relevance, size: int, threshold: float
+    ) -> TrainingSide:
         """From the problem in this direction, with its first `size` items as candidates."""
         ranking = problem.excluding(relevance.excluded).ranking(max(size, 10))
         candidates = ranking.indices[:, :size]
@@ -63,7 +65,7 @@ class Side:
 
 def sides_of(
     stage: Pillar, problem: Problem, relevance: Relevance, argument: str = "relevance"
-) -> dict[Direction, Side]:
+) -> dict[Direction, TrainingSide]:
     """The directions that a stage trains, its own first, on a problem whose rows are of its own direction."""
     check_pair(problem, relevance, argument)
     relations = Relations.of(problem)
@@ -72,7 +74,9 @@ def sides_of(
     directions = stage.direction, other(stage.direction)
     both_ways = (problem, relevance), (problem.reversed(), relevance.reversed())
     return {
-        direction: Side.of(space, *given, value_of(stage.candidates, direction), value_of(stage.threshold, direction))
+        direction: TrainingSide.of(
+            space, *given, value_of(stage.candidates, direction), value_of(stage.threshold, direction)
+        )
         for space, given, direction in zip(spaces, both_ways, directions, strict=True)
         if space is not None
     }

@@ -25,7 +25,7 @@ from rerankit.stages.triplet.text import TextTokenizer, caption_variants
 IntArray = NDArray[np.int64]
 
 
-class Texts:
+class TextBatches:
     """Token ids of every query's text; of two captions, one of four forms is drawn each time."""
 
     def __init__(self, problem: Problem, bundle: Bundle, reading: Reading) -> None:
@@ -51,7 +51,7 @@ class Texts:
         return ids, (torch.arange(ids.shape[1]) < lengths[:, None]).long()
 
 
-class Pictures:
+class PictureBatches:
     """Image tokens of one side for training: with gradients through the encoder, or frozen and kept."""
 
     def __init__(

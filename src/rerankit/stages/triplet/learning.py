@@ -12,7 +12,7 @@ from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 from rerankit.stages.triplet.bundle import Bundle
-from rerankit.stages.triplet.examples import Examples, Pictures, Texts, recall_at_1
+from rerankit.stages.triplet.examples import Examples, PictureBatches, TextBatches, recall_at_1
 from rerankit.stages.triplet.filter import Filter
 from rerankit.stages.triplet.loss import contrastive, in_batch
 from rerankit.stages.triplet.network import DualEncoder
@@ -62,10 +62,10 @@ class FilterTask(TrainingTask):
         self.bundle, self.reading, self.validation = bundle, reading, validation
         self.examples = Examples(problem, relevance)
         self.length = len(self.examples)
-        self.texts = Texts(problem, bundle, reading)
+        self.texts = TextBatches(problem, bundle, reading)
         own = Bundle(bundle.filter, None, bundle.words)
-        self.references = Pictures(problem, "reference", own, reading, tuned=tuned)
-        self.candidates = Pictures(problem, "candidate", own, reading, tuned=tuned)
+        self.references = PictureBatches(problem, "reference", own, reading, tuned=tuned)
+        self.candidates = PictureBatches(problem, "candidate", own, reading, tuned=tuned)
 
     def loss(self, batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         rows = batch.numpy()
@@ -115,9 +115,9 @@ class DualTask(TrainingTask):
         self.examples = Examples(problem, relevance)
         self.length = len(self.examples)
         self.hard_negatives, self.listed = hard_negatives, candidates
-        self.texts = Texts(problem, bundle, reading)
-        self.references = Pictures(problem, "reference", bundle, reading, tuned=None)
-        self.candidates = Pictures(
+        self.texts = TextBatches(problem, bundle, reading)
+        self.references = PictureBatches(problem, "reference", bundle, reading, tuned=None)
+        self.candidates = PictureBatches(
             problem, "candidate", bundle, reading, tuned=self.model.visual_encoder if tune_images else None
         )
 

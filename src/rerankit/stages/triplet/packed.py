@@ -30,7 +30,7 @@ Keys = tuple[Tensor, Tensor, Tensor, Tensor]
 """Keys and values of the two streams for some candidates, each (C, heads, P, width of a head)."""
 
 
-class Places(NamedTuple):
+class TokenPlaces(NamedTuple):
     """Where the items of ragged groups lie when every group is padded to the longest."""
 
     padded: Tensor
@@ -41,11 +41,11 @@ class Places(NamedTuple):
     """(items,) position of each item in the flattened padded form."""
 
 
-def places(lengths: Tensor) -> Places:
+def token_places(lengths: Tensor) -> TokenPlaces:
     """The places of groups of these lengths.
 
     >>> import torch
-    >>> places(torch.tensor([2, 1])).padded
+    >>> token_places(torch.tensor([2, 1])).padded
     tensor([[0, 1],
             [2, 0]])
     """
@@ -55,7 +55,7 @@ def places(lengths: Tensor) -> Places:
     starts = lengths.cumsum(0) - lengths
     padded = torch.where(exists, starts[:, None] + steps, 0)
     visible = None if bool(exists.all()) else exists[:, None, None, :]
-    return Places(padded, visible, exists.flatten().nonzero()[:, 0])
+    return TokenPlaces(padded, visible, exists.flatten().nonzero()[:, 0])
 
 
 @dataclass
@@ -73,9 +73,9 @@ class Pack:
     def __post_init__(self) -> None:
         owner = torch.arange(len(self.counts), device=self.counts.device).repeat_interleave(self.counts)
         per_candidate = torch.zeros_like(self.counts).index_add_(0, owner, self.lengths)
-        self.words = places(self.lengths)
-        self.tokens = places(per_candidate)
-        self.pairs = places(self.counts)
+        self.words = token_places(self.lengths)
+        self.tokens = token_places(per_candidate)
+        self.pairs = token_places(self.counts)
         self.first = self.lengths.cumsum(0) - self.lengths
 
 
@@ -122,7 +122,7 @@ class PackedLayer:
             out.append(norm(residual + dense(flat).to(x.dtype)))
         return torch.stack(out)
 
-    def _read_image(self, where: Places, x: Tensor, keys: Keys) -> Tensor:
+    def _read_image(self, where: TokenPlaces, x: Tensor, keys: Keys) -> Tensor:
         contexts = []
         for stream, ask in enumerate(self.ask):
             # Padded places of a candidate ask too, and their answers are dropped.
