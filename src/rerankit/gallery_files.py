@@ -9,6 +9,7 @@ import numpy as np
 
 from rerankit.arrays import AnyArray, frozen
 from rerankit.bank import Bank
+from rerankit.errors import rule
 from rerankit.features import feature_arrays, feature_from
 from rerankit.formats.scores import from_scores, to_scores
 from rerankit.gallery import Gallery
@@ -45,6 +46,8 @@ def gallery_arrays(gallery: Gallery) -> tuple[dict[str, AnyArray], dict[str, Any
 
 def gallery_of(arrays: Mapping[str, AnyArray], values: Mapping[str, Any]) -> Gallery:
     """The gallery of what `gallery_arrays` gave; arrays stay where they are."""
+    if "ids" in arrays:
+        _check_shape("ids", arrays["ids"], (values["size"],))
     among = _among(arrays, values)
     computed = "vectors" in arrays
     ids = Ids.from_checked(values=frozen(arrays["ids"]), _rows=None) if "ids" in arrays else None
@@ -57,8 +60,9 @@ def gallery_of(arrays: Mapping[str, AnyArray], values: Mapping[str, Any]) -> Gal
 def _among(arrays: Mapping[str, AnyArray], values: Mapping[str, Any]) -> Scores | None:
     if "vectors" not in arrays:
         return to_scores("gallery_scores", arrays)
+    _check_shape("vectors", arrays["vectors"], (values["size"], arrays["vectors"].shape[-1]))
     items = Vectors.trusted(arrays["vectors"], unit=values["metric"] == "cosine", centre=arrays.get("centre"))
-    return EmbeddingScores.of_standing(values["metric"], items.with_held(_held(arrays)))
+    return EmbeddingScores.of_standing(values["metric"], items.with_held(_held(arrays, arrays["vectors"])))
 
 
 def _of_held(held: Held) -> dict[str, AnyArray]:
@@ -69,9 +73,17 @@ def _of_held(held: Held) -> dict[str, AnyArray]:
     }
 
 
-def _held(arrays: Mapping[str, AnyArray], prefix: str = "") -> Held:
+def _held(arrays: Mapping[str, AnyArray], of: AnyArray, prefix: str = "") -> Held:
     vectors, squares, longest = (arrays[f"{prefix}held/{part}"] for part in ("vectors", "squares", "longest"))
+    _check_shape(f"{prefix}held/vectors", vectors, of.shape)
+    _check_shape(f"{prefix}held/squares", squares, of.shape[:1])
+    _check_shape(f"{prefix}held/longest", longest, (1,))
     return Held(frozen(vectors), squares, float(longest[0]))
+
+
+def _check_shape(name: str, array: AnyArray, shape: tuple[int, ...]) -> None:
+    if array.shape != shape:
+        raise rule(name, f"must have the shape {shape}", array.shape)
 
 
 def _bank_arrays(name: str, bank: Bank | None, among: EmbeddingScores | None) -> dict[str, AnyArray]:
@@ -92,7 +104,7 @@ def _bank(name: str, arrays: Mapping[str, AnyArray], among: EmbeddingScores | No
     if f"{name}/vectors" in arrays and among is not None:
         held: Held | bool = False
         if f"{name}/held/vectors" in arrays:
-            held = _held(arrays, f"{name}/")
+            held = _held(arrays, arrays[f"{name}/vectors"], f"{name}/")
         return Bank.from_embeddings(arrays[f"{name}/vectors"], among, name, held=held).facing(None)
     parts = {part: to_scores(f"{name}/{part}", arrays) for part in _PARTS}
     return Bank(**parts) if parts["to_gallery"] is not None else None

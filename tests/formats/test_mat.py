@@ -8,7 +8,7 @@ from scipy import sparse
 from scipy.io import savemat
 
 import rerankit
-from rerankit.errors import FormatError
+from rerankit.errors import FormatError, InputError
 
 SCORES = np.array([[0.5, 0, 0.25], [0, 0.75, 0.125]])
 
@@ -73,3 +73,39 @@ def test_a_file_that_is_cut_short(tmp_path, size):
     path.write_bytes(path.read_bytes()[:size])
     with pytest.raises(FormatError):
         rerankit.read(path, "problem")
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_numbers_are_of_their_class_whatever_they_are_stored_as(tmp_path, order):
+    def element(kind, data):
+        head = np.array([kind, len(data)], f"{order}u4").tobytes()
+        return head + data + bytes(-len(data) % 8)
+
+    flags, shape = (np.array(values, f"{order}i4").tobytes() for values in ([6, 0], [2, 3]))
+    parts = element(6, flags) + element(5, shape) + element(1, b"scores") + element(2, bytes([1, 4, 2, 5, 3, 9]))
+    mark = b"\x00\x01IM" if order == "<" else b"\x01\x00MI"
+    (tmp_path / "x.mat").write_bytes(b"MATLAB 5.0".ljust(124) + mark + element(14, parts))
+    assert rerankit.read(tmp_path / "x.mat", "problem").scores.rows().tolist() == [[1, 2, 3], [4, 5, 9]]
+
+
+def test_texts_in_rows_of_characters_and_in_cells(tmp_path):
+    savemat(
+        tmp_path / "x.mat",
+        {"scores": SCORES, "query_ids": ["ab", "cé"], "gallery_ids": np.array(["x", "", "z"], object)},
+    )
+    problem = rerankit.read(tmp_path / "x.mat", "problem")
+    assert (problem.query_ids.tolist(), problem.gallery_ids.tolist()) == (["ab", "cé"], ["x", "", "z"])
+
+
+@pytest.mark.parametrize("word", [b"\xff\xff\xff\xff", b"\x05\x00\x00\x00", b"\x00\x00\x00\x10"])
+def test_a_word_that_is_anything_never_ends_the_process(tmp_path, word):
+    path = tmp_path / "x.mat"
+    savemat(path, {"scores": sparse.csc_matrix(SCORES), "query_ids": np.array(["a", "b"], object), "queries": SCORES})
+    content, refused = path.read_bytes(), 0
+    for place in range(124, len(content) - 4, 4):
+        path.write_bytes(content[:place] + word + content[place + 4 :])
+        try:
+            rerankit.read(path)
+        except InputError:
+            refused += 1
+    assert refused > 40

@@ -14,6 +14,9 @@ import rerankit
 from rerankit import Bank, Gallery, Pipeline, Ranking, Ready, load, prepare, stage
 from rerankit.arrays import is_memory_map
 from rerankit.errors import FormatError, InputError
+from rerankit.files import entry
+from rerankit.formats.safetensors import write_tensors
+from rerankit.reading.safetensors_file import read_tensors
 from rerankit.scores import ListScores
 
 RANDOM = np.random.default_rng(0)
@@ -123,15 +126,47 @@ def test_a_changed_file_is_refused_and_a_copied_folder_is_not(tmp_path):
         (lambda config: config.update(format=9), "has format 9"),
         (lambda config: config["ready"].pop("gallery"), "no prepared gallery of this rerankit"),
         (lambda config: config.update(ready=None), "no prepared gallery of this rerankit"),
+        (
+            lambda config: config["ready"]["texts"].append("ids"),
+            "'ids' must hold the characters of texts",
+        ),
+        (lambda config: config["ready"]["texts"].clear(), r"'ids' must have the shape \(60,\)"),
+        (lambda config: config["ready"]["gallery"].update(size=61), r"'ids' must have the shape \(61,\)"),
     ],
 )
 def test_a_folder_of_another_version_or_with_a_damaged_config_is_refused(change, message, tmp_path):
-    prepare("nnn", Gallery(ITEMS, bank=OLD)).save(tmp_path / "ready")
+    prepare("nnn", Gallery(ITEMS, ids=NAMES, bank=OLD)).save(tmp_path / "ready")
     file = tmp_path / "ready" / "config.json"
     config = json.loads(file.read_text())
     change(config)
     file.write_text(json.dumps(config))
-    with pytest.raises(FormatError, match=message):
+    with pytest.raises(InputError, match=message):
+        load(tmp_path / "ready")
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("vectors", lambda array: array[:-1]),
+        ("vectors", np.ravel),
+        ("held/vectors", lambda array: array[:, :-1]),
+        ("held/vectors", lambda array: array[None]),
+        ("held/squares", lambda array: array[:-1]),
+        ("held/longest", lambda array: array[:0]),
+        ("bank/held/vectors", lambda array: array[:-1]),
+        ("bank/held/longest", lambda array: array[:0]),
+    ],
+)
+def test_arrays_that_do_not_fit_each_other_are_refused_though_their_checksums_do(name, change, tmp_path):
+    prepare("nnn", Gallery(ITEMS, bank=OLD)).save(tmp_path / "ready")
+    place, file = tmp_path / "ready" / "config.json", tmp_path / "ready" / "gallery.safetensors"
+    arrays = {key: np.array(array) for key, array in read_tensors(file).items()}
+    file.unlink()  # what is mapped stays
+    write_tensors(file, arrays | {name: np.ascontiguousarray(change(arrays[name]))})
+    config = json.loads(place.read_text())
+    config["files"][file.name] = entry(file, "sha256")
+    place.write_text(json.dumps(config))
+    with pytest.raises(InputError, match=rf"'{name}' must have the shape|'held/vectors' must have the shape"):
         load(tmp_path / "ready")
 
 

@@ -1,23 +1,20 @@
-"""MATLAB's `.mat` up to version 7, by SciPy: named arrays, read only."""
+"""MATLAB's `.mat` of version 5 to 7: named arrays, read only."""
 
 from __future__ import annotations
 
-import math
-from inspect import signature
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from rerankit import limits
 from rerankit.adapters import sparse
 from rerankit.errors import FormatError
 from rerankit.formats.content import AnyArray, Format, Tables
 from rerankit.formats.scores import listed
+from rerankit.reading.mat_file import Cells, MatFile
 from rerankit.reading.text import open_plain
 from rerankit.scores import as_scores
 
-_BYTES = {"int8": 1, "uint8": 1, "logical": 1, "char": 4, "int16": 2, "uint16": 2, "single": 4, "int32": 4, "uint32": 4}
 _NAMES = ("_ids", "_labels")
 _HDF5 = b"\x89HDF"
 
@@ -30,12 +27,10 @@ class MatFormat(Format):
     name: ClassVar[str] = "mat"
     suffixes: ClassVar[tuple[str, ...]] = (".mat",)
     holds: ClassVar[tuple[type, ...]] = (Tables,)
-    description: ClassVar[str] = "MATLAB's named arrays up to version 7, read only"
+    description: ClassVar[str] = "MATLAB's named arrays of version 5 to 7, read only"
 
     def read(self, path: Path) -> Tables:
         """Every variable of the file."""
-        from scipy.io import loadmat  # slow to import, and seldom needed
-
         with open_plain(path) as file:
             head = file.read(128)
             if head.startswith(_HDF5) or b"MATLAB 7.3" in head:
@@ -43,30 +38,14 @@ class MatFormat(Format):
                     f"{path}: files of MATLAB 7.3 are HDF5: open it with h5py and give the array itself, transposed, "
                     "since MATLAB's columns are its rows: Problem(h5py.File(path)['scores'][:].T), or save it with -v7"
                 )
-        _check_size(path)
         tables = Tables()
-        # SciPy from 1.18 on warns where the kind of sparse matrices is not chosen; older ones cannot be asked.
-        kind: dict[str, Any] = {"spmatrix": True} if "spmatrix" in signature(loadmat).parameters else {}
-        for name, value in loadmat(path, chars_as_strings=True, **kind).items():
-            if not name.startswith("__"):
-                tables |= _arrays(path, name, value)
+        for name, value in MatFile(path).variables().items():
+            tables |= _arrays(path, name, value)
         return tables
 
     def write(self, path: Path, content: Any) -> None:
         """Refuse: `.mat` is read only."""
         raise FormatError(f"{path}: .mat is only read: write .npz, from which scipy.io.savemat makes one")
-
-
-def _check_size(path: Path) -> None:
-    """Refuse a file that claims, or unpacks to, more than it gives reason for; only headers are read here."""
-    from scipy.io import whosmat
-
-    total = 0
-    for name, shape, kind in whosmat(path):
-        if kind in ("struct", "object", "function", "opaque", "unknown"):
-            raise FormatError(f"{path}: '{name}' must be a matrix of numbers or texts (got a {kind})")
-        total += 0 if kind == "sparse" else math.prod(shape) * _BYTES.get(kind, 8)
-    limits.check_ratio(path, path.stat().st_size, total, "the arrays")
 
 
 def _arrays(path: Path, name: str, value: Any) -> dict[str, AnyArray]:
@@ -75,13 +54,9 @@ def _arrays(path: Path, name: str, value: Any) -> dict[str, AnyArray]:
         raise FormatError(f"{path}: '{name}': {rule}")
     if sparse.is_sparse(value):
         return _sparse(path, name, value)
+    if isinstance(value, Cells):
+        return {name: np.array(value.texts)}
     array = np.asarray(value)
-    if array.dtype == object:  # a cell array, of texts if we can use it
-        cells = array.ravel().tolist()
-        texts = [one.item() if isinstance(one, np.ndarray) and one.size == 1 else one for one in cells]
-        if not all(isinstance(text, str) for text in texts):
-            raise FormatError(f"{path}: '{name}' must have cells with one text each")
-        return {name: np.array(texts)}
     # Everything of MATLAB has two dimensions; a list of names is one row or one column.
     return {name: array.reshape(-1) if name.endswith(_NAMES) or array.dtype.kind == "U" else array}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,8 @@ def _arrays(file: Path, texts: list[str]) -> dict[str, AnyArray]:
     found = {name: np.asarray(array) for name, array in map_tensors(file).items()}
     for name in texts:
         numbers = found[name]
+        if numbers.dtype != np.uint32 or numbers.ndim < 2 or numbers.max(initial=0) > sys.maxunicode:
+            raise FormatError(f"{file}: '{name}' must hold the characters of texts, and each once")
         found[name] = numbers.view(f"<U{numbers.shape[-1]}").reshape(numbers.shape[:-1])
     return found
 

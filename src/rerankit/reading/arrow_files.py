@@ -11,6 +11,9 @@ from rerankit.errors import FormatError
 from rerankit.extras import require
 from rerankit.files import check_regular
 
+_WHAT = "what is read of it"
+_ROWS = 16_384  # read at once
+
 
 def open_parquet(path: Path, columns: Sequence[str], texts: Sequence[str] = ()) -> Any:
     """A Parquet file of which these columns are to be read; one that unpacks to more than the limits allow is refused.
@@ -22,18 +25,26 @@ def open_parquet(path: Path, columns: Sequence[str], texts: Sequence[str] = ()) 
     lost = [name for name in columns if name not in file.schema_arrow.names]
     if lost:
         raise FormatError(f"{path}: must have the column '{lost[0]}' (got {', '.join(file.schema_arrow.names)})")
-    groups = (file.metadata.row_group(number) for number in range(file.metadata.num_row_groups))
-    parts = (group.column(number) for group in groups for number in range(group.num_columns))
-    read = (part for part in parts if any(f"{part.path_in_schema}.".startswith(f"{name}.") for name in columns))
-    # A value that is repeated takes no room in the file, and eight bytes or so when it is read.
-    size = sum(max(part.total_uncompressed_size, 8 * part.num_values) for part in read)
-    limits.check_ratio(path, path.stat().st_size, size, "what is read of it")
+    # What is repeated takes no room in the file, and eight bytes or so when it is read.
+    limits.check_ratio(path, path.stat().st_size, 8 * file.metadata.num_rows * len(columns), _WHAT)
     return file
+
+
+def batches_of(path: Path, file: Any, columns: Sequence[str]) -> Iterator[Any]:
+    """Some rows at a time, as batches of Arrow, until they are more than the limits allow."""
+    size = 0
+    for batch in file.iter_batches(columns=list(columns), batch_size=_ROWS):
+        size += batch.nbytes
+        limits.check_ratio(path, path.stat().st_size, size, _WHAT)
+        yield batch
 
 
 def read_parquet(path: Path, columns: Sequence[str], texts: Sequence[str] = ()) -> Any:
     """Some columns as a table of Arrow."""
-    return open_parquet(path, columns, texts).read(columns=list(columns))
+    file = open_parquet(path, columns, texts)
+    batches = list(batches_of(path, file, columns))
+    table = require("pyarrow", extra="parquet").Table.from_batches(batches) if batches else None
+    return file.schema_arrow.empty_table().select(list(columns)) if table is None else table
 
 
 def texts_of(column: Any) -> list[str]:
@@ -53,5 +64,5 @@ def arrow_columns(path: Path, file: Any, name: str) -> Iterator[Any]:
         column = file.get_batch(number).column(name)
         column.validate(full=True)  # else Arrow ends the process when it reads what is not there
         size += column.nbytes
-        limits.check_ratio(path, path.stat().st_size, size, "what is read of it")
+        limits.check_ratio(path, path.stat().st_size, size, _WHAT)
         yield column

@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from rerankit import limits
 from rerankit.arrays import AnyArray, IntArray
 from rerankit.errors import FormatError
 from rerankit.extras import require
 from rerankit.files import check_regular
-from rerankit.reading.arrow_files import arrow_columns, open_parquet
+from rerankit.reading.arrow_files import arrow_columns, batches_of, open_parquet
 from rerankit.reading.npy_arrays import map_npy
 from rerankit.reading.safetensors_file import map_tensors
 from rerankit.reading.text import first_sentence
@@ -64,7 +63,7 @@ def _parquet(path: Path) -> list[AnyArray]:
     file = open_parquet(path, [name])
     if file.metadata.num_rows == 0:
         return [np.empty((0, 1), np.float32)]
-    return [_unpacked(path, (batch.column(0) for batch in file.iter_batches(columns=[name])))]
+    return [_unpacked(path, (batch.column(0) for batch in batches_of(path, file, [name])))]
 
 
 def _arrow(path: Path) -> list[AnyArray]:
@@ -126,7 +125,6 @@ def _unpacked(path: Path, columns: Iterator[Any]) -> AnyArray:
                 raise FormatError(f"{path}: must have vectors of one length (got {width} and {numbers.shape[1]})")
             rows, width, dtype = rows + len(numbers), numbers.shape[1], numbers.dtype
             file.write(numbers.data)
-            limits.check_ratio(path, path.stat().st_size, file.tell(), "what is read of it")
         file.flush()
         return np.memmap(file, dtype, mode="r", shape=(rows, width))
 
