@@ -28,6 +28,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "langchain": ("langchain_core",),
     "llama-index": ("llama_index",),
     "haystack": ("haystack",),
+    "hdf5": ("h5py",),
     "hub": ("huggingface_hub",),
     "ir-datasets": ("ir_datasets",),
     "milvus": ("pymilvus",),

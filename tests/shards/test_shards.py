@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import rerankit
+from rerankit import Problem
+from rerankit.engines import Local
 from rerankit.errors import FormatError, InputError
 from rerankit.formats.safetensors import write_tensors
 from rerankit.shards import Shards, open_shards
@@ -36,6 +38,13 @@ def write_arrow(path: Path, rows) -> None:
         file.write_table(table, max_chunksize=4)
 
 
+def write_hdf5(path: Path, rows) -> None:
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed")
+    with h5py.File(path, "w") as file:
+        file.create_dataset("emb/vectors", data=rows, chunks=(3, rows.shape[1]))
+        file["names"] = np.arange(len(rows))
+
+
 def vector_table(arrow, rows):
     values = arrow.FixedSizeListArray.from_arrays(arrow.array(rows.reshape(-1)), rows.shape[1])
     return {"key": [f"k{n}" for n in range(len(rows))], "embedding": values}
@@ -46,6 +55,7 @@ WRITERS = {
     "safetensors": lambda path, rows: write_tensors(path, {"emb": rows}),
     "parquet": write_parquet,
     "arrow": write_arrow,
+    "h5": write_hdf5,
 }
 
 
@@ -233,3 +243,32 @@ def test_files_with_other_names_are_no_shards(tmp_path):
     assert set(rerankit.read(tmp_path)) == {"a", "b_0"}
     with pytest.raises(FormatError, match="must hold shards"):
         open_shards(tmp_path)
+
+
+def test_a_dataset_of_hdf5_is_read_by_chunks_and_nothing_outside_of_its_file(tmp_path):
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed")
+    folder = write_shards(tmp_path / "v", kind="h5")
+    shards = rerankit.read(folder, "array")
+    problem = Problem.from_embeddings(VECTORS[:4], shards)
+    expected = rerankit.rerank(Problem.from_embeddings(VECTORS[:4], VECTORS), "dba", k=5)
+    assert rerankit.rerank(problem, "dba", k=5) == expected
+    assert rerankit.rerank(problem, "dba", k=5, engine=Local(workers=2), shard_size=2) == expected
+    np.save(tmp_path / "secret.npy", VECTORS)
+    with h5py.File(folder / "v_3.h5", "w") as file:
+        file.create_dataset("a", (2, WIDTH), "f2", external=[(str(tmp_path / "secret.npy"), 128, 2 * WIDTH * 2)])
+    (folder / "v_3.h5").rename(folder / "img_emb_3.h5")
+    with pytest.raises(FormatError, match=r"img_emb_3.h5: '/a' says that its rows lie in other files"):
+        rerankit.read(folder, "array")
+    for content, told in (
+        ({}, r"must hold one dataset of vectors \(rows, d\) \(got none\)"),
+        ({"a": VECTORS, "b": VECTORS}, r"got /a, /b"),
+        ({"a": h5py.ExternalLink(str(folder / "img_emb_0.h5"), "/emb/vectors")}, "got none"),
+    ):
+        with h5py.File(folder / "img_emb_3.h5", "w") as file:
+            for name, value in content.items():
+                file[name] = value
+        with pytest.raises(FormatError, match=told):
+            rerankit.read(folder, "array")
+    (folder / "img_emb_3.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(40))
+    with pytest.raises(FormatError, match=r"img_emb_3.h5: "):
+        rerankit.read(folder, "array")

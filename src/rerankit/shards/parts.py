@@ -20,14 +20,29 @@ from rerankit.reading.text import first_sentence
 
 
 class ArrayPart:
-    """A file whose array is there at once, mapped."""
+    """A file whose array is mapped, or reads what is asked for."""
 
-    def __init__(self, path: Path, array: AnyArray) -> None:
+    def __init__(self, path: Path, array: Any) -> None:
         self.path, self._array = path, array
         self.shape, self.dtype = array.shape, array.dtype
 
     def __getitem__(self, rows: slice | IntArray) -> AnyArray:
-        return self._array[rows]
+        found: AnyArray = self._array[rows]
+        return found
+
+
+class HdfRows:
+    """Vectors in a dataset of HDF5, whose chunks are read when their rows are asked for."""
+
+    def __init__(self, dataset: Any) -> None:
+        self._dataset = dataset
+        self.shape, self.dtype = dataset.shape, dataset.dtype
+
+    def __getitem__(self, rows: slice | IntArray) -> AnyArray:
+        if isinstance(rows, slice):
+            return np.asarray(self._dataset[rows])
+        rising, back = np.unique(np.arange(self.shape[0])[rows], return_inverse=True)  # HDF5 takes no others
+        return np.asarray(self._dataset[rising])[back]
 
 
 def open_part(path: Path) -> list[ArrayPart]:
@@ -72,6 +87,24 @@ def _arrow(path: Path) -> list[AnyArray]:
     reader = require("pyarrow.ipc", extra="parquet").open_file(arrow.memory_map(str(path)))
     name = vector_column(path, reader.schema)
     return [_numbers(path, column) for column in arrow_columns(path, reader, name)]
+
+
+def _hdf5(path: Path) -> list[HdfRows]:
+    """The one dataset of vectors of a file, which stays open; what it says lies in other files is not followed."""
+    h5py = require("h5py", extra="hdf5", purpose=f"reading {path.name}")
+    found: list[Any] = []
+
+    def look(name: str, each: Any) -> None:
+        if isinstance(each, h5py.Dataset) and len(each.shape or ()) == 2:
+            found.append(each)
+
+    h5py.File(path, "r").visititems(look)
+    if len(found) != 1:
+        names = ", ".join(each.name for each in found) or "none"
+        raise FormatError(f"{path}: must hold one dataset of vectors (rows, d) (got {names})")
+    if found[0].external or found[0].is_virtual:
+        raise FormatError(f"{path}: '{found[0].name}' says that its rows lie in other files, which are not followed")
+    return [HdfRows(found[0])]
 
 
 def vector_column(path: Path, schema: Any) -> str:
@@ -129,11 +162,13 @@ def _unpacked(path: Path, columns: Iterator[Any]) -> AnyArray:
         return np.memmap(file, dtype, mode="r", shape=(rows, width))
 
 
-OPENERS: dict[str, Callable[[Path], list[AnyArray]]] = {
+OPENERS: dict[str, Callable[[Path], list[Any]]] = {
     ".npy": _npy,
     ".safetensors": _safetensors,
     ".parquet": _parquet,
     ".arrow": _arrow,
     ".feather": _arrow,
+    ".h5": _hdf5,
+    ".hdf5": _hdf5,
 }
 """How a file of each ending is opened."""
