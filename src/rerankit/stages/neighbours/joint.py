@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from scipy import sparse
@@ -56,6 +56,10 @@ class Neighbours:
         shares = (self.scores - self.level[:, None]) / np.where(unit > 0, unit, 1)[:, None]
         found: FloatArray = np.clip(np.where(np.isfinite(shares), shares, 0), 0, 1)
         return found
+
+
+Tiles: TypeAlias = tuple[tuple[EmbeddingScores, ...], ...]
+"""Scores of vectors by the side of their rows and of their columns."""
 
 
 class Beside:
@@ -131,10 +135,13 @@ class Joint:
         if same[0] is None or same[1] is None:
             raise InputError("a graph over all items needs 'query_scores' and 'gallery_scores'")
         self._whole: EmbeddingScores | None = None
-        embeddings = problem.embeddings or _of_the_same(across, same[0], same[1])
+        self._tiles = _tiles(across, same[0], same[1])
+        embeddings = problem.embeddings
         if embeddings is not None:
             vectors = np.concatenate([embeddings.queries, embeddings.gallery])
             self._whole = EmbeddingScores(vectors, vectors, embeddings.metric).holding()
+            sides = slice(0, self.queries), slice(self.queries, self.shape[0])
+            self._tiles = tuple(tuple(self._whole.part(rows, columns) for columns in sides) for rows in sides)
         self.maps = (_onto(same[0], across), _onto(same[1], across)) if align else (None, None)
         self._sides = (
             Beside(same[0], across, (self.maps[0], None)),
@@ -203,10 +210,11 @@ class Joint:
 
     def _from_lists(self, rows: slice, k: int) -> Neighbours | None:
         """The same of many vectors, by products in single precision; None where something else serves."""
-        if self._whole is None or k + _SPARE > self.shape[0] // 2:
+        if self._tiles is None or k + _SPARE > self.shape[0] // 2:
             return None
-        side, sides = int(rows.start >= self.queries), (slice(0, self.queries), slice(self.queries, self.shape[0]))
-        ends = [self._whole.part(rows, columns).ends(k + _SPARE, columns=False) for columns in sides]
+        side = int(rows.start >= self.queries)
+        own_rows = slice(rows.start - side * self.queries, rows.stop - side * self.queries)
+        ends = [tile.part(own_rows, slice(None)).ends(k + _SPARE, columns=False) for tile in self._tiles[side]]
         if ends[0] is None or ends[1] is None:
             return None
         found = self._joined(side, ends[side][0], ends[1 - side][0], k, rows.start)  # type: ignore[index]
@@ -215,15 +223,14 @@ class Joint:
 
     def _from_one_pass(self, k: int) -> Neighbours | None:
         """The same of many vectors, by one pass over each relation; None where something else serves."""
-        if self._whole is None or k + _SPARE > self.shape[0] // 2:
+        if self._tiles is None or k + _SPARE > self.shape[0] // 2:
             return None
-        sides = slice(0, self.queries), slice(self.queries, self.shape[0])
-        across = self._whole.part(*sides).ends(k + _SPARE, columns=True)
-        among = [self._whole.part(side, side).ends(k + _SPARE, columns=False) for side in sides if across is not None]
+        across = self._tiles[0][1].ends(k + _SPARE, columns=True)
+        among = [self._tiles[side][side].ends(k + _SPARE, columns=False) for side in (0, 1) if across is not None]
         if across is None or not all(among):
             return None
         parts = [
-            self._joined(side, among[side][0], across[side], k, sides[side].start)  # type: ignore[index, arg-type]
+            self._joined(side, among[side][0], across[side], k, side * self.queries)  # type: ignore[index, arg-type]
             for side in (0, 1)
         ]
         indices, scores, lowest = (np.concatenate([part[which] for part in parts]) for which in (0, 1, 2))
@@ -237,21 +244,27 @@ class Joint:
         """The nearest of items of one side, from `start` on, among both, and the lowest score, from both ends among
         each.
         """
-        assert self._whole is not None, "checked by the caller"
-        relations, whole, places = self._sides[side], self._whole, (0, self.queries)
+        assert self._tiles is not None, "checked by the caller"
+        relations, tiles, places = self._sides[side], self._tiles[side], (0, self.queries)
+        start -= places[side]
         parts = _mapped(same, self.maps[side]), other
         first = places[side], places[1 - side]
-        return _of_both(parts, first, k, self.shape[1], lambda rows: relations.mapped(whole.rows(rows + start)))
+
+        def read(rows: IntArray) -> FloatArray:
+            return relations.mapped(np.concatenate([tile.rows(rows + start) for tile in tiles], axis=1))
+
+        return _of_both(parts, first, k, self.shape[1], read)
 
 
-def _of_the_same(across: Scores, queries: Scores, gallery: Scores) -> EmbeddingScores | None:
-    """The scores across, where all three relations are products of the same vectors."""
+def _tiles(across: Scores, queries: Scores, gallery: Scores) -> Tiles | None:
+    """The three relations, where all are products of the same vectors: from queries, and from the gallery, to both."""
     if not isinstance(across, EmbeddingScores) or across.metric == "euclidean":
         return None
     if not isinstance(queries, EmbeddingScores) or not isinstance(gallery, EmbeddingScores):
         return None
     alike = across.queries is queries.queries and across.gallery is gallery.gallery
-    return across if alike and across.metric == queries.metric == gallery.metric else None
+    metrics = {across.metric, queries.metric, gallery.metric}
+    return ((queries, across), (across.T, gallery)) if alike and len(metrics) == 1 else None
 
 
 def _mapped(ends: Ends, onto: Map | None) -> Ends:
