@@ -155,3 +155,13 @@ def test_learned_fusion_and_both_directions_check_their_needs() -> None:
     for name in ("pillar", "pillar-plus"):
         with pytest.raises(UnmetNeedError, match=f"stage '{name}' needs query_scores"):
             stage(name).rerank_both(problem())
+
+
+def test_a_stage_is_not_run_where_no_query_has_a_candidate() -> None:
+    """A first stage that found nothing at all leaves one order; a gallery that stands ready answers the same."""
+    problem = Problem([[0.1, 0.2]], exclude=[[0, 1]])
+    empty = problem.ranking()
+    assert Loses().rerank(problem, Ranking([[-1, -1]], [[-np.inf, -np.inf]], gallery_size=2)).shape == (1, 2)
+    assert Prepared(Repeats(), Gallery.of(problem)).rerank(problem, empty) is empty
+    notes = Pipeline([Loses(), Repeats()]).rerank(problem, empty).notes
+    assert notes["stages"] == ["stage('loses')", "stage('repeats')"]
