@@ -11,7 +11,7 @@ from rerankit.adapters import sparse
 from rerankit.errors import FormatError
 from rerankit.formats.content import AnyArray, Format, Tables
 from rerankit.formats.scores import listed
-from rerankit.reading.mat_file import Cells, MatFile
+from rerankit.reading.mat_file import MatFile, TextCells
 from rerankit.reading.text import open_plain
 from rerankit.scores import as_scores
 
@@ -54,7 +54,7 @@ def _arrays(path: Path, name: str, value: Any) -> dict[str, AnyArray]:
         raise FormatError(f"{path}: '{name}': {rule}")
     if sparse.is_sparse(value):
         return _sparse(path, name, value)
-    if isinstance(value, Cells):
+    if isinstance(value, TextCells):
         return {name: np.array(value.texts)}
     array = np.asarray(value)
     # Everything of MATLAB has two dimensions; a list of names is one row or one column.

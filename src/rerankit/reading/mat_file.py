@@ -33,14 +33,14 @@ class _Element(NamedTuple):
     data: memoryview
 
 
-class Cells(NamedTuple):
+class TextCells(NamedTuple):
     """A cell array of texts, in MATLAB's order."""
 
     texts: list[str]
 
 
 class MatFile:
-    """The variables of a file: arrays, sparse matrices of SciPy, arrays of texts, and `Cells`."""
+    """The variables of a file: arrays, sparse matrices of SciPy, arrays of texts, and `TextCells`."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.unpacked = path, 0
@@ -154,7 +154,7 @@ class MatFile:
         signs = self._shaped(label, np.array(list(said), "<U1"), shape)
         return np.array(["".join(row) for row in signs.reshape(math.prod(shape[:-1]), shape[-1]).tolist()])
 
-    def _cells(self, label: str, shape: tuple[int, ...], parts: list[_Element]) -> Cells:
+    def _cells(self, label: str, shape: tuple[int, ...], parts: list[_Element]) -> TextCells:
         rule = f"{self.path}: '{label}' must have cells with one text each"
         texts: list[str] = []
         for part in parts:
@@ -167,7 +167,7 @@ class MatFile:
             texts += text or [""]
         if len(texts) != math.prod(shape):
             raise self._fault(f"'{label}' has {len(texts)} cells and the shape {shape}")
-        return Cells(texts)
+        return TextCells(texts)
 
     def _sparse(self, label: str, shape: tuple[int, ...], parts: list[_Element]) -> Any:
         from scipy.sparse import csc_matrix  # slow to import, and seldom needed
