@@ -12,6 +12,7 @@ from rerankit.scores.blocks import blocks
 from rerankit.scores.dense import DenseScores
 from rerankit.scores.embedding import EmbeddingScores
 from rerankit.scores.lists import ListScores
+from rerankit.scores.normal import NormalMap
 from rerankit.scores.products import Metric
 from rerankit.scores.protocol import Scores
 from rerankit.scores.repeats import distinct_rows, without_repeats
@@ -26,6 +27,7 @@ __all__ = [
     "EmbeddingScores",
     "ListScores",
     "Metric",
+    "NormalMap",
     "Scores",
     "Searching",
     "StoredScores",

@@ -13,10 +13,11 @@ from rerankit.pipelines.scaling import BANK_BY_ITEMS, BY_ITEMS, WITHOUT_A_BANK, 
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.ranks import Levels, levels_among, ranks_among, told_apart
-from rerankit.scores import Scores, distinct_rows
+from rerankit.scores import NormalMap, Scores, distinct_rows
 from rerankit.stages.banks import BankStage
 from rerankit.stages.hubness.frame import Frame, frame_of
 from rerankit.stages.hubness.partners import evenly_asked
+from rerankit.stages.hubness.shape import normal_map, read_problem, read_scores
 from rerankit.stages.lone import ComparingStage, Passing
 
 if TYPE_CHECKING:
@@ -118,23 +119,29 @@ class MutualStage(ComparingStage, BankStage):
         """The scores (queries, K) of candidates."""
         raise NotImplementedError
 
+    def through(self, others: Scores) -> NormalMap | None:
+        """What scores are read through, where those of other queries are bent (`normal_map`)."""
+        return None if self.published else normal_map(others)
+
     def prepare(self, gallery: Gallery) -> Prepared:
         if self.passes(gallery):
             return Passing(self, gallery)
         others = self.each_once(self.known_queries(gallery))
-        back = PlacesBack(others, self.published, False, self.least_places)
+        through = self.through(others)
+        back = PlacesBack(read_scores(others, through), self.published, False, self.least_places)
         if not self.published:
             back.levels = back.levels_of(back.others)
-        return PreparedMutual(self, gallery, back)
+        return PreparedMutual(self, gallery, back, through)
 
     def restored(self, gallery: Gallery, state: State) -> Prepared:
         if self.passes(gallery):
             return Passing(self, gallery)
         arrays, (others, evenly) = state.arrays, (self.known_queries(gallery), state.values["evenly"])
-        others = others.take(arrays["distinct"]) if "distinct" in arrays else others
+        through = NormalMap(*arrays["through"]) if "through" in arrays else None
+        others = read_scores(others.take(arrays["distinct"]) if "distinct" in arrays else others, through)
         levels = Levels(arrays["places"], arrays["levels"]) if "levels" in arrays else None
         back = PlacesBack(others, self.published, False, self.least_places, Frame.of_state(state), evenly, levels)
-        return PreparedMutual(self, gallery, back)
+        return PreparedMutual(self, gallery, back, through)
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         return self.passed(ranking) if self.is_alone(problem) else super().reorder(problem, ranking)
@@ -144,7 +151,9 @@ class MutualStage(ComparingStage, BankStage):
         same = others is problem.scores
         if not same:
             others = self.each_once(others)
-        return self.placed(PlacesBack(others, self.published, same, self.least_places), problem, ranking)
+        through = self.through(others)
+        back = PlacesBack(read_scores(others, through), self.published, same, self.least_places)
+        return self.placed(back, read_problem(problem, through), ranking)
 
 
 class PreparedMutual(Prepared):
@@ -154,9 +163,9 @@ class PreparedMutual(Prepared):
 
     keeps = "each item's scores at some places among the bank's queries"
 
-    def __init__(self, stage: MutualStage, gallery: Gallery, back: PlacesBack) -> None:
+    def __init__(self, stage: MutualStage, gallery: Gallery, back: PlacesBack, through: NormalMap | None) -> None:
         super().__init__(stage, gallery)
-        self.back = back
+        self.back, self.through = back, through
 
     @property
     def exact(self) -> bool:  # type: ignore[override]
@@ -170,11 +179,14 @@ class PreparedMutual(Prepared):
         bank = self.stage.known_queries(self.gallery)
         if self.back.others.shape[0] != bank.shape[0]:
             kept["distinct"] = distinct_rows(bank)
+        if self.through is not None:
+            kept["through"] = self.through.knots()
         return State({**found.arrays, **kept}, {**found.values, "evenly": self.back.evenly})
 
     def updated(self, change: Change) -> Prepared:
-        back = self.back.changed(self.stage.each_once(self.stage.known_queries(change.gallery)), change.kept)
-        return PreparedMutual(self.stage, change.gallery, back)
+        others = self.stage.each_once(self.stage.known_queries(change.gallery))
+        back = self.back.changed(read_scores(others, self.through), change.kept)
+        return PreparedMutual(self.stage, change.gallery, back, self.through)
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
-        return self.stage.scored(ranking, self.stage.placed(self.back, problem, ranking))
+        return self.stage.scored(ranking, self.stage.placed(self.back, read_problem(problem, self.through), ranking))

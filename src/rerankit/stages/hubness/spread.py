@@ -35,12 +35,12 @@ def spread(scores: Scores) -> float:
 
 def rows_alone(scores: Scores) -> tuple[AnyArray, AnyArray]:
     """Each row by itself: its spread, 0 where its highest scores are alike, and its score at place k; both (rows,)."""
-    best = scores.topk(_places(scores.shape[1]))[1].astype(np.float64)
+    best = scores.topk(places_looked_at(scores.shape[1]))[1].astype(np.float64)
     known = np.maximum(np.isfinite(best).sum(axis=1), 2)
     places = np.stack([np.minimum(known // 4, known - 2), known - 1], axis=1)
     if best.shape[1] < 2:
         return np.zeros(len(best)), np.where(np.isfinite(best[:, 0]), best[:, 0], 0.0)
-    steps, normal = np.take_along_axis(best, places, axis=1), _quantiles(places, scores.shape[1])
+    steps, normal = np.take_along_axis(best, places, axis=1), normal_quantiles(places, scores.shape[1])
     with np.errstate(invalid="ignore"):
         slopes: AnyArray = (steps[:, 0] - steps[:, 1]) / (normal[:, 0] - normal[:, 1])
     return np.where(np.isfinite(slopes), slopes, 0.0), np.where(np.isfinite(steps[:, 1]), steps[:, 1], 0.0)
@@ -73,11 +73,12 @@ def _below(share: AnyArray) -> AnyArray:
     return distance
 
 
-def _places(columns: int) -> int:
+def places_looked_at(columns: int) -> int:
+    """How many of a row's highest scores are looked at."""
     return min(_PLACES, max(2, -(-columns // 4)))
 
 
-def _quantiles(places: IntArray, count: int) -> AnyArray:
+def normal_quantiles(places: IntArray, count: int) -> AnyArray:
     """Where the scores at places from 0 are expected among `count` normal ones, best first."""
     found: AnyArray = ndtri(1 - (places + 0.625) / (count + 0.25))
     return found

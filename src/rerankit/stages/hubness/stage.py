@@ -13,10 +13,11 @@ from rerankit.pipelines.prepared import Change, Prepared, State
 from rerankit.pipelines.scaling import BANK_BY_ITEMS, BY_BANK, WITHOUT_A_BANK, Scaling
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
-from rerankit.scores import Scores, Searching
+from rerankit.scores import NormalMap, Scores, Searching
 from rerankit.sides import Side
 from rerankit.stages.banks import BankStage
 from rerankit.stages.candidates import items_of, own_scores
+from rerankit.stages.hubness.shape import normal_map, read_scores
 from rerankit.stages.hubness.spread import spread
 from rerankit.stages.lone import NOTHING_TO_COMPARE, ComparingStage, Passing
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from rerankit.gallery import Gallery
 
 Beta = float | str
+
+_MAPPED = "read as normal ones: steps of the highest were other than those of the rest, as of probabilities or ranks"
 
 
 class Correction:
@@ -43,18 +46,28 @@ class Correction:
         self.favourites = favourites  # (items,): queries whose best candidate is none of them are left alone
         self.frame = dict(frame or {})  # what the items were measured by, so that further ones can be
         self.notes = notes
+        self.through: NormalMap | None = None  # what all scores are read through
+
+    def noting(self, through: NormalMap | None) -> Correction:
+        """The same, which holds for scores that are read through a map; it is noted."""
+        if through is not None:
+            self.through, self.notes = through, {**self.notes, "scores": _MAPPED}
+        return self
 
     @classmethod
     def of_state(cls, state: State) -> Correction:
         """What `state` gave."""
         arrays = dict(state.arrays)
         of_items, favourites = arrays.pop("of_items", None), arrays.pop("favourites", None)
+        through = NormalMap(*arrays.pop("through")) if "through" in arrays else None
         values = dict(state.values)
-        return Correction(of_items, spread=values.pop("spread"), favourites=favourites, frame=arrays, **values)
+        found = Correction(of_items, spread=values.pop("spread"), favourites=favourites, frame=arrays, **values)
+        return found.noting(through)
 
     def state(self) -> State:
         """Everything, to be written."""
-        named = {"of_items": self.of_items, "favourites": self.favourites, **self.frame}
+        through = None if self.through is None else self.through.knots()
+        named = {"of_items": self.of_items, "favourites": self.favourites, "through": through, **self.frame}
         arrays = {name: np.asarray(array) for name, array in named.items() if array is not None}
         return State(arrays, {"spread": self.spread, **self.notes})
 
@@ -62,7 +75,8 @@ class Correction:
         """The correction of some of its items, with further ones behind them."""
         assert self.of_items is not None, "checked by the caller"
         parts = [self.of_items[kept], *([] if more.of_items is None else [more.of_items])]
-        return Correction(np.concatenate(parts), spread=self.spread, frame=self.frame, **self.notes)
+        found = Correction(np.concatenate(parts), spread=self.spread, frame=self.frame, **self.notes)
+        return found.noting(self.through)
 
     def added(self, own: FloatArray, items: IntArray) -> AnyArray:
         """The number that is added to each candidate's own score (queries, K)."""
@@ -78,11 +92,13 @@ class HubnessStage(ComparingStage, BankStage):
     """A stage that adds to each score a number of the item's, found among other queries (test queries or a bank).
 
     It is prepared from the other queries' scores alone; the candidates' own scores come to it last. A query that a
-    bank holds several times counts once: that it is asked again tells nothing of which items are hubs.
+    bank holds several times counts once: that it is asked again tells nothing of which items are hubs. Scores that are
+    bent, such as probabilities, are read as normal ones (`normal_map`), unless the form is `published` or `beta` is a
+    number, which are said of scores as they are.
     """
 
     scaling = Scaling("a number", BANK_BY_ITEMS, impossible=WITHOUT_A_BANK, cut=BY_BANK)
-    published: bool
+    published: bool = False
     weight: ClassVar[int] = 1
     """How often a score itself counts."""
 
@@ -90,19 +106,25 @@ class HubnessStage(ComparingStage, BankStage):
         """What the other queries' scores (others, gallery) say of the items; `same`: they are those of the problem."""
         raise NotImplementedError
 
+    def read(self, gallery: Side, others: Scores, same: bool) -> Correction:
+        """The correction, of scores as they are or read as normal ones."""
+        raw = self.published or not isinstance(getattr(self, "beta", "auto"), str)
+        through = None if raw else normal_map(others)
+        return self.correction(gallery, read_scores(others, through), same).noting(through)
+
     def started(self, problem: Problem) -> Prepared | None:
         others = None if self.is_alone(problem) else self.other_queries(problem)
         if others is not problem.scores or not isinstance(others, Searching):
             return None
         from rerankit.gallery import Gallery
 
-        return Corrected(self, Gallery.of(problem), self.correction(problem.gallery, others, True))
+        return Corrected(self, Gallery.of(problem), self.read(problem.gallery, others, True))
 
     def prepare(self, gallery: Gallery) -> Prepared:
         if self.passes(gallery):
             return Passing(self, gallery)
         others = self.each_once(self.known_queries(gallery))
-        return Corrected(self, gallery, self.correction(gallery.side, others, False))
+        return Corrected(self, gallery, self.read(gallery.side, others, False))
 
     def restored(self, gallery: Gallery, state: State) -> Prepared:
         if self.passes(gallery):
@@ -127,12 +149,14 @@ class HubnessStage(ComparingStage, BankStage):
             return ranking.scores, {"note": NOTHING_TO_COMPARE}
         others = self.other_queries(problem)
         same = others is problem.scores
-        found = self.correction(problem.gallery, others if same else self.each_once(others), same)
+        found = self.read(problem.gallery, others if same else self.each_once(others), same)
         return self.corrected(found, problem, ranking), found.notes
 
     def corrected(self, found: Correction, problem: Problem, ranking: Ranking) -> FloatArray:
         """The candidates' scores (queries, K) under a correction."""
         own = own_scores(problem.scores, ranking)
+        if found.through is not None:
+            own = found.through(own)
         of_queries = self.of_queries(own, found, problem, ranking)
         result: FloatArray = (own * self.weight + found.added(own, items_of(ranking)) - of_queries).astype(np.float32)
         return result
@@ -160,12 +184,12 @@ class Corrected(Prepared):
 
     @property
     def exact(self) -> bool:  # type: ignore[override]
-        """With a frame, which a change leaves as it was, it is not; nor where distances are measured from a point amid
-        the items, which a change moves.
+        """With a frame or a map, which a change leaves as it was, it is not; nor where distances are measured from a
+        point amid the items, which a change moves.
         """
         among = self.gallery.embeddings
         moved = among is not None and among.metric == "euclidean"
-        return not self.by_item or not (self.correction.frame or moved)
+        return not self.by_item or not (self.correction.frame or self.correction.through or moved)
 
     def state(self) -> State:
         return self.correction.state()
@@ -175,7 +199,8 @@ class Corrected(Prepared):
         rows = np.arange(len(change.kept), change.gallery.size)
         more: Correction | None = Correction(None)
         if len(rows):
-            more = self.stage.correction_of_more(self.correction, others.take(None, rows))
+            theirs = read_scores(others.take(None, rows), self.correction.through)
+            more = self.stage.correction_of_more(self.correction, theirs)
         if not self.by_item or more is None or self.correction.of_items is None:
             return self.stage.prepare(change.gallery)
         return Corrected(self.stage, change.gallery, self.correction.with_items(change.kept, more))

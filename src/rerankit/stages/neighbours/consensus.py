@@ -23,6 +23,7 @@ from rerankit.stages.cells import Cells
 from rerankit.stages.hubness.balance import balanced
 from rerankit.stages.hubness.claims import Claims, ListClaims, claims_for_rounds
 from rerankit.stages.hubness.partners import Partners, partners_of, several_belong_to_one
+from rerankit.stages.hubness.shape import normal_map, read_problem
 from rerankit.stages.hubness.stage import Beta, beta_of, check_beta
 from rerankit.stages.lone import ComparingStage, Passing, check_lone
 from rerankit.stages.neighbours.others import others_nearest, weights_of_nearest
@@ -118,6 +119,7 @@ class Consensus(ComparingStage):
         return self.scored(ranking, scores).with_notes(**{self.name: notes})
 
     def _answer(self, problem: Problem, ranking: Ranking) -> tuple[FloatArray, dict[str, Any]]:
+        problem = read_problem(problem, normal_map(problem.scores) if isinstance(self.beta, str) else None)
         beta, sigma = beta_of(self.beta, problem.scores, _AUTO_BETA)
         if not beta:
             return ranking.scores, {"note": _ALIKE}

@@ -16,13 +16,14 @@ from rerankit.pipelines.scaling import BANK_BY_ITEMS, BY_BOTH, WITHOUT_A_BANK, S
 from rerankit.pipelines.stage import Stage
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
-from rerankit.scores import Scores, distinct_rows
+from rerankit.scores import NormalMap, Scores, distinct_rows
 from rerankit.sides import Side
 from rerankit.stages.banks import RelationsBankStage, check_relations_bank
 from rerankit.stages.candidates import items_of, own_scores
 from rerankit.stages.hubness.balance import placed
 from rerankit.stages.hubness.claims import claims_for_rounds
 from rerankit.stages.hubness.partners import lead_of_rows
+from rerankit.stages.hubness.shape import normal_map, read_problem, read_scores
 from rerankit.stages.hubness.sinkhorn import Sinkhorn
 from rerankit.stages.hubness.stage import Beta, beta_of, check_beta
 from rerankit.stages.lone import ComparingStage, Passing, check_lone
@@ -137,24 +138,26 @@ class Plan(ComparingStage, RelationsBankStage):
         """
         same = distinct is None
         once = others if distinct is None or len(distinct) == others.shape[0] else others.take(distinct)
+        through = normal_map(once) if isinstance(self.beta, str) else None
+        others, once = read_scores(others, through), read_scores(once, through)
         rows, columns = once.shape
         shift = Sinkhorn(iterations=self.iterations).correction(Side(columns), once, same).of_items
         beta, sigma = beta_of(self.beta, once, _SHARPNESS)
         if shift is None or not beta:
-            return Learned(0.0, 0.0, 0.0, 0.0, np.zeros(columns), None)
+            return Learned(0.0, 0.0, 0.0, 0.0, np.zeros(columns))
         sharpness = beta_of(self.sharpness, among, _SHARPNESS)[0]
         like = min(1.0, max(0.0, rows / columns - same))  # other queries for each item, beside the one that asks
         votes = self.strength * lead_of_rows(once).sure * like if sharpness and like else 0.0
         if not votes:
-            return Learned(beta, sharpness, 0.0, 0.0, shift, None)
+            return Learned(beta, sharpness, 0.0, 0.0, shift, through=through)
         to_items = shift * beta
         if not same:  # the correction is careful, since these queries are others; what they chose themselves is not
             to_items = placed(claims_for_rounds(once, sigma, None)(beta), self.iterations, same_queries=False)
         shares = shares_of(others, beta, to_items, self.cells_kept)
-        if once is not others:
+        if distinct is not None and rows < others.shape[0]:
             among = among.take(distinct, distinct)
         agreement = agreement_of(among, shares if distinct is None else shares[distinct], self.neighbours, sharpness)
-        return Learned(beta, sharpness, votes, agreement, shift, shares)
+        return Learned(beta, sharpness, votes, agreement, shift, shares, through)
 
     def answer(self, learned: Learned, problem: Problem, ranking: Ranking) -> Ranking:
         """The candidates in the order that is learned of the other queries."""
@@ -164,7 +167,7 @@ class Plan(ComparingStage, RelationsBankStage):
     def answered(self, learned: Learned, problem: Problem, ranking: Ranking) -> FloatArray:
         """The candidates' scores (queries, K) with what is learned of the other queries."""
         items = items_of(ranking)
-        scores: AnyArray = own_scores(problem.scores, ranking) + learned.shift[items]
+        scores: AnyArray = own_scores(read_problem(problem, learned.through).scores, ranking) + learned.shift[items]
         if learned.votes:
             near, likeness = self._nearest(problem)
             weights = weights_of_nearest(near, likeness, learned.sharpness, learned.shares.shape[0])
@@ -195,6 +198,8 @@ class Learned(NamedTuple):
     """What is added to the scores of each item, (items,)."""
     shares: Any = None
     """What each other query gives to the items (others, items), sparse; None where votes do not count."""
+    through: NormalMap | None = None
+    """What all scores are read through."""
 
     def notes(self) -> dict[str, float]:
         """What the ranking's notes say."""
@@ -203,12 +208,14 @@ class Learned(NamedTuple):
     def state(self) -> State:
         """What is written of it."""
         known = {name: getattr(self, name) for name in Learned.__annotations__}
+        known["through"] = None if self.through is None else self.through.knots()
         return state_of({name: value for name, value in known.items() if value is not None})
 
     @classmethod
     def restored(cls, state: State) -> Learned:
         """What `state` was taken of."""
-        return cls(**known_of(state))
+        known = known_of(state)
+        return cls(**known | {"through": NormalMap(*known["through"]) if "through" in known else None})
 
 
 class Planned(Prepared):

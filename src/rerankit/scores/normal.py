@@ -1,0 +1,102 @@
+"""Scores read through the increasing map that spreads them as normal ones are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from rerankit.arrays import AnyArray, FloatArray, IntArray
+from rerankit.scores.lists import ListScores
+from rerankit.scores.protocol import Scores
+
+_QUANTILES = ndtr(np.linspace(-6, 6, 241))
+_END = 0.5  # standard deviations: the outermost ones say how steep the map is beyond the values it is made of
+
+
+@dataclass(frozen=True)
+class NormalMap:
+    """An increasing map of scores, straight between `values` (ascending), which become `normal`, and beyond them.
+
+    >>> tails = NormalMap.of(np.exp(np.random.default_rng(0).normal(size=10_000)))
+    >>> tails(np.exp(np.array([-1.0, 0.0, 1.0, 2.0]))).round(1)
+    array([-1.,  0.,  1.,  2.], dtype=float32)
+    """
+
+    values: AnyArray
+    normal: AnyArray
+
+    @classmethod
+    def of(cls, some: AnyArray, cells: int | None = None) -> NormalMap:
+        """The map that makes `some` scores, two different ones at least, normal: the place of each among them says what
+        it becomes, and the mean place of equal ones. Of `cells` scores in all, the others are taken to be lower.
+        """
+        ordered = np.sort(some, axis=None).astype(np.float64)
+        count = cells or len(ordered)
+        lower = count - len(ordered)
+        places = np.clip((_QUANTILES * count).astype(np.int64) - lower, 0, len(ordered) - 1)
+        values = np.unique(ordered[places])
+        below = np.searchsorted(ordered, values, side="left") + np.searchsorted(ordered, values, side="right")
+        return cls(values, ndtri((lower + below / 2) / count))
+
+    def __call__(self, scores: AnyArray) -> FloatArray:
+        """Scores of any shape as normal ones; −inf stays."""
+        found = np.interp(scores, self.values, self.normal)
+        for end, inner, beyond in (
+            (-1, np.searchsorted(self.normal, self.normal[-1] - _END, side="right") - 1, np.greater),
+            (0, np.searchsorted(self.normal, self.normal[0] + _END), np.less),
+        ):
+            inner = min(max(int(inner), 0 if end else 1), len(self.values) - (2 if end else 1))
+            outside = beyond(scores, self.values[end])
+            if outside.any():
+                slope = (self.normal[end] - self.normal[inner]) / (self.values[end] - self.values[inner])
+                found = np.where(outside, self.normal[end] + slope * (scores - self.values[end]), found)
+        return found.astype(np.float32)
+
+    def knots(self) -> AnyArray:
+        """Values, and what they become (2, knots): the map itself, to be written."""
+        return np.stack([self.values, self.normal])
+
+    def over(self, scores: Scores) -> Scores:
+        """The same scores, read through the map: lists stay lists."""
+        if isinstance(scores, ListScores):
+            return ListScores.from_cells(scores.row_of_cell, scores.columns, self(scores.values), scores.shape)
+        return MappedScores(scores, self)
+
+
+class MappedScores:
+    """Scores read through an increasing map when they are asked for.
+
+    >>> from rerankit import DenseScores
+    >>> MappedScores(DenseScores([[1.0, 3.0]]), NormalMap(np.array([0.0, 4.0]), np.array([-2.0, 2.0]))).rows()
+    array([[-1.,  1.]], dtype=float32)
+    """
+
+    def __init__(self, scores: Scores, through: NormalMap) -> None:
+        self._scores, self._map = scores, through
+        self.complete = scores.complete
+
+    def __repr__(self) -> str:
+        return f"MappedScores({self._scores!r})"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self._scores.shape
+
+    @property
+    def T(self) -> MappedScores:  # noqa: N802
+        return MappedScores(self._scores.T, self._map)
+
+    def rows(self, rows: slice | IntArray | None = None) -> FloatArray:
+        return self._map(self._scores.rows(rows))
+
+    def pairs(self, rows: IntArray, columns: IntArray) -> FloatArray:
+        return self._map(self._scores.pairs(rows, columns))
+
+    def topk(self, k: int) -> tuple[IntArray, FloatArray]:
+        indices, scores = self._scores.topk(k)
+        return indices, self._map(scores)
+
+    def take(self, rows: IntArray | None = None, columns: IntArray | None = None) -> MappedScores:
+        return MappedScores(self._scores.take(rows, columns), self._map)
