@@ -29,7 +29,9 @@ NOT_RUN = {
     ),
     "rerankit serve ready --port 8000": _FOREVER,
     "RERANKIT_TOKEN=secret rerankit serve ready --port 8000": _FOREVER,
-    "rerankit rerank clip --pipeline by-index --out lists.npz": "needs FAISS: plugins/rerankit-faiss/tests has such a stage",
+    "rerankit rerank clip --pipeline by-index --out lists.npz": (
+        "needs FAISS: plugins/rerankit-faiss/tests has such a stage"
+    ),
     'rerankit push my-stage me/my-stage --results results/ --trained-on "our captions of 2025"': _SENDS,
 }
 """Commands with their reason, on one line and without comments."""
