@@ -1,6 +1,6 @@
 """Damaged files of every kind: each is read as what it says, or refused in words; never anything else.
 
-A sample in `make test`; `make test-hostile` tries 10⁵ files.
+A sample in `make test`; `make test-hostile` tries 3,400 files for each reader, some 10⁵ in all.
 """
 
 from __future__ import annotations
