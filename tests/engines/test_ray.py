@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +23,13 @@ RANDOM = np.random.default_rng(0)
 QUERIES, GALLERY, BANK = (RANDOM.normal(size=(count, 12)).astype(np.float16) for count in (40, 60, 31))
 # Ray's own, while it ends: sockets that its threads leave open.
 pytestmark = pytest.mark.filterwarnings("default")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def collected():
+    """What Ray leaves open is collected here, where its warnings are let through, and not at the end of all tests."""
+    yield
+    gc.collect()
 
 
 AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
