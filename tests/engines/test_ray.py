@@ -32,9 +32,6 @@ def collected():
     gc.collect()
 
 
-AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
-
-
 def problem(folder: Path) -> rerankit.Problem:
     if not (folder / "gallery.npy").exists():
         np.save(folder / "gallery.npy", GALLERY)
