@@ -105,6 +105,46 @@ def test_what_the_weights_do_not_know_is_left_to_plan(problem, direction):
     assert np.array_equal(found.indices, rerank(problem, "plan").indices)
 
 
+def probabilities(scores: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-3 * (scores / scores.std() - 2)))
+
+
+def test_probabilities_are_read_as_their_logits():
+    random = np.random.default_rng(3)
+    things = random.normal(size=(150, 24))
+    sides = things + random.normal(size=things.shape), np.repeat(things, 4, axis=0) + random.normal(size=(600, 24))
+    given = Problem.from_embeddings(*sides)
+    bent = given.with_similarities(
+        probabilities(given.scores.rows()), query_scores=given.query_scores, gallery_scores=given.gallery_scores
+    )
+    reasoner = rerankit.stage("pillar-plus", weights="captions")
+    for problems, one, texts, copies in (
+        ((given, bent), reasoner, 4, 1),
+        ((given.reversed(), bent.reversed()), reasoner.reversed(), 1, 4),
+    ):
+        logits, chances, base = (
+            np.mean(ranking.indices[:, 0] // texts == np.arange(len(ranking)) // copies)
+            for ranking in (*(rerank(problem, one) for problem in problems), problems[0].ranking(1))
+        )
+        assert chances > logits - 0.05
+        assert logits > base
+
+
+def test_probabilities_of_a_log_are_left_to_plan():
+    problem = with_log(items=200, asked=20)
+    bank = problem.query_bank
+    log = Bank(to_gallery=probabilities(bank.to_gallery.rows()), to_queries=bank.to_queries, among=bank.among)
+    bent = Problem(
+        probabilities(problem.scores.rows()),
+        query_scores=problem.query_scores,
+        gallery_scores=problem.gallery_scores,
+        query_bank=log,
+    )
+    found = rerank(bent, trained())
+    assert found.notes["pillar-plus"]["like_training"] == 0
+    assert np.array_equal(found.indices, rerank(bent, "plan").indices)
+
+
 def test_prepared_once_and_kept(tmp_path: Path):
     problem = with_log(asked=6)
     ready = prepare(trained(), Gallery.of(problem))

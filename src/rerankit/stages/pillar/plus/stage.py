@@ -25,6 +25,7 @@ from rerankit.reranking import rerank
 from rerankit.scores import Scores, distinct_rows
 from rerankit.stages.banks import OF_ONE_DIRECTION, RelationsBankStage, check_relations_bank
 from rerankit.stages.hubness.partners import MANY_MORE, lead_of_chosen_rows, lead_of_rows, partners_of, told_by
+from rerankit.stages.hubness.shape import normal_map, read_problem
 from rerankit.stages.pillar.directions import DIRECTIONS, Direction, other, warn_of_the_other_side
 from rerankit.stages.pillar.plus.log import LearnedOfLog
 from rerankit.stages.pillar.plus.settings import PlusSettings
@@ -192,7 +193,7 @@ class PillarPlus(RelationsBankStage, Reasoner):
         assert bank.among is not None, "checked by the stage's needs"
         asked = distinct_rows(bank.to_gallery)
         planned = Plan().learned(bank.to_gallery, bank.among, asked)
-        if not planned.beta or self.direction != "t2i":
+        if not planned.beta or planned.through is not None or self.direction != "t2i":
             return LearnedOfLog(planned, 0.0, None)
         once = bank.some(asked)
         assert once.to_gallery is not None, "the bank has it"
@@ -285,7 +286,7 @@ class PillarPlus(RelationsBankStage, Reasoner):
         return like * apart, like * found.evenly
 
     def _oriented(self, problem: Problem) -> Problem:
-        return problem if self.direction == "i2t" else problem.reversed()
+        return _read(problem if self.direction == "i2t" else problem.reversed())
 
     # -- weights and training ----------------------------------------------------------------------------
 
@@ -323,8 +324,8 @@ class PillarPlus(RelationsBankStage, Reasoner):
 
         check_pair(problem, relevance, argument)
         if self.direction == "i2t":
-            return problem, relevance
-        return problem.reversed(), relevance.reversed()
+            return _read(problem), relevance
+        return _read(problem.reversed()), relevance.reversed()
 
     def build(self) -> PlusNetwork:
         """A new network of this stage's sizes."""
@@ -350,6 +351,11 @@ def _of_training(oriented: Problem, parts: Sequence[Part]) -> dict[str, AnyArray
 def several_columns(oriented: Problem) -> float:
     """How sure it is, from 0 to 1, that several columns belong to one row."""
     return partners_of(oriented.scores.T).several_queries
+
+
+def _read(oriented: Problem) -> Problem:
+    """A problem whose rows are those of "i2t", with its scores read as normal ones where they are bent."""
+    return read_problem(oriented, normal_map(oriented.scores))
 
 
 def _pair(name: str, value: Any) -> tuple[int, int]:
