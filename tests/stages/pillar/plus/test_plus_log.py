@@ -130,12 +130,13 @@ def test_probabilities_are_read_as_their_logits():
         assert logits > base
 
 
-def test_probabilities_of_a_log_are_left_to_plan():
+def test_powers_in_a_log_are_left_to_plan():
     problem = with_log(items=200, asked=20)
     bank = problem.query_bank
-    log = Bank(to_gallery=probabilities(bank.to_gallery.rows()), to_queries=bank.to_queries, among=bank.among)
+    deviation = bank.to_gallery.rows().std()
+    log = Bank(to_gallery=np.exp(bank.to_gallery.rows() / deviation), to_queries=bank.to_queries, among=bank.among)
     bent = Problem(
-        probabilities(problem.scores.rows()),
+        np.exp(problem.scores.rows() / deviation),
         query_scores=problem.query_scores,
         gallery_scores=problem.gallery_scores,
         query_bank=log,
