@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import rerankit
+import rerankit.plugins
 
 # Scores of which all are nearer to 0 than 1e-35 are refused.
 VALUES = st.floats(-5, 5, width=32, allow_subnormal=False).map(lambda value: value if abs(value) > 1e-30 else 0.0)
@@ -59,3 +62,10 @@ def asked_again(queries: int, gallery: int, seed: int) -> rerankit.Problem:
     bank = np.repeat(items, 3, axis=0) + 0.6 * random.normal(size=(3 * gallery, 24))
     asked = items[random.integers(gallery, size=queries)] + 0.6 * random.normal(size=(queries, 24))
     return rerankit.Problem.from_embeddings(asked, items, query_bank=bank)
+
+
+def stages_without_arguments() -> list[str]:
+    """All registered stages that can be made by their name alone; others wrap a stage, or name a model or a service."""
+    entries = rerankit.plugins.manager().stages
+    factories = {name: inspect.signature(entries.entry(name).load()).parameters for name in rerankit.stages_available()}
+    return [name for name, taken in factories.items() if all(one.default is not one.empty for one in taken.values())]

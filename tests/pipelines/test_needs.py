@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import rerankit
 from rerankit import Bank, Problem, stage
 from rerankit.errors import InputError, UnknownNameError
 from rerankit.pipelines.needs import Need
+from strategies import stages_without_arguments
 
 RELATIONS = np.eye(2)
 
@@ -72,6 +72,5 @@ def test_a_bank_stands_in_for_other_queries() -> None:
 
 
 def test_every_need_of_every_stage_can_be_shown() -> None:
-    for name in rerankit.stages_available():
-        if name not in ("top", "pipeline", "cross-encoder", "remote", "listwise-judge", "pairwise-judge"):
-            assert all(Need.of(need).how for need in stage(name).needs)
+    for name in stages_without_arguments():
+        assert all(Need.of(need).how for need in stage(name).needs)

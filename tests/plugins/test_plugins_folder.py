@@ -9,6 +9,7 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ import pytest
 FOLDERS = sorted(path for path in (Path(__file__).parents[2] / "plugins").iterdir() if path.is_dir())
 REGISTERS: dict[str, dict[str, list[str]]] = {
     "example": {"stages": ["neighbour-average"], "metrics": ["reached"]},
-    "faiss": {"stages": ["refine"], "sources": ["faiss"]},
+    "faiss": {"stages": ["indexed", "refine"], "sources": ["faiss"]},
     "judge": {"stages": ["listwise-judge", "pairwise-judge"]},
     "places": {"stages": ["geometric-check", "sequence"]},
     "reid": {"stages": ["camera-aware"], "tasks": ["msmt17", "veri776"]},
@@ -62,7 +63,8 @@ def test_an_installed_one_is_found_through_its_entry_point(listed: dict[str, dic
 @pytest.mark.usefixtures("listed")
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_its_page_is_true(folder: Path) -> None:
-    code = "\n".join(re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL))
+    blocks = re.findall(r" *```python\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    code = "\n".join(dedent(block) for block in blocks)
     done = run(folder, "-c", code)
     if absent := re.search(r"No module named '(faiss|cv2)'", done.stderr):
         pytest.skip(f"{absent[1]} is not installed")

@@ -7,6 +7,7 @@ import torch
 from toy_run import SETTINGS, ToyTask, weights
 
 from rerankit.errors import FormatError, InputError, TrainingError, UnknownNameError
+from rerankit.events import Event
 from rerankit.training import History, TrainingSettings, train
 from rerankit.training.devices import pick
 
@@ -203,7 +204,9 @@ def test_files_of_a_run(tmp_path):
 
 def test_progress_shows_the_validation_figure(monkeypatch):
     events = []
-    monkeypatch.setattr("rerankit.training.reporter.emit", events.append)
+    monkeypatch.setattr(
+        "rerankit.training.reporter.emit", lambda *named, **fields: events.append(Event(*named, **fields))
+    )
     history = train(ToyTask(), SETTINGS)
     figures = [row["validation/fit"] for row in history.rows]
     assert {event.description for event in events} == {"training"}  # one bar from the beginning to the end

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr, ndtri
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.scores.lists import ListScores
 from rerankit.scores.protocol import Scores
 
-_QUANTILES = ndtr(np.linspace(-6, 6, 241))
+_LOOKED_AT = np.linspace(-6, 6, 241)  # standard deviations
 _END = 0.5  # standard deviations: the outermost ones say how steep the map is beyond the values it is made of
 
 
@@ -32,10 +31,12 @@ class NormalMap:
         """The map that makes `some` scores, two different ones at least, normal: the place of each among them says what
         it becomes, and the mean place of equal ones. Of `cells` scores in all, the others are taken to be lower.
         """
+        from scipy.special import ndtr, ndtri  # the program starts without scipy
+
         ordered = np.sort(some, axis=None).astype(np.float64)
         count = cells or len(ordered)
         lower = count - len(ordered)
-        places = np.clip((_QUANTILES * count).astype(np.int64) - lower, 0, len(ordered) - 1)
+        places = np.clip((ndtr(_LOOKED_AT) * count).astype(np.int64) - lower, 0, len(ordered) - 1)
         values = np.unique(ordered[places])
         below = np.searchsorted(ordered, values, side="left") + np.searchsorted(ordered, values, side="right")
         return cls(values, ndtri((lower + below / 2) / count))

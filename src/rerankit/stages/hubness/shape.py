@@ -14,7 +14,7 @@ _CELLS = 4_000_000  # of them, at most
 _LEAST_ROWS = 8
 _LEAST_PLACES = 8  # of a row: fewer say nothing of a shape
 _PLACES_OF_A_TOP = 20  # that are looked at: of fewer the first ones are too few to tell a top from its neighbours
-_FLAT = 0.5  # times as steep as in between: less is bent
+_FLAT = 0.4  # times as steep as in between: less is bent; many right items at the top come near to it
 _UNLIKE = 4.0  # times as steep as other rows
 _ALIKE = 3.0  # values in all rows, for each value of one row: more are no ranks
 _DISTINCT = 0.9  # of the first places of all rows
@@ -26,9 +26,9 @@ def normal_map(scores: Scores) -> NormalMap | None:
     What is taken from an item's scores is the same for all queries, which is right only where a step means the same
     wherever it is made: so it is with cosines, products, distances and logits. Probabilities crowd at 0 and at 1,
     reciprocal ranks at the top of every row. It shows in how steeply rows fall, in multiples of the fall of normal
-    scores. Scores are bent where rows fall less than half as steeply from their first place, or down to their middle,
-    as in between (see `spread`), where a quarter of the rows falls four times as steeply as another quarter, and where
-    all rows hold the same values.
+    scores. Scores are bent where rows fall less than two fifths as steeply from their first place, or down to their
+    middle, as in between (see `spread`), where a quarter of the rows falls four times as steeply as another quarter,
+    and where all rows hold the same values.
 
     >>> from rerankit import DenseScores
     >>> logits = 3 * np.random.default_rng(0).normal(size=(50, 100)) - 6

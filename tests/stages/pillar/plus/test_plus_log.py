@@ -134,9 +134,9 @@ def test_powers_in_a_log_are_left_to_plan():
     problem = with_log(items=200, asked=20)
     bank = problem.query_bank
     deviation = bank.to_gallery.rows().std()
-    log = Bank(to_gallery=np.exp(bank.to_gallery.rows() / deviation), to_queries=bank.to_queries, among=bank.among)
+    log = Bank(to_gallery=np.exp(2 * bank.to_gallery.rows() / deviation), to_queries=bank.to_queries, among=bank.among)
     bent = Problem(
-        np.exp(problem.scores.rows() / deviation),
+        np.exp(2 * problem.scores.rows() / deviation),
         query_scores=problem.query_scores,
         gallery_scores=problem.gallery_scores,
         query_bank=log,
