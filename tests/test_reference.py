@@ -62,7 +62,10 @@ def test_what_a_parameter_takes_is_what_its_check_says() -> None:
     assert list(GENERATOR.rules("nnn", "published")) == ["true or false"]
     assert list(GENERATOR.rules("metric", "shrink")) == ["a finite number", "at least 0", "at most 1"]
     assert list(GENERATOR.rules("consensus", "voters")) == ["gallery, larger, query"]
+    assert list(GENERATOR.rules("hmrn", "scale")) == ["a finite number", "above 0"]
     assert list(GENERATOR.rules("maxsim", "device")) == []
+    assert "| `device` | `'auto'` | `str` |" in PAGES["stages/maxsim.md"]
+    assert "| `processor` | `None` | anything: see above |" in PAGES["stages/cross-encoder.md"]
 
 
 def test_what_is_said_of_the_published_form_stays_beside_it() -> None:
@@ -109,11 +112,12 @@ def test_fitted_stages_show_their_rows_of_the_other_tables() -> None:
 
 
 def test_every_stage_says_what_it_costs_when_it_loses_and_what_was_measured() -> None:
-    joins = {"pipeline", "top"}  # these lose where their stages do
+    sections = ("What it computes", "When it helps, and when it loses", "Measured", "Parameters", "Citation")
     for name in STAGES:
         text = PAGES[f"stages/{name}.md"]
         assert re.search(r"^- \*\*cost\*\*: \S", text, re.M), name
-        assert ("when it loses\n" in text) == (name not in joins), name
+        assert [each for each in sections if not re.search(rf"^## {each}\n\n\S", text, re.M)] == [], name
+        assert not re.search(r"^\| `\w+` \|.*\|\s*\|$", text, re.M), f"{name}: what a parameter takes is not said"
         assert re.search(r"^## Measured\n\n(?:.*\n)*?!\[", text, re.M), f"{name} has no picture of what was measured"
 
 

@@ -92,7 +92,7 @@ def page(name: str) -> str:
     parts += ["## Parameters", table(name)] if inspect.signature(factory).parameters else []
     parts += ["## Large galleries", scales(stage)] if stage.scaling else []
     parts += ["## Example", f"```pycon\n{example}\n```"] if example else []
-    parts += ["## Citation", stage.citation] if stage.citation else []
+    parts += ["## Citation", stage.citation or "None: it is no method of a paper."]
     parts += ["## More", f"Figures: [benchmarks](../benchmarks.md). {_links(name)}"]
     return "\n\n".join(parts) + "\n"
 
@@ -105,7 +105,8 @@ def table(name: str) -> str:
     lines = ["| parameter | default | takes |", "| --- | --- | --- |"]
     for each in inspect.signature(_factory(name)).parameters.values():
         default = "(required)" if each.default is each.empty else f"`{each.default!r}`"
-        lines.append(f"| `{each.name}` | {default} | {'; '.join(rules(name, each.name)).replace('|', chr(92) + '|')} |")
+        takes = "; ".join(rules(name, each.name)) or _kind(each.annotation)
+        lines.append(f"| `{each.name}` | {default} | {takes.replace('|', chr(92) + '|')} |")
     return "\n".join(lines)
 
 
@@ -124,6 +125,11 @@ def rules(name: str, parameter: str) -> Iterator[str]:
         except Exception:  # a value that no check foresees says nothing about the range
             continue
     yield from seen
+
+
+def _kind(annotation: Any) -> str:
+    """The types of a parameter that no check asks about, as they stand in the code."""
+    return "anything: see above" if annotation in ("Any", inspect.Parameter.empty) else f"`{annotation}`"
 
 
 def scales(stage: Stage) -> str:

@@ -224,7 +224,7 @@ def test_stages_are_lines_below_their_families(columns: int) -> None:
     lines = _on_a_terminal([sys.executable, "-m", "rerankit", "stages"], columns=columns).splitlines()
     assert max(map(len, lines)) <= columns
     assert lines[0] == "hubness: items that come up for everybody fall back"
-    assert lines[1].split()[:2] == ["sinkhorn", "TB"]
+    assert lines[1].split()[:2] == ["sinkhorn", "TBP"]
     listed = [line.split()[0] for line in lines if line.startswith("  ")]
     assert sorted(listed) == rerankit.stages_available()
     assert "T looks at the other test queries; B" in " ".join(lines)
@@ -256,7 +256,7 @@ def test_stages_lists_and_describes() -> None:
     rows = {row["stage"]: row for row in json.loads(run("stages", "--json").stdout)}
     assert rows["mutual-rank"]["looks at"] == "test queries"
     assert rows["mutual-rank"]["family"] == "both directions"
-    assert rows["pillar"]["marks"] == "TBW"
+    assert rows["pillar"]["marks"] == "TBPW"
     assert "needs: depends on its parameters" in run("stages", "cross-encoder").stdout
     one = json.loads(run("stages", "fuse", "--json").stdout)
     assert {row["parameter"] for row in one["parameters"]} >= {"method", "normalise"}

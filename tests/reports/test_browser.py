@@ -131,11 +131,21 @@ def test_pointing_tells(browser: Any, page: Path) -> None:
     assert told[2:] == [True, True, False]
 
 
-def test_paper_has_all_parts_and_no_buttons(browser: Any, page: Path) -> None:
-    browser.open(page, dark=True)
-    browser.command("Emulation.setEmulatedMedia", {"media": "print"})
+@pytest.mark.parametrize("pressed", [False, True])
+def test_paper_is_light_and_has_all_parts_and_no_buttons(browser: Any, page: Path, pressed: bool) -> None:
+    browser.open(page, dark=not pressed)
+    if pressed:
+        browser.run("document.getElementById('theme').click()")
+    mark = "const mark = document.querySelectorAll('.mark[data-system]')[0];"
+    browser.run(f"{mark} mark.dispatchEvent(new PointerEvent('pointerover', {{bubbles: true}}))")
+    scheme = {"name": "prefers-color-scheme", "value": "light" if pressed else "dark"}
+    browser.command("Emulation.setEmulatedMedia", {"media": "print", "features": [scheme]})
     shown = "return [...document.querySelectorAll(arguments[0])].map(each => getComputedStyle(each).display)"
     assert browser.run(shown, ".view") == ["block", "block"]
     assert set(browser.run(shown, ".bar, .filters")) == {"none"}
     assert browser.run("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    tile = "return getComputedStyle(document.querySelector('.tile')).backgroundColor"
+    assert browser.run(tile) == "rgb(245, 247, 249)"
+    marks = "return [...document.querySelectorAll('.mark[data-system]')].map(mark => getComputedStyle(mark).opacity)"
+    assert set(browser.run(marks)) == {"1"}, "nothing is dimmed on paper"
     browser.command("Emulation.setEmulatedMedia", {"media": ""})

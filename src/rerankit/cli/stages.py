@@ -10,10 +10,12 @@ import typer
 from rerankit.cli._output import JsonOption, complain, heading, line, line_width, show, show_json, text_of, wrapped
 from rerankit.looks import LETTERS, TEXTS
 from rerankit.pipelines.needs import Need
+from rerankit.pipelines.scaling import NOTHING
 
 MARKS = {
     LETTERS["queries"]: TEXTS["queries"],
     LETTERS["bank"]: "takes a bank of other queries instead",
+    "P": "prepares a gallery once: what it keeps serves every query",
     "W": "has weights: fit it, load it or import it",
 }
 """The letters of the list."""
@@ -103,9 +105,11 @@ def _details(name: str) -> dict[str, Any]:
     ]
     made = entry.make() if all(row["default"] != "(required)" for row in parameters) else None
     trainable = isinstance(factory, type) and "fit" in dir(factory) and issubclass(factory, Stage)
+    scaling = getattr(factory, "scaling", None)
     known = {
         "T": made is not None and made.looks_at().queries,
         "B": any(row["parameter"] == "bank" for row in parameters),
+        "P": scaling is not None and scaling.keeps != NOTHING,
         "W": trainable or (made is not None and "weights" in made.needs),
     }
     return {
@@ -118,7 +122,7 @@ def _details(name: str) -> dict[str, Any]:
         "needs": list(made.needs) if made else None,
         "looks at": str(made.looks_at()) if made else None,
         "trainable": trainable,
-        "scales": scaling.items() if (scaling := getattr(factory, "scaling", None)) else None,
+        "scales": scaling.items() if scaling else None,
         "citation": getattr(factory, "citation", ""),
         "text": inspect.getdoc(factory) or "",
     }

@@ -40,6 +40,9 @@ class Step:
 class Pipeline(Composite):
     """Stages that run one after the other; `>>` joins stages and pipelines. It is a stage wherever one is taken.
 
+    Each stage re-ranks what the one before it made, S₂(S₁(ranking)); behind one that learned similarities the others
+    see these. It loses where its stages do.
+
     >>> Pipeline(["mutual-rank"]) >> stage("fuse", method="rrf").top(10)
     Pipeline([stage('mutual-rank'), stage('fuse', method='rrf').top(10)])
     >>> stage("fuse", sources=["scores", Pipeline(["nnn", "mutual-rank"])]).looks_at()

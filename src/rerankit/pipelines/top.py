@@ -17,6 +17,9 @@ from rerankit.seams import splice
 class Top(Composite):
     """Another stage for the first `candidates` only; the rest keep their order behind them.
 
+    The first ones have the stage's scores. Where the next score is not below the last of these, all scores of the rest
+    are lowered alike until it is. It loses where its stage does, and what stands behind `candidates` cannot gain.
+
     >>> from rerankit import stage
     >>> stage("nnn").top(20)
     stage('nnn').top(20)

@@ -171,8 +171,10 @@ def test_what_is_refused(cases: ModuleType) -> None:
         HmrnStage(cascade="some")
     with pytest.raises(InputError, match="unknown variant 'T-T'"):
         HmrnStage("T-T")
-    with pytest.raises(InputError, match="'query_temperature' must be above 0 and at most 60"):
+    with pytest.raises(InputError, match=r"'query_temperature' must be at most 60\.0"):
         HmrnStage(query_temperature=100)
+    with pytest.raises(InputError, match="'scale' must be a finite number"):
+        HmrnStage(scale="large")  # type: ignore[arg-type]
     with pytest.raises(NotFittedError, match=r"rerankit\.stages\.hmrn\.published"):
         HmrnStage().networks  # noqa: B018 - the access is what is tested
     with pytest.raises(UnmetNeedError, match="stage 'hmrn' needs weights"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 
 from rerankit.reports.charts.chart import Canvas, Chart, chart, short
@@ -54,8 +55,8 @@ def _draw(view: View, system: System, canvas: Canvas) -> None:
 def _name(text: str) -> str:
     """A stage without the word for it.
 
-    >>> _name("stage('sinkhorn', beta=20)"), _name("stage('fuse')")
-    ('sinkhorn, beta=20', 'fuse')
+    >>> _name("stage('fuse')"), _name("stage('mutual-rank', weight=0.5).top(10)")
+    ('fuse', 'mutual-rank(weight=0.5).top(10)')
     """
-    inside = text.removeprefix("stage(").removesuffix(")") if text.startswith("stage(") else text
-    return inside.replace("'", "")
+    alone = re.sub(r"stage\('([^']*)'\)", r"\1", text)
+    return re.sub(r"stage\('([^']*)', ", r"\1(", alone).replace("'", "")

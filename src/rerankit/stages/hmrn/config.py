@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from rerankit import checks
 from rerankit.errors import rule, unknown_name
 from rerankit.training.settings import TrainingSettings
 
@@ -55,24 +56,20 @@ class HmrnConfig:
     normalise_queries: bool = True
 
     def __post_init__(self) -> None:
-        if self.variant not in VARIANTS:
-            raise unknown_name("variant", str(self.variant), VARIANTS)
+        checks.choice("variant", self.variant, VARIANTS)
         self._check_counts()
         for name in ("region_temperature", "query_temperature"):
-            if not 0 < getattr(self, name) <= HOTTEST:
-                raise rule(name, f"must be above 0 and at most {HOTTEST:g}", getattr(self, name))
+            checks.number(name, getattr(self, name), above=0, most=HOTTEST)
+        checks.number("scale", self.scale, above=0)
         for name in ("local_weight", "global_weight", "reasoning_weight"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise rule(name, "must be a finite number of at least 0", getattr(self, name))
-        if not 0 <= self.dropout < 1:
-            raise rule("dropout", "must be in [0, 1)", self.dropout)
+            checks.number(name, getattr(self, name), least=0)
+        if not checks.number("dropout", self.dropout, least=0) < 1:
+            raise rule("dropout", "must be below 1", self.dropout)
 
     def _check_counts(self) -> None:
         for name in ("region_dim", "dim", "reasoning_dim", "steps", "region_slots", "vocabulary_size",
                      "word_dim", "text_layers", "full_rounds"):  # fmt: skip
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise rule(name, "must be an integer of at least 1", value)
+            checks.integer(name, getattr(self, name), least=1)
 
     @property
     def level_weights(self) -> tuple[float, float, float]:

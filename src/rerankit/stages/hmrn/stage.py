@@ -38,6 +38,11 @@ CONFIG, VOCABULARY, CASCADE = "config", "vocabulary", "cascade"
 class HmrnStage(Trained):
     """Re-ranks images by several short descriptions of their regions, given round by round.
 
+    After t descriptions a picture's score is a · local + b · global + c · w(t) · reasoning, with a, b and c the three
+    `…_weight` and w(t) = t (t + 1) / (n (n + 1)), n `full_rounds`, to two places and at most 1. Local compares regions
+    with descriptions, global the whole picture with the whole search, and reasoning reads its share out of a graph
+    with a node for each description and one for the whole.
+
     Features: `regions` of the gallery, (images, R, D_in) or `Regions` when R varies, and `text` of the
     searches: texts, token ids (searches, T, L), or vectors (searches, T, dim). Plain arrays that are padded come
     with `region_counts`, `text_counts` or `text_lengths`. `variant` is "I-T", "T-I" or "ensemble". `rounds`

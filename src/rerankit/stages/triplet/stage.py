@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 class Triplet(Trained):
     """Re-ranks the candidates of composed queries by reading reference, text and candidate together.
 
+    Stage I reads the text beside the reference's image tokens into states z, whose first one is compared with every
+    picture's vector. Stage II has two streams, f from z and g from the text t alone, that both look at a candidate's
+    image tokens v; the score is h(f(z, v), g(t, v)), h two layers over the streams' first states.
+
     `budget` bounds the work, as "500 pairs" or "30 s": every query's most promising candidates come first, and
     those not scored stay behind in their order. `precision` is float32, bf16, fp16 or int8. `images` is where the
     picture of an item lies, for problems that know only ids ("data/{id}.png") or a task's own paths

@@ -87,6 +87,7 @@ class PillarPlus(RelationsBankStage, Reasoner):
     )
     name = "pillar-plus"
     extra = "pillar"
+    citation = "rerankit: a plan of both directions, corrected by a small network"
     of_training = ("asked", "several", "leads")
     bank_parts = ("to_gallery", "to_queries", "among")
 
