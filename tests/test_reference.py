@@ -65,6 +65,7 @@ def test_what_a_parameter_takes_is_what_its_check_says() -> None:
     assert list(GENERATOR.rules("hmrn", "scale")) == ["a finite number", "above 0"]
     assert list(GENERATOR.rules("maxsim", "device")) == []
     assert "| `device` | `'auto'` | `str` |" in PAGES["stages/maxsim.md"]
+    assert "| `text_model` | `None` | `str` or `None` |" in PAGES["stages/hmrn.md"]
     assert "| `processor` | `None` | anything: see above |" in PAGES["stages/cross-encoder.md"]
 
 

@@ -129,7 +129,9 @@ def rules(name: str, parameter: str) -> Iterator[str]:
 
 def _kind(annotation: Any) -> str:
     """The types of a parameter that no check asks about, as they stand in the code."""
-    return "anything: see above" if annotation in ("Any", inspect.Parameter.empty) else f"`{annotation}`"
+    if annotation in ("Any", inspect.Parameter.empty):
+        return "anything: see above"
+    return " or ".join(f"`{each}`" for each in str(annotation).split(" | "))
 
 
 def scales(stage: Stage) -> str:
