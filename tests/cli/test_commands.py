@@ -446,14 +446,24 @@ def test_bars_appear_on_a_terminal_only(tmp_path: Path) -> None:
     assert "stage('upside', words=['a', 'b'])" in shown
 
 
-def _on_a_terminal(command: list[str], *, columns: int, cwd: Path | None = None) -> str:
+def test_an_error_breaks_between_words_on_a_terminal_and_is_one_line_elsewhere(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "rerankit", "rerank", "a.npy", "-s", "mutual-ranks", "-o", "b.npz"]
+    rerankit.write(tmp_path / "a.npy", np.eye(3))
+    line = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stderr
+    assert line.startswith("error: unknown stage 'mutual-ranks'"), line
+    shown = _on_a_terminal(command, columns=40, cwd=tmp_path, code=2)
+    assert max(map(len, shown.splitlines())) <= 40
+    assert shown.split() == line.split()
+
+
+def _on_a_terminal(command: list[str], *, columns: int, cwd: Path | None = None, code: int = 0) -> str:
     """What a program shows on a terminal, without colours."""
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns)}
     process = subprocess.Popen(command, cwd=cwd, stderr=theirs, stdout=theirs, env=environment)
     os.close(theirs)
     shown = _everything(ours)
-    assert process.wait() == 0
+    assert process.wait() == code
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown).replace("\r", "")
 
 

@@ -119,9 +119,13 @@ def wrapped(text: str) -> str:
 
 def say(text: str) -> None:
     """Lines for people, which break between words; on stderr, so that what is printed on stdout stays clean."""
-    width = shutil.get_terminal_size().columns if sys.stderr.isatty() else None
     with aside():
-        typer.echo(text if width is None else folded(text, width), err=True)
+        typer.echo(_for_people(text), err=True)
+
+
+def _for_people(text: str) -> str:
+    """A text on stderr: in lines that fit where it is a terminal."""
+    return folded(text, shutil.get_terminal_size().columns) if sys.stderr.isatty() else text
 
 
 def folded(text: str, width: int) -> str:
@@ -138,9 +142,10 @@ def complain(text: str) -> None:
     """The one line of an error, and below it the list that it may have."""
     first, *rest = text.splitlines() or [""]
     listed = rest and all(line.startswith("  ") for line in rest)
+    begun = "error: "
     with aside():
-        typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
-        typer.echo(text if listed else " ".join([first, *rest]), err=True)
+        typer.secho(begun, fg="red", bold=True, err=True, nl=False)
+        typer.echo(_for_people(begun + (text if listed else " ".join([first, *rest]))).removeprefix(begun), err=True)
 
 
 def text_of(value: Any) -> str:
