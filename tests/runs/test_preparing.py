@@ -22,7 +22,8 @@ from rerankit.files import lock_folder
 from rerankit.pipelines.prepared import State
 from rerankit.pipelines.scaling import NEVER_CUT, NOTHING
 from rerankit.plugins import manager
-from rerankit.stages.hubness import claims, passes
+from rerankit.stages.hubness import claims
+from runs.shards_here import Here, with_small_pieces
 
 RANDOM = np.random.default_rng(0)
 ITEMS, OLD, QUERIES = (RANDOM.normal(size=(count, 8)).astype(np.float16) for count in (150, 70, 6))
@@ -39,29 +40,10 @@ STAGES = [
 ]
 
 
-class Here(Engine):
-    """Tasks in another order; how many there were is counted."""
-
-    name = "here"
-
-    def __init__(self, most: int | None = None) -> None:
-        self.most, self.done = most, 0
-
-    def run(self, work, tasks, *, shared, retries):
-        for task in sorted(tasks, reverse=True):
-            if self.done == self.most:
-                raise KeyboardInterrupt
-            work(task)
-            self.done += 1
-            yield Done(task)
-
-
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sums of rows are kept apart in groups of few rows, as they are where there are many items."""
-    monkeypatch.setattr(passes, "_piece_of", lambda columns, piece_bytes: 2)
-    for module in (passes, claims):
-        monkeypatch.setattr(module, "run_of", lambda columns, piece_bytes=0: 4)
+    with_small_pieces(monkeypatch)
     monkeypatch.setattr(claims, "_HELD", 0)
 
 

@@ -12,11 +12,10 @@ import rerankit
 from rerankit import Pipeline, Problem, Relevance, bench, stage
 from rerankit.bench import tune as tune_on
 from rerankit.cli import build
-from rerankit.engines import Done, Engine
 from rerankit.errors import InputError
 from rerankit.runs import on_engine, working
-from rerankit.stages.hubness import claims, passes
 from rerankit.tasks import task
+from runs.shards_here import Here, with_small_pieces
 
 RANDOM = np.random.default_rng(0)
 QUERIES, ITEMS = (RANDOM.normal(size=(count, 8)).astype(np.float32) for count in (60, 90))
@@ -28,26 +27,9 @@ STAGES = [
 ]
 
 
-class Here(Engine):
-    """Tasks in another order; how many there were is counted."""
-
-    name = "here"
-
-    def __init__(self) -> None:
-        self.done = 0
-
-    def run(self, work, tasks, *, shared, retries):
-        for task_ in sorted(tasks, reverse=True):
-            work(task_)
-            self.done += 1
-            yield Done(task_)
-
-
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passes, "_piece_of", lambda columns, piece_bytes: 2)
-    for module in (passes, claims):
-        monkeypatch.setattr(module, "run_of", lambda columns, piece_bytes=0: 4)
+    with_small_pieces(monkeypatch)
 
 
 @pytest.mark.parametrize("form", ["embeddings", "matrix"])

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,7 @@ from rerankit.pipelines.pipeline import Pipeline
 from rerankit.pipelines.ready import Ready, check_standing, ready_for
 from rerankit.reading import read_json
 from rerankit.runs.folder import locked, written
-from rerankit.runs.working import RETRIES, SHARD_SIZE
+from rerankit.runs.working import PARTS_PREFIX, RETRIES, checked_size, shards_of, temporary_folder
 from rerankit.version import __version__
 
 _PLAN = "preparation.json"
@@ -50,20 +48,16 @@ def prepare_in_shards(
     folder `parts`, with which a preparation that was stopped goes on when it is asked for again.
     """
     where = engine_of(engine, engine_settings)
-    size = checks.integer("shard_size", SHARD_SIZE if shard_size is None else shard_size, least=1)
+    size = checked_size(shard_size)
     checks.integer("retries", retries, least=0)
     check_standing(pipeline, gallery)
-    with _folder(parts) as folder, locked(folder), written(folder):
+    place = temporary_folder(PARTS_PREFIX) if parts is None else nullcontext(Path(parts))
+    with place as folder, locked(folder), written(folder):
         if parts is not None:
             _begin(folder, {"rerankit": __version__, **_digests(pipeline, gallery), "shard_size": size})
-        cutter = Parts(where, folder, shards_of(gallery, size), retries=retries, durable=parts is not None)
+        cutter = Parts(where, folder, shards_of(gallery.size, size), retries=retries, durable=parts is not None)
         with cut_by(cutter):
             return ready_for(pipeline, gallery)
-
-
-def shards_of(gallery: Gallery, size: int) -> int:
-    """How many shards of so many items there are of a gallery."""
-    return -(-gallery.size // size)
 
 
 def _digests(pipeline: Pipeline, gallery: Gallery) -> dict[str, str]:
@@ -91,15 +85,3 @@ def _begin(folder: Path, plan: dict[str, Any]) -> None:
         raise rule("parts", "must be a new or empty folder, or that of the same preparation", folder)
     with atomic(file) as temporary:
         temporary.write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
-
-
-@contextmanager
-def _folder(parts: Any) -> Iterator[Path]:
-    if parts is not None:
-        yield Path(parts)
-        return
-    temporary = Path(tempfile.mkdtemp(prefix="rerankit-parts-"))
-    try:
-        yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

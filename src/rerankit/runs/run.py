@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -27,8 +25,7 @@ from rerankit.pipelines.ready import Ready, check_standing, ready_for
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.runs.folder import PARTS, RunFolder, locked, written
-from rerankit.runs.preparing import shards_of
-from rerankit.runs.working import RETRIES, SHARD_SIZE
+from rerankit.runs.working import RETRIES, checked_size, shards_of, temporary_folder
 
 
 def rerank_in_shards(
@@ -50,7 +47,7 @@ def rerank_in_shards(
     stopped: what is finished stays. Without `out` the shards lie in a temporary folder.
     """
     where = engine_of(engine, engine_settings)
-    size = checks.integer("shard_size", SHARD_SIZE if shard_size is None else shard_size, least=1)
+    size = checked_size(shard_size)
     checks.integer("retries", retries, least=0)
     pipeline.check(problem)
     gallery, found = Gallery.of(problem), found_by(pipeline, problem)
@@ -67,10 +64,8 @@ def rerank_in_shards(
         }
         folder.begin(plan, problem, resume=resume)
         if folder.missing():
-            shards = Parts(
-                where, folder.path / PARTS, shards_of(gallery, size), retries=retries, durable=folder.durable
-            )
-            with cut_by(shards):
+            count = shards_of(gallery.size, size)
+            with cut_by(Parts(where, folder.path / PARTS, count, retries=retries, durable=folder.durable)):
                 ready = folder.prepared(pipeline, gallery, lambda: ready_for(pipeline, gallery))
             with folder.tidied():
                 _work_off(
@@ -130,8 +125,5 @@ def _folder(out: Any) -> Iterator[RunFolder]:
     if out is not None:
         yield RunFolder(Path(out))
         return
-    temporary = Path(tempfile.mkdtemp(prefix="rerankit-run-"))
-    try:
-        yield RunFolder(temporary, durable=False)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with temporary_folder("rerankit-run-") as folder:
+        yield RunFolder(folder, durable=False)

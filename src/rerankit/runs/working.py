@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from rerankit import checks
@@ -18,6 +17,24 @@ from rerankit.problem import Problem
 SHARD_SIZE = 8192
 """Items, or queries, of a shard, unless it is said: of 100,000 items it takes a few seconds."""
 RETRIES = 2
+PARTS_PREFIX = "rerankit-parts-"
+
+
+def checked_size(shard_size: int | None) -> int:
+    """How many items, or queries, a shard has: what is given, or the usual number."""
+    return checks.integer("shard_size", SHARD_SIZE if shard_size is None else shard_size, least=1)
+
+
+def shards_of(count: int, size: int) -> int:
+    """How many shards of so many items there are of `count`."""
+    return -(-count // size)
+
+
+@contextmanager
+def temporary_folder(prefix: str) -> Iterator[Path]:
+    """A folder of shards that nobody asked to keep, for the length of a block."""
+    with TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 @contextmanager
@@ -32,14 +49,11 @@ def on_engine(engine: Any, problem: Problem, shard_size: int | None = None) -> I
     ...     print(problem.ranking(1).indices.tolist())
     [[0], [0]]
     """
-    size = checks.integer("shard_size", SHARD_SIZE if shard_size is None else shard_size, least=1)
+    size = checked_size(shard_size)
     if engine is None:
         yield
         return
-    folder = Path(tempfile.mkdtemp(prefix="rerankit-parts-"))
-    try:
-        shards = -(-max(problem.shape) // size)
+    with temporary_folder(PARTS_PREFIX) as folder:
+        shards = shards_of(max(problem.shape), size)
         with cut_by(Parts(engine_of(engine), folder, shards, retries=RETRIES, durable=False)):
             yield
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

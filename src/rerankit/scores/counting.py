@@ -48,8 +48,8 @@ def counts_above(
 def _counted(
     transposed: Products, items: IntArray, lines: IntArray, values: FloatArray, shift: FloatArray
 ) -> tuple[IntArray, IntArray] | None:
-    """The same for values of some items, `lines` says which; `turned` has items for rows. None where several items have
-    more rows near their values than the memory budget has room for.
+    """The same for values of some items, `lines` says which; `transposed` has items for rows. None where several items
+    have more rows near their values than the memory budget has room for.
     """
     doubt = np.broadcast_to(transposed.doubt(items)[:, 0], items.shape).astype(np.float32)
     lowest = np.full(len(items), np.inf, np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -44,16 +45,21 @@ class NormalMap:
     def __call__(self, scores: AnyArray) -> FloatArray:
         """Scores of any shape as normal ones; −inf stays."""
         found = np.interp(scores, self.values, self.normal)
-        for end, inner, beyond in (
-            (-1, np.searchsorted(self.normal, self.normal[-1] - _END, side="right") - 1, np.greater),
-            (0, np.searchsorted(self.normal, self.normal[0] + _END), np.less),
-        ):
-            inner = min(max(int(inner), 0 if end else 1), len(self.values) - (2 if end else 1))
-            outside = beyond(scores, self.values[end])
+        lower, upper = self._slopes
+        for end, slope, outside in ((0, lower, scores < self.values[0]), (-1, upper, scores > self.values[-1])):
             if outside.any():
-                slope = (self.normal[end] - self.normal[inner]) / (self.values[end] - self.values[inner])
                 found = np.where(outside, self.normal[end] + slope * (scores - self.values[end]), found)
         return found.astype(np.float32)
+
+    @cached_property
+    def _slopes(self) -> tuple[float, float]:
+        """How steep the map is below its values and above them."""
+        above = min(max(1, int(np.searchsorted(self.normal, self.normal[0] + _END))), len(self.values) - 1)
+        below = int(np.searchsorted(self.normal, self.normal[-1] - _END, side="right")) - 1
+        below = min(max(0, below), len(self.values) - 2)
+        rise, run = (each[[above, -1]] - each[[0, below]] for each in (self.normal, self.values))
+        lower, upper = (rise / run).tolist()
+        return lower, upper
 
     def knots(self) -> AnyArray:
         """Values, and what they become (2, knots): the map itself, to be written."""

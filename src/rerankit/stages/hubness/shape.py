@@ -40,7 +40,7 @@ def normal_map(scores: Scores) -> NormalMap | None:
     if scores.complete:  # they are read several times
         some = DenseScores(some.rows())
     known = _known(some)
-    if not known.size or known.min() == known.max() or not (_bent(some) or _ranks(known, some)):
+    if not known.size or known.min() == known.max() or not (_bent(known, some) or _ranks(known, some)):
         return None
     return NormalMap.of(known, some.shape[0] * some.shape[1])
 
@@ -55,7 +55,7 @@ def read_problem(problem: Problem, through: NormalMap | None) -> Problem:
     if through is None:
         return problem
     within = {"query_scores": problem.query_scores, "gallery_scores": problem.gallery_scores}
-    return problem.with_similarities(read_scores(problem.scores, through), **within)
+    return problem.with_similarities(through.over(problem.scores), **within)
 
 
 def _known(scores: Scores) -> AnyArray:
@@ -66,14 +66,14 @@ def _known(scores: Scores) -> AnyArray:
     return values[np.isfinite(values)]
 
 
-def _bent(scores: Scores) -> bool:
-    """Whether rows fall unlike normal ones, or unlike each other."""
+def _bent(known: AnyArray, scores: Scores) -> bool:
+    """Whether rows fall unlike normal ones, or unlike each other; `known` are all their values."""
     falls = _falls(scores)
     if not len(falls):
         return False
     steep = np.median(falls, axis=0)
     flat, sharp = np.quantile(falls[:, 1], [0.25, 0.75])
-    few = min(places_looked_at(scores.shape[1]), round(len(_known(scores)) / scores.shape[0])) < _PLACES_OF_A_TOP
+    few = min(places_looked_at(scores.shape[1]), round(len(known) / scores.shape[0])) < _PLACES_OF_A_TOP
     return bool(min(steep[1 if few else 0], steep[-1]) < _FLAT * steep[1] or sharp > _UNLIKE * flat)
 
 

@@ -160,7 +160,8 @@ class PillarPlus(RelationsBankStage, Reasoner):
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         """Scores (queries, K): of the cells; items that are no cell come behind, in their order."""
-        return self._scores(problem, [ranking], self._like_training(problem))[0]
+        oriented = self._oriented(problem)
+        return self._scores(oriented, [ranking], self._like_training(oriented))[0]
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         bank = self.bank_for(problem)
@@ -169,8 +170,9 @@ class PillarPlus(RelationsBankStage, Reasoner):
             return self.answer(self._learned(bank, problem.gallery_scores), problem, ranking)
         if len(ranking) == 1:
             return ranking.with_notes(**{self.name: {"say": 0.0, "note": _ALONE}})
-        likes, turned = self._like_training(problem), self.direction == "t2i"
-        found = self.scored(ranking, self._scores(problem, [ranking], likes)[0])
+        oriented, turned = self._oriented(problem), self.direction == "t2i"
+        likes = self._like_training(oriented)
+        found = self.scored(ranking, self._scores(oriented, [ranking], likes)[0])
         say, like = self._say(problem.shape, turned), likes[turned]
         return found.with_notes(**{self.name: {"say": round(say, 4), "like_training": round(like, 4)}})
 
@@ -181,7 +183,8 @@ class PillarPlus(RelationsBankStage, Reasoner):
         if self.bank_for(problem) is not None or turned.bank_for(problem.reversed()) is not None:
             return rerank(problem, self, k), rerank(problem.reversed(), turned, k)
         rankings = problem.ranking(k), problem.reversed().ranking(k)
-        here, there = self._scores(problem, list(rankings), self._like_training(problem))
+        oriented = self._oriented(problem)
+        here, there = self._scores(oriented, list(rankings), self._like_training(oriented))
         notes = {"stages": [repr(self)], "looks_at": self.looks_at()}
         return tuple(  # type: ignore[return-value]
             self.scored(ranking, scores).with_notes(**notes)
@@ -233,16 +236,14 @@ class PillarPlus(RelationsBankStage, Reasoner):
     def _plan(self) -> Plan:
         return Plan(bank=self.bank)
 
-    def _scores(self, problem: Problem, rankings: list[Ranking], likes: tuple[float, float]) -> list[FloatArray]:
-        """Scores for a ranking of the problem and, when there are two, for one of the reversed problem."""
+    def _scores(self, oriented: Problem, rankings: list[Ranking], likes: tuple[float, float]) -> list[FloatArray]:
+        """Scores for a ranking of this direction and, when there are two, for one of the other."""
         torch = require("torch", extra="pillar", purpose=f"stage '{self.name}'")
         from rerankit.stages.pillar.plus.answers import answers, balanced
         from rerankit.stages.pillar.plus.cells import cells_of
 
-        warn_of_the_other_side(self.name, self.direction, problem.scores)
         network = self.network
         device = next(network.parameters()).device
-        oriented = self._oriented(problem)
         cells = cells_of(oriented, self.settings).to(device)
         with torch.inference_mode():
             both = network(cells)[-1]
@@ -268,7 +269,7 @@ class PillarPlus(RelationsBankStage, Reasoner):
         queries, items = shape
         return min(1.0, queries / items / least) if least else 1.0
 
-    def _like_training(self, problem: Problem) -> tuple[float, float]:
+    def _like_training(self, oriented: Problem) -> tuple[float, float]:
         """How far the scores show of who belongs to whom what those in training did, from 0 to 1: for a search from
         rows to columns, and for one from columns to rows.
 
@@ -276,7 +277,6 @@ class PillarPlus(RelationsBankStage, Reasoner):
         one row, and columns that ask for few rows only are not either.
         """
         trained, leads = self._weights.get("several"), self._weights.get("leads")
-        oriented = self._oriented(problem)
         if trained is None or leads is None or not told_by(oriented.scores):
             return 1.0, 1.0
         rows, columns = oriented.shape
@@ -287,6 +287,8 @@ class PillarPlus(RelationsBankStage, Reasoner):
         return like * apart, like * found.evenly
 
     def _oriented(self, problem: Problem) -> Problem:
+        """The problem as the network takes it; what speaks against this stage's direction is said."""
+        warn_of_the_other_side(self.name, self.direction, problem.scores)
         return _read(problem if self.direction == "i2t" else problem.reversed())
 
     # -- weights and training ----------------------------------------------------------------------------
