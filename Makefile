@@ -58,7 +58,11 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(VENV)/.docs ## build the documentation into site/, warnings are errors (REPOSITORY_URL=https://… links the repository)
+# Pages link the repository that a clone was made of, unless its address is no public one or holds a name or a token.
+CLONE_OF := $(filter https://%,$(shell git config --get remote.origin.url))
+export REPOSITORY_URL ?= $(if $(findstring @,$(CLONE_OF)),,$(CLONE_OF))
+
+docs: $(VENV)/.docs ## build the documentation into site/, warnings are errors (REPOSITORY_URL=https://… links another repository)
 	$(BIN)/mkdocs build --strict
 
 serve-docs: $(VENV)/.docs
