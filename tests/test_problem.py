@@ -179,6 +179,10 @@ class _Broken:
             r"'gallery_bank' must be finite",
         ),
         (lambda: Problem(_Broken()), r"'scores' must be an array \(got _Broken: no numbers today\)"),
+        (lambda: Problem([np.ma.masked_array([1.0, 9.0], mask=[0, 1])]), r"'scores' must not be masked"),
+        (lambda: Problem({b"q": {"a": 1.0}}), r"'queries of scores' must be texts or whole numbers"),
+        (lambda: Problem({"q": {None: 1.0}}), r"'items of scores' must be texts or whole numbers"),
+        (lambda: Problem({"q": {1.0: 1.0}}), r"'items of scores' must be texts or whole numbers"),
         (lambda: Problem(np.ma.masked_array([[1.0, 9.0]], mask=[[0, 1]])), r"'scores' must not be masked"),
         (
             lambda: Problem.from_embeddings(sparse.csr_matrix(np.eye(2)), np.eye(2)),

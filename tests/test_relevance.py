@@ -55,6 +55,12 @@ def test_labels():
     assert [relevance.of(query).items.tolist() for query in range(3)] == [[1, 2], [0], []]
 
 
+def test_labels_are_compared_as_they_are():
+    large = np.array([2**60 + 1], np.uint64), np.array([2**60, 2**60 + 1])  # one number as floats
+    assert Relevance.from_labels(*large).of(0).items.tolist() == [1]
+    assert Relevance.from_labels(np.array([1, "a"], object), np.array(["a", 1], object)).indices.tolist() == [1, 0]
+
+
 def test_booleans_are_relevance():
     assert Relevance.from_dense([[True, False]]).of(0).items.tolist() == [0]
 
@@ -82,6 +88,14 @@ def test_excluded_items_travel():
         (lambda: Relevance.from_dict({"z": {"a": 1}}, ["q"], ["a"]), r"only known queries \(got 1 unknown"),
         (lambda: Relevance.from_dict({"q": {"z": 1}}, ["q"], ["a"]), r"only known gallery items \(got 1 unknown"),
         (lambda: Relevance.from_labels([[1]], [1]), r"'query_labels' must be a list of labels"),
+        (
+            lambda: Relevance.from_labels([1.0, np.nan], [np.nan]),
+            r"'query_labels' must have a label for each.*nan at 1",
+        ),
+        (lambda: Relevance.from_labels(["a"], ["a", None]), r"'gallery_labels' must have a label for each.*None at 1"),
+        (lambda: Relevance.from_labels([1], ["1"]), r"'gallery_labels' must be of the kind of 'query_labels'"),
+        (lambda: Relevance.from_dict({"q": {"a": 1}}, ["q", "q"], ["a"]), r"'query_ids' must be unique"),
+        (lambda: Relevance.from_dict({"q": {"a": 1}}, ["q"], ["b", "a", "b"]), r"'gallery_ids' must be unique"),
         (lambda: Relevance([0], [0], (1, 1.5)), r"'shape' must be a whole number \(got 1.5\)"),
         (lambda: Relevance([], [], (0, 1)), r"'shape' must be at least 1"),
         (lambda: Relevance([0], [0], (1, 1), ["x"]), r"'grades' must be a list of numbers \(got dtype <U1"),

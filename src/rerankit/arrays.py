@@ -34,7 +34,7 @@ def to_numpy(value: Any, argument: str) -> AnyArray:
     Takes numpy arrays and memory maps, torch tensors of any device and float type, columns of polars and Arrow (vectors
     as rows), nested lists, and anything with ``__array__`` or DLPack, from other devices too.
     """
-    if isinstance(value, np.ma.MaskedArray):
+    if _is_masked(value) or (isinstance(value, list | tuple) and any(map(_is_masked, value))):
         raise rule(argument, "must not be masked, since a mask would be lost: fill it first", "a masked array")
     if isinstance(value, np.matrix):  # whose rows are matrices again
         return np.asarray(value)
@@ -55,6 +55,10 @@ def to_numpy(value: Any, argument: str) -> AnyArray:
     if array.dtype == object and array.ndim == 0:
         raise rule(argument, "must be an array of numbers", type(value).__name__)
     return array
+
+
+def _is_masked(value: Any) -> bool:
+    return isinstance(value, np.ma.MaskedArray)
 
 
 def _converted(value: Any) -> AnyArray:

@@ -106,11 +106,14 @@ def _checked(ids: Any, argument: str) -> AnyArray:
     if array.ndim != 1 or array.dtype.kind not in "iuUSO":
         raise rule(argument, "must be a list of texts or integers", f"{array.dtype}, shape {array.shape}")
     if array.dtype.kind in "SO":
-        array = np.array([_text_of(one, argument) for one in array.tolist()])
+        ids = [_text_of(one, argument) for one in array.tolist()]
+        array = np.array(ids)
     elif array.dtype.kind in "iu":
         if array.size and int(array.max()) > np.iinfo(np.int64).max:
             raise rule(argument, "must fit 64-bit integers", int(array.max()))
         array = array.astype(np.int64)
+    if array.dtype.kind == "U" and isinstance(ids, list | tuple) and any(str(one).endswith("\0") for one in ids):
+        raise rule(argument, "must not end in the character 0, which arrays of texts lose", "a text that does")
     if not _is_unique(array, ids):
         values, counts = np.unique(array, return_counts=True)
         raise rule(argument, "must be unique", _repeated(values[counts > 1]))
@@ -141,6 +144,6 @@ def _text_of(one: Any, argument: str) -> str:
             return one.decode()
         except UnicodeDecodeError as cause:
             raise rule(argument, "must be texts in UTF-8", one) from cause
-    if one is None or isinstance(one, float):
+    if one is None or isinstance(one, float | bool) or (str(one) in ("NaT", "<NA>") and not isinstance(one, str)):
         raise rule(argument, "must be a list of texts or integers", one)
     return str(one)

@@ -12,7 +12,7 @@ from rerankit.arrays import AnyArray
 from rerankit.columns import Columns, columns_of
 from rerankit.errors import InputError, rule, several
 from rerankit.ranking import Ranking
-from rerankit.triples import Judgements, Triples, from_dict, refuse_distances, refuse_none, to_dict
+from rerankit.triples import Judgements, Triples, check_names, from_dict, refuse_distances, refuse_none, to_dict
 
 Asked = Literal["scores", "grades"]
 _CALLED = {"scores": "a run", "grades": "judgements"}
@@ -91,9 +91,7 @@ def _names(column: AnyArray, argument: str) -> list[Any]:
     names: list[Any] = column.tolist()
     if column.dtype.kind in "iuU":
         return names
-    bad = [name for name in names if not isinstance(name, str | int) or isinstance(name, bool)]
-    if bad:
-        raise rule(argument, "must be texts or whole numbers", several("that are not", bad, len(names)))
+    check_names(names, argument)
     return names
 
 

@@ -88,8 +88,7 @@ class Relevance(ByRow):
         judged = judgements_of(qrels, "qrels")
         if judged is None:
             raise rule("qrels", "must map queries to {item: grade}", type(qrels).__name__)
-        query_row = {query: row for row, query in enumerate(np.asarray(query_ids).tolist())}
-        item_row = {item: row for row, item in enumerate(np.asarray(gallery_ids).tolist())}
+        query_row, item_row = _rows(query_ids, "query_ids"), _rows(gallery_ids, "gallery_ids")
         _check_known(judged, query_row, "queries")
         _check_known((item for items in judged.values() for item in items), item_row, "gallery items")
         cells = [
@@ -125,10 +124,7 @@ class Relevance(ByRow):
         >>> Relevance.from_labels(["cat", "dog"], ["dog", "cat", "cat"]).of(0).items
         array([1, 2])
         """
-        queries, items = to_numpy(query_labels, "query_labels"), to_numpy(gallery_labels, "gallery_labels")
-        for labels, argument in ((queries, "query_labels"), (items, "gallery_labels")):
-            if labels.ndim != 1 or not labels.size:
-                raise rule(argument, "must be a list of labels", f"shape {labels.shape}")
+        queries, items = _numbered(query_labels, gallery_labels)
         by_label = np.argsort(items, kind="stable")
         sorted_items = items[by_label]
         first = np.searchsorted(sorted_items, queries, "left")
@@ -207,6 +203,42 @@ def _flat_grades(grades: Sequence[Iterable[float]], items: Sequence[Iterable[int
             f"{lengths[0][row]} for {lengths[1][row]} in {row}",
         )
     return np.array([grade for row in grades for grade in row], np.float32)
+
+
+def _rows(ids: Any, argument: str) -> dict[Any, int]:
+    """The row of each id."""
+    names = np.asarray(ids).tolist()
+    found = {name: row for row, name in enumerate(names)}
+    if len(found) < len(names):
+        raise rule(argument, "must be unique", f"{len(names) - len(found)} repeated")
+    return found
+
+
+def _numbered(query_labels: Any, gallery_labels: Any) -> tuple[IntArray, IntArray]:
+    """Labels of both sides as whole numbers, the same for what is equal."""
+    known: dict[Any, int] = {}
+    found, texts = [], []
+    for given, argument in ((query_labels, "query_labels"), (gallery_labels, "gallery_labels")):
+        labels = to_numpy(given, argument)
+        if labels.ndim != 1 or not labels.size:
+            raise rule(argument, "must be a list of labels", f"shape {labels.shape}")
+        values = labels.tolist()
+        missing = next((row for row, label in enumerate(values) if _is_missing(label)), None)
+        if missing is not None:
+            raise rule(
+                argument,
+                "must have a label for each, one of its own for what belongs to none",
+                f"{values[missing]} at {missing}",
+            )
+        texts.append({isinstance(label, str | bytes) for label in values})
+        found.append(np.array([known.setdefault(label, len(known)) for label in values], np.int64))
+    if texts[0].isdisjoint(texts[1]):
+        raise rule("gallery_labels", "must be of the kind of 'query_labels'", "texts on one side, numbers on the other")
+    return found[0], found[1]
+
+
+def _is_missing(label: Any) -> bool:
+    return label is None or (not isinstance(label, str | bytes) and str(label) in ("nan", "NaT", "<NA>"))
 
 
 def _check_lists(lists: Sequence[Any] | None, count: int, argument: str) -> None:

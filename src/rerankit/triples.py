@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray, float32
 from rerankit.columns import What
-from rerankit.errors import InputError, several
+from rerankit.errors import InputError, rule, several
 
 Judgements = dict[Any, dict[Any, float]]
 
@@ -80,7 +80,7 @@ def natural(ids: Iterable[Any]) -> list[Any]:
     (['9', '10'], ['a10', 'a9', 'b'], [9, 10])
     """
     unique = set(ids)
-    if all(isinstance(name, int) or (name.isdecimal() and str(int(name)) == name) for name in unique):
+    if all(not isinstance(name, str) or (name.isdecimal() and str(int(name)) == name) for name in unique):
         return sorted(unique, key=int)
     return sorted(unique, key=str)
 
@@ -104,8 +104,10 @@ def from_dict(nested: Mapping[Any, Mapping[Any, float]], what: What, argument: s
     """The lines of `{query: {item: value}}`."""
     if not isinstance(nested, Mapping) or not all(isinstance(items, Mapping) for items in nested.values()):
         raise InputError(f"'{argument}' must map queries to {{item: {what.removesuffix('s')}}}")
+    check_names(nested, f"queries of {argument}")
     queries = [query for query, items in nested.items() for _ in items]
     items = [item for found in nested.values() for item in found]
+    check_names(items, f"items of {argument}")
     given = [value for found in nested.values() for value in found.values()]
     wrong = [value for value in given if not hasattr(value, "__float__")]
     if wrong:
@@ -115,6 +117,14 @@ def from_dict(nested: Mapping[Any, Mapping[Any, float]], what: What, argument: s
         bad = [(queries[at], items[at], values[at].item()) for at in np.flatnonzero(~np.isfinite(values)).tolist()]
         raise InputError(f"every {what[:-1]} must be finite (got {several('that are not', bad, len(values))})")
     return Triples(queries, items, values, what, list(nested))
+
+
+def check_names(names: Collection[Any], argument: str) -> None:
+    """Refuse names of queries or items that are neither texts nor whole numbers."""
+    bad = [name for name in names if not isinstance(name, str | int | np.integer) or isinstance(name, bool)]
+    if bad:
+        got = several("that are not", bad, len(names))
+        raise rule(argument, "must be texts or whole numbers", got)
 
 
 def to_dict(triples: Triples) -> Judgements:

@@ -140,6 +140,11 @@ def test_a_stage_that_learns_is_measured_on_what_it_has_not_seen_and_fitted_on_a
     assert chosen.tried[0].pipeline == chosen
 
 
+def test_pairs_may_be_a_list_of_rows():
+    chosen = choose(hubby(60), bank=(hubby(60, seed=1).tolist(), one_to_one(60)), among=["nnn"])
+    assert [each.pipeline for each in chosen.tried] == [Pipeline(["nnn"])]
+
+
 def test_no_order_no_scale_and_no_shift_changes_the_choice_without_labels():
     scores, random = hubby(), np.random.default_rng(1)
     expected = choose(scores, among=["nnn", "sinkhorn"])
@@ -178,6 +183,10 @@ def test_bad_arguments():
         choose(scores, bank=right)
     with pytest.raises(InputError, match="'metric' must be one where higher is better"):
         choose(scores, right, metric="mean_rank")
+    with pytest.raises(InputError, match="'budget' must be a finite number"):
+        choose(scores, right, budget=np.nan)
+    with pytest.raises(InputError, match="'test_queries' must be true or false"):
+        choose(scores, right, test_queries="no")
     with pytest.raises(InputError, match="'among' must be a list"):
         choose(scores, right, among="nnn")
     with pytest.raises(InputError, match="'among' must hold one pipeline or more"):

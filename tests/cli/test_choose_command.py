@@ -24,3 +24,22 @@ def test_from_files_to_a_pipeline(tmp_path, capsys):
     assert [row["tried"] for row in rows if row["chosen"]] == ["stage('sinkhorn')"]
     assert "it gains the most" in printed.err
     assert rerankit.load(tmp_path / "chosen").stages[0].name == "sinkhorn"
+
+
+def test_judgements_are_brought_to_the_problem_by_its_ids(tmp_path, capsys):
+    """The items of the problem stand in another order than those of the judgements."""
+    from rerankit.cli import build
+
+    random = np.random.default_rng(0)
+    size, order = 40, random.permutation(40)
+    names = [f"g{number:02}" for number in range(size)]
+    scores = random.normal(size=(size, size)) + 3 * np.eye(size)
+    problem = Problem(scores[:, order], query_ids=names, gallery_ids=[names[item] for item in order])
+    rerankit.write(tmp_path / "problem.npz", problem)
+    rerankit.write(tmp_path / "right.qrels", Relevance.from_dense(np.eye(size)), query_ids=names, gallery_ids=names)
+    files = [str(tmp_path / name) for name in ("problem.npz", "right.qrels")]
+    with_bank = [files[0], "--bank", files[0], "--bank-relevance", files[1]]
+    for words in (files, with_bank):
+        build()(["choose", *words, "-s", "nnn", "--json"], standalone_mode=False)
+        found = json.loads(capsys.readouterr().out)
+        assert found[0]["figure"] > 50 * np.mean(scores.argmax(axis=1) == np.arange(size)), words

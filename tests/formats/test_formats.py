@@ -15,6 +15,7 @@ from rerankit import Bank, ListScores, Problem, Ranking, Relevance, errors
 from rerankit.errors import FormatError, InputError, UnknownNameError
 from rerankit.formats import read, read_judged, write
 from rerankit.formats.files import read_both
+from rerankit.formats.judged import read_relevance
 from rerankit.formats.registry import formats
 
 BUNDLES = ["folder", "a.npz", "a.safetensors", "a.pt"]
@@ -655,3 +656,25 @@ def test_a_last_line_without_an_end_is_told(tmp_path, name, text):
     for end in ("\n", "\r\n", "\n\n"):
         (tmp_path / name).write_bytes(f"{text}{end}".encode())
         read(tmp_path / name)
+
+
+def test_judgements_of_a_problem_are_by_its_ids_or_refused(tmp_path):
+    right = Relevance.from_lists([[1], [0]], 2)
+    rerankit.write(tmp_path / "a.qrels", right, query_ids=["p", "q"], gallery_ids=["x", "y"])
+    problem = Problem(np.eye(2), query_ids=["q", "p"], gallery_ids=["x", "y"])
+    assert read_relevance(problem, tmp_path / "a.qrels") == Relevance.from_lists([[0], [1]], 2)
+    with pytest.raises(FormatError, match=r"a\.qrels: 'qrels' must name only known queries \(got 2 unknown"):
+        read_relevance(Problem(np.eye(2)), tmp_path / "a.qrels")
+
+
+def test_ids_of_arrays_are_given_or_those_of_the_file(tmp_path):
+    names = {"query_ids": ["p", "q"], "gallery_ids": ["x", "y"]}
+    rerankit.write(tmp_path / "bare.npz", Problem(np.eye(2)))
+    assert rerankit.read(tmp_path / "bare.npz", **names).query_ids.tolist() == ["p", "q"]
+    rerankit.write(tmp_path / "named.npz", Problem(np.eye(2), **names))
+    assert rerankit.read(tmp_path / "named.npz", **names).gallery_ids.tolist() == ["x", "y"]
+    with pytest.raises(FormatError, match=r"named\.npz: 'gallery_ids' must be those of the file, in its order"):
+        rerankit.read(tmp_path / "named.npz", gallery_ids=["y", "x"])
+    for value in (Problem(np.eye(2)), Relevance.from_dense(np.eye(2))):
+        with pytest.raises(FormatError, match="'query_ids' and 'gallery_ids' name what a list of judgements holds"):
+            rerankit.write(tmp_path / "lost.npz", value, **names)

@@ -65,6 +65,9 @@ def choose(
     Pipeline([])
     """
     checks.number("level", level, above=0, most=1)
+    checks.boolean("test_queries", test_queries)
+    if budget is not None:
+        checks.number("budget", budget, least=0)
     check_trials(("relevance", "bank"), (relevance, bank))
     given = as_problem(problem)
     if bank is None and relevance is None:
@@ -116,7 +119,8 @@ def _labelled_trial(
 ) -> tuple[Trial, tuple[Problem, Relevance]]:
     """The trial on labels, and the labelled pairs that it is made of."""
     if bank is not None:
-        return Halves(*_checked_pairs(bank), metric, k), bank
+        pairs = _checked_pairs(bank)
+        return Halves(*pairs, metric, k), pairs
     assert relevance is not None, "without a bank there are labels of the problem"
     if relevance.shape != given.shape:
         raise rule("relevance", f"must be of the problem's shape {given.shape}", relevance.shape)

@@ -39,18 +39,20 @@ def choose(
     """Try stages on labels (or without) and choose the best, if it is significantly better than leaving alone."""
     from rerankit import Pipeline, errors, read
     from rerankit import choose as chosen_of
+    from rerankit.formats.judged import read_relevance
 
     if (bank is None) != (bank_relevance is None):
         raise errors.InputError("'--bank' and '--bank-relevance' go together (got one of them)")
     if out is not None:
         check_target(out, "out", force=force)
     given = read(problem, "problem")
-    pairs = (
-        None if bank is None or bank_relevance is None else (read(bank, "problem"), read(bank_relevance, "relevance"))
-    )
+    pairs = None
+    if bank is not None and bank_relevance is not None:
+        other = read(bank, "problem")
+        pairs = other, read_relevance(other, bank_relevance)
     found = chosen_of(
         given,
-        None if relevance is None else read(relevance, "relevance"),
+        None if relevance is None else read_relevance(given, relevance),
         bank=pairs,
         among=stage or None,
         metric=metric,

@@ -63,14 +63,13 @@ def show(
 
 def _opened(path: str, relevance: Path | None, images: str | None, query_images: str | None) -> tuple[Any, Any]:
     """The problem with its pictures, and what is right."""
-    from rerankit import read
     from rerankit.display import check_pattern, with_pictures, with_query_pictures
     from rerankit.formats.files import read_both
+    from rerankit.formats.judged import read_relevance
 
     problem, judged = read_both(path, "problem")
     if relevance is not None:
-        ids = {"query_ids": problem.query_ids, "gallery_ids": problem.gallery_ids}
-        judged = read(relevance, "relevance", **ids)
+        judged = read_relevance(problem, relevance)
     if check_pattern("--images", images) is not None:
         problem = with_pictures(problem, str(images))
     if check_pattern("--query-images", query_images) is not None:

@@ -220,7 +220,7 @@ def _object(content: Content, kind: str | None, query_ids: Any, gallery_ids: Any
     if isinstance(content, Triples):
         return _from_triples(content, kind, query_ids, gallery_ids)
     if isinstance(content, Tables):
-        return _from_tables(content, kind or tables.natural_kind(content))
+        return _from_tables(content, kind or tables.natural_kind(content), query_ids=query_ids, gallery_ids=gallery_ids)
     if kind == "problem":
         return Problem(content, query_ids=query_ids, gallery_ids=gallery_ids)
     if kind == "relevance":
@@ -260,7 +260,13 @@ def _check_meaning(content: Triples, kind: str | None) -> None:
         )
 
 
-def _from_tables(content: Tables, kind: str) -> Any:
+def _from_tables(content: Tables, kind: str, **ids: Any) -> Any:
+    given = {name: names for name, names in ids.items() if names is not None}
+    for name, names in given.items():
+        if name in content and list(map(str, content[name].tolist())) != list(map(str, names)):
+            raise InputError(f"'{name}' must be those of the file, in its order (got others)")
+    if kind in ("problem", "ranking"):
+        content = Tables({name: np.asarray(names) for name, names in given.items()} | content)
     if kind == "problem":
         return tables.to_problem(content)
     if kind == "ranking":
@@ -278,6 +284,11 @@ def _content(
     place: Path, format: Format, value: Any, relevance: Relevance | None, query_ids: Any, gallery_ids: Any
 ) -> Content:
     """`value` in one of the forms that the format holds."""
+    lines = isinstance(value, Relevance) and Triples in format.holds
+    if not lines and not (query_ids is None and gallery_ids is None):
+        raise InputError(
+            f"'query_ids' and 'gallery_ids' name what a list of judgements holds, and {format.name} is none"
+        )
     if relevance is not None and not (isinstance(value, Problem) and Tables in format.holds):
         raise InputError("'relevance' goes beside a problem in a folder, .npz, .safetensors or .pt")
     found: Content | None
@@ -286,8 +297,7 @@ def _content(
     elif isinstance(value, Ranking):
         found = lists.from_ranking(value) if Triples in format.holds else tables.from_ranking(value)
     elif isinstance(value, Relevance):
-        by_list = Triples in format.holds
-        found = lists.from_relevance(value, query_ids, gallery_ids) if by_list else judgements.from_relevance(value)
+        found = lists.from_relevance(value, query_ids, gallery_ids) if lines else judgements.from_relevance(value)
     elif isinstance(value, Mapping):
         found = _mapping(place, format, value)
     else:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rerankit.arrays import IntArray
-from rerankit.errors import FormatError, several
+from rerankit.errors import FormatError, InputError, several
 from rerankit.formats.content import Tables, Triples
 from rerankit.formats.files import AnyPath, content_of, opened
 from rerankit.formats.lists import from_ranking, to_ranking
@@ -122,6 +122,17 @@ def read_judged_problem(problem: Problem, relevance: AnyPath, *, reverse: bool =
             raise FormatError(f"{relevance}: must have the {side} of the scores, in their order (got others)")
     assert judged.relevance is not None
     return (problem.reversed(), judged.relevance.reversed()) if reverse else (problem, judged.relevance)
+
+
+def read_relevance(problem: Problem, path: AnyPath) -> Relevance:
+    """What a file judges of a problem, by its rows and items: qrels are brought to them by the ids of both sides."""
+    named, judged = read_judged_problem(problem, path)
+    if isinstance(judged, Relevance):
+        return judged
+    try:
+        return Relevance.from_dict(judged, named.query_ids, named.gallery_ids)  # type: ignore[arg-type]
+    except InputError as error:
+        raise FormatError(f"{path}: {error}") from error
 
 
 def _by_number(run: AnyPath, ranking: Ranking, relevance: AnyPath, judged: Judged, shape: tuple[int, int]) -> Ranking:
