@@ -211,3 +211,11 @@ def test_bad_sources():
         UnmetNeedError, match=r"needs extra_scores:other: give Problem\(…, extra_scores=\{'other': …\}\)"
     ):
         rerank(np.eye(2), "fuse", sources=["other"])
+
+
+def test_runs_are_fused_by_their_names():
+    one, two = {"q": {"a": 0.4, "b": 0.2}}, {"q": {"b": 0.4, "c": 0.2}, "r": {"a": 1}}
+    found = fuse([one, two], method="rrf").to_dict()
+    expected = {"b": 1 / 62 + 1 / 61, "a": 1 / 61, "c": 1 / 62}
+    assert found["q"] == pytest.approx(expected, rel=1e-5)
+    assert list(found["r"]) == ["a"]

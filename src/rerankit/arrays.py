@@ -44,7 +44,7 @@ def to_numpy(value: Any, argument: str) -> AnyArray:
         dense = "toarray" if hasattr(value, "toarray") else "to_dense"
         raise rule(argument, f"must not be sparse: give value.{dense}()", type(value).__name__)
     try:
-        array = _converted(value)
+        array = _converted(value, argument)
     except RerankitError:
         raise
     except Exception as cause:  # whatever another library's object does when it is asked for its numbers
@@ -61,11 +61,13 @@ def _is_masked(value: Any) -> bool:
     return isinstance(value, np.ma.MaskedArray)
 
 
-def _converted(value: Any) -> AnyArray:
+def _converted(value: Any, argument: str) -> AnyArray:
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):
         return _tensor_to_numpy(value)
-    column = _of_column(value)
+    if torch is not None and isinstance(value, list | tuple) and value and isinstance(value[0], torch.Tensor):
+        return np.stack([to_numpy(one, argument) for one in value])
+    column = _of_column(value, argument)
     if column is not None:
         return column
     if hasattr(value, "__dlpack__") and (_is_elsewhere(value) or not hasattr(value, "__array__")):
@@ -75,17 +77,19 @@ def _converted(value: Any) -> AnyArray:
     return array.astype(np.float32) if array.dtype.kind == "V" and not array.dtype.names else array
 
 
-def _of_column(value: Any) -> AnyArray | None:
-    """The numbers of a table, or of a column of polars, Arrow or datasets, vectors as rows."""
+def _of_column(value: Any, argument: str) -> AnyArray | None:
+    """The numbers of a table, or of a column of pandas, polars, Arrow or datasets, vectors as rows."""
     if isinstance(value, list | tuple):
         return None
-    from rerankit.adapters import arrow, polars, table_of
+    from rerankit.adapters import arrow, pandas, polars, table_of
 
     table = table_of(value)
     if table is not None:
         return table.matrix(table.names)
-    found = polars.array_of(value)
-    return arrow.array_of(value) if found is None else found
+    for found in (pandas.array_of(value), polars.array_of(value)):
+        if found is not None:
+            return found
+    return arrow.array_of(value, argument)
 
 
 def _is_elsewhere(value: Any) -> bool:
@@ -120,8 +124,8 @@ def real_matrix(value: Any, argument: str) -> AnyArray:
     block by block), the rest is kept as it is."""
     if isinstance(value, (str, os.PathLike)):
         raise rule(argument, "must be numbers: rerankit.read(path) reads a file", repr(str(value)))
-    _check_unlabelled(value, argument)
-    array = _stacked(to_numpy(value, argument))
+    check_unlabelled(value, argument)
+    array = _stacked(to_numpy(value, argument), argument)
     if array.dtype == np.bool_:
         raise rule(argument, "must hold numbers, not booleans", f"dtype bool, shape {array.shape}")
     if array.dtype == object or array.dtype.kind not in "fiu":
@@ -133,7 +137,7 @@ def real_matrix(value: Any, argument: str) -> AnyArray:
     return array if array.dtype.kind == "f" or is_memory_map(array) else float32(array, argument)
 
 
-def _check_unlabelled(value: Any, argument: str) -> None:
+def check_unlabelled(value: Any, argument: str) -> None:
     """Refuse a table with names that would be lost here, where rows and columns are only counted."""
     if isinstance(value, np.ndarray | list | tuple):
         return
@@ -145,12 +149,17 @@ def _check_unlabelled(value: Any, argument: str) -> None:
         raise rule(argument, text, f"a table with the columns {brief(table.names)}")
 
 
-def _stacked(array: AnyArray) -> AnyArray:
-    """Vectors that stand in an array of objects as the rows of a matrix, where they are of one length."""
+def _stacked(array: AnyArray, argument: str) -> AnyArray:
+    """Vectors that stand in an array of objects as the rows of a matrix; they must be of one length."""
     if array.dtype != object or array.ndim != 1 or not len(array):
         return array
     lengths = {len(one) if isinstance(one, np.ndarray | list | tuple) else -1 for one in array}
-    return np.stack([np.asarray(one) for one in array]) if len(lengths) == 1 and -1 not in lengths else array
+    if lengths == {-1}:
+        return array
+    if len(lengths) > 1:
+        found = "rows without one" if -1 in lengths else f"{min(lengths)} to {max(lengths)} numbers"
+        raise rule(argument, "must have a vector of one length in every row", found)
+    return np.stack([np.asarray(one) for one in array])
 
 
 def int_matrix(value: Any, argument: str) -> IntArray:

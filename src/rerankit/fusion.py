@@ -14,9 +14,10 @@ from rerankit import checks
 from rerankit.arrays import FloatArray, IntArray
 from rerankit.errors import InputError, rule
 from rerankit.ids import same_ids
+from rerankit.lines import lines_of
 from rerankit.plugins import manager
 from rerankit.plugins.faults import FaultError
-from rerankit.problem import as_problem
+from rerankit.problem import Problem, as_problem
 from rerankit.ranking import Ranking
 from rerankit.ranks import shared_ranks
 
@@ -164,15 +165,15 @@ def fuse(
     rrf_constant: float = 60,
     k: int | None = 100,
 ) -> Ranking:
-    """Fuse rankings, problems or matrices over the same queries and gallery into one ranking.
+    """Fuse rankings, problems or matrices over the same queries and gallery into one ranking, or runs by their names.
 
-    Of a matrix or problem the first k items count; an item is a candidate when any source has it.
+    Of a matrix, problem or run the first k items count; an item is a candidate when any source has it.
 
     >>> fuse([[[0.9, 0.1, 0.5]], [[0.2, 0.1, 0.8]]], weights=[1, 2], k=2).indices
     array([[2, 0]])
     """
     check_rules(method, normalise, rrf_constant)
-    rankings = [given if isinstance(given, Ranking) else as_problem(given).ranking(k) for given in sources]
+    rankings = [given if isinstance(given, Ranking) else as_problem(given).ranking(k) for given in _joined(sources)]
     _check_alike(rankings)
     shares = check_weights(weights, len(rankings))
     pool = _pool(rankings)
@@ -190,6 +191,19 @@ def fuse(
     for ranking in rankings:
         fused = fused.excluding(ranking.excluded)
     return fused if k is None else fused.top(k)
+
+
+def _joined(sources: Sequence[Any]) -> Sequence[Any]:
+    """Sources over one gallery: runs, each of which lists what it found, get the queries and items of all."""
+    runs = {f"sources[{place}]": given for place, given in enumerate(sources)}
+    if not runs or any(_is_ours(given) or lines_of(given, "scores", name) is None for name, given in runs.items()):
+        return sources
+    joined = Problem.from_runs(runs)
+    return [joined, *joined.extra_scores.values()]
+
+
+def _is_ours(given: Any) -> bool:
+    return isinstance(given, Ranking | Problem | np.ndarray)
 
 
 def _check_alike(rankings: Sequence[Ranking]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -11,10 +11,12 @@ from rerankit.adapters import Table, ranx_values, table_of
 from rerankit.arrays import AnyArray
 from rerankit.columns import Columns, columns_of
 from rerankit.errors import InputError, rule, several
+from rerankit.ids import Ids
 from rerankit.ranking import Ranking
 from rerankit.triples import Judgements, Triples, check_names, from_dict, refuse_distances, refuse_none, to_dict
 
 Asked = Literal["scores", "grades"]
+Judged = Mapping[Any, Mapping[Any, float]]
 _CALLED = {"scores": "a run", "grades": "judgements"}
 
 
@@ -50,7 +52,7 @@ def runs_of(runs: Any) -> dict[str, Triples]:
         lines = lines_of(run.to_dict() if isinstance(run, Ranking) else run, "scores", f"runs[{name!r}]")
         if lines is None:
             raise rule(f"runs[{name!r}]", "must be a run, such as {query: {item: score}}", type(run).__name__)
-        refuse_none(lines)
+        refuse_none(lines, f"'runs[{name!r}]' ")
         found[name] = lines
     return found
 
@@ -68,6 +70,34 @@ def judgements_of(value: Any, argument: str) -> Judgements | None:
     return {query: {i: max(g, 0.0) for i, g in items.items()} for query, items in to_dict(triples).items()}
 
 
+def judged_alike(judged: Judged, queries: Any, items: Any) -> Judged:
+    """Judgements by the names that others know queries and items by, or by None.
+
+    Libraries that read files make 10 of "10" where they can: where one side has whole numbers and the other texts,
+    those that say the same are one name.
+
+    >>> judged_alike({"1": {"10": 2.0}}, [1], [10, 11])
+    {1: {10: 2.0}}
+    """
+    query, item = _translated(judged, queries), _translated((i for found in judged.values() for i in found), items)
+    if query is None and item is None:
+        return judged
+    query, item = query or {}, item or {}
+    return {query.get(q, q): {item.get(i, i): grade for i, grade in found.items()} for q, found in judged.items()}
+
+
+def _translated(names: Iterable[Any], others: Any) -> dict[Any, Any] | None:
+    """The other side's name for each name, where one side has whole numbers and the other texts."""
+    if others is None:
+        return None
+    mine, known = set(names), set(np.asarray(others).tolist() if isinstance(others, Ids) else others)
+    kinds = {isinstance(name, str) for name in mine}, {isinstance(name, str) for name in known}
+    if kinds[0] == kinds[1] and len(kinds[0]) == 1:
+        return None
+    by_text = {str(name): name for name in known}
+    return {name: by_text[str(name)] for name in mine if str(name) in by_text}
+
+
 def of_table(table: Table, columns: Columns, wanted: Asked, argument: str) -> Triples:
     """The lines of a table."""
     values = _numbers(table.column(columns.value), f"{argument}[{columns.value!r}]")
@@ -81,8 +111,8 @@ def of_table(table: Table, columns: Columns, wanted: Asked, argument: str) -> Tr
     queries, items = (_names(table.column(name), f"{argument}[{name!r}]") for name in (columns.query, columns.item))
     if columns.rank is not None:
         refuse_distances(queries, values, table.column(columns.rank), f"'{argument}': ")
-    triples = Triples(queries, items, -values if columns.ranks else values, wanted)
-    refuse_none(triples)
+    triples = Triples(queries, items, 0 - values if columns.ranks else values, wanted)
+    refuse_none(triples, f"'{argument}' ")
     return triples
 
 
@@ -109,15 +139,19 @@ def _numbers(column: AnyArray, argument: str) -> np.ndarray[Any, np.dtype[np.flo
 
 
 class _Records(Table):
-    """A list of named tuples, such as `ScoredDoc` and `Qrel` of ir_measures."""
+    """A list of named tuples, such as `ScoredDoc` and `Qrel` of ir_measures, or of dictionaries, as from JSON."""
 
     def __init__(self, records: Sequence[Any]) -> None:
         self._records = records
-        self.names, self.labels, self.numbered = list(records[0]._fields), None, False
+        first = records[0]
+        self.names, self.labels, self.numbered = list(getattr(first, "_fields", first)), None, False
 
     def column(self, name: str) -> AnyArray:
-        place = self.names.index(name)
-        values = [record[place] for record in self._records]
+        place = name if isinstance(self._records[0], Mapping) else self.names.index(name)
+        try:
+            values = [record[place] for record in self._records]
+        except (KeyError, IndexError, TypeError) as cause:
+            raise InputError(f"every line must have '{name}', as the first has") from cause
         return np.array(values, None if isinstance(values[0], int | float) else object)
 
     def kinds(self) -> list[str]:
@@ -125,6 +159,6 @@ class _Records(Table):
 
 
 def _records(value: list[Any]) -> Table | None:
-    """A list of named tuples with the columns of lines as a table, or None."""
-    named = bool(value) and isinstance(value[0], tuple) and hasattr(value[0], "_fields")
+    """A list of named tuples or of dictionaries as a table, or None."""
+    named = bool(value) and (isinstance(value[0], Mapping) or hasattr(value[0], "_fields"))
     return _Records(value) if named else None

@@ -8,9 +8,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rerankit import checks
-from rerankit.arrays import FloatArray, IntArray, check_finite, float32, frozen, real_matrix, row_numbers, to_numpy
+from rerankit.arrays import (
+    FloatArray,
+    IntArray,
+    check_finite,
+    check_unlabelled,
+    float32,
+    frozen,
+    real_matrix,
+    row_numbers,
+    to_numpy,
+)
 from rerankit.errors import InputError, rule, several
-from rerankit.lines import judgements_of
+from rerankit.lines import Judged, judged_alike, judgements_of
 from rerankit.pairs import ByRow, Pairs, as_pairs, by_row, check_apart, flat, renumbered
 
 _SHOWN = 3
@@ -85,10 +95,11 @@ class Relevance(ByRow):
         >>> Relevance.from_dict({"q": {"b": 2}}, ["q"], ["a", "b"]).of(0).grades
         array([2.], dtype=float32)
         """
-        judged = judgements_of(qrels, "qrels")
+        judged: Judged | None = judgements_of(qrels, "qrels")
         if judged is None:
             raise rule("qrels", "must map queries to {item: grade}", type(qrels).__name__)
         query_row, item_row = _rows(query_ids, "query_ids"), _rows(gallery_ids, "gallery_ids")
+        judged = judged_alike(judged, query_row, item_row)
         _check_known(judged, query_row, "queries")
         _check_known((item for items in judged.values() for item in items), item_row, "gallery items")
         cells = [
@@ -111,6 +122,7 @@ class Relevance(ByRow):
     @classmethod
     def from_dense(cls, grades: Any) -> Relevance:
         """From a matrix of grades, or of booleans, (queries, gallery)."""
+        check_unlabelled(grades, "grades")
         given = to_numpy(grades, "grades")
         matrix = real_matrix(given.astype(np.float32) if given.dtype == np.bool_ else given, "grades")
         check_finite(matrix, "grades")

@@ -139,11 +139,11 @@ def to_dict(triples: Triples) -> Judgements:
     return found
 
 
-def refuse_none(triples: Triples) -> None:
+def refuse_none(triples: Triples, where: str = "") -> None:
     """Refuse a run or judgements without a line."""
     if not len(triples.queries):
         what = "values" if triples.what == "unsaid" else triples.what
-        raise InputError(f"must have at least one line with {what} (got none)")
+        raise InputError(f"{where}must have at least one line with {what} (got none)")
 
 
 def _numbers(names: Sequence[Any], ids: Any, argument: str) -> IntArray:

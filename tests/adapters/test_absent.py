@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from interpreter import python, without
 
 BRIDGES = {
@@ -48,3 +50,13 @@ print(json.dumps(said))
     said = json.loads(python(code, tmp_path))
     for name, (module, extra) in BRIDGES.items():
         assert f"needs the package '{module}', which is not installed: pip install 'rerankit[{extra}]'" in said[name]
+
+
+def test_columns_of_pandas_need_no_pyarrow(tmp_path):
+    pytest.importorskip("pandas")
+    code = f"""{without(["pyarrow"])}
+import pandas as pd, rerankit
+vectors = pd.Series([[1.0, 0.0], [0.0, 1.0]])
+print(rerankit.Problem.from_embeddings(vectors, vectors, query_ids=pd.Series(["a", "b"])))
+"""
+    assert python(code, tmp_path).strip() == "Problem(2 queries × 2 items, EmbeddingScores)"

@@ -59,10 +59,18 @@ def test_jax():
         np.testing.assert_array_equal(Problem.from_embeddings(given, given, "dot").scores.rows(), MATRIX @ MATRIX.T)
 
 
+def test_a_list_of_tensors_of_any_kind():
+    torch = pytest.importorskip("torch")
+    rows = [torch.tensor([0.5, 2.0], requires_grad=True), torch.tensor([1.0, 4.0]).bfloat16()]
+    np.testing.assert_array_equal(Problem(rows).scores.rows(), np.float32([[0.5, 2], [1, 4]]))
+    with pytest.raises(InputError, match="'scores' must be a rectangular array"):
+        Problem([torch.ones(2), torch.ones(3)])
+
+
 def test_vectors_in_an_array_of_objects_are_rows():
     rows = np.empty(2, object)
     rows[:] = [MATRIX[0], MATRIX[1]]
     np.testing.assert_array_equal(Problem.from_embeddings(rows, MATRIX).scores.queries, MATRIX)
     rows[1] = MATRIX[1, :1]
-    with pytest.raises(InputError, match="'queries' must hold real numbers"):
+    with pytest.raises(InputError, match=r"must have a vector of one length in every row \(got 1 to 2 numbers"):
         Problem.from_embeddings(rows, MATRIX)

@@ -77,3 +77,34 @@ def test_the_graph_of_neighbours_serves_stages(kind, metric):
 def test_what_is_wrong_is_said(given, words):
     with pytest.raises(InputError, match=words):
         given()
+
+
+@pytest.mark.filterwarnings("default")  # FAISS's own
+def test_ids_that_inverted_lists_were_given():
+    names = RANDOM.permutation(1000)[:40]
+    index = faiss.index_factory(8, "IVF2,Flat")
+    index.train(ITEMS)
+    index.add_with_ids(ITEMS, names)
+    faiss.extract_index_ivf(index).nprobe = 2
+    problem = problem_of(index, QUERIES, 5)
+    found = np.array(problem.gallery_ids.tolist())[problem.ranking(5).indices]
+    np.testing.assert_array_equal(found, index.search(QUERIES, 5)[1])
+    with pytest.raises(InputError, match="must count its items for their neighbours: give ids by an IndexIDMap2"):
+        neighbours_of(index)
+    counted = faiss.index_factory(8, "IVF2,Flat")
+    counted.train(ITEMS)
+    counted.add(ITEMS)
+    assert problem_of(counted, QUERIES).gallery_ids is None
+
+
+def test_an_index_that_gives_no_vectors_back_is_refused():
+    index = faiss.IndexShards(8)
+    parts = [faiss.IndexFlatL2(8), faiss.IndexFlatL2(8)]
+    for part in parts:
+        index.add_shard(part)
+    index.add(ITEMS)
+    assert problem_of(index, QUERIES, 5).ranking(5).indices.tolist() == (
+        problem_of(flat(faiss.IndexFlatL2), QUERIES, 5).ranking(5).indices.tolist()
+    )
+    with pytest.raises(InputError, match="'index' must give its vectors back"):
+        neighbours_of(index)

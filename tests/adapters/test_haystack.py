@@ -78,6 +78,8 @@ def test_what_is_wrong_is_said(folder):
     for given in ({}, {"stage": "fuse", "folder": folder}):
         with pytest.raises(InputError, match="'stage' must be given, or 'folder'"):
             RerankitRanker(**given)
+    with pytest.raises(InputError, match=r"'stage' must be a stage's name or the YAML of a pipeline.* \(got Fuse\)"):
+        RerankitRanker(rerankit.stage("fuse"))
     with pytest.raises(UnmetNeedError, match="'sinkhorn' looks at other queries"):
         RerankitRanker("sinkhorn")
     with pytest.raises(InputError, match="'top_k' must be at least 1"):

@@ -168,5 +168,8 @@ def test_what_is_wrong_is_said(table):
     with pytest.raises(InputError, match="'ids' must name the column"):
         RerankitReranker(rerankit.prepare("nnn", Gallery(ITEMS, bank=BANK)))
     search = table.search(QUERIES).select(["id", "text"])
-    with pytest.raises(UnmetNeedError, match="gallery_scores"):
+    lacks = (
+        r"gallery_scores.*; these results have no column 'vector' of vectors \(select it, .* and no vectors of queries"
+    )
+    with pytest.raises(UnmetNeedError, match=lacks):
         search.rerank(RerankitReranker("alpha-qe", ids="id"), query_string="").limit(5).to_arrow()

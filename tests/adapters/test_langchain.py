@@ -100,3 +100,9 @@ def test_what_is_wrong_is_said(ready):
         RerankitCompressor(how=ready, embed=Fixed()).compress_documents([Document(page_content="a")], "q")
     with pytest.raises(ValueError, match="Extra inputs"):
         RerankitCompressor(how=ready, topn=3)
+
+
+def test_a_copy_with_other_fields_goes_by_these(ready, documents):
+    compressor = RerankitCompressor(how=ready, embed=Fixed())
+    assert len(compressor.model_copy(update={"top_n": 1}).compress_documents(documents, "a text")) == 1
+    assert len(compressor.compress_documents(documents, "a text")) == len(documents)

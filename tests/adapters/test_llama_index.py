@@ -114,3 +114,12 @@ def test_what_is_wrong_is_said(ready):
         processor.postprocess_nodes(nodes(scored=False), query_str="anything")
     with pytest.raises(UnmetNeedError, match="'k-reciprocal' looks at other queries"):
         RerankitPostprocessor(how="k-reciprocal")
+
+
+def test_fields_that_are_set_later_count_and_unknown_ones_are_refused(ready):
+    processor = RerankitPostprocessor(how="fuse")
+    processor.top_n = 2
+    assert len(processor.postprocess_nodes(nodes(), query_str="anything")) == 2
+    with pytest.raises(ValueError, match="top_k"):
+        RerankitPostprocessor(how=ready, top_k=2)
+    assert RerankitPostprocessor.from_dict(processor.to_dict(), how=ready).top_n == 2

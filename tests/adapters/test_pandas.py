@@ -62,6 +62,8 @@ def test_other_columns_are_left_alone_and_pyterrier_has_a_text_of_its_own():
 def test_only_ranks_are_an_order():
     frame = long().drop(columns="score").assign(rank=[2, 1, 1])
     assert Problem(frame).ranking().to_dict() == {"q1": {"a": -1, "b": -2}, "q2": {"c": -1}}
+    best = Problem(frame.assign(rank=[1, 0, 0])).ranking().scores[0, 0]
+    assert not np.signbit(best)  # 0, and not -0.0
 
 
 def test_numbers_stay_numbers_and_the_index_may_be_query_and_item():
@@ -91,7 +93,7 @@ def test_a_long_frame_that_is_not_named_is_no_matrix():
         (lambda: long().assign(item=[None, "a", "b"]), r"'scores\['item'\]' must be texts or whole numbers"),
         (lambda: long().assign(score=[np.nan, 1, 2]), r"'scores\['score'\]' must be finite in every row"),
         (lambda: long().assign(item="a"), "must list an item once"),
-        (lambda: long().iloc[:0], "must have at least one line"),
+        (lambda: long().iloc[:0], "'scores' must have at least one line"),
         (lambda: pd.DataFrame({"x": ["a"], "y": ["b"]}), "'scores' must be a table of numbers"),
         (
             lambda: long().pivot(index="query", columns="item", values="score"),
@@ -203,3 +205,21 @@ def test_scores_that_rise_with_the_ranks_are_distances():
 def test_complex_scores_are_refused():
     with pytest.raises(InputError, match=r"'scores\['score'\]' must be numbers \(got dtype complex128\)"):
         Problem(pd.DataFrame({"query": ["a", "a"], "item": ["x", "y"], "score": [1j, 2]}))
+
+
+def test_lines_indexed_by_their_query_are_a_run_and_a_pivot_is_a_matrix():
+    frame = long("qid", "docno")
+    assert Problem(frame.set_index("qid")).ranking().to_dict() == RUN
+    square = frame[frame.qid == "q1"].pivot(index="qid", columns="docno", values="score")
+    assert Problem(square).gallery_ids.tolist() == ["a", "b"]
+
+
+def test_relevance_is_a_frame_with_the_names_of_the_scores():
+    scores = pd.DataFrame([[0.1, 0.9], [0.8, 0.3]], index=["cat", "dog"], columns=[7, 8])
+    right = pd.DataFrame([[1, 0], [0, 1]], index=["dog", "cat"], columns=["7", "8"])
+    assert rerankit.evaluate(scores, right, ["mrr"])["mrr"] == 1
+    assert rerankit.evaluate(scores.to_numpy(), pd.DataFrame(np.eye(2)), ["mrr"])["mrr"] == 0.5
+    with pytest.raises(InputError, match="'relevance' must have no names where the problem has no ids"):
+        rerankit.evaluate(scores.to_numpy(), right, ["mrr"])
+    with pytest.raises(InputError, match="'grades' must be numbers without names here"):
+        Relevance.from_dense(right)

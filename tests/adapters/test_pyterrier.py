@@ -77,6 +77,9 @@ def test_vectors_relate_queries_and_documents():
         same(RerankitTransformer(how)(given), expected)
     banked = Problem.from_embeddings(QUERIES, ITEMS[rows], query_ids=QIDS, gallery_ids=docnos, query_bank=BANK)
     same(RerankitTransformer("nnn", bank=BANK)(given), rerankit.rerank(banked, "nnn", k=12))
+    given.at[given.index[0], "doc_vec"] = None
+    with pytest.raises(InputError, match=r"'doc_vec' must have a vector of one length in every row \(got rows without"):
+        RerankitTransformer("k-reciprocal")(given)
 
 
 @pytest.mark.parametrize("how", ["vectors", "embed", "scores"])

@@ -246,10 +246,24 @@ def test_relevance_as_qrels_uses_the_ids() -> None:
         evaluate(problem, {"a": {"x": 1}, "b": {"z": 1}})
 
 
+class DLPack:
+    """An array of a library that NumPy does not know."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array, self.ndim = array, array.ndim
+
+    def __dlpack__(self, **options):
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+
 def test_relevance_as_matrices() -> None:
     sparse = pytest.importorskip("scipy.sparse")
     grades = np.array([[1, 0], [0, 2]])
-    for given in (grades, sparse.csr_matrix(grades), [0, 1]):
+    other = DLPack(grades)  # an array of another library
+    for given in (grades, grades > 0, other, sparse.csr_matrix(grades), [0, 1]):
         assert evaluate(np.eye(2), given, ["success@1"])["success@1"] == 1.0
 
 
@@ -338,3 +352,26 @@ def test_coco_5k_takes_under_a_second_and_copies_nothing() -> None:
     tracemalloc.stop()
     assert peak < 40e6
     assert seconds < 2.0  # 0.3 s on two quiet cores; room for a busy machine
+
+
+def test_numbers_and_texts_that_say_the_same_are_one_name() -> None:
+    run, qrels = {1: {10: 0.9, 11: 0.5}, 2: {12: 0.3}}, {"1": {"11": 1.0}, "2": {"12": 1.0, "99": 1.0}}
+    for ranked in (run, Problem(run), Problem(run).ranking()):
+        assert evaluate(ranked, qrels, "mrr")["mrr"] == pytest.approx((1 / 2 + 1) / 2)
+    texts = {str(query): {str(item): score for item, score in items.items()} for query, items in run.items()}
+    numbers = {int(query): {int(item): grade for item, grade in items.items()} for query, items in qrels.items()}
+    assert evaluate(texts, numbers, "mrr").per_query["mrr"].tolist() == [0.5, 1.0]
+    with pytest.raises(
+        InputError, match=r"'run' must hold every query of the qrels \(got 1 of 1 missing, such as \['3'"
+    ):
+        evaluate(run, {"3": {"10": 1.0}}, "mrr")
+
+
+def test_lists_of_relevance_name_gallery_rows() -> None:
+    scores = [[0.1, 0.2], [0.3, 0.1]]
+    assert evaluate(scores, [{0}, {1}], "mrr")["mrr"] == 0.5
+    for given in ([[True, False], [False, True]], [[1.0, 0.0], [0.0, 1.0]], [["a"], ["b"]]):
+        with pytest.raises(InputError, match="must list gallery rows of each query; a matrix of grades is an array"):
+            evaluate(scores, given, "mrr")
+    with pytest.raises(InputError, match="'relevance' must be an array of numbers"):
+        evaluate(scores, [{0: 1}, {1: 1}], "mrr")

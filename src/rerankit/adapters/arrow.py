@@ -44,8 +44,8 @@ def opened(value: Any) -> Table | None:
     dataset = getattr(sys.modules.get("datasets"), "Dataset", None)
     if dataset is not None and isinstance(value, dataset):
         return ArrowTable(value.with_format("arrow")[:])
-    if not any(hasattr(type(value), export) for export in _EXPORTS):
-        return None
+    if type(value).__name__ == "Series" or not any(hasattr(type(value), export) for export in _EXPORTS):
+        return None  # a series is a column in every library
     arrow = require("pyarrow", extra="parquet", purpose=f"reading {type(value).__name__}")
     if isinstance(value, arrow.Table):
         return ArrowTable(value)
@@ -66,18 +66,18 @@ def _is_table(arrow: Any, value: Any) -> bool:
     return bool(arrow.types.is_struct(arrow.field(value).type))
 
 
-def array_of(value: Any) -> NDArray[Any] | None:
+def array_of(value: Any, argument: str) -> NDArray[Any] | None:
     """The numbers of a column, vectors as rows; None for anything else."""
     datasets = sys.modules.get("datasets")
     if datasets is not None and type(value).__name__ == "Column" and type(value).__module__.startswith("datasets."):
-        return array_of(value.source.with_format("arrow")[:].column(value.column_name))
+        return array_of(value.source.with_format("arrow")[:].column(value.column_name), argument)
     if not any(hasattr(type(value), export) for export in _EXPORTS):
         return None
     arrow = require("pyarrow", extra="parquet", purpose=f"reading {type(value).__name__}")
     if not isinstance(value, arrow.Array | arrow.ChunkedArray):
         export = hasattr(type(value), "__arrow_c_stream__")
         value = arrow.chunked_array(value) if export else arrow.array(value)
-    return _numbers(value, "column")
+    return _numbers(value, argument)
 
 
 def _numbers(column: Any, name: str) -> NDArray[Any]:

@@ -26,8 +26,8 @@ def problem_of(index: Any, queries: Any, k: int = 100, **rest: Any) -> Problem:
     """The first k items of an index for every query vector (queries, d), as a problem of lists.
 
     Whether higher is better is the index's own metric; by L2 a score is minus the squared distance. Items are numbered
-    as they were added; ids of an `IndexIDMap` become the ids of the gallery. What an approximate index misses is
-    absent.
+    as they were added; ids that an index gives them (`add_with_ids`) become the ids of the gallery. What an approximate
+    index misses is absent.
     `rest` goes to `Problem`: ids, features, `gallery_scores=neighbours_of(index)`.
     """
     from rerankit.problem import Problem
@@ -52,6 +52,7 @@ def neighbours_of(index: Any, k: int = 50) -> ListScores:
     """
     faiss = _library(index)
     inner, _ = _opened(faiss, index)
+    _check_readable(faiss, inner)
     wanted = min(checks.integer("k", k, least=1), index.ntotal)
     parts = []
     for block in blocks(index.ntotal, 4 * index.d + 12 * wanted, least=_BLOCK):
@@ -76,7 +77,33 @@ def _opened(faiss: Any, index: Any) -> tuple[Any, IntArray | None]:
     found = faiss.downcast_index(index)
     if isinstance(found, faiss.IndexIDMap | faiss.IndexIDMap2):
         return faiss.downcast_index(found.index), faiss.vector_to_array(found.id_map)
-    return found, None
+    return found, _given_ids(faiss, found)
+
+
+def _given_ids(faiss: Any, index: Any) -> IntArray | None:
+    """The ids, ascending, that an index of inverted lists was given (`add_with_ids`); None where it counts items."""
+    inverted = faiss.try_extract_index_ivf(index)
+    if inverted is None:
+        return None
+    lists = inverted.invlists
+    sizes = [lists.list_size(number) for number in range(lists.nlist)]
+    parts = [faiss.rev_swig_ptr(lists.get_ids(number), size) for number, size in enumerate(sizes) if size]
+    if min(int(part.min()) for part in parts) == 0 and max(int(part.max()) for part in parts) == index.ntotal - 1:
+        return None
+    return np.sort(np.concatenate(parts))
+
+
+def _check_readable(faiss: Any, index: Any) -> None:
+    """Refuse an index that gives no vectors back: FAISS ends the program when it is asked for several of them."""
+    if faiss.try_extract_index_ivf(index) is not None:
+        if _given_ids(faiss, index) is not None:
+            text = "must count its items for their neighbours: give ids by an IndexIDMap2 around it"
+            raise rule("index", text, f"{type(index).__name__} with ids of its own")
+        return
+    try:
+        index.reconstruct(0)
+    except RuntimeError as cause:
+        raise rule("index", "must give its vectors back (reconstruct)", type(index).__name__) from cause
 
 
 def _is_similarity(faiss: Any, index: Any) -> bool:

@@ -43,6 +43,10 @@ class RerankitRanker:
     ) -> None:
         if (stage is None) == (folder is None):
             raise rule("stage", "must be given, or 'folder' in its place", f"{stage!r} and {folder!r}")
+        given: Any = stage
+        if given is not None and not isinstance(given, str):
+            text = "must be a stage's name or the YAML of a pipeline, which can be written; save others into a 'folder'"
+            raise rule("stage", text, type(given).__name__)
         self.stage, self.folder, self.metric, self.trust = stage, folder, metric, trust
         self.top_k = _top(top_k)
         self._one: OneQuery | None = None if stage is None else OneQuery(_made(stage), metric=metric)

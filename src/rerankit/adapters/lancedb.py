@@ -9,12 +9,13 @@ import numpy as np
 
 from rerankit.adapters.hits import relations
 from rerankit.adapters.standing import answered
-from rerankit.errors import InputError, rule
+from rerankit.errors import InputError, UnmetNeedError, rule
 from rerankit.extras import require
 from rerankit.fusion import fuse
 from rerankit.pipelines.pipeline import Pipeline, as_pipeline
 from rerankit.pipelines.ready import Ready
 from rerankit.problem import Problem
+from rerankit.ranking import Ranking
 from rerankit.scores.distances import ListMetric
 
 _BASE: Any = require("lancedb.rerankers.base", extra="lancedb", purpose="the bridge to LanceDB").Reranker
@@ -99,11 +100,21 @@ class RerankitReranker(_BASE):  # type: ignore[misc]
         else:
             known = self._known(query, table.take(list(items.values())), vectors, len(queries))
             problem = Problem.from_runs(runs, query_ids=queries, gallery_ids=list(items), **known)
-            ranking = self.pipeline.rerank(problem, first)
+            ranking = self._answered(problem, first, table.column_names)
         found = ranking.to_columns()
         taken = [rows[pair] for pair in zip(found["query"].tolist(), found["item"].tolist(), strict=True)]
         scored = table.take(taken).append_column(_SCORE, _PA.array(found["score"], _PA.float32()))
         return self._keep_relevance_score(scored)
+
+    def _answered(self, problem: Problem, first: Ranking, columns: list[str]) -> Ranking:
+        try:
+            return self.pipeline.rerank(problem, first)
+        except UnmetNeedError as error:
+            column = f"no column {self.vector!r} of vectors (select it, or name another)"
+            lacks = [] if self.vector in columns else [column]
+            lacks += [] if problem.query_scores is not None else ["no vectors of queries (give 'queries' or 'embed')"]
+            why = f"; these results have {' and '.join(lacks)}" if lacks else ""
+            raise UnmetNeedError(f"{error}{why}") from error
 
     def _pairs(self, table: Any) -> list[tuple[int, Any]]:
         """The query and the item of every row."""

@@ -38,9 +38,12 @@ class RerankitCompressor(_BASE):  # type: ignore[misc, valid-type]
     metric: Metric = "cosine"
 
     def model_post_init(self, context: Any) -> None:
-        embed = getattr(self.embed, "embed_query", self.embed)
-        self._order = OneQuery(self.how, embed, self.metric).order
-        self._top = None if self.top_n is None else checks.integer("top_n", self.top_n, least=1)
+        self._one()
+
+    def _one(self) -> tuple[OneQuery, int | None]:
+        """What puts documents in order, and how many are wanted, by the fields as they are now, in a copy too."""
+        top = None if self.top_n is None else checks.integer("top_n", self.top_n, least=1)
+        return OneQuery(self.how, getattr(self.embed, "embed_query", self.embed), self.metric), top
 
     def compress_documents(self, documents: Sequence[Any], query: str, callbacks: Any = None) -> list[Any]:
         """The documents, best first, and no more than `top_n`."""
@@ -50,8 +53,9 @@ class RerankitCompressor(_BASE):  # type: ignore[misc, valid-type]
             without = [place for place, score in enumerate(scores) if score is None]
             got = f"{self.score_key!r}, {several('without', without, len(scores))}"
             raise rule("score_key", "must be an entry of every document's metadata", got)
-        found = self._order(query, [each.page_content for each in documents], ids=ids, scores=scores)
-        return [_scored(documents[place], score) for place, score in found[: self._top]]
+        one, top = self._one()
+        found = one.order(query, [each.page_content for each in documents], ids=ids, scores=scores)
+        return [_scored(documents[place], score) for place, score in found[:top]]
 
     def runnable(self) -> Any:
         """A Runnable that takes ``{"query": …, "documents": […]}``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from rerankit import checks
 from rerankit.adapters.one_query import OneQuery
@@ -26,6 +26,8 @@ class RerankitPostprocessor(_BASE):  # type: ignore[misc, valid-type]
     the old one as `retrieval_score`.
     """
 
+    model_config: ClassVar[dict[str, Any]] = {"arbitrary_types_allowed": True, "extra": "forbid"}
+
     how: Any = _FIELD(exclude=True)
     top_n: int | None = None
     embed: Any = _FIELD(default=None, exclude=True)
@@ -34,9 +36,12 @@ class RerankitPostprocessor(_BASE):  # type: ignore[misc, valid-type]
 
     def model_post_init(self, context: Any) -> None:
         super().model_post_init(context)
-        embed = getattr(self.embed, "get_query_embedding", self.embed)
-        self._order = OneQuery(self.how, embed, self.metric).order
-        self._top = None if self.top_n is None else checks.integer("top_n", self.top_n, least=1)
+        self._one()
+
+    def _one(self) -> tuple[OneQuery, int | None]:
+        """What puts nodes in order, and how many are wanted, by the fields as they are now, since these may be set."""
+        top = None if self.top_n is None else checks.integer("top_n", self.top_n, least=1)
+        return OneQuery(self.how, getattr(self.embed, "get_query_embedding", self.embed), self.metric), top
 
     @classmethod
     def class_name(cls) -> str:
@@ -47,7 +52,8 @@ class RerankitPostprocessor(_BASE):  # type: ignore[misc, valid-type]
             return []
         if query_bundle is None:
             raise rule("query_bundle", "must be given: a re-ranker needs the query", None)
-        found = self._order(
+        one, top = self._one()
+        found = one.order(
             query_bundle.query_str,
             [node.node.get_content(metadata_mode=_SCHEMA.MetadataMode.EMBED) for node in nodes],
             ids=[node.node.node_id for node in nodes],
@@ -55,7 +61,7 @@ class RerankitPostprocessor(_BASE):  # type: ignore[misc, valid-type]
             vector=query_bundle.embedding,
             vectors=[node.node.embedding for node in nodes],
         )
-        return [self._scored(nodes[place], score) for place, score in found[: self._top]]
+        return [self._scored(nodes[place], score) for place, score in found[:top]]
 
     def _scored(self, node: Any, score: float) -> Any:
         inner = node.node

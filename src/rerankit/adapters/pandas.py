@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rerankit.adapters.table import Table
+from rerankit.columns import PAIRS
 from rerankit.extras import require
 
 
@@ -17,8 +18,9 @@ class PandasTable(Table):
 
     def __init__(self, frame: Any, pandas: Any) -> None:
         named = [name for name in frame.index.names if name is not None]
-        if isinstance(frame.index, pandas.MultiIndex) and len(named) == frame.index.nlevels:
-            frame = frame.reset_index()  # lines indexed by their query and item
+        whole = isinstance(frame.index, pandas.MultiIndex) and len(named) == frame.index.nlevels
+        if whole or any(query in named and item in frame.columns for query, item in PAIRS):
+            frame = frame.reset_index()  # lines indexed by their query, or by query and item
         self._frame, self._pandas = frame, pandas
         self.names = frame.columns.tolist()
         self.numbered = _counts(frame.columns, pandas)
@@ -56,6 +58,17 @@ def opened(value: Any) -> Table | None:
     """The table that a data frame is, or None."""
     frame = getattr(sys.modules.get("pandas"), "DataFrame", None)
     return PandasTable(value, sys.modules["pandas"]) if frame is not None and isinstance(value, frame) else None
+
+
+def array_of(value: Any) -> NDArray[Any] | None:
+    """The values of a series, NaN where its own type has a mark for an empty cell; None for anything else."""
+    series = getattr(sys.modules.get("pandas"), "Series", None)
+    if series is None or not isinstance(value, series):
+        return None
+    types = sys.modules["pandas"].api.types
+    marked = not isinstance(value.dtype, np.dtype) and types.is_numeric_dtype(value.dtype) and value.hasnans
+    found: NDArray[Any] = value.to_numpy(np.float64, na_value=np.nan) if marked else value.to_numpy()
+    return found
 
 
 def frame(columns: dict[str, Any]) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 
 from rerankit.adapters.by_query import ByQuery
 from rerankit.adapters.standing import answered
-from rerankit.arrays import FloatArray, IntArray
+from rerankit.arrays import FloatArray, IntArray, real_matrix
 from rerankit.errors import rule
 from rerankit.extras import require
 from rerankit.pipelines.needs import Need
@@ -101,14 +101,14 @@ class RerankitTransformer(_BASE):  # type: ignore[misc]
             return answered(self.ready, first.ranking(), self._asked(sides["query"]), texts)
         if not all(column in frame for column in _VECTORS):
             return self.pipeline.rerank(first.with_features(**features), first.ranking())
-        queries, items = (np.stack(sides[side][name]) for side, name in zip(sides, _VECTORS, strict=True))
+        queries, items = (real_matrix(sides[side][name], name) for side, name in zip(sides, _VECTORS, strict=True))
         problem = Problem.from_embeddings(queries, items, self.metric, query_bank=self.bank, **ids, **features)
         return self.pipeline.rerank(problem, first.ranking())
 
     def _asked(self, queries: Any) -> Any:
         """Vectors of the queries, where the frame has them or they can be made."""
         if _VECTORS[0] in queries:
-            return np.stack(queries[_VECTORS[0]])
+            return real_matrix(queries[_VECTORS[0]], _VECTORS[0])
         return None if self.embed is None else np.stack([np.asarray(self.embed(text)) for text in queries["query"]])
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rerankit.errors import InputError, several
+from rerankit.lines import judged_alike
 from rerankit.metrics.counting import Counts
 from rerankit.metrics.lists import FloatArray, IntArray, Lists, Truth
 from rerankit.metrics.places import Places, Ties, places
@@ -20,7 +21,7 @@ def run_places(run: Run, qrels: Run, ties: Ties) -> tuple[Places, list[Any]]:
 
     Ties under ``ties="index"`` are broken by the order in which the run lists the items.
     """
-    _check_queries(run, qrels)
+    qrels = _known_by_run(run, qrels)
     queries = list(run)
     found: list[tuple[int, IntArray, IntArray, IntArray, list[float]]] = []
     grades: list[list[float]] = []
@@ -57,10 +58,13 @@ def _of_query(
     return row, len(scores) - right, tied, before, [relevant[item] for item in here]
 
 
-def _check_queries(run: Run, qrels: Run) -> None:
-    lost = [query for query in qrels if query not in run]
+def _known_by_run(run: Run, qrels: Run) -> Run:
+    """Qrels by the names of the run, which must have all of their queries."""
+    judged = judged_alike(qrels, run, (item for found in run.values() for item in found))
+    lost = [query for query in judged if query not in run]
     if lost:
         raise InputError(
-            f"'run' must hold every query of the qrels (got {several('missing', lost, len(qrels))}); "
+            f"'run' must hold every query of the qrels (got {several('missing', lost, len(judged))}); "
             "a query that found nothing is an empty dictionary"
         )
+    return judged

@@ -8,7 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from rerankit.errors import InputError
+from rerankit.adapters import table_of
+from rerankit.adapters.sparse import is_sparse
+from rerankit.arrays import to_numpy
+from rerankit.errors import InputError, rule
+from rerankit.labelled import in_order
 from rerankit.metrics.dictionaries import run_places
 from rerankit.metrics.evaluation import Empty, Evaluation, check_empty, evaluation
 from rerankit.metrics.lists import Truth, lists_of, truth_of
@@ -56,7 +60,7 @@ def evaluate(
         found, ids = run_places(ranked, relevance, ties)
         return _evaluation({"gallery": found}, wanted, ties, empty, np.array(ids, dtype=object), _longest(ranked))
     if isinstance(relevance, Mapping):
-        ranked = knowing(ranked, relevance)
+        ranked, relevance = knowing(ranked, relevance)
     source = opened(ranked)
     truth = truth_of(agreeing_relevance(relevance, ranked, source))
     behind = None if tail is None else opened(tail)
@@ -149,20 +153,31 @@ def agreeing_relevance(given: Any, ranked: Any, source: Any) -> Relevance:
 
 
 def as_relevance(given: Any, ranked: Any, source: Any) -> Relevance:
-    """`Relevance` from qrels, lists of gallery rows, a sparse or a dense matrix of grades."""
+    """`Relevance` from qrels, lists of gallery rows, a sparse or a dense matrix of grades, a data frame of them."""
     queries, gallery = size_of(source)
     if isinstance(given, Relevance):
         return given
+    ids = getattr(ranked, "query_ids", None), getattr(ranked, "gallery_ids", None)
     if isinstance(given, Mapping):
-        ids = getattr(ranked, "query_ids", None), getattr(ranked, "gallery_ids", None)
         rows = range(queries) if ids[0] is None else ids[0]
         return Relevance.from_dict(given, rows, range(gallery) if ids[1] is None else ids[1])
-    if hasattr(given, "tocoo"):
+    if is_sparse(given):
         return Relevance.from_sparse(given)
-    if isinstance(given, np.ndarray) and given.ndim == 2:
+    if (table := table_of(given)) is not None:
+        return Relevance.from_dense(in_order(table, *ids, "relevance").rows())
+    if getattr(given, "ndim", 0) == 2:
         return Relevance.from_dense(given)
-    lists = [np.atleast_1d(np.asarray(row, dtype=np.int64)).tolist() for row in given]
-    return Relevance.from_lists(lists, gallery)
+    return Relevance.from_lists([_gallery_rows(row) for row in given], gallery)
+
+
+def _gallery_rows(given: Any) -> list[int]:
+    """The relevant gallery rows of one query, or the only one."""
+    rows = np.atleast_1d(to_numpy(sorted(given) if isinstance(given, set | frozenset) else given, "relevance"))
+    if rows.size and rows.dtype.kind not in "iu":
+        text = "must list gallery rows of each query; a matrix of grades is an array, not lists"
+        raise rule("relevance", text, f"dtype {rows.dtype}, such as {rows.tolist()[:3]}")
+    found: list[int] = rows.tolist()
+    return found
 
 
 __all__ = ["DEFAULT_METRICS", "BothWays", "Truth", "as_relevance", "evaluate", "evaluate_both"]

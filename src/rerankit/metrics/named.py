@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from rerankit.adapters import table_of
 from rerankit.adapters.sparse import is_sparse
 from rerankit.adapters.stored import is_stored
-from rerankit.lines import judgements_of, lines_of
+from rerankit.lines import Judged, judged_alike, judgements_of, lines_of
 from rerankit.metrics.sources import opened
 from rerankit.pairs import Pairs
 from rerankit.problem import Problem
@@ -43,22 +42,24 @@ def judged_of(relevance: Any) -> Any:
     return relevance if found is None else found
 
 
-def knowing(ranked: Any, qrels: Mapping[Any, Mapping[Any, float]]) -> Any:
-    """A ranking or lists with ids, whose gallery has the judged items too: what no list holds was not found.
+def knowing(ranked: Any, qrels: Judged) -> tuple[Any, Judged]:
+    """A ranking or lists with ids, whose gallery has the judged items too: what no list holds was not found; and the
+    judgements by these ids.
 
     Where none of the judged items is known the ids are of another kind, and the ranking stays as it is.
     """
+    qrels = judged_alike(qrels, getattr(ranked, "query_ids", None), getattr(ranked, "gallery_ids", None))
     lists = isinstance(ranked, Problem) and isinstance(ranked.scores, ListScores)
     ids = ranked.gallery_ids if lists or isinstance(ranked, Ranking) else None
     if ids is None:
-        return ranked
+        return ranked, qrels
     known, judged = set(ids.tolist()), {item for items in qrels.values() for item in items}
     more = natural(judged - known)
     if not more or not judged & known:
-        return ranked
+        return ranked, qrels
     source: Ranking = opened(ranked)
     size, out = len(ids) + len(more), ranked.excluded
-    return Ranking(
+    whole = Ranking(
         source.indices,
         source.scores,
         gallery_size=size,
@@ -66,3 +67,4 @@ def knowing(ranked: Any, qrels: Mapping[Any, Mapping[Any, float]]) -> Any:
         gallery_ids=[*ids.tolist(), *more],
         exclude=None if out is None else Pairs(out.rows, out.indices, (len(source), size)),
     )
+    return whole, qrels
