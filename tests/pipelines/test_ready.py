@@ -33,10 +33,11 @@ READY = {
     "alpha-qe": stage("alpha-qe"),
     "dba": stage("dba"),
     "diffusion": stage("diffusion"),
+    "consensus": stage("consensus", voters="gallery"),
 }
 
 
-DISTANCES = ("nnn", "mutual-rank", "pipeline", "gnn")
+DISTANCES = ("nnn", "mutual-rank", "pipeline", "gnn", "consensus")
 CASES = [(name, "cosine") for name in READY] + [(name, "euclidean") for name in DISTANCES]
 
 
@@ -109,8 +110,8 @@ def test_a_stage_that_looks_at_queries_is_refused_by_name():
     bare = Gallery(ITEMS)
     with pytest.raises(UnmetNeedError, match=r"stage 'nnn' looks at the other test queries.*Gallery\(…, bank=…\)"):
         prepare(Pipeline([stage("dba"), stage("fuse", sources=["scores", stage("nnn")])]), bare)
-    with pytest.raises(UnmetNeedError, match=r"stage 'consensus' looks at .*all queries together"):
-        prepare("consensus", Gallery(ITEMS, bank=OLD))
+    with pytest.raises(UnmetNeedError, match=r"stage 'consensus' looks at .*voters='query'.*: a bank must stand"):
+        prepare("consensus", Gallery(ITEMS, bank=OLD), voters="query")
     with pytest.raises(UnmetNeedError, match="a bank must stand in the place of the queries"):
         prepare("nnn", Gallery(ITEMS, bank=OLD), bank="queries")
     with pytest.raises(UnmetNeedError, match="'k-reciprocal' needs query_bank:among"):
@@ -133,10 +134,9 @@ def test_with_lone_pass_every_query_keeps_its_order_until_there_is_a_bank(how, t
     for found in (ready.rerank(QUERIES[:3], k=7), load(tmp_path / "ready").rerank(QUERIES[:3], k=7)):
         assert np.array_equal(found.indices, first.indices)
         assert found.notes["looks_at"] == Looks()
-    if how != "consensus":  # a bank cannot stand in for the queries under test
-        banked = prepare(how, bare, lone="pass").updated(bank=OLD).rerank(QUERIES[:3], k=7)
-        assert banked == prepare(how, Gallery(ITEMS, bank=OLD)).rerank(QUERIES[:3], k=7)
-        assert banked.notes["looks_at"] == Looks(bank=True)
+    banked = prepare(how, bare, lone="pass").updated(bank=OLD).rerank(QUERIES[:3], k=7)
+    assert banked == prepare(how, Gallery(ITEMS, bank=OLD)).rerank(QUERIES[:3], k=7)
+    assert banked.notes["looks_at"] == Looks(bank=True)
 
 
 def test_needs_of_queries_are_checked_when_they_come():

@@ -9,7 +9,7 @@ import pytest
 
 from rerankit import Gallery, Problem, Stage
 from rerankit.pipelines.prepared import State
-from rerankit.pipelines.scaling import NEVER_CUT, NOTHING, WITHOUT_A_BANK, Scaling
+from rerankit.pipelines.scaling import NOTHING, WITHOUT_A_BANK, Scaling
 from rerankit.plugins import manager
 
 BUILTIN = [name for name in manager().stages if manager().is_builtin(name)]
@@ -25,9 +25,7 @@ WITHOUT_ARGUMENTS = [
 
 FREE = [name for name in WITHOUT_ARGUMENTS if name not in ("auto", "fuse")]
 PREPARED = [
-    name
-    for name, made in ((name, manager().stages.entry(name).make()) for name in FREE)
-    if "weights" not in made.needs and made.scaling.impossible != NEVER_CUT
+    name for name, made in ((name, manager().stages.entry(name).make()) for name in FREE) if "weights" not in made.needs
 ]
 
 
@@ -64,13 +62,13 @@ def test_what_a_stage_says_of_shards_is_so(name):
     assert made.scaling is not None
     alone, beside = (made.looks_at(problem_of(100, bank)).queries for bank in (False, True))
     said = made.scaling.impossible
-    assert (said == NEVER_CUT) == beside
-    assert (said == WITHOUT_A_BANK) == (alone and not beside) or name == "learned-fusion"
+    assert not beside
+    assert (said == WITHOUT_A_BANK) == alone or name == "learned-fusion"
 
 
 @pytest.mark.parametrize("name", PREPARED)
 def test_what_a_stage_keeps_grows_with_the_items(name):
-    made = manager().stages.entry(name).make()
+    made = manager().stages.entry(name).make(**({"voters": "gallery"} if name == "consensus" else {}))
     sizes = [size_of(made.prepare(Gallery.of(problem_of(items, True))).state()) for items in (200, 400, 800)]
     assert (sizes[0] == sizes[2]) == (made.scaling.keeps == NOTHING)
     assert sizes[2] - sizes[1] <= 2.5 * (sizes[1] - sizes[0])  # with the items, not with their square

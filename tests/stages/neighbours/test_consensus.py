@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import rerankit
-from rerankit import Problem, settings, stage
+from rerankit import Looks, Problem, settings, stage
 from rerankit.errors import InputError, RerankitWarning, UnmetNeedError
 from strategies import people
 
@@ -69,6 +69,65 @@ def test_equals_the_formula_with_either_side_as_voters(sizes, form, neighbours, 
         expected = naive(queries @ items.T, relations[f"{voters}_scores"], by_query, neighbours, equal)
         found = make(voters, neighbours, equal).rerank(problem, problem.ranking())
         np.testing.assert_allclose(found.to_dense(), expected, atol=1e-4)
+
+
+def test_beside_a_bank_each_query_is_answered_by_the_formula_of_its_items():
+    queries, items = people(queries=5, gallery=30)
+    old = people(queries=20, gallery=30)[0]
+    problem = Problem.from_embeddings(queries, items, query_bank=old)
+    made = make("gallery").clone(iterations=1)
+    ranking = problem.ranking(8)
+    found = made.rerank(problem, ranking)
+    assert made.looks_at(problem) == Looks(bank=True)
+    shift = stage("sinkhorn", iterations=1).correction(problem.gallery, problem.query_bank.to_gallery, False).of_items
+    of_bank = np.exp(BETA * problem.query_bank.to_gallery.rows().astype(np.float64))
+    given = of_bank / of_bank.sum(axis=1, keepdims=True)
+    given = given / (1 + given.sum(axis=0) / 1.5)  # one round of places: 1.5 of them for each item
+    received = np.maximum((given / given.sum(axis=1, keepdims=True)).sum(axis=0), 20 / 30)
+    among = problem.gallery_scores.rows()
+    own = problem.scores.rows().astype(np.float64) + shift
+    for row, candidates in enumerate(ranking.indices):
+        near = {item: [other for other in np.argsort(-among[item]) if other != item][:3] for item in candidates}
+        seen = sorted({*candidates, *(other for some in near.values() for other in some)})
+        shares = dict(zip(seen, np.exp(BETA * own[row, seen]) / np.exp(BETA * own[row, seen]).sum(), strict=True))
+        expected = {}
+        for item, others in near.items():
+            weights = np.exp(SHARPNESS * among[item, others])
+            vote = sum(w * shares[t] / received[t] for w, t in zip(weights / weights.sum(), others, strict=True))
+            expected[item] = own[row, item] + np.log(FLOOR + vote) / BETA
+        assert found.to_dict()[row] == pytest.approx(expected, abs=1e-5)
+
+
+def test_beside_a_bank_that_shows_no_several_items_for_a_query_the_answer_is_that_of_sinkhorn():
+    problem = one_to_one()
+    beside = Problem.from_embeddings(
+        problem.scores.queries, problem.scores.gallery, query_bank=one_to_one(seed=1).scores.queries
+    )
+    found, plain = (rerankit.rerank(beside, name, k=20) for name in ("consensus", "sinkhorn"))
+    assert found == plain
+    assert found.notes["consensus"]["votes"] == 0
+    assert rerankit.rerank(beside, "consensus", k=20, bank="queries").notes["looks_at"] == Looks(queries=True)
+    assert rerankit.rerank(beside, "consensus", k=20, voters="query").notes["looks_at"] == Looks(queries=True)
+
+
+@pytest.mark.parametrize("form", ["embeddings", "lists"])
+def test_items_of_which_a_log_shows_several_for_a_query_vote(form):
+    random = np.random.default_rng(3)
+    things = random.normal(size=(300, 24))
+    items = np.repeat(things, 4, axis=0) + 0.8 * random.normal(size=(1200, 24))
+    log, asked = (things + 0.9 * random.normal(size=things.shape) for _ in range(2))
+    problem = Problem.from_embeddings(asked, items, query_bank=log)
+    if form == "lists":
+        ranking = problem.ranking(50)
+        lists = rerankit.ListScores(ranking.indices, ranking.scores, 1200)
+        problem = problem.with_similarities(
+            lists, query_scores=problem.query_scores, gallery_scores=problem.gallery_scores
+        )
+    right = np.arange(300)[:, None]
+    found, plain = (rerankit.rerank(problem, name, k=50) for name in ("consensus", "sinkhorn"))
+    assert found.notes["consensus"]["votes"] > 0.9
+    first = {name: np.mean(one.indices[:, :1] // 4 == right) for name, one in (("votes", found), ("plain", plain))}
+    assert first["votes"] > first["plain"] + 0.03, first
 
 
 def one_to_one(pairs: int = 120, seed: int = 0) -> Problem:

@@ -134,7 +134,7 @@ def _votes(voters: str) -> Callable[[Evidence], FloatArray]:
     def of(evidence: Evidence) -> FloatArray:
         from rerankit.stages.neighbours.consensus import Consensus
 
-        return Consensus(voters=voters, beta=evidence.beta).rescore(evidence.problem, evidence.ranking)
+        return Consensus(voters=voters, beta=evidence.beta, bank="queries").rescore(evidence.problem, evidence.ranking)
 
     return of
 

@@ -13,20 +13,24 @@ from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.bank import Bank
 from rerankit.errors import RerankitWarning
 from rerankit.events import track
-from rerankit.pipelines.prepared import Prepared
-from rerankit.pipelines.scaling import NEVER_CUT, Scaling
+from rerankit.pipelines.prepared import Prepared, State
+from rerankit.pipelines.scaling import BANK_BY_ITEMS, BY_BOTH, WITHOUT_A_BANK, Scaling
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import ListScores, Scores, blocks
+from rerankit.sides import Side
+from rerankit.stages.banks import BankStage, check_bank
 from rerankit.stages.candidates import items_of, rows_of
 from rerankit.stages.cells import Cells
-from rerankit.stages.hubness.balance import balanced
+from rerankit.stages.hubness.balance import balanced, placed
 from rerankit.stages.hubness.claims import Claims, ListClaims, claims_for_rounds
 from rerankit.stages.hubness.partners import Partners, partners_of, several_belong_to_one
-from rerankit.stages.hubness.shape import normal_map, read_problem
+from rerankit.stages.hubness.shape import normal_map, read_problem, read_scores
+from rerankit.stages.hubness.sinkhorn import Sinkhorn
 from rerankit.stages.hubness.stage import Beta, beta_of, check_beta
 from rerankit.stages.lone import ComparingStage, Passing, check_lone
-from rerankit.stages.neighbours.others import others_nearest, weights_of_nearest
+from rerankit.stages.neighbours.item_votes import ItemVotes, Voting
+from rerankit.stages.neighbours.others import others_nearest, shares_of_nearest, weights_of_nearest
 
 if TYPE_CHECKING:
     from rerankit.gallery import Gallery
@@ -36,10 +40,12 @@ C = TypeVar("C", bound="Consensus")
 VOTERS = ("larger", "gallery", "query")
 _AUTO_BETA = 4.0  # over the spread of the scores
 _AUTO_SHARPNESS = 2.5  # over the spread of the voters' similarities
+_SHARPNESS_OF_ITEMS = 4.0  # the same, of items beside a bank
+_ENOUGH = 0.25  # queries of a bank for each item: of fewer, what items get says little
 _ALIKE = "scores that are all alike tell nothing of the items: the order is as it came"
 
 
-class Consensus(ComparingStage):
+class Consensus(ComparingStage, BankStage):
     """Give queries and items to each other as `sinkhorn` does, let neighbours vote, and do it again.
 
     Of two sides, the voters are the one several of whose items belong to one item of the other, say captions and
@@ -48,14 +54,21 @@ class Consensus(ComparingStage):
     Σ w p(partner | t')) of the `neighbours` voters t' nearest to a voter t, w their softmax at `sharpness`. Votes of
     items weigh as much as there are queries for each item, at most 1: few queries say little of most items.
 
-    It looks at all test queries; a bank cannot stand in for them, because the plan gives shares of the very items under
-    test to each other. With `equal_shares` every item gets the
-    same total, as in Sinkhorn's balance: it gains much where more items than queries are searched and every item has
-    its query among those asked (all pictures of all captions), and loses as much where that is not so. "auto" does it
-    as far as the scores show that it is so (`each_item` in the notes).
+    It looks at all test queries. Beside a bank one query at a time is answered: the bank's queries are given to the
+    items, as by `sinkhorn`, and items are the voters: to β s goes log(`floor` + Σ w p / r) of the item's neighbours, p
+    being the query's shares among its candidates and their neighbours and r what each gets of the bank. These votes
+    count as far as the bank shows that several items belong to one query (all of them with ``"gallery"``) and as
+    there are bank queries for the items; otherwise the answer is that of `sinkhorn`. It is worth less than all test
+    queries at once, which ``bank="queries"`` takes in any case, as ``"query"`` does: queries of a bank vote in `plan`.
 
-    `beta` "auto" is 4 over the spread of the scores, `sharpness` "auto" 2.5 over that of the voters' similarities. The
-    ranking's notes say both, and `agreement`: the share of neighbours' votes that a query's first item gets.
+    With `equal_shares` every item gets the same total, as in Sinkhorn's balance: it gains much where more items
+    than queries are searched and every item has its query among those asked (all pictures of all captions), and
+    loses as much where that is not so. "auto" does it as far as the scores show that it is so (`each_item` in the
+    notes).
+
+    `beta` "auto" is 4 over the spread of the scores, `sharpness` "auto" 2.5 over that of the voters' similarities (4
+    beside a bank). The ranking's notes say both, and `agreement`, the share of neighbours' votes that a query's first
+    item gets, or beside a bank `votes`, how much these count.
 
     >>> import numpy as np
     >>> from rerankit import Problem, rerank
@@ -66,7 +79,12 @@ class Consensus(ComparingStage):
            [3, 2]])
     """
 
-    scaling = Scaling(impossible=NEVER_CUT)
+    scaling = Scaling(
+        "two numbers, and its nearest items",
+        f"{BANK_BY_ITEMS}; items × items scores",
+        impossible=WITHOUT_A_BANK,
+        cut=BY_BOTH,
+    )
     name = "consensus"
     citation = "rerankit: Sinkhorn's balance with votes of neighbours"
 
@@ -80,6 +98,7 @@ class Consensus(ComparingStage):
         equal_shares: bool | str = "auto",
         iterations: int = 10,
         cells_kept: int = 64,
+        bank: Any = None,
         lone: str = "raise",
     ) -> None:
         self.voters = checks.choice("voters", voters, VOTERS)
@@ -90,6 +109,7 @@ class Consensus(ComparingStage):
         self.equal_shares = _check_shares(equal_shares)
         self.iterations = checks.integer("iterations", iterations, least=1)
         self.cells_kept = checks.integer("cells_kept", cells_kept, least=1)
+        self.bank = check_bank(bank)
         self.lone = check_lone(lone)
 
     def reversed(self: C) -> C:
@@ -103,11 +123,51 @@ class Consensus(ComparingStage):
             return ("query_scores", "gallery_scores")
         return (f"{self.voters}_scores",)
 
+    def needs_on(self, problem: Problem) -> tuple[str, ...]:
+        needs = super().needs_on(problem)
+        compares = self.compares_test_queries(problem.query_bank)
+        return needs if compares else tuple(need for need in needs if need != "query_scores")
+
     def compares_test_queries(self, bank: Bank | None) -> bool:
-        return True  # a bank cannot stand in for them
+        return self.voters == "query" or super().compares_test_queries(bank)
 
     def prepare(self, gallery: Gallery) -> Prepared:
-        return Passing(self, gallery) if self.passes(gallery) else super().prepare(gallery)
+        if self.passes(gallery):
+            return Passing(self, gallery)
+        return Voting(self, gallery, self.learned(gallery.side, self.known_queries(gallery)))
+
+    def restored(self, gallery: Gallery, state: State) -> Prepared:
+        return Passing(self, gallery) if self.passes(gallery) else Voting(self, gallery, ItemVotes.restored(state))
+
+    def learned(self, items: Side, known: Scores) -> ItemVotes:
+        """What the queries of a bank (bank, items) tell of the items, and the neighbours of each."""
+        once = self.each_once(known)
+        through = normal_map(once) if isinstance(self.beta, str) else None
+        once = read_scores(once, through)
+        shift = Sinkhorn(iterations=self.iterations).correction(items, once, False).of_items
+        beta, sigma = beta_of(self.beta, once, _AUTO_BETA)
+        found = ItemVotes(beta, 0.0, 0.0, self.floor, np.zeros(items.size) if shift is None else shift, through=through)
+        weight = self._weight(once) if beta else 0.0
+        assert items.scores is not None, "checked by the stage's needs"
+        sharpness = beta_of(self.sharpness, items.scores, _SHARPNESS_OF_ITEMS)[0]
+        if not weight or not sharpness:
+            return found
+        received = _received(once, beta, sigma, self.iterations, self.cells_kept)
+        every = np.arange(items.size)
+        near, likeness = others_nearest(items.scores, every, self.neighbours)
+        shares = shares_of_nearest(near, likeness, sharpness).astype(np.float32)
+        near = np.where(near >= 0, near, every[:, None]).astype(np.int32)
+        return found._replace(weight=weight, sharpness=sharpness, received=received, near=near, shares=shares)
+
+    def _weight(self, once: Scores) -> float:
+        """How much votes of items count beside a bank."""
+        queries, items = once.shape
+        sure = 1.0 if self.voters == "gallery" else partners_of(once.T).several_queries
+        return sure * min(1.0, queries / items / _ENOUGH)
+
+    def answer(self, votes: ItemVotes, problem: Problem, ranking: Ranking) -> Ranking:
+        """The candidates in the order that follows from the items' votes."""
+        return self.scored(ranking, votes.answered(problem, ranking)).with_notes(**{self.name: votes.notes()})
 
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         return self._answer(problem, ranking)[0]
@@ -115,6 +175,8 @@ class Consensus(ComparingStage):
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         if self.is_alone(problem):
             return self.passed(ranking)
+        if not self.compares_test_queries(problem.query_bank):
+            return self.answer(self.learned(problem.gallery, self.other_queries(problem)), problem, ranking)
         scores, notes = self._answer(problem, ranking)
         return self.scored(ranking, scores).with_notes(**{self.name: notes})
 
@@ -187,6 +249,14 @@ class Votes(NamedTuple):
     weight: float
     """How much it counts."""
     sharpness: float
+
+
+def _received(once: Scores, beta: float, sigma: float, rounds: int, kept: int) -> AnyArray:
+    """What each item gets of a bank's queries (bank, items) after these have been given to the items, (items,)."""
+    to_items = placed(claims_for_rounds(once, sigma, kept)(beta), rounds, same_queries=False)
+    cells = Cells.best(once, kept)
+    shares = cells.row_shares(beta * cells.scores.astype(np.float64) + to_items[cells.columns])
+    return np.maximum(cells.over_columns(shares), min(1.0, once.shape[0] / once.shape[1]))
 
 
 def _matrix(cells: Cells, values: AnyArray) -> Any:

@@ -39,8 +39,13 @@ def weights_of_nearest(near: IntArray, scores: FloatArray, sharpness: float, oth
     array([[0. , 1. , 0. ],
            [0.5, 0. , 0.5]])
     """
+    return adjacency(near, shares_of_nearest(near, scores, sharpness), others)
+
+
+def shares_of_nearest(near: IntArray, scores: FloatArray, sharpness: float) -> AnyArray:
+    """The same (rows, k), 0 at padding."""
     logits = np.where(near >= 0, sharpness * scores.astype(np.float64), -np.inf)
     highest = logits.max(axis=1, keepdims=True, initial=-np.inf)
     powers = np.exp(logits - np.where(np.isfinite(highest), highest, 0))
-    weights: AnyArray = powers / np.maximum(powers.sum(axis=1, keepdims=True), 1e-300)
-    return adjacency(near, weights, others)
+    shares: AnyArray = powers / np.maximum(powers.sum(axis=1, keepdims=True), 1e-300)
+    return shares
