@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rerankit
-from rerankit.scores import EmbeddingScores, Searching
+from rerankit.scores import EmbeddingScores, Searching, search
 from rerankit.scores.best import Best
 from rerankit.scores.topk import indices_of, keys_of, merge, order, scores_of, topk_dense
 from strategies import VALUES, matrices, naive_topk
@@ -142,6 +142,38 @@ def test_one_pass_finds_what_two_would(metric, budget):
         assert np.array_equal(searching.pairs(every, expected[0]), expected[1])
         assert np.array_equal(searching.pairs(every, expected[0][:, ::-1]), expected[1][:, ::-1])
         assert searching.of_found(expected[0][:, ::-1]) is None
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])
+@pytest.mark.parametrize("budget", [30_000, 300_000, 1_000_000_000])
+def test_ends_of_vectors_among_themselves_are_made_once_for_both_places(metric, budget, monkeypatch):
+    monkeypatch.setattr(search, "_WIDE", 300)
+    random = np.random.default_rng(12)
+    vectors = random.normal(size=(1100, 12))
+    vectors[700:760] = vectors[:60]  # ties
+    vectors[0] *= 3
+    scores = EmbeddingScores.within(vectors, metric)
+    whole = scores.rows()
+    monkeypatch.setattr(search, "_fits", lambda lists, most: True)
+    with rerankit.settings.using(memory_budget=budget):
+        found, of_columns = scores.ends(6, 6)
+    assert of_columns is found
+    assert all(np.array_equal(got, wanted) for got, wanted in zip(found.first, topk_dense(whole, 6), strict=True))
+    assert np.array_equal(found.lowest, whole.min(axis=1))
+
+
+def test_ends_and_candidates_come_from_one_pass():
+    random = np.random.default_rng(13)
+    scores = EmbeddingScores(random.normal(size=(900, 12)), random.normal(size=(1000, 12)))
+    searching, expected = Searching(scores, 20), scores.ends(5, 5)
+    for got, wanted in zip(searching.ends(5, 5), expected, strict=True):
+        assert np.array_equal(got.first[0], wanted.first[0])
+        assert np.array_equal(got.first[1], wanted.first[1])
+        assert np.array_equal(got.lowest, wanted.lowest)
+    assert all(np.array_equal(got, wanted) for got, wanted in zip(searching.found, scores.topk(20), strict=True))
+    many = Searching(scores, 400)  # so many that the ends are looked for alone
+    assert np.array_equal(many.ends(5, 5)[0].first[0], expected[0].first[0])
+    assert many.found is None
 
 
 def test_rows_that_are_read_one_after_the_other_are_searched():

@@ -115,11 +115,11 @@ class EmbeddingScores:
         less = np.zeros(self.shape[0]) if less is None else less
         return first_of_both(self._products, 0, OfColumns(min(k, self.shape[0]), less))[1]
 
-    def ends(self, k: int, *, columns: bool) -> tuple[Ends, Ends | None] | None:
-        """The first k and the lowest score of every row and, where they are asked for, of every column, from one pass;
-        None where there are too few of them.
+    def ends(self, k: int, of_columns: int = 0) -> tuple[Ends, Ends | None] | None:
+        """The first k and the lowest score of every row and, where some are asked for, those of every column, from one
+        pass; None where there are too few of them.
         """
-        return ends_of_both(self._products, k, columns=columns)
+        return ends_of_both(self._products, k, of_columns)
 
     def part(self, rows: slice, columns: slice) -> EmbeddingScores:
         """The scores between some neighbouring rows and columns; nothing is copied."""

@@ -128,12 +128,11 @@ class Products:
                 scores[block, :most] = np.where(known[block, :most], found, -np.inf)
                 return
             # Made once: fresh memory for each row costs more than the numbers.
-            buffer = np.empty((most, self.of_rows.width))
-            for row, vector in enumerate(own, start):
-                chosen = named[row - start, : counts[row]]
-                vectors = buffer[: len(chosen)]
-                np.copyto(vectors, columns.take(chosen, axis=0))
-                scores[row, : len(chosen)] = _to_float32(np.einsum("kd,d->k", vectors, vector))
+            buffer, exact = np.empty((most, self.of_rows.width)), np.full((len(own), most), -np.inf)
+            for row, (vector, count) in enumerate(zip(own, counts[block].tolist(), strict=True)):
+                np.copyto(buffer[:count], columns.take(named[row, :count], axis=0))
+                np.einsum("kd,d->k", buffer[:count], vector, out=exact[row, :count])
+            scores[block, :most] = _to_float32(exact)
 
         in_threads(one, range(0, len(rows), _TOGETHER))
         if self.metric != "cosine":

@@ -19,6 +19,7 @@ from rerankit.scores.topk import order, topk_dense
 _MORE = 16  # candidates beyond k, and a quarter of k, whose exact scores decide what the fast product cannot
 _NARROW = 16  # times as many items as candidates: of fewer, all exact scores cost no more
 _LEAST = 64  # rows that are worked on together, however small the memory budget
+_KEY_BYTES = 24  # that one of a row's best takes while it is looked for
 _TALL = 1024  # rows of a product: a matrix library is slower with fewer
 _WIDE = 4096  # columns of a product, at least
 
@@ -60,29 +61,56 @@ class Ends(NamedTuple):
     lowest: FloatArray
 
 
-def ends_of_both(products: Products, k: int, *, columns: bool = True) -> tuple[Ends, Ends | None] | None:
-    """Both ends of every row and, where they are asked for, of every column, from one pass; None where rows or columns
-    are too short for it.
+def ends_of_both(products: Products, k: int, of_columns: int = 0) -> tuple[Ends, Ends | None] | None:
+    """Both ends of every row (the first `k`) and, where some are asked for, of every column, from one pass; None where
+    rows or columns are too short for it.
+
+    Of vectors among themselves, a score is made once for both of its places, where the memory budget allows it.
     """
     count, width = products.shape
-    if _narrow(width, k) or (columns and _narrow(count, k)):
+    if _narrow(width, k) or (of_columns and _narrow(count, of_columns)):
         return None
-    products, transposed = products.holding(), products.T
-    high, low = _more(k, min(count, width) if columns else width), _more(1, width)
-    of_columns = (Best(width, high), Best(width, low)) if columns else ()
+    among, products, low = products.of_rows is products.of_columns, products.holding(), _more(1, width)
+    if among and _fits(count, _more(max(k, of_columns), width) + low):
+        found = _ends_among(products, max(k, of_columns))
+        return found, found if of_columns else None
+    high, high_of_columns = _more(k, width), _more(of_columns, count)
+    columns = (Best(width, high_of_columns), Best(width, low)) if of_columns else ()
     parts: list[Ends] = []
-    for block in blocks(count, products.of_rows.width * 4 + (high + low) * 24, share=0.25, least=_LEAST):
+    for block in blocks(count, products.of_rows.width * 4 + (high + low) * _KEY_BYTES, share=0.25, least=_LEAST):
         of_rows = Best(block.stop - block.start, high), Best(block.stop - block.start, low)
         for rows, part, values in _tiles(products, block):
             for end in (0, 1):
                 of_rows[end].add_rows(slice(rows.start - block.start, rows.stop - block.start), values, part.start)
-                if of_columns:
-                    of_columns[end].add_columns(part, values, rows.start)
+                if columns:
+                    columns[end].add_columns(part, values, rows.start)
                 np.negative(values, out=values)
         parts.append(_both_ends(products, np.arange(block.start, block.stop), of_rows, k))
     first = tuple(np.concatenate([part.first[which] for part in parts]) for which in (0, 1))
     found = Ends(first, np.concatenate([part.lowest for part in parts]))  # type: ignore[arg-type]
-    return found, _both_ends(transposed.holding(), np.arange(width), of_columns, k) if of_columns else None
+    if not columns:
+        return found, None
+    return found, _both_ends(products.T.holding(), np.arange(width), columns, of_columns)
+
+
+def _ends_among(products: Products, k: int) -> Ends:
+    """Both ends of vectors among themselves: a tile beside the diagonal serves its rows, and its columns as rows."""
+    count = len(products.of_rows)
+    best = Best(count, _more(k, count)), Best(count, _more(1, count))
+    for block in blocks(count, products.of_rows.width * 4, share=0.25, least=_LEAST):
+        for rows, part, values in _tiles(products, block, above=True):
+            beside = slice(max(part.start, rows.stop), part.stop)
+            for each in best:
+                each.add_rows(rows, values, part.start)
+                if beside.start < beside.stop:
+                    each.add_columns(beside, values[:, beside.start - part.start :], rows.start)
+                np.negative(values, out=values)
+    return _both_ends(products, np.arange(count), best, k)
+
+
+def _fits(lists: int, most: int) -> bool:
+    """Whether the best of so many lists may be kept."""
+    return lists * 2 * most * 8 <= settings.memory_budget()
 
 
 def _both_ends(products: Products, rows: IntArray, best: tuple[Best, Best], k: int) -> Ends:
@@ -105,7 +133,7 @@ def _searched(products: Products, k: int, columns: OfColumns | None) -> tuple[Li
     of_columns = Best(width if columns else 0, _more(columns.k, count) if columns else 1)
     parts = [_exact(products, np.arange(0), 0)]
     # What is kept of a row while the columns are gone through: its vector and its best so far.
-    for block in blocks(count, products.of_rows.width * 4 + more * 24, share=0.25, least=_LEAST):
+    for block in blocks(count, products.of_rows.width * 4 + more * _KEY_BYTES, share=0.25, least=_LEAST):
         of_rows = Best(block.stop - block.start, max(1, more))
         for rows, part, values in _tiles(products, block):
             if k:
@@ -121,21 +149,25 @@ def _searched(products: Products, k: int, columns: OfColumns | None) -> tuple[Li
     return found, _made_exact(products.T.holding(), every, of_columns.lists(), columns.k, columns.less)  # type: ignore[return-value]
 
 
-def _tiles(products: Products, block: slice) -> Iterator[tuple[slice, slice, FloatArray]]:
-    """Fast scores of some rows, tile by tile: the rows, the columns and their scores."""
+def _tiles(products: Products, block: slice, *, above: bool = False) -> Iterator[tuple[slice, slice, FloatArray]]:
+    """Fast scores of some rows, tile by tile: the rows, the columns and their scores; with `above` without the columns
+    before the first row of a tile.
+    """
     width = products.of_rows.width
     cells = settings.memory_budget() // 4 // 4
     wide = max(_WIDE, min(cells // _TALL, settings.memory_budget() // 4 // (4 * width)))
     tall = max(_LEAST, min(_TALL, cells // wide))
     vectors = products.of_rows.read(block)
-    for at in range(0, len(products.of_columns), wide):
+    for at in range(block.start if above else 0, len(products.of_columns), wide):
         part = slice(at, min(at + wide, len(products.of_columns)))
         columns = products.of_columns.read(part)
         squares = products.of_columns.squares(part) if products.metric == "euclidean" else None
-        for start in range(block.start, block.stop, tall):
+        for start in range(block.start, min(block.stop, part.stop) if above else block.stop, tall):
             rows = slice(start, min(start + tall, block.stop))
             mine = vectors[rows.start - block.start : rows.stop - block.start]
-            yield rows, part, products.fast(mine, columns, squares)
+            left = max(0, start - at) if above else 0
+            own = squares if squares is None else squares[left:]
+            yield rows, slice(at + left, part.stop), products.fast(mine, columns[left:], own)
 
 
 def _made_exact(

@@ -7,7 +7,7 @@ import numpy as np
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.scores.embedding import EmbeddingScores
 from rerankit.scores.products import Products
-from rerankit.scores.search import Lists, OfColumns, first_of_both
+from rerankit.scores.search import Ends, Lists, OfColumns, first_of_both
 from rerankit.scores.topk import topk_dense
 
 
@@ -61,6 +61,14 @@ class Searching(EmbeddingScores):
         if self._first is None and k <= self._k:
             self._first = super().topk(self._k)
         return super().topk(k)
+
+    def ends(self, k: int, of_columns: int = 0) -> tuple[Ends, Ends | None] | None:
+        found = super().ends(max(k, self._k), of_columns) if self._first is None else None
+        if found is None:
+            return super().ends(k, of_columns)
+        first, scores = found[0].first
+        self._first = first[:, : self._k].copy(), scores[:, : self._k].copy()
+        return Ends((first[:, :k], scores[:, :k]), found[0].lowest), found[1]
 
     def column_highest(self, k: int, less: AnyArray | None) -> FloatArray:
         columns = OfColumns(min(k, self.shape[0]), np.zeros(self.shape[0]) if less is None else less)

@@ -11,7 +11,7 @@ from scipy.stats import norm, rankdata
 
 import rerankit
 from rerankit import Bank, Gallery, Problem, rerank
-from rerankit.scores import DenseScores, ListScores, NormalMap
+from rerankit.scores import DenseScores, EmbeddingScores, ListScores, NormalMap
 from rerankit.stages.hubness.shape import normal_map
 
 FAMILY = ("sinkhorn", "inverted-softmax", "dual-softmax", "qb-norm", "nnn", "csls", "mutual-rank", "mutual-neighbours")
@@ -88,6 +88,15 @@ def test_only_bent_scores_are_told(k: int | None) -> None:
     assert told(reciprocal_ranks(scores))
     if k != 10:  # of ten places too little is seen
         assert told(probabilities((3 if k else 1) * scores + (1.4 if k else 0)))
+
+
+def test_scores_of_vectors_are_never_bent() -> None:
+    random = np.random.default_rng(0)
+    centres = random.normal(size=(100, 256))  # of twenty items each, so that many are about as near as the first
+    queries, items = (np.repeat(centres, n, axis=0) + 1.5 * random.normal(size=(100 * n, 256)) for n in (1, 20))
+    scores = EmbeddingScores(queries, items)
+    assert normal_map(DenseScores(scores.rows())) is not None
+    assert normal_map(scores) is None
 
 
 def test_small_and_constant_problems_are_left_as_they_are() -> None:

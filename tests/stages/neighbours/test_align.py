@@ -38,7 +38,7 @@ def test_the_order_of_items_is_no_matter(name: str, form: str) -> None:
 
 @pytest.mark.parametrize("align", [False, True])
 @pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])
-@pytest.mark.parametrize("budget", [100_000, 1_000_000_000])
+@pytest.mark.parametrize("budget", [100_000, 3_000_000, 1_000_000_000])
 def test_neighbours_from_one_pass_are_those_of_whole_rows(metric, align, budget):
     random = np.random.default_rng(2)
     centres = random.normal(size=(90, 8))

@@ -81,3 +81,17 @@ def test_needs_and_parameters():
         rerankit.rerank([[1, 2]], "k-reciprocal")
     with pytest.raises(InputError, match="'weight' must be at most 1"):
         stage("k-reciprocal", weight=2)
+
+
+@pytest.mark.parametrize("params", [{}, {"align": False, "strength": 1}, {"strength": 0}])
+def test_one_pass_for_candidates_and_neighbours_answers_as_two(params):
+    random = np.random.default_rng(5)
+    centres = random.normal(size=(120, 16))
+    sides = [centres[random.integers(0, 120, count)] + random.normal(size=(count, 16)) for count in (900, 1000)]
+    for excluded in (None, [[row] for row in range(900)]):
+        problem = Problem.from_embeddings(*sides, exclude=excluded)
+        at_once = rerankit.rerank(problem, "k-reciprocal", k=10, **params)
+        one = rerankit.Pipeline([rerankit.stage("k-reciprocal", **params)])
+        one_by_one = one.rerank(problem, problem.ranking(10))
+        assert at_once == one_by_one
+        assert at_once.notes["k-reciprocal"] == one_by_one.notes["k-reciprocal"]

@@ -6,7 +6,7 @@ import numpy as np
 
 from rerankit.arrays import AnyArray
 from rerankit.problem import Problem
-from rerankit.scores import DenseScores, ListScores, NormalMap, Scores
+from rerankit.scores import DenseScores, EmbeddingScores, ListScores, NormalMap, Scores
 from rerankit.stages.hubness.spread import normal_quantiles, places_looked_at, sampled_rows
 
 _ROWS = 64  # that are looked at
@@ -24,17 +24,20 @@ def normal_map(scores: Scores) -> NormalMap | None:
     """The map that makes scores normal, where they are far from it; None where they are not.
 
     What is taken from an item's scores is the same for all queries, which is right only where a step means the same
-    wherever it is made: so it is with cosines, products, distances and logits. Probabilities crowd at 0 and at 1,
-    reciprocal ranks at the top of every row. It shows in how steeply rows fall, in multiples of the fall of normal
-    scores. Scores are bent where rows fall less than two fifths as steeply from their first place, or down to their
-    middle, as in between (see `spread`), where a quarter of the rows falls four times as steeply as another quarter,
-    and where all rows hold the same values.
+    wherever it is made: so it is with cosines, products, distances and logits, and so with all scores that are made of
+    vectors, which are never bent, however their vectors crowd. Probabilities crowd at 0 and at 1, reciprocal ranks at
+    the top of every row. It shows in how steeply rows fall, in multiples of the fall of normal scores. Others are bent
+    where rows fall less than two fifths as steeply from their first place, or down to their middle, as in between (see
+    `spread`), where a quarter of the rows falls four times as steeply as another quarter, and where all rows hold the
+    same values.
 
     >>> from rerankit import DenseScores
     >>> logits = 3 * np.random.default_rng(0).normal(size=(50, 100)) - 6
     >>> normal_map(DenseScores(logits)) is None, normal_map(DenseScores(1 / (1 + np.exp(-logits)))) is None
     (True, False)
     """
+    if isinstance(scores, EmbeddingScores):
+        return None
     rows = max(_LEAST_ROWS, min(_ROWS, _CELLS // scores.shape[1]))
     some = scores if scores.shape[0] <= rows else scores.take(sampled_rows(scores, rows))
     if scores.complete:  # they are read several times

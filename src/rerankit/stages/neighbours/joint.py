@@ -137,7 +137,7 @@ class Joint:
         self._whole: EmbeddingScores | None = None
         self._tiles = _tiles(across, same[0], same[1])
         embeddings = problem.embeddings
-        if embeddings is not None:
+        if embeddings is not None and self._tiles is None:  # distances, all measured from one point
             vectors = np.concatenate([embeddings.queries, embeddings.gallery])
             self._whole = EmbeddingScores(vectors, vectors, embeddings.metric).holding()
             sides = slice(0, self.queries), slice(self.queries, self.shape[0])
@@ -214,7 +214,7 @@ class Joint:
             return None
         side = int(rows.start >= self.queries)
         own_rows = slice(rows.start - side * self.queries, rows.stop - side * self.queries)
-        ends = [tile.part(own_rows, slice(None)).ends(k + _SPARE, columns=False) for tile in self._tiles[side]]
+        ends = [tile.part(own_rows, slice(None)).ends(k + _SPARE) for tile in self._tiles[side]]
         if ends[0] is None or ends[1] is None:
             return None
         found = self._joined(side, ends[side][0], ends[1 - side][0], k, rows.start)  # type: ignore[index]
@@ -225,8 +225,8 @@ class Joint:
         """The same of many vectors, by one pass over each relation; None where something else serves."""
         if self._tiles is None or k + _SPARE > self.shape[0] // 2:
             return None
-        across = self._tiles[0][1].ends(k + _SPARE, columns=True)
-        among = [self._tiles[side][side].ends(k + _SPARE, columns=False) for side in (0, 1) if across is not None]
+        across = self._tiles[0][1].ends(k + _SPARE, k + _SPARE)
+        among = [self._tiles[side][side].ends(k + _SPARE) for side in (0, 1) if across is not None]
         if across is None or not all(among):
             return None
         parts = [

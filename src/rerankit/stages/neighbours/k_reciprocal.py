@@ -12,15 +12,17 @@ from rerankit import checks, settings
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.events import track
 from rerankit.gallery import Gallery
+from rerankit.pipelines.prepared import Prepared
 from rerankit.pipelines.scaling import BY_BOTH, JOINT, WITHOUT_A_BANK, Scaling
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
+from rerankit.scores.searching import Searching
 from rerankit.stages.banks import RelationsBankStage, check_relations_bank
 from rerankit.stages.candidates import behind, items_of, own_scores
 from rerankit.stages.neighbours.joint import Beside, Joint, Map, Neighbours, adjacency, warn_of_a_gap
 from rerankit.stages.neighbours.known import Known
 from rerankit.stages.neighbours.outside import Outside
-from rerankit.stages.neighbours.stage import NeighbourStage, check_strength
+from rerankit.stages.neighbours.stage import ByNeighbours, NeighbourStage, check_strength
 from rerankit.threads import in_threads
 
 DISTANCES = ("auto", "cosine", "negative")
@@ -96,6 +98,13 @@ class KReciprocal(NeighbourStage, RelationsBankStage):
         onto = {} if map_of_bank is None else {"onto": np.array(map_of_bank, np.float32)}
         return {**graph.known(), **onto, "holders": encoded[joint.queries :].T.tocsr()}
 
+    def started(self, problem: Problem) -> Prepared | None:
+        if self.bank_for(problem) is not None or not isinstance(problem.scores, Searching):
+            return None
+        say = self.say(problem.gallery)
+        known = {"own": self._graph(Joint(problem, self.align))} if say.strength > 0 else {}
+        return ByNeighbours(self, Gallery.of(problem), say, known)
+
     def _graph(self, joint: Joint) -> tuple[Graph, Any]:
         """The graph of all items, and their weights averaged."""
         near = joint.neighbours(max(self.k1 + 1, self.k2))
@@ -105,9 +114,8 @@ class KReciprocal(NeighbourStage, RelationsBankStage):
     def opinion(self, problem: Problem, ranking: Ranking, known: Known) -> FloatArray:
         bank = self.bank_for(problem)
         if bank is None:
-            joint = Joint(problem, self.align)
-            graph, encoded = self._graph(joint)
-            others = joint.queries
+            graph, encoded = known["own"] if "own" in known else self._graph(Joint(problem, self.align))
+            others = problem.shape[0]
             of_queries, nearest, holders = encoded[:others], graph.near.indices[:others], encoded[others:].T.tocsr()
             distance_of = Distances(graph.near, self.distance)
         else:

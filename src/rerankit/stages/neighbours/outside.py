@@ -48,7 +48,7 @@ class Outside(Beside):
 
 def _searched(scores: Scores, k: int) -> Ends | None:
     """The first k of every row and its lowest score, where a search in single precision tells."""
-    found = scores.ends(k, columns=False) if isinstance(scores, EmbeddingScores) else None
+    found = scores.ends(k) if isinstance(scores, EmbeddingScores) else None
     return None if found is None else found[0]
 
 
