@@ -268,3 +268,41 @@ def test_whole_numbers_that_float32_does_not_tell_apart_are_told():
         Problem(np.array([[2**24, 2**24 + 1]]))
     Problem(np.array([[2**24, 2**25, -(2**30)]]))  # these are held
     Problem(np.array([[3, 5]], np.uint8))
+
+
+def test_a_centre_is_taken_from_the_vectors_of_each_side_and_its_bank():
+    random = np.random.default_rng(0)
+    queries, gallery, query_bank, gallery_bank = (random.normal(size=(count, 4)) + 3 for count in (5, 6, 7, 8))
+    banks = {"query_bank": query_bank, "gallery_bank": gallery_bank}
+    means = query_bank.mean(axis=0), gallery.mean(axis=0)
+    by_hand = Problem.from_embeddings(
+        queries - means[0], gallery - means[1], query_bank=query_bank - means[0], gallery_bank=gallery_bank - means[1]
+    )
+    for centre in ("bank", means):
+        found = Problem.from_embeddings(queries, gallery, **banks, centre=centre)
+        np.testing.assert_array_equal(found.scores.rows(), by_hand.scores.rows())
+        np.testing.assert_array_equal(found.query_bank.to_gallery.rows(), by_hand.query_bank.to_gallery.rows())
+        np.testing.assert_array_equal(found.gallery_bank.to_queries.rows(), by_hand.gallery_bank.to_queries.rows())
+    alone = Problem.from_embeddings(queries[:1], gallery, **banks, centre="bank")
+    np.testing.assert_array_equal(alone.scores.rows(), by_hand.scores.rows()[:1])
+
+
+@pytest.mark.parametrize(
+    ("centre", "message"),
+    [
+        ("gallery", "'centre' must be 'bank' or two vectors"),
+        (3, "'centre' must be 'bank' or two vectors"),
+        (np.ones((3, 4)), "'centre' must be 'bank' or two vectors"),
+        ("bank", "centre='bank' needs query_bank="),
+        ((np.ones(4), np.ones(3)), "'centre' must be two vectors of 4 finite numbers"),
+        ((np.ones(4), np.full(4, np.nan)), "'centre' must be two vectors of 4 finite numbers"),
+    ],
+)
+def test_what_is_no_centre_is_refused(centre, message):
+    with pytest.raises(InputError, match=message):
+        Problem.from_embeddings(np.ones((2, 4)), np.eye(4), centre=centre)
+
+
+def test_a_centre_of_another_width_is_refused():
+    with pytest.raises(InputError, match="'query_bank' must be vectors of width 4, as 'centre' is"):
+        Problem.from_embeddings(np.ones((2, 4)), np.eye(4), query_bank=np.ones((2, 3)), centre=(np.ones(4), np.ones(4)))

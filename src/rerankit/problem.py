@@ -9,6 +9,7 @@ from typing import Any
 from rerankit import checks
 from rerankit.arrays import IntArray, row_numbers
 from rerankit.bank import Bank
+from rerankit.centring import Vectors, centred
 from rerankit.errors import rule
 from rerankit.features import Feature, features_of
 from rerankit.ids import Ids, as_ids
@@ -92,11 +93,14 @@ class Problem(Value):
         *,
         query_bank: Any = None,
         gallery_bank: Any = None,
+        centre: Any = None,
         **rest: Any,
     ) -> Problem:
         """From vectors (queries, d) and (gallery, d); all similarities are computed in blocks when asked.
 
-        The banks are vectors of other items, (bank, d). Labels of a data frame's rows are ids.
+        The banks are vectors of other items, (bank, d). Labels of a data frame's rows are ids. `centre` is taken from
+        the vectors first: two mean vectors, of the queries' kind and of the gallery's, or ``"bank"`` for the mean of
+        `query_bank` and of the gallery. It is for encoders whose two sides lie apart, and seldom gains.
 
         >>> Problem.from_embeddings([[1.0, 0.0]], [[0.0, 1.0], [1.0, 1.0]]).gallery_scores.rows().round(2)
         array([[1.  , 0.71],
@@ -104,6 +108,9 @@ class Problem(Value):
         """
         queries, rest["query_ids"] = labelled_vectors(queries, rest.get("query_ids"), "queries")
         gallery, rest["gallery_ids"] = labelled_vectors(gallery, rest.get("gallery_ids"), "gallery")
+        if centre is not None:
+            vectors = Vectors(queries, gallery, query_bank, gallery_bank)
+            queries, gallery, query_bank, gallery_bank = centred(vectors, centre)
         scores = EmbeddingScores(queries, gallery, metric)
         banks = {
             side: None if vectors is None else Bank.from_embeddings(vectors, scores, side)

@@ -11,6 +11,7 @@ import numpy as np
 
 from rerankit.arrays import FloatArray
 from rerankit.bank import Bank
+from rerankit.pipelines.needs import BANKS
 from rerankit.pipelines.stage import Stage
 from rerankit.problem import Problem
 from rerankit.scores import DenseScores, ListScores
@@ -72,8 +73,11 @@ def bare(problem: Problem, stage: Stage, without: str = "") -> Problem:
     for part in ("extra_scores", "query_features", "gallery_features"):
         wanted = {name for need in kept if need.startswith(f"{part}:") for name in need.partition(":")[2].split("|")}
         changes[part] = {name: value for name, value in getattr(problem, part).items() if name in wanted}
-    for part in (*RELATIONS, "query_bank", "gallery_bank"):
+    for part in (*RELATIONS, *BANKS):
         changes[part] = getattr(problem, part) if any(need.partition(":")[0] == part for need in kept) else None
+    part, _, names = without.partition(":")
+    if part in BANKS and names:
+        changes[part] = _without(getattr(problem, part), names.split("|"))
     if without == "complete_scores":
         changes["scores"] = as_lists(problem.scores.rows())
     elif "embeddings" in kept:
@@ -81,6 +85,13 @@ def bare(problem: Problem, stage: Stage, without: str = "") -> Problem:
     else:
         changes["scores"] = problem.scores.rows()  # embeddings would bring the relations along
     return rebuilt(problem, **changes)
+
+
+def _without(bank: Bank, names: list[str]) -> Bank | None:
+    """A bank that does not know some of its similarities; None where it then knows none."""
+    parts = {name: getattr(bank, name) for name in ("to_gallery", "to_queries", "among") if name not in names}
+    facing = [parts.get(name) for name in ("to_gallery", "to_queries")]
+    return None if all(part is None for part in facing) else Bank(**parts)
 
 
 def as_lists(matrix: FloatArray) -> ListScores:

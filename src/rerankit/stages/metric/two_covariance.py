@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from rerankit.arrays import AnyArray, IntArray
-from rerankit.scores.products import Metric
 
 SHRINKS = (0.1, 0.3, 0.6, 0.9, 0.97)
 SHARES = (0.0, 0.15, 0.3, 0.6, 1.0)
@@ -18,7 +17,7 @@ _TINY = 1e-6
 class Pairs:
     """Vectors of pairs: row p of `queries` (pairs, d) belongs to row p of `gallery`; `things` says which show the same.
 
-    Vectors are as the problem's metric takes them: of unit length for cosines.
+    Vectors are as the problem's metric takes them (of unit length for cosines), or follow from similarities.
     """
 
     queries: AnyArray
@@ -74,13 +73,3 @@ def two_covariance(pairs: Pairs, shrink: float) -> TwoCovariance:
     lengths, axes = lengths[known], axes[:, known]
     together = (lengths + 1) ** 2 - lengths**2
     return TwoCovariance(*means, round_noise @ axes, lengths / together, (lengths + 1) / together - 1 / (lengths + 1))
-
-
-def plain_scores(queries: AnyArray, gallery: AnyArray, metric: Metric) -> AnyArray:
-    """The backbone's own scores of vectors, squared distances for euclidean ones."""
-    products: AnyArray = queries @ gallery.T
-    if metric != "euclidean":
-        return products
-    lengths = np.square(queries).sum(axis=1)[:, None] + np.square(gallery).sum(axis=1)
-    found: AnyArray = products - lengths / 2
-    return found
