@@ -86,8 +86,18 @@ def shards(folder: Path, ending: str) -> None:
             made.write_table(table)
 
 
+def hdf5(folder: Path) -> None:
+    """Vectors in datasets of HDF5, plain, packed and with checksums."""
+    h5py = pytest.importorskip("h5py")
+    ways: dict[str, dict[str, Any]] = {"plain": {}, "packed": {"compression": "gzip"}, "summed": {"fletcher32": True}}
+    for number, (name, way) in enumerate(ways.items()):
+        (folder / name).mkdir()
+        with h5py.File(folder / name / "v0.h5", "w", libver="latest" if number else None) as file:
+            file.create_dataset("in/v", data=np.arange(36.0).reshape(9, 4), chunks=(3, 4) if way else None, **way)
+
+
 def read_shards(folder: Path) -> dict[str, Any]:
-    return {name: np.array(open_shards(folder / name)[:]) for name in ("fixed", "free")}
+    return {each.name: np.array(open_shards(each)[:]) for each in sorted(folder.iterdir())}
 
 
 def matlab(folder: Path) -> None:
@@ -135,6 +145,7 @@ def _readers() -> dict[str, Reader]:
         "pickle": Reader(pickled, lambda folder: read_pickle(folder / "truth.pkl")),
         "checkpoint": Reader(partial(checkpoint, name="c.pt"), lambda folder: read_checkpoint(folder / "c.pt")),
     }
+    found["shards h5"] = Reader(hdf5, read_shards)
     for ending in ("parquet", "arrow"):
         found[f"shards {ending}"] = Reader(partial(shards, ending=ending), read_shards)
     for ending in RANKINGS:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import rerankit
-from rerankit import Problem
+from rerankit import Problem, limits
 from rerankit.engines import Local
 from rerankit.errors import FormatError, InputError
 from rerankit.formats.safetensors import write_tensors
@@ -243,6 +243,34 @@ def test_files_with_other_names_are_no_shards(tmp_path):
     assert set(rerankit.read(tmp_path)) == {"a", "b_0"}
     with pytest.raises(FormatError, match="must hold shards"):
         open_shards(tmp_path)
+
+
+def test_hdf5_that_says_it_holds_far_more_than_its_file_is_refused(tmp_path):
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed")
+    for ways, told in (
+        ({"shape": (10**9, 512), "chunks": (1000, 512)}, "the size of '/v', in multiples of its file's,"),
+        ({"shape": (10, 512), "maxshape": (None, 512), "chunks": (10**6, 512)}, "the unpacked size of a chunk of '/v'"),
+    ):
+        with h5py.File(tmp_path / "v0.h5", "w") as file:
+            file.create_dataset("v", dtype="f4", compression="gzip", **ways)
+        with pytest.raises(FormatError, match=rf"v0.h5: {told}.* must be at most 250"):
+            rerankit.read(tmp_path, "array")
+    with h5py.File(tmp_path / "v0.h5", "w") as file:
+        file.create_dataset("v", data=np.zeros((10**6, 64), "f4"), chunks=(1000, 64), compression="gzip")
+    with limits.using(ratio=10_000):
+        assert rerankit.read(tmp_path, "array")[999_990:].shape == (10, 64)
+
+
+def test_rows_of_hdf5_that_are_damaged_are_told(tmp_path):
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed")
+    with h5py.File(tmp_path / "v0.h5", "w") as file:
+        file.create_dataset("v", data=VECTORS, chunks=(3, WIDTH), fletcher32=True)
+    content = (tmp_path / "v0.h5").read_bytes()
+    at = content.index(VECTORS[0].tobytes())
+    (tmp_path / "v0.h5").write_bytes(content[: at + 1] + bytes([content[at + 1] ^ 1]) + content[at + 2 :])
+    shards = rerankit.read(tmp_path, "array")
+    with pytest.raises(FormatError, match=r"v0.h5: rows of '/v' cannot be read"):
+        shards[:]
 
 
 def test_a_dataset_of_hdf5_is_read_by_chunks_and_nothing_outside_of_its_file(tmp_path):

@@ -13,7 +13,7 @@ from rerankit.extras import require
 from rerankit.formats import headless
 from rerankit.formats.content import Content, Format, Triples
 from rerankit.formats.delimited import value_column
-from rerankit.reading.arrow_files import read_parquet, texts_of
+from rerankit.reading.arrow_files import ParquetColumns, texts_of
 from rerankit.shards.folders import open_one
 from rerankit.shards.parts import has_vectors
 
@@ -37,7 +37,7 @@ class ParquetFormat(Format):
             pairs = " or ".join("/".join(pair) for pair in PAIRS)
             raise FormatError(f"{path}: must have the columns {pairs}, and score or grade (got {names})")
         wanted = [columns.query, columns.item, columns.value, *([columns.rank] if columns.rank else [])]
-        table = read_parquet(path, wanted, texts=wanted[:2])
+        table = ParquetColumns(path, wanted, texts=wanted[:2]).table()
         queries, items = (_texts(path, table, name) for name in wanted[:2])
         ranks = table.column(columns.rank).to_pylist() if columns.rank else None
         return headless.named_lines(queries, items, _numbers(path, table, columns.value), columns, ranks)

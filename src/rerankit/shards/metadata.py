@@ -10,7 +10,7 @@ import numpy as np
 from rerankit.arrays import AnyArray
 from rerankit.errors import FormatError
 from rerankit.extras import require
-from rerankit.reading.arrow_files import read_parquet
+from rerankit.reading.arrow_files import ParquetColumns
 from rerankit.shards.names import Numbered, in_order
 from rerankit.shards.shards import Shards
 
@@ -51,7 +51,7 @@ def _column(parquet: Any, table: Path, name: str | None, shard: tuple[Path, int]
     """The ids of one table; one of another number of rows belongs to other vectors."""
     try:
         count = parquet.read_metadata(table).num_rows
-        values = [] if name is None else read_parquet(table, [name]).column(0).to_pylist()
+        values = [] if name is None else ParquetColumns(table, [name]).table().column(0).to_pylist()
     except FormatError:
         raise
     except Exception as cause:  # whatever pyarrow raises on a damaged file, or one without the column

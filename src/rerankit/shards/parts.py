@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from rerankit import limits
 from rerankit.arrays import AnyArray, IntArray
 from rerankit.errors import FormatError
 from rerankit.extras import require
 from rerankit.files import check_regular
-from rerankit.reading.arrow_files import arrow_columns, batches_of, open_parquet
+from rerankit.reading.arrow_files import ParquetColumns, arrow_columns, open_arrow
 from rerankit.reading.npy_arrays import map_npy
 from rerankit.reading.safetensors_file import map_tensors
 from rerankit.reading.text import first_sentence
@@ -34,15 +36,22 @@ class ArrayPart:
 class HdfRows:
     """Vectors in a dataset of HDF5, whose chunks are read when their rows are asked for."""
 
-    def __init__(self, dataset: Any) -> None:
-        self._dataset = dataset
+    def __init__(self, path: Path, dataset: Any) -> None:
+        self._path, self._dataset = path, dataset
         self.shape, self.dtype = dataset.shape, dataset.dtype
 
     def __getitem__(self, rows: slice | IntArray) -> AnyArray:
         if isinstance(rows, slice):
-            return np.asarray(self._dataset[rows])
+            return self._read(rows)
         rising, back = np.unique(np.arange(self.shape[0])[rows], return_inverse=True)  # HDF5 takes no others
-        return np.asarray(self._dataset[rising])[back]
+        return self._read(rising)[back]
+
+    def _read(self, rows: slice | IntArray) -> AnyArray:
+        try:
+            return np.asarray(self._dataset[rows])
+        except OSError as cause:
+            text = f"{self._path}: rows of '{self._dataset.name}' cannot be read: {first_sentence(cause)}"
+            raise FormatError(text) from cause
 
 
 def open_part(path: Path) -> list[ArrayPart]:
@@ -75,18 +84,17 @@ def _parquet(path: Path) -> list[AnyArray]:
     """The column of vectors, unpacked once into a file without a name, which goes when its last reader is gone."""
     parquet = require("pyarrow.parquet", extra="parquet", purpose=f"reading {path.name}")
     name = vector_column(path, parquet.read_schema(path))
-    file = open_parquet(path, [name])
-    if file.metadata.num_rows == 0:
+    columns = ParquetColumns(path, [name])
+    if columns.file.metadata.num_rows == 0:
         return [np.empty((0, 1), np.float32)]
-    return [_unpacked(path, (batch.column(0) for batch in batches_of(path, file, [name])))]
+    return [_unpacked(path, (batch.column(0) for batch in columns.batches()))]
 
 
 def _arrow(path: Path) -> list[AnyArray]:
     """The column of vectors of a file of record batches, mapped batch by batch."""
-    arrow = require("pyarrow", extra="parquet", purpose=f"reading {path.name}")
-    reader = require("pyarrow.ipc", extra="parquet").open_file(arrow.memory_map(str(path)))
-    name = vector_column(path, reader.schema)
-    return [_numbers(path, column) for column in arrow_columns(path, reader, name)]
+    file = open_arrow(path)
+    name = vector_column(path, file.schema)
+    return [_numbers(path, column) for column in arrow_columns(file, name)]
 
 
 def _hdf5(path: Path) -> list[HdfRows]:
@@ -104,7 +112,18 @@ def _hdf5(path: Path) -> list[HdfRows]:
         raise FormatError(f"{path}: must hold one dataset of vectors (rows, d) (got {names})")
     if found[0].external or found[0].is_virtual:
         raise FormatError(f"{path}: '{found[0].name}' says that its rows lie in other files, which are not followed")
-    return [HdfRows(found[0])]
+    _check_size(path, found[0])
+    return [HdfRows(path, found[0])]
+
+
+def _check_size(path: Path, dataset: Any) -> None:
+    """Refuse a dataset that says it holds far more than its file, or whose chunks, read at once, unpack to too much."""
+    held, rows = path.stat().st_size, f"'{dataset.name}'"
+    if dataset.nbytes > limits.current().free:
+        limits.check(path, "ratio", dataset.nbytes // max(held, 1), f"the size of {rows}, in multiples of its file's,")
+    if dataset.chunks is not None:
+        chunk = math.prod(dataset.chunks) * dataset.dtype.itemsize
+        limits.check_ratio(path, held, chunk, f"a chunk of {rows}")
 
 
 def vector_column(path: Path, schema: Any) -> str:

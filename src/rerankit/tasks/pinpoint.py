@@ -12,7 +12,7 @@ from rerankit.errors import FormatError
 from rerankit.extras import require
 from rerankit.files import atomic
 from rerankit.metrics import Evaluation
-from rerankit.reading.arrow_files import read_parquet
+from rerankit.reading.arrow_files import ParquetColumns
 from rerankit.relevance import Relevance
 from rerankit.tasks.base import (
     ANY_GALLERY,
@@ -160,7 +160,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     """The rows of the table, by columns, whose kinds are still to be looked at."""
     _arrow("pyarrow.parquet", "read")
     try:
-        rows: list[dict[str, Any]] = read_parquet(path, [*_COLUMNS, *_LISTS]).to_pylist()
+        rows: list[dict[str, Any]] = ParquetColumns(path, [*_COLUMNS, *_LISTS]).table().to_pylist()
     except FormatError:
         raise
     except Exception as cause:  # damaged bytes come out of Arrow as many kinds of errors
