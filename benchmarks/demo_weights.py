@@ -39,7 +39,7 @@ def describe(path: Path, module: Any) -> None:
     """Print what the card says of a file: size, digest, and its figures on the test pictures."""
     arrays, data = shipped.read(path), path.read_bytes()
     print(f"{path.name}: {len(data):,} bytes, {len(arrays)} arrays; SHA-256 {hashlib.sha256(data).hexdigest()}")
-    for row in module.part(arrays).tables[0].rows:
+    for row in module.section(arrays).tables[0].rows:
         print("|", *row.values(), "|")
 
 

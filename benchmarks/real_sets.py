@@ -65,7 +65,7 @@ class View:
         bank = Bank(
             to_gallery=self.scores[~queries][:, items],
             to_queries=None if self.query_scores is None else self.query_scores[~queries][:, queries],
-            among=None if self.query_scores is None else self.query_scores[~queries][:, ~queries],
+            to_bank=None if self.query_scores is None else self.query_scores[~queries][:, ~queries],
         )
         return part, part.problem().with_banks(query_bank=bank)
 

@@ -32,7 +32,7 @@ import torch
 import rerankit
 from rerankit import Problem, Ranking, Relevance
 from rerankit.measure import machine
-from rerankit.stages.triplet.plan import Plan
+from rerankit.stages.triplet.plan import TripletPlan
 from rerankit.stages.triplet.stage import Triplet
 from rerankit.statistics import bootstrap
 from rerankit.tasks.cirr import CIRR
@@ -179,14 +179,14 @@ def run(data: Path, row: Row, *, split: str = "test", seed: int = 0) -> Result:
     settings = replace(SETTINGS, seed=seed)
     sizes = {**SIZES, "projection": row.projection}
     learn = {**FILTER, "epochs": row.epochs}
-    plan = Plan(("filter",), settings, learn, tune_images=("filter",), sizes=sizes)
+    plan = TripletPlan(("filter",), settings, learn, tune_images=("filter",), sizes=sizes)
     stage = Triplet(device="cpu", image_pad="none", image_batch_size=64, max_tokens=16, training=plan)
     stage.fit(blind, relevance)
     seconds = {"stage I": time.perf_counter() - began}
     say(f"stage I: {seconds['stage I']:.0f} s, loss {stage.history.rows[-1]['loss']:.3f}")
     if row.dual:
         listed = stage.first_stage(**features, gallery_ids=names)
-        plan = Plan(("dual",), settings, dual=DUAL, hard_negatives=HARD, depth=TRAIN_DEPTH)
+        plan = TripletPlan(("dual",), settings, dual=DUAL, hard_negatives=HARD, depth=TRAIN_DEPTH)
         stage = stage.clone(training=plan).fit(listed, relevance)
         seconds["stage II"] = time.perf_counter() - began - seconds["stage I"]
         say(f"stage II: {seconds['stage II']:.0f} s, loss {stage.history.rows[-1]['loss']:.3f}")

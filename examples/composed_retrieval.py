@@ -14,7 +14,7 @@ from pathlib import Path
 
 import rerankit
 from rerankit.display import with_pictures
-from rerankit.stages.triplet.plan import Plan
+from rerankit.stages.triplet.plan import TripletPlan
 from rerankit.stages.triplet.stage import Triplet
 from rerankit.tasks.cirr import CIRR
 from rerankit.tasks.miniatures.composed import write_cirr
@@ -31,7 +31,7 @@ def main(out: Path) -> None:
     problem = with_pictures(asked, str(data / "img_raw" / "{path}"))
 
     settings = TrainingSettings(epochs=1, batch_size=16, learning_rate=1e-3, device="cpu")
-    plan = Plan(settings=settings, tune_images=("filter",), sizes=SIZES)
+    plan = TripletPlan(settings=settings, tune_images=("filter",), sizes=SIZES)
     stage = Triplet(device="cpu", image_pad="none", max_tokens=16, training=plan).fit(problem, relevance)
     listed = stage.first_stage(problem.query_features, problem.gallery_features)
     ranking = rerankit.rerank(listed, stage, k=8)

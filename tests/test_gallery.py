@@ -24,7 +24,7 @@ def test_its_problems_have_the_scores_of_a_problem_of_the_same_vectors(metric):
         bank, known = one.query_bank, whole.query_bank
         np.testing.assert_array_equal(bank.to_gallery.rows(), known.to_gallery.rows())
         np.testing.assert_array_equal(bank.to_queries.rows(), known.to_queries.rows()[:, row : row + 1])
-        np.testing.assert_array_equal(bank.among.rows(), known.among.rows())
+        np.testing.assert_array_equal(bank.to_bank.rows(), known.to_bank.rows())
     np.testing.assert_array_equal(one.gallery_scores.rows(), whole.gallery_scores.rows())
 
 

@@ -22,7 +22,7 @@ COLOURS = 200
 
 
 def main(out: Path) -> None:
-    parts = {module.NAME: module.part() for module in (contest, multi_query, composed)}
+    parts = {module.NAME: module.section() for module in (contest, multi_query, composed)}
     first = [parts[name].examples[0] for name in (contest.NAME, composed.NAME)]
     # A search as most are, after all but the last sentence; its text is all that was said.
     said = parts[multi_query.NAME].stories[1].rounds[-2]

@@ -16,7 +16,7 @@ import numpy as np
 
 import rerankit
 from rerankit import Ranking, evaluate, stage
-from rerankit.demo.digits import Halves, halves
+from rerankit.demo.digits import DigitHalves, halves
 from rerankit.plots import Theme
 
 DOCS = Path(__file__).parents[1]
@@ -37,7 +37,7 @@ class Figure:
 
 
 @lru_cache(1)
-def digits() -> Halves:
+def digits() -> DigitHalves:
     """The demo's halves of handwritten digits, made once."""
     return halves()
 

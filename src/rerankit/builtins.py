@@ -30,7 +30,7 @@ STAGES = {
     "k-reciprocal": "rerankit.stages.neighbours.k_reciprocal:KReciprocal",
     "learned-fusion": "rerankit.stages.fusion.learned_fusion:LearnedFusion",
     "maxsim": "rerankit.stages.maxsim.stage:MaxSim",
-    "metric": "rerankit.stages.metric.stage:Metric",
+    "metric": "rerankit.stages.metric.stage:MetricStage",
     "mutual-neighbours": "rerankit.stages.hubness.mutual_neighbours:MutualNeighbours",
     "mutual-rank": "rerankit.stages.hubness.mutual_rank:MutualRank",
     "nnn": "rerankit.stages.hubness.nnn:NNN",

@@ -86,7 +86,7 @@ def _parts(problem: Problem) -> Iterator[tuple[str, Any]]:
             yield f"{name}_scores", side.scores
         if side.ids is not None:
             yield f"{name}_ids", side.ids.values
-        for part in ("to_gallery", "to_queries", "among"):
+        for part in ("to_gallery", "to_queries", "to_bank"):
             if getattr(side.bank, part, None) is not None:
                 yield f"{name}_bank/{part}", getattr(side.bank, part)
         yield from ((f"{name}/{feature}", side.features[feature]) for feature in sorted(side.features))
@@ -183,7 +183,7 @@ _KINDS: tuple[tuple[Any, Callable[[Any, tuple[int, ...]], Iterator[Any]]], ...] 
     (list | tuple, _list),
     (set | frozenset, lambda value, inside: iter(sorted(checksum_of(each).encode() for each in value))),
     (Feature, lambda value, inside: value.pieces()),
-    (Bank, lambda value, inside: _pieces([value.to_gallery, value.to_queries, value.among])),
+    (Bank, lambda value, inside: _pieces([value.to_gallery, value.to_queries, value.to_bank])),
     (EmbeddingScores, lambda value, inside: _pieces([value.queries, value.gallery, str(value.metric)])),
     (_PLAIN, lambda value, inside: _plain(value)),
     (FunctionType, _function),

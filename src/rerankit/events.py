@@ -9,12 +9,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sized
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from rerankit.plugins import manager
+from rerankit.scoped import set_to
 
 if TYPE_CHECKING:
     from rerankit.pipelines.pipeline import Pipeline
@@ -71,14 +72,9 @@ class _Observing(threading.local):
 _observing = _Observing()
 
 
-@contextmanager
-def within(**where: Any) -> Iterator[None]:
+def within(**where: Any) -> AbstractContextManager[None]:
     """Give the events that are emitted inside a run, a stage, a pipeline, a task or a part."""
-    token = _where.set({**(_where.get() or {}), **where})
-    try:
-        yield
-    finally:
-        _where.reset(token)
+    return set_to(_where, {**(_where.get() or {}), **where})
 
 
 def emit(kind: Kind, description: str, *, inside: Mapping[str, Any] | None = None, **fields: Any) -> None:

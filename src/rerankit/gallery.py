@@ -15,7 +15,7 @@ from rerankit.labelled import labelled_vectors
 from rerankit.pairs import Pairs, as_pairs, mask_of
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
-from rerankit.scores import EmbeddingScores, ListScores, Metric, Scores, as_scores, order
+from rerankit.scores import EmbeddingScores, ListScores, Scores, VectorMetric, as_scores, order
 from rerankit.sides import Side
 from rerankit.values import Named, Value
 
@@ -44,7 +44,7 @@ class Gallery(Value):
         vectors: Any,
         *,
         ids: Any = None,
-        metric: Metric = "cosine",
+        metric: VectorMetric = "cosine",
         bank: Any = None,
         features: Mapping[str, Any] | None = None,
         gallery_bank: Bank | None = None,

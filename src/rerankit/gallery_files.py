@@ -15,11 +15,11 @@ from rerankit.formats.scores import from_scores, to_scores
 from rerankit.gallery import Gallery
 from rerankit.ids import Ids
 from rerankit.scores import EmbeddingScores, Scores
-from rerankit.scores.vectors import Held, Vectors
+from rerankit.scores.vectors import GridVectors, Held
 from rerankit.sides import Side
 from rerankit.values import Named
 
-_PARTS = ("to_gallery", "among")
+_PARTS = ("to_gallery", "to_bank")
 
 
 def gallery_arrays(gallery: Gallery) -> tuple[dict[str, AnyArray], dict[str, Any]]:
@@ -61,7 +61,7 @@ def _among(arrays: Mapping[str, AnyArray], values: Mapping[str, Any]) -> Scores 
     if "vectors" not in arrays:
         return to_scores("gallery_scores", arrays)
     _check_shape("vectors", arrays["vectors"], (values["size"], arrays["vectors"].shape[-1]))
-    items = Vectors.trusted(arrays["vectors"], unit=values["metric"] == "cosine", centre=arrays.get("centre"))
+    items = GridVectors.trusted(arrays["vectors"], unit=values["metric"] == "cosine", centre=arrays.get("centre"))
     return EmbeddingScores.of_standing(values["metric"], items.with_held(_held(arrays, arrays["vectors"])))
 
 

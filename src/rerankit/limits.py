@@ -14,13 +14,13 @@ limits is refused before the memory is taken. A file that you trust and that is 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from rerankit.errors import FormatError, rule, unknown_name
+from rerankit.scoped import set_to
 from rerankit.settings import parse_bytes
 
 COUNTS = ("depth", "files", "nodes", "ratio", "values")
@@ -61,14 +61,9 @@ def current() -> Limits:
     return chosen if chosen is not None else _from_environment(os.environ.get("RERANKIT_LIMITS", ""))
 
 
-@contextmanager
-def using(**changes: int | str) -> Iterator[None]:
+def using(**changes: int | str) -> AbstractContextManager[None]:
     """Use other limits inside a ``with`` block."""
-    token = _chosen.set(replace(current(), **_checked(changes)))
-    try:
-        yield
-    finally:
-        _chosen.reset(token)
+    return set_to(_chosen, replace(current(), **_checked(changes)))
 
 
 def _from_environment(text: str) -> Limits:

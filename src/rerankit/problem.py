@@ -17,7 +17,7 @@ from rerankit.labelled import extra_scores_of, labelled, labelled_vectors
 from rerankit.lines import runs_of
 from rerankit.pairs import Pairs, as_pairs
 from rerankit.ranking import Ranking
-from rerankit.scores import DenseScores, EmbeddingScores, Metric, Scores, Searching
+from rerankit.scores import DenseScores, EmbeddingScores, Scores, Searching, VectorMetric
 from rerankit.scores.distances import ListMetric, listed, negated
 from rerankit.scores.nearest import nearest
 from rerankit.sides import Side, SideName, fitting, related, side_of
@@ -89,7 +89,7 @@ class Problem(Value):
         cls,
         queries: Any,
         gallery: Any,
-        metric: Metric = "cosine",
+        metric: VectorMetric = "cosine",
         *,
         query_bank: Any = None,
         gallery_bank: Any = None,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
-from rerankit.cutting import Part, in_parts, joined
+from rerankit.cutting import NamedArrays, in_parts, joined
 from rerankit.events import track
 from rerankit.scores import EmbeddingScores, Scores, blocks
 from rerankit.threads import in_threads
@@ -151,7 +151,7 @@ def levels_among(others: Scores, places: IntArray, less: AnyArray | None, absent
 
 def _levels_of_some(
     others: Scores, places: IntArray, less: AnyArray | None, absent: AnyArray | None, items: slice
-) -> Part:
+) -> NamedArrays:
     chosen = np.arange(items.start, items.stop)
     values = np.empty((len(chosen), len(places)), np.float32)
     for block, scores in _columns_of(others, chosen, less, absent):

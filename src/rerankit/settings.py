@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 
 from rerankit.errors import rule
+from rerankit.scoped import set_to
 
 DEFAULT_MEMORY_BUDGET = 256_000_000
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -48,11 +48,6 @@ def memory_budget() -> int:
     return parse_bytes(given, "RERANKIT_MEMORY_BUDGET") if given else DEFAULT_MEMORY_BUDGET
 
 
-@contextmanager
-def using(*, memory_budget: int | str) -> Iterator[None]:
+def using(*, memory_budget: int | str) -> AbstractContextManager[None]:
     """Use another budget inside a ``with`` block."""
-    token = _budget.set(parse_bytes(memory_budget))
-    try:
-        yield
-    finally:
-        _budget.reset(token)
+    return set_to(_budget, parse_bytes(memory_budget))

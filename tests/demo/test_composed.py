@@ -10,7 +10,7 @@ import pytest
 from rerankit.demo import composed as demo
 from rerankit.demo import shipped
 from rerankit.demo.composed import Composition
-from rerankit.stages.triplet.plan import Plan
+from rerankit.stages.triplet.plan import TripletPlan
 from rerankit.training import TrainingSettings
 
 
@@ -30,7 +30,7 @@ def test_a_split_is_drawn_alike_each_time_and_unlike_the_others() -> None:
 
 
 def test_stage_two_gains_with_the_weights_that_ship() -> None:
-    part = demo.part(queries=40)
+    part = demo.section(queries=40)
     one, two = part.tables[0].rows
     assert (one["ranked by"], two["ranked by"]) == ("stage I", "stage II")
     assert 60 < one["R@1"] <= two["R@1"] + 5
@@ -45,7 +45,7 @@ def test_training_goes_through_the_loop_and_gives_weights_of_the_same_form(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     settings = TrainingSettings(epochs=1, batch_size=8, device="cpu")
-    monkeypatch.setattr(demo, "PLAN", Plan(settings=settings, tune_images=("filter",), sizes=demo.SIZES))
+    monkeypatch.setattr(demo, "PLAN", TripletPlan(settings=settings, tune_images=("filter",), sizes=demo.SIZES))
     monkeypatch.setattr(demo, "QUERIES", 8)
     monkeypatch.setattr(demo, "RENDERINGS", 1)
     monkeypatch.setattr(demo, "ASKED", 4)

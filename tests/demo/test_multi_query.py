@@ -9,21 +9,21 @@ import pytest
 
 from rerankit.demo import multi_query as demo
 from rerankit.demo import shipped
-from rerankit.demo.multi_query import ROUNDS, Searches, Words
+from rerankit.demo.multi_query import ROUNDS, CanvasSearches, CountedWords
 from rerankit.stages.hmrn.tokens import Vocabulary
 from rerankit.training import TrainingSettings
 
 
 def test_a_split_is_drawn_alike_each_time_and_unlike_the_others() -> None:
-    one, again, other = (Searches.drawn(split, 5) for split in ("test", "test", "validation"))
+    one, again, other = (CanvasSearches.drawn(split, 5) for split in ("test", "test", "validation"))
     assert one.texts == again.texts != other.texts
     np.testing.assert_array_equal(one.regions[0], again.regions[0])
 
 
 def test_counted_words_give_the_mean_region_by_ridge_regression() -> None:
-    searches = Searches.drawn("validation", 40)
+    searches = CanvasSearches.drawn("validation", 40)
     vocabulary = Vocabulary.build(text for said in searches.texts for text in said)
-    words = Words.fitted(searches, vocabulary)
+    words = CountedWords.fitted(searches, vocabulary)
     # The same by scikit-learn's words: minimise |X W − Y|² + 10 |W|² over all rounds at once, solved by least squares.
     rows, wanted = [], []
     means = np.stack([each.mean(axis=0) for each in searches.regions])
@@ -42,7 +42,7 @@ def test_counted_words_give_the_mean_region_by_ridge_regression() -> None:
 
 
 def test_each_sentence_helps_and_the_network_more_than_the_words() -> None:
-    part = demo.part(count=60)
+    part = demo.section(count=60)
     rows = part.tables[0].rows
     assert [row["sentences"] for row in rows] == list(range(1, ROUNDS + 1))
     after = [row["after R@1"] for row in rows]
@@ -53,8 +53,8 @@ def test_each_sentence_helps_and_the_network_more_than_the_words() -> None:
 
 
 def test_a_story_has_every_sentence_and_the_ranks_it_led_to() -> None:
-    part = demo.part(count=40)
-    asked = Searches.drawn("test", 40)
+    part = demo.section(count=40)
+    asked = CanvasSearches.drawn("test", 40)
     for story in part.stories:
         row = story.rounds[0].row
         assert story.texts == tuple(asked.texts[row])
@@ -82,6 +82,6 @@ def test_training_goes_through_the_loop_and_gives_weights_of_the_same_form(
     assert set(arrays) == set(shipped.weights(demo.NAME))
     assert histories["hmrn"].rows
     assert list((tmp_path / "run").rglob("curves.png"))
-    part = demo.part(arrays, histories=histories)
+    part = demo.section(arrays, histories=histories)
     assert [each.title for each in part.charts] == ["With every sentence", "How 'hmrn' was trained"]
     assert part.card == ""

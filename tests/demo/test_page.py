@@ -14,7 +14,7 @@ from rerankit.bench.examples import Candidate, Example
 from rerankit.cli import build
 from rerankit.demo import page
 from rerankit.demo.charts import steps
-from rerankit.demo.part import Part, Story, Table
+from rerankit.demo.section import FigureTable, Section, Story
 from rerankit.display import Face
 
 for needed in ("sklearn", "matplotlib", "PIL", "jinja2"):
@@ -23,14 +23,21 @@ for needed in ("sklearn", "matplotlib", "PIL", "jinja2"):
 ROWS = [{"stage": "<base>", "R@1": 10.0, "ms": 0.25}, {"stage": "better", "R@1": 20.5, "ms": 1234.0}]
 
 
-def _part() -> Part:
+def _part() -> Section:
     picture = np.full((4, 4, 3), 200, np.uint8)
     found = tuple(Candidate(row, Face(str(row), "", picture + row), row == 1) for row in range(3))
     example = Example(0, Face("q", "a query", picture), (2.0, 1.0), found, found[::-1])
     story = Story(Face("1", "", picture), ("first words", "second words"), (example, example))
     charts = (steps("made-up", ROWS, ["R@1"]),)
-    return Part(
-        "made-up", "A title", "A lead.", (Table(ROWS, "A note.", ("R@1",)),), charts, (example,), (story,), "Look."
+    return Section(
+        "made-up",
+        "A title",
+        "A lead.",
+        (FigureTable(ROWS, "A note.", ("R@1",)),),
+        charts,
+        (example,),
+        (story,),
+        "Look.",
     )
 
 

@@ -32,7 +32,7 @@ def a_problem() -> Problem:
         gallery_ids=[7, 8, 9],
         query_features={"words": ["a b", "c"]},
         gallery_features={"text": np.arange(6).reshape(3, 2)},
-        query_bank=Bank(to_gallery=np.float32([[1, 2, 3]]), to_queries=np.float32([[4, 5]]), among=np.float32([[1]])),
+        query_bank=Bank(to_gallery=np.float32([[1, 2, 3]]), to_queries=np.float32([[4, 5]]), to_bank=np.float32([[1]])),
     )
 
 

@@ -38,7 +38,7 @@ def changed(problem: Problem, change: Change) -> Problem:
         return None if scores is None else change(scores.rows().copy())
 
     def of_bank(bank: Bank | None) -> Bank | None:
-        parts = ("to_gallery", "to_queries", "among")
+        parts = ("to_gallery", "to_queries", "to_bank")
         return None if bank is None else Bank(**{name: of(getattr(bank, name)) for name in parts})
 
     relations = {name: of(getattr(problem, name)) for name in ("scores", "query_scores", "gallery_scores")}

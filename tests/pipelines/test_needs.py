@@ -60,14 +60,14 @@ def test_a_bank_stands_in_for_other_queries() -> None:
     partly = Problem([[1, 2]], gallery_scores=RELATIONS, query_bank=Bank(to_gallery=[[1, 2]]))
     assert one.needs == ("query_scores", "gallery_scores")
     assert one.needs_on(Problem([[1, 2]])) == one.needs
-    wanted = ("query_bank:to_gallery", "query_bank:to_queries", "query_bank:among")
+    wanted = ("query_bank:to_gallery", "query_bank:to_queries", "query_bank:to_bank")
     assert one.needs_on(partly) == ("gallery_scores", *wanted)
     assert [str(fault.need) for fault in one.unmet(partly)] == [*wanted[1:]]
     assert str(one.unmet(partly)[0]) == (
         "stage 'k-reciprocal' needs query_bank:to_queries: "
         "give Problem(…, query_bank=rerankit.Bank(to_queries=…)), items that are not under test"
     )
-    with pytest.raises(InputError, match=r"'bank' must have its relations to_gallery and to_queries and among"):
+    with pytest.raises(InputError, match=r"'bank' must have its relations to_gallery and to_queries and to_bank"):
         stage("k-reciprocal", bank=partly.query_bank)
 
 

@@ -99,8 +99,8 @@ def test_a_query_whose_candidates_are_given_reads_these_alone_and_asks_little(ho
 @pytest.mark.parametrize("name", ["k-reciprocal", "gnn", "diffusion", "dba", "alpha-qe"])
 def test_graphs_of_neighbours_are_made_once(name, monkeypatch):
     ready = prepare(name, Gallery(ITEMS, bank=OLD))
-    for made in ("joint._nearest", "diffusion.normalised_graph", "stage.say_of", "mixing.shares_of"):
-        if name in ("k-reciprocal", "gnn") and made == "joint._nearest":
+    for made in ("joint.nearest", "diffusion.normalised_graph", "stage.say_of", "mixing.shares_of"):
+        if name in ("k-reciprocal", "gnn") and made == "joint.nearest":
             continue  # a query's own neighbours
         monkeypatch.setattr(f"rerankit.stages.neighbours.{made}", None)
     assert ready.rerank(QUERIES[0], k=5).shape == (1, 5)
@@ -114,7 +114,7 @@ def test_a_stage_that_looks_at_queries_is_refused_by_name():
         prepare("consensus", Gallery(ITEMS, bank=OLD), voters="query")
     with pytest.raises(UnmetNeedError, match="a bank must stand in the place of the queries"):
         prepare("nnn", Gallery(ITEMS, bank=OLD), bank="queries")
-    with pytest.raises(UnmetNeedError, match="'k-reciprocal' needs query_bank:among"):
+    with pytest.raises(UnmetNeedError, match="'k-reciprocal' needs query_bank:to_bank"):
         prepare("k-reciprocal", Gallery(ITEMS, bank=Bank(to_gallery=OLD @ ITEMS.T)))
     with pytest.raises(UnmetNeedError, match="stage 'dba' needs gallery_scores"):
         prepare("dba", Gallery.from_scores(size=4))
@@ -157,7 +157,7 @@ ASKED_FOR = [
 
 @pytest.mark.parametrize(("how", "message"), ASKED_FOR)
 def test_what_a_query_lacks_is_asked_for_in_the_words_of_a_gallery_that_stands(how, message):
-    among = Bank(to_gallery=OLD @ ITEMS.T, among=OLD @ OLD.T)
+    among = Bank(to_gallery=OLD @ ITEMS.T, to_bank=OLD @ OLD.T)
     ready = prepare(how, Gallery.from_scores(gallery_scores=ITEMS @ ITEMS.T, bank=among))
     with pytest.raises(UnmetNeedError, match=f"^stage '[a-z-]*' {message}"):
         ready.rerank(scores=QUERIES[0] @ ITEMS.T)

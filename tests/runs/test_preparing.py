@@ -52,7 +52,7 @@ def gallery_of(form: str = "cosine") -> Gallery:
         items, old = ITEMS.astype(np.float32), OLD.astype(np.float32)
         among = (items @ items.T, old @ items.T, old @ old.T)
         queries = QUERIES.astype(np.float32)
-        bank = Bank(to_gallery=among[1], among=among[2], to_queries=old @ queries.T)
+        bank = Bank(to_gallery=among[1], to_bank=among[2], to_queries=old @ queries.T)
         return Gallery.of(Problem(queries @ items.T, gallery_scores=among[0], query_bank=bank))
     return Gallery(ITEMS, metric=form, bank=OLD)
 

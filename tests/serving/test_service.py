@@ -138,7 +138,7 @@ def test_a_stop_in_the_middle_finishes_what_was_begun(folder: Path):
 
 
 def test_further_scores_and_those_of_the_bank_come_with_the_query(tmp_path: Path):
-    among = Bank(to_gallery=OLD @ ITEMS.T, among=OLD @ OLD.T)
+    among = Bank(to_gallery=OLD @ ITEMS.T, to_bank=OLD @ OLD.T)
     gallery = Gallery.from_scores(gallery_scores=ITEMS @ ITEMS.T, bank=among, ids=NAMES)
     ready = prepare(stage("fuse", sources=["ranking", "captions", stage("k-reciprocal")]), gallery)
     ready.save(tmp_path / "ready")

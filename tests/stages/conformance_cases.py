@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
+from functools import cache
+
 import numpy as np
 
 import rerankit
@@ -24,8 +28,14 @@ def _fitted(name: str, **params: object) -> Stage:
     return fitted
 
 
+def _copies(fit: Callable[[], Stage]) -> Callable[[], Stage]:
+    """What makes a stage of its own each time, of one that is fitted once."""
+    fitted = cache(fit)
+    return lambda: copy.deepcopy(fitted())
+
+
 def _case(name: str, **params: object) -> StageCase:
-    return StageCase(lambda: _fitted(name, **params))
+    return StageCase(_copies(lambda: _fitted(name, **params)))
 
 
 def _estimator(name: str, parameter: str, module: str, estimator: str, **params: object) -> StageCase:
@@ -36,7 +46,7 @@ def _estimator(name: str, parameter: str, module: str, estimator: str, **params:
         made = getattr(require(f"sklearn.{module}", extra="learn"), estimator)(**params)
         return _fitted(name, **{parameter: made})
 
-    return StageCase(factory, skip=skip)
+    return StageCase(_copies(factory), skip=skip)
 
 
 def _with_gallery_bank(queries: int, gallery: int, seed: int) -> rerankit.Problem:

@@ -157,7 +157,7 @@ def test_missed_of_lists_with_gaps() -> None:
 def test_a_stage_has_its_neighbours_from_an_index(name: str) -> None:
     problem = Problem.from_embeddings(QUERIES, GALLERY)
     exact = rerank(problem, name, k=20)
-    made = indexed.Indexed(rerankit.stage(name), index="IVF40,Flat")
+    made = indexed.FaissIndexed(rerankit.stage(name), index="IVF40,Flat")
     whole, rough = (rerank(problem, made.clone(settings=probes), k=20) for probes in ("nprobe=40", "nprobe=1"))
     assert whole.notes["indexed"]["missed"] < 0.001  # ties by rounding aside
     assert np.mean(whole.indices == exact.indices) > 0.97  # the lowest and the middle score are those of a sample
@@ -178,7 +178,7 @@ def test_an_index_within_a_stage_is_prepared_saved_and_refused(tmp_path: Path) -
     finally:
         manager().unregister("faiss under test")
     with pytest.raises(errors.InputError, match="'index' must be a text of FAISS's factory"):
-        indexed.Indexed(rerankit.stage("dba"), index=3)
-    wrong = indexed.Indexed(rerankit.stage("dba"), index="IVF10,Flat", settings="probes=2")
+        indexed.FaissIndexed(rerankit.stage("dba"), index=3)
+    wrong = indexed.FaissIndexed(rerankit.stage("dba"), index="IVF10,Flat", settings="probes=2")
     with pytest.raises(errors.StageError, match="'settings' must fit the index"):
         rerank(Problem.from_embeddings(QUERIES, GALLERY), wrong, k=5)

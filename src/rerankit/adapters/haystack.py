@@ -11,7 +11,7 @@ from rerankit.errors import rule
 from rerankit.extras import require
 from rerankit.pipelines.pipeline import Pipeline
 from rerankit.pipelines.storage import load
-from rerankit.scores import Metric
+from rerankit.scores import VectorMetric
 
 _HAYSTACK = require("haystack", extra="haystack", purpose="the bridge to Haystack")
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class RerankitRanker:
         *,
         folder: str | None = None,
         top_k: int | None = 10,
-        metric: Metric = "cosine",
+        metric: VectorMetric = "cosine",
         trust: bool = False,
     ) -> None:
         if (stage is None) == (folder is None):

@@ -11,10 +11,10 @@ from rerankit.arrays import FloatArray, float32, real_matrix
 from rerankit.bank import Bank
 from rerankit.errors import rule
 from rerankit.problem import Problem
-from rerankit.scores import EmbeddingScores, Metric
+from rerankit.scores import EmbeddingScores, VectorMetric
 from rerankit.scores.distances import ListMetric
 
-_RELATIONS: dict[ListMetric | None, Metric] = {None: "cosine", "cosine": "cosine", "dot": "dot"}
+_RELATIONS: dict[ListMetric | None, VectorMetric] = {None: "cosine", "cosine": "cosine", "dot": "dot"}
 
 
 class Hit(NamedTuple):

@@ -9,7 +9,7 @@ from rerankit import checks
 from rerankit.adapters.one_query import OneQuery
 from rerankit.errors import rule, several
 from rerankit.extras import require
-from rerankit.scores import Metric
+from rerankit.scores import VectorMetric
 
 _PURPOSE = "the bridge to LangChain"
 _BASE = require("langchain_core.documents", extra="langchain", purpose=_PURPOSE).BaseDocumentCompressor
@@ -35,7 +35,7 @@ class RerankitCompressor(_BASE):  # type: ignore[misc, valid-type]
     embed: Any = None
     id_key: str | None = None
     score_key: str | None = None
-    metric: Metric = "cosine"
+    metric: VectorMetric = "cosine"
 
     def model_post_init(self, context: Any) -> None:
         self._one()

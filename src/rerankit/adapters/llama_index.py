@@ -8,7 +8,7 @@ from rerankit import checks
 from rerankit.adapters.one_query import OneQuery
 from rerankit.errors import rule
 from rerankit.extras import require
-from rerankit.scores import Metric
+from rerankit.scores import VectorMetric
 
 _PURPOSE = "the bridge to LlamaIndex"
 _BASE = require("llama_index.core.postprocessor.types", extra="llama-index", purpose=_PURPOSE).BaseNodePostprocessor
@@ -32,7 +32,7 @@ class RerankitPostprocessor(_BASE):  # type: ignore[misc, valid-type]
     top_n: int | None = None
     embed: Any = _FIELD(default=None, exclude=True)
     keep_retrieval_score: bool = False
-    metric: Metric = "cosine"
+    metric: VectorMetric = "cosine"
 
     def model_post_init(self, context: Any) -> None:
         super().model_post_init(context)

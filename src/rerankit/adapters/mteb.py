@@ -22,11 +22,11 @@ from rerankit.pipelines.pipeline import Pipeline, as_pipeline
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.reading import read_json
-from rerankit.scores import Metric
+from rerankit.scores import VectorMetric
 
 _MTEB = require("mteb", extra="mteb", purpose="the bridge to MTEB", least="2.26")
 _WRAPPER = _MTEB.models.SearchEncoderWrapper
-_METRICS: tuple[Metric, ...] = get_args(Metric)
+_METRICS: tuple[VectorMetric, ...] = get_args(VectorMetric)
 _META = "mteb_model_meta"
 
 
@@ -41,9 +41,9 @@ class RerankingIndex:
     candidates, all of these are re-ranked.
     """
 
-    def __init__(self, pipeline: Any, *, metric: Metric, k: int = 100) -> None:
+    def __init__(self, pipeline: Any, *, metric: VectorMetric, k: int = 100) -> None:
         self.pipeline: Pipeline = as_pipeline(pipeline, {})
-        self.metric: Metric = checks.choice("metric", metric, _METRICS)
+        self.metric: VectorMetric = checks.choice("metric", metric, _METRICS)
         self.k = checks.integer("k", k, least=1)
         self._parts: list[Any] = []
         self._ids: list[str] = []
@@ -116,7 +116,7 @@ class RerankedSearch(_WRAPPER):  # type: ignore[misc, valid-type]
         *,
         k: int = 100,
         bank: Any = None,
-        metric: Metric | None = None,
+        metric: VectorMetric | None = None,
         ignore_identical_ids: bool = False,
     ) -> None:
         encoder = model if hasattr(model, _META) else _MTEB.SentenceTransformerEncoderWrapper(model)

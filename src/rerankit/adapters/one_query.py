@@ -13,7 +13,7 @@ from rerankit.pipelines.pipeline import Pipeline, as_pipeline
 from rerankit.pipelines.ready import Ready
 from rerankit.preparing import prepare
 from rerankit.problem import Problem
-from rerankit.scores import Metric
+from rerankit.scores import VectorMetric
 
 Embed = Callable[[str], Any]
 
@@ -26,7 +26,7 @@ class OneQuery:
     is refused. Texts are the feature `text` of both. `embed` makes a vector of a query where none comes with it.
     """
 
-    def __init__(self, how: Any, embed: Embed | None = None, metric: Metric = "cosine") -> None:
+    def __init__(self, how: Any, embed: Embed | None = None, metric: VectorMetric = "cosine") -> None:
         self.ready = how if isinstance(how, Ready) else None
         self.pipeline: Pipeline = how.pipeline if isinstance(how, Ready) else as_pipeline(how, {})
         self.embed, self.metric = embed, metric
@@ -89,7 +89,7 @@ class OneQuery:
         return self.embed(query) if vector is None and self.embed is not None else vector
 
 
-def _gallery(texts: Sequence[str], vectors: Any, metric: Metric) -> Gallery:
+def _gallery(texts: Sequence[str], vectors: Any, metric: VectorMetric) -> Gallery:
     features = {"text": list(texts)}
     if vectors is None:
         return Gallery.from_scores(size=len(texts), features=features)

@@ -17,7 +17,7 @@ from rerankit.pipelines.pipeline import Pipeline, as_pipeline
 from rerankit.pipelines.ready import Ready
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
-from rerankit.scores import Metric
+from rerankit.scores import VectorMetric
 
 _PT = require("pyterrier", extra="pyterrier", purpose="the bridge to PyTerrier", least="1")
 _PD = require("pandas", extra="pyterrier", purpose="the bridge to PyTerrier")
@@ -44,7 +44,7 @@ class RerankitTransformer(_BASE):  # type: ignore[misc]
         *,
         bank: Any = None,
         embed: Callable[[str], Any] | None = None,
-        metric: Metric = "cosine",
+        metric: VectorMetric = "cosine",
     ) -> None:
         super().__init__()
         self.ready = how if isinstance(how, Ready) else None

@@ -6,7 +6,7 @@ from rerankit.bench.result import PartRow, Result, StageRow
 from rerankit.bench.rows import rows, table, text_rows
 from rerankit.bench.run import bench
 from rerankit.bench.space import spaces
-from rerankit.bench.tune import Tuned, tune
+from rerankit.bench.tune import TuningResult, tune
 
 __all__ = [
     "Contender",
@@ -14,7 +14,7 @@ __all__ = [
     "Result",
     "ScoreSet",
     "StageRow",
-    "Tuned",
+    "TuningResult",
     "bench",
     "compare_results",
     "contender",

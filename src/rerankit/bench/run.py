@@ -76,7 +76,7 @@ def bench(
     k: how many candidates of each query are re-ranked; all pipelines get the same ones.
     out: a folder for the JSON files. A finished run there is read, not repeated, unless `again`; an
     interrupted one goes on after its last finished part.
-    tuning: how a pipeline's parameters were chosen, by label (`Tuned.record`), kept with its results.
+    tuning: how a pipeline's parameters were chosen, by label (`TuningResult.record`), kept with its results.
     batch_sizes: for pipelines that look at other queries, also answer some queries in batches of these sizes.
     progress: draw bars on stderr that say how far it is.
     engine, shard_size: where searches and stages that go over all scores are worked on in shards ("local", "ray", a

@@ -24,7 +24,7 @@ from rerankit.tasks import Benchmark
 
 
 @dataclass(frozen=True)
-class Tuned:
+class TuningResult:
     """The pipeline with the chosen parameters, and how they were chosen."""
 
     contender: Contender
@@ -54,7 +54,7 @@ def tune(
     progress: bool = False,
     engine: Any = None,
     shard_size: int | None = None,
-) -> Tuned:
+) -> TuningResult:
     """The best of the space's parameters on a validation benchmark.
 
     space: ``{"parameter": values}`` for a pipeline of one stage, ``{"stage-name.parameter": values}`` or
@@ -73,7 +73,7 @@ def tune(
     where = Where.of(engine, shard_size)
     wanted = figure or validation.task.card.main
     drawn = draws(space, trials, seed, sampler, traits_of(wanted).better)
-    known = Tried.of(out, validation, found, given, k, wanted)
+    known = FoundFigures.of(out, validation, found, given, k, wanted)
     tried: list[dict[str, Any]] = []
     with bars.progress(progress):
         for values in track(drawn, f"tuning {given.label}"):
@@ -93,13 +93,13 @@ def tune(
         "tried": tried,
         "chosen": best["values"],
     }
-    tuned = Tuned(Contender(given.label, with_values(given.pipeline, best["values"])), record)
+    tuned = TuningResult(Contender(given.label, with_values(given.pipeline, best["values"])), record)
     emit("tuned", f"{given.label}: {wanted}", outcome=tuned, task=validation.task.card.name)
     return tuned
 
 
 @dataclass
-class Tried:
+class FoundFigures:
     """Figures that a search has found so far, in a file that survives an interruption."""
 
     path: Path | None
@@ -108,7 +108,7 @@ class Tried:
     @classmethod
     def of(
         cls, out: str | Path | None, validation: Benchmark, scores: ScoreSet, given: Contender, k: int, figure: str
-    ) -> Tried:
+    ) -> FoundFigures:
         """What is known of one pipeline on one validation set; nothing where the file is absent or damaged."""
         if out is None:
             return cls(None, {})

@@ -2,6 +2,6 @@
 
 from rerankit.choosing.chosen import Chosen, Tried
 from rerankit.choosing.decision import choose
-from rerankit.choosing.tuning import Setting, Tuned, tune
+from rerankit.choosing.tuning import Setting, TunedPipeline, tune
 
-__all__ = ["Chosen", "Setting", "Tried", "Tuned", "choose", "tune"]
+__all__ = ["Chosen", "Setting", "Tried", "TunedPipeline", "choose", "tune"]

@@ -120,11 +120,11 @@ class Halves:
     def _tested(self, tested: tuple[IntArray, IntArray], taught: tuple[IntArray, IntArray]) -> Problem:
         part = self.pairs.subset(*tested)
         whole, (queries, items), others = self.pairs, tested, taught[0]
-        among = whole.query_scores
+        same = whole.query_scores
         bank = Bank(
             to_gallery=whole.scores.take(others, items),
-            to_queries=None if among is None else among.take(others, queries),
-            among=None if among is None else among.take(others, others),
+            to_queries=None if same is None else same.take(others, queries),
+            to_bank=None if same is None else same.take(others, others),
         )
         return part.with_banks(query_bank=bank)
 

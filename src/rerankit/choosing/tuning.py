@@ -36,7 +36,7 @@ class Setting:
         return float(np.mean(self.figures))
 
 
-class Tuned(Pipeline):
+class TunedPipeline(Pipeline):
     """The pipeline with the parameters that were best; `tried` has all settings in their order, `table()` the best
     first, `metric` what was measured.
     """
@@ -80,7 +80,7 @@ def tune(
     progress: bool = False,
     engine: Any = None,
     shard_size: int | None = None,
-) -> Tuned:
+) -> TunedPipeline:
     """The parameters that are best on problems whose right items are known, and not those that are tested on.
 
     pipelines: a name, stage or pipeline, or a list of several.
@@ -122,7 +122,7 @@ def tune(
                 Setting(made, values, tuple(_figure(made, one, right, metric, k, where) for one, right in problems))
             )
             each.tell(tried[-1].figure)
-    tuned = Tuned(_best_first(tried, metric)[0].pipeline, tried, metric)
+    tuned = TunedPipeline(_best_first(tried, metric)[0].pipeline, tried, metric)
     emit("tuned", f"{tuned!r}: {metric}", outcome=tuned)
     return tuned
 

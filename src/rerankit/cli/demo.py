@@ -99,11 +99,11 @@ def _made(name: str, folder: Path, train: bool) -> Callable[[], Any]:
     if name == "digits":
         from rerankit.demo import contest
 
-        return contest.part
+        return contest.section
     from rerankit.demo import composed, multi_query
 
     module: Any = {"multi-query": multi_query, "composed": composed}[name]
-    return partial(_trained, module, folder) if train else module.part
+    return partial(_trained, module, folder) if train else module.section
 
 
 def _trained(module: Any, folder: Path) -> Any:
@@ -117,7 +117,7 @@ def _trained(module: Any, folder: Path) -> Any:
     for name, history in histories.items():
         say(f"{name}: {history!r}")
     say(f"weights: {path}; checkpoints and curves: {training}")
-    return module.part(shipped.read(path), histories=histories)
+    return module.section(shipped.read(path), histories=histories)
 
 
 def _print(part: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rerankit.demo.digits import Halves, halves
-from rerankit.demo.part import Part
+from rerankit.demo.digits import DigitHalves, halves
+from rerankit.demo.section import Section
 
-__all__ = ["Halves", "Part", "halves"]
+__all__ = ["DigitHalves", "Section", "halves"]

@@ -17,12 +17,12 @@ from rerankit.bench.examples import moved
 from rerankit.demo import shipped
 from rerankit.demo.charts import curves
 from rerankit.demo.figures import first_ranks, recalls
-from rerankit.demo.part import Part, Table
+from rerankit.demo.section import FigureTable, Section
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 from rerankit.reports import show
-from rerankit.stages.triplet.plan import Plan
+from rerankit.stages.triplet.plan import TripletPlan
 from rerankit.stages.triplet.stage import Triplet
 from rerankit.tasks.miniatures.composed import edits
 from rerankit.tasks.miniatures.scenes import all_scenes, draw
@@ -46,7 +46,7 @@ SIZES = {
     "merge_from": 2, "dropout": 0.0, "image_size": 48, "patch_size": 12, "vision_layers": 2, "vision_heads": 4,
     "vision_intermediate": 128,
 }  # fmt: skip
-PLAN = Plan(
+PLAN = TripletPlan(
     settings=TrainingSettings(learning_rate=1e-3, warmup=50, clip_norm=1.0, device="cpu"),
     filter={"epochs": 2, "batch_size": 64, "validate_every": 64},
     dual={"epochs": 1, "batch_size": 8, "validate_every": 256},
@@ -117,9 +117,9 @@ def answers(made: Triplet, composition: Composition) -> tuple[Problem, Ranking, 
     return problem, before, made.rerank(problem, before)
 
 
-def part(
+def section(
     arrays: dict[str, AnyArray] | None = None, *, histories: Mapping[str, History] | None = None, queries: int = ASKED
-) -> Part:
+) -> Section:
     """Everything of it that is shown, with the weights that ship or others, for all test queries or fewer."""
     composition = Composition.drawn("test", queries)
     problem, before, after = answers(fitted(arrays), composition)
@@ -127,13 +127,13 @@ def part(
     rows = [{"ranked by": name, **recalls(each, composition.relevance, (1, 5, 10))} for name, each in lists.items()]
     old, new = (first_ranks(each, composition.relevance) for each in lists.values())
     chosen = moved(old, new, gained=3, lost=1)
-    return Part(
+    return Section(
         NAME,
         "A picture, and what should be different",
         f"{queries} queries, each a drawn picture and a text that changes one thing about it, over a gallery of "
         f"{composition.relevance.shape[1]} pictures. Stage I of 'triplet' compares vectors; stage II reads reference, "
         f"text and candidate together, for the first {CANDIDATES}.",
-        (Table(rows, _NOTE, better=("R@1", "R@5", "R@10")),),
+        (FigureTable(rows, _NOTE, better=("R@1", "R@5", "R@10")),),
         charts=tuple(curves(f"{NAME}-{name}", _TRAINED[name], each) for name, each in (histories or {}).items()),
         examples=show(
             problem, after, chosen.tolist(), before=before, relevance=composition.relevance, k=PLACES

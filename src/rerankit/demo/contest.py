@@ -13,9 +13,9 @@ import numpy as np
 import rerankit
 from rerankit.bench.examples import Candidate, Example, moved
 from rerankit.demo.charts import steps
-from rerankit.demo.digits import Halves, halves
+from rerankit.demo.digits import DigitHalves, halves
 from rerankit.demo.figures import first_ranks, percent, recalls
-from rerankit.demo.part import Part, Table
+from rerankit.demo.section import FigureTable, Section
 from rerankit.display import Face
 from rerankit.events import track
 from rerankit.extras import require
@@ -64,7 +64,7 @@ class Outcome:
     seconds: float
 
 
-def contest(halves: Halves) -> Iterator[Outcome]:
+def contest(halves: DigitHalves) -> Iterator[Outcome]:
     """Let every contender re-rank the same candidates."""
     first = halves.problem.ranking(CANDIDATES)
     for name, one in track(list(contenders().items()), "contenders"):
@@ -74,12 +74,12 @@ def contest(halves: Halves) -> Iterator[Outcome]:
         yield Outcome(name, ranking, time.perf_counter() - start)
 
 
-def table(halves: Halves, outcomes: list[Outcome]) -> list[dict[str, Any]]:
+def table(halves: DigitHalves, outcomes: list[Outcome]) -> list[dict[str, Any]]:
     """One row of figures, in percent, for each contender."""
     return [_row(halves, outcome) for outcome in outcomes]
 
 
-def _row(halves: Halves, outcome: Outcome) -> dict[str, Any]:
+def _row(halves: DigitHalves, outcome: Outcome) -> dict[str, Any]:
     own = recalls(outcome.ranking, halves.own, (1, 5, 10, CANDIDATES))
     ceiling = own.pop(f"R@{CANDIDATES}")
     # What lies behind the candidates counts too, in the order of the base: else mAP would measure the cut.
@@ -87,7 +87,7 @@ def _row(halves: Halves, outcome: Outcome) -> dict[str, Any]:
     return {"stage": outcome.name, **own, **graded, "ceiling": ceiling, "seconds": round(outcome.seconds, 2)}
 
 
-def one_at_a_time(halves: Halves) -> list[dict[str, Any]]:
+def one_at_a_time(halves: DigitHalves) -> list[dict[str, Any]]:
     """Rows of figures of stages that are prepared with the known queries as their bank, and asked query by query."""
     rows = []
     for name in track((None, *PREPARED), "prepared galleries"):
@@ -107,21 +107,21 @@ def one_at_a_time(halves: Halves) -> list[dict[str, Any]]:
     return rows
 
 
-def part() -> Part:
+def section() -> Section:
     """Everything of it that is shown."""
     digits = halves()
     outcomes = {outcome.name: outcome for outcome in contest(digits)}
     rows = table(digits, list(outcomes.values()))
     queries, items = digits.problem.shape
-    return Part(
+    return Section(
         NAME,
         "Better scores out of the scores you have",
         f"{queries} upper halves of handwritten digits look for their own among {items} lower halves. A model of two "
         f"views "
         f"gives the scores; every stage re-ranks the same {CANDIDATES} candidates, without training on digits.",
         (
-            Table(rows, _NOTE, better=("R@1", "R@5", "R@10", "mAP")),
-            Table(one_at_a_time(digits), _ALONE, better=("R@1", "R@5", "R@10")),
+            FigureTable(rows, _NOTE, better=("R@1", "R@5", "R@10", "mAP")),
+            FigureTable(one_at_a_time(digits), _ALONE, better=("R@1", "R@5", "R@10")),
         ),
         charts=(steps("digits", rows, ("R@1", "R@5", "R@10")),),
         examples=pictured(digits, outcomes[BASE].ranking, outcomes[BEST].ranking),
@@ -144,14 +144,16 @@ _ALONE = (
 )
 
 
-def pictured(halves: Halves, before: Ranking, after: Ranking, gained: int = 2, lost: int = 1) -> tuple[Example, ...]:
+def pictured(
+    halves: DigitHalves, before: Ranking, after: Ranking, gained: int = 2, lost: int = 1
+) -> tuple[Example, ...]:
     """Queries that moved most, each candidate drawn below the half that looks for it."""
     ranks = [first_ranks(ranking, halves.own) for ranking in (before, after)]
     rows = moved(ranks[0], ranks[1], gained, lost)
     return tuple(_example(halves, int(row), (before, after), ranks) for row in rows)
 
 
-def _example(halves: Halves, row: int, lists: tuple[Ranking, Ranking], ranks: list[Any]) -> Example:
+def _example(halves: DigitHalves, row: int, lists: tuple[Ranking, Ranking], ranks: list[Any]) -> Example:
     old, new = (None if np.isnan(each[row]) else float(each[row]) for each in ranks)
     sides = [tuple(_candidate(halves, row, item) for item in each.indices[row, :_PLACES].tolist()) for each in lists]
     upper = halves.uppers[row]
@@ -159,7 +161,7 @@ def _example(halves: Halves, row: int, lists: tuple[Ranking, Ranking], ranks: li
     return Example(row, sought, (old, new), *sides)
 
 
-def _candidate(halves: Halves, row: int, item: int) -> Candidate:
+def _candidate(halves: DigitHalves, row: int, item: int) -> Candidate:
     face = Face(f"{row}-{item}", f"a {halves.digits[item]}", _tile(halves.uppers[row], halves.lowers[item]))
     return Candidate(item, face, item == row)
 

@@ -23,7 +23,7 @@ _PREDICTION_GAMMA, _PREDICTION_RIDGE = 0.4, 0.1
 
 
 @dataclass(frozen=True)
-class Halves:
+class DigitHalves:
     """The test problem: uppers (900, 4, 8) look for lowers (900, 4, 8).
 
     `problem.scores` compares in the space of correlated waves, the query feature "predicted" in the space of
@@ -43,7 +43,7 @@ class Halves:
     known: FloatArray
 
 
-def halves(seed: int = 0) -> Halves:
+def halves(seed: int = 0) -> DigitHalves:
     """The digits as a problem with relevance."""
     datasets = require("sklearn.datasets", extra="demo", purpose="the demo")
     pixels, digits = datasets.load_digits(return_X_y=True)
@@ -64,7 +64,7 @@ def halves(seed: int = 0) -> Halves:
     )
     own, graded = _relevance(digits[test])
     tops, bottoms = (half[test].reshape(-1, 4, 8).astype(np.float32) for half in (upper, lower))
-    return Halves(problem, own, graded, tops, bottoms, digits[test], queries, items, known)
+    return DigitHalves(problem, own, graded, tops, bottoms, digits[test], queries, items, known)
 
 
 def _relevance(digits: IntArray) -> tuple[Relevance, Relevance]:

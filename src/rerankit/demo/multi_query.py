@@ -18,7 +18,7 @@ from rerankit.bench.examples import moved
 from rerankit.demo import shipped
 from rerankit.demo.charts import by_round, curves
 from rerankit.demo.figures import first_ranks, recalls
-from rerankit.demo.part import Part, Story, Table
+from rerankit.demo.section import FigureTable, Section, Story
 from rerankit.display import Faces
 from rerankit.features import Regions
 from rerankit.problem import Problem
@@ -51,7 +51,7 @@ _MATRIX, _CENTRE, _USUAL = "words/matrix", "words/centre", "words/usual"
 
 
 @dataclass(frozen=True)
-class Searches:
+class CanvasSearches:
     """Pictures of canvases, and for each one the sentences of somebody who looks for it."""
 
     pictures: list[Any]
@@ -59,7 +59,7 @@ class Searches:
     texts: list[list[str]]
 
     @classmethod
-    def drawn(cls, split: str, count: int | None = None) -> Searches:
+    def drawn(cls, split: str, count: int | None = None) -> CanvasSearches:
         """Canvases of a split, drawn for it: no picture of one is in another."""
         rng = np.random.default_rng([SEEDS[split], 11])
         made = [canvases.things(rng) for _ in range(count or PICTURES[split])]
@@ -81,7 +81,7 @@ class Searches:
 
 
 @dataclass(frozen=True)
-class Words:
+class CountedWords:
     """The first stage: counted words (words,) to the mean region (numbers,) that a picture should have."""
 
     vocabulary: Vocabulary
@@ -90,7 +90,7 @@ class Words:
     usual: FloatArray
 
     @classmethod
-    def fitted(cls, searches: Searches, vocabulary: Vocabulary) -> Words:
+    def fitted(cls, searches: CanvasSearches, vocabulary: Vocabulary) -> CountedWords:
         """By ridge regression over the searches after every round, in closed form."""
         means = _means(searches.regions)
         counts = [_counts(searches.texts, rounds, vocabulary) for rounds in range(1, ROUNDS + 1)]
@@ -101,7 +101,7 @@ class Words:
         matrix = np.linalg.solve(centred.T @ centred + _RIDGE * np.eye(len(usual)), centred.T @ wanted)
         return cls(vocabulary, *(each.astype(np.float32) for each in (matrix, centre, usual)))
 
-    def scores(self, searches: Searches, rounds: int) -> FloatArray:
+    def scores(self, searches: CanvasSearches, rounds: int) -> FloatArray:
         """Cosines (searches, pictures) after some rounds."""
         wanted = (_counts(searches.texts, rounds, self.vocabulary) - self.usual) @ self.matrix
         scores: FloatArray = _unit(wanted) @ _unit(_means(searches.regions) - self.centre).T
@@ -118,29 +118,29 @@ def stage() -> HmrnStage:
     return HmrnStage("T-I", **sizes, full_rounds=ROUNDS, cascade=None, device="cpu")
 
 
-def fitted(arrays: dict[str, AnyArray] | None = None) -> tuple[HmrnStage, Words]:
+def fitted(arrays: dict[str, AnyArray] | None = None) -> tuple[HmrnStage, CountedWords]:
     """The stage and the first stage with the weights that ship, or others."""
     found = shipped.weights(NAME) if arrays is None else dict(arrays)
     own = [found.pop(name) for name in (_MATRIX, _CENTRE, _USUAL)]
     made = stage()
     made.set_weights(found)
     assert made.vocabulary is not None
-    return made, Words(made.vocabulary, *own)
+    return made, CountedWords(made.vocabulary, *own)
 
 
 def train(out: Path | None = None) -> tuple[dict[str, AnyArray], dict[str, History]]:
     """Weights from nothing, and how the training went; `out` is for checkpoints and curves."""
-    drawn, held = Searches.drawn("train"), Searches.drawn("validation")
+    drawn, held = CanvasSearches.drawn("train"), CanvasSearches.drawn("validation")
     sides = [(each.problem(_blank(each)), each.relevance) for each in (drawn, held)]
     made = stage()
     made.fit(*sides[0], validation=sides[1], settings=SETTINGS, out=out, resume=False)
     assert made.vocabulary is not None
     assert made.history is not None
-    words = Words.fitted(drawn, made.vocabulary)
+    words = CountedWords.fitted(drawn, made.vocabulary)
     return {**made.get_weights(), **words.to_arrays()}, {"hmrn": made.history}
 
 
-def answers(made: HmrnStage, words: Words, test: Searches) -> list[tuple[Problem, Ranking, Ranking]]:
+def answers(made: HmrnStage, words: CountedWords, test: CanvasSearches) -> list[tuple[Problem, Ranking, Ranking]]:
     """After every round: the problem, the first stage's candidates, and the same after `hmrn`."""
     found = []
     for rounds in range(1, ROUNDS + 1):
@@ -150,18 +150,18 @@ def answers(made: HmrnStage, words: Words, test: Searches) -> list[tuple[Problem
     return found
 
 
-def part(
+def section(
     arrays: dict[str, AnyArray] | None = None,
     *,
     histories: Mapping[str, History] | None = None,
     count: int | None = None,
-) -> Part:
+) -> Section:
     """Everything of it that is shown, with the weights that ship or others, on the test canvases or fewer of them."""
-    test = Searches.drawn("test", count)
+    test = CanvasSearches.drawn("test", count)
     found = answers(*fitted(arrays), test)
     rows = [_row(rounds, test.relevance, *lists) for rounds, (_, *lists) in enumerate(found, 1)]
     lines = {"first stage": [row["before R@1"] for row in rows], "hmrn": [row["after R@1"] for row in rows]}
-    return Part(
+    return Section(
         NAME,
         "One picture, sentence by sentence",
         f"Somebody looks for one of {len(test.texts)} drawn pictures and says one sentence after the other. Each "
@@ -169,7 +169,7 @@ def part(
         f"pictures; together they fit one. The first stage counts words; 'hmrn' re-ranks its first {CANDIDATES} "
         f"pictures, "
         "region by region.",
-        (Table(rows, _NOTE),),
+        (FigureTable(rows, _NOTE),),
         charts=(
             by_round(NAME, "With every sentence", "R@1 in percent, before and after re-ranking.", lines),
             *(curves(f"{NAME}-{name}", f"'{name}'", each) for name, each in (histories or {}).items()),
@@ -193,7 +193,7 @@ def _row(rounds: int, relevance: Relevance, before: Ranking, after: Ranking) -> 
     return {"sentences": rounds, **sides, "ceiling": old[f"R@{CANDIDATES}"]}
 
 
-def stories(test: Searches, found: Sequence[tuple[Problem, Ranking, Ranking]]) -> tuple[Story, ...]:
+def stories(test: CanvasSearches, found: Sequence[tuple[Problem, Ranking, Ranking]]) -> tuple[Story, ...]:
     """Searches round by round: the one that gained most, one that gained as most did, one that lost."""
     last, before, after = found[-1]
     relevance = test.relevance
@@ -211,7 +211,7 @@ def stories(test: Searches, found: Sequence[tuple[Problem, Ranking, Ranking]]) -
     )
 
 
-def _blank(searches: Searches) -> FloatArray:
+def _blank(searches: CanvasSearches) -> FloatArray:
     count = len(searches.texts)
     return np.zeros((count, count), np.float32)
 

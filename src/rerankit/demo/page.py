@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rerankit.demo.part import Part, Story, Table
+from rerankit.demo.section import FigureTable, Section, Story
 from rerankit.files import atomic
 from rerankit.measure import machine
 from rerankit.reports import templating
-from rerankit.reports.queries import Pictures, query
+from rerankit.reports.queries import Thumbnails, query
 from rerankit.version import __version__
 
 
-def write(parts: Sequence[Part], path: str | os.PathLike[str], left_out: Sequence[str] = ()) -> Path:
+def write(parts: Sequence[Section], path: str | os.PathLike[str], left_out: Sequence[str] = ()) -> Path:
     """Write the page of some parts; `left_out` says in sentences what is missing and why."""
-    environment, pictures = templating.environment("rerankit.demo"), Pictures()
+    environment, pictures = templating.environment("rerankit.demo"), Thumbnails()
     text = environment.get_template("demo.html").render(
         shown=[_shown(part, pictures) for part in parts],
         left_out=left_out,
@@ -35,7 +35,7 @@ def write(parts: Sequence[Part], path: str | os.PathLike[str], left_out: Sequenc
     return target
 
 
-def _shown(part: Part, pictures: Pictures) -> dict[str, Any]:
+def _shown(part: Section, pictures: Thumbnails) -> dict[str, Any]:
     return {
         "name": part.name,
         "title": part.title,
@@ -50,7 +50,7 @@ def _shown(part: Part, pictures: Pictures) -> dict[str, Any]:
     }
 
 
-def _table(table: Table) -> dict[str, Any]:
+def _table(table: FigureTable) -> dict[str, Any]:
     heads = list(table.rows[0])
     best = {name: max(row[name] for row in table.rows) for name in table.better}
     texts = {name: _texts([row[name] for row in table.rows]) for name in heads}
@@ -68,7 +68,7 @@ def _texts(values: Sequence[Any]) -> list[str]:
     return [format(value, shown.get(type(value), "")) for value in values]
 
 
-def _story(story: Story, pictures: Pictures) -> dict[str, Any]:
+def _story(story: Story, pictures: Thumbnails) -> dict[str, Any]:
     rounds = []
     for text, each in zip(story.texts, story.rounds, strict=True):
         card = query(each, pictures, part="stories")

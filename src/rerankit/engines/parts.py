@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rerankit.cutting import Part, Work
+from rerankit.cutting import NamedArrays, Work
 from rerankit.engines.engine import Done, Engine
 from rerankit.engines.engine import Work as Task
 from rerankit.errors import FormatError, StageError
@@ -31,7 +31,7 @@ class Parts:
         self.engine, self.folder, self.shards = engine, folder, shards
         self.retries, self.durable, self._begun = retries, durable, 0
 
-    def __call__(self, name: str, work: Work, count: int, unit: int) -> list[Part]:
+    def __call__(self, name: str, work: Work, count: int, unit: int) -> list[NamedArrays]:
         place = self.folder / f"{self._begun:03d}-{name}"
         self._begun += 1
         blocks = _blocks(count, unit, self.shards)

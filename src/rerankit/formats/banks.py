@@ -20,7 +20,7 @@ def with_bank(problem: Problem, path: AnyPath, side: SideName) -> Problem:
     """The problem with the bank of a file on one of its sides.
 
     One matrix holds the bank's scores, (bank, gallery) on the side of the queries and (bank, queries) on the other, or
-    vectors where the problem has vectors. Named arrays are the parts `to_gallery`, `to_queries` and `among`, or a
+    vectors where the problem has vectors. Named arrays are the parts `to_gallery`, `to_queries` and `to_bank`, or a
     problem between other queries (other gallery items) and the same gallery (queries), whose scores are the bank.
     """
     place = Path(path)
@@ -71,5 +71,5 @@ def _of_problem(problem: Problem, other: Problem, side: SideName) -> Bank:
         vectors = other.scores.queries if side == "query" else other.scores.gallery
         return Bank.from_embeddings(vectors, problem.scores)
     if side == "query":
-        return Bank(to_gallery=other.scores, among=other.query_scores)
-    return Bank(to_queries=other.scores.T, among=other.gallery_scores)
+        return Bank(to_gallery=other.scores, to_bank=other.query_scores)
+    return Bank(to_queries=other.scores.T, to_bank=other.gallery_scores)

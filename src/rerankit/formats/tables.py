@@ -8,7 +8,7 @@
 | … further scores | `extra_scores/NAME` |
 | … features | `query_features/NAME`, `gallery_features/NAME`; kinds of several parts `…/NAME/PART` |
 | … items left out | `excluded/indptr`, `excluded/indices` |
-| … banks | `query_bank/to_gallery`, `…/to_queries`, `…/among`, or vectors as `query_bank`; `gallery_bank` alike |
+| … banks | `query_bank/to_gallery`, `…/to_queries`, `…/to_bank`, or vectors as `query_bank`; `gallery_bank` alike |
 | relevance, alone or beside a problem | `relevance/indptr`, `…/indices`, `…/grades`, `…/shape`, |
 | | or a matrix of grades `relevance`, or `query_labels` and `gallery_labels` |
 | … items left out | `relevance/excluded_indptr`, `relevance/excluded_indices` |
@@ -36,7 +36,7 @@ from rerankit.scores import EmbeddingScores, Scores
 from rerankit.sides import SIDES
 
 IDS = ("query_ids", "gallery_ids")
-BANK_PARTS = ("to_gallery", "to_queries", "among")
+BANK_PARTS = ("to_gallery", "to_queries", "to_bank")
 
 
 def _names_of(names: Iterable[str]) -> list[str]:

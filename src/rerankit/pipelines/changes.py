@@ -102,14 +102,14 @@ def _bank(gallery: Gallery, kept: IntArray, side: Side, more: Gallery | None) ->
         return bank
     if isinstance(bank.to_gallery, EmbeddingScores) and isinstance(side.scores, EmbeddingScores) and side.computed:
         beside = bank.to_gallery.beside(side.scores)
-        return Bank.from_checked(size=bank.size, to_gallery=beside, to_queries=None, among=beside.facing(beside))
+        return Bank.from_checked(size=bank.size, to_gallery=beside, to_queries=None, to_bank=beside.facing(beside))
     to_gallery = bank.to_gallery.take(None, kept)
     if more is not None:
         theirs = None if more.bank is None else more.bank.to_gallery
         if theirs is None or theirs.shape[0] != bank.size:
             raise rule("add", f"must have the scores of the bank's {bank.size} queries: Gallery(…, bank=Bank(…))", more)
         to_gallery = _beside(to_gallery, theirs)
-    return Bank(to_gallery=to_gallery, among=bank.among)
+    return Bank(to_gallery=to_gallery, to_bank=bank.to_bank)
 
 
 def _beside(one: Scores, other: Scores) -> Scores:

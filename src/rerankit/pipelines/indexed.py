@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -17,6 +17,7 @@ from rerankit.pipelines.prepared import Change, Prepared, State
 from rerankit.pipelines.stage import Stage
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
+from rerankit.scoped import set_to
 from rerankit.scores import EmbeddingScores, Scores, blocks, normalised, order
 
 if TYPE_CHECKING:
@@ -92,14 +93,9 @@ def vectors_of(vectors: Any, metric: str) -> FloatArray:
 _finder: ContextVar[Finder | None] = ContextVar("finder", default=None)
 
 
-@contextmanager
-def served_by(finder: Finder | None) -> Iterator[None]:
+def served_by(finder: Finder | None) -> AbstractContextManager[None]:
     """A block in which stages have the neighbours of vectors from a finder; None: exact ones."""
-    token = _finder.set(finder)
-    try:
-        yield
-    finally:
-        _finder.reset(token)
+    return set_to(_finder, finder)
 
 
 def finder_for(*scores: Scores) -> Finder | None:

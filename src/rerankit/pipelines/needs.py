@@ -8,7 +8,7 @@
 ``other_queries``          more than one query, where there is no bank
 ``query_bank``             other queries, known beforehand (`Problem.with_banks`)
 ``gallery_bank``           other gallery items, known beforehand
-``query_bank:PART``        such a bank with `to_gallery`, `to_queries` or `among`; the same for ``gallery_bank``
+``query_bank:PART``        such a bank with `to_gallery`, `to_queries` or `to_bank`; the same for ``gallery_bank``
 ``query_features:NAME``    a feature with one entry per query
 ``gallery_features:NAME``  a feature with one entry per gallery item
 ``…_features:ONE|OTHER``   either of the two
@@ -238,7 +238,7 @@ _STANDING = {
     "query_scores": "give queries as vectors",
     "gallery_scores": "give Gallery(vectors), or Gallery.from_scores(gallery_scores=…)",
     "complete_scores": "give queries as vectors, or rows of scores=…, not candidates alone",
-    "query_bank": "give Gallery(vectors, bank=vectors), or Gallery.from_scores(bank=Bank(to_gallery=…, among=…))",
+    "query_bank": "give Gallery(vectors, bank=vectors), or Gallery.from_scores(bank=Bank(to_gallery=…, to_bank=…))",
     "query_bank:to_queries": "give bank_scores=…, the query's similarities to the bank, (queries, bank)",
     "gallery_bank": "give Gallery(…, gallery_bank=Bank(…))",
     "query_features": "give features={{'{name}': …}} with the query, one entry for each query",

@@ -47,6 +47,7 @@ class Change:
         return self.gallery.size - len(self.kept)
 
 
+@dataclass(eq=False, repr=False)
 class Prepared:
     """What `Stage.prepare` returns: `rerank` answers queries of the gallery, in blocks of any size.
 
@@ -54,6 +55,9 @@ class Prepared:
     that depends on the gallery and its bank alone returns a subclass that has done that part, and answers in `reorder`;
     it gives it as a `state`, which the stage's `restored` takes back.
     """
+
+    stage: Stage
+    gallery: Gallery
 
     keeps = "the gallery"
     """What is prepared, in words."""
@@ -66,9 +70,6 @@ class Prepared:
         super().__init_subclass__(**rest)
         if "rerank" in vars(cls):
             raise InputError(f"class {cls.__name__} must implement 'reorder': 'rerank' checks and runs it")
-
-    def __init__(self, stage: Stage, gallery: Gallery) -> None:
-        self.stage, self.gallery = stage, gallery
 
     @cached_property
     def text(self) -> str:

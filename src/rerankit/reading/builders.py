@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
-from rerankit.reading.plain import DType, FaultError, Name, NdArray, Record, Storage, Tensor
+from rerankit.reading.plain import ContentError, DType, Name, NdArray, Record, Storage, Tensor
 
 ELEMENTS = {
     "DoubleStorage": "float64", "FloatStorage": "float32", "HalfStorage": "float16", "BFloat16Storage": "bfloat16",
@@ -21,7 +21,7 @@ _KEYS = (str, bytes, int, float, bool, type(None))
 def call(function: Any, arguments: Any, records: Collection[str]) -> Any:
     """What a named function makes of its arguments; only those of the table are known."""
     if not isinstance(function, Name) or not isinstance(arguments, tuple):
-        raise FaultError("it calls something that is not the name of a function")
+        raise ContentError("it calls something that is not the name of a function")
     if function.full == "copyreg._reconstructor" and arguments and isinstance(arguments[0], Name):
         return arguments[0].record((), records)
     build = _FUNCTIONS.get(function.full)
@@ -31,7 +31,7 @@ def call(function: Any, arguments: Any, records: Collection[str]) -> Any:
 def new(kind: Any, arguments: Any, records: Collection[str]) -> Any:
     """A new object of a named class."""
     if not isinstance(kind, Name) or not isinstance(arguments, tuple | list):
-        raise FaultError("it makes an object of something that is not the name of a class")
+        raise ContentError("it makes an object of something that is not the name of a class")
     return call(kind, tuple(arguments), records)
 
 
@@ -44,13 +44,13 @@ def set_state(target: Any, state: Any) -> None:
     elif isinstance(target, NdArray):
         _, target.shape, target.dtype, target.fortran, target.data = state
     elif not isinstance(target, dict):  # torch's dictionaries have attributes that say nothing about the tensors
-        raise FaultError(f"it sets attributes of a {type(target).__name__}")
+        raise ContentError(f"it sets attributes of a {type(target).__name__}")
 
 
 def checked_key(key: Any) -> Any:
     """A key of a dictionary or an element of a set; of whole numbers only those that cannot all have one hash."""
     if type(key) not in _KEYS or (type(key) is int and abs(key) >= 2**63):
-        raise FaultError(f"a key must be a text or a number (got {type(key).__name__})")
+        raise ContentError(f"a key must be a text or a number (got {type(key).__name__})")
     return key
 
 
@@ -63,7 +63,7 @@ def dtype_of(kind: Any) -> str:
     """The elements of a tensor whose type is named, such as torch.float32."""
     name = kind.full.removeprefix("torch.") if isinstance(kind, Name) else ""
     if f"torch.{name}" not in _DTYPES:
-        raise FaultError(f"its elements must be plain numbers (got {name or type(kind).__name__})")
+        raise ContentError(f"its elements must be plain numbers (got {name or type(kind).__name__})")
     return _ALIASES.get(name, name)
 
 
@@ -73,7 +73,7 @@ def dtype_of(kind: Any) -> str:
 def _set_order(target: DType, state: Any) -> None:
     order, rest = state[1], state[2:5]
     if order not in ("<", ">", "|", "=") or any(part is not None for part in rest):
-        raise FaultError("its arrays must have plain elements, without fields")
+        raise ContentError("its arrays must have plain elements, without fields")
     target.order = order
 
 
@@ -87,7 +87,7 @@ def _frombuffer(data: Any, dtype: Any, shape: Any, order: Any = "C") -> NdArray:
 
 def _dtype(code: Any, *_: Any) -> DType:
     if not isinstance(code, str) or code[:1] not in _KINDS:
-        raise FaultError(f"its arrays must hold numbers or texts (got elements {code!r:.40})")
+        raise ContentError(f"its arrays must hold numbers or texts (got elements {code!r:.40})")
     return DType(code)
 
 
@@ -97,7 +97,7 @@ def _scalar(dtype: Any, data: Any) -> Any:
 
 def _encode(text: Any = "", encoding: Any = "latin1") -> bytes:
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-        raise FaultError("its bytes must be written as latin1")
+        raise ContentError("its bytes must be written as latin1")
     return text.encode("latin-1")
 
 
@@ -126,7 +126,7 @@ def _list(given: Any = ()) -> list[Any]:
 
 def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Tensor:
     if not isinstance(storage, Storage):
-        raise FaultError("a tensor must have a storage")
+        raise ContentError("a tensor must have a storage")
     return Tensor(storage, storage.kind, offset, tuple(shape), tuple(strides))
 
 
@@ -134,7 +134,7 @@ def _tensor_of_dtype(
     storage: Any, offset: Any, shape: Any, strides: Any, _grad: Any, _hooks: Any, kind: Any, *_: Any
 ) -> Tensor:
     if not isinstance(storage, Storage):
-        raise FaultError("a tensor must have a storage")
+        raise ContentError("a tensor must have a storage")
     return Tensor(storage, dtype_of(kind), offset, tuple(shape), tuple(strides))
 
 

@@ -22,7 +22,7 @@ from rerankit.reading.archive import Archive
 from rerankit.reading.builders import ELEMENTS
 from rerankit.reading.machine import Machine
 from rerankit.reading.pickles import faults_of, mapped_bytes
-from rerankit.reading.plain import FaultError, Name, Storage, Tensor
+from rerankit.reading.plain import ContentError, Name, Storage, Tensor
 from rerankit.reading.resolved import resolved
 from rerankit.reading.safetensors_file import read_tensors
 from rerankit.reading.states import plain_names
@@ -91,7 +91,7 @@ class _Zipped:
         """The bytes of a storage: mapped where they lie in the file as they are."""
         name = f"{self.folder}data/{key}"
         if name not in self.archive.members:
-            raise FaultError(f"it has no storage '{key}'")
+            raise ContentError(f"it has no storage '{key}'")
         if key not in self.maps:
             span = self.archive.span(name)
             if span is None or span.size == 0:
@@ -107,7 +107,7 @@ def _read_old(path: Path, records: Collection[str]) -> Any:
     with faults_of(path, WHAT):
         first = Machine(data)
         if first.run() != _MAGIC:
-            raise FaultError("it does not begin as a file of torch does")
+            raise ContentError("it does not begin as a file of torch does")
         at = first.at
         for _ in range(2):  # the version, and the machine that it was written on
             each = Machine(data, start=at)
@@ -127,26 +127,26 @@ def _places(keys: Any, at: int, stored: Mapping[str, Storage]) -> dict[str, slic
     places = {}
     for key in keys if isinstance(keys, list) else []:
         if key not in stored:
-            raise FaultError(f"it has numbers for storage '{key}', which it does not use")
+            raise ContentError(f"it has numbers for storage '{key}', which it does not use")
         at += 8
         places[key] = slice(at, at + stored[key].count * WIDTHS[stored[key].kind])
         at = places[key].stop
     missing = next((key for key in stored if key not in places), None)
     if missing is not None:
-        raise FaultError(f"it has no storage '{missing}'")
+        raise ContentError(f"it has no storage '{missing}'")
     return places
 
 
 def storage_of(name: Any) -> Storage:
     """What torch writes in the place of the numbers of a tensor."""
     if not isinstance(name, tuple) or len(name) not in (5, 6) or name[0] != "storage" or (name[5:] or (None,))[0]:
-        raise FaultError("it refers to something other than the numbers of a tensor")
+        raise ContentError("it refers to something other than the numbers of a tensor")
     kind, key, count = name[1], name[2], name[4]
     element = ELEMENTS.get(kind.name.removeprefix("_")) if isinstance(kind, Name) else None
     if element is None:
-        raise FaultError(f"its tensors must hold plain numbers (got {getattr(kind, 'full', type(kind).__name__)})")
+        raise ContentError(f"its tensors must hold plain numbers (got {getattr(kind, 'full', type(kind).__name__)})")
     if not isinstance(key, str) or type(count) is not int or count < 0:
-        raise FaultError("it refers to numbers without a key or a size")
+        raise ContentError("it refers to numbers without a key or a size")
     return Storage(key, element, count)
 
 
@@ -163,11 +163,11 @@ class Views:
         shape, strides, offset = tensor.shape, tensor.strides, tensor.offset
         numbers = (offset, *shape, *strides)
         if len(shape) != len(strides) or len(shape) > 32 or not all(type(n) is int and n >= 0 for n in numbers):
-            raise FaultError(f"a tensor must have a shape and strides of whole numbers (got {shape!s:.80})")
+            raise ContentError(f"a tensor must have a shape and strides of whole numbers (got {shape!s:.80})")
         cells, room = math.prod(shape), len(data) // width - offset
         last = sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
         if cells and (cells > room or last >= room):
-            raise FaultError(f"a tensor of shape {shape} claims more numbers than it has ({max(room, 0)})")
+            raise ContentError(f"a tensor of shape {shape} claims more numbers than it has ({max(room, 0)})")
         kind = "u2" if tensor.kind == "bfloat16" else np.dtype(tensor.kind).str[1:]
         dtype = np.dtype(kind).newbyteorder(self.order)
         if not cells:
@@ -180,5 +180,5 @@ class Views:
         """bfloat16 is the upper half of a float32; a file that has one storage raised again and again is refused."""
         self.raised += 4 * array.size
         if self.raised > self.most:
-            raise FaultError("its bfloat16 tensors claim more numbers than it has")
+            raise ContentError("its bfloat16 tensors claim more numbers than it has")
         return (array.astype(np.uint32) << 16).view(np.float32)

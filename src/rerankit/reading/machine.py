@@ -9,7 +9,7 @@ from typing import Any
 
 from rerankit import limits
 from rerankit.reading import builders
-from rerankit.reading.plain import FaultError, Name
+from rerankit.reading.plain import ContentError, Name
 
 Storages = Callable[[Any], Any]
 """What a persistent id stands for: numbers that lie outside of the pickle, in files of torch."""
@@ -42,19 +42,19 @@ class Machine:
                 return self.pop()
             step = STEPS.get(code)
             if step is None:
-                raise FaultError(f"it has instruction {bytes([code])!r}, which plain data does not need")
+                raise ContentError(f"it has instruction {bytes([code])!r}, which plain data does not need")
             try:
                 step(self)
             except _DAMAGE as cause:
-                raise FaultError(f"it is damaged before byte {self.at} ({type(cause).__name__}: {cause})") from cause
-        raise FaultError(f"it must have at most {most} steps: rerankit.limits.using(values=…) allows more")
+                raise ContentError(f"it is damaged before byte {self.at} ({type(cause).__name__}: {cause})") from cause
+        raise ContentError(f"it must have at most {most} steps: rerankit.limits.using(values=…) allows more")
 
     # -- bytes ---------------------------------------------------------------------------------------------------
 
     def take(self, size: int) -> bytes:
         """The next bytes; a size that the file does not have is refused before anything is taken."""
         if not 0 <= size <= len(self.data) - self.at:
-            raise FaultError("it is cut short")
+            raise ContentError("it is cut short")
         found = bytes(self.data[self.at : self.at + size])
         self.at += size
         return found
@@ -74,7 +74,7 @@ class Machine:
             head = bytes(self.data[self.at : self.at + min(size, longest + 1)])
             end, size = head.find(b"\n"), 8 * size  # most lines are short: little is copied to look for their end
         if end < 0:
-            raise FaultError(f"a line must end, after at most {longest} bytes")
+            raise ContentError(f"a line must end, after at most {longest} bytes")
         self.at += end + 1
         return head[:end].decode("latin-1")
 
@@ -87,13 +87,13 @@ class Machine:
     def pop(self) -> Any:
         """Take the value on top away."""
         if not self.stack or self.stack[-1] is _MARK:
-            raise FaultError("it takes a value where there is none")
+            raise ContentError("it takes a value where there is none")
         return self.stack.pop()
 
     def top(self) -> Any:
         """The value on top."""
         if not self.stack or self.stack[-1] is _MARK:
-            raise FaultError("it uses a value where there is none")
+            raise ContentError("it uses a value where there is none")
         return self.stack[-1]
 
     def mark(self) -> None:
@@ -106,7 +106,7 @@ class Machine:
         while at >= 0 and self.stack[at] is not _MARK:
             at -= 1
         if at < 0:
-            raise FaultError("it ends a group that it has not begun")
+            raise ContentError("it ends a group that it has not begun")
         found = self.stack[at + 1 :]
         del self.stack[at:]
         return found
@@ -116,7 +116,7 @@ class Machine:
     def name(self, module: Any, name: Any) -> None:
         """Push a name."""
         if not isinstance(module, str) or not isinstance(name, str) or len(module) + len(name) > 2 * _LONGEST_NAME:
-            raise FaultError("it names something by what is not a short text")
+            raise ContentError("it names something by what is not a short text")
         self.push(Name(module, name))
 
     def call(self) -> None:
@@ -129,7 +129,7 @@ class Machine:
         """Make an object of the class below the arguments on top."""
         arguments, kind = self.pop(), self.pop()
         if not isinstance(arguments, tuple):
-            raise FaultError("it makes an object of what is not a list of arguments")
+            raise ContentError("it makes an object of what is not a list of arguments")
         self.new_of(kind, arguments)
 
     def new_of(self, kind: Any, arguments: Sequence[Any]) -> None:
@@ -149,50 +149,50 @@ class Machine:
             len(each) for each in arguments if isinstance(each, str | bytes | list | dict | tuple | set)
         )
         if self._copied > 100_000 + 2 * len(self.data):
-            raise FaultError("it copies more than it holds")
+            raise ContentError("it copies more than it holds")
 
     def set_items(self, pairs: list[Any]) -> None:
         """Put pairs of keys and values into the dictionary on top."""
         target = self.top()
         if not isinstance(target, dict) or len(pairs) % 2:
-            raise FaultError("it sets items of what is not a dictionary")
+            raise ContentError("it sets items of what is not a dictionary")
         target.update(zip(map(builders.checked_key, pairs[::2]), pairs[1::2], strict=True))
 
     def append(self, values: list[Any]) -> None:
         """Put values at the end of the list on top."""
         if not isinstance(self.top(), list):
-            raise FaultError("it appends to what is not a list")
+            raise ContentError("it appends to what is not a list")
         self.top().extend(values)
 
     def add(self, values: list[Any]) -> None:
         """Put values into the set on top."""
         if not isinstance(self.top(), set):
-            raise FaultError("it adds to what is not a set")
+            raise ContentError("it adds to what is not a set")
         self.top().update(map(builders.checked_key, values))
 
     def persistent(self, name: Any) -> None:
         """Push what lies outside of the pickle."""
         if self.storages is None:
-            raise FaultError("it refers to data outside of the file")
+            raise ContentError("it refers to data outside of the file")
         self.push(self.storages(name))
 
 
 def _whole(text: str) -> Any:
     """A number in decimal; protocol 0 has truth values as 00 and 01."""
     if len(text) > _LONGEST_NUMBER:
-        raise FaultError(f"a number must have at most {_LONGEST_NUMBER} digits")
+        raise ContentError(f"a number must have at most {_LONGEST_NUMBER} digits")
     return {"00": False, "01": True}[text] if text in ("00", "01") else int(text.rstrip("L"))
 
 
 def _long(data: bytes) -> int:
     if len(data) > _LONGEST_NUMBER:
-        raise FaultError(f"a number must have at most {_LONGEST_NUMBER} bytes")
+        raise ContentError(f"a number must have at most {_LONGEST_NUMBER} bytes")
     return int.from_bytes(data, "little", signed=True)
 
 
 def _quoted(text: str) -> str:
     if len(text) < 2 or text[0] != text[-1] or text[0] not in "'\"":
-        raise FaultError("a text must stand in quotes")
+        raise ContentError("a text must stand in quotes")
     return text[1:-1].encode("latin-1").decode("unicode_escape")
 
 

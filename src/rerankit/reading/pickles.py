@@ -16,7 +16,7 @@ import numpy as np
 from rerankit.errors import FormatError
 from rerankit.files import check_regular
 from rerankit.reading.machine import Machine
-from rerankit.reading.plain import FaultError
+from rerankit.reading.plain import ContentError
 from rerankit.reading.resolved import resolved
 
 
@@ -43,7 +43,7 @@ def faults_of(path: Path, what: str) -> Iterator[None]:
     """Faults as errors with the file's name."""
     try:
         yield
-    except FaultError as fault:
+    except ContentError as fault:
         raise FormatError(f"{path}: not {what}: {fault}") from fault
     except (TypeError, ValueError, OverflowError, MemoryError) as cause:
         raise FormatError(f"{path}: not {what}: {type(cause).__name__}: {cause}") from cause

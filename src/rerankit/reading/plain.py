@@ -15,7 +15,7 @@ _MODULES = {
 }
 
 
-class FaultError(Exception):
+class ContentError(Exception):
     """What is wrong with a file; the reader adds its path."""
 
 
@@ -34,7 +34,7 @@ class Name:
     def record(self, arguments: tuple[Any, ...], known: Collection[str]) -> Record:
         """An object of a class of this name, if the reader expects any."""
         if not any(fnmatchcase(self.full, pattern) for pattern in known):
-            raise FaultError(f"it names '{self.module}.{self.name}', which is not data and never run")
+            raise ContentError(f"it names '{self.module}.{self.name}', which is not data and never run")
         return Record(self.full, arguments)
 
 
@@ -55,7 +55,7 @@ class Record:
         parts = state if isinstance(state, tuple) and len(state) == 2 else (state,)
         for part in parts:
             if part is not None and not (isinstance(part, dict) and all(isinstance(name, str) for name in part)):
-                raise FaultError(f"attributes of '{self.kind}' must be a dictionary of names")
+                raise ContentError(f"attributes of '{self.kind}' must be a dictionary of names")
             self.attributes |= part or {}
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from rerankit import limits
 from rerankit.arrays import AnyArray
-from rerankit.reading.plain import DType, FaultError, Name, NdArray, Record, Tensor
+from rerankit.reading.plain import ContentError, DType, Name, NdArray, Record, Tensor
 
 Tensors = Callable[[Tensor], AnyArray]
 _ORDERS: dict[str, Literal["<", ">", "="]] = {"<": "<", ">": ">", "=": "=", "|": "="}
@@ -38,15 +38,15 @@ class _Resolver:
         if key in self.known:
             found = self.known[key]
             if found is None:
-                raise FaultError("it has something that holds itself")
+                raise ContentError("it has something that holds itself")
             return found
         if depth > self.most.depth:
-            raise FaultError(f"it must have at most {self.most.depth} lists in each other (rerankit.limits: depth)")
+            raise ContentError(f"it must have at most {self.most.depth} lists in each other (rerankit.limits: depth)")
         self.known[key] = None
         self.held.append(value)
         found = self._made(value, depth + 1)
         if found[1] > self.most.values:
-            raise FaultError(
+            raise ContentError(
                 f"it must have at most {self.most.values} values, repeated ones counted (rerankit.limits: values)"
             )
         self.known[key] = found
@@ -76,20 +76,20 @@ class _Resolver:
         if isinstance(value, Name) and value.module == "torch":
             return value.full
         what = value.full if isinstance(value, Name) else type(value).__name__
-        raise FaultError(f"it holds '{what}', which is not data")
+        raise ContentError(f"it holds '{what}', which is not data")
 
 
 def numpy_array(given: NdArray) -> Any:
     """A read-only view of the bytes of an array, whose size must be that of its shape; a number for a shape of none."""
     if not isinstance(given.dtype, DType) or not isinstance(given.shape, tuple):
-        raise FaultError("it has an array without a shape or a type")
+        raise ContentError("it has an array without a shape or a type")
     dtype = np.dtype(given.dtype.code).newbyteorder(_ORDERS[given.dtype.order])
     if not all(type(size) is int and size >= 0 for size in given.shape) or len(given.shape) > 32:
-        raise FaultError(f"the shape of an array must be whole numbers (got {given.shape!s:.80})")
+        raise ContentError(f"the shape of an array must be whole numbers (got {given.shape!s:.80})")
     data = given.data.encode("latin-1") if isinstance(given.data, str) else given.data
     size = math.prod(given.shape) * dtype.itemsize
     if not isinstance(data, bytes) or len(data) != size or dtype.hasobject or (not size and math.prod(given.shape)):
         got = f"{len(data)} bytes" if isinstance(data, bytes) else type(data).__name__
-        raise FaultError(f"an array of {given.shape} {dtype} must have {size} bytes (got {got})")
+        raise ContentError(f"an array of {given.shape} {dtype} must have {size} bytes (got {got})")
     array = np.frombuffer(data, dtype).reshape(given.shape, order="F" if given.fortran else "C")
     return array if given.shape else array.item()

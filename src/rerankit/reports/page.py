@@ -15,14 +15,14 @@ from rerankit.metrics import traits_of
 from rerankit.plugins import manager
 from rerankit.plugins.faults import FaultError
 from rerankit.reports import charts, templating
-from rerankit.reports.queries import Pictures, moved, query
+from rerankit.reports.queries import Thumbnails, moved, query
 from rerankit.reports.tables import figures, hub_lines, moves, overview
 from rerankit.reports.views import KINDS, Chapter, System, View
 from rerankit.statistics.render import caption
 from rerankit.version import __version__
 
 
-def render(chapters: Sequence[Chapter], pictures: Pictures, title: str | None = None) -> str:
+def render(chapters: Sequence[Chapter], pictures: Thumbnails, title: str | None = None) -> str:
     """The whole page as HTML."""
     environment = templating.environment()
     views = [view for chapter in chapters for view in chapter.views]
@@ -51,7 +51,7 @@ def render(chapters: Sequence[Chapter], pictures: Pictures, title: str | None = 
 
 def render_queries(examples: Sequence[Example], *, whole: bool = True) -> str:
     """Queries as cards: a whole page, or what a notebook shows."""
-    environment, pictures = templating.environment(), Pictures()
+    environment, pictures = templating.environment(), Thumbnails()
     cards = [query(each, pictures) for each in examples]
     text: str = environment.get_template("queries.html").render(
         queries=cards,
@@ -74,7 +74,7 @@ def _lead(views: Sequence[View]) -> str:
     return f"{count} re-ranked the first {depths} candidates of {queries:,} queries; first stage: {scores}."
 
 
-def _page(chapter: Chapter, view: View, several: bool, pictures: Pictures) -> dict[str, Any]:
+def _page(chapter: Chapter, view: View, several: bool, pictures: Thumbnails) -> dict[str, Any]:
     front = [str(chapter.task["title"])] if several else []
     backbones = {each.scores for each in chapter.views}
     names = [*front, *([view.scores] if len(backbones) > 1 else []), view.part]

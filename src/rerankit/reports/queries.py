@@ -19,7 +19,7 @@ _PIPELINES = 5
 """So many pipelines of a view show their queries, the best ones."""
 
 
-class Pictures:
+class Thumbnails:
     """The small pictures of a page, each held once.
 
     `problems` say what items look like, by the name of a part or of a matrix; without them, a result knows texts and
@@ -65,7 +65,7 @@ class Pictures:
         return replace(face, text=seen.text or face.text, picture=picture)
 
 
-def moved(view: View, pictures: Pictures) -> list[dict[str, Any]]:
+def moved(view: View, pictures: Thumbnails) -> list[dict[str, Any]]:
     """For the best pipelines, the queries that they moved most."""
     found = [system for system in view.pipelines if system.row.examples][:_PIPELINES]
     listed = f"> {view.row.k:,}"
@@ -79,7 +79,7 @@ def moved(view: View, pictures: Pictures) -> list[dict[str, Any]]:
     ]
 
 
-def query(example: Example, pictures: Pictures, beyond: str = "not listed", part: str = "") -> dict[str, Any]:
+def query(example: Example, pictures: Thumbnails, beyond: str = "not listed", part: str = "") -> dict[str, Any]:
     """A query as a card shows it; `beyond` stands for the rank of what is not among the candidates."""
     face = pictures.face(part, "query", example.row, example.query)
     sides: list[dict[str, Any]] = [
@@ -101,7 +101,7 @@ def query(example: Example, pictures: Pictures, beyond: str = "not listed", part
     }
 
 
-def _item(part: str, candidate: Candidate, pictures: Pictures) -> dict[str, Any]:
+def _item(part: str, candidate: Candidate, pictures: Thumbnails) -> dict[str, Any]:
     face = pictures.face(part, "gallery", candidate.row, candidate.face)
     picture = pictures.key(face, part, "gallery", candidate.row)
     return {"name": face.name, "text": face.text, "picture": picture, "right": candidate.right}

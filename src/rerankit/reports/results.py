@@ -14,7 +14,7 @@ from rerankit.errors import InputError, rule
 from rerankit.files import atomic, check_free
 from rerankit.problem import Problem
 from rerankit.reports.page import render
-from rerankit.reports.queries import Pictures
+from rerankit.reports.queries import Thumbnails
 from rerankit.reports.views import chapters
 
 Results: TypeAlias = "Result | str | os.PathLike[str] | Iterable[Result | str | os.PathLike[str]]"
@@ -78,7 +78,7 @@ def report(
     if not found:
         raise rule("results", "must hold at least one result", "none")
     made = chapters(found, metric, **options)
-    html = render(made, Pictures(_shown(show, [view.part for each in made for view in each.views])), title)
+    html = render(made, Thumbnails(_shown(show, [view.part for each in made for view in each.views])), title)
     if out is None:
         return Report(html)
     return Report(html, Report(html).save(out, overwrite=overwrite))

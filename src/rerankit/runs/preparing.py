@@ -62,7 +62,7 @@ def prepare_in_shards(
 
 def _digests(pipeline: Pipeline, gallery: Gallery) -> dict[str, str]:
     side, bank = gallery.side, gallery.bank
-    parts = [None, None, None] if bank is None else [bank.to_gallery, bank.to_queries, bank.among]
+    parts = [None, None, None] if bank is None else [bank.to_gallery, bank.to_queries, bank.to_bank]
     of_other = [] if side.bank is None else [side.bank.to_gallery]
     return {
         "data": checksum_of([side.scores, dict(side.features), *parts, *of_other]),

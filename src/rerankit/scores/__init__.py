@@ -13,7 +13,7 @@ from rerankit.scores.dense import DenseScores
 from rerankit.scores.embedding import EmbeddingScores
 from rerankit.scores.lists import ListScores
 from rerankit.scores.normal import NormalMap
-from rerankit.scores.products import Metric
+from rerankit.scores.products import VectorMetric
 from rerankit.scores.protocol import Scores
 from rerankit.scores.repeats import distinct_rows, without_repeats
 from rerankit.scores.searching import Searching
@@ -26,12 +26,12 @@ __all__ = [
     "DenseScores",
     "EmbeddingScores",
     "ListScores",
-    "Metric",
     "NormalMap",
     "Scores",
     "Searching",
     "StoredScores",
     "TakenScores",
+    "VectorMetric",
     "as_scores",
     "blocks",
     "distinct_rows",

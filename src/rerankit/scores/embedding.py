@@ -10,9 +10,9 @@ from rerankit.arrays import AnyArray, FloatArray, IntArray, float32
 from rerankit.errors import rule, unknown_name
 from rerankit.scores.blocks import blocks
 from rerankit.scores.counting import counts_above
-from rerankit.scores.products import Metric, Products
+from rerankit.scores.products import Products, VectorMetric
 from rerankit.scores.search import Ends, Lists, OfColumns, ends_of_both, first_of_both, first_of_rows
-from rerankit.scores.vectors import Doubles, Held, Vectors
+from rerankit.scores.vectors import Doubles, GridVectors, Held
 
 _CENTRE_ROWS = 4096
 _KEPT_ROWS = 64  # rows of which answers are kept, since a search and then several stages ask for the same
@@ -24,7 +24,7 @@ class EmbeddingScores:
     """Similarities of two sets of vectors, (rows, d) and (columns, d); nothing N × N is ever kept.
 
     `euclidean` gives minus the distance, so that higher is better as everywhere. A score is one number,
-    whatever it was read with: `rows`, `pairs`, `topk` and `T` agree to the bit (see `Vectors`).
+    whatever it was read with: `rows`, `pairs`, `topk` and `T` agree to the bit (see `GridVectors`).
 
     >>> EmbeddingScores([[1.0, 0.0]], [[0.0, 2.0], [3.0, 0.0]], "cosine").topk(1)
     (array([[1]]), array([[1.]], dtype=float32))
@@ -34,10 +34,10 @@ class EmbeddingScores:
     _first: Lists | None = None
     _latest: tuple[IntArray, IntArray, FloatArray] | None = None
 
-    def __init__(self, queries: Any, gallery: Any, metric: Metric = "cosine") -> None:
+    def __init__(self, queries: Any, gallery: Any, metric: VectorMetric = "cosine") -> None:
         _check_metric(metric)
-        columns = Vectors(gallery, "gallery", unit=metric == "cosine")
-        rows = Vectors(queries, "queries", unit=metric == "cosine")
+        columns = GridVectors(gallery, "gallery", unit=metric == "cosine")
+        rows = GridVectors(queries, "queries", unit=metric == "cosine")
         if metric == "euclidean":
             centre = _centre_of(columns.array)
             rows, columns = rows.around(centre), columns.around(centre)
@@ -50,16 +50,16 @@ class EmbeddingScores:
         return f"EmbeddingScores({rows} × {columns}, {self.metric}, width {self._rows.width})"
 
     @property
-    def metric(self) -> Metric:
+    def metric(self) -> VectorMetric:
         """How vectors are compared."""
         return self._products.metric
 
     @property
-    def _rows(self) -> Vectors:
+    def _rows(self) -> GridVectors:
         return self._products.of_rows
 
     @property
-    def _columns(self) -> Vectors:
+    def _columns(self) -> GridVectors:
         return self._products.of_columns
 
     @property
@@ -158,20 +158,20 @@ class EmbeddingScores:
         return found
 
     @classmethod
-    def within(cls, vectors: Any, metric: Metric = "cosine", argument: str = "vectors") -> EmbeddingScores:
+    def within(cls, vectors: Any, metric: VectorMetric = "cosine", argument: str = "vectors") -> EmbeddingScores:
         """Similarities of vectors (n, d) to each other, kept so that new rows are compared with them at once.
 
         >>> EmbeddingScores.within([[0.0, 2.0], [3.0, 0.0]]).with_rows([[1.0, 0.0]]).rows()
         array([[0., 1.]], dtype=float32)
         """
         _check_metric(metric)
-        items = Vectors(vectors, argument, unit=metric == "cosine")
+        items = GridVectors(vectors, argument, unit=metric == "cosine")
         if metric == "euclidean":
             items = items.around(_centre_of(items.array))
         return cls._of(metric, items.holding())
 
     @classmethod
-    def _of(cls, metric: Metric, items: Vectors) -> EmbeddingScores:
+    def _of(cls, metric: VectorMetric, items: GridVectors) -> EmbeddingScores:
         made = object.__new__(cls)
         made._products = Products(metric, items, items)
         return made
@@ -182,12 +182,12 @@ class EmbeddingScores:
         return self._rows.held
 
     @property
-    def standing(self) -> Vectors:
+    def standing(self) -> GridVectors:
         """The columns' vectors with what is kept of them."""
         return self._columns.holding()
 
     @classmethod
-    def of_standing(cls, metric: Metric, items: Vectors) -> EmbeddingScores:
+    def of_standing(cls, metric: VectorMetric, items: GridVectors) -> EmbeddingScores:
         """Similarities to each other of vectors that are kept."""
         return cls._of(metric, items)
 
@@ -204,7 +204,7 @@ class EmbeddingScores:
 
         With `held` the rows are kept on the grid, too.
         """
-        rows = Vectors(vectors, argument, unit=self.metric == "cosine")
+        rows = GridVectors(vectors, argument, unit=self.metric == "cosine")
         if rows.width != self._columns.width:
             raise rule(argument, f"must have the gallery's width, {self._columns.width}", f"shape {rows.array.shape}")
         rows = rows if self._columns.centre is None else rows.around(self._columns.centre)
@@ -236,20 +236,20 @@ class EmbeddingScores:
         """Similarities of the columns' vectors to each other."""
         return self._among(self._columns)
 
-    def _among(self, vectors: Vectors) -> EmbeddingScores:
+    def _among(self, vectors: GridVectors) -> EmbeddingScores:
         if self.metric == "euclidean":
             vectors = vectors.around(_centre_of(vectors.array))
         return self._view(vectors, vectors)
 
-    def _view(self, rows: Vectors, columns: Vectors) -> EmbeddingScores:
+    def _view(self, rows: GridVectors, columns: GridVectors) -> EmbeddingScores:
         view = object.__new__(EmbeddingScores)
         view._products = Products(self.metric, rows, columns)
         return view
 
 
 def _check_metric(metric: str) -> None:
-    if metric not in get_args(Metric):
-        raise unknown_name("metric", str(metric), get_args(Metric))
+    if metric not in get_args(VectorMetric):
+        raise unknown_name("metric", str(metric), get_args(VectorMetric))
 
 
 def _centre_of(gallery: AnyArray) -> FloatArray:

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from rerankit.arrays import FloatArray, IntArray
-from rerankit.cutting import Part, in_parts, joined
+from rerankit.cutting import NamedArrays, in_parts, joined
 from rerankit.scores.embedding import EmbeddingScores
 from rerankit.scores.protocol import Scores
 
@@ -23,7 +23,7 @@ def nearest(scores: Scores, k: int) -> tuple[IntArray, FloatArray]:
     return joined(parts, "indices"), joined(parts, "scores")
 
 
-def _nearest(scores: Scores, k: int, rows: slice) -> Part:
+def _nearest(scores: Scores, k: int, rows: slice) -> NamedArrays:
     indices, values = some_rows(scores, rows).topk(k)
     return {"indices": indices, "scores": values}
 

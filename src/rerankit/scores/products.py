@@ -9,10 +9,10 @@ import numpy as np
 from rerankit import settings
 from rerankit.arrays import LEAST_SCORE, AnyArray, BoolArray, FloatArray, IntArray, check_scores
 from rerankit.errors import rule
-from rerankit.scores.vectors import Doubles, Vectors, squares_of
+from rerankit.scores.vectors import Doubles, GridVectors, squares_of
 from rerankit.threads import in_threads
 
-Metric = Literal["cosine", "dot", "euclidean"]
+VectorMetric = Literal["cosine", "dot", "euclidean"]
 _CACHED = 1_000_000  # bytes of gathered vectors that are read again before they leave the cache
 _FEW_ROWS = 8
 _COLUMNS_OF_FEW = 1024  # columns whose vectors stay in a thread's cache
@@ -25,14 +25,14 @@ _NEAR = 2.0**-10  # squared distances below this share of the squared lengths ar
 
 class Products:
     """Scores (rows, columns) of two sets of vectors by one of the metrics, made in double precision from the grid on
-    which they are exact (`Vectors`).
+    which they are exact (`GridVectors`).
 
-    >>> Products("dot", Vectors([[1.0, 2.0]]), Vectors([[3.0, 1.0], [0.0, 1.0]])).rows(slice(None))
+    >>> Products("dot", GridVectors([[1.0, 2.0]]), GridVectors([[3.0, 1.0], [0.0, 1.0]])).rows(slice(None))
     array([[5., 2.]], dtype=float32)
     """
 
-    def __init__(self, metric: Metric, rows: Vectors, columns: Vectors) -> None:
-        self.metric: Metric = metric
+    def __init__(self, metric: VectorMetric, rows: GridVectors, columns: GridVectors) -> None:
+        self.metric: VectorMetric = metric
         self.of_rows, self.of_columns = rows, columns
 
     @property
@@ -195,7 +195,7 @@ class Products:
         return np.reshape(4 * error, (-1, 1))
 
 
-def _read_once(vectors: Vectors, items: IntArray, known: BoolArray) -> tuple[AnyArray, IntArray]:
+def _read_once(vectors: GridVectors, items: IntArray, known: BoolArray) -> tuple[AnyArray, IntArray]:
     """The vectors that some items (rows, k) name where they are known, and the items as numbers of these."""
     if vectors.held is not None:
         return vectors.held.vectors, items

@@ -35,7 +35,7 @@ _LEAST = 256  # vectors that are brought onto the grid together, however small t
 _SHARE = 0.25  # of the memory budget that vectors may take while they are brought onto the grid
 
 
-class Vectors:
+class GridVectors:
     """Vectors (n, d) of one side, as given; `read` brings some of them onto the grid.
 
     Matrix libraries sum products in an order that depends on the block, the number of threads and the processor, so
@@ -43,7 +43,7 @@ class Vectors:
     below its largest component that float64 holds the sum of its products exactly. The rounding, 21 to 24 bits,
     is as fine as the rounding of a sum in float32.
 
-    >>> Vectors([[3.0, 4.0]], unit=True).read()
+    >>> GridVectors([[3.0, 4.0]], unit=True).read()
     array([[0.6, 0.8]], dtype=float32)
     """
 
@@ -58,7 +58,7 @@ class Vectors:
         self._scales: tuple[Doubles, Doubles] | None = None
 
     @classmethod
-    def trusted(cls, array: AnyArray, *, unit: bool, centre: AnyArray | None) -> Vectors:
+    def trusted(cls, array: AnyArray, *, unit: bool, centre: AnyArray | None) -> GridVectors:
         """Vectors that have been checked already."""
         made = object.__new__(cls)
         made.array, made.unit, made.centre, made.held, made._scales = frozen(array), unit, centre, None, None
@@ -89,30 +89,30 @@ class Vectors:
         """How many bits below its largest component a vector keeps."""
         return min(_MOST_BITS, (_MANTISSA - int(self.width - 1).bit_length()) // 2)
 
-    def take(self, rows: slice | IntArray | None) -> Vectors:
+    def take(self, rows: slice | IntArray | None) -> GridVectors:
         """Some of the vectors, in the given order."""
         if rows is None:
             return self
         scales = None if self._scales is None else (self._scales[0][rows], self._scales[1][rows])
         return self._made(frozen(self.array[rows]), self.centre, scales, None if self.held is None else self.held[rows])
 
-    def around(self, centre: FloatArray) -> Vectors:
+    def around(self, centre: FloatArray) -> GridVectors:
         """The same vectors less a point (d,), so that distances far from the origin keep their digits."""
         return self._made(self.array, centre, None, None)
 
-    def holding(self) -> Vectors:
+    def holding(self) -> GridVectors:
         """The same vectors, which keep what is on the grid: reading them is then no work, and they take twice the room.
 
-        >>> Vectors([[3.0, 4.0]], unit=True).holding().held.longest
+        >>> GridVectors([[3.0, 4.0]], unit=True).holding().held.longest
         1.0
         """
         return self if self.held is not None else self.with_held(Held.of(self))
 
-    def with_held(self, held: Held) -> Vectors:
+    def with_held(self, held: Held) -> GridVectors:
         """The same vectors with what was kept of them before."""
         return self._made(self.array, self.centre, None, held)
 
-    def followed_by(self, others: Vectors) -> Vectors:
+    def followed_by(self, others: GridVectors) -> GridVectors:
         """These vectors and behind them others, both of which keep what is on the grid."""
         assert self.held is not None, "a standing side keeps its vectors"
         assert others.held is not None, "a standing side keeps its vectors"
@@ -125,8 +125,8 @@ class Vectors:
         centre: FloatArray | None,
         scales: tuple[Doubles, Doubles] | None,
         held: Held | None,
-    ) -> Vectors:
-        made = object.__new__(Vectors)
+    ) -> GridVectors:
+        made = object.__new__(GridVectors)
         made.array, made.unit, made.centre, made.held, made._scales = array, self.unit, centre, held, scales
         return made
 
@@ -220,7 +220,7 @@ class Held:
     """The length of the longest one before it was brought onto the grid."""
 
     @classmethod
-    def of(cls, vectors: Vectors) -> Held:
+    def of(cls, vectors: GridVectors) -> Held:
         """Of vectors that keep nothing yet."""
         read = vectors.read()
         return cls(frozen(read), squares_of(read), vectors.longest())
@@ -261,7 +261,7 @@ def _most(unit: bool) -> float:
 def _vectors_of(vectors: Any, argument: str, unit: bool) -> AnyArray:
     """Embeddings (rows, d) as a read-only array of numbers of moderate size; a memory map is checked when it is read.
 
-    >>> Vectors([[1e-50, 0.0], [0.6, 0.8]])
+    >>> GridVectors([[1e-50, 0.0], [0.6, 0.8]])
     Traceback (most recent call last):
     rerankit.errors.InputError: 'vectors' must not have rows of which float32 keeps nothing: multiply them (got 1 of \
 2 rows, such as [0])

@@ -21,7 +21,7 @@ from rerankit.pipelines.ready import Ready
 from rerankit.ranking import Ranking
 from rerankit.serving.bodies import Documents, ranking_body, search_arguments
 from rerankit.serving.bounds import Bounds
-from rerankit.serving.counts import Counts, SharedCounts, State, text_of
+from rerankit.serving.counts import RequestCounts, SharedCounts, State, text_of
 from rerankit.serving.drift import Drift
 from rerankit.serving.gathering import Gathering
 from rerankit.version import __version__
@@ -43,7 +43,7 @@ class Service:
 
     def __init__(self, ready: Ready, bounds: Bounds, token: str | None, shared: SharedCounts | None = None) -> None:
         self.ready, self.bounds, self.token, self.shared = ready, bounds, token, shared
-        self.counts, self.drift = Counts(), Drift(ready.gallery.size)
+        self.counts, self.drift = RequestCounts(), Drift(ready.gallery.size)
         self.gathering = Gathering(ready.gallery, self.reranked, bounds.gather, bounds.queries)
 
     def app(self) -> Starlette:

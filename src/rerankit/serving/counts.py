@@ -17,10 +17,10 @@ State = dict[str, Any]
 """Numbers by name, or by name and labels; they add up over workers."""
 
 
-class Counts:
+class RequestCounts:
     """Requests by path and status, and how long they took.
 
-    >>> counts = Counts()
+    >>> counts = RequestCounts()
     >>> counts.add("/search", 200, 0.003)
     >>> [line for line in text_of([counts.state()]).splitlines() if line.startswith("rerankit_requests_total")]
     ['rerankit_requests_total{path="/search",status="200"} 1']

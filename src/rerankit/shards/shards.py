@@ -13,7 +13,7 @@ from rerankit.errors import FormatError
 from rerankit.rows import StoredRows
 
 
-class Part(Protocol):
+class VectorFile(Protocol):
     """Vectors (rows, d) of one file, or of a part of one."""
 
     path: Path
@@ -36,7 +36,7 @@ class Shards(StoredRows):
     `shards[rows]` reads some of them, in the type in which they are stored; `shards.sizes` has the rows of each file.
     """
 
-    def __init__(self, parts: Sequence[Part], opened_by: tuple[Callable[..., Shards], tuple[Any, ...]]) -> None:
+    def __init__(self, parts: Sequence[VectorFile], opened_by: tuple[Callable[..., Shards], tuple[Any, ...]]) -> None:
         self._parts = list(parts)
         self._opened_by = opened_by
         self._check()

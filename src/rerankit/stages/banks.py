@@ -23,41 +23,20 @@ OF_ONE_DIRECTION = (
 )
 
 
-class BankStage(Stage):
-    """A stage that compares a query with other queries: those of a bank, or else the other test queries.
-
-    `bank` is None (the problem's `query_bank` when it has one, the test queries otherwise), ``"queries"``
-    (always the test queries), or the bank itself: a `Bank`, a matrix (bank, gallery), or a file of one.
-    """
+class ComparesQueries(Stage):
+    """A stage that looks at other queries: those of a bank, or else the other test queries."""
 
     bank: Any
 
     def looks_at(self, problem: Problem | None = None) -> Looks:
-        given = None if problem is None else problem.query_bank
-        queries = self.compares_test_queries(given)
+        queries = self.compares_test_queries(None if problem is None else problem.query_bank)
         return super().looks_at(problem) | Looks(queries=queries, bank=not queries)
 
     def compares_test_queries(self, bank: Bank | None) -> bool:
         """Whether it looks at the other test queries where the problem or the gallery has this bank."""
         return self._is_test_queries() or (self.bank is None and bank is None)
 
-    def needs_on(self, problem: Problem) -> tuple[str, ...]:
-        stands_in = self.bank is None and problem.query_bank is not None
-        return (*self.needs, "query_bank:to_gallery") if stands_in else self.needs
-
-    def other_queries(self, problem: Problem) -> Scores:
-        """Scores (others, gallery) of the queries this stage looks at."""
-        bank = self._bank_beside(problem.query_bank)
-        return problem.scores if bank is None else _to_gallery(bank, problem.shape[1])
-
-    def known_queries(self, gallery: Gallery) -> Scores:
-        """Scores (bank, gallery) of the bank that stands in for the test queries."""
-        bank = self._bank_beside(gallery.bank)
-        if bank is None:
-            raise InputError(f"stage '{self.name}' needs a bank to be prepared: give Gallery(…, bank=…)")
-        return _to_gallery(bank, gallery.size)
-
-    def _bank_beside(self, given: Bank | None) -> Bank | None:
+    def bank_beside(self, given: Bank | None) -> Bank | None:
         """The stage's own bank, or else the one that is given; None: the test queries."""
         if self._is_test_queries():
             return None
@@ -67,14 +46,37 @@ class BankStage(Stage):
         return isinstance(self.bank, str) and self.bank == TEST_QUERIES
 
 
-class RelationsBankStage(Stage):
+class BankStage(ComparesQueries):
+    """A stage that compares a query with other queries by their scores of the gallery.
+
+    `bank` is None (the problem's `query_bank` when it has one, the test queries otherwise), ``"queries"``
+    (always the test queries), or the bank itself: a `Bank`, a matrix (bank, gallery), or a file of one.
+    """
+
+    def needs_on(self, problem: Problem) -> tuple[str, ...]:
+        stands_in = self.bank is None and problem.query_bank is not None
+        return (*self.needs, "query_bank:to_gallery") if stands_in else self.needs
+
+    def other_queries(self, problem: Problem) -> Scores:
+        """Scores (others, gallery) of the queries this stage looks at."""
+        bank = self.bank_beside(problem.query_bank)
+        return problem.scores if bank is None else _to_gallery(bank, problem.shape[1])
+
+    def known_queries(self, gallery: Gallery) -> Scores:
+        """Scores (bank, gallery) of the bank that stands in for the test queries."""
+        bank = self.bank_beside(gallery.bank)
+        if bank is None:
+            raise InputError(f"stage '{self.name}' needs a bank to be prepared: give Gallery(…, bank=…)")
+        return _to_gallery(bank, gallery.size)
+
+
+class RelationsBankStage(ComparesQueries):
     """A stage that relates items of both sides to each other, with a bank or else the other test queries beside them.
 
     `bank` is None (the problem's `query_bank` when it has one, the test queries otherwise), ``"queries"`` (always the
     test queries), or a `Bank`; a bank must have all the relations of `bank_parts`.
     """
 
-    bank: Any
     bank_parts: ClassVar[tuple[str, ...]] = ("to_gallery", "to_queries")
 
     @property
@@ -88,26 +90,11 @@ class RelationsBankStage(Stage):
         own = (need for need in self.needs if need != "query_scores")
         return (*own, *(f"query_bank:{part}" for part in self.bank_parts))
 
-    def looks_at(self, problem: Problem | None = None) -> Looks:
-        queries = self.compares_test_queries(None if problem is None else problem.query_bank)
-        return super().looks_at(problem) | Looks(queries=queries, bank=not queries)
-
-    def compares_test_queries(self, bank: Bank | None) -> bool:
-        """Whether it looks at the other test queries where the problem or the gallery has this bank."""
-        return self.bank_beside(bank) is None
-
     def bank_for(self, problem: Problem) -> Bank | None:
         """The bank this stage looks at; None: the other test queries."""
         bank = self.bank_beside(problem.query_bank)
         if bank is not None:
             bank.check("bank", problem.shape)
-        return bank
-
-    def bank_beside(self, given: Bank | None) -> Bank | None:
-        """The stage's own bank, or else the one that is given; None: the test queries."""
-        if isinstance(self.bank, str):
-            return None
-        bank: Bank | None = given if self.bank is None else self.bank
         return bank
 
 

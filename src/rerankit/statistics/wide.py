@@ -23,7 +23,7 @@ CUTS = ("success@1", "success@5", "success@10")
 
 
 @dataclass(frozen=True)
-class Entry:
+class TableCell:
     """A cell: its figure, also as text, its mark, and whether it is the best (1) or second best (2) of its column."""
 
     value: float
@@ -37,7 +37,7 @@ class Wide:
     """A wide table; `groups` are the parts with the heads of their columns."""
 
     groups: tuple[tuple[str, tuple[str, ...]], ...]
-    rows: tuple[tuple[str, str, tuple[Entry, ...]], ...]
+    rows: tuple[tuple[str, str, tuple[TableCell, ...]], ...]
     """System, what it looks at as letters, and its cells."""
     caption: str
 
@@ -51,7 +51,7 @@ class Wide:
         """All columns' heads in one line."""
         return [*self.names, *(f"{part} {metric}".strip() for part, metrics in self.groups for metric in metrics)]
 
-    def cells(self, entry: Callable[[Entry], str], text: Callable[[str], str] = str) -> list[list[str]]:
+    def cells(self, entry: Callable[[TableCell], str], text: Callable[[str], str] = str) -> list[list[str]]:
         """The rows as texts."""
         return [
             [*map(text, (system, letters)[: len(self.names)]), *map(entry, entries)]
@@ -145,7 +145,7 @@ def _asked(table: Comparison, metrics: Sequence[str] | None) -> list[str]:
     return [name for name in CUTS if name in table.metrics] or list(table.metrics)
 
 
-def _column(table: Comparison, metric: str, digits: int) -> list[Entry]:
+def _column(table: Comparison, metric: str, digits: int) -> list[TableCell]:
     cells = [table.cell(name, metric) for name in table.systems]
     factor, _ = scale(metric)
     sign = 1 if traits_of(metric).better == "higher" else -1
@@ -156,11 +156,11 @@ def _column(table: Comparison, metric: str, digits: int) -> list[Entry]:
 
 def _placed(
     values: Sequence[float], texts: Sequence[str], marks: Sequence[str], goodness: Sequence[float]
-) -> list[Entry]:
+) -> list[TableCell]:
     """Entries with their places; equal ones share a place, and where all are equal there is none."""
     levels = sorted(set(goodness), reverse=True)[:2] if len(set(goodness)) > 1 else []
     places = [levels.index(each) + 1 if each in levels else 0 for each in goodness]
-    return [Entry(*each) for each in zip(values, texts, marks, places, strict=True)]
+    return [TableCell(*each) for each in zip(values, texts, marks, places, strict=True)]
 
 
 def _looks(tables: Mapping[str, Comparison], system: str) -> Looks:
@@ -184,7 +184,7 @@ def _text(table: Wide) -> str:
 
 
 def _markdown(table: Wide) -> str:
-    def entry(each: Entry) -> str:
+    def entry(each: TableCell) -> str:
         body = {1: f"**{each.text}**", 2: f"<u>{each.text}</u>"}.get(each.place, each.text)
         return f"{body} {each.mark}".strip()
 
@@ -193,7 +193,7 @@ def _markdown(table: Wide) -> str:
 
 
 def _latex(table: Wide) -> str:
-    def entry(each: Entry) -> str:
+    def entry(each: TableCell) -> str:
         body = escaped(each.text)
         body = {1: rf"\textbf{{{body}}}", 2: rf"\underline{{{body}}}"}.get(each.place, body)
         return body + {"+": r"$^{+}$", "−": r"$^{-}$"}.get(each.mark, "")
@@ -221,7 +221,7 @@ def _csv(table: Wide) -> str:
 
 
 def _html(table: Wide) -> str:
-    def entry(each: Entry) -> str:
+    def entry(each: TableCell) -> str:
         body = {1: f"<b>{each.text}</b>", 2: f"<u>{each.text}</u>"}.get(each.place, each.text)
         return f"{body}<sup>{each.mark}</sup>" if each.mark else body
 

@@ -42,7 +42,7 @@ _VALIDATED = {
 """How the files of validated queries begin."""
 
 
-class Query(NamedTuple):
+class CircusQuery(NamedTuple):
     """A query: its id, picture and text, the target it was written for, and all that are right."""
 
     name: str
@@ -152,7 +152,7 @@ class CIRCUS(Task):
         return CIRCUS(self.dataset, self.subset, published=False)
 
 
-def read_queries(path: Path) -> list[Query]:
+def read_queries(path: Path) -> list[CircusQuery]:
     """The queries of a file: records of M-BEIR, or of the release's conversions, which have other names."""
     found = []
     for row, entry in enumerate(read_json_lines(path)):
@@ -162,7 +162,7 @@ def read_queries(path: Path) -> list[Query]:
         right = fields(entry, "gt_cand_list", path, row, str) if "gt_cand_list" in entry else targets[:1]
         name, text_of, picture = (field(entry, each, path, row, str) for each in (query, text, "query_img_path"))
         # The first is the one that the query was written for.
-        found.append(Query(name, picture, text_of, targets[0], list(dict.fromkeys([targets[0], *right]))))
+        found.append(CircusQuery(name, picture, text_of, targets[0], list(dict.fromkeys([targets[0], *right]))))
     check_once(path, "a query", [query.name for query in found])
     return found
 

@@ -18,7 +18,7 @@ _NAME = re.compile(r"(-1|\d{4})_c(\d)s\d_\d{6}_\d{2}\.(jpg|jpeg|png)", re.IGNORE
 _JUNK = -1
 
 
-class Pictures(NamedTuple):
+class PictureNames(NamedTuple):
     """File names, sorted, with the person and the camera that they say."""
 
     names: tuple[str, ...]
@@ -64,7 +64,7 @@ class Market1501(Task):
             if wanted is not None:
                 counted(data, what, wanted, len(found.names))
         kept = np.flatnonzero(gallery.persons != _JUNK)
-        relevance = cross_camera(queries, Pictures((), gallery.persons[kept], gallery.cameras[kept]))
+        relevance = cross_camera(queries, PictureNames((), gallery.persons[kept], gallery.cameras[kept]))
         part = Part("market1501", relevance, gallery=kept, together=queries.persons.tolist())
         cameras = ({"camera": side.cameras} for side in (queries, gallery))
         matrix = Matrix(queries.names, gallery.names, *cameras)
@@ -86,7 +86,7 @@ class Market1501(Task):
         return Market1501(5, 19)
 
 
-def pictures(folder: Path) -> Pictures:
+def pictures(folder: Path) -> PictureNames:
     """What the names of a folder's pictures say; other files are passed over, misnamed pictures refused."""
     if not folder.is_dir():
         raise FormatError(f"{folder}: must be a folder of pictures")
@@ -96,10 +96,10 @@ def pictures(folder: Path) -> Pictures:
     refuse(folder, "must name pictures like 0001_c1s1_001051_00.jpg", bad, len(names))
     parsed: Sequence[tuple[str, str]] = [(match[1], match[2]) for match in found if match is not None]
     persons = np.array([int(person) for person, _ in parsed], np.int64)
-    return Pictures(tuple(names), persons, np.array([int(camera) for _, camera in parsed], np.int64))
+    return PictureNames(tuple(names), persons, np.array([int(camera) for _, camera in parsed], np.int64))
 
 
-def cross_camera(queries: Pictures, gallery: Pictures) -> Relevance:
+def cross_camera(queries: PictureNames, gallery: PictureNames) -> Relevance:
     """The query's person in other cameras is right; the same person in the same camera is left out."""
     same = Relevance.from_labels(queries.persons, gallery.persons)
     own = queries.cameras[same.rows] == gallery.cameras[same.indices]

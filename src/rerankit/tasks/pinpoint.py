@@ -36,7 +36,7 @@ _LISTS = ("positive_candidates", "negative_candidates")
 _NOTHING = ("", "None", "nan", "NaN")  # how a release writes that there is no second picture
 
 
-class Query(NamedTuple):
+class PinPointQuery(NamedTuple):
     """A query: its id, its one or two pictures, what is asked, and what is right and wrong."""
 
     name: str
@@ -138,7 +138,7 @@ class PinPoint(Task):
         return PinPoint(50, 12)
 
 
-def read_queries(path: Path) -> list[Query]:
+def read_queries(path: Path) -> list[PinPointQuery]:
     """The queries of the table."""
     found = []
     for row, entry in enumerate(_rows(path)):
@@ -151,7 +151,7 @@ def read_queries(path: Path) -> list[Query]:
                 of_kind(value, str, f"a value of '{column}' of row {row}", path)
         pictures = (first,) if second is None or second in _NOTHING else (first, second)
         right, wrong = (list(dict.fromkeys(listed)) for listed in judged)
-        found.append(Query(name, pictures, text, right, wrong))
+        found.append(PinPointQuery(name, pictures, text, right, wrong))
     check_once(path, "a query", [query.name for query in found])
     return found
 
@@ -169,7 +169,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _parts(
-    queries: Sequence[Query], right: Sequence[Sequence[int]], wrong: Sequence[Sequence[int]], size: int
+    queries: Sequence[PinPointQuery], right: Sequence[Sequence[int]], wrong: Sequence[Sequence[int]], size: int
 ) -> tuple[Part, ...]:
     together = [query.pictures for query in queries]
     relevance = Relevance.from_lists(right, size)
@@ -188,7 +188,7 @@ def _parts(
     return tuple(parts)
 
 
-def _check_judged(path: Path, queries: Sequence[Query], place: Mapping[str, int]) -> None:
+def _check_judged(path: Path, queries: Sequence[PinPointQuery], place: Mapping[str, int]) -> None:
     lost = [name for query in queries for name in (*query.right, *query.wrong) if name not in place]
     refuse(path, f"must judge pictures of {_INDEX}, or set 'strict' to false to leave others out", lost)
     both = [query.name for query in queries if set(query.right) & set(query.wrong)]

@@ -145,7 +145,7 @@ def _expect_unchanged(stage: Stage, made: Problem) -> None:
     seen: dict[str, Any] = arrays | {
         f"{side}[{name!r}]": value for side, features in named.items() for name, value in features.items()
     }
-    for side, part in itertools.product(("query_bank", "gallery_bank"), ("to_gallery", "to_queries", "among")):
+    for side, part in itertools.product(("query_bank", "gallery_bank"), ("to_gallery", "to_queries", "to_bank")):
         scores = getattr(getattr(made, side), part, None)
         seen |= {} if scores is None else {f"{side}.{part}": scores.rows()}
     before = {name: _bytes(value) for name, value in seen.items()}

@@ -42,7 +42,7 @@ def with_banks(problem: Problem, seed: int = 0, size: int = 20) -> Problem:
     for side in ("query_bank", "gallery_bank"):
         vectors = random.uniform(-1, 1, size=(size, queries + items)).astype(np.float32)
         among = vectors @ vectors.T / np.float32(queries + items)
-        parts = {"to_gallery": vectors[:, :items], "to_queries": vectors[:, items:], "among": among}
+        parts = {"to_gallery": vectors[:, :items], "to_queries": vectors[:, items:], "to_bank": among}
         made[side] = getattr(problem, side) or Bank(**parts)
     return problem.with_banks(**made)
 

@@ -19,7 +19,7 @@ CHANGES = {
     "scores + 3": (1.0, 3.0),
     "scores × 0.5 − 2": (0.5, -2.0),
 }
-_BANK = ("to_gallery", "to_queries", "among")
+_BANK = ("to_gallery", "to_queries", "to_bank")
 _CLEAR = 1e-3  # of the range of a query's scores: neighbours nearer than this may change places by rounding
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rerankit.training.task import TrainingTask
 
 Network = TypeVar("Network", bound="torch.nn.Module")
-Part = tuple[str, "TrainingTask", TrainingSettings]
+TrainingPart = tuple[str, "TrainingTask", TrainingSettings]
 
 
 class Trained(Trainable):
@@ -44,7 +44,7 @@ class Trained(Trainable):
     @abstractmethod
     def tasks(
         self, problem: Problem, relevance: Relevance, validation: Judged | None, settings: TrainingSettings
-    ) -> Iterator[Part]:
+    ) -> Iterator[TrainingPart]:
         """A name (also of its folder; "" when there is one part), a task and its settings for each part; the next part
         is asked for when the one before it is trained and taken.
         """

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from rerankit.stages.hmrn.config import HmrnConfig
 from rerankit.stages.hmrn.cost import pair_cost, plain_cost, reasoning_cost
 from rerankit.stages.hmrn.fast import Images as EncodedImages
-from rerankit.stages.hmrn.fast import Local, Searches
+from rerankit.stages.hmrn.fast import LocalLevel, Searches
 from rerankit.stages.hmrn.network import Hmrn
 from rerankit.stages.hmrn.reasoning import Reasoning
 
@@ -23,7 +23,7 @@ def test_counts_are_those_of_the_products(naive: Any) -> None:
     regions, queries = torch.randn(3, 5, 16), torch.randn(1, 4, 16)
     images = EncodedImages(regions, torch.full((3,), 5), encoder.v_global_w(regions))
     searches = Searches(queries, torch.tensor([4]), encoder.t_global_w.rounds(queries))
-    level, reasoner, rounds = Local(encoder), Reasoning(encoder), [1, 3, 4]
+    level, reasoner, rounds = LocalLevel(encoder), Reasoning(encoder), [1, 3, 4]
     cost = pair_cost(CONFIG, regions=5, rounds=rounds)
     with FlopCounterMode(display=False) as table_counter:
         table = level.table(images, searches)

@@ -47,7 +47,7 @@ def test_every_round_in_one_pass(golden_case: dict[str, Any]) -> None:
     rounds = range(1, queries.shape[1] + 1)
     images = fast.Images(regions, torch.full((len(regions),), 36), encoder.v_global_w(regions))
     searches = fast.Searches(queries, torch.full((len(queries),), len(rounds)), encoder.t_global_w.rounds(queries))
-    level = fast.Local(encoder)
+    level = fast.LocalLevel(encoder)
     table = level.table(images, searches)
     reasoner = Reasoning(encoder)
     local, overall = level(images, searches), fast.overall(images, searches)

@@ -130,7 +130,7 @@ def test_a_prepared_gallery_reads_queries_as_the_batch_does(name: str, tmp_path:
     scores = probabilities(logits(150, 150))
     asked, old = scores[::2], scores[1::2]
     near = np.corrcoef(scores)
-    bank = Bank(to_gallery=old, to_queries=near[1::2, ::2], among=near[1::2, 1::2])
+    bank = Bank(to_gallery=old, to_queries=near[1::2, ::2], to_bank=near[1::2, 1::2])
     batch = rerank(Problem(asked, query_scores=near[::2, ::2], query_bank=bank), name, k=20)
     ready = rerankit.prepare(name, Gallery.from_scores(bank=bank))
     ready.save(tmp_path / "ready")

@@ -54,7 +54,7 @@ def matrices(queries: int, gallery: int, seed: int = 0) -> Problem:
     """A problem of matrices, with the pairs that were learned from as its banks."""
     (one, other), known = vectors(max(queries, gallery), seed + 2), KNOWN
     one, other = one[:queries], other[:gallery]
-    banks = (Bank(to_gallery=each @ other.T, to_queries=each @ one.T, among=each @ each.T) for each in known)
+    banks = (Bank(to_gallery=each @ other.T, to_queries=each @ one.T, to_bank=each @ each.T) for each in known)
     return Problem(
         one @ other.T,
         query_scores=one @ one.T,

@@ -14,7 +14,7 @@ from rerankit import Bank, Pipeline, Problem, Relevance, stage
 from rerankit.errors import InputError, NotFittedError, RerankitWarning, UnmetNeedError
 from rerankit.stages.metric.similarities import Coordinates
 from rerankit.stages.metric.trust import trust
-from rerankit.stages.metric.two_covariance import Pairs, two_covariance
+from rerankit.stages.metric.two_covariance import VectorPairs, two_covariance
 from rerankit.stages.metric.vectors import KnownVectors
 
 _SPEC = importlib.util.spec_from_file_location("metric_cases", Path(__file__).with_name("conformance_cases.py"))
@@ -29,9 +29,9 @@ def one_to_one(count: int) -> Relevance:
 
 
 @pytest.fixture
-def pairs() -> Pairs:
+def pairs() -> VectorPairs:
     queries, gallery = cases.vectors(300, 0)
-    return Pairs(queries + 3, gallery - 1, np.arange(300))
+    return VectorPairs(queries + 3, gallery - 1, np.arange(300))
 
 
 def test_scores_are_the_log_likelihood_ratio(pairs):
@@ -119,7 +119,7 @@ def test_pairs_that_mean_nothing_mostly_change_nothing():
 
 
 def test_the_splits_know_things_that_hang_together(pairs):
-    doubled = Pairs(
+    doubled = VectorPairs(
         np.repeat(pairs.queries, 2, axis=0), np.repeat(pairs.gallery, 2, axis=0), np.repeat(pairs.things, 2)
     )
     one, other = (trust(KnownVectors(known, "dot")).forward for known in (doubled, pairs))
@@ -186,7 +186,7 @@ def test_matrices_say_what_the_vectors_do():
             lambda given: given.gallery_scores,
             lambda given: given.query_bank.to_gallery,
             lambda given: given.query_bank.to_queries,
-            lambda given: given.query_bank.among,
+            lambda given: given.query_bank.to_bank,
             lambda given: given.gallery_bank.to_queries,
         ):
             expected_rows = relation(expected).rows()

@@ -7,7 +7,7 @@ import pytest
 
 from rerankit import Bank, Gallery, Problem
 from rerankit.stages.neighbours import outside
-from rerankit.stages.neighbours.joint import Map
+from rerankit.stages.neighbours.both_sides import Map
 from rerankit.stages.neighbours.outside import Outside
 
 RANDOM = np.random.default_rng(0)
@@ -44,7 +44,7 @@ def test_matrices_are_read_in_whole():
     problem = Problem(
         QUERIES @ ITEMS.T,
         gallery_scores=ITEMS @ ITEMS.T,
-        query_bank=Bank(to_gallery=OLD @ ITEMS.T, to_queries=OLD @ QUERIES.T, among=OLD @ OLD.T),
+        query_bank=Bank(to_gallery=OLD @ ITEMS.T, to_queries=OLD @ QUERIES.T, to_bank=OLD @ OLD.T),
     )
     found = Outside(problem, problem.query_bank, None).neighbours(5, 1.0)
     both = np.float32(np.concatenate([QUERIES @ OLD.T, QUERIES @ ITEMS.T], axis=1))

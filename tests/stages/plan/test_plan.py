@@ -61,7 +61,7 @@ def naive(scores: np.ndarray, others: np.ndarray, among: np.ndarray, to_others: 
 
 def test_equals_the_formula_by_loops():
     items, log, asked = things()
-    bank = Bank(to_gallery=log @ items.T, to_queries=log @ asked.T, among=log @ log.T)
+    bank = Bank(to_gallery=log @ items.T, to_queries=log @ asked.T, to_bank=log @ log.T)
     problem = Problem(asked @ items.T, query_bank=bank)
     made = stage(
         "plan", strength=1, neighbours=NEIGHBOURS, beta=BETA, sharpness=SHARPNESS, iterations=ROUNDS, cells_kept=1000
@@ -146,7 +146,7 @@ def test_a_bank_without_relations_is_refused():
 
 def test_scale_and_shift_do_not_matter():
     items, log, asked = things()
-    bank = {"to_gallery": log @ items.T, "to_queries": log @ asked.T, "among": log @ log.T}
+    bank = {"to_gallery": log @ items.T, "to_queries": log @ asked.T, "to_bank": log @ log.T}
     expected = rerankit.rerank(Problem(asked @ items.T, query_bank=Bank(**bank)), "plan")
     for factor, added in ((0.25, 0), (64, 0), (1, -5)):
         moved = Bank(**{name: factor * one + added for name, one in bank.items()})

@@ -17,7 +17,7 @@ from rerankit.stages.triplet.examples import Examples, TextBatches, recall_at_1
 from rerankit.stages.triplet.fitting import new_bundle
 from rerankit.stages.triplet.learning import DualTask, FilterTask
 from rerankit.stages.triplet.loss import contrastive, in_batch
-from rerankit.stages.triplet.plan import Plan
+from rerankit.stages.triplet.plan import TripletPlan
 from rerankit.stages.triplet.reading import Reading
 from rerankit.stages.triplet.stage import Triplet
 from rerankit.training import TrainingSettings, train
@@ -172,7 +172,7 @@ def test_accumulated_batches_move_the_weights_by_their_mean_gradient():
 
 def test_both_stages_learn_and_are_saved(tmp_path):
     problem, relevance = coloured()
-    plan = Plan(
+    plan = TripletPlan(
         settings=TrainingSettings(epochs=60, batch_size=12, learning_rate=1e-2, device="cpu"),
         filter={"epochs": 40},
         sizes=SIZES.to_dict(),
@@ -202,7 +202,7 @@ def test_a_run_goes_on_only_with_what_it_was_begun_with(tmp_path):
     settings = TrainingSettings(epochs=1, batch_size=6, learning_rate=1e-2, device="cpu")
 
     def fit(problem=problem, relevance=relevance, begin=None, **plan):
-        plan = Plan(**{"settings": settings, "sizes": SIZES.to_dict(), "depth": 3, **plan})
+        plan = TripletPlan(**{"settings": settings, "sizes": SIZES.to_dict(), "depth": 3, **plan})
         stage = Triplet(device="cpu", image_pad="none") if begin is None else begin
         return stage.clone(training=plan).fit(problem, relevance, out=tmp_path / "run")
 
@@ -238,9 +238,9 @@ def test_recall_leaves_out_what_is_excluded():
 
 def test_bad_plans():
     with pytest.raises(InputError, match="'stages' must be a tuple of 'filter' and 'dual'"):
-        Plan(stages=("first",))
+        TripletPlan(stages=("first",))
     with pytest.raises(InputError, match="'hard_negatives' must not be negative"):
-        Plan(hard_negatives=-1)
+        TripletPlan(hard_negatives=-1)
     with pytest.raises(InputError, match="'training' must hold only stages, settings"):
         Triplet(training={"epochs": 3})
     with pytest.raises(InputError, match="unknown training setting 'speed'; did you mean"):
@@ -250,7 +250,7 @@ def test_bad_plans():
 def test_half_precision_trains_with_float32_weights():
     problem, relevance = coloured()
     settings = TrainingSettings(epochs=2, batch_size=6, learning_rate=1e-3, precision="bf16", device="cpu")
-    plan = Plan(settings=settings, hard_negatives=1, depth=3, sizes=SIZES.to_dict())
+    plan = TripletPlan(settings=settings, hard_negatives=1, depth=3, sizes=SIZES.to_dict())
     stage = Triplet(device="cpu", image_pad="none", training=plan).fit(problem, relevance)
     assert stage.bundle.dual.cls_head[0].weight.dtype == torch.float32
     assert all(np.isfinite(row["loss"]) for row in stage.histories["dual"].rows)
@@ -259,7 +259,7 @@ def test_half_precision_trains_with_float32_weights():
 def test_stage_two_may_have_an_image_encoder_of_its_own(tmp_path):
     problem, relevance = coloured()
     settings = TrainingSettings(epochs=1, batch_size=6, learning_rate=1e-2, device="cpu")
-    plan = Plan(settings=settings, tune_images=("dual",), checkpointing=True, depth=3, sizes=SIZES.to_dict())
+    plan = TripletPlan(settings=settings, tune_images=("dual",), checkpointing=True, depth=3, sizes=SIZES.to_dict())
     stage = Triplet(device="cpu", image_pad="none", training=plan).fit(problem, relevance)
     own, first = stage.bundle.candidate_encoder, stage.bundle.reference_encoder
     assert own is not first

@@ -15,7 +15,7 @@ __all__ = ["Approximate", "approximate", "missed"]
 @hookimpl
 def rerankit_register_stages(register: Any) -> None:
     register("refine", "rerankit_faiss.refine:Refine")
-    register("indexed", "rerankit_faiss.indexed:Indexed")
+    register("indexed", "rerankit_faiss.indexed:FaissIndexed")
 
 
 @hookimpl

@@ -11,7 +11,7 @@ from rerankit.pipelines.indexed import Search
 from rerankit_faiss.indexes import built, set_up
 
 
-class Indexed(pipelines.Indexed):
+class FaissIndexed(pipelines.Indexed):
     """Another stage, whose lists of neighbours among vectors come from an index of FAISS.
 
     It serves `k-reciprocal`, `gnn`, `diffusion`, `dba`, `consensus` and `plan`, alone or inside others. `index` is a
@@ -22,7 +22,7 @@ class Indexed(pipelines.Indexed):
     >>> from rerankit import Problem, rerank, stage
     >>> vectors = np.random.default_rng(0).normal(size=(300, 16))
     >>> problem = Problem.from_embeddings(vectors[:20], vectors)
-    >>> found = rerank(problem, Indexed(stage("diffusion"), index="IVF8,Flat", settings="nprobe=8"), k=10)
+    >>> found = rerank(problem, FaissIndexed(stage("diffusion"), index="IVF8,Flat", settings="nprobe=8"), k=10)
     >>> found.notes["indexed"], found == rerank(problem, "diffusion", k=10)
     ({'missed': 0.0}, True)
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -83,16 +84,15 @@ class CameraAware(Stage):
         return corrected
 
 
+@dataclass(eq=False, repr=False)
 class ByCameras(Prepared):
     """The stage with what is usual between the cameras of a gallery."""
 
     stage: CameraAware
+    cameras: Cameras
+
     keeps = "what is usual between cameras"
     by_item = False
-
-    def __init__(self, stage: CameraAware, gallery: Gallery, cameras: Cameras) -> None:
-        super().__init__(stage, gallery)
-        self.cameras = cameras
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         return self.stage.scored(ranking, self.stage.corrected(problem, ranking, self.cameras))

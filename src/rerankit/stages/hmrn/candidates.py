@@ -69,7 +69,13 @@ def candidate_rankings(scores: RoundScores, config: HmrnConfig, ranking: Ranking
 
 
 def gallery_rankings(
-    scorer: Scorer, images: list[Images], searches: list[Searches], rounds: list[int], *, depth: int | None, keep: int
+    scorer: Scorer,
+    images: list[Images],
+    searches: list[Searches],
+    rounds: list[int],
+    *,
+    depth: int | None,
+    keep: int,
 ) -> list[Ranking]:
     """A ranking of the whole gallery after each of `rounds`: its first `keep` places.
 

@@ -80,7 +80,7 @@ class _Kept(threading.local):
         self.buffers = torch.empty(0)
 
 
-class Local:
+class LocalLevel:
     """The local level after every round, by running sums; and the raw similarities of a block."""
 
     def __init__(self, encoder: SimilarityEncoder) -> None:

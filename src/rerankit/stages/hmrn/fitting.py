@@ -25,7 +25,7 @@ from rerankit.stages.hmrn.representation import Descriptions, text_lists
 from rerankit.stages.hmrn.scoring import Scorer
 from rerankit.stages.hmrn.tokens import Vocabulary
 from rerankit.training import TrainingSettings, TrainingTask
-from rerankit.training.trained import Part, arrays_of, seeded
+from rerankit.training.trained import TrainingPart, arrays_of, seeded
 
 if TYPE_CHECKING:
     from rerankit.stages.hmrn.stage import HmrnStage
@@ -122,7 +122,7 @@ def first_hits(scorer: Scorer, pairs: TrainingPairs) -> float:
 
 def tasks(
     stage: HmrnStage, problem: Problem, relevance: Relevance, validation: Judged | None, settings: TrainingSettings
-) -> Iterator[Part]:
+) -> Iterator[TrainingPart]:
     """See `HmrnStage.tasks`."""
     if stage.cascade == "auto" and validation is None:
         raise InputError("'cascade' is 'auto', which is chosen on validation: give validation=(problem, relevance)")

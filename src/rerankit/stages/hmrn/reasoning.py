@@ -38,7 +38,7 @@ class _Kept(threading.local):
 
     def __init__(self) -> None:
         self.buffers: list[Tensor] = []
-        self.plans: dict[tuple[int, int, tuple[int, ...]], _Plan] = {}
+        self.plans: dict[tuple[int, int, tuple[int, ...]], _Layout] = {}
 
 
 class Reasoning:
@@ -77,7 +77,7 @@ class Reasoning:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _kept=_Kept())
 
-    def _plan(self, table: Tensor, rounds: list[int]) -> _Plan:
+    def _plan(self, table: Tensor, rounds: list[int]) -> _Layout:
         count, slots = table.shape[1:]
         key = (count, slots, tuple(rounds))
         total = sum(rounds)
@@ -88,10 +88,10 @@ class Reasoning:
         if key not in kept.plans:
             if len(kept.plans) >= PLANS:
                 kept.plans.pop(next(iter(kept.plans)))
-            kept.plans[key] = _Plan(count, slots, rounds, (self.dim, self.width), kept.buffers)
+            kept.plans[key] = _Layout(count, slots, rounds, (self.dim, self.width), kept.buffers)
         return kept.plans[key]
 
-    def _attend(self, plan: _Plan, table: Tensor, images: Images, queries: Tensor) -> None:
+    def _attend(self, plan: _Layout, table: Tensor, images: Images, queries: Tensor) -> None:
         """Squared differences of contexts and queries, (n, queries of all rounds, D), into `plan.context`.
 
         Weights over an image's regions are exp(logit − highest), which no temperature can make too large or too small
@@ -107,7 +107,7 @@ class Reasoning:
         torch.addcmul(queries.neg()[plan.position], context, _inverse_length(context), out=context)
         context.mul_(context)
 
-    def _nodes(self, plan: _Plan, images: Tensor, searches: Tensor) -> None:
+    def _nodes(self, plan: _Layout, images: Tensor, searches: Tensor) -> None:
         """Nodes of length 1 in their places, (rows, s), into `plan.nodes`."""
         torch.mm(plan.context.view(-1, self.dim), self.local[1], out=plan.local).add_(self.local[0])
         gap = torch.sub(images, searches[plan.last][:, None], out=plan.gap)
@@ -115,7 +115,7 @@ class Reasoning:
         plan.spare.mul_(_inverse_length(plan.spare))
         torch.index_select(plan.spare, 0, plan.places, out=plan.nodes)
 
-    def _step(self, plan: _Plan, step: _Step) -> None:
+    def _step(self, plan: _Layout, step: _Step) -> None:
         """One step for every node of every round, in place: two products over all rows, edges graph by graph."""
         torch.mm(plan.nodes, step.edges, out=plan.spare).add_(step.shift)
         for graph, question, asking in zip(plan.graphs, plan.questions, plan.asking, strict=True):
@@ -125,7 +125,7 @@ class Reasoning:
         torch.mm(plan.spare, step.move, out=plan.nodes)
         torch.maximum(plan.nodes, step.floor, out=plan.nodes)
 
-    def _last(self, plan: _Plan, step: _Step) -> Tensor:
+    def _last(self, plan: _Layout, step: _Step) -> Tensor:
         """The last step for node 0 only, and the score: (rounds, n)."""
         rounds = len(plan.graphs)
         picked = torch.index_select(plan.nodes, 0, plan.heads, out=plan.picked)
@@ -137,7 +137,7 @@ class Reasoning:
         return torch.mm(final, self.score[1]).add_(self.score[0]).sigmoid_().view(rounds, -1)
 
 
-class _Plan:
+class _Layout:
     """Where everything lies for so many images after some rounds: views of two buffers, and the order of the rows.
 
     The buffers take turns: weights in the first, contexts and what the first nodes are made of in the second, all nodes

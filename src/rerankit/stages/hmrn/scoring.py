@@ -26,7 +26,7 @@ from rerankit.features import Regions
 from rerankit.files import Scratch
 from rerankit.scores import blocks
 from rerankit.stages.hmrn.encoders import encode_rounds, mask_of, tensor
-from rerankit.stages.hmrn.fast import Images, Local, Searches, overall
+from rerankit.stages.hmrn.fast import Images, LocalLevel, Searches, overall
 from rerankit.stages.hmrn.network import Hmrn, hold
 from rerankit.stages.hmrn.reasoning import Reasoning
 from rerankit.stages.hmrn.representation import Descriptions
@@ -69,7 +69,7 @@ class Scorer:
         if not self.networks:
             raise rule("networks", "must be at least one", "none")
         with torch.no_grad():
-            self.levels = [Local(network.similarity) for network in self.networks]
+            self.levels = [LocalLevel(network.similarity) for network in self.networks]
             self.reasoners = [Reasoning(network.similarity) for network in self.networks]
         self.config = self.networks[0].config
 
@@ -225,7 +225,7 @@ class Scorer:
         return found if len(once) == len(rounds) else found[[once.index(t) for t in spoken]]
 
     def _cheap_levels(
-        self, level: Local, images: Images, searches: Searches, rounds: list[int]
+        self, level: LocalLevel, images: Images, searches: Searches, rounds: list[int]
     ) -> tuple[Tensor, Tensor]:
         """The local and the global level of a block of searches against all images, (rounds, c, n) each."""
         last = searches.queries.shape[1]

@@ -23,7 +23,7 @@ from rerankit.stages.hmrn.representation import Descriptions, as_descriptions
 from rerankit.stages.hmrn.tokens import Vocabulary
 from rerankit.threads import first_use
 from rerankit.training.settings import TrainingSettings
-from rerankit.training.trained import Part, Trained
+from rerankit.training.trained import Trained, TrainingPart
 
 if TYPE_CHECKING:
     from rerankit.gallery import Gallery
@@ -296,7 +296,7 @@ class HmrnStage(Trained):
 
     def tasks(
         self, problem: Problem, relevance: Relevance, validation: Judged | None, settings: TrainingSettings
-    ) -> Iterator[Part]:
+    ) -> Iterator[TrainingPart]:
         """A network of each variant on the relevant pairs; with `validation` the cascade is chosen when it is "auto".
 
         A search may have more descriptions than `full_rounds`: they are shuffled and the first are kept, again

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,17 +21,15 @@ if TYPE_CHECKING:
 _PARTS = ("regions", "counts", "pooled")
 
 
+@dataclass(eq=False, repr=False)
 class Encoded(Prepared):
     """The stage with a gallery's encoded regions, which are read for a query's candidates alone."""
 
     stage: HmrnStage
+    arrays: Mapping[str, AnyArray]
 
     keeps = "every picture's regions as the networks encode them"
     exact = False
-
-    def __init__(self, stage: HmrnStage, gallery: Gallery, arrays: Mapping[str, AnyArray]) -> None:
-        super().__init__(stage, gallery)
-        self.arrays = arrays
 
     @classmethod
     def of(cls, stage: HmrnStage, gallery: Gallery, rows: IntArray | None = None) -> Encoded:

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from rerankit.arrays import AnyArray, FloatArray
-from rerankit.cutting import Part, in_parts
+from rerankit.cutting import NamedArrays, in_parts
 from rerankit.scores import DenseScores, EmbeddingScores, ListScores, Scores
 from rerankit.stages.cells import Cells
 from rerankit.stages.hubness.passes import over_runs, run_of
@@ -53,7 +53,7 @@ class MatrixClaims:
                 total += received
         return total
 
-    def _of_groups(self, shift: FloatArray | None, group: int, rows: slice) -> Part:
+    def _of_groups(self, shift: FloatArray | None, group: int, rows: slice) -> NamedArrays:
         """What the columns get of each group of rows (groups, columns)."""
         work = partial(self._of_run, shift)
         starts = range(rows.start, rows.stop, group)

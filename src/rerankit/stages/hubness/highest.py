@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rerankit import settings
 from rerankit.arrays import AnyArray, FloatArray
-from rerankit.cutting import Part, in_parts, joined
+from rerankit.cutting import NamedArrays, in_parts, joined
 from rerankit.events import track
 from rerankit.scores import DenseScores, EmbeddingScores, ListScores, Scores, blocks, topk_dense
 from rerankit.scores.nearest import some_columns
@@ -44,7 +44,7 @@ def column_top(scores: Scores, k: int, less: AnyArray | None = None, absent: Any
     return joined(parts, "highest")
 
 
-def _highest(scores: Scores, k: int, less: AnyArray | None, columns: slice) -> Part:
+def _highest(scores: Scores, k: int, less: AnyArray | None, columns: slice) -> NamedArrays:
     return {"highest": _highest_of_all(some_columns(scores, columns), k, less)}
 
 

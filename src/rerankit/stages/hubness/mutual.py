@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -156,16 +157,15 @@ class MutualStage(ComparingStage, BankStage):
         return self.placed(back, read_problem(problem, through), ranking)
 
 
+@dataclass(eq=False, repr=False)
 class PreparedMutual(Prepared):
     """A stage with the levels of a gallery's items among the queries of a bank."""
 
     stage: MutualStage
+    back: PlacesBack
+    through: NormalMap | None
 
     keeps = "each item's scores at some places among the bank's queries"
-
-    def __init__(self, stage: MutualStage, gallery: Gallery, back: PlacesBack, through: NormalMap | None) -> None:
-        super().__init__(stage, gallery)
-        self.back, self.through = back, through
 
     @property
     def exact(self) -> bool:  # type: ignore[override]

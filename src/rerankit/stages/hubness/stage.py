@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -166,16 +167,14 @@ class HubnessStage(ComparingStage, BankStage):
         return np.zeros((len(own), 1), np.float32)
 
 
+@dataclass(eq=False, repr=False)
 class Corrected(Prepared):
     """A stage with the correction of a gallery's items, found among the queries of a bank."""
 
     stage: HubnessStage
+    correction: Correction
 
     keeps = "a number for each item"
-
-    def __init__(self, stage: HubnessStage, gallery: Gallery, correction: Correction) -> None:
-        super().__init__(stage, gallery)
-        self.correction = correction
 
     @property
     def by_item(self) -> bool:  # type: ignore[override]

@@ -17,7 +17,7 @@ from rerankit.scores.summed import summed
 from rerankit.sides import SideName
 from rerankit.stages.metric.mixture import Forms, Mixture
 from rerankit.stages.metric.trust import Known, Split, spread_evenly
-from rerankit.stages.metric.two_covariance import Pairs
+from rerankit.stages.metric.two_covariance import VectorPairs
 
 _LANDMARKS = 1000  # of each side
 _KNOWN = 1e-5  # of the largest eigenvalue: smaller ones are rounding
@@ -89,7 +89,7 @@ class KnownSimilarities:
         one, other = (self._pairs(pairs, landmarks, coordinates) for pairs in (taught, tested))
         return Split(one, other, self.plain(tested))
 
-    def learned(self) -> tuple[Pairs, dict[str, AnyArray]]:
+    def learned(self) -> tuple[VectorPairs, dict[str, AnyArray]]:
         """All pairs, and the weights by which others get their vectors."""
         every = np.arange(len(self.rows))
         landmarks = self._landmarks(every)
@@ -105,7 +105,7 @@ class KnownSimilarities:
             "query_vectors": coordinates.vectors(self._toward(queries, "query", landmarks), "query"),
             "gallery_vectors": coordinates.vectors(self._toward(gallery, "gallery", landmarks), "gallery"),
         }
-        pairs = Pairs(weights["query_vectors"][self.rows], weights["gallery_vectors"][self.columns], self.things)
+        pairs = VectorPairs(weights["query_vectors"][self.rows], weights["gallery_vectors"][self.columns], self.things)
         return pairs, weights
 
     def _landmarks(self, pairs: IntArray) -> tuple[IntArray, IntArray]:
@@ -123,9 +123,9 @@ class KnownSimilarities:
         among = [self._toward(queries, "query", landmarks), self._toward(items, "gallery", landmarks)]
         return Coordinates.of(np.concatenate(among), len(queries))
 
-    def _pairs(self, pairs: IntArray, landmarks: tuple[IntArray, IntArray], coordinates: Coordinates) -> Pairs:
+    def _pairs(self, pairs: IntArray, landmarks: tuple[IntArray, IntArray], coordinates: Coordinates) -> VectorPairs:
         queries, items = self.rows[pairs], self.columns[pairs]
-        return Pairs(
+        return VectorPairs(
             coordinates.vectors(self._toward(queries, "query", landmarks), "query"),
             coordinates.vectors(self._toward(items, "gallery", landmarks), "gallery"),
             self.things[pairs],
@@ -189,7 +189,7 @@ class LearnedSimilarities:
         return Bank(
             to_gallery=self._mixed(bank.to_gallery, forms, gallery),
             to_queries=self._mixed(bank.to_queries, forms, queries),
-            among=self._mixed(bank.among, forms, forms),
+            to_bank=self._mixed(bank.to_bank, forms, forms),
         )
 
     def _forms(self, problem: Problem, side: SideName) -> Forms:
@@ -219,8 +219,8 @@ class LearnedSimilarities:
             if taught == "query"
             else (1, self.weights["landmark_items"], slice(queries, None))
         )
-        if bank.among is not None and self.weights["within"][row]:
-            among, means = bank.among.take(landmarks, landmarks).rows(), self.weights["means"][row, part]
+        if bank.to_bank is not None and self.weights["within"][row]:
+            among, means = bank.to_bank.take(landmarks, landmarks).rows(), self.weights["means"][row, part]
             if not np.allclose(among.mean(axis=0), means, rtol=0, atol=_ALIKE * float(among.std())):
                 raise rule(f"{side}_bank", f"must be {wanted}", "others, by their similarities")
         return bank

@@ -25,13 +25,13 @@ from rerankit.stages.metric.two_covariance import two_covariance
 from rerankit.stages.metric.vectors import KnownVectors, LearnedVectors, taken
 from rerankit.things import parted_things
 
-M = TypeVar("M", bound="Metric")
+M = TypeVar("M", bound="MetricStage")
 
 LEAST_PAIRS = 20
 _FAR = 2.0  # times as far from the mean of its own side as from the other one's
 
 
-class Metric(Trainable):
+class MetricStage(Trainable):
     """Learn from labelled pairs which differences of vectors matter, and score by it.
 
     A pair's two vectors are their sides' means, something they share, and noise; both are normal, and their covariances
@@ -55,7 +55,7 @@ class Metric(Trainable):
     >>> problem = Problem.from_embeddings(queries, gallery)
     >>> right = Relevance.from_dense(np.eye(400))
     >>> first = np.arange(200)
-    >>> fitted = Metric().fit(problem.subset(first, first), right.subset(first, first))
+    >>> fitted = MetricStage().fit(problem.subset(first, first), right.subset(first, first))
     >>> rest = problem.subset(first + 200, first + 200)
     >>> [round(float(np.mean(ranking.indices[:, 0] == first)), 2)
     ...  for ranking in (rest.ranking(1), fitted.rerank(rest, rest.ranking(50)))]

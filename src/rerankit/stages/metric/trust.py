@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from rerankit.arrays import AnyArray, IntArray
-from rerankit.stages.metric.two_covariance import SHARES, SHRINKS, Pairs, two_covariance
+from rerankit.stages.metric.two_covariance import SHARES, SHRINKS, VectorPairs, two_covariance
 
 _FOLDS = 3
 _LOOKED_AT = 2000  # pairs of a fold
@@ -31,15 +31,15 @@ class Known(Protocol):
     def split(self, taught: IntArray, tested: IntArray) -> Split:
         """Some pairs to learn from, and others as those would see them."""
 
-    def learned(self) -> tuple[Pairs, dict[str, AnyArray]]:
+    def learned(self) -> tuple[VectorPairs, dict[str, AnyArray]]:
         """All pairs, and what a stage keeps beside the model to compare others with them."""
 
 
 class Split(NamedTuple):
     """Pairs that are learned from, others, and the backbone's own scores between the others (queries, items)."""
 
-    taught: Pairs
-    tested: Pairs
+    taught: VectorPairs
+    tested: VectorPairs
     plain: AnyArray
 
 
@@ -117,7 +117,7 @@ def _gains(split: Split) -> AnyArray:
     return found
 
 
-def _reciprocal_ranks(scores: AnyArray, pairs: Pairs) -> AnyArray:
+def _reciprocal_ranks(scores: AnyArray, pairs: VectorPairs) -> AnyArray:
     """Mean for each thing, from queries to items and back (2, things); what shows the same thing is never wrong."""
     wrong = pairs.things[:, None] != pairs.things
     own = scores.diagonal()

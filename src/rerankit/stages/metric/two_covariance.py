@@ -14,7 +14,7 @@ _TINY = 1e-6
 
 
 @dataclass(frozen=True)
-class Pairs:
+class VectorPairs:
     """Vectors of pairs: row p of `queries` (pairs, d) belongs to row p of `gallery`; `things` says which show the same.
 
     Vectors are as the problem's metric takes them (of unit length for cosines), or follow from similarities.
@@ -24,9 +24,9 @@ class Pairs:
     gallery: AnyArray
     things: IntArray
 
-    def some(self, chosen: AnyArray) -> Pairs:
+    def some(self, chosen: AnyArray) -> VectorPairs:
         """The pairs of a mask or of numbers."""
-        return Pairs(self.queries[chosen], self.gallery[chosen], self.things[chosen])
+        return VectorPairs(self.queries[chosen], self.gallery[chosen], self.things[chosen])
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class TwoCovariance:
         return found
 
 
-def two_covariance(pairs: Pairs, shrink: float) -> TwoCovariance:
+def two_covariance(pairs: VectorPairs, shrink: float) -> TwoCovariance:
     """The model's closed form; the noise's covariance is drawn by the share `shrink` to a round one."""
     means = pairs.queries.mean(axis=0), pairs.gallery.mean(axis=0)
     queries, gallery = pairs.queries - means[0], pairs.gallery - means[1]

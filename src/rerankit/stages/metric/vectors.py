@@ -13,19 +13,19 @@ from rerankit.errors import InputError, rule
 from rerankit.problem import Problem
 from rerankit.relevance import Relevance
 from rerankit.scores import EmbeddingScores, normalised
-from rerankit.scores.products import Metric
+from rerankit.scores.products import VectorMetric
 from rerankit.sides import SideName
 from rerankit.stages.metric.mixture import Forms, Mixture
 from rerankit.stages.metric.trust import Known, Split
-from rerankit.stages.metric.two_covariance import Pairs
+from rerankit.stages.metric.two_covariance import VectorPairs
 
 
 @dataclass(frozen=True)
 class KnownVectors:
     """Pairs whose vectors are known, and how the backbone compares them."""
 
-    pairs: Pairs
-    metric: Metric
+    pairs: VectorPairs
+    metric: VectorMetric
 
     @classmethod
     def of(cls, problem: Problem, relevance: Relevance, things: IntArray) -> KnownVectors:
@@ -33,7 +33,7 @@ class KnownVectors:
         given = _embeddings(problem)
         queries, gallery = (taken(vectors, given.metric) for vectors in (given.queries, given.gallery))
         rows = relevance.rows
-        return cls(Pairs(queries[rows], gallery[relevance.indices], things[rows]), given.metric)
+        return cls(VectorPairs(queries[rows], gallery[relevance.indices], things[rows]), given.metric)
 
     @property
     def things(self) -> IntArray:
@@ -50,7 +50,7 @@ class KnownVectors:
             )
         things = np.where(other.things < 0, -1, other.things + one.things.max() + 1)
         queries, gallery = np.concatenate([one.queries, other.queries]), np.concatenate([one.gallery, other.gallery])
-        return KnownVectors(Pairs(queries, gallery, np.concatenate([one.things, things])), self.metric)
+        return KnownVectors(VectorPairs(queries, gallery, np.concatenate([one.things, things])), self.metric)
 
     def split(self, taught: IntArray, tested: IntArray) -> Split:
         return Split(self.pairs.some(taught), self.pairs.some(tested), self.plain(tested))
@@ -67,7 +67,7 @@ class KnownVectors:
         found: AnyArray = products - lengths / 2
         return found
 
-    def learned(self) -> tuple[Pairs, dict[str, AnyArray]]:
+    def learned(self) -> tuple[VectorPairs, dict[str, AnyArray]]:
         """All pairs, and what a stage keeps of how they are compared."""
         return self.pairs, {"metric": np.frombuffer(self.metric.encode().ljust(16), np.uint8).copy()}
 
@@ -77,7 +77,7 @@ class LearnedVectors:
     """A problem of embeddings under a mixture of the backbone's scores and the learned ones."""
 
     mixture: Mixture
-    metric: Metric
+    metric: VectorMetric
 
     def transformed(self, problem: Problem) -> Problem:
         """The problem with the mixture in all its relations."""
@@ -123,10 +123,10 @@ class LearnedVectors:
         across, within = forms.scores(other), forms.scores(own)
         if side == "gallery":
             across, within = within, across
-        return Bank(to_gallery=across, to_queries=within, among=forms.scores(forms))
+        return Bank(to_gallery=across, to_queries=within, to_bank=forms.scores(forms))
 
 
-def taken(vectors: AnyArray, metric: Metric) -> AnyArray:
+def taken(vectors: AnyArray, metric: VectorMetric) -> AnyArray:
     """Vectors as a metric takes them: of unit length for cosines."""
     found: AnyArray = (normalised(vectors) if metric == "cosine" else vectors).astype(np.float64)
     return found

@@ -14,7 +14,7 @@ from rerankit.scores import EmbeddingScores, Scores, blocks
 from rerankit.stages.candidates import filled, items_of, own_scores
 from rerankit.stages.neighbours.known import Known
 from rerankit.stages.neighbours.mixing import Mixing, mixed_vectors, vectors_of
-from rerankit.stages.neighbours.unrelated import Shares, unrelated
+from rerankit.stages.neighbours.unrelated import SideScale, unrelated
 
 
 class AlphaQE(Mixing):
@@ -44,7 +44,7 @@ class AlphaQE(Mixing):
         gallery = problem.gallery_scores
         assert gallery is not None, "checked by the stage's needs"
         own, first = own_scores(problem.scores, ranking), slice(0, self.neighbours)
-        near, shares = items_of(ranking)[:, first], Shares(**known)
+        near, shares = items_of(ranking)[:, first], SideScale(**known)
         queries = query_scale(problem.scores, shares, own, ranking)
         weights = np.clip((own[:, first] - queries.level[:, None]) / queries.unit[:, None], 0, 1) ** self.alpha
         weights *= ranking.mask[:, first]
@@ -67,7 +67,7 @@ class QueryScale(NamedTuple):
     unit: AnyArray
 
 
-def query_scale(scores: Scores, shares: Shares, own: FloatArray, ranking: Ranking) -> QueryScale:
+def query_scale(scores: Scores, shares: SideScale, own: FloatArray, ranking: Ranking) -> QueryScale:
     """A query is to itself what gallery items are to themselves, in spreads of unrelated scores.
 
     Where lists hide that spread, its first candidate is taken for the query itself.

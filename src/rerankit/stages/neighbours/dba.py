@@ -16,7 +16,7 @@ from rerankit.stages.candidates import filled, items_of, own_scores, rows_of
 from rerankit.stages.neighbours.known import Known
 from rerankit.stages.neighbours.mixing import Mixing, mixed_vectors, vectors_of
 from rerankit.stages.neighbours.others import others_nearest
-from rerankit.stages.neighbours.unrelated import Shares, unrelated
+from rerankit.stages.neighbours.unrelated import SideScale, unrelated
 
 
 class DBA(Mixing):
@@ -55,7 +55,7 @@ class DBA(Mixing):
         gallery = problem.gallery_scores
         assert gallery is not None, "checked by the stage's needs"
         wanted = np.unique(ranking.indices[ranking.mask])
-        parts = self._mixtures(gallery, wanted, Shares(**known))
+        parts = self._mixtures(gallery, wanted, SideScale(**known))
         items = np.searchsorted(wanted, items_of(ranking)).clip(0, len(wanted) - 1)
         vectors = vectors_of(problem)
         if vectors is not None:
@@ -70,7 +70,7 @@ class DBA(Mixing):
         found: FloatArray = ((sums - level * whole[items]) / lengths[items] + level).astype(np.float32)
         return found
 
-    def _mixtures(self, gallery: Scores, wanted: IntArray, shares: Shares) -> Mixtures:
+    def _mixtures(self, gallery: Scores, wanted: IntArray, shares: SideScale) -> Mixtures:
         near, scores = others_nearest(gallery, wanted, self.neighbours)
         weights = shares.of(scores, wanted[:, None]) ** self.alpha * (near >= 0)
         near = np.where(near >= 0, near, 0)

@@ -20,7 +20,8 @@ from rerankit.ranking import Ranking
 from rerankit.scores import blocks
 from rerankit.stages.banks import RelationsBankStage, check_relations_bank
 from rerankit.stages.candidates import behind, items_of
-from rerankit.stages.neighbours.joint import Joint, Map, Neighbours, adjacency, warn_of_a_gap
+from rerankit.stages.neighbours.both_sides import Map, Neighbours, adjacency
+from rerankit.stages.neighbours.joint import Joint, warn_of_a_gap
 from rerankit.stages.neighbours.known import Known
 from rerankit.stages.neighbours.outside import Outside
 from rerankit.stages.neighbours.stage import NeighbourStage, check_strength
@@ -67,7 +68,7 @@ class GNN(NeighbourStage, RelationsBankStage):
     name = "gnn"
     citation = "Zhang et al., Understanding image retrieval re-ranking: a graph neural network perspective (2020)"
 
-    bank_parts = ("to_gallery", "to_queries", "among")
+    bank_parts = ("to_gallery", "to_queries", "to_bank")
 
     def __init__(
         self,
@@ -111,7 +112,7 @@ class GNN(NeighbourStage, RelationsBankStage):
         bank = self.bank_beside(gallery.bank)
         if bank is None or self.device is not None:
             return {}
-        joint = Joint(Problem(bank.to_gallery, query_scores=bank.among, gallery_scores=gallery.side.scores), self.align)
+        joint = Joint.of_bank(bank, gallery.side.scores, self.align)
         near, map_of_bank = joint.neighbours(max(self.k1, self.k2), level=True), joint.maps[0]
         described, layers = propagated(self._edges(near), self._passes)
         onto = {} if map_of_bank is None else {"onto": np.array(map_of_bank, np.float32)}
@@ -133,7 +134,7 @@ class GNN(NeighbourStage, RelationsBankStage):
         require("torch", extra="torch", purpose="stage 'gnn' with a device")
         from rerankit.stages.neighbours.gnn_torch import dense_scores
 
-        joint = Joint.of(problem, bank, self.align)
+        joint = Joint(problem, self.align) if bank is None else Joint.of_bank(bank, problem.gallery_scores, self.align)
         near, outside = joint.neighbours(max(self.k1, self.k2), level=True), None
         nearest = near.indices[: joint.queries]
         if bank is not None:

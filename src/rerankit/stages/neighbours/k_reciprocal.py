@@ -19,7 +19,8 @@ from rerankit.ranking import Ranking
 from rerankit.scores.searching import Searching
 from rerankit.stages.banks import RelationsBankStage, check_relations_bank
 from rerankit.stages.candidates import behind, items_of, own_scores
-from rerankit.stages.neighbours.joint import Beside, Joint, Map, Neighbours, adjacency, warn_of_a_gap
+from rerankit.stages.neighbours.both_sides import Map, Neighbours, SideBySide, adjacency
+from rerankit.stages.neighbours.joint import Joint, warn_of_a_gap
 from rerankit.stages.neighbours.known import Known
 from rerankit.stages.neighbours.outside import Outside
 from rerankit.stages.neighbours.stage import ByNeighbours, NeighbourStage, check_strength
@@ -68,7 +69,7 @@ class KReciprocal(NeighbourStage, RelationsBankStage):
     name = "k-reciprocal"
     citation = "Zhong et al., Re-ranking person re-identification with k-reciprocal encoding (CVPR 2017)"
 
-    bank_parts = ("to_gallery", "to_queries", "among")
+    bank_parts = ("to_gallery", "to_queries", "to_bank")
 
     def __init__(
         self,
@@ -92,7 +93,7 @@ class KReciprocal(NeighbourStage, RelationsBankStage):
         bank = self.bank_beside(gallery.bank)
         if bank is None:
             return {}
-        joint = Joint(Problem(bank.to_gallery, query_scores=bank.among, gallery_scores=gallery.side.scores), self.align)
+        joint = Joint.of_bank(bank, gallery.side.scores, self.align)
         graph, encoded = self._graph(joint)
         map_of_bank = joint.maps[0]
         onto = {} if map_of_bank is None else {"onto": np.array(map_of_bank, np.float32)}
@@ -231,7 +232,7 @@ def expanded(sets: Any, half: Any) -> Any:
     return found
 
 
-def weighed(members: Any, relation: Joint | Beside, near: Neighbours, distance_of: Distances) -> Any:
+def weighed(members: Any, relation: Joint | SideBySide, near: Neighbours, distance_of: Distances) -> Any:
     """Sets (rows, items) with weights exp(−d) that sum to 1 in every row."""
     rows, columns = sparse_rows(members), members.indices.astype(np.int64)
     distances = distance_of(known_pairs(relation, near, rows, columns), rows)
@@ -254,7 +255,7 @@ def sparse_rows(matrix: Any) -> IntArray:
     return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
 
 
-def known_pairs(relation: Joint | Beside, near: Neighbours, rows: IntArray, columns: IntArray) -> FloatArray:
+def known_pairs(relation: Joint | SideBySide, near: Neighbours, rows: IntArray, columns: IntArray) -> FloatArray:
     """Scores of pairs (row, item): read from the neighbour lists where they stand, computed otherwise."""
     items = relation.shape[1]
     listed = adjacency(near.indices, near.scores, items)

@@ -10,7 +10,7 @@ from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.pipelines.indexed import finder_for
 from rerankit.scores import Scores
 from rerankit.scores.nearest import nearest
-from rerankit.stages.neighbours.joint import adjacency
+from rerankit.stages.neighbours.both_sides import adjacency
 
 
 def others_nearest(scores: Scores, rows: IntArray, k: int) -> tuple[IntArray, FloatArray]:

@@ -11,10 +11,10 @@ from rerankit.pipelines.indexed import finder_for
 from rerankit.problem import Problem
 from rerankit.scores import EmbeddingScores, Scores, blocks, topk_dense
 from rerankit.scores.search import Ends
-from rerankit.stages.neighbours.joint import _SPARE, Beside, Map, Neighbours, _mapped, _nearest, _of_both
+from rerankit.stages.neighbours.both_sides import SPARE, Map, Neighbours, SideBySide, mapped_ends, nearest, of_both
 
 
-class Outside(Beside):
+class Outside(SideBySide):
     """Queries outside a joint graph of a bank and a gallery: they have neighbours there, and are no item's neighbour.
 
     So the graph, and with it one query's answer, does not depend on the queries under test.
@@ -33,17 +33,17 @@ class Outside(Beside):
         if found is not None:
             return found
         work = list(blocks(self.shape[0], self.shape[1] * 12, share=0.5, least=64))
-        return replace(_nearest(self.rows, work, self.shape, k, level=level), highest=highest)
+        return replace(nearest(self.rows, work, self.shape, k, level=level), highest=highest)
 
     def _from_ends(self, k: int, highest: float) -> Neighbours | None:
         """The same where the gallery is searched in single precision first; None where something else serves."""
         bank, gallery = self.parts
-        found = _searched(gallery, k + _SPARE)
-        if found is None or not bank.complete or k + _SPARE > bank.shape[1]:
+        found = _searched(gallery, k + SPARE)
+        if found is None or not bank.complete or k + SPARE > bank.shape[1]:
             return None
-        own = _searched(bank, k + _SPARE) or _of_whole_rows(bank, k + _SPARE)
-        parts = _mapped(own, self.maps[0]), found
-        return Neighbours(*_of_both(parts, (0, self.border), k, self.shape[1], self.rows), highest)
+        own = _searched(bank, k + SPARE) or _of_whole_rows(bank, k + SPARE)
+        parts = mapped_ends(own, self.maps[0]), found
+        return Neighbours(*of_both(parts, (0, self.border), k, self.shape[1], self.rows), highest)
 
 
 def _searched(scores: Scores, k: int) -> Ends | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -94,16 +95,16 @@ class NeighbourStage(Stage):
         return mixed(own, opinion, ranking.mask, say.strength, ranking.gallery_size)
 
 
+@dataclass(eq=False, repr=False)
 class ByNeighbours(Prepared):
     """A stage with how much neighbours count in a gallery, and what their opinions need of it."""
 
     stage: NeighbourStage
+    say: Say
+    known: Known
+
     keeps = "how much neighbours count, and their graph"
     by_item = False
-
-    def __init__(self, stage: NeighbourStage, gallery: Gallery, say: Say, known: Known) -> None:
-        super().__init__(stage, gallery)
-        self.say, self.known = say, known
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         if self.say.strength > 0:

@@ -30,7 +30,7 @@ class Unrelated(NamedTuple):
     """The deviation that the quartiles tell; 0 where lists hold too few cells."""
 
 
-class Shares(NamedTuple):
+class SideScale(NamedTuple):
     """The scale of every item of one side: a similarity s is the share (s − level) / unit."""
 
     level: AnyArray
@@ -66,7 +66,7 @@ def unrelated(scores: Scores, sample: IntArray | None = None) -> Unrelated:
     return Unrelated(level, spread)
 
 
-def shares_of(scores: Scores) -> Shares:
+def shares_of(scores: Scores) -> SideScale:
     """The scale of every item of a square relation, from its level to itself.
 
     An item whose similarity to itself is left out, or is no higher than to any other, has its nearest's instead.
@@ -80,7 +80,7 @@ def shares_of(scores: Scores) -> Shares:
     unit = np.where(np.isfinite(highest), highest, found.level) - found.level
     some = (found.spread > 0) & (unit > 0)
     typical = float(np.median(unit[some] / found.spread[some])) if some.any() else 0.0
-    return Shares(found.level, np.where(unit > 0, unit, 1.0), typical)
+    return SideScale(found.level, np.where(unit > 0, unit, 1.0), typical)
 
 
 def standing_out(scores: Scores) -> float | None:

@@ -54,7 +54,7 @@ class MLP(nn.Module):
         return self.fc2(F.gelu(self.fc1(x)))  # type: ignore[no-any-return]
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """A pre-norm transformer block with neighbour-aware attention."""
 
     def __init__(self, width: int, heads: int, expansion: int, bias: bool, form: str) -> None:
@@ -102,7 +102,7 @@ class PillarNetwork(nn.Module):
         self.ln1 = nn.LayerNorm(pillars)
         self.topk_proj = nn.Linear(2 * pillars, width)
         self.feature_align = FeatureAlign(width, 2 * pillars)
-        self.blocks = nn.ModuleList([Block(width, heads, expansion, bias, form) for _ in range(layers)])
+        self.blocks = nn.ModuleList([TransformerBlock(width, heads, expansion, bias, form) for _ in range(layers)])
 
     def forward(self, x: Tensor, graph: Tensor, mask: Tensor | None = None) -> Tensor:
         """Node vectors (queries, nodes, width), not yet of length 1.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rerankit import checks
@@ -26,7 +27,7 @@ from rerankit.stages.pillar.relations import Nearest, Relations
 from rerankit.stages.pillar.representation import PillarSpace
 from rerankit.stages.pillar.settings import LossWeights
 from rerankit.training.settings import PRECISIONS, TrainingSettings
-from rerankit.training.trained import Part, Reasoner, arrays_of, seeded
+from rerankit.training.trained import Reasoner, TrainingPart, arrays_of, seeded
 
 if TYPE_CHECKING:
     import torch
@@ -199,7 +200,7 @@ class Pillar(RelationsBankStage, Reasoner):
 
     def tasks(
         self, problem: Problem, relevance: Relevance, validation: Judged | None, settings: TrainingSettings
-    ) -> Iterator[Part]:
+    ) -> Iterator[TrainingPart]:
         """The networks of both directions together, or with `both` off the one of its direction, without the losses
         that need the other. The first figure is the sum of R@1, R@5, R@10 in the trained directions.
         """
@@ -260,16 +261,15 @@ class Pillar(RelationsBankStage, Reasoner):
         return require("torch", extra=self.extra, purpose="'compile'").compile(network)
 
 
+@dataclass(eq=False, repr=False)
 class ReadyPillar(Prepared):
     """A reasoner with the nearest items of every item of a gallery."""
 
     stage: Pillar
+    lists: Lists
+
     keeps = "the nearest items, in gallery and bank, of each item"
     by_item = False
-
-    def __init__(self, stage: Pillar, gallery: Gallery, lists: Lists) -> None:
-        super().__init__(stage, gallery)
-        self.lists = lists
 
     def state(self) -> State:
         return State({"gallery": self.lists[0], "others": self.lists[1]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,6 @@ from rerankit.errors import InputError
 from rerankit.gallery import Gallery
 from rerankit.pipelines.prepared import Prepared, State
 from rerankit.pipelines.scaling import BANK_BY_ITEMS, BY_BOTH, WITHOUT_A_BANK, Scaling
-from rerankit.pipelines.stage import Stage
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import NormalMap, Scores, distinct_rows
@@ -79,7 +79,7 @@ class Plan(ComparingStage, RelationsBankStage):
     )
     name = "plan"
     citation = "rerankit: Sinkhorn's balance, with votes of other queries"
-    bank_parts = ("to_gallery", "to_queries", "among")
+    bank_parts = ("to_gallery", "to_queries", "to_bank")
 
     def __init__(
         self,
@@ -109,9 +109,9 @@ class Plan(ComparingStage, RelationsBankStage):
         if self.passes(gallery):
             return Passing(self, gallery)
         bank = self.bank_beside(gallery.bank)
-        if bank is None or bank.to_gallery is None or bank.among is None:
+        if bank is None or bank.to_gallery is None or bank.to_bank is None:
             raise InputError(f"stage '{self.name}' needs a bank to be prepared: give Gallery(…, bank=…)")
-        return Planned(self, gallery, self.learned(bank.to_gallery, bank.among, distinct_rows(bank.to_gallery)))
+        return Planned(self, gallery, self.learned(bank.to_gallery, bank.to_bank, distinct_rows(bank.to_gallery)))
 
     def restored(self, gallery: Gallery, state: State) -> Prepared:
         if self.passes(gallery):
@@ -126,8 +126,8 @@ class Plan(ComparingStage, RelationsBankStage):
             assert problem.query_scores is not None, "checked by the stage's needs"
             return self.answer(self.learned(problem.scores, problem.query_scores, None), problem, ranking)
         assert bank.to_gallery is not None, "checked by the stage's needs"
-        assert bank.among is not None, "checked by the stage's needs"
-        found = self.learned(bank.to_gallery, bank.among, distinct_rows(bank.to_gallery))
+        assert bank.to_bank is not None, "checked by the stage's needs"
+        found = self.learned(bank.to_gallery, bank.to_bank, distinct_rows(bank.to_gallery))
         return self.answer(found, problem, ranking)
 
     def learned(self, others: Scores, among: Scores, distinct: IntArray | None) -> Learned:
@@ -218,16 +218,15 @@ class Learned(NamedTuple):
         return cls(**known | {"through": NormalMap(*known["through"]) if "through" in known else None})
 
 
+@dataclass(eq=False, repr=False)
 class Planned(Prepared):
     """A stage with what it has learned of a bank's queries, by which it gives its answer."""
 
     stage: Any
+    learned: Any
+
     keeps = "a number for each item; the shares that each query of the bank gives to its best items"
     by_item = False
-
-    def __init__(self, stage: Stage, gallery: Gallery, learned: Any) -> None:
-        super().__init__(stage, gallery)
-        self.learned = learned
 
     def state(self) -> State:
         found: State = self.learned.state()

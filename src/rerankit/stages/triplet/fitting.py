@@ -20,10 +20,10 @@ from rerankit.stages.triplet.config import TripletConfig
 from rerankit.stages.triplet.examples import vocabulary_of
 from rerankit.stages.triplet.filter import Filter
 from rerankit.stages.triplet.learning import DualTask, FilterTask, Validation
-from rerankit.stages.triplet.plan import Plan
+from rerankit.stages.triplet.plan import TripletPlan
 from rerankit.stages.triplet.representation import vectors
 from rerankit.training.devices import pick
-from rerankit.training.trained import Part
+from rerankit.training.trained import TrainingPart
 
 if TYPE_CHECKING:
     from rerankit.stages.triplet.stage import Triplet
@@ -42,7 +42,7 @@ def new_bundle(sizes: TripletConfig | Mapping[str, Any], problems: Sequence[Prob
     return Bundle(network, None, words, filter_trained=False)
 
 
-def warn_of_random_pictures(plan: Plan, problem: Problem) -> None:
+def warn_of_random_pictures(plan: TripletPlan, problem: Problem) -> None:
     """Say so where an image encoder of the published size would stay as it was drawn."""
     sizes = TripletConfig.from_dict(plan.sizes)
     published = (sizes.width, sizes.vision_layers) == (TripletConfig.width, TripletConfig.vision_layers)
@@ -57,8 +57,8 @@ def warn_of_random_pictures(plan: Plan, problem: Problem) -> None:
 
 
 def tasks(
-    stage: Triplet, problem: Problem, relevance: Relevance, validation: Judged | None, plan: Plan
-) -> Iterator[Part]:
+    stage: Triplet, problem: Problem, relevance: Relevance, validation: Judged | None, plan: TripletPlan
+) -> Iterator[TrainingPart]:
     """See `Triplet.tasks`."""
     if not stage.begun:
         warn_of_random_pictures(plan, problem)
@@ -85,7 +85,7 @@ def tasks(
 
 
 def _dual_task(
-    stage: Triplet, bundle: Bundle, problem: Problem, relevance: Relevance, held: Validation | None, plan: Plan
+    stage: Triplet, bundle: Bundle, problem: Problem, relevance: Relevance, held: Validation | None, plan: TripletPlan
 ) -> DualTask:
     tune = "dual" in plan.tune_images
     if bundle.dual is None or (tune and bundle.dual.visual_encoder is None):
@@ -108,7 +108,7 @@ def _dual_task(
     )
 
 
-def _listed(stage: Triplet, bundle: Bundle, problem: Problem, plan: Plan) -> Ranking:
+def _listed(stage: Triplet, bundle: Bundle, problem: Problem, plan: TripletPlan) -> Ranking:
     """The candidates of every query: stage I's where it was just trained, else those of the problem's scores."""
     if "filter" not in plan.stages:
         return problem.ranking(plan.depth)

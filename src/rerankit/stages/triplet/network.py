@@ -143,7 +143,7 @@ class DualLayer(nn.Module):
         return cast(Tensor, self.output.LayerNorm(x + read))
 
 
-class Embeddings(nn.Module):
+class TokenEmbeddings(nn.Module):
     """Word and position embeddings."""
 
     def __init__(self, config: TripletConfig) -> None:
@@ -173,7 +173,7 @@ class DualTextEncoder(nn.Module):
 
     def __init__(self, config: TripletConfig) -> None:
         super().__init__()
-        self.embeddings = Embeddings(config)
+        self.embeddings = TokenEmbeddings(config)
         self.encoder = DualStack(config)
 
 

@@ -17,7 +17,7 @@ STAGES = ("filter", "dual")
 
 
 @dataclass(frozen=True)
-class Plan:
+class TripletPlan:
     """Which stages to train, with which settings, and what learns.
 
     `settings` holds for both stages, `filter` and `dual` change some of it for one. `tune_images` names the
@@ -26,7 +26,7 @@ class Plan:
     it is trained in the same run, else of the problem's scores. `sizes` are those of a network started from
     random weights.
 
-    >>> Plan(dual={"epochs": 3}).of("dual").epochs
+    >>> TripletPlan(dual={"epochs": 3}).of("dual").epochs
     3
     """
 
@@ -62,7 +62,7 @@ class Plan:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any] | None) -> Plan:
+    def from_dict(cls, values: Mapping[str, Any] | None) -> TripletPlan:
         """From plain values, as a stage's parameter `training` holds them."""
         values = dict(values or {})
         unknown = sorted(set(values) - {each.name for each in fields(cls)})

@@ -23,10 +23,10 @@ from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 from rerankit.seams import promote
 from rerankit.settings import parse_bytes
-from rerankit.stages.triplet.plan import Plan
+from rerankit.stages.triplet.plan import TripletPlan
 from rerankit.stages.triplet.reading import GIVEN, Reading
 from rerankit.training.settings import PRECISIONS, TrainingSettings
-from rerankit.training.trained import Part, Trained
+from rerankit.training.trained import Trained, TrainingPart
 
 if TYPE_CHECKING:
     from rerankit.stages.triplet.bundle import Bundle
@@ -79,7 +79,7 @@ class Triplet(Trained):
         image_pad: str = "target",
         image_batch_size: int = 8,
         max_tokens: int = 40,
-        training: Mapping[str, Any] | Plan | None = None,
+        training: Mapping[str, Any] | TripletPlan | None = None,
     ) -> None:
         self.budget = _checked_budget(budget)
         self.precision = checks.choice("precision", precision, (*PRECISIONS, "int8"))
@@ -92,8 +92,8 @@ class Triplet(Trained):
         self.image_pad = checks.choice("image_pad", image_pad, ("target", "none"))
         self.image_batch_size = checks.integer("image_batch_size", image_batch_size, least=1)
         self.max_tokens = checks.integer("max_tokens", max_tokens, least=3)
-        self.training = training.to_dict() if isinstance(training, Plan) else training
-        Plan.from_dict(self.training)
+        self.training = training.to_dict() if isinstance(training, TripletPlan) else training
+        TripletPlan.from_dict(self.training)
         self._bundle: Bundle | None = None
         self._scorer: PackedScorer | None = None
 
@@ -156,11 +156,11 @@ class Triplet(Trained):
 
     def training_settings(self) -> TrainingSettings:
         """What holds for both stages unless `training` says otherwise for one."""
-        return Plan.from_dict(self.training).settings
+        return TripletPlan.from_dict(self.training).settings
 
     def tasks(
         self, problem: Problem, relevance: Relevance, validation: Judged | None, settings: TrainingSettings
-    ) -> Iterator[Part]:
+    ) -> Iterator[TrainingPart]:
         """Stage I, stage II or both, as the parameter `training` says; the first figure is R@1.
 
         A stage without weights starts from random ones, with the vocabulary of the training texts. Hard
@@ -169,7 +169,7 @@ class Triplet(Trained):
         from rerankit.stages.triplet.fitting import tasks
 
         held = None if validation is None else (self.completed(validation[0]), validation[1])
-        plan = replace(Plan.from_dict(self.training), settings=settings)
+        plan = replace(TripletPlan.from_dict(self.training), settings=settings)
         return tasks(self, self.completed(problem), relevance, held, plan)
 
     def take(self, part: str, task: Any) -> None:

@@ -134,7 +134,9 @@ def test_powers_in_a_log_are_left_to_plan():
     problem = with_log(items=200, asked=20)
     bank = problem.query_bank
     deviation = bank.to_gallery.rows().std()
-    log = Bank(to_gallery=np.exp(2 * bank.to_gallery.rows() / deviation), to_queries=bank.to_queries, among=bank.among)
+    log = Bank(
+        to_gallery=np.exp(2 * bank.to_gallery.rows() / deviation), to_queries=bank.to_queries, to_bank=bank.to_bank
+    )
     bent = Problem(
         np.exp(2 * problem.scores.rows() / deviation),
         query_scores=problem.query_scores,
@@ -163,7 +165,7 @@ def test_prepared_once_and_kept(tmp_path: Path):
 def test_what_a_bank_lacks_is_said():
     problem = with_log()
     bank = Bank(to_gallery=problem.query_bank.to_gallery)
-    with pytest.raises(InputError, match=r"'bank' must have its relations to_gallery and to_queries and among"):
+    with pytest.raises(InputError, match=r"'bank' must have its relations to_gallery and to_queries and to_bank"):
         trained(bank=bank)
     with pytest.raises(UnmetNeedError, match="query_bank:to_queries"):
         rerank(problem.with_banks(query_bank=bank), trained())

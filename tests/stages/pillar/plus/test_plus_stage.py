@@ -13,7 +13,7 @@ from rerankit import ListScores, Problem, Relevance
 from rerankit.errors import InputError, NotFittedError, RerankitWarning, TrainingError, UnmetNeedError
 from rerankit.stages.pillar.plus.answers import diversified
 from rerankit.stages.pillar.plus.cells import Scale
-from rerankit.stages.pillar.plus.fitting import Part, listwise
+from rerankit.stages.pillar.plus.fitting import TrainingCells, listwise
 from rerankit.stages.pillar.plus.shipped import card
 from rerankit.training import TrainingSettings
 from strategies import full_problem
@@ -189,7 +189,7 @@ def test_items_left_out_of_a_query_take_no_part_in_training():
     right = [relevance.of(query).items for query in range(20)]
     gone = [[item for item in row if item not in right[query]] for query, row in enumerate(problem.ranking(9).indices)]
     judged = Relevance.from_lists(right, problem.shape[1], exclude=gone)
-    part = Part(problem, judged, rerankit.stage("pillar-plus", **SIZES).settings)
+    part = TrainingCells(problem, judged, rerankit.stage("pillar-plus", **SIZES).settings)
     assert part.left_out.any()
     for row, column, out in zip(
         part.cells.row.tolist(), part.cells.column.tolist(), part.left_out.tolist(), strict=True

@@ -11,14 +11,14 @@ from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import Scores, blocks
 from rerankit.stages.hubness.sinkhorn import Sinkhorn
-from rerankit.stages.pillar.plus.cells import Cells, Scale
+from rerankit.stages.pillar.plus.cells import CellGraph, Scale
 
 _FIRST = 30  # places among which likeness counts
 _REACH = 2.0  # likeness begins to count at this many gaps below what the nearest item is like
 
 
 def answers(
-    cells: Cells,
+    cells: CellGraph,
     scores: tuple[Tensor, Tensor],
     ranking: Ranking,
     problem: Problem,
@@ -50,7 +50,7 @@ def balanced(learned: FloatArray, like: float, ranking: Ranking, problem: Proble
     return mixed
 
 
-def placed(cells: Cells, scores: Tensor, ranking: Ranking, *, turned: bool) -> FloatArray:
+def placed(cells: CellGraph, scores: Tensor, ranking: Ranking, *, turned: bool) -> FloatArray:
     """Scores (queries, K) of a ranking's items; those without a cell come behind, in their order."""
     queries = torch.arange(len(ranking))[:, None].expand(ranking.shape)
     items = torch.from_numpy(np.maximum(ranking.indices, 0))

@@ -36,7 +36,7 @@ class Toplists:
 
 
 @dataclass(frozen=True)
-class Cells:
+class CellGraph:
     """Cells in the order of their keys row · columns + column, with fixed facts and the cells they listen to.
 
     `near_columns` (cells, pillars) holds for every cell the number of the cell (row, near column), and the number of
@@ -73,7 +73,7 @@ class Cells:
         """The number of each cell; the number of cells where there is none."""
         return find(self.keys, rows * self.shape[1] + columns)
 
-    def to(self, device: torch.device) -> Cells:
+    def to(self, device: torch.device) -> CellGraph:
         """The same cells on a device."""
         if device == self.row.device:
             return self
@@ -127,7 +127,7 @@ class Seen:
     columns: Near
 
 
-def cells_of(problem: Problem, settings: PlusSettings) -> Cells:
+def cells_of(problem: Problem, settings: PlusSettings) -> CellGraph:
     """The cells of a problem in the i2t orientation."""
     return described(seen_in(problem, settings), settings)
 
@@ -144,7 +144,7 @@ def seen_in(problem: Problem, settings: PlusSettings) -> Seen:
     return Seen(relations, scale, lists, picked, least, plans, *near)
 
 
-def described(seen: Seen, settings: PlusSettings) -> Cells:
+def described(seen: Seen, settings: PlusSettings) -> CellGraph:
     """The cells with what is known of each and the cells that they listen to."""
     picked, width = seen.picked, seen.picked.shape[1]
     keys = picked.row * width + picked.column
@@ -159,7 +159,7 @@ def described(seen: Seen, settings: PlusSettings) -> Cells:
     like_columns = _likeness(seen.relations.gallery, seen.columns.scale, picked.row, picked.column, likely_columns)
     like_rows = _likeness(seen.relations.across, seen.rows.scale, picked.column, picked.row, likely_rows)
     of_rows, of_columns = (Summary.of(values) for values in (seen.lists.columns[1], seen.lists.rows[1]))
-    return Cells(
+    return CellGraph(
         row=picked.row,
         column=picked.column,
         shape=picked.shape,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from rerankit.stages.pillar.plus.cells import Cells
+from rerankit.stages.pillar.plus.cells import CellGraph
 from rerankit.stages.pillar.plus.plan import Shares, shares_of
 
 FIXED = (
@@ -19,7 +19,7 @@ MESSAGES = (
 COLUMNS = FIXED + MESSAGES
 
 
-def messages(cells: Cells, plan: Tensor, shares: Shares) -> Tensor:
+def messages(cells: CellGraph, plan: Tensor, shares: Shares) -> Tensor:
     """What the pillars of each cell say under a log plan and its shares: (cells, 14).
 
     p(row | column) of the columns near a column vote for a row; q(column | row) of the same row for near columns
@@ -45,7 +45,7 @@ def messages(cells: Cells, plan: Tensor, shares: Shares) -> Tensor:
     )
 
 
-def first_messages(cells: Cells) -> Tensor:
+def first_messages(cells: CellGraph) -> Tensor:
     """Messages under the first plan; they never change, so training computes them once for each problem."""
     if "_first_messages" not in cells.__dict__:
         cells.__dict__["_first_messages"] = messages(cells, cells.first_plan, shares_of(cells, cells.first_plan))

@@ -21,7 +21,7 @@ from rerankit.problem import Problem
 from rerankit.scores import Scores
 from rerankit.stages.pillar.plus.cells import (
     SPREADS,
-    Cells,
+    CellGraph,
     Near,
     Picked,
     Scale,
@@ -57,7 +57,7 @@ class Settled(NamedTuple):
 class Watched(AmongThemselves):
     """A balance that keeps what was settled in every round."""
 
-    def __init__(self, cells: Cells) -> None:
+    def __init__(self, cells: CellGraph) -> None:
         super().__init__(cells)
         self.rounds: list[Settled] = []
 
@@ -82,7 +82,7 @@ class Watched(AmongThemselves):
 class BesideSettled:
     """The balance of new queries' cells: in its row each stands beside the earlier queries' cells alone."""
 
-    def __init__(self, cells: Cells, rounds: Sequence[Settled]) -> None:
+    def __init__(self, cells: CellGraph, rounds: Sequence[Settled]) -> None:
         self.cells, self.rounds, self.at = cells, rounds, -1
 
     def shares(self, plan: Tensor) -> Shares:
@@ -132,7 +132,7 @@ class Earlier:
     ) -> Earlier:
         """Of a bank that holds every query once, with all its relations; `asked` are their numbers in the bank."""
         assert once.to_gallery is not None
-        problem = Problem(once.to_gallery, query_scores=once.among, gallery_scores=gallery_scores).reversed()
+        problem = Problem(once.to_gallery, query_scores=once.to_bank, gallery_scores=gallery_scores).reversed()
         seen = seen_in(problem, settings)
         device = next(network.parameters()).device
         cells = described(seen, settings).to(device)
@@ -143,7 +143,7 @@ class Earlier:
         return cls._from(asked, seen, cells, rounds)
 
     @classmethod
-    def _from(cls, asked: IntArray, seen: Seen, cells: Cells, rounds: tuple[Settled, ...]) -> Earlier:
+    def _from(cls, asked: IntArray, seen: Seen, cells: CellGraph, rounds: tuple[Settled, ...]) -> Earlier:
         return cls(
             shape=cells.shape,
             asked=torch.from_numpy(asked),
@@ -159,7 +159,7 @@ class Earlier:
             likely=cells.likely_columns.cpu(),
         )
 
-    def cells(self, problem: Problem, bank: Bank, settings: PlusSettings) -> Cells:
+    def cells(self, problem: Problem, bank: Bank, settings: PlusSettings) -> CellGraph:
         """The cells of new queries, those of a problem, with numbers that count on from the earlier queries' cells."""
         assert bank.to_queries is not None
         assert problem.gallery_scores is not None
@@ -175,7 +175,7 @@ class Earlier:
         columns, rows = torch.arange(picked.shape[1])[:, None], self.near_items
         numbers = Numbers(self.keys, self.shape[1], picked)
         likely_queries = torch.cat([self.keys % self.shape[1], torch.full((1,), -1)])[self.likely]
-        return Cells(
+        return CellGraph(
             row=picked.row,
             column=picked.column,
             shape=picked.shape,
@@ -279,7 +279,7 @@ class Numbers:
         return find(self._new, keys_of(rows, columns, self._new_width)) + len(self._keys)
 
 
-def scores_beside(network: PlusNetwork, earlier: Earlier, cells: Cells) -> Tensor:
+def scores_beside(network: PlusNetwork, earlier: Earlier, cells: CellGraph) -> Tensor:
     """The scores (cells,) of new queries' cells."""
     device = next(network.parameters()).device
     cells = cells.to(device)

@@ -21,7 +21,7 @@ from rerankit.stages.pillar.sides import targets_of
 from rerankit.training import TrainingTask
 
 
-class Part:
+class TrainingCells:
     """Cells of a problem with the grades of the right ones, 1 at most, and which of them are left out."""
 
     def __init__(self, problem: Problem, relevance: Relevance, settings: PlusSettings) -> None:
@@ -33,7 +33,7 @@ class Part:
         gone = torch.from_numpy(relevance.excluded.keys)
         self.left_out = torch.isin(self.cells.keys, gone)
 
-    def to(self, device: torch.device) -> Part:
+    def to(self, device: torch.device) -> TrainingCells:
         """Move to a device, in place."""
         self.cells, self.grades = self.cells.to(device), self.grades.to(device)
         self.left_out = self.left_out.to(device)
@@ -44,7 +44,7 @@ class PlusTask(TrainingTask):
     """Parts of the training problem as examples; `beside` is what is kept of them beside the network."""
 
     def __init__(
-        self, model: nn.Module, parts: list[Part], validation: HeldOut | None, beside: dict[str, AnyArray]
+        self, model: nn.Module, parts: list[TrainingCells], validation: HeldOut | None, beside: dict[str, AnyArray]
     ) -> None:
         self.model, self.parts, self.validation, self.beside = model, parts, validation, beside
         self.length = len(parts)
@@ -68,7 +68,7 @@ class HeldOut:
     def __init__(
         self, problem: Problem, relevance: Relevance, settings: PlusSettings, diversity: tuple[float, float]
     ) -> None:
-        self.part = Part(problem, relevance, settings)
+        self.part = TrainingCells(problem, relevance, settings)
         self.problem, self.diversity = problem, diversity
         kept = problem.excluding(relevance.excluded)
         self.sides = [
@@ -90,7 +90,7 @@ class HeldOut:
         return {"rsum": sum(found.values()), **found}
 
 
-def listwise(scores: Tensor, group: Tensor, part: Part, side: int) -> Tensor:
+def listwise(scores: Tensor, group: Tensor, part: TrainingCells, side: int) -> Tensor:
     """Mean over queries of −log of the share their right cells have of Σ exp(score), weighed by grade."""
     groups = part.cells.shape[side]
     scores = scores.masked_fill(part.left_out, -torch.inf)
@@ -102,7 +102,7 @@ def listwise(scores: Tensor, group: Tensor, part: Part, side: int) -> Tensor:
 
 def parts_of(
     problem: Problem, relevance: Relevance, settings: PlusSettings, count: int, seed: int, thinned: Sequence[int]
-) -> Iterator[Part]:
+) -> Iterator[TrainingCells]:
     """Parts of a problem: half of its rows drawn at random, with the columns that are right for them.
 
     `thinned` says, part after part and then from the start again, how many right columns a row keeps; 0 means all.
@@ -115,7 +115,7 @@ def parts_of(
         columns = _right_columns(relevance, rows, thinned[number % len(thinned)], generator)
         if not len(columns):
             raise InputError("'relevance' must name relevant items for most rows (got a half without any)")
-        part = Part(problem.subset(rows, columns), relevance.subset(rows, columns), settings)
+        part = TrainingCells(problem.subset(rows, columns), relevance.subset(rows, columns), settings)
         if len(part.cells) < 2:
             raise InputError(f"'problem' must have more items to be halved (got {problem.shape}: one candidate pair)")
         yield part

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rerankit.stages.pillar.plus.cells import Cells
+from rerankit.stages.pillar.plus.cells import CellGraph
 from rerankit.stages.pillar.plus.columns import COLUMNS, first_messages, kept, messages
 from rerankit.stages.pillar.plus.plan import Shares, over_columns, over_rows, shares_of
 from rerankit.stages.pillar.plus.settings import PlusSettings
@@ -31,7 +31,7 @@ class Balance(Protocol):
 class AmongThemselves:
     """The balance of the cells of one problem."""
 
-    def __init__(self, cells: Cells) -> None:
+    def __init__(self, cells: CellGraph) -> None:
         self.cells = cells
 
     def shares(self, plan: Tensor) -> Shares:
@@ -78,7 +78,7 @@ class PlusNetwork(nn.Module):
         self.rounds = nn.ModuleList(rounds)
         self.register_buffer("kept", kept(settings.off) if settings.off else torch.ones(len(COLUMNS)), persistent=False)
 
-    def forward(self, cells: Cells, balance: Balance | None = None) -> list[tuple[Tensor, Tensor]]:
+    def forward(self, cells: CellGraph, balance: Balance | None = None) -> list[tuple[Tensor, Tensor]]:
         """For every round the scores (cells,) of i2t and of t2i."""
         plan = cells.first_plan
         scores: list[tuple[Tensor, Tensor]] = []

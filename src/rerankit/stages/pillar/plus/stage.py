@@ -32,14 +32,13 @@ from rerankit.stages.pillar.plus.settings import PlusSettings
 from rerankit.stages.pillar.plus.shipped import shipped
 from rerankit.stages.plan.stage import Plan, Planned
 from rerankit.training.settings import TrainingSettings
-from rerankit.training.trained import Part as TrainingPart
-from rerankit.training.trained import Reasoner, arrays_of, seeded
+from rerankit.training.trained import Reasoner, TrainingPart, arrays_of, seeded
 
 _LEFT_OUT = 1 / 6  # of a gallery's items in a log: weights that know none lose there (read off logs of captions)
 _ALONE = "one query is no plan: the order is as it came"
 
 if TYPE_CHECKING:
-    from rerankit.stages.pillar.plus.fitting import Part
+    from rerankit.stages.pillar.plus.fitting import TrainingCells
     from rerankit.stages.pillar.plus.network import PlusNetwork
 
 
@@ -89,7 +88,7 @@ class PillarPlus(RelationsBankStage, Reasoner):
     extra = "pillar"
     citation = "rerankit: a plan of both directions, corrected by a small network"
     of_training = ("asked", "several", "leads")
-    bank_parts = ("to_gallery", "to_queries", "among")
+    bank_parts = ("to_gallery", "to_queries", "to_bank")
 
     def __init__(
         self,
@@ -149,7 +148,7 @@ class PillarPlus(RelationsBankStage, Reasoner):
 
     def prepare(self, gallery: Gallery) -> Prepared:
         bank = self.bank_beside(gallery.bank)
-        if bank is None or bank.to_gallery is None or bank.among is None:
+        if bank is None or bank.to_gallery is None or bank.to_bank is None:
             raise InputError(f"stage '{self.name}' needs a bank to be prepared: give Gallery(…, bank=…)")
         if gallery.side.scores is None:
             raise InputError(f"stage '{self.name}' needs similarities among the items: give Gallery(vectors, …)")
@@ -194,9 +193,9 @@ class PillarPlus(RelationsBankStage, Reasoner):
     def _learned(self, bank: Bank, gallery_scores: Scores) -> LearnedOfLog:
         """What a bank's queries say of items: the plan's answer, and the network's as far as it knows such queries."""
         assert bank.to_gallery is not None, "checked by the stage's needs"
-        assert bank.among is not None, "checked by the stage's needs"
+        assert bank.to_bank is not None, "checked by the stage's needs"
         asked = distinct_rows(bank.to_gallery)
-        planned = Plan().learned(bank.to_gallery, bank.among, asked)
+        planned = Plan().learned(bank.to_gallery, bank.to_bank, asked)
         if not planned.beta or planned.through is not None or self.direction != "t2i":
             return LearnedOfLog(planned, 0.0, None)
         once = bank.some(asked)
@@ -343,7 +342,7 @@ class PlusPlanned(Planned):
     keeps = "the plan of the bank's queries with what the network made of it in every round"
 
 
-def _of_training(oriented: Problem, parts: Sequence[Part]) -> dict[str, AnyArray]:
+def _of_training(oriented: Problem, parts: Sequence[TrainingCells]) -> dict[str, AnyArray]:
     """What is kept of the training beside the network: how many were asked for each item, and who belongs to whom."""
     shapes = np.array([part.cells.shape for part in parts], np.float64)
     asked = np.array([(shapes[:, 0] / shapes[:, 1]).min(), (shapes[:, 1] / shapes[:, 0]).min()])

@@ -11,7 +11,7 @@ from rerankit.reports.charts.chart import Chart
 
 
 @dataclass(frozen=True)
-class Table:
+class FigureTable:
     """Rows of figures, and a sentence that says what they are; the best figures of `better` columns are marked."""
 
     rows: list[dict[str, Any]]
@@ -29,13 +29,13 @@ class Story:
 
 
 @dataclass(frozen=True)
-class Part:
+class Section:
     """One part: a title, what it is about, its tables and charts, and queries to look at."""
 
     name: str
     title: str
     lead: str
-    tables: tuple[Table, ...]
+    tables: tuple[FigureTable, ...]
     charts: tuple[Chart, ...] = ()
     examples: tuple[Example, ...] = ()
     stories: tuple[Story, ...] = ()
