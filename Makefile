@@ -27,7 +27,7 @@ test-slow: $(VENV)/.dev ## the tests that take longer than ten seconds each
 	$(BIN)/python -m pytest -m slow --timeout 900
 
 test-bridges: $(VENV)-bridges/.ready ## the tests against libraries that objects are taken from, in an environment of their own
-	$(VENV)-bridges/bin/python -m pytest tests/adapters tests/engines tests/serving tests/choosing/test_sampler.py tests/test_exports.py tests/test_docs.py -k "adapters or engines or clients or exports or inputs or frameworks or choosing" -m "slow or not slow"
+	$(VENV)-bridges/bin/python -m pytest tests/adapters tests/engines tests/shards tests/serving tests/choosing/test_sampler.py tests/test_exports.py tests/test_docs.py -k "adapters or engines or shards or clients or exports or inputs or frameworks or choosing" -m "slow or not slow"
 	cd plugins/rerankit-faiss && $(abspath $(VENV))-bridges/bin/python -m pytest
 
 test-oldest: $(VENV)-oldest/.ready ## the tests that need no extra, on Python 3.10 with the lowest versions that are allowed

@@ -1,16 +1,17 @@
 """What re-ranking costs as galleries grow, beside its floor and beside exact searches of others.
 
-    python benchmarks/scale.py [--items 10000 30000] [--width 512] [-k 100] [--budget 256MB] [--threads 1]
-                               [--what lists nnn …] [--record FILE.json] [--plot FILE.png] [--folder KEPT]
-                               [--before SRC]
+    python benchmarks/scale.py [--items 10000 30000] [--queries 30000] [--width 512] [-k 100] [--budget 256MB]
+                               [--threads 1] [--what lists nnn …] [--record FILE.json] [--plot FILE.png]
+                               [--folder KEPT] [--before SRC]
     python benchmarks/scale.py --log benchmarks/recorded/scale.txt --plot docs/images/scale.png
 
-As many queries as items, both from files of half precision in shards. Every line is a process of its own, which
-measures, right before and after its work, how fast a matrix product and a copy of memory run: the floor is the work's
-FLOPs at that speed and its bytes at that bandwidth. `lists` is the exact search for the first k; a stage's line is
-`rerankit.rerank` from the files to the ranking, all queries together. On a machine that does other work, `--threads 1`
-and seconds of the processor tell what wall clocks cannot. `--before` names the `src` of another checkout: every line is
-measured with it, too, right before. `--log` draws what an earlier run printed and measures nothing.
+As many queries as items, or at most `--queries`, both from files of half precision in shards. Every line is a process
+of its own, which measures, right before and after its work, how fast a matrix product and a copy of memory run: the
+floor is the work's FLOPs at that speed and its bytes at that bandwidth. `lists` is the exact search for the first k; a
+stage's line is `rerankit.rerank` from the files to the ranking, all queries together. On a machine that does other
+work, `--threads 1` and seconds of the processor tell what wall clocks cannot. `--before` names the `src` of another
+checkout: every line is measured with it, too, right before. `--log` draws what an earlier run printed and measures
+nothing. The time of fewer queries than items is drawn, with a hollow mark, as that of as many, so many times longer.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ STAGES = ("nnn", "csls", "inverted-softmax", "mutual-rank", "k-reciprocal")
 OTHERS = ("faiss", "sentence-transformers")
 SHARD = 10_000  # vectors in a file
 _LOGGED = re.compile(
-    r"^((?:before: )?[\w-]+) +([\d,]+) × .*\| processor +([\d.]+) s +([\d.]+) × floor.*\| peak +([\d,]+) MB", re.M
+    r"^((?:before: )?[\w-]+) +(?:([\d,]+) of +)?([\d,]+) × .*"
+    r"\| processor +([\d.]+) s +([\d.]+) × floor.*\| peak +([\d,]+) MB",
+    re.M,
 )
 
 
@@ -128,7 +131,7 @@ def times(work: Callable[[], Any]) -> tuple[float, float]:
     return time.perf_counter() - start, time.process_time() - begun
 
 
-def one(name: str, clip: Path, items: int, width: int, k: int) -> dict[str, Any]:
+def one(name: str, clip: Path, queries: int, items: int, width: int, k: int) -> dict[str, Any]:
     """A line: what one of the works costs in this process."""
     import rerankit  # noqa: F401 - importing is no part of the work
 
@@ -139,9 +142,10 @@ def one(name: str, clip: Path, items: int, width: int, k: int) -> dict[str, Any]
     took, busy = times(lambda: found.append(WORKS[name](clip, k)))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     (by_clock, by_processor), copy = ((before + speeds()) / 2).tolist()
-    flops, moved = 2 * items * items * width, 2 * 2 * items * width + 12 * items * k
+    flops, moved = 2 * queries * items * width, 2 * (queries + items) * width + 12 * queries * k
     return {
         "what": name,
+        "queries": queries,
         "items": items,
         "width": width,
         "k": k,
@@ -170,23 +174,26 @@ def lines(given: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     """Every line, each from a process of its own; those of one size follow each other."""
     found = []
     for items in given.items:
-        clip = folder / f"clip-{items}-{given.width}"
+        queries = min(items, given.queries or items)
+        clip = folder / f"clip-{queries}-{items}-{given.width}"
         if not clip.exists():
-            for seed, name in ((1, "img_emb"), (2, "text_emb")):
-                write_shards(clip / name, items, given.width, seed)
+            for seed, name, count in ((1, "img_emb", items), (2, "text_emb", queries)):
+                write_shards(clip / name, count, given.width, seed)
         for _ in range(given.turns):
             for name in given.what:
                 for before in (True, False) if given.before else (False,):
-                    line = measured(given, name, clip, items, before)
+                    line = measured(given, name, clip, (queries, items), before)
                     if line is not None:
                         found.append({**line, "before": before})
                         show(found[-1], found)
     return found
 
 
-def measured(given: argparse.Namespace, name: str, clip: Path, items: int, before: bool) -> dict[str, Any] | None:
+def measured(
+    given: argparse.Namespace, name: str, clip: Path, sizes: tuple[int, int], before: bool
+) -> dict[str, Any] | None:
     """A line from a process of its own, which runs the code of another checkout or this one; None where it fails."""
-    words = [name, str(clip), str(items), str(given.width), str(given.k)]
+    words = [name, str(clip), *map(str, (*sizes, given.width, given.k))]
     environment = {**os.environ, "RERANKIT_MEMORY_BUDGET": given.budget}
     environment |= {} if given.threads is None else {"OMP_NUM_THREADS": str(given.threads)}
     environment |= {"PYTHONPATH": str(given.before)} if before else {}
@@ -205,8 +212,9 @@ def show(line: dict[str, Any], found: list[dict[str, Any]]) -> None:
     base = [each for each in of_size if each["what"] == "lists"]
     clock, busy = (f" {line[n] / base[-1][n]:5.2f} × lists" if base else "" for n in ("seconds", "busy"))
     what = f"{'before: ' if line['before'] else ''}{line['what']}"
+    fewer = "" if line["queries"] == line["items"] else f"{line['queries']:,} of "
     print(
-        f"{what:<21} {line['items']:>7,} × {line['width']} {line['seconds']:7.1f} s "
+        f"{what:<21} {fewer:>10}{line['items']:>7,} × {line['width']} {line['seconds']:7.1f} s "
         f"{line['seconds'] / line['floor']:5.2f} × floor{clock} | processor {line['busy']:7.1f} s "
         f"{line['busy'] / line['busy_floor']:5.2f} × floor{busy} | peak {line['peak_mb']:5,.0f} MB "
         f"| {line['gflops']:.0f} GFLOP/s, {line['gbytes']:.0f} GB/s, load {line['load']:.1f}",
@@ -227,8 +235,9 @@ def same_lists(found: list[dict[str, Any]]) -> None:
 def logged(text: str) -> list[dict[str, Any]]:
     """The lines that `show` wrote, of the newest run in a log: what comes after `# Earlier` is of other code."""
     found = []
-    for what, items, busy, times_floor, peak in _LOGGED.findall(text.partition("\n# Earlier")[0]):
+    for what, queries, items, busy, times_floor, peak in _LOGGED.findall(text.partition("\n# Earlier")[0]):
         line = {"what": what.removeprefix("before: "), "items": int(items.replace(",", "")), "busy": float(busy)}
+        line |= {"queries": int(queries.replace(",", "")) if queries else line["items"]}
         line |= {"busy_floor": float(busy) / float(times_floor), "peak_mb": float(peak.replace(",", ""))}
         found.append({**line, "before": what.startswith("before: ")})
     return found
@@ -240,12 +249,19 @@ def draw(found: list[dict[str, Any]], figure: Any, theme: Theme) -> None:
 
     panels = figure.subplots(1, 2)
     found = [line for line in found if not line["before"]]
+    for line in found:  # the time of as many queries as items
+        for figure_of in ("busy", "busy_floor"):
+            line[figure_of] *= line["items"] / line["queries"]
     for name, marker in zip(dict.fromkeys(line["what"] for line in found), "osD^vPX*", strict=False):
-        mine = [line for line in found if line["what"] == name]
-        sizes = sorted({line["items"] for line in mine})
+        best = best_of([line for line in found if line["what"] == name])
+        hollow = [place for place, line in enumerate(best) if line["queries"] < line["items"]]
+        sizes = [line["items"] for line in best]
         for axes, figures in zip(panels, ("busy", "peak_mb"), strict=True):
-            best = [min(line[figures] for line in mine if line["items"] == size) for size in sizes]
-            axes.plot(sizes, best, marker=marker, label=name)
+            drawn = axes.plot(sizes, [line[figures] for line in best], marker=marker, label=name)[0]
+            for place in hollow:
+                axes.plot(
+                    sizes[place], best[place][figures], marker, color=drawn.get_color(), mfc=theme.ground, zorder=3
+                )
     sizes = sorted({line["items"] for line in found})
     floors = [min(line["busy_floor"] for line in found if line["items"] == size) for size in sizes]
     panels[0].plot(sizes, floors, "--", color=theme.muted, label="floor: the product alone")
@@ -258,13 +274,21 @@ def draw(found: list[dict[str, Any]], figure: Any, theme: Theme) -> None:
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
 
 
+def best_of(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of every size the line that took the least time, by size."""
+    ordered = sorted(found, key=lambda line: (line["items"], line["busy"]))
+    return list({line["items"]: line for line in reversed(ordered)}.values())[::-1]
+
+
 def main() -> None:
     if sys.argv[1:2] == ["--one"]:
-        name, clip, items, width, k = sys.argv[2:]
-        print(json.dumps(one(name, Path(clip), int(items), int(width), int(k))))
+        name, clip, *numbers = sys.argv[2:]
+        queries, items, width, k = map(int, numbers)
+        print(json.dumps(one(name, Path(clip), queries, items, width, k)))
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--items", type=int, nargs="+", default=[10_000, 30_000])
+    parser.add_argument("--queries", type=int)
     parser.add_argument("--width", type=int, default=512)
     parser.add_argument("-k", type=int, default=100)
     parser.add_argument("--budget", default="256MB")

@@ -29,6 +29,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "llama-index": ("llama_index",),
     "haystack": ("haystack",),
     "hdf5": ("h5py",),
+    "lance": ("lance", "pyarrow"),
     "hub": ("huggingface_hub",),
     "ir-datasets": ("ir_datasets",),
     "milvus": ("pymilvus",),

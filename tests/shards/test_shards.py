@@ -45,6 +45,12 @@ def write_hdf5(path: Path, rows) -> None:
         file["names"] = np.arange(len(rows))
 
 
+def write_lance(path: Path, rows) -> None:
+    lance = pytest.importorskip("lance", reason="pylance is not installed")
+    arrow = pytest.importorskip("pyarrow")
+    lance.write_dataset(arrow.table(vector_table(arrow, rows)), path, max_rows_per_file=5)
+
+
 def vector_table(arrow, rows):
     values = arrow.FixedSizeListArray.from_arrays(arrow.array(rows.reshape(-1)), rows.shape[1])
     return {"key": [f"k{n}" for n in range(len(rows))], "embedding": values}
@@ -56,6 +62,7 @@ WRITERS = {
     "parquet": write_parquet,
     "arrow": write_arrow,
     "h5": write_hdf5,
+    "lance": write_lance,
 }
 
 
@@ -300,3 +307,32 @@ def test_a_dataset_of_hdf5_is_read_by_chunks_and_nothing_outside_of_its_file(tmp
     (folder / "img_emb_3.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(40))
     with pytest.raises(FormatError, match=r"img_emb_3.h5: "):
         rerankit.read(folder, "array")
+
+
+def test_a_dataset_of_lance_is_read_by_rows_and_as_it_is_now(tmp_path):
+    lance = pytest.importorskip("lance", reason="pylance is not installed")
+    arrow = pytest.importorskip("pyarrow")
+    write_lance(tmp_path / "v.lance", VECTORS)
+    alone, folder = rerankit.read(tmp_path / "v.lance"), write_shards(tmp_path / "v", kind="lance")
+    expected = rerankit.rerank(Problem.from_embeddings(VECTORS[:4], VECTORS), "dba", k=5)
+    for shards in (alone, rerankit.read(folder)):
+        problem = Problem.from_embeddings(VECTORS[:4], shards)
+        assert rerankit.rerank(problem, "dba", k=5) == expected
+        assert rerankit.rerank(problem, "dba", k=5, engine=Local(workers=2), shard_size=2) == expected
+    packed = pickle.dumps(alone)
+    assert np.array_equal(pickle.loads(packed)[[7, 3, 7]], VECTORS[[7, 3, 7]])
+    lance.dataset(tmp_path / "v.lance").delete("key = 'k3'")
+    with pytest.raises(FormatError, match=r"v.lance: is not the file it was"):
+        pickle.loads(packed)
+    assert np.array_equal(rerankit.read(tmp_path / "v.lance")[2:5], VECTORS[[2, 4, 5]])
+    lists = arrow.table({"embedding": VECTORS.astype(np.float32).tolist()})
+    lance.write_dataset(lists, tmp_path / "lists.lance")
+    with pytest.raises(FormatError, match=r"lists.lance: 'embedding' must be a list of a fixed size \(got list"):
+        rerankit.read(tmp_path / "lists.lance")
+    (tmp_path / "empty.lance").mkdir()
+    with pytest.raises(FormatError, match=r"empty.lance: "):
+        rerankit.read(tmp_path / "empty.lance")
+    for file in (folder / "img_emb_1.lance" / "data").iterdir():
+        file.write_bytes(file.read_bytes()[:40])
+    with pytest.raises(FormatError, match=r"img_emb_1.lance: "):
+        rerankit.read(folder)[:]

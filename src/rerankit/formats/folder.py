@@ -18,7 +18,7 @@ from rerankit.formats.text import write_text
 from rerankit.reading import read_text
 from rerankit.reading.npy_arrays import map_npy
 from rerankit.reading.text import BYTE_ORDER_MARK
-from rerankit.shards import is_shards, open_shards
+from rerankit.shards import is_dataset, is_shards, open_one, open_shards
 
 
 class FolderFormat(Format):
@@ -30,12 +30,14 @@ class FolderFormat(Format):
     description: ClassVar[str] = "a folder with one .npy for each array, ids as .npy or .txt"
 
     def read(self, path: Path) -> Content:
-        """The vectors of shards, the ranking of a run in shards, or named arrays: every `.npy`, and `.txt` of ids,
-        labels and texts, in the folder and below.
+        """The vectors of shards or of a dataset of Lance, the ranking of a run in shards, or named arrays: every
+        `.npy`, and `.txt` of ids, labels and texts, in the folder and below.
 
         Other files are left alone.
         What the folder's list says of its files is checked; a folder made by hand has none.
         """
+        if is_dataset(path):
+            return open_one(path)
         check_manifest(path)
         if is_run(path):
             return Tables(read_run(path) | read_given(path, self.read))

@@ -14,7 +14,7 @@ from rerankit.formats import headless
 from rerankit.formats.content import Content, Format, Triples
 from rerankit.formats.delimited import value_column
 from rerankit.reading.arrow_files import ParquetColumns, texts_of
-from rerankit.shards.folders import open_one
+from rerankit.shards import open_one
 from rerankit.shards.parts import has_vectors
 
 

@@ -9,7 +9,7 @@ from rerankit.errors import FormatError
 from rerankit.files import check_inside
 from rerankit.mapped import stamp_of
 from rerankit.shards.names import in_order, numbered
-from rerankit.shards.parts import OPENERS, open_part
+from rerankit.shards.parts import OPENERS, is_dataset, open_part
 from rerankit.shards.shards import Shards
 
 Stamp = tuple[str, int, int]
@@ -43,7 +43,7 @@ def _files(folder: Path) -> list[Path]:
     found = []
     for count, file in enumerate(sorted(folder.iterdir())):
         limits.check(folder, "files", count + 1, "the number of files")
-        if file.suffix.lower() in OPENERS and not file.name.startswith(".") and not file.is_dir():
+        if file.suffix.lower() in OPENERS and not file.name.startswith(".") and file.is_dir() == is_dataset(file):
             found.append(file)
     return found
 
@@ -52,13 +52,18 @@ def _opened(paths: list[Path]) -> Shards:
     parts = [part for path in paths for part in open_part(check_inside(path, path.parent))]
     if not parts:
         raise FormatError(f"{paths[0]}: has no rows")
-    stamps = [(str(path.absolute()), *stamp_of(path)) for path in paths]
+    stamps = [(str(path.absolute()), *_stamp_of(path)) for path in paths]
     return Shards(parts, (reopened, (stamps,)))
 
 
 def reopened(stamps: list[Stamp]) -> Shards:
     """The shards of files that were opened before, in another process perhaps; they must be what they were."""
     for path, size, time in stamps:
-        if stamp_of(path) != (size, time):
+        if _stamp_of(Path(path)) != (size, time):
             raise FormatError(f"{path}: is not the file it was: its size or time has changed since")
     return _opened([Path(path) for path, _, _ in stamps])
+
+
+def _stamp_of(path: Path) -> tuple[int, int]:
+    """A file's size and time; of a dataset, those of the folder in which every change is noted."""
+    return stamp_of(path / "_versions" if is_dataset(path) else path)

@@ -54,10 +54,42 @@ class HdfRows:
             raise FormatError(text) from cause
 
 
+class LanceRows:
+    """Vectors in a column of a dataset of Lance, of which the rows are read that are asked for."""
+
+    def __init__(self, path: Path, dataset: Any, name: str) -> None:
+        kind = dataset.schema.field(name).type
+        self._path, self._dataset, self._name = path, dataset, name
+        self.shape = dataset.count_rows(), kind.list_size
+        self.dtype = np.dtype(kind.value_type.to_pandas_dtype())
+
+    def __getitem__(self, rows: slice | IntArray) -> AnyArray:
+        chosen = np.arange(self.shape[0])[rows]
+        if not len(chosen):
+            return np.empty((0, self.shape[1]), self.dtype)
+        if isinstance(rows, slice):
+            return self._read("to_table", offset=int(chosen[0]), limit=len(chosen))
+        rising, back = np.unique(chosen, return_inverse=True)
+        return self._read("take", rising)[back]
+
+    def _read(self, how: str, *where: Any, **named: Any) -> AnyArray:
+        try:
+            table = getattr(self._dataset, how)(*where, columns=[self._name], **named)
+        except (OSError, ValueError) as cause:
+            raise FormatError(f"{self._path}: rows cannot be read: {first_sentence(cause)}") from cause
+        return _numbers(self._path, table.column(self._name).combine_chunks())
+
+
+def is_dataset(path: Path) -> bool:
+    """Whether a path is that of a folder which is one file of vectors to us."""
+    return path.suffix.lower() == ".lance" and path.is_dir()
+
+
 def open_part(path: Path) -> list[ArrayPart]:
     """The vectors of a file, in one piece or several."""
     try:
-        return [ArrayPart(path, array) for array in OPENERS[path.suffix.lower()](check_regular(path))]
+        place = path if is_dataset(path) else check_regular(path)
+        return [ArrayPart(path, array) for array in OPENERS[path.suffix.lower()](place)]
     except FormatError:
         raise
     except OSError as cause:
@@ -126,6 +158,18 @@ def _check_size(path: Path, dataset: Any) -> None:
         limits.check_ratio(path, held, chunk, f"a chunk of {rows}")
 
 
+def _lance(path: Path) -> list[LanceRows]:
+    """The column of vectors of a dataset; what it says lies in other places is not followed."""
+    dataset = require("lance", extra="lance", purpose=f"reading {path.name}").dataset(str(path))
+    name = vector_column(path, dataset.schema)
+    if not hasattr(dataset.schema.field(name).type, "list_size"):
+        raise FormatError(f"{path}: '{name}' must be a list of a fixed size (got {dataset.schema.field(name).type})")
+    files = [file for fragment in dataset.get_fragments() for file in fragment.data_files()]
+    if any(getattr(file, "base_id", None) is not None for file in files):
+        raise FormatError(f"{path}: says that its rows lie in another dataset, which is not followed")
+    return [LanceRows(path, dataset, name)]
+
+
 def vector_column(path: Path, schema: Any) -> str:
     """The one column of vectors of a table."""
     found = _vector_columns(schema)
@@ -189,5 +233,6 @@ OPENERS: dict[str, Callable[[Path], list[Any]]] = {
     ".feather": _arrow,
     ".h5": _hdf5,
     ".hdf5": _hdf5,
+    ".lance": _lance,
 }
 """How a file of each ending is opened."""
