@@ -189,6 +189,15 @@ def test_an_unknown_name_comes_with_the_plugins_that_failed(monkeypatch: pytest.
     assert note.startswith(f"note: not loaded: plugin '{tmp_path / 'upside.py'}' (file): ModuleNotFoundError")
 
 
+def test_types_are_shown_as_they_are_written(tmp_path: Path) -> None:
+    made = '\n    def __init__(self, weight: float = 0.5, how: "str" = "x", other=1):\n        pass\n'
+    (tmp_path / "typed.py").write_text(PLUGIN.replace('name = "upside"\n', 'name = "upside"\n' + made))
+    plugins.reset()
+    told = run("stages", "upside", "--json", "--plugin", tmp_path / "typed.py")
+    plugins.reset()
+    assert [row["type"] for row in json.loads(told.stdout)["parameters"]] == ["float", "str", ""]
+
+
 def test_doctor_finds_names_that_do_not_load(tmp_path: Path) -> None:
     (tmp_path / "late.py").write_text(PLUGIN.replace('"upside", Upside', '"upside", "no_such_module:Upside"'))
     plugins.reset()

@@ -42,6 +42,8 @@ class Shelf(Source):
             "matrix": SCORES,
             "labelled": (Problem(SCORES), Relevance.from_lists([[0], [1], [2], [3]], 6)),
             "text": "nothing useful",
+            "lines": {"q": {"b": 0.2, "a": 0.9}},
+            "distances": {"q": {"b": None}},
         }
         return {**always, **WRITTEN}[address]
 
@@ -70,6 +72,9 @@ def test_an_address_is_read_as_a_file_is() -> None:
     problem, relevance = read_both("shelf:labelled", "problem")
     assert rerankit.read("shelf:labelled", "relevance") == relevance
     assert problem.shape == relevance.shape
+    for kind in ("problem", "ranking"):
+        found = rerankit.read("shelf:lines", kind)
+        assert (found if kind == "ranking" else found.ranking()).to_dict() == {"q": {"a": 0.9, "b": 0.2}}
     ranking = rerankit.rerank(problem, "nnn", k=3)
     assert rerankit.write("shelf:run", ranking) == "shelf:run"
     assert rerankit.read("shelf:run", "ranking") is ranking
@@ -85,8 +90,11 @@ def test_what_is_wrong_with_an_address(tmp_path: Path, monkeypatch: pytest.Monke
         rerankit.read("shelf:text", "problem")
     with pytest.raises(PluginError, match=f"^{SAMPLE}: source 'shelf' cannot read 'nowhere': KeyError: 'nowhere'"):
         rerankit.read("shelf:nowhere")
-    with pytest.raises(UnknownNameError, match="unknown source 'shelv'; did you mean 'shelf'"):
-        rerankit.read("shelv://matrix")
+    with pytest.raises(InputError, match="every score must be a number"):
+        rerankit.read("shelf:distances", "problem")
+    for address in ("shelv://matrix", "shelv:matrix"):
+        with pytest.raises(UnknownNameError, match="unknown source 'shelv'; did you mean 'shelf'"):
+            rerankit.read(address)
     with pytest.raises(InputError, match="nothing can be written to ReadOnly"):
         rerankit.write("read-only:x", SCORES)
     monkeypatch.chdir(tmp_path)

@@ -88,6 +88,13 @@ def _summary(name: str) -> dict[str, Any] | None:
     return {**{key: found[key] for key in wanted}, "parameters": parameters, "what": what}
 
 
+def _type(annotation: Any) -> str:
+    """A parameter's type as it is written, whether its file delays annotations or not."""
+    if annotation is inspect.Parameter.empty:
+        return ""
+    return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+
+
 def _details(name: str) -> dict[str, Any]:
     """All about one stage; what depends on parameters is that of the defaults."""
     from rerankit import Stage
@@ -99,7 +106,7 @@ def _details(name: str) -> dict[str, Any]:
         {
             "parameter": each.name,
             "default": "(required)" if each.default is each.empty else repr(each.default),
-            "type": "" if each.annotation is each.empty else str(each.annotation),
+            "type": _type(each.annotation),
         }
         for each in inspect.signature(factory).parameters.values()
     ]

@@ -17,6 +17,7 @@ from rerankit.formats import judgements, lists, tables
 from rerankit.formats.content import CONTENT_NAMES, Content, Format, Tables, Triples
 from rerankit.formats.registry import format_of, source_of
 from rerankit.formats.sources import Address, address_of
+from rerankit.lines import lines_of
 from rerankit.plugins.faults import one_line
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
@@ -128,6 +129,8 @@ def _of_kind(address: Address, value: Any, kind: str | None) -> Any:
         return value
     if kind == "problem" and isinstance(value, Ranking | np.ndarray):
         return Problem(value)
+    if kind in ("problem", "ranking") and (lines := lines_of(value, "scores", str(address))) is not None:
+        return Problem(lines) if kind == "problem" else Problem(lines).ranking()
     raise InputError(f"'{address}' holds no {kind} ({address.entry.source} gave {type(value).__name__})")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from abc import ABC, abstractmethod
@@ -19,7 +20,7 @@ class Source(ABC):
     @abstractmethod
     def read(self, address: str) -> Any:
         """What is at an address, without ``NAME:`` or ``NAME://`` in front: a `Problem`, a `Ranking`, a `Relevance`,
-        a matrix, or a problem with its relevance.
+        a matrix, a run in any form that a `Problem` takes, or a problem with its relevance.
         """
 
     def write(self, address: str, value: Any, *, overwrite: bool) -> None:
@@ -62,10 +63,11 @@ def address_of(given: Any) -> Address | None:
     found = re.fullmatch(r"([a-z][a-z0-9+.-]+):(//)?(.*)", given, re.DOTALL) if isinstance(given, str) else None
     if found is None:
         return None
-    if found[1] in manager().sources:
-        return Address(manager().sources.entry(found[1]), found[3])
-    if found[2] and not os.path.lexists(given):
-        raise unknown_name("source", found[1], manager().sources)
+    sources = manager().sources
+    if found[1] in sources:
+        return Address(sources.entry(found[1]), found[3])
+    if (found[2] or difflib.get_close_matches(found[1], sources, n=1)) and not os.path.lexists(given):
+        raise unknown_name("source", found[1], sources)
     return None
 
 
