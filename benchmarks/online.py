@@ -4,12 +4,13 @@
 
 For every stage and every number of items: seconds to prepare it, milliseconds of one query with 100 candidates given,
 right after a search that has emptied the processor's caches and once more for the next query, and of one that is
-searched (median and 99th percentile), and how many times the median of the bare product the searched query takes. Then
-what saving, loading and adding a hundredth of the items cost. The floor of candidates that are given is their bare
-product with the query, that of a search the product with all items and `argpartition`, and that of `pillar` its own
-network. Everything is measured in one run, in turns, so that ratios hold on a machine that does other work, too;
-candidates that are given need one thread, whose processor time is told: others lengthen it by what they take of the
-caches alone. Graphs of all items (`GRAPHS`) take long to prepare beyond some 10,000 items.
+searched (median and 99th percentile), and how many times the median of the bare product the searched query takes.
+Then what saving, loading and adding a hundredth of the items cost. The floor of candidates that are given is their
+bare product with the query, which reads their vectors, and what a pipeline without a stage costs, in which query and
+candidates are checked and brought into a ranking; that of a search is the product with all items and `argpartition`,
+and that of `pillar` its own network. Everything is measured in one run, in turns, so that ratios hold on a machine
+that does other work, too; candidates that are given need one thread, whose processor time is told: others lengthen it
+by what they take of the caches alone. Graphs of all items (`GRAPHS`) take long to prepare beyond some 10,000 items.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from rerankit import Gallery, Ready, load, prepare, stage
+from rerankit import Gallery, Pipeline, Ready, load, prepare, stage
 from rerankit.measure import machine
 from rerankit.pipelines.stage import Stage
 
@@ -132,8 +133,23 @@ def measured(names: Sequence[str], items: int, bank: int, width: int, turns: int
     )
     ratio = f"{np.median(plain['search'] / plain['bare']):.2f}"
     table.add_section()
+    ready = prepare(Pipeline([]), gallery)
+
+    def unchanged(turn: int) -> Any:
+        return ready.rerank(queries[turn], candidates=first.indices[turn], scores=first.scores[turn])
+
+    floor = in_turns(
+        {
+            "bare": lambda turn: unit @ queries[turn],
+            "given": unchanged,
+            "again": lambda turn: unchanged((turn + 1) % turns),
+        },
+        turns,
+    )
     bare = shown(plain["pairs"]), "", shown(plain["bare"])
     table.add_row(f"{items:,} items: bare products", "", *bare, "1", "", "")
+    table.add_row("no stage", "", shown(floor["given"]), shown(floor["again"]), "", "", "", "")
+    table.add_row(f"(100 vectors of {width}: {100 * width * 4 / 1000:.0f} kB)", *[""] * 7)
     table.add_row("exact search", "", "", "", shown(plain["search"]), ratio, "", "")
     for name in names:
         alone = {"network": network(name)} if name in PILLARS else {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,9 @@ class Ids(Value):
             self._keep(_rows={name: row for row, name in enumerate(self.values.tolist())})
         known: dict[Any, int] = self._rows or {}
         wanted = np.asarray(names).tolist() if isinstance(names, np.ndarray) else list(names)
+        odd = [name for name in wanted if not isinstance(name, Hashable)]
+        if odd:
+            raise rule(argument, "must hold ids, which are texts or whole numbers", odd[0])
         unknown = [name for name in wanted if name not in known]
         if unknown:
             raise rule(argument, "must name only known ids", several("unknown", unknown, len(wanted)))

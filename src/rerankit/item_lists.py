@@ -88,6 +88,9 @@ def _checked_rows(rows: AnyArray, size: int, argument: str) -> IntArray:
         return np.empty(0, np.int64)
     if rows.dtype.kind not in "iu":
         raise rule(argument, "must be row numbers, since the gallery has no such ids", f"{rows[:3].tolist()}")
+    lowest, highest = int(rows.min()), int(rows.max())
+    if lowest >= 0 and highest < size:
+        return rows.astype(np.int64)
     real: IntArray = rows[rows != -1].astype(np.int64)
     if len(real) and (int(real.min()) < 0 or int(real.max()) >= size):
         raise rule(argument, f"must lie in 0…{size - 1}", f"{real.min()}…{real.max()}")

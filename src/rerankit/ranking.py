@@ -210,9 +210,12 @@ class Ranking(Exports, Value):
         values = real_matrix(scores, "scores").astype(np.float32, copy=False)
         if values.shape != self.shape:
             raise rule("scores", f"must have the ranking's shape {self.shape}", f"shape {values.shape}")
-        check_finite(np.where(self.mask, values, 0), "scores", error=NotFiniteError)
-        places, parted = reordered(values, self.scores, self.mask)
-        return self.like(items_at(self.indices, places), parted)
+        there = self.mask
+        whole = bool(there.all())
+        check_finite(values if whole else np.where(there, values, 0), "scores", error=NotFiniteError)
+        places, parted = reordered(values, self.scores, there)
+        items = self.indices[np.arange(len(self))[:, None], places] if whole else items_at(self.indices, places)
+        return self.like(items, parted)
 
     def with_notes(self, **notes: Any) -> Ranking:
         """The same ranking with more notes."""

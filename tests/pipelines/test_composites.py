@@ -151,3 +151,18 @@ def test_labels_are_seen_inside_a_choice() -> None:
         .labels
     )
     assert not stage("auto").looks_at().labels
+
+
+def test_a_stage_that_a_composite_runs_without_naming_it_is_checked() -> None:
+    class Sly(Composite):
+        name = "sly"
+
+        @property
+        def children(self) -> tuple[Stage, ...]:
+            return (stage("fuse"),)
+
+        def joined(self, children: Any, problem: Problem, ranking: Any) -> Any:
+            return stage("dba").rerank(problem, children[0].rerank(problem, ranking))
+
+    with pytest.raises(UnmetNeedError, match="stage 'dba' needs gallery_scores"):
+        Sly().rerank(Problem(SCORES), Problem(SCORES).ranking(3))

@@ -120,7 +120,7 @@ def test_embeddings_on_disk_are_checked_where_they_are_read(tmp_path, dtype):
     made = EmbeddingScores(np.ones((2, 4), np.float32), np.load(tmp_path / "gallery.npy", mmap_mode="r"))
     one = np.array([3])
     for read in (made.rows, lambda: made.topk(2), lambda: made.pairs(np.array([0]), one), lambda: made.T.rows(one)):
-        with pytest.raises(InputError, match="'embeddings' must be finite"):
+        with pytest.raises(InputError, match="'gallery' must be finite"):
             read()
     assert np.array_equal(made.T.take(np.array([0, 1])).rows(), np.ones((2, 2)))
 

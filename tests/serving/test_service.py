@@ -60,21 +60,23 @@ def test_what_it_says_of_itself(served: Served):
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"query": [1.0, 2.0]}, "'queries' must have the gallery's width, 8"),
-    ({"query": [float("nan")] * 8}, "'queries' must be finite"),
+    ({"query": [1.0, 2.0]}, "'query' must have the gallery's width, 8"),
+    ({"queries": [[1.0, 2.0]]}, "'queries' must have the gallery's width, 8"),
+    ({"query": [float("nan")] * 8}, "'query' must be finite"),
     ({"query": [1.0] * 8, "k": 0}, "'k' must be at least 1"),
     ({"query": [1.0] * 8, "k": 51}, "'k' must be at most 50"),
     ({"query": [1.0] * 8, "kk": 5}, "unknown field 'kk'; did you mean 'k'"),
-    ({"query": "cat"}, "'queries' must be a list"),
-    ({"query": ["a"] * 8}, "'queries' must"),
+    ({"query": "cat"}, "'query' must be a list"),
+    ({"query": ["a"] * 8}, "'query' must"),
     ({"query": "half a character: \ud800"}, "the body must be JSON"),
-    ({"query": [[[1.0]]]}, "'queries' must"),
+    ({"query": [[[1.0]]]}, "'query' must"),
     ({}, "'queries' must be given"),
     ({"query": [1.0] * 8, "queries": []}, "cannot both be given"),
     ({"queries": [[1.0] * 8] * 9}, "'queries' must have at most 8 queries"),
     ({"query": [1.0] * 8, "candidates": ["item-99"]}, "'candidates' must name only known ids"),
     ({"query": [1.0] * 8, "candidates": ["item-1", "item-1"]}, "'candidates' must name an item once"),
     ({"query": [1.0] * 8, "candidates": NAMES}, "'candidates' must have at most 50 candidates"),
+    ({"query": [1.0] * 8, "candidates": [{"id": "item-1"}]}, "'candidates' must hold ids"),
     ({"query": [1.0] * 8, "candidates": {"a": 1}}, "'candidates' must be a list"),
     ({"query": [1.0] * 8, "features": 3}, "features"),
 ]
@@ -89,7 +91,9 @@ def test_bad_requests_name_the_field_and_the_service_stays_up(served: Served, bo
 
 
 def test_bodies_that_are_no_json_or_too_long_or_break_off(served: Served):
-    for raw in (b"", b"{", b"\xff\xfe", b"[" * 50_000, b"3"):
+    twice = b'{"query": [1, 1, 1, 1, 1, 1, 1, 1], "k": 1, "extra_scores": {}, "k": 2}'
+    assert "field 'k' must be given once" in served.ask("/search", raw=twice)[1]["error"]["message"]
+    for raw in (twice, b"", b"{", b"\xff\xfe", b"[" * 50_000, b"3"):
         assert served.ask("/search", raw=raw)[0] == 400
     assert served.ask("/search", raw=b" " * 100_001)[0] == 413
     assert served.ask("/nowhere", {})[0] == 404

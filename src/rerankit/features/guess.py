@@ -106,9 +106,10 @@ def _is_picture(value: Any) -> bool:
 
 
 def _counted(feature: Feature, size: int, argument: str) -> Feature:
-    side = "query" if argument.startswith("query") else "gallery"
+    side = argument.partition("_features")[0]
+    items = f"{side} items" if side in ("query", "gallery") else "items"
     if len(feature) != size:
         raise InputError(
-            f"'{argument}' must have one entry for each of the {size} {side} items (got {len(feature)} entries)"
+            f"'{argument}' must have one entry for each of the {size} {items} (got {len(feature)} entries)"
         )
     return feature

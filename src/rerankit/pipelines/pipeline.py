@@ -67,7 +67,8 @@ class Pipeline(Composite):
         return self._steps(self.stages, problem, ranking)
 
     def _steps(self, runners: Sequence[Stage | Prepared], problem: Problem, ranking: Ranking) -> Iterator[Step]:
-        run, done, first = {"run": uuid4().hex, "pipeline": self, "stage": None}, list[Step](), ranking
+        known = uuid4().hex if manager().observed else ""
+        run, done, first = {"run": known, "pipeline": self, "stage": None}, list[Step](), ranking
         texts = [one.text if isinstance(one, Prepared) else repr(one) for one in runners]
         own = _joined(texts)
         emit("run_started", own, inside=run, total=len(self.stages))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -31,14 +32,32 @@ class Runner(Protocol):
         """The same candidates of every query in a new order."""
 
 
+_checked: ContextVar[tuple[Problem | None, tuple[Stage, ...]]] = ContextVar("checked", default=(None, ()))
+"""A problem that a composite runs on, and the stages inside it, whose needs were checked with its own."""
+
+
 def run(stage: Stage, runner: Runner, problem: Problem, ranking: Ranking) -> Ranking:
     """The answer of a stage, given by `runner`; a fault says whose it is."""
-    check_needs(stage, problem)
+    checked, inside = _checked.get()
+    if checked is not problem or not any(one is stage for one in inside):
+        check_needs(stage, problem)
+    if not stage.children:
+        return _run(stage, runner, problem, ranking)
+    token = _checked.set((problem, stage.children))
+    try:
+        return _run(stage, runner, problem, ranking)
+    finally:
+        _checked.reset(token)
+
+
+def _run(stage: Stage, runner: Runner, problem: Problem, ranking: Ranking) -> Ranking:
     check_first(problem, ranking)
     if not stage.children and not ranking.mask.any():  # no query has a candidate: there is one order only
         return ranking
     with faults_named(stage, lambda: _where(stage, problem, ranking)):
         result = runner.reorder(problem, ranking)
+    if stage.children and _is_ours(stage):  # which puts answers together that were checked
+        return result
     fault = _fault(result, ranking)
     if fault:
         raise StageError(f"{_where(stage, problem, ranking)}, {fault}")

@@ -117,7 +117,7 @@ class Stage:
                 f"stage '{self.name}' must return numbers of shape {ranking.shape} "
                 f"(got {values.dtype} of shape {values.shape})"
             )
-        return ranking.with_scores(np.where(ranking.mask, values, -np.inf).astype(np.float32))
+        return ranking.with_scores(values.astype(np.float32))
 
     def started(self, problem: Problem) -> Prepared | None:
         """The part of the work that needs no candidates, done on `problem.searching(k)`; what it returns answers the

@@ -56,6 +56,7 @@ class Manager:
         self.notes: list[str] = []
         """What else there is to say of plugins that were found."""
         self._muted: set[str] = set()
+        self._observed: frozenset[str] = frozenset()
         self._load_builtins()
 
     def discover(self) -> None:
@@ -124,9 +125,14 @@ class Manager:
             warnings.warn(str(fault), RerankitWarning, stacklevel=3)
         return info
 
+    @property
+    def observed(self) -> bool:
+        """Whether there are observers of any event."""
+        return bool(self._observed)
+
     def has_observers(self, kind: str) -> bool:
         """Whether there are observers of events of a kind."""
-        return bool(getattr(self._pluggy.hook, f"rerankit_{kind}").get_hookimpls())
+        return kind in self._observed
 
     def observe(self, event: Event) -> None:
         """Call the observers of an event; one that raises is reported and not called again."""
@@ -149,6 +155,14 @@ class Manager:
         self._forget(name)
         self._muted.discard(name)
         self.plugins.pop(name, None)
+
+    def _look_for_observers(self) -> None:
+        """Note the kinds of events that somebody observes: every step of every query asks for it."""
+        hooks = vars(self._pluggy.hook).items()
+        kept = (name for name, caller in hooks if name.startswith("rerankit_") and caller.get_hookimpls())
+        self._observed = frozenset(
+            kind for name in kept if not (kind := name[len("rerankit_") :]).startswith("register_")
+        )
 
     def _load_builtins(self) -> None:
         from rerankit import builtins
@@ -191,6 +205,7 @@ class Manager:
             with loading(f"plugin '{name}' ({distribution})") as printed:
                 plugin = found()
                 self._pluggy.register(plugin, name)
+                self._look_for_observers()
                 self._check_hooks(plugin)
                 self._collect(plugin, info)
             texts = [*self._never_called(plugin, registered), *printed_faults(printed.text)]
@@ -256,6 +271,7 @@ class Manager:
     def _forget(self, name: str) -> None:
         if self._pluggy.has_plugin(name):
             self._pluggy.unregister(name=name)
+            self._look_for_observers()
         for registry in self.registries:
             registry.drop(name)
 

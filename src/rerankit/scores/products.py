@@ -87,6 +87,8 @@ class Products:
     def pairs(self, rows: IntArray, columns: IntArray) -> FloatArray:
         """Single cells; the two index arrays broadcast against each other."""
         held = self.of_columns.held is not None
+        if held and rows.shape == (1, 1) and columns.ndim == 2 and len(columns) == 1 and self.metric != "euclidean":
+            return self._of_one(int(rows[0, 0]), columns)
         if rows.shape != (1, 1) or columns.ndim != 2:  # the candidates of one query
             rows, columns = np.broadcast_arrays(rows, columns)
         if columns.size >= len(self.of_columns) and not held:
@@ -110,6 +112,15 @@ class Products:
                 products = self._distances(products, squares_of(one) + squares_of(other), rows[block], columns[block])
             cells[block] = _to_float32(products)
         return self._finite(cells[:, None], rows).reshape(shape)
+
+    def _of_one(self, row: int, columns: IntArray) -> FloatArray:
+        """Scores (1, k) of the candidates of one query, of vectors that are kept: every call costs as much as many
+        numbers, and nothing is copied that need not be.
+        """
+        assert self.of_columns.held is not None, "asked by the caller"
+        vectors = self.of_columns.held.vectors.take(columns[0], axis=0)
+        found = _to_float32(np.einsum("kd,d->k", vectors, self.of_rows.doubles(slice(row, row + 1))[0]))[None]
+        return self._finite(found, np.array([row]))
 
     def first_of(self, rows: IntArray, items: IntArray, counts: IntArray) -> FloatArray:
         """Scores (rows, k) of the first columns named for every row, as many as `counts` says; −inf behind them."""

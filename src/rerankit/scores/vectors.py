@@ -52,7 +52,7 @@ class GridVectors:
 
     def __init__(self, vectors: Any, argument: str = "vectors", *, unit: bool = False) -> None:
         self.array = _vectors_of(vectors, argument, unit)
-        self.unit = unit
+        self.unit, self._argument = unit, argument
         self.centre: FloatArray | None = None
         self.held: Held | None = None
         self._scales: tuple[Doubles, Doubles] | None = None
@@ -62,6 +62,7 @@ class GridVectors:
         """Vectors that have been checked already."""
         made = object.__new__(cls)
         made.array, made.unit, made.centre, made.held, made._scales = frozen(array), unit, centre, None, None
+        made._argument = "embeddings"
         return made
 
     def __getstate__(self) -> dict[str, Any]:
@@ -128,6 +129,7 @@ class GridVectors:
     ) -> GridVectors:
         made = object.__new__(GridVectors)
         made.array, made.unit, made.centre, made.held, made._scales = array, self.unit, centre, held, scales
+        made._argument = self._argument
         return made
 
     def read(self, rows: slice | IntArray | None = None) -> FloatArray:
@@ -145,6 +147,16 @@ class GridVectors:
         """`read` in float64: the same numbers."""
         if self.held is not None:
             return self.held.vectors[rows].astype(np.float64)
+        return self._alone[rows] if len(self.array) == 1 else self._on_grid(rows)
+
+    @cached_property
+    def _alone(self) -> Doubles:
+        """The one vector (1, d): several stages ask for that of a query."""
+        alone = self._on_grid(slice(None))
+        alone.setflags(write=False)
+        return alone
+
+    def _on_grid(self, rows: slice | IntArray) -> Doubles:
         factors, steps = self.scales()
         values = self._doubles(self.array[rows])
         values *= factors[rows, None]
@@ -199,7 +211,7 @@ class GridVectors:
                 got = f"got {values[bad[0], column]} in column {column}"
                 raise InputError(f"{stored.place(first + int(bad[0]))}: must be finite ({got})")
         elif is_memory_map(self.array):
-            check_scores(values, "embeddings", first, _most(self.unit))
+            check_scores(values, self._argument, first, _most(self.unit))
 
     def _doubles(self, given: AnyArray) -> Doubles:
         doubles = float32(given, "embeddings").astype(np.float64)

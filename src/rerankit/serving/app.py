@@ -16,10 +16,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from rerankit.errors import RerankitError
+from rerankit.errors import InputError, RerankitError
 from rerankit.pipelines.ready import Ready
 from rerankit.ranking import Ranking
-from rerankit.serving.bodies import Documents, ranking_body, search_arguments
+from rerankit.serving.bodies import Documents, each_once, ranking_body, search_arguments
 from rerankit.serving.bounds import Bounds
 from rerankit.serving.counts import RequestCounts, SharedCounts, State, text_of
 from rerankit.serving.drift import Drift
@@ -84,7 +84,14 @@ class Service:
 
     async def search(self, body: Any) -> Any:
         """A query's vector, scores or features in, a ranking out."""
-        given = search_arguments(body, self.bounds)
+        try:
+            return await self._found(search_arguments(body, self.bounds))
+        except InputError as error:  # the library knows a query as one of `queries`
+            if "query" in body and str(error).startswith("'queries'"):
+                raise type(error)(str(error).replace("'queries'", "'query'", 1)) from error
+            raise
+
+    async def _found(self, given: dict[str, Any]) -> Any:
         query = given.get("queries")
         alone = given.keys() == {"queries", "k"} and query and not isinstance(query[0], list)
         if alone and self.bounds.gather:
@@ -181,10 +188,12 @@ class Service:
         except asyncio.TimeoutError:
             raise Refused(408, f"the body did not come within {self.bounds.seconds} seconds") from None
         try:
-            body = json.loads(content)
+            body = json.loads(content, object_pairs_hook=each_once)
             if b"\\u" in content:  # which may be half of a character: no answer could name it
                 json.dumps(body, ensure_ascii=False).encode()
             return body
+        except InputError:
+            raise
         except (ValueError, RecursionError) as cause:
             raise Refused(400, f"the body must be JSON ({cause})") from None
 

@@ -43,6 +43,20 @@ def search_arguments(body: Any, bounds: Bounds) -> dict[str, Any]:
     return given
 
 
+def each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The fields of an object, none of which may be given twice: JSON's readers keep one of them, and not all the same.
+
+    >>> each_once([("k", 1), ("query", [0.5])])
+    {'k': 1, 'query': [0.5]}
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise InputError(f"field '{twice}' must be given once in an object (got it twice or more)")
+    return found
+
+
 def ranking_body(ranking: Ranking) -> dict[str, Any]:
     """The answer of `/search`: for every query its items with their scores, best first."""
     names = ranking.to_dict()

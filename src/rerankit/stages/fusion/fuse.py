@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rerankit.arrays import FloatArray
+from rerankit.arrays import FloatArray, IntArray
 from rerankit.errors import InputError
 from rerankit.fusion import check_rules, check_weights, combine
 from rerankit.pipelines.composite import Composite
@@ -77,11 +77,11 @@ class Fuse(Composite):
 
     def _fused(self, children: Sequence[Stage | Prepared], problem: Problem, ranking: Ranking) -> FloatArray:
         """One score (queries, K) from the opinions of all sources."""
-        inside = iter(children)
+        inside, here = iter(children), np.argsort(ranking.indices, axis=1)
         found = [
             self._given(source, problem, ranking)
             if isinstance(source, str)
-            else aligned(next(inside).rerank(problem, ranking), ranking)
+            else aligned(next(inside).rerank(problem, ranking), ranking, here)
             for source in self.sources
         ]
         values = np.stack(found)
@@ -97,9 +97,12 @@ class Fuse(Composite):
         return scores.pairs(rows_of(ranking), items_of(ranking))
 
 
-def aligned(result: Ranking, ranking: Ranking) -> FloatArray:
-    """The scores of `result`, which has the same candidates, in the order of `ranking`."""
-    there, here = np.argsort(result.indices, axis=1), np.argsort(ranking.indices, axis=1)
+def aligned(result: Ranking, ranking: Ranking, here: IntArray | None = None) -> FloatArray:
+    """The scores of `result`, which has the same candidates, in the order of `ranking` (`here`: the places of its items
+    in ascending order, where they are known).
+    """
+    there = np.argsort(result.indices, axis=1)
+    here = np.argsort(ranking.indices, axis=1) if here is None else here
     scores, rows = np.empty(ranking.shape, np.float32), rows_of(ranking)
     scores[rows, here] = result.scores[rows, there]
     return scores
