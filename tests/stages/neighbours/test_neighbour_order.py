@@ -52,6 +52,20 @@ def test_what_an_opinion_measures_does_not_matter():
     np.testing.assert_allclose(mixed(8 * own + 5, opinion, mask, 0.3, 100), expected, atol=1e-3)
 
 
+def test_where_the_first_candidates_crowd_their_places_count():
+    random = np.random.default_rng(0)
+    logits = -np.sort(-random.normal(size=(6, 40)), axis=1) * 2
+    logits += 1 - logits.min(axis=1, keepdims=True)  # most candidates are near to 1, and none is above
+    crowded = [1 / (1 + np.exp(-logits)), 1 - np.exp(-logits)]
+    opinion, mask = random.normal(size=(6, 40)).astype(np.float32), np.ones((6, 40), bool)
+    one, other = (mixed(each.astype(np.float32), opinion, mask, 0.3, 400) for each in crowded)
+    np.testing.assert_array_equal(one, other)
+    best = np.eye(40, dtype=np.float32)[[1] * 6]  # the second place is their first
+    assert (mixed(crowded[0].astype(np.float32), best, mask, 0.1, 400).argmax(axis=1) == 0).all()
+    tied = np.float32(np.where(crowded[0] > np.median(crowded[0], axis=1, keepdims=True), 1, crowded[0]))
+    assert (np.ptp(mixed(tied, np.zeros((6, 40), np.float32), mask, 0.3, 400)[:, :20], axis=1) < 0.01).all()
+
+
 def test_items_with_few_partners_get_the_least_strength_and_crowds_the_most():
     few = views(6, things=60)
     crowd = np.random.default_rng(0).uniform(size=(400, 1))

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from rerankit import checks
-from rerankit.arrays import AnyArray, BoolArray, FloatArray
+from rerankit.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from rerankit.gallery import Gallery
 from rerankit.pipelines.prepared import Prepared, State
 from rerankit.pipelines.stage import Stage
@@ -25,6 +25,8 @@ _LEAST, _MOST = 0.1, 0.45  # below a half, a clear lead of the order that comes 
 _FEW_PARTNERS = 0.4  # neighbours that stand out so far are partners of their own: the least strength
 _SHARPNESS = 3.5  # how many times the likelihood falls, as a logarithm, over one spacing of the scores
 _PLACES = 50  # first candidates that tell the spacing
+_FEW = 8  # candidates: fewer show no shape
+_FLAT = 0.4  # times as steep as farther down: less is crowded
 _STEP = 1e-4  # what a place in the neighbours' order is worth where scores tie
 _ROUNDING = 1e-5  # relative difference up to which two opinions are one
 
@@ -145,8 +147,7 @@ def mixed(own: FloatArray, opinion: FloatArray, mask: BoolArray, strength: float
     does not matter. Likelihoods fall with the scores in units of the spacing of the query's first candidates.
     """
     values = -np.sort(-np.where(mask, own, -np.inf).astype(np.float64), axis=1)
-    values = values[:, :1] - values
-    values = -_SHARPNESS * np.where(np.isfinite(values), values, 0) / _spacing(values, gallery_size)[:, None]
+    values = -_SHARPNESS * _apart(values[:, :1] - values, gallery_size)
     places = np.arange(values.shape[1])
     theirs = _by_opinion(values - _STEP * places, np.where(mask, opinion, -np.inf).astype(np.float64))
     with np.errstate(divide="ignore"):
@@ -170,16 +171,56 @@ def _by_opinion(values: AnyArray, opinion: AnyArray) -> AnyArray:
     return found
 
 
+def _apart(behind: AnyArray, gallery_size: int) -> AnyArray:
+    """How far candidates are behind the first (queries, K), best first, in spacings of the query's first candidates;
+    0 where there is none.
+
+    Where the first ones crowd, as probabilities do below 1, a step means more there than farther down, and no spacing
+    is right: their places alone then say how far they are apart.
+    """
+    known = np.isfinite(behind)
+    found = np.where(known, behind, 0) / _spacing(behind, gallery_size)[:, None]
+    bent = _crowded(behind, gallery_size)
+    if bent.any():
+        normal = _normal(np.arange(behind.shape[1]), gallery_size)
+        by_place = _by_opinion(np.broadcast_to(normal[0] - normal, (int(bent.sum()), len(normal))), -behind[bent])
+        found[bent] = np.where(known[bent], by_place - by_place[:, :1], 0)
+    return found
+
+
+def _crowded(behind: AnyArray, gallery_size: int) -> BoolArray:
+    """The rows that fall much less from the first place than farther down, as values that have a highest one do."""
+    depth = _depth(behind, gallery_size)
+    places = np.array([0, depth // 4, depth - 1])
+    if depth < _FEW:
+        return np.zeros(len(behind), bool)
+    with np.errstate(invalid="ignore"):
+        top, middle = (np.diff(behind[:, places], axis=1) / -np.diff(_normal(places, gallery_size))).T
+        found: BoolArray = top < _FLAT * middle
+    return found
+
+
+def _depth(behind: AnyArray, gallery_size: int) -> int:
+    """The first candidates that tell the spacing."""
+    return max(2, min(_PLACES, int(np.ceil(gallery_size / 4)), int(behind.shape[1])))
+
+
+def _normal(places: IntArray, gallery_size: int) -> AnyArray:
+    """What so many normal values have at places from the highest on."""
+    found: AnyArray = ndtri(1 - (np.minimum(places, gallery_size - 1) + 0.625) / (gallery_size + 0.25))
+    return found
+
+
 def _spacing(behind: AnyArray, gallery_size: int) -> AnyArray:
     """The spread (queries,) of scores that lie so far behind the first (queries, K), were they the highest of many.
 
     It is the median over pairs of places, one twice as far down as the other, of how far they are apart compared with
     the same places of so many normal values: a few outliers, however low, do not move it.
     """
-    depth = max(2, min(_PLACES, int(np.ceil(gallery_size / 4)), behind.shape[1]))
+    depth = _depth(behind, gallery_size)
     if behind.shape[1] < 2:
         return np.ones(len(behind))
-    expected = ndtri(1 - (np.arange(1, depth + 1) - 0.375) / (gallery_size + 0.25))
+    expected = _normal(np.arange(depth), gallery_size)
     near = np.arange(depth // 2)
     far = 2 * near + 1
     with np.errstate(invalid="ignore"):
