@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 OLDEST_PYTHON ?= python3.10
 BIN := $(VENV)/bin
-# Two test processes share the cores: one thread each, else they wait for each other.
-ONE_THREAD := OMP_NUM_THREADS=1
+# Two test processes share the cores: one thread each, else they wait for each other. They start many others: what is
+# compiled is kept, whatever the environment says.
+ONE_THREAD := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 PLUGINS := $(wildcard plugins/*)
 INPUTS := pyproject.toml constraints.txt
@@ -21,7 +22,7 @@ demo: $(VENV)/.demo ## digits, search with several sentences, composed retrieval
 	$(BIN)/rerankit demo
 
 test: lint ## lint, types, and all tests but the slow ones
-	$(ONE_THREAD) $(BIN)/python -m pytest --numprocesses 2
+	$(ONE_THREAD) $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 test-slow: $(VENV)/.dev ## the tests that take longer than ten seconds each
 	$(BIN)/python -m pytest -m slow --timeout 900

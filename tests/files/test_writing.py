@@ -244,7 +244,7 @@ def test_a_reader_never_sees_half_of_two(tmp_path, way):
     threads = [threading.Thread(target=look, args=(name,)) for name in ("folder", "a.npz", "a.safetensors", "stage")]
     for thread in threads:
         thread.start()
-    for turn in range(6):
+    for turn in range(3):
         write_all(tmp_path, turn % 2)
     stop.set()
     for thread in threads:

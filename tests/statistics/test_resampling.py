@@ -45,9 +45,9 @@ def test_groups_are_drawn_as_a_naive_loop_draws_them(summary: str, kind: str) ->
     one = base + (0.0 if kind == "few values" else rng.random(len(labels)))
     two = one + rng.random(len(labels)) - 0.3
     plan = {"summary": summary, "samples": 4000, "groups": labels}
-    wanted = np.quantile(naive(one, labels, summary, 4000), [0.025, 0.975])
+    wanted = np.quantile(naive(one, labels, summary, 1500), [0.025, 0.975])
     np.testing.assert_allclose(bootstrap(one, **plan), wanted, atol=0.12)
-    between = np.quantile(naive(two, labels, summary, 4000, one), [0.025, 0.975])
+    between = np.quantile(naive(two, labels, summary, 1500, one), [0.025, 0.975])
     np.testing.assert_allclose(paired_bootstrap(one, two, **plan)[:2], between, atol=0.1)
 
 

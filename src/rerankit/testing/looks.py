@@ -52,9 +52,11 @@ def _check_queries(factory: StageFactory, problem: ProblemMaker, banks: bool) ->
                 plain == _declared(stage, made),
                 f"looks_at() is {plain!r}, but of a problem without banks it is {_declared(stage, made)!r}",
             )
+        if declared and changed:
+            continue  # one answer that changed is enough
         alone = run(factory(), made.subset(queries=_SOME), _K, f"some of the queries, {where}")
         together = run(factory(), made, _K, where).take(_SOME)
-        changed = changed or not close(alone, together)
+        changed = not close(alone, together) or changed
     if declared:
         expect(changed, f"{where}, looks_at says queries, but other queries never changed an answer")
     else:
@@ -68,7 +70,9 @@ def _check_bank(factory: StageFactory, problem: ProblemMaker) -> None:
         other = made.with_banks(query_bank=_half(made.query_bank), gallery_bank=_half(made.gallery_bank))
         stage = factory()
         declared, own = _declared(stage, made).bank, stage.looks_at().bank
-        changed = changed or not close(run(factory(), made, _K, "with banks"), run(factory(), other, _K, "half a bank"))
+        if not (declared and changed):
+            both = run(factory(), made, _K, "with banks"), run(factory(), other, _K, "half a bank")
+            changed = not close(*both) or changed
     if not declared:
         expect(not changed, "looks_at does not say bank, but another bank changes the answer")
     elif not own:  # a stage with a bank of its own need not look at the problem's

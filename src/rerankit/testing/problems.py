@@ -89,7 +89,7 @@ def bare(problem: Problem, stage: Stage, without: str = "") -> Problem:
 
 def _without(bank: Bank, names: list[str]) -> Bank | None:
     """A bank that does not know some of its similarities; None where it then knows none."""
-    parts = {name: getattr(bank, name) for name in ("to_gallery", "to_queries", "among") if name not in names}
+    parts = {name: getattr(bank, name) for name in ("to_gallery", "to_queries", "to_bank") if name not in names}
     facing = [parts.get(name) for name in ("to_gallery", "to_queries")]
     return None if all(part is None for part in facing) else Bank(**parts)
 

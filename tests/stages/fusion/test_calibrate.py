@@ -46,6 +46,7 @@ def test_probabilities_are_right_and_the_order_stays(method, tmp_path):
         assert right[inside].mean() == pytest.approx(result.scores[inside].mean(), abs=0.05)
     fitted.save(tmp_path / "stage")
     assert rerankit.rerank(problem, rerankit.load(tmp_path / "stage")) == result
+    assert stage("calibrate", method=method).fit(problem, relevance) == fitted
 
 
 @pytest.mark.parametrize("method", ["platt", "isotonic"])

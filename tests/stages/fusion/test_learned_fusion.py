@@ -41,6 +41,13 @@ def test_learns_what_helps(model, tmp_path):
     assert rerankit.rerank(unseen, rerankit.load(tmp_path / "stage")) == result
 
 
+@pytest.mark.parametrize("params", [{"model": "list-wise"}, {"model": "logistic"}, {"model": "trees", "trees": 5}])
+def test_learning_again_gives_the_same_weights(params):
+    one, again = (stage("learned-fusion", **params).fit(*noisy(30)) for _ in range(2))
+    assert one == again
+    assert one != stage("learned-fusion", **params).fit(*noisy(30, seed=1))
+
+
 def test_trees_as_arrays_equal_scikit_learn():
     from sklearn.tree import DecisionTreeRegressor
 

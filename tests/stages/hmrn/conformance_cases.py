@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
+import copy
+from functools import cache, partial
 
 import numpy as np
 
@@ -14,16 +15,23 @@ SIZES = {"dim": 8, "reasoning_dim": 6, "region_slots": 5, "steps": 2, "word_dim"
 
 def small(variant: str = "I-T", **params: object) -> object:
     """A stage with random weights."""
+    from rerankit.stages.hmrn.stage import HmrnStage
+
+    stage = HmrnStage(variant, **{**SIZES, **params})
+    return stage.with_networks([copy.deepcopy(network) for network in _networks(variant)])
+
+
+@cache
+def _networks(variant: str) -> list[object]:
     import torch
 
     from rerankit.stages.hmrn.network import Hmrn
     from rerankit.stages.hmrn.stage import HmrnStage
 
-    stage = HmrnStage(variant, **{**SIZES, **params})
+    stage = HmrnStage(variant, **SIZES)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        networks = [Hmrn(stage.config_for(one, region_dim=7, vocabulary_size=30)).eval() for one in stage.variants]
-    return stage.with_networks(networks)
+        return [Hmrn(stage.config_for(one, region_dim=7, vocabulary_size=30)).eval() for one in stage.variants]
 
 
 def problem(queries: int, gallery: int, seed: int = 0) -> Problem:
