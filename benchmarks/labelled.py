@@ -36,12 +36,12 @@ def halves(view: View, seed: int) -> tuple[Problem, Relevance, Problem, np.ndarr
         "query_bank": Bank(
             to_gallery=view.scores[np.ix_(~queries, items)],
             to_queries=among(view.query_scores, ~queries, queries),
-            among=among(view.query_scores, ~queries, ~queries),
+            to_bank=among(view.query_scores, ~queries, ~queries),
         ),
         "gallery_bank": Bank(
             to_queries=view.scores[np.ix_(queries, ~items)].T,
             to_gallery=among(view.gallery_scores, ~items, items),
-            among=among(view.gallery_scores, ~items, ~items),
+            to_bank=among(view.gallery_scores, ~items, ~items),
         ),
     }
     labels = Relevance.from_dense(view.right[np.ix_(~queries, ~items)])
