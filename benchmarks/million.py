@@ -2,12 +2,17 @@
 
     python benchmarks/million.py [--items 1000000] [--queries 16384] [--width 256] [--stage nnn] [--bank 2048]
                                  [--shard-size 4096] [--folder KEPT]
+    python benchmarks/million.py --drawn [--items 1000000] [--queries 1024] [--width 256] [--bank 2048]
 
 A slice of the queries is re-ranked by `rerankit rerank --engine local` from files of half precision. As soon as half of
 its shards are finished the process is killed by the system's own signal, and the same command goes on with `--resume`.
 Every line says seconds by the clock and of the processor, and peak memory; the last ones what is left in the folder,
 and what as many queries as items would cost, which is the cost of a shard times their number: shards do not know of
 each other.
+
+`--drawn` says what memory the graph of `k-reciprocal` takes for so many items, without the search that is most of its
+time: an item's neighbours are drawn among the 11 before it and the 11 behind it, with the scores that they have, so
+that sets overlap as found ones do. All else is as it is: the gallery is prepared beside its bank, and answers queries.
 """
 
 from __future__ import annotations
@@ -27,6 +32,8 @@ import numpy as np
 
 from scale import write_shards
 
+REACH = 11
+
 
 def work(command: list[str], until: Callable[[], bool] | None = None) -> tuple[float, float, float]:
     """Run a command, or kill it once `until` says so: seconds, seconds of the processor, peak memory in MB."""
@@ -45,6 +52,51 @@ def work(command: list[str], until: Callable[[], bool] | None = None) -> tuple[f
     return time.perf_counter() - start, busy, after.ru_maxrss / 1000
 
 
+def drawn(items: int, queries: int, width: int, bank: int) -> None:
+    """Prepare a gallery whose neighbours are drawn, and ask it."""
+    import rerankit
+    from rerankit.stages.neighbours import joint
+    from rerankit.stages.neighbours.both_sides import Neighbours
+
+    random = np.random.default_rng(0)
+
+    def vectors(count: int) -> np.ndarray:
+        parts = (random.standard_normal((min(100_000, count - at), width)) for at in range(0, count, 100_000))
+        return np.concatenate([part.astype(np.float16) for part in parts])
+
+    def neighbours(self: joint.Joint, k: int, *, level: bool = False) -> Neighbours:
+        count = self.shape[0]
+        found, scores = np.empty((count, k), np.int64), np.empty((count, k), np.float32)
+        for at in range(0, count, 20_000):
+            rows = np.arange(at, min(at + 20_000, count))[:, None]
+            steps = random.random((len(rows), 2 * REACH + 1))
+            steps[:, REACH] = -1  # the item itself is the first
+            near = (rows + np.argsort(steps, axis=1)[:, :k] - REACH) % count
+            values = self.pairs(*np.broadcast_arrays(rows, near))
+            values[:, 0] = 1
+            order = np.argsort(-values, axis=1)
+            found[rows[:, 0]], scores[rows[:, 0]] = (np.take_along_axis(each, order, axis=1) for each in (near, values))
+        memory("neighbours are drawn")
+        return Neighbours(found, scores, np.full(count, -0.2, np.float32), 1.0)
+
+    joint.Joint.neighbours = neighbours
+    gallery = rerankit.Gallery(vectors(items), bank=vectors(bank))
+    memory(f"{items:,} items and a bank of {bank:,} × {width} in half precision")
+    ready = rerankit.prepare(rerankit.stage("k-reciprocal", strength=0.3), gallery)
+    kept = sum(one["bytes"] for one in ready.info())
+    memory(f"k-reciprocal is prepared, and keeps {kept / 1e6:,.0f} MB")
+    ready.rerank(vectors(queries), k=100)
+    memory(f"{queries:,} queries are answered, 100 candidates each")
+
+
+def memory(what: str) -> None:
+    """One line."""
+    found = resource.getrusage(resource.RUSAGE_SELF)
+    print(
+        f"{what}: processor {found.ru_utime + found.ru_stime:.0f} s, peak {found.ru_maxrss / 1000:,.0f} MB", flush=True
+    )
+
+
 def finished(out: Path) -> list[Path]:
     """The shards that are there."""
     return sorted(out.glob("shards/*.safetensors"))
@@ -59,7 +111,11 @@ def main() -> None:
     parser.add_argument("--bank", type=int, default=2048)
     parser.add_argument("--shard-size", type=int, default=4096)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--drawn", action="store_true")
     given = parser.parse_args()
+    if given.drawn:
+        drawn(given.items, given.queries, given.width, given.bank)
+        return
     with tempfile.TemporaryDirectory() as temporary:
         measure(given, given.folder or Path(temporary))
 

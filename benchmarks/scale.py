@@ -200,7 +200,8 @@ def measured(
     command = [sys.executable, __file__, "--one", *words]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
-        print(f"{name}: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
+        told = done.stderr.strip().splitlines() or [f"ended with {done.returncode}"]
+        print(f"{name}: {told[-1]}", file=sys.stderr)
         return None
     line: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return line

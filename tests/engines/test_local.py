@@ -196,3 +196,20 @@ def test_large_arrays_are_shared_by_files_and_small_values_are_pickled(tmp_path)
         assert np.array_equal(found[name], value[name])
         assert not found[name].flags.writeable or name == "small"
     assert len(pickle.dumps(value)) > 1_000_000
+
+
+@posix
+def test_processes_serve_all_runs_of_a_block_and_end_with_it(tmp_path, out):
+    engine, pids = Local(workers=2), set()
+    with engine.kept():
+        for turn in range(3):
+            place = out / str(turn)
+            place.mkdir()
+            work = DiesOnce(place) if turn == 1 else Note(place, np.arange(50_000.0) + turn)
+            done = list(engine.run(work, range(4), shared=tmp_path / f"shared{turn}", retries=2))
+            assert [one.error for one in done] == [None] * 4
+            assert done_in(place) == [0, 1, 2, 3]
+            pids |= {int(file.name.split("-")[1]) for file in place.glob("[0-9]*-*")}
+    assert os.getpid() not in pids
+    assert len(pids) <= 3  # two, and one in the place of the one that died
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]

@@ -6,6 +6,7 @@ import errno
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, TypeAlias
@@ -32,6 +33,11 @@ class Engine(ABC):
     """
 
     name: ClassVar[str] = ""
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """A block of several `run`s, which may go on with what the first one started. By itself it does nothing."""
+        yield
 
     @abstractmethod
     def run(self, work: Work, tasks: Sequence[int], *, shared: Path, retries: int) -> Iterator[Done]:

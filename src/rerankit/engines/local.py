@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -26,6 +27,20 @@ class Local(Engine):
 
     def __init__(self, workers: int = 1) -> None:
         self.workers = checks.integer("workers", workers, least=1)
+        self._idle: list[Worker] | None = None  # processes that wait for the next run, inside of `kept`
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        if self._idle is not None:
+            yield
+            return
+        self._idle = []
+        try:
+            yield
+        finally:
+            idle, self._idle = self._idle, None
+            for worker in idle:
+                worker.end()
 
     def run(self, work: Work, tasks: Sequence[int], *, shared: Path, retries: int) -> Iterator[Done]:
         if self.workers == 1:
@@ -33,21 +48,16 @@ class Local(Engine):
         return self._in_processes(dumps(work, shared), deque(tasks), retries)
 
     def _in_processes(self, data: bytes, waiting: deque[int], retries: int) -> Iterator[Done]:
-        count = min(self.workers, len(waiting))
-        environment = {
-            "RERANKIT_MEMORY_BUDGET": str(max(1, settings.memory_budget() // count)),
-            **dict.fromkeys(_THREADS, str(max(1, (os.cpu_count() or 1) // count))),
-        }
         tries: dict[int, int] = {}
         workers: list[Worker] = []
         try:
-            for _ in range(count):
-                workers.append(Worker(data, environment))
+            for _ in range(min(self.workers, len(waiting))):
+                workers.append(self._worker(data))
             while waiting or any(worker.task is not None for worker in workers):
                 for place, worker in enumerate(workers):
                     if worker.dead:
                         worker.end()
-                        workers[place] = worker = Worker(data, environment)
+                        workers[place] = worker = self._worker(data)
                     if worker.task is None and waiting:
                         worker.begin(waiting.popleft())
                 done = first_of([worker for worker in workers if worker.task is not None])
@@ -58,7 +68,21 @@ class Local(Engine):
                     yield final(done, tries[done.task])
         finally:
             for worker in workers:
-                worker.end()
+                if self._idle is None or worker.dead or worker.task is not None:
+                    worker.end()
+                else:
+                    self._idle.append(worker)
+
+    def _worker(self, data: bytes) -> Worker:
+        """A process with its share of the machine, new or one that waits, which has the work."""
+        worker = self._idle.pop() if self._idle else Worker(self._share())
+        worker.prepare(data)
+        return worker
+
+    def _share(self) -> dict[str, str]:
+        threads = str(max(1, (os.cpu_count() or 1) // self.workers))
+        budget = str(max(1, settings.memory_budget() // self.workers))
+        return {"RERANKIT_MEMORY_BUDGET": budget, **dict.fromkeys(_THREADS, threads)}
 
     def __repr__(self) -> str:
         return f"Local(workers={self.workers})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -50,16 +51,22 @@ class Ray(Engine):
         self.cpus = checks.integer("cpus", cpus, least=1)
         self.memory = None if memory is None else parse_bytes(memory, "memory")
 
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        ray = require("ray", extra="ray", purpose="engine 'ray'")
+        if ray.is_initialized():
+            yield
+            return
+        self._connect(ray)
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
     def run(self, work: Work, tasks: Sequence[int], *, shared: Path, retries: int) -> Iterator[Done]:
         ray = require("ray", extra="ray", purpose="engine 'ray'")
-        started = not ray.is_initialized()
-        if started:
-            self._connect(ray)
-        try:
+        with self.kept():
             yield from _Tasks(ray, self, dumps(work, shared.absolute()), retries).run(deque(tasks))
-        finally:
-            if started:
-                ray.shutdown()
 
     def _connect(self, ray: Any) -> None:
         here = {} if self.address else {"num_cpus": None if self.workers is None else self.workers * self.cpus}

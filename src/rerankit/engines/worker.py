@@ -16,19 +16,24 @@ from rerankit.version import __version__
 
 
 def main() -> None:
-    """Read the work and then numbers of tasks, and write what became of each."""
+    """Read work and then numbers of its tasks, and write what became of each."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints here is no answer
     waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(sys.stdin.buffer, waiting), daemon=True).start()
-    try:
-        work = _work(*waiting.get())
-    except Exception as cause:
-        waiting.get()  # the first task, whose answer this is
-        write(answers, f"a worker cannot begin: {type(cause).__name__}: {cause}")
-        return
+    work: Any = None
     while True:
-        write(answers, attempt(work, waiting.get()))
+        given = waiting.get()
+        if isinstance(given, int):
+            write(answers, attempt(work, given))
+            continue
+        work = None  # what it mapped is let go of first
+        try:
+            work = _work(*given)
+        except Exception as cause:
+            waiting.get()  # the first task, whose answer this is
+            write(answers, f"a worker cannot begin: {type(cause).__name__}: {cause}")
+            return
 
 
 def _listen(source: IO[bytes], waiting: queue.SimpleQueue[Any]) -> None:

@@ -1,4 +1,4 @@
-"""Worker processes: each gets the work once and then the numbers of tasks, and ends when its parent does."""
+"""Worker processes: each gets work and then the numbers of its tasks, and ends when its parent does."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _PATIENCE = 5.0  # seconds that a process has to end by itself
 
 
 class Worker:
-    """A process that works on one task at a time."""
+    """A process that works on one task at a time, of the work that it was given last."""
 
-    def __init__(self, data: bytes, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str]) -> None:
         self.task: int | None = None
         self.dead = False
         self._process = subprocess.Popen(
@@ -35,6 +35,9 @@ class Worker:
             env={**os.environ, **environment, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
             start_new_session=True,  # an interruption is this process's to handle, which then ends the workers
         )
+
+    def prepare(self, data: bytes) -> None:
+        """Give it the work whose tasks come next."""
         self._send((__version__, plugin_files(), data))
 
     def begin(self, task: int) -> None:

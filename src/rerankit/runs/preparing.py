@@ -56,7 +56,7 @@ def prepare_in_shards(
         if parts is not None:
             _begin(folder, {"rerankit": __version__, **_digests(pipeline, gallery), "shard_size": size})
         cutter = Parts(where, folder, shards_of(gallery.size, size), retries=retries, durable=parts is not None)
-        with cut_by(cutter):
+        with where.kept(), cut_by(cutter):
             return ready_for(pipeline, gallery)
 
 

@@ -65,12 +65,13 @@ def rerank_in_shards(
         folder.begin(plan, problem, resume=resume)
         if folder.missing():
             count = shards_of(gallery.size, size)
-            with cut_by(Parts(where, folder.path / PARTS, count, retries=retries, durable=folder.durable)):
-                ready = folder.prepared(pipeline, gallery, lambda: ready_for(pipeline, gallery))
-            with folder.tidied():
-                _work_off(
-                    folder, Answer(ready, problem, k, folder.path.absolute(), size, folder.durable), where, retries
-                )
+            parts = Parts(where, folder.path / PARTS, count, retries=retries, durable=folder.durable)
+            with where.kept():
+                with cut_by(parts):
+                    ready = folder.prepared(pipeline, gallery, lambda: ready_for(pipeline, gallery))
+                work = Answer(ready, problem, k, folder.path.absolute(), size, folder.durable)
+                with folder.tidied():
+                    _work_off(folder, work, where, retries)
         return to_ranking(folder.tables()).with_notes(stages=plan["stages"], looks_at=pipeline.looks_at(problem))
 
 

@@ -54,6 +54,6 @@ def on_engine(engine: Any, problem: Problem, shard_size: int | None = None) -> I
         yield
         return
     with temporary_folder(PARTS_PREFIX) as folder:
-        shards = shards_of(max(problem.shape), size)
-        with cut_by(Parts(engine_of(engine), folder, shards, retries=RETRIES, durable=False)):
+        where, shards = engine_of(engine), shards_of(max(problem.shape), size)
+        with where.kept(), cut_by(Parts(where, folder, shards, retries=RETRIES, durable=False)):
             yield

@@ -5,7 +5,7 @@ import pytest
 
 import naive
 import rerankit
-from rerankit import Problem, settings, stage
+from rerankit import Problem, Ranking, settings, stage
 from rerankit.errors import InputError, UnmetNeedError
 from strategies import people
 
@@ -95,3 +95,19 @@ def test_one_pass_for_candidates_and_neighbours_answers_as_two(params):
         one_by_one = one.rerank(problem, problem.ranking(10))
         assert at_once == one_by_one
         assert at_once.notes["k-reciprocal"] == one_by_one.notes["k-reciprocal"]
+
+
+@pytest.mark.parametrize("with_bank", [False, True])
+def test_what_a_large_gallery_is_worked_on_by_changes_nothing(with_bank, monkeypatch):
+    random = np.random.default_rng(6)
+    centres = random.normal(size=(40, 8))
+    sides = [centres[random.integers(0, 40, count)] + random.normal(size=(count, 8)) for count in (150, 200, 90)]
+    problem = Problem.from_embeddings(*sides[:2], query_bank=sides[2] if with_bank else None)
+    full, known = problem.ranking(10), np.arange(10) < np.arange(150)[:, None] % 7 + 3
+    lists = Ranking(np.where(known, full.indices, -1), np.where(known, full.scores, -np.inf), gallery_size=200)
+    one = stage("k-reciprocal", **ALONE)
+    expected = [rerankit.Pipeline([one]).rerank(problem, given) for given in (full, lists)]
+    monkeypatch.setattr("rerankit.stages.neighbours.jaccard._WHOLE_ROWS", 0)  # sums of candidates alone
+    monkeypatch.setattr("rerankit.stages.neighbours.k_reciprocal._CELL_BYTES", 10**9)  # blocks of 64 items
+    for given, wanted in zip((full, lists), expected, strict=True):
+        assert rerankit.Pipeline([one]).rerank(problem, given) == wanted

@@ -206,3 +206,8 @@ def adjacency(indices: IntArray, values: AnyArray | None = None, items: int | No
     starts = np.concatenate([[0], np.cumsum(counts)])
     shape = (len(indices), len(indices) if items is None else items)
     return sparse.csr_matrix((data, indices[known], starts), shape=shape)
+
+
+def sparse_rows(matrix: Any) -> IntArray:
+    """The row of every stored cell."""
+    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))

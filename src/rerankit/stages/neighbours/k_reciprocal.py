@@ -8,24 +8,25 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from rerankit import checks, settings
-from rerankit.arrays import AnyArray, FloatArray, IntArray
-from rerankit.events import track
+from rerankit import checks
+from rerankit.arrays import FloatArray, IntArray
 from rerankit.gallery import Gallery
 from rerankit.pipelines.prepared import Prepared
 from rerankit.pipelines.scaling import BY_BOTH, JOINT, WITHOUT_A_BANK, Scaling
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
+from rerankit.scores import blocks
 from rerankit.scores.searching import Searching
 from rerankit.stages.banks import RelationsBankStage, check_relations_bank
 from rerankit.stages.candidates import behind, items_of, own_scores
-from rerankit.stages.neighbours.both_sides import Map, Neighbours, SideBySide, adjacency
+from rerankit.stages.neighbours.both_sides import Map, Neighbours, SideBySide, adjacency, sparse_rows
+from rerankit.stages.neighbours.jaccard import jaccard_distances
 from rerankit.stages.neighbours.joint import Joint, warn_of_a_gap
 from rerankit.stages.neighbours.known import Known
 from rerankit.stages.neighbours.outside import Outside
 from rerankit.stages.neighbours.stage import ByNeighbours, NeighbourStage, check_strength
-from rerankit.threads import in_threads
 
+_CELL_BYTES = 24  # that a cell of a product of sparse matrices takes while it is made
 DISTANCES = ("auto", "cosine", "negative")
 _COSINES = (2.0**-10, 1.001)  # where the highest of cosines lies: of 1 − s for lower scores, few digits are those of s
 
@@ -148,8 +149,11 @@ class Graph:
     @classmethod
     def of(cls, joint: Joint, near: Neighbours, distance_of: Distances, k1: int) -> Graph:
         """From the items' neighbours."""
-        half = mutual(near.indices[:, : int(np.around(k1 / 2)) + 1])
-        return cls(near, half, weighed(expanded(mutual(near.indices[:, : k1 + 1]), half), joint, near, distance_of), k1)
+        places = int(np.around(k1 / 2)) + 1
+        half, sets, parts = mutual(near.indices[:, :places]), mutual(near.indices[:, : k1 + 1]), []
+        for block in blocks(len(near.indices), places * (k1 + 1) * _CELL_BYTES, share=0.25, least=64):
+            parts.append(weighed(expanded(sets[block], half), joint, near, distance_of, block.start))
+        return cls(near, half, sparse.vstack(parts, format="csr"), k1)
 
     def known(self) -> dict[str, Any]:
         """Everything by name."""
@@ -165,10 +169,14 @@ class Graph:
         """The items' weights, averaged over their first `k2` places."""
         if k2 == 1:
             return self.weights
-        first = adjacency(self.near.indices[:, :k2])
-        counts = np.diff(first.indptr)
-        first.data /= np.repeat(counts, counts).astype(np.float32)
-        return (first @ self.weights).tocsr()
+        count, parts = len(self.near.indices), []
+        each = k2 * self.weights.nnz // max(1, count) + 1
+        for block in blocks(count, each * _CELL_BYTES, share=0.25, least=64):
+            first = adjacency(self.near.indices[block, :k2], items=count)
+            counts = np.diff(first.indptr)
+            first.data /= np.repeat(counts, counts).astype(np.float32)
+            parts.append((first @ self.weights).tocsr())
+        return sparse.vstack(parts, format="csr")
 
     def averaged_outside(self, outside: Outside, outer: Neighbours, distance_of: Distances, k2: int) -> Any:
         """The same for queries (queries, items) outside the graph, which are in no item's set."""
@@ -232,12 +240,15 @@ def expanded(sets: Any, half: Any) -> Any:
     return found
 
 
-def weighed(members: Any, relation: Joint | SideBySide, near: Neighbours, distance_of: Distances) -> Any:
-    """Sets (rows, items) with weights exp(−d) that sum to 1 in every row."""
+def weighed(
+    members: Any, relation: Joint | SideBySide, near: Neighbours, distance_of: Distances, first: int = 0
+) -> Any:
+    """Sets (rows, items) of the relation's rows from `first` on, with weights exp(−d) that sum to 1 in every row."""
     rows, columns = sparse_rows(members), members.indices.astype(np.int64)
-    distances = distance_of(known_pairs(relation, near, rows, columns), rows)
+    here = slice(first, first + members.shape[0])
+    distances = distance_of(known_pairs(relation, near, here, rows, columns), first + rows)
     if isinstance(relation, Joint):
-        distances[rows == columns] = 0
+        distances[first + rows == columns] = 0
     members.data = np.exp(-distances)
     sums = np.bincount(rows, members.data, minlength=members.shape[0])
     members.data /= sums[rows].astype(np.float32)
@@ -250,67 +261,21 @@ def mutual(indices: IntArray) -> Any:
     return listed.multiply(listed.T.tocsr()).tocsr()
 
 
-def sparse_rows(matrix: Any) -> IntArray:
-    """The row of every stored cell."""
-    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-
-
-def known_pairs(relation: Joint | SideBySide, near: Neighbours, rows: IntArray, columns: IntArray) -> FloatArray:
-    """Scores of pairs (row, item): read from the neighbour lists where they stand, computed otherwise."""
+def known_pairs(
+    relation: Joint | SideBySide, near: Neighbours, here: slice, rows: IntArray, columns: IntArray
+) -> FloatArray:
+    """Scores of pairs of a row, counted from the first that is `here`, and an item: read from the neighbour lists where
+    they stand, computed otherwise.
+    """
     items = relation.shape[1]
-    listed = adjacency(near.indices, near.scores, items)
+    listed = adjacency(near.indices[here], near.scores[here], items)
     listed.sort_indices()
     keys = sparse_rows(listed) * items + listed.indices
     wanted = rows * items + columns
     at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
     found: FloatArray = np.where(keys[at] == wanted, listed.data[at], np.float32(np.nan))
     unknown = np.flatnonzero(np.isnan(found))
-    computed = relation.pairs(rows[unknown], columns[unknown])
-    found[unknown] = np.where(np.isfinite(computed), computed, near.lowest[rows[unknown]])
+    lines = here.start + rows[unknown]
+    computed = relation.pairs(lines, columns[unknown])
+    found[unknown] = np.where(np.isfinite(computed), computed, near.lowest[lines])
     return found
-
-
-def jaccard_distances(queries: Any, holders: Any, items: IntArray) -> FloatArray:
-    """1 − Σ min / Σ max of sparse weights that sum to 1 for each query and gallery item, for each query's candidates
-    (queries, K); `holders` (items of all, gallery) say which gallery items have weights of an item.
-    """
-    counts = np.diff(holders.indptr)[queries.indices]
-    reach = np.concatenate([[0], np.cumsum(counts)])[queries.indptr]
-    result = np.empty(items.shape, np.float32)
-    size = holders.shape[1]
-    parts = _parts_of(reach, items.shape[1], size)
-
-    def one(part: int) -> None:
-        rows = slice(*parts[part])
-        shared = _shared_weight(queries[rows], holders, size)
-        found = np.take_along_axis(shared, items[rows], axis=1)
-        result[rows] = 1 - found / (2 - found)
-
-    for group in track([range(at, min(at + 8, len(parts))) for at in range(0, len(parts), 8)], "shared neighbours"):
-        in_threads(one, group)
-    return result
-
-
-def _parts_of(reach: IntArray, width: int, gallery: int) -> list[tuple[int, int]]:
-    """Runs of queries whose work fits a share of the memory budget, and the cache."""
-    limit = min(settings.memory_budget() // 8, 16_000_000)
-    cost = np.diff(reach) * 32 + gallery * 12 + width * 16
-    parts, start, used = [], 0, 0
-    for row, one in enumerate(cost.tolist()):
-        if row > start and used + one > limit:
-            parts.append((start, row))
-            start, used = row, 0
-        used += one
-    return [*parts, (start, len(cost))]
-
-
-def _shared_weight(queries: Any, holders: Any, gallery: int) -> AnyArray:
-    """Σ min(weights) between rows of queries and all gallery items, dense (queries, gallery)."""
-    counts = np.diff(holders.indptr)[queries.indices]
-    cells = np.repeat(np.arange(queries.nnz), counts)
-    ends = np.cumsum(counts)
-    at = np.arange(len(cells)) + np.repeat(holders.indptr[queries.indices] - (ends - counts), counts)
-    weights = np.minimum(queries.data[cells], holders.data[at])
-    target = (sparse_rows(queries) * gallery)[cells] + holders.indices[at]
-    rows = queries.shape[0]
-    return np.bincount(target, weights, minlength=rows * gallery).reshape(rows, gallery)
