@@ -84,6 +84,12 @@ def columns_of(names: Iterable[str]) -> Columns | None:
     return Columns(query, item, *value, rank=RANK if value[0] == SCORE and RANK in given else None)
 
 
+def names_lines(names: Iterable[str]) -> bool:
+    """Whether some names are those of a query, an item and a value, so that a column without a name is an index."""
+    given = set(names)
+    return bool(given & {SCORE, RANK, *GRADES, *DISTANCES}) and any(given.issuperset(pair) for pair in PAIRS)
+
+
 def _value(given: list[str], pair: tuple[str, str]) -> tuple[str, Literal["scores", "grades"], bool, bool]:
     grades = [name for name in GRADES if name in given]
     if len(grades) + (SCORE in given) > 1:

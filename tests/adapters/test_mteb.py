@@ -14,6 +14,7 @@ from rerankit.errors import InputError
 
 mteb = pytest.importorskip("mteb")
 
+import datasets  # noqa: E402
 from datasets import Dataset  # noqa: E402
 
 from rerankit.adapters.mteb import RerankedSearch, RerankingIndex, problem_of, write_predictions  # noqa: E402
@@ -33,8 +34,10 @@ def model(static_encoder):
 
 
 @pytest.fixture
-def task(tmp_path):
+def task(tmp_path, monkeypatch):
     """A retrieval task whose files lie in a folder of this machine."""
+    # datasets knows a folder by its name, and would give the files of another that it has read.
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets")
     folder = tmp_path / "toy"
     parts = {
         "corpus": [{"_id": d, "title": title, "text": text} for d, (title, text) in DOCUMENTS.items()],

@@ -93,3 +93,11 @@ def test_what_is_not_finite_is_found_where_it_is_read(stored):
         problem = Problem(stored(bad))
         with pytest.raises(InputError, match="the first nan at row 17, column 5"):
             problem.ranking(3)
+
+
+def test_a_closed_file_is_said(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        array = file.create_dataset("scores", data=MATRIX)
+    with pytest.raises(InputError, match="an array of h5py must be open as long as it is read"):
+        Problem(array)

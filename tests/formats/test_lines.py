@@ -206,3 +206,10 @@ def test_a_first_line_that_counts_may_be_a_header(tmp_path):
         rerankit.read(path)
     path.write_text("0.0,1,2\n0.5,0.25,0.125\n")
     assert rerankit.read(path).shape == (2, 3)
+
+
+def test_a_column_without_a_name_is_an_index(tmp_path):
+    (tmp_path / "frame.csv").write_text(",qid,docno,score\n0,q,a,0.3\n7,q,b,0.9\n")  # as frame.to_csv() writes it
+    assert rerankit.read(tmp_path / "frame.csv", "ranking").to_dict() == {"q": {"b": 0.9, "a": 0.3}}
+    (tmp_path / "matrix.csv").write_text(",qid,rank\nx,0.5,0.25\n")  # no item: a matrix with its labels
+    assert rerankit.read(tmp_path / "matrix.csv", "problem").gallery_ids.tolist() == ["qid", "rank"]

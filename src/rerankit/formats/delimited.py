@@ -16,7 +16,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from rerankit.columns import SAID, Columns, columns_of
+from rerankit.columns import SAID, Columns, columns_of, names_lines
 from rerankit.errors import FormatError
 from rerankit.formats import headless
 from rerankit.formats.content import AnyArray, Content, Format, Tables, Triples
@@ -45,7 +45,7 @@ class CsvFormat(Format):
             raise FormatError(f"{path}: the file is empty")
         header = [cell.strip() for cell in rows[0]]
         _check_width(path, rows, lines, len(header))
-        columns = None if header[0] == "" else columns_of(header)
+        columns = None if header[0] == "" and not names_lines(header) else columns_of(header)
         if columns is not None:
             return _triples(path, header, columns, rows[1:], lines[1:])
         if header[0] == "":

@@ -54,7 +54,10 @@ def read_judgements(path: AnyPath) -> Judged:
     content = content_of(place)
     if isinstance(content, Triples) and content.matrix is None:
         if content.what == "scores":
-            raise FormatError(f"{place}: must hold judgements, and holds a run: its values are scores, not grades")
+            raise FormatError(
+                f"{place}: must hold judgements, and holds a run: its values are scores, not grades "
+                "(judgements in JSON end in .qrels.json, and lines have a column grade)"
+            )
         return Judged(to_dict(content))
     named = content if isinstance(content, Tables) else Tables()
     return Judged(None, opened(place, content, "relevance"), named.get("query_ids"), named.get("gallery_ids"))

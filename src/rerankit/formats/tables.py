@@ -17,6 +17,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 from typing import Any
 
@@ -24,7 +25,7 @@ import numpy as np
 
 from rerankit.arrays import AnyArray
 from rerankit.bank import Bank
-from rerankit.errors import InputError, unknown_name
+from rerankit.errors import InputError, UnknownNameError, unknown_name
 from rerankit.features import Feature, feature_arrays, feature_from
 from rerankit.formats import judgements
 from rerankit.formats.content import Tables
@@ -183,7 +184,12 @@ def _check_names(tables: Tables) -> None:
     for name in tables:
         # An array under a misspelt name must not be passed over in silence.
         if name not in known and not name.startswith(named):
-            raise unknown_name("array", name, known | {f"{prefix}NAME" for prefix in named})
+            near = difflib.get_close_matches(name, [*known, *(f"{prefix}NAME" for prefix in named)], n=1)
+            hint = f" did you mean '{near[0]}'?" if near else ""
+            raise UnknownNameError(
+                f"unknown array '{name}';{hint} a file of arrays has 'scores' (queries, gallery; higher is better), "
+                "'distances', or the vectors 'queries' and 'gallery', and what docs/formats.md says beside them"
+            )
 
 
 def _refuse_contradictions(tables: Tables, source: str) -> None:
