@@ -22,11 +22,11 @@ from rerankit.training import TrainingSettings
 
 def main(out: Path) -> None:
     data = out / "drilldown"
-    write_drilldown(data, train=240, val=2, test=40, world=World(noise=0.3))
+    write_drilldown(data, train=160, val=2, test=40, world=World(noise=0.3))
     train, test = (VisualGenome(split, images=None).judged(data) for split in ("train", "test"))
     stage = HmrnStage("T-I", dim=24, reasoning_dim=8, word_dim=12, region_slots=10, device="cpu", cascade=5)
     settings = TrainingSettings(
-        epochs=9, batch_size=12, learning_rate=3e-3, optimizer="adam", clip_norm=2, device="cpu"
+        epochs=6, batch_size=12, learning_rate=3e-3, optimizer="adam", clip_norm=2, device="cpu"
     )
     print(stage.fit(*train, settings=settings).history)
 

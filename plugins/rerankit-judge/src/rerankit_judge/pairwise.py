@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,17 +31,6 @@ class PairwiseJudge(JudgeStage):
     citation = (
         "Qin et al., Large language models are effective text rankers with pairwise ranking prompting (NAACL 2024)"
     )
-
-    def __init__(
-        self,
-        judge: Callable[[Any, Any, Any], float] | str,
-        query: str = "text",
-        item: str = "text",
-        both_ways: bool = True,
-        budget: int | None = None,
-        cache: str | None = None,
-    ) -> None:
-        super().__init__(judge, query, item, both_ways, budget, cache)
 
     def order(self, query: Any, items: Sequence[Any], count: Count) -> list[int]:
         size = len(items)

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import Scores
 from rerankit.sides import Side
-from rerankit.stages.banks import check_bank
-from rerankit.stages.hubness.inverted_softmax import softmax_correction
+from rerankit.stages.hubness.inverted_softmax import InvertedSoftmax, softmax_correction
 from rerankit.stages.hubness.passes import listed_softmax_level, row_softmax_level
-from rerankit.stages.hubness.stage import Beta, Correction, HubnessStage, check_beta
-from rerankit.stages.lone import check_lone
+from rerankit.stages.hubness.stage import Correction
 
 _SHARPNESS = 3.0
 _FLOOR = 0.01
 
 
-class DualSoftmax(HubnessStage):
+class DualSoftmax(InvertedSoftmax):
     """Multiply the probability of the item given the query by that of the query given the item.
 
     The first is a softmax of β s over the gallery, of which what is no candidate stands at one level below them (it
@@ -42,12 +37,6 @@ class DualSoftmax(HubnessStage):
 
     name = "dual-softmax"
     citation = "Cheng et al., Video-text retrieval by multi-stream corpus alignment and dual softmax loss (2021)"
-
-    def __init__(self, beta: Beta = "auto", published: bool = False, bank: Any = None, lone: str = "raise") -> None:
-        self.beta = check_beta("beta", beta)
-        self.published = checks.boolean("published", published)
-        self.bank = check_bank(bank)
-        self.lone = check_lone(lone)
 
     def correction(self, gallery: Side, others: Scores, same: bool) -> Correction:
         found = softmax_correction(others, self.beta, self.published, same, sharpness=_SHARPNESS, floor=_FLOOR)
