@@ -12,7 +12,7 @@ import pytest
 import rerankit
 from rerankit import Pipeline, Problem
 from rerankit.errors import InputError
-from rerankit.files import check_free
+from rerankit.files import check_free, owned
 
 
 def a_problem() -> Problem:
@@ -112,3 +112,23 @@ def test_the_training_of_a_stage_stays(tmp_path: Path) -> None:
     (tmp_path / "out" / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match=r"has 'notes\.txt'"):
         save(rerankit.stage("csls"), tmp_path / "out", overwrite=True, keep="training")
+
+
+def test_a_folder_that_is_replaced_while_it_is_looked_at_is_looked_at_again(tmp_path, monkeypatch) -> None:
+    place, other = tmp_path / "place", tmp_path / "other"
+    rerankit.write(place, a_problem())
+    rerankit.write(other, Problem(np.eye(3), query_ids=["c", "d", "e"]))
+    known, turns = owned._known, iter([True])
+
+    def then_replaced(folder: Path) -> list[object]:
+        found = list(known(folder))
+        if next(turns, False):
+            place.rename(tmp_path / "before")
+            other.rename(place)
+        return found
+
+    monkeypatch.setattr(owned, "_known", then_replaced)
+    check_free(place, overwrite=True)
+    (place / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"has 'notes\.txt', which rerankit did not write"):
+        check_free(place, overwrite=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from rerankit.errors import InputError, rule
 from rerankit.files.manifest import MANIFEST, matches, read_list
 from rerankit.files.regular import files_in
+from rerankit.files.stable import unchanged
 
 CONFIG = "config.json"
 """The file of a saved stage that lists the others."""
@@ -38,7 +39,8 @@ def check_free(
         return
     if Path.cwd().is_relative_to(place.resolve()):
         raise InputError(f"'{place}' is the folder in which this program runs: name a new one")
-    found = next((file for file in foreign(place) if not _fits(file, place, kept)), None)
+    # Another process may be replacing it, so that a list of the old folder meets files of the new one.
+    found = unchanged(place, lambda: next((file for file in foreign(place) if not _fits(file, place, kept)), None))
     if found is not None:
         raise InputError(
             f"'{place}' has '{found.relative_to(place)}', which rerankit did not write or which was changed since, and "
