@@ -39,7 +39,7 @@ class NotFiniteError(InputError):
 
 
 class FormatError(InputError):
-    """A file that cannot be read as what it claims to be."""
+    """A file that cannot be read as what it claims to be, or cannot be written."""
 
 
 class UnmetNeedError(RerankitError):

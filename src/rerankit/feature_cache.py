@@ -89,11 +89,9 @@ class FeatureCache:
             size = path.stat().st_size
         except FileNotFoundError:  # another process has made room already
             size = 0
-        except OSError as error:
+        except (FormatError, OSError) as error:
             self._full = True
-            reason = error.strerror or error
-            message = f"'{self.folder}' cannot be written ({reason}): features are no longer kept there"
-            warnings.warn(message, RerankitWarning, stacklevel=2)
+            warnings.warn(f"{error}: features are no longer kept there", RerankitWarning, stacklevel=2)
             return
         self._written = None if self._written is None else self._written + size
         if self._written is None or self._written > self.max_bytes // 16:

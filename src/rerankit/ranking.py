@@ -190,8 +190,7 @@ class Ranking(Exports, Value):
         pairs = as_pairs(exclude, (len(self), self.gallery_size), "exclude")
         if pairs is None or pairs is self.excluded:
             return self
-        gone = pairs.holds(self.indices)
-        kept = self.keep(~gone) if gone.any() else self
+        kept = self.keep(~pairs.holds(self.indices))  # as wide as the longest list, in any part of the queries
         return kept.like(kept.indices, kept.scores, excluded=pairs if self.excluded is None else self.excluded | pairs)
 
     def take(self, queries: Any) -> Ranking:

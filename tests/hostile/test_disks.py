@@ -14,6 +14,8 @@ import pytest
 import rerankit
 from rerankit import Problem
 from rerankit.errors import InputError, RerankitError
+from rerankit.files import atomic
+from rerankit.formats.pt import write_checkpoint
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot copy a process")
 
@@ -83,6 +85,46 @@ def test_a_full_disk_is_one_error_and_the_old_file_stays(name: str, tmp_path: Pa
     tried("full disks", 1)
 
 
+def prepared(folder: Path) -> None:
+    vectors = np.random.default_rng(0).normal(size=(2000, 16))
+    rerankit.prepare("nnn", rerankit.Gallery(vectors, bank=vectors[:50])).save(folder / "ready")
+
+
+def shards(folder: Path) -> None:
+    vectors = np.random.default_rng(0).normal(size=(900, 16))
+    rerankit.rerank(Problem.from_embeddings(vectors, vectors), "fuse", k=50, out=folder / "run", shard_size=600)
+
+
+def checkpoint(folder: Path) -> None:
+    write_checkpoint(folder / "c.pt", {"weight": np.zeros(20_000)})
+
+
+def any_file(folder: Path) -> None:
+    """What is written by nothing but the one writer: pictures, pages, results, training histories."""
+    with atomic(folder / "page.html") as temporary:
+        temporary.write_text("x" * 50_000)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("work", [prepared, shards, checkpoint, any_file])
+def test_whatever_meets_a_full_disk_says_so_in_one_line(work, tmp_path: Path, tried) -> None:
+    if work is checkpoint:
+        pytest.importorskip("torch", reason="torch is not installed")
+    said = in_a_copy(lambda: work(tmp_path))
+    assert said.startswith("refused: "), said
+    assert "cannot be written: File too large" in said or "bytes are free)" in said, said
+    assert "\n" not in said
+    assert [path.name for path in tmp_path.rglob(".rerankit-*")] == []
+    tried("full disks", 1)
+
+
+def test_a_file_that_is_missing_elsewhere_is_not_the_disk_s_fault(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "place").mkdir()
+    with pytest.raises(IsADirectoryError), atomic(tmp_path / "place" / "a.txt"):
+        (tmp_path / "elsewhere").read_text()
+
+
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_full_disk_ends_no_work_that_only_wanted_to_keep_things(tmp_path: Path, tried) -> None:
     from rerankit.errors import RerankitWarning
@@ -91,7 +133,7 @@ def test_a_full_disk_ends_no_work_that_only_wanted_to_keep_things(tmp_path: Path
     cache = FeatureCache(tmp_path / "cache", "m")
 
     def keep() -> None:
-        with pytest.warns(RerankitWarning, match="cannot be written .*: features are no longer kept there"):
+        with pytest.warns(RerankitWarning, match="cannot be written: .*: features are no longer kept there"):
             cache.put("ab", np.zeros((100, 400), np.float16))
         cache.put("ab", np.zeros((100, 400), np.float16))
 

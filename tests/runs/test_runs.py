@@ -296,3 +296,11 @@ def test_a_disk_without_room_is_told_with_the_shard_and_finished_ones_stay(tmp_p
     assert status_of(tmp_path / "run").state == "failed"
     assert command(*words)[0] == 0
     assert rerankit.read(tmp_path / "run") == rerankit.rerank(rerankit.read(tmp_path / "p.npz"), "alpha-qe", k=70)
+
+
+def test_lists_that_lose_items_are_as_wide_in_shards_as_in_one_go():
+    """The first query loses one of its three items, the second has two: the widest answer has two places."""
+    problem = Problem.from_rankings([[2, 0, 1], [1, 2, -1]], [[3, 2, 1], [3, 2, -np.inf]], 3, exclude=[[0], []])
+    whole = rerankit.rerank(problem, "fuse", k=3)
+    assert whole.shape == (2, 2)
+    assert rerankit.rerank(problem, "fuse", k=3, engine=Local(workers=1), shard_size=1) == whole

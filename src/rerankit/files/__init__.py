@@ -9,7 +9,7 @@ from rerankit.files.owned import CONFIG, check_free
 from rerankit.files.regular import check_inside, check_regular, files_in
 from rerankit.files.scratch import Scratch, clear_leftovers, scratch_in
 from rerankit.files.stable import unchanged
-from rerankit.files.writing import atomic, check_place
+from rerankit.files.writing import atomic, check_place, told
 
 __all__ = [
     "CONFIG",
@@ -30,6 +30,7 @@ __all__ = [
     "lock_folder",
     "read_list",
     "scratch_in",
+    "told",
     "unchanged",
     "write_manifest",
 ]

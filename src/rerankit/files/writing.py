@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rerankit.errors import InputError
+from rerankit.errors import FormatError, InputError
 from rerankit.files.scratch import PREFIX, Scratch
 from rerankit.files.switching import switch
 
@@ -21,18 +22,43 @@ def atomic(path: str | os.PathLike[str], *, overwrite: bool = True, durable: boo
     a file or a folder; a folder that already exists at `path` is replaced by a folder, never by a file. A link at
     `path` stays, and what it leads to is replaced. Without `overwrite` a file or folder that has come in the meantime
     is not replaced. `durable` waits until all of it is on the disk before it takes the old one's place: after a loss
-    of power there is the old or the new one.
+    of power there is the old or the new one. What a disk refuses, full or read-only, is an error that names `path`.
     """
     target = Path(os.path.realpath(path))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with Scratch(target.parent) as scratch:
-        temporary = scratch.path / target.name
-        yield temporary
-        if durable:
-            _sync_tree(temporary)
-        switch(temporary, target, overwrite=overwrite)
-        if durable:
-            _sync(target.parent)
+    with told(path):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with Scratch(target.parent) as scratch:
+            temporary = scratch.path / target.name
+            yield temporary
+            if durable:
+                _sync_tree(temporary)
+            switch(temporary, target, overwrite=overwrite)
+            if durable:
+                _sync(target.parent)
+
+
+@contextmanager
+def told(path: str | os.PathLike[str]) -> Iterator[None]:
+    """A block in which a disk that is full, or cannot be written, is reported in one line.
+
+    A file that the block misses, or that lies elsewhere, is not the disk's fault and goes on as it is.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as cause:
+        place = Path(os.path.realpath(path)).parent
+        if isinstance(cause.filename, str) and place not in Path(os.path.realpath(cause.filename), "x").parents:
+            raise
+        raise FormatError(f"{path}: cannot be written: {cause.strerror or _with_room(cause, place)}") from cause
+
+
+def _with_room(cause: OSError, place: Path) -> str:
+    """What a library made of an error, and how much room there is, which it may not say."""
+    while not place.exists():
+        place = place.parent
+    return f"{cause} ({shutil.disk_usage(place).free:,} bytes are free)"
 
 
 def _sync_tree(path: Path) -> None:

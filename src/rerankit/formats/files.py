@@ -96,8 +96,6 @@ def write(
             _write_content(temporary, place, format, content)
     except (FormatError, MissingExtraError):
         raise
-    except OSError as error:
-        raise FormatError(f"{place}: cannot be written: {error.strerror or error}") from error
     except (InputError, ValueError) as error:
         raise FormatError(f"{place}: {error}") from error
     return place

@@ -44,11 +44,8 @@ class PtFormat(Format):
 def write_checkpoint(path: str | os.PathLike[str], content: Any) -> None:
     """Write what `rerankit.reading.read_checkpoint` reads, whole or not at all."""
     torch = require("torch", extra="torch", purpose=f"writing {path}")
-    try:
-        with atomic(path) as temporary:
-            _save(torch, content, temporary)
-    except OSError as cause:
-        raise FormatError(f"{path}: cannot be written: {cause.strerror or cause}") from cause
+    with atomic(path) as temporary:
+        _save(torch, content, temporary)
 
 
 def _save(torch: Any, content: Any, path: Path) -> None:

@@ -34,12 +34,9 @@ def save_ready(ready: Ready, folder: str | os.PathLike[str], *, overwrite: bool 
     if Path(folder).exists() and not Path(folder).is_dir():
         raise InputError(f"'{folder}' is a file, and a prepared gallery is saved as a folder: name a new one")
     check_free(folder, overwrite=overwrite, argument="folder")
-    try:
-        with atomic(folder, overwrite=overwrite) as temporary:
-            temporary.mkdir()
-            _write(ready, temporary)
-    except OSError as cause:
-        raise InputError(f"'{folder}' cannot be written: {cause.strerror or cause}") from cause
+    with atomic(folder, overwrite=overwrite) as temporary:
+        temporary.mkdir()
+        _write(ready, temporary)
 
 
 def load_ready(path: Path, config: dict[str, Any], *, trust: bool) -> Ready:

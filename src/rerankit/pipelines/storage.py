@@ -40,14 +40,11 @@ def save(what: Stage, folder: str | os.PathLike[str], *, overwrite: bool = False
     if Path(folder).exists() and not Path(folder).is_dir():
         raise InputError(f"'{folder}' is a file, and a stage is saved as a folder: name a new one")
     check_free(folder, overwrite=overwrite, argument="folder", kept=() if keep is None else (f"{keep}/*",))
-    try:
-        with atomic(folder, overwrite=overwrite) as temporary:
-            temporary.mkdir()
-            write_into(what, temporary)
-            if keep is not None and (Path(folder) / keep).is_dir():
-                _link_tree(Path(folder) / keep, temporary / keep)
-    except OSError as cause:
-        raise InputError(f"'{folder}' cannot be written: {cause.strerror or cause}") from cause
+    with atomic(folder, overwrite=overwrite) as temporary:
+        temporary.mkdir()
+        write_into(what, temporary)
+        if keep is not None and (Path(folder) / keep).is_dir():
+            _link_tree(Path(folder) / keep, temporary / keep)
 
 
 def _link_tree(source: Path, target: Path) -> None:

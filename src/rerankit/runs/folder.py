@@ -14,7 +14,7 @@ import numpy as np
 
 from rerankit.engines import Done
 from rerankit.errors import FormatError, InputError, rule
-from rerankit.files import atomic, clear_leftovers, lock_folder
+from rerankit.files import atomic, clear_leftovers, lock_folder, told
 from rerankit.formats import judgements
 from rerankit.formats.content import Tables
 from rerankit.formats.folder import FolderFormat
@@ -52,10 +52,8 @@ _SAID = {
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """A block in which no other process can run into this folder, which is made where it is not there."""
-    try:
+    with told(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as cause:
-        raise InputError(f"'{folder}' cannot be written: {cause.strerror or cause}") from cause
     lock = lock_folder(folder)
     if lock is None:
         raise InputError(f"'{folder}' is in use by another run: wait for it, or name another folder")
@@ -63,15 +61,6 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-@contextmanager
-def written(folder: Path) -> Iterator[None]:
-    """A block in which a disk that is full, or cannot be written, is reported in one line."""
-    try:
-        yield
-    except OSError as cause:
-        raise InputError(f"'{folder}' cannot be written: {cause.strerror or cause}") from cause
 
 
 class RunFolder:

@@ -16,7 +16,7 @@ from rerankit.cutting import cut_by
 from rerankit.engines import Engine, engine_of
 from rerankit.engines.parts import Parts, done_on, times
 from rerankit.errors import StageError, UnmetNeedError
-from rerankit.files import atomic
+from rerankit.files import atomic, told
 from rerankit.formats.run_shards import blocks_of, shard_file, write_shard
 from rerankit.formats.tables import to_ranking
 from rerankit.gallery import Gallery
@@ -24,7 +24,7 @@ from rerankit.pipelines.pipeline import Pipeline
 from rerankit.pipelines.ready import Ready, check_standing, ready_for
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
-from rerankit.runs.folder import PARTS, RunFolder, locked, written
+from rerankit.runs.folder import PARTS, RunFolder, locked
 from rerankit.runs.working import RETRIES, checked_size, shards_of, temporary_folder
 
 
@@ -52,7 +52,7 @@ def rerank_in_shards(
     pipeline.check(problem)
     gallery, found = Gallery.of(problem), found_by(pipeline, problem)
     _check_cut(pipeline, gallery)
-    with _folder(out) as folder, locked(folder.path), written(folder.path):
+    with _folder(out) as folder, locked(folder.path), told(folder.path):
         plan = {
             "queries": problem.shape[0],
             "gallery": problem.shape[1],

@@ -7,7 +7,7 @@ import hmac
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from starlette.applications import Starlette
@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from rerankit.errors import InputError, RerankitError
+from rerankit.errors import FormatError, InputError, RerankitError
 from rerankit.pipelines.ready import Ready
 from rerankit.ranking import Ranking
 from rerankit.serving.bodies import Documents, each_once, ranking_body, search_arguments
@@ -67,7 +67,8 @@ class Service:
     async def _leave(self, shared: SharedCounts) -> None:
         while True:
             await asyncio.sleep(_LEFT_EVERY)
-            await run_in_threadpool(lambda: shared.leave(self.state()))
+            with suppress(FormatError):  # a full disk: it is tried again, and answers go on
+                await run_in_threadpool(lambda: shared.leave(self.state()))
 
     def state(self) -> State:
         """All that this worker has counted."""
