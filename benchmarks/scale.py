@@ -249,20 +249,16 @@ def draw(found: list[dict[str, Any]], figure: Any, theme: Theme) -> None:
     from matplotlib.ticker import LogLocator
 
     panels = figure.subplots(1, 2)
-    found = [line for line in found if not line["before"]]
-    for line in found:  # the time of as many queries as items
-        for figure_of in ("busy", "busy_floor"):
-            line[figure_of] *= line["items"] / line["queries"]
+    found = [as_many(line) for line in found if not line["before"]]
     for name, marker in zip(dict.fromkeys(line["what"] for line in found), "osD^vPX*", strict=False):
         best = best_of([line for line in found if line["what"] == name])
-        hollow = [place for place, line in enumerate(best) if line["queries"] < line["items"]]
         sizes = [line["items"] for line in best]
         for axes, figures in zip(panels, ("busy", "peak_mb"), strict=True):
             drawn = axes.plot(sizes, [line[figures] for line in best], marker=marker, label=name)[0]
-            for place in hollow:
-                axes.plot(
-                    sizes[place], best[place][figures], marker, color=drawn.get_color(), mfc=theme.ground, zorder=3
-                )
+            hollow = [(line["items"], line[figures]) for line in best if line["queries"] < line["items"]]
+            mark = {"color": drawn.get_color(), "markerfacecolor": theme.paper}
+            for x, y in hollow:
+                axes.plot(x, y, marker, zorder=3, **mark)
     sizes = sorted({line["items"] for line in found})
     floors = [min(line["busy_floor"] for line in found if line["items"] == size) for size in sizes]
     panels[0].plot(sizes, floors, "--", color=theme.muted, label="floor: the product alone")
@@ -273,6 +269,12 @@ def draw(found: list[dict[str, Any]], figure: Any, theme: Theme) -> None:
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+
+
+def as_many(line: dict[str, Any]) -> dict[str, Any]:
+    """The line with the time of as many queries as items."""
+    more = line["items"] / line["queries"]
+    return {**line, "busy": line["busy"] * more, "busy_floor": line["busy_floor"] * more}
 
 
 def best_of(found: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -120,6 +120,25 @@ def test_shards_on_ray_have_the_bits_of_the_batch(tmp_path):
 @needs_ray
 @pytest.mark.slow
 @pytest.mark.timeout(900)
+def test_a_ray_that_is_started_serves_all_runs_of_a_block(tmp_path):
+    import ray
+
+    engine = engine_of("ray", {"workers": 2})
+    nodes = set()
+    with engine.kept():
+        assert not ray.is_initialized()  # it is started by the first run
+        for turn in range(2):
+            (tmp_path / str(turn)).mkdir()
+            work = Note(tmp_path / str(turn), np.arange(3.0))
+            assert len(list(engine.run(work, range(3), shared=tmp_path / "shared", retries=0))) == 3
+            nodes.add(ray.nodes()[0]["NodeID"])
+    assert len(nodes) == 1
+    assert not ray.is_initialized()
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_store_that_spills_to_a_full_disk_is_told_and_nothing_is_lost(tmp_path):
     import ray
 

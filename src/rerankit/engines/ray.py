@@ -50,22 +50,28 @@ class Ray(Engine):
         self.workers = None if workers is None else checks.integer("workers", workers, least=1)
         self.cpus = checks.integer("cpus", cpus, least=1)
         self.memory = None if memory is None else parse_bytes(memory, "memory")
+        self._kept = self._started = False  # inside of `kept`, and whether the Ray there is of this program's making
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        ray = require("ray", extra="ray", purpose="engine 'ray'")
-        if ray.is_initialized():
+        if self._kept:
             yield
             return
-        self._connect(ray)
+        self._kept = True
         try:
             yield
         finally:
-            ray.shutdown()
+            self._kept = False
+            if self._started:
+                self._started = False
+                require("ray", extra="ray").shutdown()
 
     def run(self, work: Work, tasks: Sequence[int], *, shared: Path, retries: int) -> Iterator[Done]:
         ray = require("ray", extra="ray", purpose="engine 'ray'")
         with self.kept():
+            if not ray.is_initialized():
+                self._connect(ray)
+                self._started = True
             yield from _Tasks(ray, self, dumps(work, shared.absolute()), retries).run(deque(tasks))
 
     def _connect(self, ray: Any) -> None:
