@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 OLDEST_PYTHON ?= python3.10
 BIN := $(VENV)/bin
-# Two test processes share the cores: one thread each, else they wait for each other. They start many others: what is
-# compiled is kept, whatever the environment says.
+# Two test processes share the cores: one thread each, else they wait for each other. What is
+# compiled while tests are collected is kept, whatever the environment says: they start many processes.
 ONE_THREAD := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 PLUGINS := $(wildcard plugins/*)

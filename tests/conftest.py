@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Generator, Iterable
 from importlib.util import find_spec
 from pathlib import Path
@@ -41,6 +42,9 @@ def _shared_folder() -> Path | None:
 def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
+    # Plugins that tests write change within a second, which compiled files cannot tell.
+    sys.dont_write_bytecode = True
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
 
 @pytest.fixture(scope="session")
