@@ -9,8 +9,8 @@ Then what saving, loading and adding a hundredth of the items cost. The floor of
 bare product with the query, which reads their vectors, and what a pipeline without a stage costs, in which query and
 candidates are checked and brought into a ranking; that of a search is the product with all items and `argpartition`,
 and that of `pillar` its own network. Everything is measured in one run, in turns, so that ratios hold on a machine
-that does other work, too; candidates that are given need one thread, whose processor time is told: others lengthen it
-by what they take of the caches alone. Graphs of all items (`GRAPHS`) take long to prepare beyond some 10,000 items.
+that does other work, too; where candidates are given, processor time of all threads is told: others lengthen it by
+what they take of the caches alone. Graphs of all items (`GRAPHS`) take long to prepare beyond some 10,000 items.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def in_turns(works: dict[str, Callable[[int], Any]], turns: int) -> dict[str, np
     times: dict[str, list[float]] = {name: [] for name in works}
     for turn in range(turns):
         for name, work in works.items():
-            clock = time.thread_time if name in ALONE else time.perf_counter
+            clock = time.process_time if name in ALONE else time.perf_counter
             times[name].append(once(lambda work=work, turn=turn: work(turn), clock)[0])  # type: ignore[misc]
     return {name: 1000 * np.array(each) for name, each in times.items()}
 

@@ -228,5 +228,16 @@ def _spacing(behind: AnyArray, gallery_size: int) -> AnyArray:
     apart = np.where(np.isfinite(apart) & (apart > 0), apart, np.nan)
     some = np.isfinite(apart).any(axis=1)
     found = np.ones(len(behind))
-    found[some] = np.nanmedian(apart[some], axis=1)
+    found[some] = _median_of_known(apart[some])
+    return found
+
+
+def _median_of_known(values: AnyArray) -> AnyArray:
+    """The median of each row's numbers that are not NaN (rows,): NumPy's own takes half a millisecond for one row.
+
+    >>> _median_of_known(np.array([[3, np.nan, 1, 2], [np.nan, 4, 1, np.nan]]))
+    array([2. , 2.5])
+    """
+    ordered, counts, rows = np.sort(values, axis=1), (~np.isnan(values)).sum(axis=1), np.arange(len(values))
+    found: AnyArray = (ordered[rows, (counts - 1) // 2] + ordered[rows, counts // 2]) / 2
     return found
