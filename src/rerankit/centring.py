@@ -10,7 +10,7 @@ from rerankit.arrays import AnyArray, real_matrix
 from rerankit.errors import InputError, rule
 
 
-class Vectors(NamedTuple):
+class ProblemVectors(NamedTuple):
     """Those of a problem: of both sides, and of their banks or None."""
 
     queries: Any
@@ -19,19 +19,19 @@ class Vectors(NamedTuple):
     gallery_bank: Any
 
 
-def centred(vectors: Vectors, centre: Any) -> Vectors:
+def centred(vectors: ProblemVectors, centre: Any) -> ProblemVectors:
     """The vectors less `centre`: a mean vector of the queries' kind and one of the gallery's, or ``"bank"`` for the
     means of the bank's queries and of the gallery, so that no query depends on others under test.
 
-    >>> centred(Vectors([[1.0, 2.0]], [[0.0, 4.0], [2.0, 4.0]], [[1.0, 1.0], [3.0, 1.0]], None), "bank").queries
+    >>> centred(ProblemVectors([[1.0, 2.0]], [[0.0, 4.0], [2.0, 4.0]], [[1.0, 1.0], [3.0, 1.0]], None), "bank").queries
     array([[-1.,  1.]])
     """
     queries, gallery = _means(vectors, centre)
-    pairs = zip(vectors, Vectors._fields, (queries, gallery, queries, gallery), strict=True)
-    return Vectors(*(None if some is None else _less(some, mean, name) for some, name, mean in pairs))
+    pairs = zip(vectors, ProblemVectors._fields, (queries, gallery, queries, gallery), strict=True)
+    return ProblemVectors(*(None if some is None else _less(some, mean, name) for some, name, mean in pairs))
 
 
-def _means(vectors: Vectors, centre: Any) -> tuple[AnyArray, AnyArray]:
+def _means(vectors: ProblemVectors, centre: Any) -> tuple[AnyArray, AnyArray]:
     if isinstance(centre, str):
         if centre != "bank":
             raise rule("centre", "must be 'bank' or two vectors, of the queries and of the gallery", repr(centre))

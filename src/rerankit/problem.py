@@ -9,7 +9,7 @@ from typing import Any
 from rerankit import checks
 from rerankit.arrays import IntArray, row_numbers
 from rerankit.bank import Bank
-from rerankit.centring import Vectors, centred
+from rerankit.centring import ProblemVectors, centred
 from rerankit.errors import rule
 from rerankit.features import Feature, features_of
 from rerankit.ids import Ids, as_ids
@@ -109,7 +109,7 @@ class Problem(Value):
         queries, rest["query_ids"] = labelled_vectors(queries, rest.get("query_ids"), "queries")
         gallery, rest["gallery_ids"] = labelled_vectors(gallery, rest.get("gallery_ids"), "gallery")
         if centre is not None:
-            vectors = Vectors(queries, gallery, query_bank, gallery_bank)
+            vectors = ProblemVectors(queries, gallery, query_bank, gallery_bank)
             queries, gallery, query_bank, gallery_bank = centred(vectors, centre)
         scores = EmbeddingScores(queries, gallery, metric)
         banks = {
