@@ -101,7 +101,7 @@ def test_what_cannot_be_tuned(splits) -> None:  # type: ignore[no-untyped-def]
     (validation, scores), _ = splits
     with pytest.raises(InputError, match="'validation' must not be the data that is tested on"):
         tune(Push(), {"amount": [1]}, validation, scores, against=validation)
-    with pytest.raises(InputError, match="'space' must name parameters with at least one value"):
+    with pytest.raises(InputError, match="'space' must name parameters with a list of at least one value"):
         tune(Push(), {}, validation, scores)
     with pytest.raises(InputError, match="must name one stage before the parameter: 0 or push, 1 or push"):
         tune(Push() >> Push(), {"amount": [1]}, validation, scores)

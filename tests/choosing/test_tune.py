@@ -55,6 +55,8 @@ def test_the_table_has_the_best_first():
     ("changed", "said"),
     [
         ({"space": {}}, "'space' must name parameters"),
+        ({"space": {"neighbours": 3}}, "'space' must name parameters with a list of at least one value each"),
+        ({"space": {"neighbours": "10"}}, "'space' must name parameters with a list of at least one value each"),
         ({"space": {"sinkhorn.beta": [1]}}, "'space' must name stages of the pipelines: csls"),
         ({"pipelines": []}, "'pipelines' must hold one"),
         ({"relevance": [1]}, "'problem' must be a list of 1 problems"),

@@ -90,8 +90,8 @@ def draws(space: Space, trials: int | None, seed: int, sampler: Any = "random", 
 
 
 def _check(space: Space, trials: int | None, sampler: Any) -> None:
-    if not space or not all(len(values) for values in space.values()):
-        raise rule("space", "must name parameters with at least one value each", dict(space))
+    if not space or not all(_is_list(values) for values in space.values()):
+        raise rule("space", "must name parameters with a list of at least one value each", dict(space))
     if trials is not None:
         checks.integer("trials", trials, least=1)
     if isinstance(sampler, str):
@@ -100,6 +100,11 @@ def _check(space: Space, trials: int | None, sampler: Any) -> None:
         raise rule("sampler", f"must be one of {', '.join(SAMPLERS)}, or a sampler of optuna", repr(sampler))
     if trials is None and sampler != "random":
         raise rule("trials", "must say how many settings the sampler may try", trials)
+
+
+def _is_list(values: Any) -> bool:
+    """Whether there are values to choose from: a text or a number is one value, and a distribution of optuna none."""
+    return not isinstance(values, str) and hasattr(values, "__len__") and len(values) > 0
 
 
 def _size(space: Space) -> int:

@@ -109,7 +109,7 @@ def tune(
     problems = list(_paired(problem, relevance))
     given = _pipelines(pipelines)
     if not space:
-        raise rule("space", "must name parameters with at least one value each", dict(space))
+        raise rule("space", "must name parameters with a list of at least one value each", dict(space))
     how = trials, seed, sampler, traits_of(metric).better
     drawn = [draws(own, *how) if own else Draws([{}], "as it is") for own in spaces(given, space)]
     searches = list(zip(given, drawn, strict=True))
