@@ -75,6 +75,18 @@ def staged(name: str) -> Callable[[Path, int], Any]:
     return run
 
 
+def pillar_small(clip: Path, k: int) -> Any:
+    """The small pillar reasoner, whose weights are random: what it costs does not depend on them."""
+    import torch
+
+    import rerankit
+
+    stage = rerankit.stage("pillar-small")
+    torch.manual_seed(0)
+    stage.set_weights({name: tensor.numpy() for name, tensor in stage.build().state_dict().items()})
+    return rerankit.rerank(rerankit.read(clip), stage, k=k).indices
+
+
 def faiss(clip: Path, k: int) -> Any:
     """The exact index of faiss."""
     import faiss as library
@@ -107,6 +119,7 @@ def sentence_transformers(clip: Path, k: int) -> Any:
 WORKS: dict[str, Callable[[Path, int], Any]] = {
     "lists": lists,
     **{name: staged(name) for name in STAGES},
+    "pillar-small": pillar_small,
     "faiss": faiss,
     "sentence-transformers": sentence_transformers,
 }
