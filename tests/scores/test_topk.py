@@ -157,7 +157,9 @@ def test_ends_of_vectors_among_themselves_are_made_once_for_both_places(metric, 
     monkeypatch.setattr(search, "_fits", lambda lists, most: True)
     with rerankit.settings.using(memory_budget=budget):
         found, of_columns = scores.ends(6, 6)
+        first = scores.topk(9)
     assert of_columns is found
+    assert all(np.array_equal(got, wanted) for got, wanted in zip(first, topk_dense(whole, 9), strict=True))
     assert all(np.array_equal(got, wanted) for got, wanted in zip(found.first, topk_dense(whole, 6), strict=True))
     assert np.array_equal(found.lowest, whole.min(axis=1))
 

@@ -39,6 +39,9 @@ def first_of_rows(products: Products, k: int) -> Lists:
     """The first k columns of every row by the tie rule: indices and scores (rows, k)."""
     if _narrow(len(products.of_columns), k):
         return _exact(products, np.arange(len(products.of_rows)), k)
+    if products.of_rows is products.of_columns and _fits(len(products.of_rows), _more(k, len(products.of_rows))):
+        held = products.holding()
+        return _made_exact(held, np.arange(len(held.of_rows)), _best_among(held, k)[0].lists(), k)
     return _searched(products.holding(), k, None)[0]
 
 
@@ -72,7 +75,8 @@ def ends_of_both(products: Products, k: int, of_columns: int = 0) -> tuple[Ends,
         return None
     among, products, low = products.of_rows is products.of_columns, products.holding(), _more(1, width)
     if among and _fits(count, _more(max(k, of_columns), width) + low):
-        found = _ends_among(products, max(k, of_columns))
+        of_all = _best_among(products, max(k, of_columns), 1)
+        found = _both_ends(products, np.arange(count), (of_all[0], of_all[1]), max(k, of_columns))
         return found, found if of_columns else None
     high, high_of_columns = _more(k, width), _more(of_columns, count)
     columns = (Best(width, high_of_columns), Best(width, low)) if of_columns else ()
@@ -93,10 +97,12 @@ def ends_of_both(products: Products, k: int, of_columns: int = 0) -> tuple[Ends,
     return found, _both_ends(products.T.holding(), np.arange(width), columns, of_columns)
 
 
-def _ends_among(products: Products, k: int) -> Ends:
-    """Both ends of vectors among themselves: a tile beside the diagonal serves its rows, and its columns as rows."""
+def _best_among(products: Products, high: int, low: int = 0) -> list[Best]:
+    """The first of vectors among themselves, and the last where some are asked for: a tile beside the diagonal serves
+    its rows, and its columns as rows.
+    """
     count = len(products.of_rows)
-    best = Best(count, _more(k, count)), Best(count, _more(1, count))
+    best = [Best(count, _more(k, count)) for k in (high, low) if k]
     for block in blocks(count, products.of_rows.width * 4, share=0.25, least=_LEAST):
         for rows, part, values in _tiles(products, block, above=True):
             beside = slice(max(part.start, rows.stop), part.stop)
@@ -104,8 +110,9 @@ def _ends_among(products: Products, k: int) -> Ends:
                 each.add_rows(rows, values, part.start)
                 if beside.start < beside.stop:
                     each.add_columns(beside, values[:, beside.start - part.start :], rows.start)
-                np.negative(values, out=values)
-    return _both_ends(products, np.arange(count), best, k)
+                if len(best) > 1:
+                    np.negative(values, out=values)
+    return best
 
 
 def _fits(lists: int, most: int) -> bool:
