@@ -450,3 +450,13 @@ def test_pipelines_of_one_name_are_told_by_their_parameters(small: Benchmark, sc
     assert systems[1:] == ("one: defaults", "one: neighbours=3", "one: stage('sided'), stage('csls')")
     again = compare_results([results[0], results[0]], samples=200)["image-to-text"].systems
     assert again[1:] == ("one: defaults", f"one: defaults ({results[0].key[:8]})")
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_the_work(
+    small: Benchmark, scores: np.ndarray, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    Counting.calls = 0
+    with pytest.raises(InputError, match=r"cannot be written: '.*file' is not a folder"):
+        bench(small, scores, Counting(), out=tmp_path / "file")
+    assert Counting.calls == 0

@@ -22,7 +22,7 @@ from rerankit.checksums import found_by
 from rerankit.engines import Engine, engine_of
 from rerankit.errors import FormatError, InputError, rule
 from rerankit.events import emit, track, within
-from rerankit.files import atomic
+from rerankit.files import atomic, check_place
 from rerankit.measure import Cost, machine, measure
 from rerankit.metrics import Evaluation, hubness
 from rerankit.metrics.registry import measures
@@ -101,6 +101,8 @@ def bench(
         )
     sets = [each if isinstance(each, ScoreSet) else score_set(benchmark, each) for each in _sets(scores)]
     folder = None if out is None else Path(out)
+    if folder is not None:
+        check_place(folder / "result.json")
     sizes, where = check_sizes(batch_sizes), Where.of(engine, shard_size)
     with bars.progress(progress):
         return [
