@@ -58,6 +58,13 @@ def test_distances_that_were_called_scores_are_refused(metric):
     assert problem_of_hits([near], "l2").shape == (1, 2)
 
 
+def test_scores_that_were_called_distances_are_refused():
+    best = [Hit("a", 0.7), Hit("b", 0.1)]
+    with pytest.raises(InputError, match=r"'found' must be distances .*\(got 'l2', and numbers that fall in all of 2"):
+        problem_of_hits([best, best, [Hit("a", 1.0)]], "l2")
+    assert problem_of_hits([best, best[::-1]], "l2").shape == (2, 2)
+
+
 def test_a_bank_stands_beside_the_items():
     hits = [[Hit(item, 1 - item / 10, ITEMS[item].tolist()) for item in (3, 5, 8)]]
     for queries in (None, QUERIES[:1]):
@@ -101,8 +108,16 @@ def test_qdrant(distance, metric, named):
         checked(problem_of(found, **{**asked, "distance": distance}), metric, 6, list(range(30)))
     one = client.query_points("items", query=QUERIES[0].tolist(), limit=6, using=name)
     assert problem_of(one, distance=distance).shape == (1, 6)
+    assert problem_of((one, one), distance=distance).shape == (2, 6)
+    for given, words in ((one.points, "must be answers of query_points"), ([3], r"must be answers .* \(got int\)")):
+        with pytest.raises(InputError, match=words):
+            problem_of(given, distance=distance)
     with pytest.raises(InputError, match="unknown distance 'Hamming'"):
         problem_of(found, distance="Hamming")
+    if named:
+        with pytest.raises(InputError, match="unknown vector 'imag'; did you mean 'image'"):
+            problem_of(found, vector="imag", distance=distance)
+        assert problem_of(found, distance=distance).gallery_scores is not None  # the only one
 
 
 @pytest.mark.parametrize(("metric_type", "metric"), [("COSINE", "cosine"), ("IP", "dot"), ("L2", "euclidean")])

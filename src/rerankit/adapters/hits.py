@@ -65,11 +65,15 @@ def problem_of_hits(
 
 
 def _refuse_distances(found: Sequence[Sequence[Hit]], metric: ListMetric | None) -> None:
-    """A database returns its best hits first: numbers that rise in every list are distances, whatever was declared."""
+    """A database returns its best hits first: numbers that rise in every list are distances, whatever was declared, and
+    those that fall are scores."""
     steps = [np.diff([hit.score for hit in hits]) for hits in found if len(hits) > 1]
     if metric in ("cosine", "dot") and steps and all((each > 0).all() for each in steps):
         rising = f"{metric!r}, and numbers that rise in all of {len(steps)} lists"
         raise rule("found", "must be scores where the metric is one: the best hit has the highest", rising)
+    if metric not in (None, "cosine", "dot") and steps and all((each < 0).all() for each in steps):
+        falling = f"{metric!r}, and numbers that fall in all of {len(steps)} lists"
+        raise rule("found", "must be distances where the metric is one: the best hit has the lowest", falling)
 
 
 def _names(items: dict[Any, Hit]) -> list[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rerankit.adapters.hits import Hit, problem_of_hits
-from rerankit.errors import unknown_name
+from rerankit.errors import rule, unknown_name
 from rerankit.problem import Problem
 from rerankit.scores.distances import ListMetric
 
@@ -28,7 +28,10 @@ def problem_of(
     payload that holds a text. queries: vectors of the queries. `rest`: `query_texts`, `bank` (vectors of other
     queries), and what a `Problem` takes.
     """
-    several = responses if isinstance(responses, list) else [responses]
+    several = responses if isinstance(responses, list | tuple) else [responses]
+    other = [one for one in several if not hasattr(one, "points")]
+    if other:
+        raise rule("responses", "must be answers of query_points, with their .points", type(other[0]).__name__)
     found = [
         [Hit(point.id, point.score, _vector(point.vector, vector), _text(point.payload, text)) for point in one.points]
         for one in several
@@ -46,7 +49,14 @@ def _metric(distance: Any) -> ListMetric | None:
 
 
 def _vector(given: Any, name: str | None) -> Any:
-    return given.get(name) if isinstance(given, dict) else given
+    """A point's vector, or the one of this name where it has several."""
+    if not isinstance(given, dict):
+        return given
+    if name is None and len(given) > 1:
+        raise rule("vector", "must name one of the vectors", list(given))
+    if name is not None and given and name not in given:
+        raise unknown_name("vector", name, given)
+    return next(iter(given.values()), None) if name is None else given.get(name)
 
 
 def _text(payload: Any, name: str | None) -> Any:
