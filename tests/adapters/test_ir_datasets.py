@@ -70,3 +70,13 @@ def test_what_is_wrong_is_said(dataset):
         problem_of(dataset, {"q9": {"d1": 1.0}})
     with pytest.raises(InputError, match="'run' must be a run"):
         problem_of(dataset, [[0.1, 0.2]])
+
+
+def test_a_run_whose_names_pandas_made_numbers_of(tmp_path):
+    (tmp_path / "docs.tsv").write_text("10\ta red wall\n11\tan old castle\n")
+    (tmp_path / "queries.tsv").write_text("1\told castle\n")
+    (tmp_path / "qrels").write_text("1 0 11 1\n")
+    numbered = ir_datasets.create_dataset(*(str(tmp_path / name) for name in ("docs.tsv", "queries.tsv", "qrels")))
+    problem = problem_of(numbered, {1: {10: 0.9, 11: 0.4}})
+    assert problem.ranking().to_dict() == {"1": {"10": 0.9, "11": 0.4}}
+    assert list(problem.gallery_features["text"]) == ["a red wall", "an old castle"]

@@ -23,7 +23,7 @@ def problem_of(dataset: Any, run: Any = None, **rest: Any) -> Problem:
     lines = lines_of(run, "scores", "run")
     if lines is None:
         raise rule("run", "must be a run, such as {query: {item: score}}", type(run).__name__)
-    queries, items = lines.names, natural(lines.items)
+    queries, items = [str(name) for name in lines.names], natural(map(str, lines.items))  # a dataset's are texts
     texts = {query.query_id: query.default_text() for query in dataset.queries_iter()}
     found = dataset.docs_store().get_many(items)
     for argument, names, known in (("queries", queries, texts), ("documents", items, found)):
