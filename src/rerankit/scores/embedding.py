@@ -216,6 +216,10 @@ class EmbeddingScores:
         """The numbers of the rows whose vectors equal none before them, found once for these vectors."""
         return self._rows.distinct
 
+    def sampled_rows(self, count: int) -> IntArray:
+        """The rows (count,), ascending, that a mix of their vectors' bits comes out lowest for; found once."""
+        return self._rows.sampled(count)
+
     def beside(self, other: EmbeddingScores) -> EmbeddingScores:
         """Similarities of these rows to the columns of other scores of the same metric, of which nothing is computed
         again (but of distances, which are measured from a point amid the columns).

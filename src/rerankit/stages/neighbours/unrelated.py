@@ -16,7 +16,6 @@ from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.scores import EmbeddingScores, Scores, blocks
 
 _SAMPLE = 512  # vectors that stand for all
-_MIX = np.uint32(2_654_435_761)
 _QUARTILES = 1.349  # the distance of a normal distribution's quartiles, in its deviations
 _FIRST = 5  # neighbours that stand out or do not
 
@@ -119,12 +118,7 @@ def sampled_rows(scores: Scores, count: int = _SAMPLE) -> IntArray:
     rows = scores.shape[0]
     if not isinstance(scores, EmbeddingScores) or rows <= count:
         return np.arange(rows)
-    width = scores.queries.shape[1]
-    odd, mixed = np.arange(1, 2 * width, 2, dtype=np.uint32), np.empty(rows, np.uint32)
-    for part in blocks(rows, 16 * width):
-        bits = np.ascontiguousarray(scores.queries[part], np.float32).view(np.uint32)
-        mixed[part] = (bits * odd).sum(axis=1, dtype=np.uint32) * _MIX
-    return np.sort(np.argsort(mixed, kind="stable")[:count])
+    return scores.sampled_rows(count)
 
 
 def _middle(values: AnyArray) -> tuple[AnyArray, AnyArray]:
