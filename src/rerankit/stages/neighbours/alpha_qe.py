@@ -13,7 +13,7 @@ from rerankit.ranking import Ranking
 from rerankit.scores import EmbeddingScores, Scores, blocks
 from rerankit.stages.candidates import filled, items_of, own_scores
 from rerankit.stages.neighbours.known import Known
-from rerankit.stages.neighbours.mixing import Mixing, mixed_vectors, vectors_of
+from rerankit.stages.neighbours.mixing import Mixing, mixed_vectors, numbered_within, vectors_of
 from rerankit.stages.neighbours.unrelated import SideScale, unrelated
 
 
@@ -49,10 +49,13 @@ class AlphaQE(Mixing):
         weights = np.clip((own[:, first] - queries.level[:, None]) / queries.unit[:, None], 0, 1) ** self.alpha
         weights *= ranking.mask[:, first]
         parts = weights / shares.unit[near]
-        vectors = vectors_of(problem)
+        wanted = np.unique(items_of(ranking))
+        vectors = vectors_of(problem, wanted)
         if vectors is not None:
-            mixed = mixed_vectors(vectors[0], 1 / queries.unit, vectors[1], near, parts)
-            sums = own_scores(EmbeddingScores(mixed, vectors[1], "dot"), ranking).astype(np.float64)
+            mixed = mixed_vectors(vectors[0], 1 / queries.unit, vectors[1], np.searchsorted(wanted, near), parts)
+            sums = own_scores(EmbeddingScores(mixed, vectors[1], "dot"), numbered_within(ranking, wanted)).astype(
+                np.float64
+            )
         else:
             sums = own / queries.unit[:, None] + weighted_sums(gallery, near, parts, items_of(ranking))
         unrelated_part = queries.level / queries.unit + (parts * shares.level[near]).sum(axis=1)

@@ -14,7 +14,7 @@ from rerankit.ranking import Ranking
 from rerankit.scores import EmbeddingScores, Scores, blocks
 from rerankit.stages.candidates import filled, items_of, own_scores, rows_of
 from rerankit.stages.neighbours.known import Known
-from rerankit.stages.neighbours.mixing import Mixing, mixed_vectors, vectors_of
+from rerankit.stages.neighbours.mixing import Mixing, mixed_vectors, numbered_within, vectors_of
 from rerankit.stages.neighbours.others import others_nearest
 from rerankit.stages.neighbours.unrelated import SideScale, unrelated
 
@@ -57,11 +57,14 @@ class DBA(Mixing):
         wanted = np.unique(ranking.indices[ranking.mask])
         parts = self._mixtures(gallery, wanted, SideScale(**known))
         items = np.searchsorted(wanted, items_of(ranking)).clip(0, len(wanted) - 1)
-        vectors = vectors_of(problem)
+        every = np.unique(np.concatenate([wanted, parts.near.ravel()]))
+        vectors = vectors_of(problem, every)
         if vectors is not None:
-            gathered = mixed_vectors(vectors[1][wanted], np.ones(len(wanted)), vectors[1], parts.near, parts.weights)
-            places = Ranking(np.where(ranking.mask, items, -1), ranking.scores, gallery_size=len(wanted))
-            sums = own_scores(EmbeddingScores(vectors[0], gathered, "dot"), places).astype(np.float64)
+            own, near = np.searchsorted(every, wanted), np.searchsorted(every, parts.near)
+            gathered = mixed_vectors(vectors[1][own], np.ones(len(wanted)), vectors[1], near, parts.weights)
+            sums = own_scores(EmbeddingScores(vectors[0], gathered, "dot"), numbered_within(ranking, wanted)).astype(
+                np.float64
+            )
         else:
             sums = _sums(problem.scores, ranking, items, parts)
         level = unrelated(problem.scores).level[:, None]

@@ -9,6 +9,7 @@ from rerankit.arrays import AnyArray, FloatArray, IntArray, float32
 from rerankit.gallery import Gallery
 from rerankit.pipelines.scaling import Scaling
 from rerankit.problem import Problem
+from rerankit.ranking import Ranking
 from rerankit.scores import EmbeddingScores, blocks, normalised
 from rerankit.stages.neighbours.known import Known
 from rerankit.stages.neighbours.stage import NeighbourStage, check_strength
@@ -34,16 +35,22 @@ class Mixing(NeighbourStage):
         return shares_of(gallery.side.scores)._asdict()
 
 
-def vectors_of(problem: Problem) -> tuple[FloatArray, FloatArray] | None:
-    """Queries (queries, d) and gallery (gallery, d) whose inner products are all of the problem's scores, or None.
+def vectors_of(problem: Problem, items: IntArray) -> tuple[FloatArray, FloatArray] | None:
+    """Queries (queries, d) and some gallery items (items, d) whose inner products are the problem's scores, or None.
 
     A mixture's score is then the score of the mixed vector, which costs one product instead of one for each part.
     """
     found: EmbeddingScores | None = problem.embeddings
     if found is None or found.metric == "euclidean":
         return None
-    queries, gallery = float32(found.queries, "queries"), float32(found.gallery, "gallery")
+    queries, gallery = float32(found.queries, "queries"), float32(found.gallery[items], "gallery")
     return (normalised(queries), normalised(gallery)) if found.metric == "cosine" else (queries, gallery)
+
+
+def numbered_within(ranking: Ranking, items: IntArray) -> Ranking:
+    """The candidates by their places among some items, ascending, that hold them all."""
+    places = np.searchsorted(items, ranking.indices).clip(0, len(items) - 1)
+    return Ranking(np.where(ranking.mask, places, -1), ranking.scores, gallery_size=len(items))
 
 
 def mixed_vectors(
