@@ -158,6 +158,8 @@ def test_every_stage_at_the_edge(name: str, amount: Any, rng: Any, tried: Any) -
     case = conformance.CASES[name]
     if conformance.waits(case):
         pytest.skip("its own cases need what is not installed")
+    if name == "metric, from matrices":
+        pytest.skip(case.skip["check_scale"])  # other numbers in its banks are refused
     made = changed(case.problem(QUERIES, GALLERY, 12), lambda matrix: matrix.astype(np.float32))
     checks = [check for kind in (by_scale, by_edge, by_type, by_vectors) for check in kind(case, made)]
     for number in rng.permutation(len(checks))[: amount(2, len(checks))].tolist():

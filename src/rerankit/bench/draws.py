@@ -71,9 +71,9 @@ def draws(space: Space, trials: int | None, seed: int, sampler: Any = "random", 
 
     sampler: ``"random"``, ``"tpe"`` (optuna's tree-structured Parzen estimator, by `seed`), or a sampler of optuna.
 
-    >>> list(draws({"a": [1, 2], "b": "xy"}, None, 0))
+    >>> list(draws({"a": [1, 2], "b": ["x", "y"]}, None, 0))
     [{'a': 1, 'b': 'x'}, {'a': 1, 'b': 'y'}, {'a': 2, 'b': 'x'}, {'a': 2, 'b': 'y'}]
-    >>> len(draws({"a": [1, 2], "b": "xy"}, 3, 0))
+    >>> len(draws({"a": [1, 2], "b": ["x", "y"]}, 3, 0))
     3
     """
     _check(space, trials, sampler)
