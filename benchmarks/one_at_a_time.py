@@ -21,6 +21,16 @@ from rerankit import Pipeline, Problem, Ranking, Relevance, Stage, rerank, stage
 
 BANK = ("nnn", "csls", "mutual-rank", "inverted-softmax", "sinkhorn", "plan")
 LOG = ("nnn", "csls", "mutual-rank", "inverted-softmax", "sinkhorn", "plan", "pillar-plus")
+OPINIONS = (
+    "score",
+    "margin",
+    "back-rank",
+    "hubness",
+    "level",
+    "back-margin",
+    "balance",
+    "gallery-opinion",
+)
 DEPTH = 100
 POWERS = (0, 0.5, 1, 1.5)
 
@@ -53,10 +63,36 @@ def with_a_bank(data: Path, split: str) -> Iterator[tuple[str, float, float]]:
     right = relevance(of, len(queries))
     pipelines = [Pipeline([]), Pipeline([learned])]
     pipelines += [begun >> name for name in BANK for begun in pipelines[:2]]
-    for pipeline in pipelines:
-        there = first(rerank(problem, pipeline, k=DEPTH), right)
-        back = first(rerank(problem.reversed(), pipeline.reversed(), k=DEPTH), right.reversed())
-        yield " >> ".join(one.name for one in pipeline.stages) or "scores as they are", there, back
+    both = [(pipeline, pipeline.reversed()) for pipeline in pipelines]
+    both.append(
+        (learned >> weighed(pictures, texts, owner, 0), learned.reversed() >> weighed(pictures, texts, owner, 1))
+    )
+    for forward, backward in both:
+        there = first(rerank(problem, forward, k=DEPTH), right)
+        back = first(rerank(problem.reversed(), backward, k=DEPTH), right.reversed())
+        yield " >> ".join(one.name for one in forward.stages) or "scores as they are", there, back
+
+
+def weighed(pictures: np.ndarray, texts: np.ndarray, owner: np.ndarray, direction: int) -> Stage:
+    """`learned-fusion` for what stands behind `metric`: one half of the pictures teaches a metric and is the bank, by
+    the other half the opinions are weighed.
+    """
+    halves = np.random.default_rng(0).permutation(len(pictures)) % 2
+    sides = [(pictures[halves == half], texts[halves[owner] == half]) for half in (0, 1)]
+    rights = [
+        relevance(
+            np.searchsorted(np.flatnonzero(halves == half), owner[halves[owner] == half]), int((halves == half).sum())
+        )
+        for half in (0, 1)
+    ]
+    metric = stage("metric").fit(Problem.from_embeddings(*sides[0]), rights[0])  # type: ignore[attr-defined]
+    problem, right = Problem.from_embeddings(*sides[1], query_bank=sides[0][0], gallery_bank=sides[0][1]), rights[1]
+    if direction:
+        metric, problem, right = metric.reversed(), problem.reversed(), right.reversed()
+    fusion: Stage = stage("learned-fusion", opinions=OPINIONS).fit(  # type: ignore[attr-defined]
+        metric.transformed(problem), right
+    )
+    return fusion
 
 
 def with_a_log(data: Path, split: str) -> Iterator[tuple[str, float, float]]:
