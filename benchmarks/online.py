@@ -10,7 +10,8 @@ bare product with the query, which reads their vectors, and what a pipeline with
 candidates are checked and brought into a ranking; that of a search is the product with all items and `argpartition`,
 and that of `pillar` its own network. Everything is measured in one run, in turns, so that ratios hold on a machine
 that does other work, too; where candidates are given, processor time of all threads is told: others lengthen it by
-what they take of the caches alone. Graphs of all items (`GRAPHS`) take long to prepare beyond some 10,000 items.
+what they take of the caches alone. Graphs and pillars have a second row, where candidates are said to be the nearest of
+all items (`nearest=True`). Graphs of all items (`GRAPHS`) take long to prepare beyond some 10,000 items.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ def once(work: Callable[[], Any], clock: Callable[[], float] = time.perf_counter
     return clock() - start, found
 
 
-ALONE = ("pairs", "given", "again", "network")
+ALONE = ("pairs", "given", "again", "given, nearest", "again, nearest", "network")
 
 
 def in_turns(works: dict[str, Callable[[int], Any]], turns: int) -> dict[str, np.ndarray]:
@@ -155,9 +156,13 @@ def measured(names: Sequence[str], items: int, bank: int, width: int, turns: int
         alone = {"network": network(name)} if name in PILLARS else {}
         prepared, ready = once(lambda name=name: prepare(STAGES[name](), gallery))  # type: ignore[misc]
 
-        def given(turn: int, ready: Ready = ready) -> Any:
-            return ready.rerank(queries[turn], candidates=first.indices[turn], scores=first.scores[turn])
+        def given(turn: int, ready: Ready = ready, nearest: bool = False) -> Any:
+            lists = {"candidates": first.indices[turn], "scores": first.scores[turn]}
+            return ready.rerank(queries[turn], **lists, nearest=nearest)
 
+        if name in (*GRAPHS, *PILLARS):
+            alone["given, nearest"] = lambda turn, given=given: given(turn, nearest=True)
+            alone["again, nearest"] = lambda turn, given=given: given((turn + 1) % turns, nearest=True)
         times = in_turns(
             {
                 "bare": lambda turn: np.argpartition(unit @ queries[turn], -100)[-100:],
@@ -172,7 +177,10 @@ def measured(names: Sequence[str], items: int, bank: int, width: int, turns: int
         kept, added = growth(ready, Gallery(more), prepared)
         cells = shown(times["given"]), shown(times["again"]), shown(times["searched"]), ratio, kept, added
         table.add_row(name, f"{prepared:.1f}", *cells)
-        if alone:
+        if "given, nearest" in times:
+            told = shown(times["given, nearest"]), shown(times["again, nearest"])
+            table.add_row("the nearest of all", "", *told, "", "", "", "")
+        if "network" in times:
             table.add_row("its network alone", "", shown(times["network"]), "", "", "", "", "")
 
 

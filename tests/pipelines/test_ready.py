@@ -181,3 +181,35 @@ def test_wrong_arguments_are_refused():
         prepare("nn", Gallery(ITEMS))
     with pytest.raises(InputError, match="'k' must be at least 1"):
         prepare("dba", Gallery(ITEMS)).rerank(QUERIES[0], k=0)
+
+
+@pytest.mark.parametrize("name", ["diffusion", "alpha-qe", "nnn", "fuse", "k-reciprocal", "gnn"])
+def test_candidates_that_are_the_nearest_of_all_items_are_not_looked_for_again(name, monkeypatch):
+    ready = prepare(READY[name], Gallery(ITEMS, ids=NAMES, bank=OLD))
+    first = ready.gallery.problem(QUERIES).ranking(100)
+    candidates, scores = first.gallery_ids[first.indices[:, ::-1]].tolist(), np.arange(100.0)[::-1] + np.zeros((7, 1))
+    expected = ready.rerank(QUERIES, candidates=candidates, scores=scores)
+    searches = []
+    search = rerankit.scores.embedding.first_of_rows
+    monkeypatch.setattr(
+        "rerankit.scores.embedding.first_of_rows",
+        lambda products, k: searches.append(len(products.of_columns)) or search(products, k),
+    )
+    monkeypatch.setattr("rerankit.scores.embedding.ends_of_both", lambda *_, **__: pytest.fail("items are searched"))
+    found = ready.rerank(QUERIES, candidates=candidates, scores=scores, nearest=True)
+    assert len(ITEMS) not in searches
+    if name in ("k-reciprocal", "gnn"):  # what lies farthest is told by a sample
+        np.testing.assert_array_equal(found.indices[:, :5], expected.indices[:, :5])
+    else:
+        assert found == expected
+
+
+def test_what_cannot_be_the_nearest_items_is_refused():
+    ready = prepare("diffusion", Gallery(ITEMS))
+    for given in ({"queries": QUERIES}, {"candidates": [[0, 1]], "scores": [[2, 1]]}):
+        with pytest.raises(InputError, match="nearest=True needs queries as vectors, and candidates="):
+            ready.rerank(**given, nearest=True)
+    with pytest.raises(InputError, match="'candidates' must be lists of one length where they are the nearest"):
+        ready.rerank(QUERIES[:2], candidates=[[0, 1], [2]], nearest=True)
+    with pytest.raises(InputError, match="'nearest' must be"):
+        ready.rerank(QUERIES[:1], candidates=[[0, 1]], nearest="yes")

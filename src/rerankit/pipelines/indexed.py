@@ -84,6 +84,23 @@ class Finder:
         )
 
 
+class Nearest(Finder):
+    """Finds neighbours as the scores know them: those of queries whose nearest items were told are not looked for, all
+    others are exact. The lowest and the middle score of a query are those to a sample, as with an index.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(_no_index, 1)
+
+    def lists(self, scores: Scores, rows: IntArray, k: int) -> tuple[IntArray, FloatArray]:
+        every = np.array_equal(rows, np.arange(scores.shape[0]))
+        return (scores if every else scores.take(rows)).topk(k)
+
+
+def _no_index(vectors: FloatArray, metric: str) -> Search:
+    raise AssertionError("scores are asked, not an index")
+
+
 def vectors_of(vectors: Any, metric: str) -> FloatArray:
     """Vectors (n, d) as an index takes them: in single precision, of length 1 where they are compared by cosine."""
     given = np.ascontiguousarray(float32(vectors, "vectors"))

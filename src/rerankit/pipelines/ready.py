@@ -8,13 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from rerankit.errors import UnmetNeedError
+from rerankit import checks
+from rerankit.errors import InputError, UnmetNeedError, rule
 from rerankit.gallery import Gallery
+from rerankit.item_lists import item_rows
+from rerankit.pipelines.indexed import Nearest, served_by
 from rerankit.pipelines.pipeline import Pipeline
 from rerankit.pipelines.prepared import Prepared
 from rerankit.pipelines.stage import Stage
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
+from rerankit.scores import EmbeddingScores
 
 
 class Ready:
@@ -41,17 +45,33 @@ class Ready:
         exclude: Any = None,
         bank_scores: Any = None,
         extra_scores: Mapping[str, Any] | None = None,
+        nearest: bool = False,
     ) -> Ranking:
         """The first k items of one query (d,) or of several (queries, d), searched exactly and re-ranked.
 
-        With `candidates` (lists by id or row, best first) nothing is searched, and `scores` are those with which they
-        were found; without `queries`, `scores` are rows (queries, items), or those of the candidates. `features`, `ids`
+        With `candidates` (lists by id or row, best first) no candidates are searched, and `scores` are those with which
+        they were found; without `queries`, `scores` are rows (queries, items), or those of the candidates. `nearest`
+        says that candidates are the queries' nearest of all items, as a search finds them: stages that look for a
+        query's own neighbours then look there, and pass over no gallery. `features`, `ids`
         and `exclude` are the queries', as in a `Problem`; `bank_scores` (queries, bank) compare queries with the bank
         where no vectors do.
         """
         of_queries = {"ids": ids, "features": features, "exclude": exclude}
         of_pairs = {"bank_scores": bank_scores, "extra_scores": extra_scores}
-        return self.answer(*self.search(queries, candidates=candidates, scores=scores, k=k, **of_queries, **of_pairs))
+        found = self.search(queries, candidates=candidates, scores=scores, k=k, **of_queries, **of_pairs)
+        if not checks.boolean("nearest", nearest):
+            return self.answer(*found)
+        with served_by(Nearest()):
+            return self.answer(self._knowing(found[0], candidates), found[1])
+
+    def _knowing(self, problem: Problem, candidates: Any) -> Problem:
+        """The problem, whose scores know that candidates are the first of all items."""
+        if candidates is None or not isinstance(problem.scores, EmbeddingScores):
+            raise InputError("nearest=True needs queries as vectors, and candidates=…: their nearest items of all")
+        rows = item_rows(candidates, self.gallery.ids, self.gallery.size, "candidates")
+        if (rows < 0).any():
+            raise rule("candidates", "must be lists of one length where they are the nearest items", "shorter ones")
+        return problem.from_checked(**{**problem.__dict__, "scores": problem.scores.knowing(rows)})
 
     def search(
         self, queries: Any = None, *, candidates: Any = None, scores: Any = None, k: int | None = 100, **more: Any

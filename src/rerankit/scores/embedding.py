@@ -12,6 +12,7 @@ from rerankit.scores.blocks import blocks
 from rerankit.scores.counting import counts_above
 from rerankit.scores.products import Products, VectorMetric
 from rerankit.scores.search import Ends, Lists, OfColumns, ends_of_both, first_of_both, first_of_rows
+from rerankit.scores.topk import order
 from rerankit.scores.vectors import Doubles, GridVectors, Held
 
 _CENTRE_ROWS = 4096
@@ -109,6 +110,15 @@ class EmbeddingScores:
         if self.shape[0] <= _KEPT_ROWS:
             self._first = found[0].copy(), found[1].copy()
         return found
+
+    def knowing(self, columns: IntArray) -> EmbeddingScores:
+        """The same scores with the first columns of every row (rows, K) known, in any order: the first k up to K are
+        not searched again.
+        """
+        made = self._view(self._rows, self._columns)
+        values = self.pairs(np.arange(len(columns))[:, None], columns)
+        made._first = order(values, columns)
+        return made
 
     def column_highest(self, k: int, less: AnyArray | None) -> FloatArray:
         """The k highest scores of every column (columns, k), best first, less `less` (rows,) of each row."""
