@@ -46,6 +46,8 @@ def test_answers_are_those_of_the_library(served: Served, folder: Path):
     given = {"candidates": ["item-3", "item-9"], "scores": [0.5, 0.2]}
     status, answer = served.ask("/search", {"query": QUERIES[0].tolist(), **given})
     assert (status, answer["results"]) == (200, expected(ready.rerank(QUERIES[0], **given)))
+    status, answer = served.ask("/search", {"query": QUERIES[0].tolist(), **given, "nearest": True})
+    assert (status, answer["results"]) == (200, expected(ready.rerank(QUERIES[0], **given, nearest=True)))
 
 
 def test_what_it_says_of_itself(served: Served):
@@ -73,6 +75,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({}, "'queries' must be given"),
     ({"query": [1.0] * 8, "queries": []}, "cannot both be given"),
     ({"queries": [[1.0] * 8] * 9}, "'queries' must have at most 8 queries"),
+    ({"query": [1.0] * 8, "nearest": True}, "nearest=True needs queries as vectors, and candidates="),
+    ({"query": [1.0] * 8, "candidates": ["item-1"], "nearest": 1}, "'nearest' must be"),
     ({"query": [1.0] * 8, "candidates": ["item-99"]}, "'candidates' must name only known ids"),
     ({"query": [1.0] * 8, "candidates": ["item-1", "item-1"]}, "'candidates' must name an item once"),
     ({"query": [1.0] * 8, "candidates": NAMES}, "'candidates' must have at most 50 candidates"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -58,11 +59,10 @@ class Ready:
         """
         of_queries = {"ids": ids, "features": features, "exclude": exclude}
         of_pairs = {"bank_scores": bank_scores, "extra_scores": extra_scores}
-        found = self.search(queries, candidates=candidates, scores=scores, k=k, **of_queries, **of_pairs)
-        if not checks.boolean("nearest", nearest):
-            return self.answer(*found)
-        with served_by(Nearest()):
-            return self.answer(self._knowing(found[0], candidates), found[1])
+        found = self.search(
+            queries, candidates=candidates, scores=scores, k=k, nearest=nearest, **of_queries, **of_pairs
+        )
+        return self.answer(*found)
 
     def _knowing(self, problem: Problem, candidates: Any) -> Problem:
         """The problem, whose scores know that candidates are the first of all items."""
@@ -74,16 +74,27 @@ class Ready:
         return problem.from_checked(**{**problem.__dict__, "scores": problem.scores.knowing(rows)})
 
     def search(
-        self, queries: Any = None, *, candidates: Any = None, scores: Any = None, k: int | None = 100, **more: Any
+        self,
+        queries: Any = None,
+        *,
+        candidates: Any = None,
+        scores: Any = None,
+        k: int | None = 100,
+        nearest: bool = False,
+        **more: Any,
     ) -> tuple[Problem, Ranking]:
         """What `answer` puts in order: the queries as a problem, and the first k items of each as they were found."""
         problem = self.gallery.problem(queries, candidates=candidates, scores=scores, **more)
+        if checks.boolean("nearest", nearest):
+            problem = self._knowing(problem, candidates)
         return problem, self.gallery.ranking(problem, candidates, scores, k)
 
     def answer(self, problem: Problem, ranking: Ranking) -> Ranking:
         """The same for queries that are a problem already, `gallery.problem(…)` or part of one with this gallery."""
+        told = isinstance(problem.scores, EmbeddingScores) and problem.scores.told
         try:
-            return self.prepared.rerank(problem, ranking)
+            with served_by(Nearest()) if told else nullcontext():
+                return self.prepared.rerank(problem, ranking)
         except UnmetNeedError as cause:
             faults = [fault.standing for fault in self.pipeline.unmet(problem)]
             raise UnmetNeedError("\n".join(faults) or str(cause)) from cause

@@ -32,6 +32,8 @@ class EmbeddingScores:
     """
 
     complete = True
+    told = False
+    """Whether the first columns of every row were told (`knowing`)."""
     _first: Lists | None = None
     _latest: tuple[IntArray, IntArray, FloatArray] | None = None
 
@@ -117,7 +119,7 @@ class EmbeddingScores:
         """
         made = self._view(self._rows, self._columns)
         values = self.pairs(np.arange(len(columns))[:, None], columns)
-        made._first = order(values, columns)
+        made._first, made.told = order(values, columns), True
         return made
 
     def column_highest(self, k: int, less: AnyArray | None) -> FloatArray:

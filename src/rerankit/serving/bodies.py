@@ -17,7 +17,7 @@ from rerankit.serving.pictures import SentPicture, opened
 
 _SEARCH = (
     *("query", "queries", "candidates", "scores", "k", "ids", "features", "exclude"),
-    *("bank_scores", "extra_scores"),
+    *("bank_scores", "extra_scores", "nearest"),
 )
 _QUERIES = ("query", "queries", "text_1", "data_1")
 _DOCUMENTS = ("documents", "texts", "text_2", "data_2")
