@@ -9,7 +9,8 @@ import pytest
 
 from rerankit import Gallery, Pipeline, Problem, prepare, rerank, stage
 from rerankit.errors import InputError
-from rerankit.pipelines.indexed import Finder, Indexed, served_by
+from rerankit.pipelines.finding import Finder, served_by
+from rerankit.pipelines.indexed import Indexed
 from rerankit.stages.neighbours.joint import Joint
 
 RANDOM = np.random.default_rng(0)

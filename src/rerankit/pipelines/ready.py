@@ -13,7 +13,7 @@ from rerankit import checks
 from rerankit.errors import InputError, UnmetNeedError, rule
 from rerankit.gallery import Gallery
 from rerankit.item_lists import item_rows
-from rerankit.pipelines.indexed import Nearest, served_by
+from rerankit.pipelines.finding import KnownNearest, served_by
 from rerankit.pipelines.pipeline import Pipeline
 from rerankit.pipelines.prepared import Prepared
 from rerankit.pipelines.stage import Stage
@@ -93,7 +93,7 @@ class Ready:
         """The same for queries that are a problem already, `gallery.problem(…)` or part of one with this gallery."""
         told = isinstance(problem.scores, EmbeddingScores) and problem.scores.told
         try:
-            with served_by(Nearest()) if told else nullcontext():
+            with served_by(KnownNearest()) if told else nullcontext():
                 return self.prepared.rerank(problem, ranking)
         except UnmetNeedError as cause:
             faults = [fault.standing for fault in self.pipeline.unmet(problem)]

@@ -20,7 +20,7 @@ from rerankit.serving.bounds import Bounds
 from rerankit.serving.counts import SharedCounts
 
 _SETTINGS = "RERANKIT_SERVE"
-_HUNG = 60  # seconds without a sign of life after which a worker is replaced; a busy machine takes more than a few
+_HUNG = 30  # seconds without a sign of life after which a worker is replaced; a busy machine takes more than a few
 TOKEN = "RERANKIT_TOKEN"
 """The environment variable with the token that clients must send."""
 

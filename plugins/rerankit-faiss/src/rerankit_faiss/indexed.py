@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from rerankit import Stage, pipelines
 from rerankit.errors import rule
-from rerankit.pipelines.indexed import Search
+from rerankit.pipelines.finding import Search
 from rerankit_faiss.indexes import built, set_up
 
 

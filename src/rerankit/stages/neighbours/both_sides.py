@@ -11,7 +11,7 @@ from scipy import sparse
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.events import track
-from rerankit.pipelines.indexed import Finder
+from rerankit.pipelines.finding import Finder
 from rerankit.scores import Scores, blocks, order, topk_dense
 from rerankit.scores.search import Ends
 from rerankit.stages.neighbours.unrelated import sampled_rows

@@ -12,7 +12,7 @@ from rerankit.arrays import FloatArray, IntArray
 from rerankit.bank import Bank
 from rerankit.cutting import NamedArrays, in_parts, is_cut, joined
 from rerankit.errors import InputError, RerankitWarning
-from rerankit.pipelines.indexed import finder_for
+from rerankit.pipelines.finding import finder_for
 from rerankit.problem import Problem
 from rerankit.scores import EmbeddingScores, Scores, blocks
 from rerankit.scores.search import Ends

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
-from rerankit.pipelines.indexed import finder_for
+from rerankit.pipelines.finding import finder_for
 from rerankit.scores import Scores
 from rerankit.scores.nearest import nearest
 from rerankit.stages.neighbours.both_sides import adjacency

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from rerankit.bank import Bank
-from rerankit.pipelines.indexed import finder_for
+from rerankit.pipelines.finding import finder_for
 from rerankit.problem import Problem
 from rerankit.scores import EmbeddingScores, Scores, blocks, topk_dense
 from rerankit.scores.search import Ends
