@@ -53,9 +53,8 @@ class Ready:
         With `candidates` (lists by id or row, best first) no candidates are searched, and `scores` are those with which
         they were found; without `queries`, `scores` are rows (queries, items), or those of the candidates. `nearest`
         says that candidates are the queries' nearest of all items, as a search finds them: stages that look for a
-        query's own neighbours then look there, and pass over no gallery. `features`, `ids`
-        and `exclude` are the queries', as in a `Problem`; `bank_scores` (queries, bank) compare queries with the bank
-        where no vectors do.
+        query's own neighbours then look there, and pass over no gallery. `features`, `ids` and `exclude` are the
+        queries', as in a `Problem`; `bank_scores` (queries, bank) compare queries with the bank where no vectors do.
         """
         of_queries = {"ids": ids, "features": features, "exclude": exclude}
         of_pairs = {"bank_scores": bank_scores, "extra_scores": extra_scores}

@@ -19,6 +19,7 @@ from rerankit.stages.metric.mixture import Forms, Mixture
 from rerankit.stages.metric.trust import Known, Split, spread_evenly
 from rerankit.stages.metric.two_covariance import VectorPairs
 
+_SIDES: tuple[SideName, SideName] = ("query", "gallery")
 _LANDMARKS = 1000  # of each side
 _KNOWN = 1e-5  # of the largest eigenvalue: smaller ones are rounding
 _SCALES = 4.0  # times as far apart as in fit: another scale
@@ -149,27 +150,33 @@ class LearnedSimilarities:
 
     def transformed(self, problem: Problem) -> Problem:
         """The problem with the mixture in all relations that it knows."""
-        self._check_scale(problem)
-        queries, gallery = self._forms(problem, "query"), self._forms(problem, "gallery")
+        banks = self._checked_banks(problem)
+        queries, gallery = self._forms(problem, banks, "query"), self._forms(problem, banks, "gallery")
         found = problem.with_similarities(
             self._mixed(problem.scores, queries, gallery),
             query_scores=self._mixed(problem.query_scores, queries, queries),
             gallery_scores=self._mixed(problem.gallery_scores, gallery, gallery),
         )
         return found.with_banks(
-            query_bank=self._bank(problem, "query", queries, gallery),
-            gallery_bank=self._bank(problem, "gallery", queries, gallery),
+            query_bank=self._bank(banks["query"], "query", queries, gallery),
+            gallery_bank=self._bank(banks["gallery"], "gallery", queries, gallery),
         )
 
     def scores(self, problem: Problem) -> Scores:
         """The problem's scores under the mixture."""
-        self._check_scale(problem)
-        return self._mixed(problem.scores, self._forms(problem, "query"), self._forms(problem, "gallery"))  # type: ignore[return-value]
+        banks = self._checked_banks(problem)
+        queries, gallery = self._forms(problem, banks, "query"), self._forms(problem, banks, "gallery")
+        return self._mixed(problem.scores, queries, gallery)  # type: ignore[return-value]
 
-    def _check_scale(self, problem: Problem) -> None:
-        """Refuse similarities on another scale than those that were learned from."""
+    def _checked_banks(self, problem: Problem) -> dict[SideName, Bank]:
+        """The banks of both sides, which must be the pairs, on the scale of what was learned from."""
+        banks: dict[SideName, Bank] = {side: self._checked_bank(problem, side) for side in _SIDES}
+        self._check_scale(banks["query"].to_gallery)
+        return banks
+
+    def _check_scale(self, across: Scores | None) -> None:
+        """Refuse similarities of the query bank to the gallery on another scale than those that were learned from."""
         taught = self.mixture.taught_as("query")
-        across = self._checked_bank(problem, "query").to_gallery
         landmarks = self.weights["landmark_queries" if taught == "query" else "landmark_items"]
         wanted = float(self.weights["spreads_across"][int(taught == "gallery")])
         spread = 0.0 if across is None else float(across.take(landmarks, None).rows().std(axis=0).mean())
@@ -183,8 +190,7 @@ class LearnedSimilarities:
     def _mixed(self, given: Scores | None, rows: Forms, columns: Forms) -> Scores | None:
         return None if given is None else summed(given, self.mixture.plain, rows.scores(columns))
 
-    def _bank(self, problem: Problem, side: SideName, queries: Forms, gallery: Forms) -> Bank:
-        bank = self._checked_bank(problem, side)
+    def _bank(self, bank: Bank, side: SideName, queries: Forms, gallery: Forms) -> Bank:
         forms = Forms.of(*self.mixture.parts(self.weights[f"{self.mixture.taught_as(side)}_vectors"], side))
         return Bank(
             to_gallery=self._mixed(bank.to_gallery, forms, gallery),
@@ -192,13 +198,13 @@ class LearnedSimilarities:
             to_bank=self._mixed(bank.to_bank, forms, forms),
         )
 
-    def _forms(self, problem: Problem, side: SideName) -> Forms:
+    def _forms(self, problem: Problem, banks: Mapping[SideName, Bank], side: SideName) -> Forms:
         weights = self.weights
         landmarks = weights["landmark_queries"], weights["landmark_items"]
         coordinates = Coordinates(weights["means"], weights["projection"], len(landmarks[0]))
         taught, known = self.mixture.taught_as(side), []
-        for of_bank in ("query", "gallery"):  # sides in fit
-            bank = self._checked_bank(problem, self.mixture.taught_as(of_bank))
+        for of_bank in _SIDES:  # in fit
+            bank = banks[self.mixture.taught_as(of_bank)]
             facing = bank.to_queries if side == "query" else bank.to_gallery
             use = of_bank != taught or weights["within"][int(taught == "gallery")]
             known.append(facing.T if use and facing is not None else None)
