@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # what the tests of this room sh
 
 SCALE = float(os.environ.get("RERANKIT_HOSTILE", "0"))
 SEED = int(os.environ.get("RERANKIT_HOSTILE_SEED", "0"))
+REPORT = os.environ.get("RERANKIT_HOSTILE_REPORT")
 TRIED: dict[str, int] = {}
 
 
@@ -37,19 +38,16 @@ def rng(request: pytest.FixtureRequest) -> np.random.Generator:
 
 @pytest.fixture
 def tried() -> Callable[[str, int], None]:
-    """Count what was tried, by area; what fails raises, so that everything counted went well."""
+    """Count what was tried, by area; what fails raises, so that everything counted went well.
+
+    It is kept at once: of a run that is ended, too, one knows what it tried.
+    """
 
     def count(area: str, number: int) -> None:
         TRIED[area] = TRIED.get(area, 0) + number
+        if REPORT:
+            path = Path(REPORT)
+            known = json.loads(path.read_text()) if path.is_file() else {}
+            path.write_text(json.dumps({**known, **TRIED}, indent=1))
 
     return count
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _report() -> Iterator[None]:
-    yield
-    place = os.environ.get("RERANKIT_HOSTILE_REPORT")
-    if place:
-        path = Path(place)
-        known = json.loads(path.read_text()) if path.is_file() else {}
-        path.write_text(json.dumps({**known, **TRIED}, indent=1))
