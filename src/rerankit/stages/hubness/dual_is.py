@@ -77,7 +77,7 @@ class DualIS(HubnessStage):
         of_gallery, apart = beta_of(self.gallery_beta, items, _GALLERY_SHARPNESS)
         among_queries = among_items = np.zeros(gallery.size)
         if beta:
-            evenly = 1.0 if self.published else evenly_asked(others, answered=same)
+            evenly = 1.0 if self.published else evenly_asked(others, sigma, answered=same)
             among_queries = evenly * self._shift(others, beta, claims_of(others, beta, sigma))
         if of_gallery:
             among_items = self._shift(items, of_gallery, self._claims_of_items(items, of_gallery, apart))

@@ -29,7 +29,7 @@ def softmax_correction(
         return Correction(None, beta=0.0)
     if published:
         return Correction(-column_softmax_level(others, used), spread=sigma, beta=used)
-    evenly = evenly_asked(others, answered=same)
+    evenly = evenly_asked(others, sigma, answered=same)
     shift: AnyArray = evenly / used * against_claims(claims_of(others, used, sigma), floor)
     return Correction(shift, spread=sigma, beta=used, evenly=evenly)
 

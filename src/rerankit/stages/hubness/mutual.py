@@ -49,7 +49,9 @@ class PlacesBack:
     ) -> None:
         self.others, self.same, self.least, self.levels = others, same, least, levels
         self.frame = None if published else frame or frame_of(others)
-        self.evenly = (1.0 if published else evenly_asked(others, answered=same)) if evenly is None else evenly
+        if evenly is None:
+            evenly = 1.0 if self.frame is None else evenly_asked(others, self.frame.spread, answered=same)
+        self.evenly = evenly
         apart = max(_LEAST_PLACES, math.ceil(least * self.crowding))
         self.places = None if published or same else told_apart(others.shape[0], apart)
 

@@ -92,7 +92,7 @@ def nearest_correction(others: Scores, neighbours: int, share: float, same: bool
     kept = {"usual": frame.usual, "level": np.array([means.mean, means.real])}
     if frame.absent is not None:
         kept["absent"] = frame.absent
-    evenly = evenly_asked(others, answered=same)
+    evenly = evenly_asked(others, frame.spread, answered=same)
     return _FromTopMeans(means, share * evenly, frame.usual if same else None, kept, evenly)
 
 

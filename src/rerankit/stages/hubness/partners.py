@@ -91,8 +91,9 @@ class Partners(NamedTuple):
 UNKNOWN = Lead(0.0, np.inf, 0.0)
 
 
-def partners_of(scores: Scores) -> Partners:
+def partners_of(scores: Scores, sigma: float | None = None) -> Partners:
     """What scores (queries, items) tell; lists that leave pairs out tell only whether items are asked for evenly.
+    `sigma` is their spread, where it is known.
 
     >>> from rerankit import DenseScores
     >>> random = np.random.default_rng(0)
@@ -103,8 +104,8 @@ def partners_of(scores: Scores) -> Partners:
     Partners(each_item=0.0, several_queries=1.0, pairs=0.0, evenly=0.595278)
     """
     if isinstance(scores, ListScores) and not told_by(scores):
-        return Partners(0.0, 0.0, 0.0, _lead_of_lists(scores, _CELLS).evenly)
-    of_queries, of_items = lead_of_rows(scores), lead_of_rows(scores.T)
+        return Partners(0.0, 0.0, 0.0, _lead_of_lists(scores, _CELLS, sigma).evenly)
+    of_queries, of_items = lead_of_rows(scores, sigma=sigma), lead_of_rows(scores.T)
     queries, items = scores.shape
     covered = min(of_items.covered(of_queries), _ITEMS * queries / items)
     each_item = round(of_items.sure * covered, _FIGURES)
@@ -112,17 +113,18 @@ def partners_of(scores: Scores) -> Partners:
     return Partners(each_item, of_items.behind(of_queries), min(of_items.sure, of_queries.sure), evenly)
 
 
-def evenly_asked(scores: Scores, *, answered: bool) -> float:
-    """How far the other queries (queries, items) may be taken to ask for items evenly, from 0 to 1.
+def evenly_asked(scores: Scores, sigma: float | None = None, *, answered: bool) -> float:
+    """How far the other queries (queries, items) may be taken to ask for items evenly, from 0 to 1. `sigma` is the
+    spread of their scores, where it is known.
 
     Where few items are asked for by many queries that are sure of them, what queries claim of an item tells less of
     whether it is a hub. `answered`: whether the queries are those that are answered, so that items which each have a
     query of their own speak against it; those of a bank need not have an item of their own.
     """
     if isinstance(scores, ListScores) and not told_by(scores):
-        return _lead_of_lists(scores, _CELLS_OF_LEADS).evenly
-    found = lead_of_rows(scores, _CELLS_OF_LEADS).evenly
-    return partners_of(scores).evenly if answered and found < 1 else found
+        return _lead_of_lists(scores, _CELLS_OF_LEADS, sigma).evenly
+    found = lead_of_rows(scores, _CELLS_OF_LEADS, sigma).evenly
+    return partners_of(scores, sigma).evenly if answered and found < 1 else found
 
 
 def told_by(scores: Scores) -> bool:
@@ -144,20 +146,22 @@ def several_belong_to_one(scores: Scores) -> bool:
     return rows >= MANY_MORE * columns and partners_of(scores).several_queries >= _CERTAIN
 
 
-def lead_of_rows(scores: Scores, cells: int | None = None) -> Lead:
-    """The lead of rows' best scores, each score above what is usual in its column; of about so many cells."""
-    values = _above_usual(scores, cells)
+def lead_of_rows(scores: Scores, cells: int | None = None, sigma: float | None = None) -> Lead:
+    """The lead of rows' best scores, each score above what is usual in its column; of about so many cells. `sigma` is
+    the spread of the scores, where it is known.
+    """
+    values = _above_usual(scores, cells, sigma)
     return UNKNOWN if values is None else _lead(*_highest(values), scores.shape[1])
 
 
-def _lead_of_lists(lists: ListScores, cells: int) -> Lead:
+def _lead_of_lists(lists: ListScores, cells: int, sigma: float | None) -> Lead:
     """The same of lists' rows with four columns or more; pairs that are left out stand at one level in each row."""
+    sigma = spread(lists) if sigma is None else sigma
+    if not sigma:
+        return UNKNOWN
     most = max(_LEAST_ROWS, cells * lists.shape[0] // max(1, len(lists.values)))
     some = lists.take(sampled_rows(lists, most))
     assert isinstance(some, ListScores), "parts of lists are lists"
-    sigma = spread(lists)
-    if not sigma:
-        return UNKNOWN
     levels = absent_levels(some, sigma)
     levels = np.where(np.isfinite(levels), levels, 0)
     rest = levels.sum() - np.bincount(some.columns, levels[some.row_of_cell], some.shape[1])
@@ -177,16 +181,18 @@ def lead_of_chosen_rows(scores: Scores) -> Lead:
     >>> lead_of_chosen_rows(DenseScores(scores)).sure, lead_of_chosen_rows(DenseScores(twice)).sure
     (1.0, 0.0)
     """
-    values = _above_usual(scores, None)
+    values = _above_usual(scores)
     if values is None:
         return UNKNOWN
     best = (values - values.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)).argmax(axis=0)
     return _lead(*_highest(values[np.unique(best)]), scores.shape[1])
 
 
-def _above_usual(scores: Scores, cells: int | None) -> FloatArray | None:
+def _above_usual(scores: Scores, cells: int | None = None, sigma: float | None = None) -> FloatArray | None:
     """Some rows, each score above what is usual in its column, in spreads; None where there is nothing to tell."""
-    sigma = spread(scores) if told_by(scores) and scores.shape[1] >= _LOOKED_AT and scores.shape[0] >= 2 else 0.0
+    if not told_by(scores) or scores.shape[1] < _LOOKED_AT or scores.shape[0] < 2:
+        return None
+    sigma = spread(scores) if sigma is None else sigma
     if not sigma:
         return None
     most = max(_LEAST_ROWS, cells // scores.shape[1]) if cells else max(2, _CELLS // scores.shape[1])

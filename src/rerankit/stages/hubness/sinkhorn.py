@@ -79,10 +79,10 @@ class Sinkhorn(HubnessStage):
         if self.published:
             return Correction(equal_shares(claims(beta), self.iterations) / beta, beta=beta)
         if not same:
-            evenly = evenly_asked(others, answered=False)
+            evenly = evenly_asked(others, sigma, answered=False)
             shift = evenly / beta * placed(claims(beta), self.iterations, same_queries=False)
             return Correction(shift, beta=beta, evenly=evenly)
-        partners = partners_of(others)
+        partners = partners_of(others, sigma)
         notes: dict[str, Any] = {"beta": beta, **partners.notes()}
         shift = balanced(lambda share: claims(share * beta), self.iterations, partners) / beta
         return Correction(shift, **notes)

@@ -14,7 +14,7 @@ from rerankit.pipelines.prepared import Change, Prepared, State
 from rerankit.pipelines.scaling import BANK_BY_ITEMS, BY_BANK, WITHOUT_A_BANK, Scaling
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
-from rerankit.scores import NormalMap, Scores, Searching
+from rerankit.scores import EmbeddingScores, NormalMap, Scores, Searching
 from rerankit.sides import Side
 from rerankit.stages.banks import BankStage
 from rerankit.stages.candidates import items_of, own_scores
@@ -150,7 +150,11 @@ class HubnessStage(ComparingStage, BankStage):
             return ranking.scores, {"note": NOTHING_TO_COMPARE}
         others = self.other_queries(problem)
         same = others is problem.scores
-        found = self.read(problem.gallery, others if same else self.each_once(others), same)
+        if not same:
+            others = self.each_once(others)
+            if isinstance(others, EmbeddingScores):  # their pairs are gone over more than once
+                others = others.holding()
+        found = self.read(problem.gallery, others, same)
         return self.corrected(found, problem, ranking), found.notes
 
     def corrected(self, found: Correction, problem: Problem, ranking: Ranking) -> FloatArray:
