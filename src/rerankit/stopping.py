@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+KEPT = (*STOPPING, signal.SIGQUIT) if hasattr(signal, "SIGQUIT") else STOPPING
+"""Whose handlers are the same after a block as before it, whatever libraries have put in their place within."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -36,11 +38,13 @@ def leave_when_stopped() -> None:
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """A block in which such a signal raises `Stopped`, so that what has begun is cleaned up."""
+    """A block in which such a signal raises `Stopped`, so that what has begun is cleaned up; the handlers of before
+    are there again after it.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    usual = {number: signal.getsignal(number) for number in STOPPING}
+    usual = {number: signal.getsignal(number) for number in KEPT}
     _listen(_stop)
     try:
         yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from toy_run import SETTINGS, ToyTask, weights
 
 from rerankit import Problem
 from rerankit.errors import InputError, TrainingError
+from rerankit.stopping import KEPT, STOPPING, Stopped
 from rerankit.training import History, TrainingSettings, TrainingTask, train
 from rerankit.training.processes import Processes
 
@@ -151,7 +153,9 @@ def test_two_processes_equal_one(tmp_path):
     one, two = ToyTask(noise=0.0, dropout=0.0), ToyTask(noise=0.0, dropout=0.0)
     settings = replace(SETTINGS, batch_size=3)
     first = train(one, settings)
+    handlers = [signal.getsignal(number) for number in KEPT]
     second = train(two, replace(settings, devices=2), tmp_path)
+    assert [signal.getsignal(number) for number in KEPT] == handlers  # a signal ends the program as before
     assert [row["step"] for row in first.rows] == [row["step"] for row in second.rows]
     assert first.last("loss") == pytest.approx(second.last("loss"), rel=1e-4)
     torch.testing.assert_close(weights(one), weights(two), atol=1e-5, rtol=1e-4)
@@ -165,6 +169,16 @@ def test_nan_in_two_processes_is_the_same_error():
     with pytest.raises(TrainingError, match=r"step 7: the loss \(square = nan\)"):
         train(task, replace(SETTINGS, devices=2))
     assert weights(task).isfinite().all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", STOPPING)
+def test_a_signal_ends_all_processes(number):
+    task = ToyTask()
+    task.stop_parent, task.stop_at = number, 3
+    with pytest.raises(Stopped, match="interrupted" if number == signal.SIGINT else signal.Signals(number).name):
+        train(task, replace(SETTINGS, epochs=10**6, devices=2))
+    assert multiprocessing.active_children() == []
 
 
 def test_shares_add_up_to_the_batch():

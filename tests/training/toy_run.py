@@ -27,13 +27,15 @@ class ToyTask(TrainingTask):
         for parameter in self.model.parameters():
             parameter.data = torch.randn(parameter.shape, generator=generator) * 0.1
         self.noise, self.kill_at, self.calls = noise, kill_at, 0
-        self.nan_at = 0
+        self.nan_at = self.stop_at = self.stop_parent = 0
         self.reads = {"inputs": self.inputs, "targets": self.targets, "noise": noise}
 
     def loss(self, batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         self.calls += 1
         if self.calls == self.kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.calls == self.stop_at:
+            os.kill(os.getppid(), self.stop_parent)
         inputs = self.inputs[batch]
         inputs = inputs + self.noise * torch.randn(inputs.shape, generator=generator)
         error = self.model(inputs).squeeze(1) - self.targets[batch]

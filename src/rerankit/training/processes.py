@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from rerankit.errors import InputError, RerankitError, TrainingError
 from rerankit.extras import require
+from rerankit.stopping import Stopped, stoppable
 
 
 class Processes:
@@ -113,9 +114,11 @@ def launch(function: Callable[..., Any], arguments: tuple[Any, ...], count: int)
     behind `torchrun` and `accelerate launch`.
 
     They are spawned, so `function` and `arguments` must be picklable, and a script that calls this needs the
-    usual ``if __name__ == "__main__"``. When one of them fails the others are ended, and its error is raised here.
+    usual ``if __name__ == "__main__"``. When one of them fails the others are ended, and its error is raised here. A
+    signal that asks this process to end ends them and raises `Stopped`, as everywhere.
     """
     require("accelerate", extra="distributed", purpose="training on several devices")
+    from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -125,9 +128,12 @@ def launch(function: Callable[..., Any], arguments: tuple[Any, ...], count: int)
         rdzv_endpoint="localhost:0", local_addr="localhost", max_restarts=0, start_method="spawn",
     )  # fmt: skip
     try:
-        with _quiet("torch.distributed.elastic.multiprocessing.api", "torch.multiprocessing.spawn"):
+        # The launcher leaves handlers behind that make an ordinary exception of a signal: work would go on after one.
+        with stoppable(), _quiet("torch.distributed.elastic.multiprocessing.api", "torch.multiprocessing.spawn"):
             # Pickled here by value: torch's own pickling would share the model's memory between the processes.
             elastic_launch(config, _enter)(pickle.dumps((function, arguments)))
+    except SignalException as stop:
+        raise Stopped(stop.sigval) from None
     except ChildFailedError as failure:
         raise _error_of(failure.get_first_failure()[1]) from failure
 
