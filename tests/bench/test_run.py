@@ -181,12 +181,31 @@ def test_captions_of_one_picture_are_resampled_together(small: Benchmark, scores
     assert apart.cells != tables["text-to-image"].cells
 
 
-def test_a_damaged_partial_file_is_started_anew(small: Benchmark, scores: np.ndarray, tmp_path: Path) -> None:
-    bench(small, scores, Counting(), k=5, out=tmp_path)
-    (path,) = tmp_path.glob("*.json")
-    path.rename(path.with_name(f".{path.name}.partial"))
-    path.with_name(f".{path.name}.partial").write_text("{")
-    Counting.calls = 0
+def _cut(text: str) -> str:
+    return text[: len(text) // 2]
+
+
+DAMAGE = {
+    "cut": _cut,
+    "no text": lambda text: f"\udcff{text}",
+    "deep": lambda text: "[" * 3000,
+    "a list": lambda text: f"[{text}]",
+    "a part that is a list": lambda text: text.replace('"parts": [', '"parts": [[], '),
+    "a part that is a number": lambda text: text.replace('"parts": [', '"parts": [1, '),
+    "a part without figures": lambda text: text.replace('"first"', '"last first"'),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_partial_file_is_started_anew(
+    small: Benchmark, scores: np.ndarray, tmp_path: Path, damage: str
+) -> None:
+    Counting.broken = True
+    with pytest.raises(Exception, match="killed"):
+        bench(small, scores, Counting(), k=5, out=tmp_path)
+    (partial,) = tmp_path.glob(".*.partial")
+    partial.write_text(DAMAGE[damage](partial.read_text()), errors="surrogateescape")
+    Counting.broken, Counting.calls = False, 0
     bench(small, scores, Counting(), k=5, out=tmp_path)
     assert Counting.calls == 2
 

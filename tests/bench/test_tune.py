@@ -134,9 +134,11 @@ def test_a_search_goes_on_where_it_was_interrupted(  # type: ignore[no-untyped-d
     assert tune(Push(), {"amount": [0.0, 1.0, 2.0]}, **plan).record == tuned.record
     assert len(tried) == 7
     (kept,) = (tmp_path / "out").iterdir()
-    kept.write_text("cut")
-    assert tune(Push(), {"amount": [0.0, 1.0, 2.0]}, **plan).record == tuned.record
-    assert len(tried) == 13
+    whole = kept.read_text()
+    for number, text in enumerate(("cut", "[" * 3000, f"[{whole}]", whole.replace(": ", ': "x", "')), 1):
+        kept.write_text(text)
+        assert tune(Push(), {"amount": [0.0, 1.0, 2.0]}, **plan).record == tuned.record
+        assert len(tried) == 7 + 6 * number
 
 
 def test_a_space_for_several_pipelines() -> None:

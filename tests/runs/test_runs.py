@@ -170,6 +170,13 @@ def test_what_cannot_be_cut_is_refused_before_any_work(tmp_path):
     (tmp_path / "full" / "mine.txt").touch()
     with pytest.raises(InputError, match=r"must be a new or empty folder \(it has 'mine.txt'\)"):
         rerankit.rerank(make(), "nnn", out=tmp_path / "full")
+    for name, file in (("given", "thesis.txt"), ("shards", "00000.safetensors")):
+        mine = tmp_path / f"with {name}" / name / file
+        mine.parent.mkdir(parents=True)
+        mine.write_text("mine")
+        with pytest.raises(InputError, match=rf"must be a new or empty folder \(it has '{name}'\)"):
+            rerankit.rerank(make(), "nnn", out=tmp_path / f"with {name}")
+        assert mine.read_text() == "mine"
     with pytest.raises(InputError, match="'resume' and 'shard_size' belong to a run in shards"):
         rerankit.rerank(make(), "nnn", resume=True)
     with pytest.raises(InputError, match="'shard_size' must be at least 1"):

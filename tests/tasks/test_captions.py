@@ -91,7 +91,7 @@ def test_broken_karpathy_files(content: str, message: str, tmp_path: Path) -> No
 def test_coco_takes_the_first_five_captions_and_1k_is_five_folds(tmp_path: Path) -> None:
     whole = task("coco-5k").write_miniature(tmp_path).load(tmp_path)
     assert whole.matrices["scores"].shape == (10, 50)
-    folds = task("coco-1k").write_miniature(tmp_path).load(tmp_path)
+    folds = task("coco-1k").write_miniature(tmp_path / "1k").load(tmp_path / "1k")
     assert len(folds.parts) == 10
     scores = np.random.default_rng(0).random((10, 50), dtype=np.float32)
     from rerankit import Problem

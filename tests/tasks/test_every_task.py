@@ -81,3 +81,14 @@ def test_perfect_scores_reach_the_best_figures(name: str, tmp_path: Path) -> Non
         for metric, value in result.items():
             if metric.startswith(("success", "map", "subset")):
                 assert value == pytest.approx(1.0), (part.name, metric)
+
+
+def test_what_is_made_up_takes_the_place_of_no_data(name: str, tmp_path: Path) -> None:
+    small = task(name).write_miniature(tmp_path)
+    files = [path for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size]
+    for file in files:
+        file.write_bytes(b"mine")
+    if files:
+        with pytest.raises(InputError, match=f"'data' must not hold files of task '{name}' yet"):
+            small.write_miniature(tmp_path)
+    assert {file.read_bytes() for file in files} <= {b"mine"}

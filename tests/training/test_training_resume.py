@@ -210,3 +210,12 @@ def test_somebody_elses_checkpoint_stays(tmp_path, resume):
         with pytest.raises(InputError, match="is not a training checkpoint of format 1, and stays"):
             train(ToyTask(), replace(SETTINGS, devices=devices), tmp_path, resume=resume)
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["history.csv", "curves.png"])
+def test_somebody_elses_files_stay(tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    for devices in (1, 2):
+        with pytest.raises(InputError, match=f"{name}' is there without a checkpoint beside it, and stays"):
+            train(ToyTask(), replace(SETTINGS, devices=devices), tmp_path, resume=False)
+    assert (tmp_path / name).read_text() == "mine"

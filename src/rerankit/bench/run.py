@@ -31,6 +31,7 @@ from rerankit.pipelines.stage import Stage
 from rerankit.plugins.code import code_of
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
+from rerankit.reading import read_json
 from rerankit.relevance import Relevance
 from rerankit.runs import on_engine
 from rerankit.tasks import Benchmark, Part, Task
@@ -341,8 +342,8 @@ def _resumed(partial: Path, key: str) -> dict[str, PartRow]:
     if not partial.is_file():
         return {}
     try:
-        data = json.loads(partial.read_text())
+        data = read_json(partial, dict)
         rows = [part_from_dict(part) for part in data["parts"]] if data["key"] == key else []
-    except (json.JSONDecodeError, KeyError, TypeError, FormatError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, FormatError):
         return {}
     return {row.name: row for row in rows}

@@ -15,11 +15,12 @@ from rerankit.bench.inputs import Contender, ScoreSet, contender, score_set
 from rerankit.bench.run import HERE, Where, code_behind, run_key, run_name, run_part, summaries
 from rerankit.bench.space import with_values
 from rerankit.checksums import found_by
-from rerankit.errors import InputError
+from rerankit.errors import FormatError, InputError
 from rerankit.events import emit, track
 from rerankit.files import atomic
 from rerankit.metrics import traits_of
 from rerankit.pipelines.pipeline import Pipeline
+from rerankit.reading import read_json
 from rerankit.tasks import Benchmark
 
 
@@ -118,10 +119,10 @@ class FoundFigures:
         key = run_key(*task, dict(scores.checksums), given.checksum, k, figure, code, found)
         path = Path(out) / f".{run_name(validation, scores, given, key)}.tuning"
         try:
-            figures = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            figures = {}
-        return cls(path, figures if isinstance(figures, dict) else {})
+            kept = read_json(path, dict)
+        except FormatError:
+            kept = {}
+        return cls(path, {name: value for name, value in kept.items() if isinstance(value, float)})
 
     def figure(self, values: Mapping[str, Any], find: Callable[[], float]) -> float:
         """The figure of some values; found now, and kept, when it is not known."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rerankit.files.locks import lock_folder
 from rerankit.files.manifest import MANIFEST, Contents, check_entry, check_manifest, entry, read_list, write_manifest
 from rerankit.files.names import check_name
-from rerankit.files.owned import CONFIG, check_free
+from rerankit.files.owned import CONFIG, check_free, foreign
 from rerankit.files.regular import check_inside, check_regular, files_in
 from rerankit.files.scratch import Scratch, clear_leftovers, scratch_in
 from rerankit.files.stable import unchanged
@@ -27,6 +27,7 @@ __all__ = [
     "clear_leftovers",
     "entry",
     "files_in",
+    "foreign",
     "lock_folder",
     "read_list",
     "scratch_in",

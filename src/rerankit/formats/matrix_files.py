@@ -25,7 +25,7 @@ def write_matrices(
     """
     check_free(out, overwrite=overwrite, argument="out")
     rows: list[dict[str, Any]] = []
-    with atomic(out) as folder:
+    with atomic(out, overwrite=overwrite) as folder:
         folder.mkdir()
         started = time.monotonic()
         for name, given in scored:

@@ -31,7 +31,7 @@ class Report:
         """Write the page; what is there already is replaced only with `overwrite`."""
         target = Path(path)
         check_free(target, overwrite=overwrite)
-        with atomic(target) as temporary:
+        with atomic(target, overwrite=overwrite) as temporary:
             temporary.write_text(self.html, encoding="utf-8")
         return target
 

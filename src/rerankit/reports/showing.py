@@ -41,7 +41,7 @@ class Sheet:
         target = Path(path)
         check_free(target, overwrite=overwrite)
         if target.suffix == ".html":
-            with atomic(target) as temporary:
+            with atomic(target, overwrite=overwrite) as temporary:
                 temporary.write_text(render_queries(self.examples), encoding="utf-8")
             return target
         if target.suffix not in (".png", ".svg", ".pdf"):

@@ -14,7 +14,7 @@ import numpy as np
 
 from rerankit.engines import Done
 from rerankit.errors import FormatError, InputError, rule
-from rerankit.files import atomic, clear_leftovers, lock_folder, told
+from rerankit.files import atomic, clear_leftovers, foreign, lock_folder, told
 from rerankit.formats import judgements
 from rerankit.formats.content import Tables
 from rerankit.formats.folder import FolderFormat
@@ -86,9 +86,16 @@ class RunFolder:
         self._clean()
 
     def _check_empty(self) -> None:
-        found = next((name for name in sorted(os.listdir(self.path)) if name not in (GIVEN, SHARDS)), None)
-        if found is not None and not found.startswith(".rerankit-"):
+        found = next((name for name in sorted(os.listdir(self.path)) if not self._is_left(name)), None)
+        if found is not None:
             raise rule("out", f"must be a new or empty folder (it has '{found}')", self.path)
+
+    def _is_left(self, name: str) -> bool:
+        """Whether something is what a run has left that was killed before it had a plan: it has no shards yet."""
+        place = self.path / name
+        if name in (GIVEN, SHARDS) and place.is_dir() and not place.is_symlink():
+            return not any(foreign(place))
+        return name.startswith(".rerankit-")
 
     def _write(self, problem: Problem) -> None:
         """The plan comes last: a folder with a plan is whole."""

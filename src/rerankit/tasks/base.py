@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rerankit.arrays import BoolArray
-from rerankit.errors import FormatError, InputError, several
+from rerankit.errors import FormatError, InputError, rule, several
 from rerankit.metrics import Evaluation, evaluate
 from rerankit.metrics.evaluation import Empty
 from rerankit.problem import Problem
@@ -167,8 +167,15 @@ class Task(ABC):
     def write_miniature(self, data: Path, seed: int = 0) -> Task:
         """Write a small made-up dataset in the same layout, and give the task that reads it.
 
-        The layout is the dataset's, the content is not: figures on it mean nothing.
+        The layout is the dataset's, the content is not: figures on it mean nothing. A dataset's own files are not
+        replaced: call `check_new` first.
         """
+
+    def check_new(self, data: Path) -> None:
+        """Refuse a folder that holds one of the task's files: what is made up would take its place."""
+        there = next((each.path for each in self.files if located(data, each.path).is_file()), None)
+        if there is not None:
+            raise rule("data", f"must not hold files of task '{self.card.name}' yet (it has '{there}')", str(data))
 
     def load(self, data: str | Path) -> Benchmark:
         """Read the data from a folder; absent files are listed together with all that are expected."""

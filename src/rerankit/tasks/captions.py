@@ -147,6 +147,7 @@ class CaptionTask(Task):
 
     def write_miniature(self, data: Path, seed: int = 0) -> CaptionTask:
         """Both layouts of a small made-up split, and one picture that belongs to another split."""
+        self.check_new(data)
         images, captions = self.miniature
         self._made(data, images + 1, captions, seed)
         return type(self)(images, layout=self.layout, split=self.split)

@@ -94,6 +94,7 @@ class CIRCO(Task):
 
     def write_miniature(self, data: Path, seed: int = 0) -> CIRCO:
         """Made-up ids: seven queries with one to four targets among sixty pictures."""
+        self.check_new(data)
         rng = np.random.default_rng(seed)
         gallery = rng.choice(np.arange(1000, 9999), 60, replace=False).tolist()
         queries = []

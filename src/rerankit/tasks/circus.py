@@ -130,6 +130,7 @@ class CIRCUS(Task):
 
     def write_miniature(self, data: Path, seed: int = 0) -> CIRCUS:
         """Made-up ids in the layout of the dataset: eight queries among forty pictures."""
+        self.check_new(data)
         rng = np.random.default_rng(seed)
         converted = self.dataset in ("circo", "lasco")
         pool = [f"{self.dataset}_img_{n}" if converted else f"8:{n}" for n in rng.permutation(900)[:40].tolist()]

@@ -144,6 +144,7 @@ class CIRR(Task):
 
     def write_miniature(self, data: Path, seed: int = 0) -> CIRR:
         """A dozen made-up names in sets of six."""
+        self.check_new(data)
         rng = np.random.default_rng(seed)
         names = [f"dev-{n}-{n % 2}-img{n % 3}" for n in range(60)]
         queries: list[dict[str, Any]] = []

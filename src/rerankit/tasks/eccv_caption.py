@@ -97,6 +97,7 @@ class EccvCaption(Task):
 
     def write_miniature(self, data: Path, seed: int = 0) -> EccvCaption:
         """Six pictures, twelve captions and made-up judgements."""
+        self.check_new(data)
         rng = np.random.default_rng(seed)
         images, captions = np.arange(100, 106), rng.permutation(np.arange(900, 912))
         data.mkdir(parents=True, exist_ok=True)

@@ -101,6 +101,7 @@ class FashionIQ(Task):
 
     def write_miniature(self, data: Path, seed: int = 0) -> FashionIQ:
         """A few made-up garments and remarks per category."""
+        self.check_new(data)
         rng = np.random.default_rng(seed)
         remarks = ("is darker", "has longer sleeves", "is striped", "has no collar", "is more formal")
         for at, category in enumerate(CATEGORIES):

@@ -108,6 +108,7 @@ class Generic(Task):
 
     def write_miniature(self, data: Path, seed: int = 0) -> Generic:
         """Six made-up queries and nine items."""
+        self.check_new(data)
         from rerankit.formats import write
 
         rng = np.random.default_rng(seed)

@@ -120,6 +120,7 @@ class PinPoint(Task):
 
     def write_miniature(self, data: Path, seed: int = 0) -> PinPoint:
         """Made-up signatures: four pictures or pairs of them with three instructions each, among fifty pictures."""
+        self.check_new(data)
         rng = np.random.default_rng(seed)
         names = [rng.bytes(16).hex() for _ in range(50)]
         rows: list[tuple[Any, ...]] = []

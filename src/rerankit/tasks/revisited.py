@@ -83,6 +83,7 @@ class ROxford(Task):
 
     def write_miniature(self, data: Path, seed: int = 0) -> ROxford:
         """Made-up names: five queries against twenty pictures; the last query has nothing hard."""
+        self.check_new(data)
         rng = np.random.default_rng(seed)
         truth = []
         for row in range(5):

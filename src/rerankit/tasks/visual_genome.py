@@ -142,6 +142,7 @@ class VisualGenome(Task):
 
     def write_miniature(self, data: Path, seed: int = 0) -> VisualGenome:
         """A dozen made-up scenes; `miniatures.drilldown.write_drilldown` makes more of them."""
+        self.check_new(data)
         write_drilldown(data, train=12, val=4, test=12, seed=seed, world=World(objects=max(10, self.rounds)))
         return VisualGenome(self.split, self.rounds, None, self.regions)
 

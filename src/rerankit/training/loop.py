@@ -69,7 +69,7 @@ def _train_in_processes(
         if begun is not None:
             state.check_identity(folder / state.CHECKPOINT, begun, identity)
         if not resume:
-            (folder / state.CHECKPOINT).unlink(missing_ok=True)
+            Folder(folder).remove()
         try:
             processes.launch(_run, (task, settings, folder, True, identity), settings.devices)
         except TrainingError:  # the model gets what was good there

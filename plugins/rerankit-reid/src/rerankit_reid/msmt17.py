@@ -50,6 +50,7 @@ class MSMT17(Task):
 
     def write_miniature(self, data: Path, seed: int = 0) -> MSMT17:
         """Lists of made-up names: five persons in three cameras."""
+        self.check_new(data)
         del seed  # names are all there is
         data.mkdir(parents=True, exist_ok=True)
         for file, cameras in zip(_LISTS, ((1,), (1, 2, 3)), strict=True):

@@ -38,7 +38,7 @@ def write_matrices(
     chosen = scorer.rounds(rounds, queries.shape[1])
     shape = (len(queries), len(regions))
     images, searches = scorer.images(regions), scorer.searches(queries)
-    with atomic(out) as folder, ExitStack() as open_files:
+    with atomic(out, overwrite=overwrite) as folder, ExitStack() as open_files:
         folder.mkdir()
         files = [open_files.enter_context((folder / _name(t, "npy")).open("wb")) for t in chosen]
         for file in files:
@@ -73,7 +73,7 @@ def write_rankings(
     chosen, depth = scorer.rounds(rounds, queries.shape[1]), stage.depth(len(regions))
     images, searches = scorer.images(regions), scorer.searches(queries)
     found = gallery_rankings(scorer, images, searches, chosen, depth=depth, keep=k)
-    with atomic(out) as folder:
+    with atomic(out, overwrite=overwrite) as folder:
         folder.mkdir()
         for t, each in zip(chosen, found, strict=True):
             named = Ranking(each.indices, each.scores, gallery_size=len(regions), query_ids=ids[0], gallery_ids=ids[1])
