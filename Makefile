@@ -25,7 +25,7 @@ test: lint ## lint, types, and all tests but the slow ones
 	$(ONE_THREAD) $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 test-slow: $(VENV)/.dev ## the tests that take longer than ten seconds each
-	$(BIN)/python -m pytest -m slow --timeout 900
+	$(ONE_THREAD) $(BIN)/python -m pytest -m slow --numprocesses 2 --dist worksteal --timeout 900
 
 test-bridges: $(VENV)-bridges/.ready ## the tests against libraries that objects are taken from, in an environment of their own
 	$(VENV)-bridges/bin/python -m pytest tests/adapters tests/engines tests/shards tests/serving tests/choosing/test_sampler.py tests/test_exports.py tests/test_docs.py -k "adapters or engines or shards or clients or exports or inputs or frameworks or choosing" -m "slow or not slow"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -57,9 +58,15 @@ def test_fit_writes_a_stage_that_reranks(problem, tmp_path):
     assert "* best, by rsum; all epochs done" in shown
     assert sorted(p.name for p in out.iterdir()) == ["config.json", "training", "weights.safetensors"]
     assert sorted(p.name for p in (out / "training").iterdir()) == ["checkpoint.pt", "curves.png", "history.csv"]
-    first = rerankit.load(out)
+    first, checkpoint = rerankit.load(out), (out / "training" / "checkpoint.pt").stat().st_mtime_ns
     run(*words)  # finished: nothing is repeated, the same stage is written
     assert rerankit.load(out) == first
+    # So it is where the last one was killed while the folder was being replaced, on a disk that needs two steps for it.
+    (tmp_path / ".rerankit-killed").mkdir()
+    shutil.copytree(out, tmp_path / ".rerankit-killed" / out.name)
+    out.rename(tmp_path / ".rerankit-killed" / ".replaced")
+    run(*words)
+    assert (out / "training" / "checkpoint.pt").stat().st_mtime_ns == checkpoint
     run("rerank", problem, "--pipeline", out, "--out", tmp_path / "run.trec")
     assert (tmp_path / "run.trec").exists()
 

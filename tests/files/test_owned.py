@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -132,3 +134,33 @@ def test_a_folder_that_is_replaced_while_it_is_looked_at_is_looked_at_again(tmp_
     (place / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match=r"has 'notes\.txt', which rerankit did not write"):
         check_free(place, overwrite=True)
+
+
+def aside(folder: Path) -> Path:
+    """Leave a folder as a kill does where no disk exchanges two in one step: the old one aside, the new one beside."""
+    scratch = folder.parent / ".rerankit-killed"
+    scratch.mkdir()
+    shutil.copytree(folder, scratch / folder.name)
+    folder.rename(scratch / ".replaced")
+    return scratch
+
+
+def test_what_stepped_aside_is_back_before_it_is_asked_whether_the_place_is_free(tmp_path: Path) -> None:
+    stage = rerankit.stage("csls", neighbours=3)
+    stage.save(tmp_path / "stage")
+    scratch = aside(tmp_path / "stage")
+    with pytest.raises(InputError, match="'folder' must not exist, unless overwrite=True"):
+        rerankit.stage("csls").save(tmp_path / "stage")
+    assert rerankit.load(tmp_path / "stage") == stage
+    assert not scratch.exists()
+
+
+def test_the_only_copy_stays_where_it_cannot_be_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rerankit.stage("csls").save(tmp_path / "stage")
+    scratch = aside(tmp_path / "stage")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", lambda *_: (_ for _ in ()).throw(OSError(errno.EROFS, "Read-only file system")))
+        with pytest.raises(InputError, match="stage"):
+            rerankit.load(tmp_path / "stage")
+    assert (scratch / "stage" / "config.json").is_file()
+    assert rerankit.load(tmp_path / "stage") == rerankit.stage("csls")

@@ -64,8 +64,10 @@ def fit(
     checkpoints, history.csv and curves.png.
     """
     from rerankit.errors import TrainingError
+    from rerankit.files import clear_leftovers
     from rerankit.pipelines.storage import save
 
+    clear_leftovers(out.parent)  # which puts a folder back that was being replaced when a run was killed
     # A folder with training/ is that of a run to go on with; what was not asked for there, the run itself refuses.
     again = restart or (out / "training").is_dir()
     check_target(out, "out", force=again, option="--restart", kept=("training/*",))

@@ -11,6 +11,7 @@ from pathlib import Path
 from rerankit.errors import InputError, rule
 from rerankit.files.manifest import MANIFEST, matches, read_list
 from rerankit.files.regular import files_in
+from rerankit.files.scratch import clear_leftovers
 from rerankit.files.stable import unchanged
 
 CONFIG = "config.json"
@@ -28,9 +29,11 @@ def check_free(
     """Refuse a place that is taken, unless `overwrite` and nothing of somebody else's would be lost.
 
     A file is replaced when `overwrite` says so. A folder, too, but only if rerankit wrote every file in it and none
-    was changed since; `kept` are patterns of files that stay. An empty folder is free.
+    was changed since; `kept` are patterns of files that stay. An empty folder is free. What a killed process was
+    about to put there is put there first.
     """
     place = Path(path)
+    clear_leftovers(place.parent)
     if not os.path.lexists(place) or (place.is_dir() and not any(place.iterdir())):
         return
     if not overwrite:

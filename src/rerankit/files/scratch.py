@@ -63,20 +63,24 @@ def clear_leftovers(parent: Path) -> None:
         if lock is None:
             continue
         try:
-            if lock.held or _age(scratch) > _OLD:
-                _finish(scratch, parent)
+            if (lock.held or _age(scratch) > _OLD) and _finish(scratch, parent):
                 shutil.rmtree(scratch, ignore_errors=True)
         finally:
             lock.release()
 
 
-def _finish(scratch: Path, parent: Path) -> None:
-    """Put the new folder where the old one was, when the process was killed between taking that away and this."""
-    if not (scratch / REPLACED).is_dir():
-        return
-    for new in scratch.iterdir():
-        if new.name != REPLACED and not os.path.lexists(parent / new.name):
-            os.rename(new, parent / new.name)
+def _finish(scratch: Path, parent: Path) -> bool:
+    """Put the new folder where the old one was, when the process was killed between taking that away and this.
+
+    False where that could not be done: on a disk that is read-only now the only copy lies here.
+    """
+    try:
+        for new in scratch.iterdir() if (scratch / REPLACED).is_dir() else ():
+            if new.name != REPLACED and not os.path.lexists(parent / new.name):
+                os.rename(new, parent / new.name)
+    except OSError:
+        return False
+    return True
 
 
 def _age(scratch: Path) -> float:
