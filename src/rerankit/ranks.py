@@ -124,7 +124,8 @@ def ranks_among(
     ranks = np.empty(len(flat_items), np.float32)
     few = len(flat_items) * _FEW_OF <= others.shape[0] * others.shape[1]
     if few and isinstance(others, EmbeddingScores) and others.metric != "euclidean" and places is None:
-        above, equal = others.counts_above(flat_items[by_item], flat_scores[by_item], less)
+        own = None if own_rows is None else own_rows[by_item]
+        above, equal = others.counts_above(flat_items[by_item], flat_scores[by_item], less, own)
         ranks[by_item] = _ranks(above, equal)
         return ranks.reshape(items.shape)
     for block, levels in _columns_of(others, wanted, less, absent):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rerankit
-from rerankit.scores import EmbeddingScores, Searching, search
+from rerankit.scores import EmbeddingScores, Searching, counting, search
 from rerankit.scores.best import Best
 from rerankit.scores.topk import indices_of, keys_of, merge, order, scores_of, topk_dense
 from strategies import VALUES, matrices, naive_topk
@@ -208,3 +208,33 @@ def test_counts_above_are_those_of_all_scores(metric, budget):
         above, equal = scores.counts_above(columns, values, less)
     assert np.array_equal(above, (lowered[:, columns] > values).sum(axis=0))
     assert np.array_equal(equal, (lowered[:, columns] == values).sum(axis=0))
+
+
+@pytest.mark.parametrize(("budget", "told"), [(1, 0.0), (100_000, 0.0), (200_000, 0.1), (1_000_000_000, 0.9)])
+def test_what_is_kept_while_rows_are_searched_tells_the_counts_of_their_first_columns(budget, told, monkeypatch):
+    monkeypatch.setattr(search, "_TALL", 128)
+    monkeypatch.setattr(search, "_WIDE", 300)
+    random = np.random.default_rng(17)
+    others, gallery = random.normal(size=(900, 12)), random.normal(size=(700, 12))
+    others[800:] = others[:100]  # ties
+    less = random.normal(size=900) / 10
+    exact = EmbeddingScores(others, gallery)
+    lowered = exact.rows() - less.astype(np.float32)[:, None]
+    with rerankit.settings.using(memory_budget=budget):
+        scores = Searching(exact, 9)
+        scores.counting(less, np.arange(0, 900, 9))
+        found = scores.topk(9)
+        items, rows = found[0].reshape(-1), np.repeat(np.arange(900), 9)
+        by_item = np.argsort(items, kind="stable")
+        items, rows = items[by_item], rows[by_item]
+        values = lowered[rows, items]
+        searched = []
+        hits = counting._hits
+        monkeypatch.setattr(counting, "_hits", lambda *given: searched.append(len(given[1])) or hits(*given))
+        above, equal = scores.counts_above(items, values, less, rows)
+        assert max(searched, default=0) <= (1 - told) * len(np.unique(items))
+        without = scores.counts_above(items, values, None, None)  # less something else was not kept
+    assert all(np.array_equal(got, wanted) for got, wanted in zip(found, exact.topk(9), strict=True))
+    assert np.array_equal(above, (lowered[:, items] > values).sum(axis=0))
+    assert np.array_equal(equal, (lowered[:, items] == values).sum(axis=0))
+    assert np.array_equal(without[0], (exact.rows()[:, items] > values).sum(axis=0))

@@ -124,8 +124,7 @@ class EmbeddingScores:
 
     def column_highest(self, k: int, less: AnyArray | None) -> FloatArray:
         """The k highest scores of every column (columns, k), best first, less `less` (rows,) of each row."""
-        less = np.zeros(self.shape[0]) if less is None else less
-        return first_of_both(self._products, 0, OfColumns(min(k, self.shape[0]), less))[1]
+        return first_of_both(self._products, 0, OfColumns(min(k, self.shape[0]), self._less(less)))[1]
 
     def ends(self, k: int, of_columns: int = 0) -> tuple[Ends, Ends | None] | None:
         """The first k and the lowest score of every row and, where some are asked for, those of every column, from one
@@ -137,12 +136,17 @@ class EmbeddingScores:
         """The scores between some neighbouring rows and columns; nothing is copied."""
         return self._view(self._rows.take(rows), self._columns.take(columns))
 
-    def counts_above(self, columns: IntArray, values: FloatArray, less: AnyArray | None) -> tuple[IntArray, IntArray]:
+    def counts_above(
+        self, columns: IntArray, values: FloatArray, less: AnyArray | None, rows: IntArray | None = None
+    ) -> tuple[IntArray, IntArray]:
         """How many rows score above each value (n,) in its column (n,), which ascend, and how many score as much, after
-        `less` (rows,) is taken from each row's scores. Not for distances.
+        `less` (rows,) is taken from each row's scores; `rows` (n,) says whose the values are, if they are scores. Not
+        for distances.
         """
-        less = np.zeros(self.shape[0]) if less is None else less
-        return counts_above(self._products, columns, values, less)
+        return counts_above(self._products, columns, values, self._less(less), rows)
+
+    def _less(self, less: AnyArray | None) -> AnyArray:
+        return np.zeros(self.shape[0]) if less is None else less
 
     def take(self, rows: IntArray | None = None, columns: IntArray | None = None) -> EmbeddingScores:
         return self._view(self._rows.take(rows), self._columns.take(columns))

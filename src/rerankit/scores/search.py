@@ -11,6 +11,7 @@ import numpy as np
 
 from rerankit import settings
 from rerankit.arrays import AnyArray, FloatArray, IntArray
+from rerankit.scores.above import Above
 from rerankit.scores.best import Best
 from rerankit.scores.blocks import blocks
 from rerankit.scores.products import Products
@@ -35,14 +36,16 @@ class OfColumns(NamedTuple):
     less: AnyArray
 
 
-def first_of_rows(products: Products, k: int) -> Lists:
-    """The first k columns of every row by the tie rule: indices and scores (rows, k)."""
+def first_of_rows(products: Products, k: int, above: Above | None = None) -> Lists:
+    """The first k columns of every row by the tie rule: indices and scores (rows, k). What scores above a bound on the
+    way is kept in `above`, where all pairs are gone through.
+    """
     if _narrow(len(products.of_columns), k):
         return _exact(products, np.arange(len(products.of_rows)), k)
     if products.of_rows is products.of_columns and _fits(len(products.of_rows), _more(k, len(products.of_rows))):
         held = products.holding()
         return _made_exact(held, np.arange(len(held.of_rows)), _best_among(held, k)[0].lists(), k)
-    return _searched(products.holding(), k, None)[0]
+    return _searched(products.holding(), k, None, above)[0]
 
 
 def first_of_both(products: Products, k: int, columns: OfColumns) -> tuple[Lists | None, FloatArray]:
@@ -133,8 +136,8 @@ def _more(k: int, width: int) -> int:
     return min(k + k // 4 + _MORE, width)
 
 
-def _searched(products: Products, k: int, columns: OfColumns | None) -> tuple[Lists, Lists]:
-    """First columns of rows (k of them), and first rows of columns."""
+def _searched(products: Products, k: int, columns: OfColumns | None, above: Above | None = None) -> tuple[Lists, Lists]:
+    """First columns of rows (k of them), and first rows of columns; on the way cells above a bound."""
     count, width = products.shape
     more = _more(k, width) if k else 0
     of_columns = Best(width if columns else 0, _more(columns.k, count) if columns else 1)
@@ -145,6 +148,8 @@ def _searched(products: Products, k: int, columns: OfColumns | None) -> tuple[Li
         for rows, part, values in _tiles(products, block):
             if k:
                 of_rows.add_rows(slice(rows.start - block.start, rows.stop - block.start), values, part.start)
+            if above is not None:
+                above.add(rows, part, values)
             if columns:
                 of_columns.add_columns(part, values, rows.start, columns.less[rows].astype(np.float32))
         if k:

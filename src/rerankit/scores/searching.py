@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
+from rerankit.scores.above import Above
+from rerankit.scores.counting import counts_above
 from rerankit.scores.embedding import EmbeddingScores
 from rerankit.scores.products import Products
-from rerankit.scores.search import Ends, Lists, OfColumns, first_of_both
+from rerankit.scores.search import Ends, Lists, OfColumns, first_of_both, first_of_rows
 from rerankit.scores.topk import topk_dense
 
 
@@ -25,6 +27,7 @@ class Searching(EmbeddingScores):
         self._k = min(k, scores.shape[1])
         self._next = 0  # the first row that has not been read
         self._parts: list[Lists] = []
+        self._above: Above | None = None
 
     def of_found(self, items: IntArray) -> FloatArray | None:
         """The scores (rows, k) of the first columns of every row, where these are known and are `items`."""
@@ -59,8 +62,23 @@ class Searching(EmbeddingScores):
 
     def topk(self, k: int) -> Lists:
         if self._first is None and k <= self._k:
-            self._first = super().topk(self._k)
+            self._first = first_of_rows(self._products, self._k, self._above)
         return super().topk(k)
+
+    def counting(self, less: AnyArray | None, some: IntArray) -> None:
+        """Keep, from the pass that finds the first columns, what tells how many rows score above them, less `less`
+        (rows,); `some` rows say how high these are.
+        """
+        lists = self.take(some).topk(self._k)[1]
+        self._above = Above(self._less(less), lists[:, -1] - self._less(less)[some].astype(np.float32))
+
+    def counts_above(
+        self, columns: IntArray, values: FloatArray, less: AnyArray | None, rows: IntArray | None = None
+    ) -> tuple[IntArray, IntArray]:
+        kept = self._above
+        if kept is not None and not np.array_equal(kept.less, self._less(less).astype(np.float32)):
+            kept = None
+        return counts_above(self._products, columns, values, self._less(less), rows, kept)
 
     def ends(self, k: int, of_columns: int = 0) -> tuple[Ends, Ends | None] | None:
         found = super().ends(max(k, self._k), of_columns) if self._first is None else None
@@ -71,7 +89,7 @@ class Searching(EmbeddingScores):
         return Ends((first[:, :k], scores[:, :k]), found[0].lowest), found[1]
 
     def column_highest(self, k: int, less: AnyArray | None) -> FloatArray:
-        columns = OfColumns(min(k, self.shape[0]), np.zeros(self.shape[0]) if less is None else less)
+        columns = OfColumns(min(k, self.shape[0]), self._less(less))
         lists, highest = first_of_both(self._products, 0 if self._first else self._k, columns)
         self._first = lists or self._first
         return highest

@@ -14,17 +14,19 @@ from rerankit.pipelines.scaling import BANK_BY_ITEMS, BY_ITEMS, WITHOUT_A_BANK, 
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.ranks import Levels, levels_among, ranks_among, told_apart
-from rerankit.scores import NormalMap, Scores, distinct_rows
+from rerankit.scores import NormalMap, Scores, Searching, distinct_rows
 from rerankit.stages.banks import BankStage
 from rerankit.stages.hubness.frame import Frame, frame_of
 from rerankit.stages.hubness.partners import evenly_asked
 from rerankit.stages.hubness.shape import normal_map, read_problem, read_scores
+from rerankit.stages.hubness.spread import sampled_rows
 from rerankit.stages.lone import ComparingStage, Passing
 
 if TYPE_CHECKING:
     from rerankit.gallery import Gallery
 
 
+_SAMPLE = 256  # rows whose lists say how far down candidates lie
 _LEAST_PLACES = 64  # of a query among those of a bank that are told apart one by one
 
 
@@ -125,6 +127,16 @@ class MutualStage(ComparingStage, BankStage):
     def through(self, others: Scores) -> NormalMap | None:
         """What scores are read through, where those of other queries are bent (`normal_map`)."""
         return None if self.published else normal_map(others)
+
+    def started(self, problem: Problem) -> Prepared | None:
+        others = None if self.is_alone(problem) else self.other_queries(problem)
+        if others is not problem.scores or not isinstance(others, Searching) or others.metric == "euclidean":
+            return None
+        from rerankit.gallery import Gallery
+
+        back = PlacesBack(others, self.published, True, self.least_places)
+        others.counting(back.usual(others), sampled_rows(others, _SAMPLE))
+        return PreparedMutual(self, Gallery.of(problem), back, None)
 
     def prepare(self, gallery: Gallery) -> Prepared:
         if self.passes(gallery):
