@@ -167,6 +167,12 @@ def test_functions_are_short() -> None:
     assert long == []
 
 
+def test_files_are_short() -> None:
+    """No file is longer than three hundred lines, as CONTRIBUTING.md says."""
+    found = {path.relative_to(ROOT): len(path.read_text().splitlines()) for path in sorted(ROOT.rglob("*.py"))}
+    assert {str(path): lines for path, lines in found.items() if lines > 300} == {}
+
+
 def test_the_name_of_a_class_means_one_thing() -> None:
     places = defaultdict(list)
     for module, tree in modules().items():

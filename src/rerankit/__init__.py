@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rerankit.pipelines.storage import load
     from rerankit.pipelines.trainable import Trainable
     from rerankit.plugins import hookimpl
-    from rerankit.plugins.manager import load_plugin
+    from rerankit.plugins.current import load_plugin
     from rerankit.problem import Problem
     from rerankit.ranking import Ranking
     from rerankit.relevance import Relevance
@@ -62,7 +62,7 @@ _HOME = {
     "fuse": "rerankit.fusion",
     "hookimpl": "rerankit.plugins",
     "load": "rerankit.pipelines.storage",
-    "load_plugin": "rerankit.plugins.manager",
+    "load_plugin": "rerankit.plugins.current",
     "prepare": "rerankit.preparing",
     "progress": "rerankit.bars",
     "push": "rerankit.hub",

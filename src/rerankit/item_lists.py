@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from rerankit.arrays import AnyArray, FloatArray, IntArray, check_scores, float32, to_numpy
+from rerankit.arrays import AnyArray, FloatArray, IntArray, float32, to_numpy
 from rerankit.errors import rule, several
+from rerankit.finite import check_scores
 from rerankit.ids import Ids
 
 

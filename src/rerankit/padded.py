@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from rerankit.arrays import AnyArray, BoolArray, FloatArray, IntArray, check_finite
+from rerankit.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from rerankit.errors import InputError, NotFiniteError, rule, several
+from rerankit.finite import check_finite
 from rerankit.pairs import Pairs
 
 

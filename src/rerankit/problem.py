@@ -11,21 +11,22 @@ from rerankit.arrays import IntArray, row_numbers
 from rerankit.bank import Bank
 from rerankit.centring import ProblemVectors, centred
 from rerankit.errors import rule
-from rerankit.features import Feature, features_of
-from rerankit.ids import Ids, as_ids
+from rerankit.features import features_of
+from rerankit.ids import as_ids
 from rerankit.labelled import extra_scores_of, labelled, labelled_vectors
 from rerankit.lines import runs_of
-from rerankit.pairs import Pairs, as_pairs
+from rerankit.pairs import as_pairs
 from rerankit.ranking import Ranking
-from rerankit.scores import DenseScores, EmbeddingScores, Scores, Searching, VectorMetric
+from rerankit.scores import EmbeddingScores, Searching, VectorMetric
 from rerankit.scores.distances import ListMetric, listed, negated
 from rerankit.scores.nearest import nearest
-from rerankit.sides import Side, SideName, fitting, related, side_of
+from rerankit.sides import Side, fitting, related, side_of
 from rerankit.triples import natural
-from rerankit.values import Named, Value
+from rerankit.two_sides import TwoSides
+from rerankit.values import Named
 
 
-class Problem(Value):
+class Problem(TwoSides):
     """Scores of queries against a gallery (higher is better, rows are queries), and what is known of both sides.
 
     `scores` is a matrix (an array, a tensor, a data frame whose labels are ids, an array on disk), a sparse matrix,
@@ -45,16 +46,6 @@ class Problem(Value):
     >>> problem.ranking(1).to_dict()
     {'cat': {1: 0.9}, 'dog': {0: 0.8}}
     """
-
-    scores: Scores
-    queries: Side
-    """The items of the rows."""
-    gallery: Side
-    """The items of the columns."""
-    extra_scores: Named[Scores]
-    """Further scores between the same sides, by name."""
-    excluded: Pairs | None
-    """Items left out of a query's gallery, or None."""
 
     def __init__(
         self,
@@ -170,57 +161,6 @@ class Problem(Value):
         first, more = found.pop(next(iter(found))), rest.pop("extra_scores", None)
         return cls(first, query_ids=queries, gallery_ids=items, extra_scores={**found, **(more or {})}, **rest)
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(queries, gallery)."""
-        return self.queries.size, self.gallery.size
-
-    @property
-    def query_ids(self) -> Ids | None:
-        """The ids of the queries, or None."""
-        return self.queries.ids
-
-    @property
-    def gallery_ids(self) -> Ids | None:
-        """The ids of the gallery items, or None."""
-        return self.gallery.ids
-
-    @property
-    def query_scores(self) -> Scores | None:
-        """Similarities among the queries (queries, queries), or None; computed when embeddings are known."""
-        return self.queries.scores
-
-    @property
-    def gallery_scores(self) -> Scores | None:
-        """Similarities among the gallery items (gallery, gallery), or None."""
-        return self.gallery.scores
-
-    @property
-    def query_bank(self) -> Bank | None:
-        """Other queries, known beforehand and not under test, or None."""
-        return self.queries.bank
-
-    @property
-    def gallery_bank(self) -> Bank | None:
-        """Other gallery items, known beforehand and not under test, or None."""
-        return self.gallery.bank
-
-    @property
-    def embeddings(self) -> EmbeddingScores | None:
-        """The scores as embeddings when all relations come from them alone; None when any matrix was given."""
-        alone = self.queries.computed and self.gallery.computed
-        return self.scores if alone and isinstance(self.scores, EmbeddingScores) else None
-
-    @property
-    def query_features(self) -> Named[Feature]:
-        """Features of the queries by name."""
-        return self.queries.features
-
-    @property
-    def gallery_features(self) -> Named[Feature]:
-        """Features of the gallery items by name."""
-        return self.gallery.features
-
     def ranking(self, k: int | None = None) -> Ranking:
         """The first k items of every query (all of them by default) by these scores, without those left out."""
         size = self.shape[1]
@@ -325,18 +265,6 @@ class Problem(Value):
     def _with(self, **changes: Any) -> Problem:
         """The same problem with parts that have been checked in the place of others."""
         return self.from_checked(**{**self.__dict__, **changes})
-
-    def __repr__(self) -> str:
-        sides: dict[SideName, Side] = {"query": self.queries, "gallery": self.gallery}
-        given = [f"{name}_scores" for name, side in sides.items() if side.scores is not None and not side.computed]
-        given += [f"{name}_bank" for name, side in sides.items() if side.bank is not None]
-        given += [f"{name} (extra scores)" for name in self.extra_scores]
-        given += [f"{feature} ({name})" for name, side in sides.items() for feature in side.features]
-        given += [] if self.excluded is None else [f"{len(self.excluded)} pairs left out"]
-        kind = EmbeddingScores if isinstance(self.scores, EmbeddingScores) else type(self.scores)
-        form = "" if kind is DenseScores else f", {kind.__name__}"
-        extra = f", with {', '.join(given)}" if given else ""
-        return f"Problem({self.shape[0]} queries × {self.shape[1]} items{form}{extra})"
 
 
 def as_problem(value: Any) -> Problem:

@@ -16,7 +16,6 @@ from rerankit.arrays import (
     BoolArray,
     FloatArray,
     IntArray,
-    check_finite,
     frozen,
     int_matrix,
     real_matrix,
@@ -24,6 +23,7 @@ from rerankit.arrays import (
 )
 from rerankit.errors import NotFiniteError, rule
 from rerankit.exports import Exports
+from rerankit.finite import check_finite
 from rerankit.ids import Ids, as_ids, same_ids
 from rerankit.padded import check_items, check_left_out, check_once, check_values, items_at, moved_first
 from rerankit.pairs import Pairs, as_pairs

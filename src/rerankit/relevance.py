@@ -8,18 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rerankit import checks
-from rerankit.arrays import (
-    FloatArray,
-    IntArray,
-    check_finite,
-    check_unlabelled,
-    float32,
-    frozen,
-    real_matrix,
-    row_numbers,
-    to_numpy,
-)
+from rerankit.arrays import FloatArray, IntArray, check_unlabelled, float32, frozen, real_matrix, row_numbers, to_numpy
 from rerankit.errors import InputError, rule, several
+from rerankit.finite import check_finite
 from rerankit.lines import Judged, judged_alike, judgements_of
 from rerankit.pairs import ByRow, Pairs, as_pairs, by_row, check_apart, flat, renumbered
 

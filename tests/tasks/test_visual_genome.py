@@ -14,7 +14,8 @@ import pytest
 from rerankit import Problem
 from rerankit.errors import FormatError
 from rerankit.tasks import task
-from rerankit.tasks.visual_genome import RegionFiles, plot_rounds, read_descriptions, read_regions
+from rerankit.tasks.region_files import RegionFiles, read_regions
+from rerankit.tasks.visual_genome import plot_rounds, read_descriptions
 
 
 @pytest.fixture

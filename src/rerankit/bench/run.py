@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,21 +15,18 @@ from rerankit import bars
 from rerankit.bench.batches import batch_curve, check_sizes, known_metrics
 from rerankit.bench.examples import examples
 from rerankit.bench.inputs import Contender, ScoreSet, contenders, score_set
-from rerankit.bench.result import VERSION, PartRow, Result, StageRow, part_from_dict, part_to_dict
+from rerankit.bench.known import _keep, _resumed, code_behind, describe, run_key, run_name
+from rerankit.bench.result import PartRow, Result, StageRow
 from rerankit.checksums import found_by
 from rerankit.engines import Engine, engine_of
-from rerankit.errors import FormatError, InputError, rule
+from rerankit.errors import InputError, rule
 from rerankit.events import emit, track, within
-from rerankit.files import atomic, check_place
+from rerankit.files import check_place
 from rerankit.measure import Cost, machine, measure
 from rerankit.metrics import Evaluation, hubness
-from rerankit.metrics.registry import measures
 from rerankit.pipelines.pipeline import Pipeline, Step
-from rerankit.pipelines.stage import Stage
-from rerankit.plugins.code import code_of
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
-from rerankit.reading import read_json
 from rerankit.relevance import Relevance
 from rerankit.runs import on_engine
 from rerankit.tasks import Benchmark, Part, Task
@@ -248,19 +243,6 @@ def _numbers(part: Part) -> tuple[int, ...] | None:
     return tuple(number.setdefault(label, len(number)) for label in part.together)
 
 
-def code_behind(benchmark: Benchmark, pipeline: Pipeline) -> dict[str, str]:
-    """The version of rerankit, and distribution and sources of each plugin that a run asks: stages, task, metrics."""
-    names = {name for part in benchmark.parts for name in benchmark.metrics(part)}
-    functions = [named.metric.function for named in measures(sorted(names))] if names else []
-    return code_of([*(type(one) for one in _inside(pipeline)), type(benchmark.task), *functions])
-
-
-def _inside(stage: Stage) -> Iterator[Stage]:
-    yield stage
-    for child in stage.children:
-        yield from _inside(child)
-
-
 def _environment(code: Mapping[str, str], where: Where) -> dict[str, str]:
     """Versions and hardware; the device is the GPU where there is one that this process uses."""
     found = machine()
@@ -309,41 +291,3 @@ def summaries(benchmark: Benchmark, parts: Sequence[PartRow]) -> dict[str, Any]:
         "stages": [figures(part.stages[at].evaluation for part in parts) for at in range(depth)],
         "last": figures(part.last for part in parts),
     }
-
-
-def describe(benchmark: Benchmark) -> dict[str, Any]:
-    """What a result says of its task."""
-    card = benchmark.task.card
-    params = {name: value for name, value in benchmark.task.get_params().items()}
-    named = ("name", "title", "revision", "split", "direction", "licence", "citation", "main")
-    known = {name: getattr(card, name) for name in named}
-    return {**known, "params": params, "sha256": benchmark.checksum}
-
-
-def run_key(*parts: Any) -> str:
-    """SHA-256 of everything that decides an outcome."""
-    return hashlib.sha256(json.dumps([VERSION, *parts], sort_keys=True, default=str).encode()).hexdigest()
-
-
-def run_name(benchmark: Benchmark, scores: ScoreSet, each: Contender, key: str) -> str:
-    """A readable name; the key's first digits keep variants apart."""
-    words = (benchmark.task.card.name, scores.label, each.label)
-    return "__".join(re.sub(r"[^A-Za-z0-9.+-]+", "-", word).strip("-") for word in words) + f"__{key[:8]}"
-
-
-def _keep(partial: Path | None, key: str, rows: Iterable[PartRow]) -> None:
-    if partial is not None:
-        with atomic(partial) as temporary:
-            temporary.write_text(json.dumps({"key": key, "parts": [part_to_dict(row) for row in rows]}))
-
-
-def _resumed(partial: Path, key: str) -> dict[str, PartRow]:
-    """The finished parts of an interrupted run; nothing when the file is of another run or damaged."""
-    if not partial.is_file():
-        return {}
-    try:
-        data = read_json(partial, dict)
-        rows = [part_from_dict(part) for part in data["parts"]] if data["key"] == key else []
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, FormatError):
-        return {}
-    return {row.name: row for row in rows}

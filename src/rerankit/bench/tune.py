@@ -12,7 +12,8 @@ from typing import Any
 from rerankit import bars
 from rerankit.bench.draws import draws
 from rerankit.bench.inputs import Contender, ScoreSet, contender, score_set
-from rerankit.bench.run import HERE, Where, code_behind, run_key, run_name, run_part, summaries
+from rerankit.bench.known import code_behind, run_key, run_name
+from rerankit.bench.run import HERE, Where, run_part, summaries
 from rerankit.bench.space import with_values
 from rerankit.checksums import found_by
 from rerankit.errors import FormatError, InputError

@@ -53,8 +53,8 @@ def rerank(
 ) -> None:
     """Re-rank the first K candidates of every query and write the run; with --engine a folder of shards."""
     from rerankit import errors, read, write
-    from rerankit.formats.files import check_names, check_writable
     from rerankit.formats.sources import place_of
+    from rerankit.formats.writing import check_names, check_writable
 
     if k < 0:
         raise errors.rule("k", "must be at least 1, or 0 for the whole gallery", k)

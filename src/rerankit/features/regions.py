@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rerankit.arrays import AnyArray, FloatArray, IntArray, check_finite, frozen, leave_on_disk, to_numpy
+from rerankit.arrays import AnyArray, FloatArray, IntArray, frozen, leave_on_disk, to_numpy
 from rerankit.errors import InputError, rule
 from rerankit.features.base import Feature, array_pieces
+from rerankit.finite import check_finite
 
 _SHOWN = 3
 

@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rerankit.arrays import AnyArray, IntArray, check_all_finite, frozen, is_memory_map, numbers
+from rerankit.arrays import AnyArray, IntArray, frozen, is_memory_map, numbers
 from rerankit.errors import rule
 from rerankit.features.base import Feature, array_pieces
+from rerankit.finite import check_all_finite
 
 
 class Vectors(Feature):

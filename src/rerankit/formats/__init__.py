@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from rerankit.formats.content import Content, Format, Tables, Triples
-from rerankit.formats.files import read, write
+from rerankit.formats.files import read
 from rerankit.formats.judged import read_judged
 from rerankit.formats.sources import Source
+from rerankit.formats.writing import write
 
 __all__ = ["Content", "Format", "Source", "Tables", "Triples", "read", "read_judged", "write"]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rerankit import settings
-from rerankit.arrays import check_finite
+from rerankit.finite import check_finite
 from rerankit.metrics.lists import IntArray, Lists
 
 CACHE_BYTES = 1 << 20

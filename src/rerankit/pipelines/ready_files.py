@@ -18,10 +18,11 @@ from rerankit.files.manifest import matches
 from rerankit.formats.safetensors import write_tensors
 from rerankit.gallery import Gallery
 from rerankit.gallery_files import gallery_arrays, gallery_of
+from rerankit.pipelines.config import FORMAT, write_config
 from rerankit.pipelines.pipeline import Pipeline
 from rerankit.pipelines.prepared import State
 from rerankit.pipelines.ready import Ready
-from rerankit.pipelines.storage import FORMAT, read_pipeline, write_config, write_into
+from rerankit.pipelines.storage import read_pipeline, write_into
 from rerankit.reading import read_json
 from rerankit.reading.safetensors_file import map_tensors, read_tensors
 from rerankit.version import __version__

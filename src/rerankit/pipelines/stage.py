@@ -113,10 +113,8 @@ class Stage:
         """The candidates under new scores (queries, K); scores at padding are ignored."""
         values = np.asarray(scores)
         if values.shape != ranking.shape or values.dtype.kind not in "fiu":
-            raise InputError(
-                f"stage '{self.name}' must return numbers of shape {ranking.shape} "
-                f"(got {values.dtype} of shape {values.shape})"
-            )
+            found = f"{values.dtype} of shape {values.shape}"
+            raise InputError(f"stage '{self.name}' must return numbers of shape {ranking.shape} (got {found})")
         return ranking.with_scores(values.astype(np.float32))
 
     def started(self, problem: Problem) -> Prepared | None:
@@ -202,11 +200,10 @@ class Stage:
 
     def clone(self: S, **changes: Any) -> S:
         """A new stage with the same parameters but for `changes`, and the same weights."""
-        unknown = sorted(set(changes) - set(self.parameters()))
+        known = self.parameters()
+        unknown = sorted(set(changes) - set(known))
         if unknown:
-            raise InputError(
-                f"stage '{self.name}' has no parameter {', '.join(unknown)} (it has {', '.join(self.parameters())})"
-            )
+            raise InputError(f"stage '{self.name}' has no parameter {', '.join(unknown)} (it has {', '.join(known)})")
         copy = type(self)(**{**self.get_params(), **changes})
         weights = self.get_weights()
         if weights:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,19 +13,27 @@ from rerankit import limits
 from rerankit.adapters.huggingface import ADDRESS, downloaded
 from rerankit.errors import FormatError, InputError, RerankitError, UnknownNameError
 from rerankit.extras import explained
-from rerankit.files import CONFIG, atomic, check_entry, check_free, check_inside, check_regular, entry, unchanged
-from rerankit.formats.safetensors import SafetensorsFormat, write_tensors
+from rerankit.files import CONFIG, atomic, check_entry, check_free, check_inside, entry, unchanged
+from rerankit.pipelines.config import (
+    FORMAT,
+    _array_in,
+    _config,
+    _file_name,
+    _inner,
+    _inner_folder,
+    _read_arrays,
+    _unused,
+    _write_arrays,
+    write_config,
+)
 from rerankit.pipelines.pipeline import Pipeline
 from rerankit.pipelines.stage import Stage, stage
 from rerankit.plugins import manager
 from rerankit.plugins.code import code_of, remedy
-from rerankit.reading import read_json
-from rerankit.version import __version__
 
 if TYPE_CHECKING:
-    from rerankit.arrays import AnyArray
+    pass
 
-FORMAT = 1
 WEIGHTS = "weights.safetensors"
 
 
@@ -165,59 +171,6 @@ def _check_own_name(what: Stage) -> None:
         )
 
 
-def write_config(folder: Path, content: dict[str, Any]) -> None:
-    """Write the file that says what a folder holds, beside what is there already."""
-    folders = sorted(each.name for each in folder.iterdir() if each.is_dir())
-    config = {"rerankit": __version__, **content, "folders": folders}
-    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-
-
-def _config(path: Path) -> dict[str, Any]:
-    file = path / CONFIG
-    if not os.path.lexists(file):
-        raise FormatError(f"'{path}' is not a saved stage: it has no {CONFIG}")
-    check_inside(check_regular(file), path)
-    config: dict[str, Any] = read_json(file, dict, "text")
-    if not _well_formed(config):
-        raise FormatError(
-            f"'{file}' must hold 'stage' and 'params', or 'pipeline': a text and an object, or a list of texts"
-        )
-    if config.get("format") != FORMAT:
-        raise FormatError(f"'{file}' has format {config.get('format')!r}, and this rerankit reads format {FORMAT}")
-    return config
-
-
-def _well_formed(config: Any) -> bool:
-    if not isinstance(config, dict) or not isinstance(config.setdefault("files", {}), dict):
-        return False
-    if "ready" in config:
-        return True
-    if "pipeline" in config:
-        names = config["pipeline"]
-        return isinstance(names, list) and all(isinstance(name, str) for name in names)
-    return isinstance(config.get("stage"), str) and isinstance(config.get("params"), dict)
-
-
-def _inner(folder: Path, name: Any) -> Path:
-    """The path of something inside the folder: configs come from others, and must not reach out of it."""
-    if not isinstance(name, str) or name in ("", ".", "..") or name != _file_name(name):
-        raise FormatError(f"'{folder / CONFIG}' must name what lies directly in its folder (got {name!r})")
-    return folder / name
-
-
-def _inner_folder(folder: Path, name: Any) -> Path:
-    """The same for a folder, which must not be a link to one that holds it: loading would never end."""
-    inner = _inner(folder, name)
-    if inner.resolve().parent != folder.resolve():
-        raise FormatError(f"'{inner}' must be a folder in '{folder}', not a link to another place")
-    return inner
-
-
-def _file_name(text: str) -> str:
-    """The text as a file's name on any system."""
-    return re.sub(r"[^\w.-]", "_", text)
-
-
 def _encoded(name: str, value: Any, folder: Path) -> Any:
     """A parameter as JSON; stages inside go to sub-folders, arrays to files beside the config."""
     if value is None or isinstance(value, bool | int | float | str):
@@ -253,15 +206,6 @@ def _check_keys(name: str, value: dict[Any, Any]) -> None:
         raise InputError(f"parameter '{name}' cannot be saved: its keys must be texts not beginning with $ (got {bad})")
 
 
-def _unused(folder: Path, name: str, ending: str) -> Path:
-    """A path for a parameter, told from the weights by its beginning and from other parameters by a number."""
-    stem = f"param-{_file_name(name)}"
-    taken = 0
-    while (folder / f"{stem}{f'.{taken}' if taken else ''}{ending}").exists():
-        taken += 1
-    return folder / f"{stem}{f'.{taken}' if taken else ''}{ending}"
-
-
 def _models(name: str, params: dict[str, Any], folder: Path, trust: bool) -> dict[str, str]:
     """Models that a stage names, as paths where they lie in its folder; others are refused without `trust`."""
     found: dict[str, str] = {}
@@ -292,22 +236,3 @@ def _decoded(value: Any, folder: Path, trust: bool, depth: int = 1) -> Any:
     if value.keys() == {"$array"}:
         return _array_in(check_inside(_inner(folder, value["$array"]), folder))
     return {key: _decoded(item, folder, trust, depth + 1) for key, item in value.items()}
-
-
-def _array_in(file: Path) -> AnyArray:
-    arrays = _read_arrays(file)
-    if arrays.keys() != {"array"}:
-        raise FormatError(f"'{file}' must hold one array named 'array' (got {', '.join(arrays) or 'none'})")
-    return arrays["array"]
-
-
-def _write_arrays(arrays: dict[str, AnyArray], path: Path) -> None:
-    write_tensors(path, arrays)
-
-
-def _read_arrays(path: Path) -> dict[str, AnyArray]:
-    check_regular(path)
-    try:
-        return {name: np.array(array) for name, array in SafetensorsFormat().read(path).items()}
-    except (FormatError, OSError, ValueError) as cause:
-        raise FormatError(f"'{path}' is not a readable safetensors file: {cause}") from cause

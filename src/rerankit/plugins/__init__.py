@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from rerankit.plugins.current import load_plugin, manager, reset
 from rerankit.plugins.faults import Fault
-from rerankit.plugins.manager import Manager, PluginInfo, load_plugin, manager, reset
+from rerankit.plugins.manager import Manager, PluginInfo
 from rerankit.plugins.markers import hookimpl, hookspec
 from rerankit.plugins.project import plugin_settings
 from rerankit.plugins.registry import Entry, Registry

@@ -9,6 +9,7 @@ from typing import Any
 
 from rerankit import limits
 from rerankit.reading import builders
+from rerankit.reading.cursor import LONGEST_NAME, Cursor
 from rerankit.reading.plain import ContentError, Name
 
 Storages = Callable[[Any], Any]
@@ -16,18 +17,17 @@ Storages = Callable[[Any], Any]
 
 _MARK = object()
 _LONGEST_NUMBER = 256  # bytes, or digits
-_LONGEST_NAME = 1000
 _STOP = pickle.STOP[0]
 _DAMAGE = (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError, struct.error)
 
 
-class Machine:
+class Machine(Cursor):
     """One pickle being read. It knows the instructions that data need, and refuses the others."""
 
     def __init__(
         self, data: memoryview, records: Collection[str] = (), storages: Storages | None = None, start: int = 0
     ) -> None:
-        self.data, self.at = data, start
+        super().__init__(data, start)
         self.records, self.storages = records, storages
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
@@ -48,35 +48,6 @@ class Machine:
             except _DAMAGE as cause:
                 raise ContentError(f"it is damaged before byte {self.at} ({type(cause).__name__}: {cause})") from cause
         raise ContentError(f"it must have at most {most} steps: rerankit.limits.using(values=…) allows more")
-
-    # -- bytes ---------------------------------------------------------------------------------------------------
-
-    def take(self, size: int) -> bytes:
-        """The next bytes; a size that the file does not have is refused before anything is taken."""
-        if not 0 <= size <= len(self.data) - self.at:
-            raise ContentError("it is cut short")
-        found = bytes(self.data[self.at : self.at + size])
-        self.at += size
-        return found
-
-    def number(self, form: str) -> Any:
-        """A number in a fixed form."""
-        return struct.unpack(form, self.take(struct.calcsize(form)))[0]
-
-    def block(self, form: str) -> bytes:
-        """A number of bytes, and so many bytes."""
-        return self.take(self.number(form))
-
-    def line(self, longest: int = _LONGEST_NAME) -> str:
-        """The text before the next end of a line."""
-        size, end = 64, -1
-        while end < 0 and size < 64 * longest and size < 64 + 8 * (len(self.data) - self.at):
-            head = bytes(self.data[self.at : self.at + min(size, longest + 1)])
-            end, size = head.find(b"\n"), 8 * size  # most lines are short: little is copied to look for their end
-        if end < 0:
-            raise ContentError(f"a line must end, after at most {longest} bytes")
-        self.at += end + 1
-        return head[:end].decode("latin-1")
 
     # -- the stack -----------------------------------------------------------------------------------------------
 
@@ -115,7 +86,7 @@ class Machine:
 
     def name(self, module: Any, name: Any) -> None:
         """Push a name."""
-        if not isinstance(module, str) or not isinstance(name, str) or len(module) + len(name) > 2 * _LONGEST_NAME:
+        if not isinstance(module, str) or not isinstance(name, str) or len(module) + len(name) > 2 * LONGEST_NAME:
             raise ContentError("it names something by what is not a short text")
         self.push(Name(module, name))
 

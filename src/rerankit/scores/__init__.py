@@ -6,7 +6,8 @@ from typing import Any
 
 from rerankit.adapters import sparse
 from rerankit.adapters.stored import is_stored
-from rerankit.arrays import check_scores, float32
+from rerankit.arrays import float32
+from rerankit.finite import check_scores
 from rerankit.rows import StoredRows
 from rerankit.scores.blocks import blocks
 from rerankit.scores.dense import DenseScores

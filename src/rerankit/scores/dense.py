@@ -6,18 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from rerankit.arrays import (
-    MOST_SCORE,
-    AnyArray,
-    FloatArray,
-    IntArray,
-    check_all_scores,
-    check_scores,
-    float32,
-    frozen,
-    is_memory_map,
-    real_matrix,
-)
+from rerankit.arrays import AnyArray, FloatArray, IntArray, float32, frozen, is_memory_map, real_matrix
+from rerankit.finite import MOST_SCORE, check_all_scores, check_scores
 from rerankit.mapped import packed, unpacked
 from rerankit.scores.taken import TakenScores
 from rerankit.scores.topk import topk_in_blocks

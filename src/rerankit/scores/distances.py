@@ -6,8 +6,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from rerankit.arrays import check_all_scores, is_memory_map, real_matrix
+from rerankit.arrays import is_memory_map, real_matrix
 from rerankit.errors import InputError, unknown_name
+from rerankit.finite import check_all_scores
 from rerankit.scores.dense import DenseScores
 from rerankit.scores.lists import ListScores
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from rerankit import checks
-from rerankit.arrays import MOST_ITEMS, FloatArray, IntArray, check_scores, float32, int_matrix, real_matrix
+from rerankit.arrays import MOST_ITEMS, FloatArray, IntArray, float32, int_matrix, real_matrix
 from rerankit.errors import InputError, rule, several
+from rerankit.finite import check_scores
 from rerankit.scores.topk import keys_of
 
 

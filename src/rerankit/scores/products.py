@@ -7,8 +7,9 @@ from typing import Literal
 import numpy as np
 
 from rerankit import settings
-from rerankit.arrays import LEAST_SCORE, AnyArray, BoolArray, FloatArray, IntArray, check_scores
+from rerankit.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from rerankit.errors import rule
+from rerankit.finite import LEAST_SCORE, check_scores
 from rerankit.scores.vectors import Doubles, GridVectors, squares_of
 from rerankit.threads import in_threads
 

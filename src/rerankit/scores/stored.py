@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from rerankit import settings
-from rerankit.arrays import AnyArray, FloatArray, IntArray, check_scores, float32
+from rerankit.arrays import AnyArray, FloatArray, IntArray, float32
 from rerankit.errors import rule
+from rerankit.finite import check_scores
 from rerankit.scores.blocks import blocks
 from rerankit.scores.dense import DenseScores
 from rerankit.scores.taken import TakenScores

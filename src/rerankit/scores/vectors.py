@@ -9,23 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rerankit.arrays import (
-    MOST_SCORE,
-    AnyArray,
-    FloatArray,
-    IntArray,
-    check_all_scores,
-    check_scores,
-    float32,
-    frozen,
-    is_memory_map,
-    real_matrix,
-)
-from rerankit.errors import InputError, rule, several
+from rerankit.arrays import AnyArray, FloatArray, IntArray, float32, frozen, is_memory_map
+from rerankit.errors import InputError
+from rerankit.finite import check_scores
 from rerankit.mapped import packed, unpacked
 from rerankit.rows import StoredRows
 from rerankit.scores.blocks import blocks
 from rerankit.scores.digests import firsts
+from rerankit.scores.given_vectors import SHARE, largest_of, vectors_of
 
 Doubles = NDArray[np.float64]
 
@@ -33,7 +24,6 @@ _MANTISSA = 53  # bits that float64 holds
 _MOST_BITS = 24  # bits that float32 holds
 _MIX = np.uint32(2_654_435_761)
 _LEAST = 256  # vectors that are brought onto the grid together, however small the budget
-_SHARE = 0.25  # of the memory budget that vectors may take while they are brought onto the grid
 
 
 class GridVectors:
@@ -52,7 +42,7 @@ class GridVectors:
     """The vectors as given: an array, or rows in files (`StoredRows`), which are asked in the same way."""
 
     def __init__(self, vectors: Any, argument: str = "vectors", *, unit: bool = False) -> None:
-        self.array = _vectors_of(vectors, argument, unit)
+        self.array = vectors_of(vectors, argument, unit)
         self.unit, self._argument = unit, argument
         self.centre: FloatArray | None = None
         self.held: Held | None = None
@@ -153,7 +143,7 @@ class GridVectors:
             return self.held.vectors[rows]
         result = np.empty((len(self.array[rows]) if isinstance(rows, slice) else len(rows), self.width), np.float32)
         chosen = np.arange(len(self))[rows] if isinstance(rows, slice) else rows
-        for block in blocks(len(result), self.width * 16, share=_SHARE, least=_LEAST):
+        for block in blocks(len(result), self.width * 16, share=SHARE, least=_LEAST):
             result[block] = self.doubles(_as_slice(chosen[block]))
         return result
 
@@ -185,7 +175,7 @@ class GridVectors:
     def lengths(self) -> Doubles:
         """The vectors' lengths (n,), after `centre` was taken from them."""
         found = np.empty(len(self))
-        for block in blocks(len(self), self.width * 16, share=_SHARE, least=_LEAST):
+        for block in blocks(len(self), self.width * 16, share=SHARE, least=_LEAST):
             found[block] = _lengths(self._doubles(self.array[block]))
         return found
 
@@ -202,7 +192,7 @@ class GridVectors:
     def scales(self) -> tuple[Doubles, Doubles]:
         """By what each vector is multiplied to become whole numbers, (n,), and the step of its grid, (n,)."""
         if self._scales is None:
-            several = blocks(len(self), self.width * 16, share=_SHARE, least=_LEAST)
+            several = blocks(len(self), self.width * 16, share=SHARE, least=_LEAST)
             factors, steps = zip(*(self._scales_of(block) for block in several), strict=True)
             alone = len(factors) == 1
             self._scales = (factors[0], steps[0]) if alone else (np.concatenate(factors), np.concatenate(steps))
@@ -225,7 +215,7 @@ class GridVectors:
                 got = f"got {values[bad[0], column]} in column {column}"
                 raise InputError(f"{stored.place(first + int(bad[0]))}: must be finite ({got})")
         elif is_memory_map(self.array):
-            check_scores(values, self._argument, first, _most(self.unit))
+            check_scores(values, self._argument, first, largest_of(self.unit))
 
     def _doubles(self, given: AnyArray) -> Doubles:
         doubles = float32(given, "embeddings").astype(np.float64)
@@ -279,40 +269,6 @@ def _as_slice(rows: IntArray) -> slice | IntArray:
     return rows if not len(rows) or np.any(np.diff(rows) != 1) else slice(int(rows[0]), int(rows[-1]) + 1)
 
 
-def _most(unit: bool) -> float:
-    """How large a component may be: lengths are measured in float64, but products of float32 must stay in float32."""
-    return float(np.finfo(np.float32).max) if unit else MOST_SCORE
-
-
-def _vectors_of(vectors: Any, argument: str, unit: bool) -> AnyArray:
-    """Embeddings (rows, d) as a read-only array of numbers of moderate size; a memory map is checked when it is read.
-
-    >>> GridVectors([[1e-50, 0.0], [0.6, 0.8]])
-    Traceback (most recent call last):
-    rerankit.errors.InputError: 'vectors' must not have rows of which float32 keeps nothing: multiply them (got 1 of \
-2 rows, such as [0])
-    """
-    if isinstance(vectors, StoredRows):
-        return vectors  # type: ignore[return-value]
-    array = frozen(real_matrix(vectors, argument))
-    if not is_memory_map(array):
-        check_all_scores(array, argument, _most(unit))
-        if array.dtype.itemsize > 4:
-            _check_kept(array, argument)
-    return array
-
-
-def _check_kept(array: AnyArray, argument: str) -> None:
-    """Refuse vectors of float64 that become zeros in float32."""
-    lost: list[int] = []
-    for block in blocks(len(array), array.shape[1] * 4, share=_SHARE):
-        empty = np.flatnonzero(~float32(array[block], argument).any(axis=1))
-        lost += (empty[array[block][empty].any(axis=1)] + block.start).tolist()
-    if lost:
-        text = "must not have rows of which float32 keeps nothing: multiply them"
-        raise rule(argument, text, several("rows", lost, len(array)))
-
-
 def normalised(vectors: FloatArray) -> FloatArray:
     """Vectors (n, d) at length 1; a vector of zeros stays zeros.
 
@@ -321,7 +277,7 @@ def normalised(vectors: FloatArray) -> FloatArray:
            [0. , 0. ]], dtype=float32)
     """
     result = np.empty(vectors.shape, np.float32)
-    for block in blocks(len(vectors), vectors.shape[1] * 8, share=_SHARE):
+    for block in blocks(len(vectors), vectors.shape[1] * 8, share=SHARE):
         values = vectors[block].astype(np.float64)
         result[block] = values / _lengths(values)[:, None]
     return result

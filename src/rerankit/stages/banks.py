@@ -66,7 +66,7 @@ class BankStage(ComparesQueries):
         """Scores (bank, gallery) of the bank that stands in for the test queries."""
         bank = self.bank_beside(gallery.bank)
         if bank is None:
-            raise InputError(f"stage '{self.name}' needs a bank to be prepared: give Gallery(…, bank=…)")
+            raise no_bank(self.name)
         return _to_gallery(bank, gallery.size)
 
 
@@ -96,6 +96,18 @@ class RelationsBankStage(ComparesQueries):
         if bank is not None:
             bank.check("bank", problem.shape)
         return bank
+
+    def known_bank(self, gallery: Gallery) -> Bank:
+        """The bank that stands in for the test queries, with its scores of the gallery and of itself."""
+        bank = self.bank_beside(gallery.bank)
+        if bank is None or bank.to_gallery is None or bank.to_bank is None:
+            raise no_bank(self.name)
+        return bank
+
+
+def no_bank(name: str) -> InputError:
+    """The error of a stage that is prepared for a gallery without a bank."""
+    return InputError(f"stage '{name}' needs a bank to be prepared: give Gallery(…, bank=…)")
 
 
 def check_relations_bank(bank: Any, parts: Sequence[str]) -> Any:

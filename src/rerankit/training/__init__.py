@@ -12,13 +12,19 @@ from rerankit.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from rerankit.training.history import History
-    from rerankit.training.loop import train
+    from rerankit.training.starting import train
     from rerankit.training.task import TrainingTask
     from rerankit.training.trained import Reasoner, Trained
 
 __all__ = ["History", "Reasoner", "Trained", "TrainingSettings", "TrainingTask", "train"]
 
-_HOMES = {"History": "history", "Reasoner": "trained", "Trained": "trained", "TrainingTask": "task", "train": "loop"}
+_HOMES = {
+    "History": "history",
+    "Reasoner": "trained",
+    "Trained": "trained",
+    "TrainingTask": "task",
+    "train": "starting",
+}
 
 
 def __getattr__(name: str) -> Any:

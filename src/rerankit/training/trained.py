@@ -55,7 +55,7 @@ class Trained(Trainable):
 
     def learn(self, problem: Problem, relevance: Relevance, how: Learning) -> None:
         require("torch", extra=self.extra, purpose=f"training '{self.name}'")
-        from rerankit.training.loop import train
+        from rerankit.training.starting import train
 
         histories = {}
         settings = how.settings or self.training_settings()

@@ -107,3 +107,21 @@ class HmrnConfig:
             if name not in known:
                 raise unknown_name("setting", name, known)
         return cls(**values)
+
+
+def checked_rounds(rounds: Any) -> str | int:
+    """The parameter `rounds`: "last", "all" or a number of them."""
+    if isinstance(rounds, str):
+        return checks.choice("rounds", rounds, ("last", "all"))
+    return checks.integer("rounds", rounds, least=1)
+
+
+def checked_cascade(cascade: Any) -> int | str | None:
+    """The parameter `cascade`: a number of candidates, None or "auto"."""
+    if cascade is None:
+        return None
+    if cascade == "auto":
+        return "auto"
+    if isinstance(cascade, str):
+        raise rule("cascade", "must be a number of candidates, None for all, or 'auto'", cascade)
+    return checks.integer("cascade", cascade, least=1)

@@ -8,11 +8,12 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from rerankit import checks
-from rerankit.arrays import AnyArray, IntArray, check_finite, to_numpy
+from rerankit.arrays import AnyArray, IntArray, to_numpy
 from rerankit.errors import InputError, rule
 from rerankit.features import Feature, TextLists, Texts, Tokens, as_feature
 from rerankit.features.base import array_pieces
 from rerankit.features.regions import counts_of
+from rerankit.finite import check_finite
 from rerankit.stages.hmrn.tokens import pad
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
 from rerankit import checks
 from rerankit.arrays import AnyArray
-from rerankit.errors import InputError, NotFittedError, rule
+from rerankit.errors import NotFittedError, rule
 from rerankit.features import Regions, Tokens
 from rerankit.pipelines.prepared import Prepared, State
 from rerankit.pipelines.scaling import Scaling
@@ -18,9 +15,10 @@ from rerankit.pipelines.trainable import Judged
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
-from rerankit.stages.hmrn.config import PUBLISHED, VARIANTS, HmrnConfig
+from rerankit.stages.hmrn.config import PUBLISHED, VARIANTS, HmrnConfig, checked_cascade, checked_rounds
 from rerankit.stages.hmrn.representation import Descriptions, as_descriptions
 from rerankit.stages.hmrn.tokens import Vocabulary
+from rerankit.stages.hmrn.weights import arrays_of, chosen_in, network_in, vocabulary_in
 from rerankit.threads import first_use
 from rerankit.training.settings import TrainingSettings
 from rerankit.training.trained import Trained, TrainingPart
@@ -31,8 +29,6 @@ if TYPE_CHECKING:
     from rerankit.stages.hmrn.fast import Encoding
     from rerankit.stages.hmrn.network import Hmrn
     from rerankit.stages.hmrn.scoring import RoundScores, Scorer
-
-CONFIG, VOCABULARY, CASCADE = "config", "vocabulary", "cascade"
 
 
 class HmrnStage(Trained):
@@ -99,8 +95,8 @@ class HmrnStage(Trained):
         encoded: str = "float32",
     ) -> None:
         self.variant = checks.choice("variant", variant, (*VARIANTS, "ensemble"))
-        self.rounds = _checked_rounds(rounds)
-        self.cascade = _checked_cascade(cascade)
+        self.rounds = checked_rounds(rounds)
+        self.cascade = checked_cascade(cascade)
         self.loss_bound = checks.number("loss_bound", loss_bound, least=0, most=1)
         self.dim, self.reasoning_dim, self.steps = dim, reasoning_dim, steps
         self.region_slots, self.word_dim, self.text_model = region_slots, word_dim, text_model
@@ -170,30 +166,13 @@ class HmrnStage(Trained):
         return copy
 
     def get_weights(self) -> dict[str, AnyArray]:
-        weights: dict[str, AnyArray] = {}
-        for variant, network in self._networks.items() if self.fitted else ():
-            weights[f"{variant}/{CONFIG}"] = _to_bytes(json.dumps(network.config.to_dict()))
-            for name, value in network.state_dict().items():
-                weights[f"{variant}/{name}"] = value.detach().cpu().numpy()
-        if weights and self._vocabulary is not None:
-            weights[VOCABULARY] = _to_bytes("\n".join(self._vocabulary.words))
-        if weights and self._chosen is not None:
-            weights[CASCADE] = np.array([self._chosen], np.int64)
-        return weights
+        return arrays_of(self._networks, self._vocabulary, self._chosen) if self.fitted else {}
 
     def set_weights(self, weights: dict[str, AnyArray]) -> None:
         from rerankit.stages.hmrn.checkpoint import network_from_arrays
 
-        networks = {}
-        for variant in self.variants:
-            own = {n.partition("/")[2]: a for n, a in weights.items() if n.startswith(f"{variant}/")}
-            if CONFIG not in own:
-                raise InputError(f"these weights have no network of variant {variant}")
-            config = HmrnConfig.from_dict(json.loads(_to_text(own.pop(CONFIG))))
-            networks[variant] = network_from_arrays(config, own)
-        self._networks, self._scorer = networks, None
-        self._vocabulary = Vocabulary(_to_text(weights[VOCABULARY]).split("\n")) if VOCABULARY in weights else None
-        self._chosen = int(weights[CASCADE][0]) if CASCADE in weights else None
+        self._networks = {one: network_from_arrays(*network_in(weights, one)) for one in self.variants}
+        self._vocabulary, self._chosen, self._scorer = vocabulary_in(weights), chosen_in(weights), None
 
     # -- scoring ---------------------------------------------------------------------------------------------
 
@@ -252,10 +231,7 @@ class HmrnStage(Trained):
 
         return Encoded(self, gallery, state.arrays)
 
-    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
-        return self.reordered(problem, ranking)
-
-    def reordered(self, problem: Problem, ranking: Ranking, encoded: Encoding | None = None) -> Ranking:
+    def reorder(self, problem: Problem, ranking: Ranking, encoded: Encoding | None = None) -> Ranking:
         """The candidates after the last of `rounds`; with "all", the notes hold the ranking after each. `encoded` gives
         pictures that are encoded already.
         """
@@ -320,28 +296,3 @@ SHARED = (
     "dim", "reasoning_dim", "steps", "region_slots", "word_dim", "text_model", "region_temperature",
     "query_temperature", "local_weight", "global_weight", "reasoning_weight", "full_rounds", "scale", "dropout",
 )  # fmt: skip
-
-
-def _checked_rounds(rounds: Any) -> str | int:
-    if isinstance(rounds, str):
-        return checks.choice("rounds", rounds, ("last", "all"))
-    return checks.integer("rounds", rounds, least=1)
-
-
-def _checked_cascade(cascade: Any) -> int | str | None:
-    if cascade is None:
-        return None
-    if cascade == "auto":
-        return "auto"
-    if isinstance(cascade, str):
-        raise rule("cascade", "must be a number of candidates, None for all, or 'auto'", cascade)
-    return checks.integer("cascade", cascade, least=1)
-
-
-def _to_bytes(text: str) -> AnyArray:
-    data: AnyArray = np.frombuffer(text.encode(), np.uint8).copy()
-    return data
-
-
-def _to_text(data: AnyArray) -> str:
-    return bytes(np.asarray(data, np.uint8)).decode()

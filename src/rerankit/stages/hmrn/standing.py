@@ -66,4 +66,4 @@ class Encoded(Prepared):
         return [Images(*(part(number, name) for name in _PARTS)) for number in range(len(self.stage.networks))]
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
-        return self.stage.reordered(problem, ranking, self.images)
+        return self.stage.reorder(problem, ranking, self.images)

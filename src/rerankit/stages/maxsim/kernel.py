@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from rerankit import settings
-from rerankit.arrays import FloatArray, IntArray, check_finite
+from rerankit.arrays import FloatArray, IntArray
+from rerankit.finite import check_finite
 from rerankit.stages.maxsim.packed import Packed
 
 _SHARED = 1.5

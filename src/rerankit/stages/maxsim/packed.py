@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from rerankit.arrays import AnyArray, FloatArray, IntArray, check_finite, float32
+from rerankit.arrays import AnyArray, FloatArray, IntArray, float32
 from rerankit.features import Tokens
+from rerankit.finite import check_finite
 
 _HALVES: FloatArray = np.arange(65536, dtype=np.uint16).view(np.float16).astype(np.float32)
 """Every number of half precision: looking them up is twice as fast as NumPy's conversion."""

@@ -135,12 +135,10 @@ class Pillar(RelationsBankStage, Reasoner):
             raise InputError(OF_ONE_DIRECTION)
         return self.clone(direction=other(self.direction))
 
-    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
-        """The first `candidates` in a new order, the others behind them in theirs."""
-        return self.reordered(problem, ranking, None)
-
-    def reordered(self, problem: Problem, ranking: Ranking, known: Lists | None) -> Ranking:
-        """The same, where the lists of the gallery's items may be known."""
+    def reorder(self, problem: Problem, ranking: Ranking, known: Lists | None = None) -> Ranking:
+        """The first `candidates` in a new order, the others behind them in theirs; the lists of the gallery's items may
+        be known.
+        """
         first = ranking.top(value_of(self.candidates, self.direction))
         return splice(self.scored(first, self._cosines(problem, first, known)), ranking)
 
@@ -275,4 +273,4 @@ class ReadyPillar(Prepared):
         return State({"gallery": self.lists[0], "others": self.lists[1]})
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
-        return self.stage.reordered(problem, ranking, self.lists)
+        return self.stage.reorder(problem, ranking, self.lists)

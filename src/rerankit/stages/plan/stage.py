@@ -10,7 +10,6 @@ import numpy as np
 from rerankit import checks
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.bank import Bank
-from rerankit.errors import InputError
 from rerankit.gallery import Gallery
 from rerankit.pipelines.prepared import Prepared, State
 from rerankit.pipelines.scaling import BANK_BY_ITEMS, BY_BOTH, WITHOUT_A_BANK, Scaling
@@ -108,10 +107,7 @@ class Plan(ComparingStage, RelationsBankStage):
     def prepare(self, gallery: Gallery) -> Prepared:
         if self.passes(gallery):
             return Passing(self, gallery)
-        bank = self.bank_beside(gallery.bank)
-        if bank is None or bank.to_gallery is None or bank.to_bank is None:
-            raise InputError(f"stage '{self.name}' needs a bank to be prepared: give Gallery(…, bank=…)")
-        return Planned(self, gallery, self.learned(bank.to_gallery, bank.to_bank, distinct_rows(bank.to_gallery)))
+        return Planned(self, gallery, self._learned_of(self.known_bank(gallery)))
 
     def restored(self, gallery: Gallery, state: State) -> Prepared:
         if self.passes(gallery):
@@ -125,10 +121,12 @@ class Plan(ComparingStage, RelationsBankStage):
         if bank is None:
             assert problem.query_scores is not None, "checked by the stage's needs"
             return self.answer(self.learned(problem.scores, problem.query_scores, None), problem, ranking)
+        return self.answer(self._learned_of(bank), problem, ranking)
+
+    def _learned_of(self, bank: Bank) -> Learned:
         assert bank.to_gallery is not None, "checked by the stage's needs"
         assert bank.to_bank is not None, "checked by the stage's needs"
-        found = self.learned(bank.to_gallery, bank.to_bank, distinct_rows(bank.to_gallery))
-        return self.answer(found, problem, ranking)
+        return self.learned(bank.to_gallery, bank.to_bank, distinct_rows(bank.to_gallery))
 
     def learned(self, others: Scores, among: Scores, distinct: IntArray | None) -> Learned:
         """What other queries say of the items: their scores (others, items), and those among themselves.

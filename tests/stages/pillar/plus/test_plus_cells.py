@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from rerankit import Problem
-from rerankit.stages.pillar.plus.cells import Near, Scale, cells_of, near_factors
+from rerankit.stages.pillar.plus.cells import cells_of
 from rerankit.stages.pillar.plus.columns import COLUMNS, FIXED, MESSAGES, kept, messages
+from rerankit.stages.pillar.plus.near import Near, near_factors
 from rerankit.stages.pillar.plus.plan import log_share, over_columns, over_rows, places, shares_of, sinkhorn
+from rerankit.stages.pillar.plus.scale import Scale
 from rerankit.stages.pillar.plus.settings import PlusSettings
 
 SETTINGS = PlusSettings(cells_seen=(6, 4), cells_kept=(4, 2), pillars=3, likely=(3, 2))

@@ -12,8 +12,8 @@ import rerankit
 from rerankit import ListScores, Problem, Relevance
 from rerankit.errors import InputError, NotFittedError, RerankitWarning, TrainingError, UnmetNeedError
 from rerankit.stages.pillar.plus.answers import diversified
-from rerankit.stages.pillar.plus.cells import Scale
 from rerankit.stages.pillar.plus.fitting import TrainingCells, listwise
+from rerankit.stages.pillar.plus.scale import Scale
 from rerankit.stages.pillar.plus.shipped import card
 from rerankit.training import TrainingSettings
 from strategies import full_problem

@@ -11,7 +11,8 @@ from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import Scores, blocks
 from rerankit.stages.hubness.sinkhorn import Sinkhorn
-from rerankit.stages.pillar.plus.cells import CellGraph, Scale
+from rerankit.stages.pillar.plus.cells import CellGraph
+from rerankit.stages.pillar.plus.scale import Scale
 
 _FIRST = 30  # places among which likeness counts
 _REACH = 2.0  # likeness begins to count at this many gaps below what the nearest item is like

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,11 +19,12 @@ from torch import Tensor
 from rerankit.arrays import FloatArray, IntArray
 from rerankit.problem import Problem
 from rerankit.scores import Scores, blocks
+from rerankit.stages.pillar.plus.near import PLAN_ROUNDS, Near, _nearest
 from rerankit.stages.pillar.plus.plan import Factors, factors, places, sinkhorn
+from rerankit.stages.pillar.plus.scale import Scale
 from rerankit.stages.pillar.plus.settings import PlusSettings
 from rerankit.stages.pillar.relations import Relations, outer
 
-PLAN_ROUNDS = 10
 SPREADS = (0.5, 1.0, 1.5)  # sharpness of the soft, the usual and the sharp plan, times the settings' own
 
 
@@ -90,23 +91,6 @@ class Picked:
     column: Tensor
     score: Tensor
     shape: tuple[int, int]
-
-
-class Near(NamedTuple):
-    """Every item's nearest others of its side: similarities on their `scale` and numbers (items, pillars), padded with
-    −1 and the lowest known; `top` is the highest similarity, `factors` (items,) discount hubs.
-    """
-
-    similarities: Tensor
-    ids: Tensor
-    scale: Scale
-    top: Tensor
-    factors: Tensor
-    sharpness: float
-
-    def weights(self, similarities: Tensor, ids: Tensor, factors: Tensor) -> Tensor:
-        """How much nearest ones of this side (rows, n) count for rows with `factors` (rows,) of their own."""
-        return kernel(similarities, ids, self.sharpness, self.top) * self.factors[ids.clamp_min(0)] * factors[:, None]
 
 
 @dataclass(frozen=True)
@@ -177,58 +161,10 @@ def described(seen: Seen, settings: PlusSettings) -> CellGraph:
     )
 
 
-@dataclass(frozen=True)
-class Scale:
-    """A relation's own scale: 0 is what the best is like, −1 the sixteenth best.
-
-    >>> Scale.of(np.float32([[0.9, 0.5], [0.8, 0.4]])).apply(0.65)
-    -0.5
-    """
-
-    best: float
-    gap: float
-
-    @classmethod
-    def of(cls, *lists: FloatArray) -> Scale:
-        """From lists of best scores (items, k), best first, −inf where there is none; the mean of several sides."""
-        found = [_best_and_last(values[:, :16]) for values in lists]
-        gap = float(np.mean([best - last for best, last in found]))
-        return cls(float(np.mean([best for best, _ in found])), float(f"{gap:.6e}") or 1.0)
-
-    def apply(self, scores: Any) -> Any:
-        """Scores on this scale."""
-        return (
-            round((scores - self.best) / self.gap, 6) if isinstance(scores, float) else (scores - self.best) / self.gap
-        )
-
-
-def _best_and_last(values: FloatArray) -> tuple[float, float]:
-    """Means of the best and of the last listed score of every item that has any."""
-    some = np.isfinite(values[:, 0]) if values.shape[1] else np.zeros(len(values), bool)
-    if not some.any():
-        return 0.0, 0.0
-    last = np.where(np.isfinite(values[some]), values[some], np.inf).min(axis=1)
-    return float(values[some, 0].mean()), float(last.mean())
-
-
 def find(keys: Tensor, wanted: Tensor) -> Tensor:
     """Places of wanted keys among ascending keys; the number of keys where one is absent."""
     at = torch.searchsorted(keys, wanted.contiguous()).clamp_max_(len(keys) - 1)
     return torch.where(keys[at] == wanted, at, len(keys))
-
-
-def kernel(near: Tensor, ids: Tensor, sharpness: float, top: Tensor) -> Tensor:
-    """Weights (items, k) of nearest items with similarities `near` before hubs are discounted."""
-    return torch.where(ids >= 0, torch.exp(sharpness * (near - top)), 0.0)
-
-
-def near_factors(near: Tensor, ids: Tensor, sharpness: float, top: Tensor) -> Tensor:
-    """Factors (items,) by which hubs are discounted: symmetric scaling."""
-    weights, known = kernel(near, ids, sharpness, top), ids.clamp_min(0)
-    found = weights.new_ones(len(weights))
-    for _ in range(PLAN_ROUNDS):
-        found = (found / (weights * found[known]).sum(dim=1).clamp_min(1e-30)).sqrt()
-    return found
 
 
 def _pick(
@@ -255,31 +191,6 @@ def _pick(
         last = place == count - 1
         least.append(plan.new_full((groups,), -torch.inf).index_copy(0, group[last], plan[last]))
     return Picked(wide.row[keep], wide.column[keep], score[keep], (rows, columns)), (least[0], least[1])
-
-
-def _nearest(scores: Scores, settings: PlusSettings) -> Near:
-    """Every item's nearest others."""
-    count = settings.pillars
-    ids, values = scores.topk(max(count, 16) + 1)
-    own = ids == np.arange(len(ids))[:, None]
-    own[~own.any(axis=1), -1] = True
-    shape = len(ids), ids.shape[1] - 1
-    rest, rest_ids = values[~own].reshape(shape), ids[~own].reshape(shape)
-    scale = Scale.of(rest)
-    near, others = padded(rest_ids, scale.apply(rest), count)
-    top = near.max() if near.numel() else torch.zeros(())
-    found = near_factors(near, others, settings.neighbour_sharpness, top)
-    return Near(near, others, scale, top, found, settings.neighbour_sharpness)
-
-
-def padded(ids: IntArray, values: FloatArray, count: int) -> tuple[Tensor, Tensor]:
-    """The first `count` values and numbers (items, count), padded with the lowest known value and −1."""
-    wide = min(count, ids.shape[1])
-    near, others = np.full((len(ids), count), -np.inf, np.float32), np.full((len(ids), count), -1)
-    near[:, :wide], others[:, :wide] = values[:, :wide], ids[:, :wide]
-    known = np.isfinite(near)
-    near[~known] = near[known].min() if known.any() else 0.0
-    return torch.from_numpy(near), torch.from_numpy(others)
 
 
 def likely_of(plan: Tensor, group: Tensor, item: Tensor, groups: int, count: int) -> Tensor:

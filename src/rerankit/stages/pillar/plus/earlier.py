@@ -22,9 +22,7 @@ from rerankit.scores import Scores
 from rerankit.stages.pillar.plus.cells import (
     SPREADS,
     CellGraph,
-    Near,
     Picked,
-    Scale,
     Seen,
     Summary,
     described,
@@ -32,11 +30,12 @@ from rerankit.stages.pillar.plus.cells import (
     fixed_columns,
     keys_of,
     likely_of,
-    padded,
     seen_in,
 )
+from rerankit.stages.pillar.plus.near import Near, padded
 from rerankit.stages.pillar.plus.network import BALANCING, AmongThemselves, PlusNetwork
 from rerankit.stages.pillar.plus.plan import Shares, log_share, log_total, over_columns, over_rows, places
+from rerankit.stages.pillar.plus.scale import Scale
 from rerankit.stages.pillar.plus.settings import PlusSettings
 
 _TENSORS = ("asked", "keys", "tops", "of_items", "least", "likely")

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from rerankit import checks
+from rerankit.errors import rule
 
 
 @dataclass(frozen=True)
@@ -29,3 +34,16 @@ class PlusSettings:
     dropout: float = 0.2
     off: tuple[str, ...] = ()
     """Columns left out, by the beginning of their names: for ablations."""
+
+
+def two(name: str, value: Any) -> Sequence[Any]:
+    """A parameter that is two numbers, for rows and for columns (i2t and t2i)."""
+    if not isinstance(value, Sequence) or len(value) != 2:
+        raise rule(name, "must be two numbers, for rows (i2t) and for columns (t2i)", value)
+    return value
+
+
+def pair(name: str, value: Any) -> tuple[int, int]:
+    """The same of whole numbers, as a tuple: a stage read back from JSON is then the same, down to its repr."""
+    rows, columns = (checks.integer(name, number, least=1) for number in two(name, value))
+    return rows, columns

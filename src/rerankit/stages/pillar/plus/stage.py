@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rerankit import checks
-from rerankit.arrays import AnyArray, FloatArray
+from rerankit.arrays import FloatArray
 from rerankit.bank import Bank
-from rerankit.errors import InputError, rule
+from rerankit.errors import InputError
 from rerankit.extras import require
 from rerankit.gallery import Gallery
 from rerankit.pipelines.needs import WEIGHTS
@@ -24,21 +24,19 @@ from rerankit.relevance import Relevance
 from rerankit.reranking import rerank
 from rerankit.scores import Scores, distinct_rows
 from rerankit.stages.banks import OF_ONE_DIRECTION, RelationsBankStage, check_relations_bank
-from rerankit.stages.hubness.partners import MANY_MORE, lead_of_chosen_rows, lead_of_rows, partners_of, told_by
 from rerankit.stages.hubness.shape import normal_map, read_problem
 from rerankit.stages.pillar.directions import DIRECTIONS, Direction, other, warn_of_the_other_side
+from rerankit.stages.pillar.plus.likeness import like_log, like_training, of_training, say_of
 from rerankit.stages.pillar.plus.log import LearnedOfLog
-from rerankit.stages.pillar.plus.settings import PlusSettings
+from rerankit.stages.pillar.plus.settings import PlusSettings, pair, two
 from rerankit.stages.pillar.plus.shipped import shipped
 from rerankit.stages.plan.stage import Plan, Planned
 from rerankit.training.settings import TrainingSettings
 from rerankit.training.trained import Reasoner, TrainingPart, arrays_of, seeded
 
-_LEFT_OUT = 1 / 6  # of a gallery's items in a log: weights that know none lose there (read off logs of captions)
 _ALONE = "one query is no plan: the order is as it came"
 
 if TYPE_CHECKING:
-    from rerankit.stages.pillar.plus.fitting import TrainingCells
     from rerankit.stages.pillar.plus.network import PlusNetwork
 
 
@@ -112,8 +110,8 @@ class PillarPlus(RelationsBankStage, Reasoner):
     ) -> None:
         self.direction: Direction = checks.choice("direction", direction, DIRECTIONS)
         # Tuples, whatever was given: a stage read back from JSON is then the same, down to its repr.
-        self.cells_seen, self.cells_kept = _pair("cells_seen", cells_seen), _pair("cells_kept", cells_kept)
-        self.likely = _pair("likely", likely)
+        self.cells_seen, self.cells_kept = pair("cells_seen", cells_seen), pair("cells_kept", cells_kept)
+        self.likely = pair("likely", likely)
         self.pillars = checks.integer("pillars", pillars, least=1)
         self.sharpness = checks.number("sharpness", sharpness, above=0)
         self.neighbour_sharpness = checks.number("neighbour_sharpness", neighbour_sharpness, above=0)
@@ -122,9 +120,7 @@ class PillarPlus(RelationsBankStage, Reasoner):
         self.dropout = checks.number("dropout", dropout, least=0, most=1)
         self.parts = checks.integer("parts", parts, least=1)
         self.thinned = tuple(checks.integer("thinned", number, least=0) for number in thinned) or (0,)
-        self.diversity = tuple(checks.number("diversity", weight, least=0) for weight in diversity)
-        if len(self.diversity) != 2:
-            raise rule("diversity", "must be two numbers, for i2t and for t2i", diversity)
+        self.diversity = tuple(checks.number("diversity", weight, least=0) for weight in two("diversity", diversity))
         self.off = tuple(off)
         self.device = device
         self.weights = weights
@@ -147,9 +143,7 @@ class PillarPlus(RelationsBankStage, Reasoner):
         return self.clone(direction=other(self.direction))
 
     def prepare(self, gallery: Gallery) -> Prepared:
-        bank = self.bank_beside(gallery.bank)
-        if bank is None or bank.to_gallery is None or bank.to_bank is None:
-            raise InputError(f"stage '{self.name}' needs a bank to be prepared: give Gallery(…, bank=…)")
+        bank = self.known_bank(gallery)
         if gallery.side.scores is None:
             raise InputError(f"stage '{self.name}' needs similarities among the items: give Gallery(vectors, …)")
         return PlusPlanned(self, gallery, self._learned(bank, gallery.side.scores))
@@ -160,7 +154,7 @@ class PillarPlus(RelationsBankStage, Reasoner):
     def rescore(self, problem: Problem, ranking: Ranking) -> FloatArray:
         """Scores (queries, K): of the cells; items that are no cell come behind, in their order."""
         oriented = self._oriented(problem)
-        return self._scores(oriented, [ranking], self._like_training(oriented))[0]
+        return self._scores(oriented, [ranking], like_training(self._weights, oriented))[0]
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         bank = self.bank_for(problem)
@@ -170,9 +164,9 @@ class PillarPlus(RelationsBankStage, Reasoner):
         if len(ranking) == 1:
             return ranking.with_notes(**{self.name: {"say": 0.0, "note": _ALONE}})
         oriented, turned = self._oriented(problem), self.direction == "t2i"
-        likes = self._like_training(oriented)
+        likes = like_training(self._weights, oriented)
         found = self.scored(ranking, self._scores(oriented, [ranking], likes)[0])
-        say, like = self._say(problem.shape, turned), likes[turned]
+        say, like = say_of(self._weights, problem.shape, turned=turned), likes[turned]
         return found.with_notes(**{self.name: {"say": round(say, 4), "like_training": round(like, 4)}})
 
     def rerank_both(self, problem: Problem, k: int | None = 100) -> tuple[Ranking, Ranking]:
@@ -183,11 +177,10 @@ class PillarPlus(RelationsBankStage, Reasoner):
             return rerank(problem, self, k), rerank(problem.reversed(), turned, k)
         rankings = problem.ranking(k), problem.reversed().ranking(k)
         oriented = self._oriented(problem)
-        here, there = self._scores(oriented, list(rankings), self._like_training(oriented))
+        both = self._scores(oriented, list(rankings), like_training(self._weights, oriented))
         notes = {"stages": [repr(self)], "looks_at": self.looks_at()}
         return tuple(  # type: ignore[return-value]
-            self.scored(ranking, scores).with_notes(**notes)
-            for ranking, scores in zip(rankings, (here, there), strict=True)
+            self.scored(ranking, scores).with_notes(**notes) for ranking, scores in zip(rankings, both, strict=True)
         )
 
     def _learned(self, bank: Bank, gallery_scores: Scores) -> LearnedOfLog:
@@ -196,11 +189,10 @@ class PillarPlus(RelationsBankStage, Reasoner):
         assert bank.to_bank is not None, "checked by the stage's needs"
         asked = distinct_rows(bank.to_gallery)
         planned = Plan().learned(bank.to_gallery, bank.to_bank, asked)
-        if not planned.beta or planned.through is not None or self.direction != "t2i":
-            return LearnedOfLog(planned, 0.0, None)
+        knows = planned.beta and planned.through is None and self.direction == "t2i"
         once = bank.some(asked)
         assert once.to_gallery is not None, "the bank has it"
-        like = self._like_log(once.to_gallery)
+        like = like_log(self._weights, once.to_gallery) if knows else 0.0
         if not like:
             return LearnedOfLog(planned, 0.0, None)
         require("torch", extra="pillar", purpose=f"stage '{self.name}'")
@@ -208,17 +200,9 @@ class PillarPlus(RelationsBankStage, Reasoner):
 
         return LearnedOfLog(planned, like, Earlier.of(self.network, once, asked, gallery_scores, self.settings))
 
-    def _like_log(self, to_gallery: Scores) -> float:
-        """How far a bank's queries are what the weights know: sure of items of this gallery, as many for each as in
-        training, spread evenly, and leaving none out. Whether several of them belong to an item does not matter: the
-        query that is answered is one more.
-        """
-        lead = lead_of_rows(to_gallery)
-        return lead.sure * lead.evenly * max(0.0, 1 - lead.left_out / _LEFT_OUT) * self._say(to_gallery.shape, True)
-
     def answer(self, learned: LearnedOfLog, problem: Problem, ranking: Ranking) -> Ranking:
         """The candidates in the order that a bank's queries say."""
-        scores = self._plan().answered(learned.planned, problem, ranking)
+        scores = Plan(bank=self.bank).answered(learned.planned, problem, ranking)
         if learned.earlier is not None:
             from rerankit.stages.pillar.plus.answers import placed
             from rerankit.stages.pillar.plus.earlier import scores_beside
@@ -232,9 +216,6 @@ class PillarPlus(RelationsBankStage, Reasoner):
         notes = {"like_training": round(learned.like, 4), **learned.planned.notes()}
         return self.scored(ranking, scores).with_notes(**{self.name: notes})
 
-    def _plan(self) -> Plan:
-        return Plan(bank=self.bank)
-
     def _scores(self, oriented: Problem, rankings: list[Ranking], likes: tuple[float, float]) -> list[FloatArray]:
         """Scores for a ranking of this direction and, when there are two, for one of the other."""
         torch = require("torch", extra="pillar", purpose=f"stage '{self.name}'")
@@ -242,8 +223,7 @@ class PillarPlus(RelationsBankStage, Reasoner):
         from rerankit.stages.pillar.plus.cells import cells_of
 
         network = self.network
-        device = next(network.parameters()).device
-        cells = cells_of(oriented, self.settings).to(device)
+        cells = cells_of(oriented, self.settings).to(next(network.parameters()).device)
         with torch.inference_mode():
             both = network(cells)[-1]
         turned = self.direction == "t2i"
@@ -251,39 +231,13 @@ class PillarPlus(RelationsBankStage, Reasoner):
         plain = self.sharpness * cells.fixed[:, 0]
         found = []
         for at, ranking in zip(asked, rankings, strict=True):
-            say, like = self._say((len(ranking), ranking.gallery_size), at), likes[at]
+            say, like = say_of(self._weights, (len(ranking), ranking.gallery_size), turned=at), likes[at]
             weights = like * self.diversity[0], like * self.diversity[1]  # of pairs none is like another one by right
             mixed = say * both[at] + (1 - say) * plain
             scores = (both[0], mixed) if at else (mixed, both[1])
             learned = answers(cells, scores, ranking, oriented, turned=at, diversity=weights)
             found.append(learned if like == 1 else balanced(learned, like, ranking, oriented, turned=at))
         return found
-
-    def _say(self, shape: tuple[int, int], turned: bool) -> float:
-        """How much of the plan counts for queries × items of this shape: as many queries for each item as there were
-        in the training's thinnest part are enough.
-        """
-        asked = self._weights.get("asked")
-        least = 0.0 if asked is None else float(asked[int(turned)])
-        queries, items = shape
-        return min(1.0, queries / items / least) if least else 1.0
-
-    def _like_training(self, oriented: Problem) -> tuple[float, float]:
-        """How far the scores show of who belongs to whom what those in training did, from 0 to 1: for a search from
-        rows to columns, and for one from columns to rows.
-
-        Rows of which two ask for the same columns are not what weights know that were trained where columns lead to
-        one row, and columns that ask for few rows only are not either.
-        """
-        trained, leads = self._weights.get("several"), self._weights.get("leads")
-        if trained is None or leads is None or not told_by(oriented.scores):
-            return 1.0, 1.0
-        rows, columns = oriented.shape
-        found = partners_of(oriented.scores.T)  # several rows may lack a column where few are asked, so counts matter
-        unlike = 1 - found.several_queries if max(rows, columns) < MANY_MORE * min(rows, columns) else found.pairs
-        like = 1.0 - float(trained[0]) * unlike - (1 - float(trained[0])) * found.several_queries
-        apart = 1.0 - float(leads[0]) * (1 - lead_of_chosen_rows(oriented.scores.T).sure)
-        return like * apart, like * found.evenly
 
     def _oriented(self, problem: Problem) -> Problem:
         """The problem as the network takes it; what speaks against this stage's direction is said."""
@@ -310,7 +264,7 @@ class PillarPlus(RelationsBankStage, Reasoner):
         if others is not None:
             held_out = HeldOut(*others, self.settings, (self.diversity[0], self.diversity[1]))
         parts = list(parts_of(*turned, self.settings, self.parts, settings.seed, self.thinned))
-        beside = _of_training(turned[0], parts)
+        beside = of_training(turned[0], parts)
         task = PlusTask(self.loaded(seeded(settings.seed, self.build)), parts, held_out, beside)
         sizes = {name: getattr(self, name) for name in ("settings", "thinned", "diversity", "parts")}
         task.reads = {**sizes, "training": turned, "validation": others}
@@ -325,9 +279,8 @@ class PillarPlus(RelationsBankStage, Reasoner):
         from rerankit.stages.pillar.sides import check_pair
 
         check_pair(problem, relevance, argument)
-        if self.direction == "i2t":
-            return _read(problem), relevance
-        return _read(problem.reversed()), relevance.reversed()
+        turned = (problem, relevance) if self.direction == "i2t" else (problem.reversed(), relevance.reversed())
+        return _read(turned[0]), turned[1]
 
     def build(self) -> PlusNetwork:
         """A new network of this stage's sizes."""
@@ -342,25 +295,6 @@ class PlusPlanned(Planned):
     keeps = "the plan of the bank's queries with what the network made of it in every round"
 
 
-def _of_training(oriented: Problem, parts: Sequence[TrainingCells]) -> dict[str, AnyArray]:
-    """What is kept of the training beside the network: how many were asked for each item, and who belongs to whom."""
-    shapes = np.array([part.cells.shape for part in parts], np.float64)
-    asked = np.array([(shapes[:, 0] / shapes[:, 1]).min(), (shapes[:, 1] / shapes[:, 0]).min()])
-    leads = lead_of_chosen_rows(oriented.scores.T).sure
-    return {"asked": asked, "several": np.array([several_columns(oriented)]), "leads": np.array([leads])}
-
-
-def several_columns(oriented: Problem) -> float:
-    """How sure it is, from 0 to 1, that several columns belong to one row."""
-    return partners_of(oriented.scores.T).several_queries
-
-
 def _read(oriented: Problem) -> Problem:
     """A problem whose rows are those of "i2t", with its scores read as normal ones where they are bent."""
     return read_problem(oriented, normal_map(oriented.scores))
-
-
-def _pair(name: str, value: Any) -> tuple[int, int]:
-    if not isinstance(value, Sequence) or len(value) != 2:
-        raise rule(name, "must be two numbers, for rows and for columns", value)
-    return checks.integer(name, value[0], least=1), checks.integer(name, value[1], least=1)
