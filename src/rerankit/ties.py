@@ -62,7 +62,7 @@ def _float_of(numbers: IntArray) -> FloatArray:
     return float32_of_bits((np.where(numbers < 0, numbers - 1, numbers) + _ZERO).astype(np.uint32))
 
 
-_LOWEST = int(_number_of(np.array(np.finfo(np.float32).min)))  # infinities are no scores
+_LOWEST = int(_number_of(np.array([np.finfo(np.float32).min]))[0])  # infinities are no scores
 
 
 def below(scores: FloatArray, there: BoolArray, last: FloatArray) -> FloatArray:
