@@ -2,6 +2,7 @@
 
     python benchmarks/million.py [--items 1000000] [--queries 16384] [--width 256] [--stage nnn] [--bank 2048]
                                  [--shard-size 4096] [--folder KEPT]
+    python benchmarks/million.py --stage k-reciprocal --minutes 5 [--items 1000000] [--width 256] [--shard-size 4096]
     python benchmarks/million.py --drawn [--items 1000000] [--queries 1024] [--width 256] [--bank 2048]
 
 A slice of the queries is re-ranked by `rerankit rerank --engine local` from files of half precision. As soon as half of
@@ -9,6 +10,10 @@ its shards are finished the process is killed by the system's own signal, and th
 Every line says seconds by the clock and of the processor, and peak memory; the last ones what is left in the folder,
 and what as many queries as items would cost, which is the cost of a shard times their number: shards do not know of
 each other.
+
+`--minutes` is for a preparation that takes hours: the same command runs for so long, is killed, goes on for as long
+with `--resume`, and is killed again. What the shards that the second run finished cost is extrapolated to all of them;
+the start of the program, and the shard that was lost, are in it.
 
 `--drawn` says what memory the graph of `k-reciprocal` takes for so many items, without the search that is most of its
 time: an item's neighbours are drawn among the 11 before it and the 11 behind it, with the scores that they have, so
@@ -33,6 +38,7 @@ import numpy as np
 from scale import write_shards
 
 REACH = 11
+_RERANK = sys.executable, "-m", "rerankit", "rerank"
 
 
 def work(command: list[str], until: Callable[[], bool] | None = None) -> tuple[float, float, float]:
@@ -111,26 +117,66 @@ def main() -> None:
     parser.add_argument("--bank", type=int, default=2048)
     parser.add_argument("--shard-size", type=int, default=4096)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--minutes", type=float)
     parser.add_argument("--drawn", action="store_true")
     given = parser.parse_args()
     if given.drawn:
         drawn(given.items, given.queries, given.width, given.bank)
         return
     with tempfile.TemporaryDirectory() as temporary:
-        measure(given, given.folder or Path(temporary))
+        (measure_preparing if given.minutes else measure)(given, given.folder or Path(temporary))
 
 
-def measure(given: argparse.Namespace, folder: Path) -> None:
-    """Write the files, run, kill, go on."""
+def command_of(given: argparse.Namespace, folder: Path) -> tuple[list[str], Path]:
+    """Write the files: the command that re-ranks them, and the folder of its run."""
     clip, bank, out = folder / f"clip-{given.items}", folder / "bank", folder / f"run-{given.stage}"
     sizes = ((clip / "img_emb", given.items, 1), (clip / "text_emb", given.queries, 2), (bank, given.bank, 3))
     for place, count, seed in sizes:
         if not place.exists():
             write_shards(place, count, given.width, seed)
-    options = ["--bank", str(bank), "--stage", given.stage, "--out", str(out), "--engine", "local"]
-    command = [sys.executable, "-m", "rerankit", "rerank", str(clip), *options, "--shard-size", str(given.shard_size)]
-    shards = -(-given.queries // given.shard_size)
     print(f"{given.stage}: {given.queries:,} queries × {given.items:,} items × {given.width}, a bank of {given.bank:,}")
+    options = ["--bank", str(bank), "--stage", given.stage, "--out", str(out), "--engine", "local"]
+    return [*_RERANK, str(clip), *options, "--shard-size", str(given.shard_size)], out
+
+
+def measure_preparing(given: argparse.Namespace, folder: Path) -> None:
+    """Write the files, run and kill, go on and kill."""
+    command, out = command_of(given, folder)
+    killed = work(command, after(given.minutes))
+    first = kept_of(out)
+    show(f"killed after {given.minutes:g} minutes with {len(first)} shards prepared", killed)
+    resumed = work([*command, "--resume"], after(given.minutes))
+    found = kept_of(out)
+    more, shards = len(found) - len(first), -(-given.items // given.shard_size)
+    show(f"went on for as long with other {more}", resumed)
+    kept = all(found.get(path) == what for path, what in first.items())
+    print(f"prepared shards left as they were: {kept}")
+    if not more or len(found) >= shards:
+        raise SystemExit(f"{len(found)} of {shards} shards in {2 * given.minutes:g} minutes: give other --minutes")
+    each, rows = resumed[1] / more, given.items + given.bank
+    floor = 2 * rows * (given.items + given.bank) * given.width / flops()
+    print(
+        f"extrapolated to all {shards} shards: {each:.1f} s of the processor for one, "
+        f"{each * shards / 3600:.1f} hours; the product alone {floor / 3600:.1f} hours"
+    )
+
+
+def after(minutes: float) -> Callable[[], bool]:
+    """Whether so much time has passed from now on."""
+    end = time.monotonic() + 60 * minutes
+    return lambda: time.monotonic() > end
+
+
+def kept_of(out: Path) -> dict[Path, tuple[int, int]]:
+    """What is prepared: files with the time they were written and their size."""
+    files = out.glob("preparing/*/*.safetensors")
+    return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in files}
+
+
+def measure(given: argparse.Namespace, folder: Path) -> None:
+    """Write the files, run, kill, go on."""
+    command, out = command_of(given, folder)
+    shards = -(-given.queries // given.shard_size)
     killed = work(command, lambda: len(finished(out)) >= shards // 2)
     show(f"killed with {len(finished(out))} of {shards} shards finished", killed)
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in finished(out)}

@@ -1,17 +1,19 @@
 """What re-ranking costs as galleries grow, beside its floor and beside exact searches of others.
 
-    python benchmarks/scale.py [--items 10000 30000] [--queries 30000] [--width 512] [-k 100] [--budget 256MB]
+    python benchmarks/scale.py [--items 10000 30000] [--slices 5000 10000] [--whole 30000] [--width 512] [-k 100]
+                               [--budget 256MB]
                                [--threads 1] [--what lists nnn …] [--record FILE.json] [--plot FILE.png]
                                [--folder KEPT] [--before SRC]
     python benchmarks/scale.py --log benchmarks/recorded/scale.txt --plot docs/images/scale.png
 
-As many queries as items, or at most `--queries`, both from files of half precision in shards. Every line is a process
+As many queries as items, both from files of half precision in shards; of more than `--whole` items each of the
+`--slices` of queries, from which the time of as many as items is told (`as_many`). Every line is a process
 of its own, which measures, right before and after its work, how fast a matrix product and a copy of memory run: the
 floor is the work's FLOPs at that speed and its bytes at that bandwidth. `lists` is the exact search for the first k; a
 stage's line is `rerankit.rerank` from the files to the ranking, all queries together. On a machine that does other
 work, `--threads 1` and seconds of the processor tell what wall clocks cannot. `--before` names the `src` of another
 checkout: every line is measured with it, too, right before. `--log` draws what an earlier run printed and measures
-nothing. The time of fewer queries than items is drawn, with a hollow mark, as that of as many, so many times longer.
+nothing. What is told from slices is drawn with a hollow mark.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ if TYPE_CHECKING:  # --before runs this file with the code of checkouts that may
 
 STAGES = ("nnn", "csls", "inverted-softmax", "mutual-rank", "k-reciprocal")
 OTHERS = ("faiss", "sentence-transformers")
+TWO_SIDED = ("k-reciprocal", "pillar-small")  # which compare queries with queries, too, and items with items
 SHARD = 10_000  # vectors in a file
 _LOGGED = re.compile(
     r"^((?:before: )?[\w-]+) +(?:([\d,]+) of +)?([\d,]+) × .*"
@@ -186,8 +189,8 @@ def measurements(given: argparse.Namespace) -> list[dict[str, Any]]:
 def lines(given: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     """Every line, each from a process of its own; those of one size follow each other."""
     found = []
-    for items in given.items:
-        queries = min(items, given.queries or items)
+    sizes = [(items, each) for items in given.items for each in (given.slices if items > given.whole else [items])]
+    for items, queries in sizes:
         clip = folder / f"clip-{queries}-{items}-{given.width}"
         if not clip.exists():
             for seed, name, count in ((1, "img_emb", items), (2, "text_emb", queries)):
@@ -199,6 +202,12 @@ def lines(given: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
                     if line is not None:
                         found.append({**line, "before": before})
                         show(found[-1], found)
+    for line in as_many(found):
+        if line["told"]:
+            print(
+                f"{line['what']}, {line['items']:,} items: told from slices, processor {line['busy']:,.1f} s for as "
+                f"many queries, {line['busy'] / line['busy_floor']:.2f} × floor"
+            )
     return found
 
 
@@ -222,7 +231,8 @@ def measured(
 
 def show(line: dict[str, Any], found: list[dict[str, Any]]) -> None:
     """One line, beside the floor and the lists of the same size."""
-    of_size = [each for each in found if each["items"] == line["items"] and each["before"] == line["before"]]
+    alike = "items", "queries", "before"
+    of_size = [each for each in found if all(each[name] == line[name] for name in alike)]
     base = [each for each in of_size if each["what"] == "lists"]
     clock, busy = (f" {line[n] / base[-1][n]:5.2f} × lists" if base else "" for n in ("seconds", "busy"))
     what = f"{'before: ' if line['before'] else ''}{line['what']}"
@@ -240,7 +250,8 @@ def same_lists(found: list[dict[str, Any]]) -> None:
     """How often others name the same item at the same place as `lists`."""
     for line in found:
         if line["what"] in OTHERS:
-            ours = [e["first"] for e in found if e["what"] == "lists" and e["items"] == line["items"]]
+            alike = (e for e in found if all(e[name] == line[name] for name in ("items", "queries")))
+            ours = [e["first"] for e in alike if e["what"] == "lists"]
             if ours:
                 share = np.mean(np.array(ours[-1]) == np.array(line["first"]))
                 print(f"{line['what']}, {line['items']:,} items: the same item at {share:.2%} of places")
@@ -262,13 +273,13 @@ def draw(found: list[dict[str, Any]], figure: Any, theme: Theme) -> None:
     from matplotlib.ticker import LogLocator
 
     panels = figure.subplots(1, 2)
-    found = [as_many(line) for line in found if not line["before"]]
+    found = as_many(found)
     for name, marker in zip(dict.fromkeys(line["what"] for line in found), "osD^vPX*", strict=False):
-        best = best_of([line for line in found if line["what"] == name])
+        best = sorted((line for line in found if line["what"] == name), key=lambda line: line["items"])
         sizes = [line["items"] for line in best]
         for axes, figures in zip(panels, ("busy", "peak_mb"), strict=True):
             drawn = axes.plot(sizes, [line[figures] for line in best], marker=marker, label=name)[0]
-            hollow = [(line["items"], line[figures]) for line in best if line["queries"] < line["items"]]
+            hollow = [(line["items"], line[figures]) for line in best if line["told"]]
             mark = {"color": drawn.get_color(), "markerfacecolor": theme.paper}
             for x, y in hollow:
                 axes.plot(x, y, marker, zorder=3, **mark)
@@ -284,16 +295,30 @@ def draw(found: list[dict[str, Any]], figure: Any, theme: Theme) -> None:
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
 
 
-def as_many(line: dict[str, Any]) -> dict[str, Any]:
-    """The line with the time of as many queries as items."""
-    more = line["items"] / line["queries"]
-    return {**line, "busy": line["busy"] * more, "busy_floor": line["busy_floor"] * more}
+def as_many(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of every work and size a line for as many queries as items, `told` where no such was measured.
 
-
-def best_of(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of every size the line that took the least time, by size."""
-    ordered = sorted(found, key=lambda line: (line["items"], line["busy"]))
-    return list({line["items"]: line for line in reversed(ordered)}.values())[::-1]
+    It is told from a straight line through the time of the fewest and of the most queries (in proportion where there
+    is but one). Where queries are compared with each other, that costs as much as what is the same for any number of
+    queries: the items with each other. Memory is that of the most queries.
+    """
+    groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for line in found:
+        if not line["before"]:
+            groups.setdefault((line["what"], line["items"]), []).append(line)
+    lines = []
+    for (what, items), several in groups.items():
+        by_queries = {line["queries"]: line for line in sorted(several, key=lambda line: -line["busy"])}
+        (few, first), (many, last) = min(by_queries.items()), max(by_queries.items())
+        told = {**last, "told": many < items, "queries": items, "busy_floor": last["busy_floor"] * items / many}
+        if few < many < items:
+            each = (last["busy"] - first["busy"]) / (many - few)
+            same = max(0.0, first["busy"] - each * few)
+            told["busy"] = each * items + same * (2 if what in TWO_SIDED else 1)
+        else:
+            told["busy"] = last["busy"] * items / many
+        lines.append(told)
+    return lines
 
 
 def main() -> None:
@@ -304,7 +329,8 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--items", type=int, nargs="+", default=[10_000, 30_000])
-    parser.add_argument("--queries", type=int)
+    parser.add_argument("--slices", type=int, nargs="+", default=[5000, 10_000])
+    parser.add_argument("--whole", type=int, default=30_000)
     parser.add_argument("--width", type=int, default=512)
     parser.add_argument("-k", type=int, default=100)
     parser.add_argument("--budget", default="256MB")
