@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -167,6 +168,27 @@ def test_an_interrupted_run_goes_on(small: Benchmark, scores: np.ndarray, tmp_pa
     assert (
         result.to_dict()["parts"][1]["first"] == bench(small, scores, Counting(), k=5)[0].to_dict()["parts"][1]["first"]
     )
+
+
+def test_what_a_kill_left_beside_finished_results_goes(small: Benchmark, scores: np.ndarray, tmp_path: Path) -> None:
+    bench(small, scores, Counting(), k=5, out=tmp_path)
+    (tmp_path / ".rerankit-killed").mkdir()
+    (path,) = tmp_path.glob("*.json")
+    path.with_name(f".{path.name}.partial").touch()
+    bench(small, scores, Counting(), k=5, out=tmp_path)
+    assert [each.name for each in tmp_path.iterdir() if each.name != "data"] == [path.name]
+
+
+def test_the_picture_is_there_whenever_the_result_is(small: Benchmark, scores: np.ndarray, tmp_path: Path) -> None:
+    class Drawn(type(small.task)):  # type: ignore[misc]
+        def draw(self, summaries, path):  # type: ignore[no-untyped-def]
+            assert not path.with_suffix(".json").exists()
+            path.write_text("drawn")
+            return True
+
+    drawn = replace(small, task=Drawn(**small.task.get_params()))
+    bench(drawn, scores, Counting(), k=5, out=tmp_path)
+    assert sorted(each.suffix for each in tmp_path.iterdir() if each.is_file()) == [".json", ".png"]
 
 
 def test_captions_of_one_picture_are_resampled_together(small: Benchmark, scores: np.ndarray, tmp_path: Path) -> None:

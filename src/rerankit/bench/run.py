@@ -142,11 +142,12 @@ def _run(
     found = {name: found_by(each.pipeline, problem) for name, problem in scores.problems.items()}
     key = run_key(task, inputs["sha256"], pipeline["checksum"], settings, code, found)
     path = None if folder is None else folder / f"{run_name(benchmark, scores, each, key)}.json"
-    if path is not None and path.is_file() and not again:
+    partial = None if path is None else path.with_name(f".{path.name}.partial")
+    if path is not None and partial is not None and path.is_file() and not again:
+        partial.unlink(missing_ok=True)
         return _known(path, tuning)
     for part in benchmark.parts[:1]:
         each.pipeline.check(benchmark.problem(part, scores.problems[part.matrix]))
-    partial = None if path is None else path.with_name(f".{path.name}.partial")
     rows = {} if partial is None or again else _resumed(partial, key)
     for part in track(benchmark.parts, f"{benchmark.task.card.name}: {scores.label}, {each.label}"):
         if part.name not in rows:
@@ -169,9 +170,9 @@ def _run(
         tuning,
     )
     if path is not None and partial is not None:
-        result.write(path)
         figures = {name: result.summary[name] for name in ("first", "last")}
-        benchmark.task.draw(figures, path.with_suffix(".png"))
+        benchmark.task.draw(figures, path.with_suffix(".png"))  # first: a run that has its result is not repeated
+        result.write(path)
         partial.unlink(missing_ok=True)
     emit("result", f"{scores.label}, {each.label}", outcome=result, task=benchmark.task.card.name)
     return result

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rerankit.errors import FormatError, InputError
-from rerankit.files.scratch import PREFIX, Scratch
+from rerankit.files.scratch import PREFIX, Scratch, clear_leftovers
 from rerankit.files.switching import switch
 
 
@@ -86,7 +86,7 @@ def _sync(path: Path) -> None:
 
 
 def check_place(path: str | os.PathLike[str]) -> None:
-    """Raise now what would keep `atomic` from writing `path` later; nothing is left behind.
+    """Raise now what would keep `atomic` from writing `path` later; nothing is left behind, nor what a kill had left.
 
     >>> check_place("/dev/null/run.npz")
     Traceback (most recent call last):
@@ -103,3 +103,4 @@ def check_place(path: str | os.PathLike[str]) -> None:
         tempfile.TemporaryFile(prefix=PREFIX, dir=parent).close()
     except OSError as cause:
         raise InputError(f"'{path}' cannot be written: '{parent}': {cause.strerror or cause}") from cause
+    clear_leftovers(parent)  # where all is done already nothing is written that would
