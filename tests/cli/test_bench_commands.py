@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from rerankit import Problem, Relevance, write
+from rerankit import Problem, Relevance, stage, write
 from rerankit.cli import build
 from rerankit.cli._output import show_figures
 from rerankit.tasks import task
@@ -56,6 +56,19 @@ def test_bench_and_compare(data: Path) -> None:
     assert list(table) == ["text-to-image"]
     figures = json.loads(run(*plan, "-p", "mutual-rank", "--json", "--figure", "text-to-image/success@1").stdout)
     assert figures[0]["pipeline"] == "first stage"
+
+
+def test_parameters_of_saved_stages_are_changed(data: Path) -> None:
+    stage("dual-softmax", beta=3.0).save(data / "saved")
+    plan = ("bench", "flickr30k", "--data", data, "--set", "images=7", "--scores", data / "first.npy", "-k", 5)
+    several = (*plan, "-p", data / "saved", "-p", "mutual-rank", "--out", data / "changed")
+    done = run(*several, "--pipeline-set", "dual-softmax.beta=7")
+    assert done.exit_code == 0, done.output
+    texts = [json.loads(path.read_text())["pipeline"]["text"] for path in (data / "changed").glob("*.json")]
+    assert sorted(texts) == ["Pipeline([stage('dual-softmax', beta=7.0)])", "Pipeline([stage('mutual-rank')])"]
+    lost = run(*several, "--pipeline-set", "nnn.alpha=1").output
+    assert "'--pipeline-set' must name stages of the pipelines: dual-softmax, mutual-rank (got nnn.alpha)" in lost
+    assert "'--pipeline-set' must be STAGE.NAME=VALUE" in run(*several, "--pipeline-set", "beta").output
 
 
 def test_tune(data: Path) -> None:
@@ -192,6 +205,12 @@ def test_submission(tmp_path: Path) -> None:
     wanted = benchmark.evaluate(benchmark.parts[0], scores)
     assert (shown[0]["success@50"], shown[0]["subset_success@1"]) == (wanted["success@50"], None)
     assert shown[1]["subset_success@1"] == wanted["subset_success@1"]
+    changed = (*again, "--force", "-p", "mutual-rank", "-k", 20)
+    written = {}
+    for weight in (0, 1):
+        assert run(*changed, "--pipeline-set", f"weight={weight}").exit_code == 0
+        written[weight] = (tmp_path / "again" / "recall.json").read_bytes()
+    assert written[0] != written[1]
     short = run("submission", "write", plan[0], tmp_path / "short.run", *plan[1:], "--out", tmp_path / "none")
     assert short.exit_code == 2
     assert "at least 50 items beside the reference for every query of recall.json (got" in short.output

@@ -680,3 +680,36 @@ def test_ids_of_arrays_are_given_or_those_of_the_file(tmp_path):
     for value in (Problem(np.eye(2)), Relevance.from_dense(np.eye(2))):
         with pytest.raises(FormatError, match="'query_ids' and 'gallery_ids' name what a list of judgements holds"):
             rerankit.write(tmp_path / "lost.npz", value, **names)
+
+
+@pytest.mark.parametrize("ending", ["", ".npz", ".safetensors"])
+def test_notes_are_kept(tmp_path: Path, ending: str) -> None:
+    scores = np.random.default_rng(0).random((4, 6))
+    found = rerankit.rerank(scores, "nnn", k=3).with_notes(own=(1, np.float32(0.5), None), lost=object(), nan=np.nan)
+    back = read(write(tmp_path / f"run{ending}", found), "ranking")
+    assert back.notes["nnn"] == found.notes["nnn"]
+    assert back.notes["looks_at"] == found.notes["looks_at"]
+    assert back.notes["own"] == [1, 0.5, None]
+    assert np.isnan(back.notes["nan"])
+    assert set(found.notes) - set(back.notes) == {"seconds", "lost"}
+    assert read(tmp_path / f"run{ending}", "problem").shape == (4, 6)
+
+
+def test_the_same_run_is_written_as_the_same_bytes(tmp_path: Path) -> None:
+    runs = [write(tmp_path / f"{name}.npz", rerankit.rerank(np.eye(3, 5), "csls", k=2)) for name in "ab"]
+    assert Path(runs[0]).read_bytes() == Path(runs[1]).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("notes", "message"),
+    [
+        ("[1]", "'notes' must hold an object of JSON"),
+        ("{", "'notes': line 1: truncated or not JSON"),
+        ('{"looks_at": ["the stars"]}', "must be a list of queries, bank, labels"),
+        ('{"looks_at": 3}', "must be a list of queries, bank, labels"),
+    ],
+)
+def test_notes_that_are_none(tmp_path: Path, notes: str, message: str) -> None:
+    np.savez(tmp_path / "run.npz", kind="ranking", indices=[[0]], scores=[[1.0]], notes=notes)
+    with pytest.raises(FormatError, match=message):
+        read(tmp_path / "run.npz")

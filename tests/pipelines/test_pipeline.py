@@ -231,7 +231,6 @@ def test_yaml_from_a_file_and_with_saved_stages(tmp_path):
         ("stages: [{stages: [fuse], params: {k: 3}}]", "'params' goes with 'stage'"),
         ("stages: [{load: 3}]", r"'stage' and 'load' must be a text \(got 3\)"),
         ("stages: [{stage: 3}]", r"'stage' and 'load' must be a text \(got 3\)"),
-        ("stages: [{load: here, params: {k: 3}}]", "'params' goes with 'stage'; what 'load' names has its own"),
         ("stages: [{stage: fuse, params: {sources: &a [*a]}}]", "an anchor holds itself"),
         ("stages: [2020-13-45]", "is not YAML"),
         (3, "'source' must be YAML text or a path"),
@@ -460,3 +459,17 @@ def test_a_stage_without_its_package_says_what_to_install() -> None:
 
     with pytest.raises(MissingExtraError, match=r"'torchless' needs .* 'transformers'.*rerankit\[transformers\]"):
         rerank([[0.1, 0.2]], Torchless())
+
+
+def test_what_yaml_loads_takes_parameters(tmp_path):
+    stage("nnn", alpha=0.5, neighbours=3).save(tmp_path / "saved")
+    Pipeline(["csls"]).save(tmp_path / "several")
+    file = tmp_path / "pipeline.yaml"
+    file.write_text("stages: [{load: saved, params: {alpha: 0.25}, top: 5}]")
+    assert Pipeline.from_yaml(file) == Pipeline([stage("nnn", alpha=0.25, neighbours=3).top(5)])
+    file.write_text("stages: [{load: saved, params: {nonsense: 1}}]")
+    with pytest.raises(InputError, match="stage 'nnn' has no parameter nonsense"):
+        Pipeline.from_yaml(file)
+    file.write_text("stages: [{load: several, params: {alpha: 1}}]")
+    with pytest.raises(FormatError, match="'params' goes with a stage, and 'several' is a pipeline"):
+        Pipeline.from_yaml(file)

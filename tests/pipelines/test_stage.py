@@ -126,3 +126,9 @@ def test_joining_makes_pipelines():
     assert one >> two == Pipeline([one, two])
     assert one >> (two >> one) == Pipeline([one, two, one])
     assert len(Pipeline([]) >> "fuse") == 1
+
+
+def test_needs_that_are_a_method_are_refused():
+    with pytest.raises(InputError, match="'needs' of stage class Method must be a property, or a tuple of texts"):
+        type("Method", (Stage,), {"name": "method", "needs": lambda self: ()})
+    assert type("Tuple", (Stage,), {"name": "tuple", "needs": ("query_scores",)}).needs == ("query_scores",)

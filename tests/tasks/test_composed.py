@@ -200,3 +200,12 @@ def test_broken_circo_files(tmp_path: Path) -> None:
     edit(path, lambda queries: queries[2].update(gt_img_ids=[5]))
     with pytest.raises(InputError, match=r"must have targets that are in the gallery .* such as \[5\]\)"):
         small.load(tmp_path)
+
+
+def test_circo_brings_what_training_needs(tmp_path: Path) -> None:
+    problem, relevance = task("circo").write_miniature(tmp_path).judged(tmp_path)
+    assert problem.shape == relevance.shape == (7, 60)
+    assert (relevance.counts > 0).all()
+    first = problem.gallery_ids.tolist()[0]
+    path = problem.gallery_features["candidate_path"][0]
+    assert str(path) == f"COCO2017_unlabeled/unlabeled2017/{first:012d}.jpg"

@@ -42,8 +42,15 @@ TaskSettings = Annotated[
 ]
 
 
-def parameters(settings: list[str], option: str = "--set") -> dict[str, Any]:
+PipelineSettings = Annotated[
+    list[str] | None,
+    typer.Option("--pipeline-set", metavar="STAGE.NAME=VALUE", help="A parameter of pipelines' stages; repeat it."),
+]
+
+
+def parameters(settings: list[str], option: str = "--set", *, of_stages: bool = False) -> dict[str, Any]:
     """Parameters from texts `NAME=VALUE`; values are read as YAML, so 3, 0.5, true and [1, 2] are what they seem.
+    With `of_stages` a name may say of which stage it is, STAGE.NAME.
 
     >>> parameters(["k1=20", "method=rrf", "weights=[0.5, 2]", "rate=1e-3"])
     {'k1': 20, 'method': 'rrf', 'weights': [0.5, 2], 'rate': 0.001}
@@ -54,8 +61,8 @@ def parameters(settings: list[str], option: str = "--set") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for text in settings:
         name, equals, value = text.partition("=")
-        if not equals or not name.isidentifier():
-            raise InputError(f"'{option}' must be NAME=VALUE (got {text!r})")
+        if not equals or not (name.rpartition(".")[2] if of_stages else name).isidentifier():
+            raise InputError(f"'{option}' must be {'STAGE.' * of_stages}NAME=VALUE (got {text!r})")
         if name in found:
             raise InputError(f"'{option}' names parameter '{name}' twice")
         try:

@@ -10,6 +10,7 @@ import typer
 from rerankit.cli._options import (
     EngineOption,
     EngineSettings,
+    PipelineSettings,
     ShardSizeOption,
     TaskSettings,
     TrustOption,
@@ -29,6 +30,10 @@ ScoresOption = Annotated[
 PipelinesOption = Annotated[
     list[str],
     typer.Option("--pipeline", "-p", metavar="FILE", help="A YAML file, a saved folder or a stage; repeat it."),
+]
+BatchSizesOption = Annotated[
+    list[int] | None,
+    typer.Option("--batch-size", metavar="N", help="Also answer some queries in batches of N; repeat it."),
 ]
 TuneOption = Annotated[
     Path | None, typer.Option("--tune", metavar="YAML", help="Choose parameters: {stage.parameter: \\[values]}.")
@@ -61,14 +66,12 @@ def bench(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of results; finished ones are kept.")] = None,
     k: Annotated[int, typer.Option("-k", help="Candidates of each query to re-rank.")] = 100,
     settings: TaskSettings = None,
+    pipeline_settings: PipelineSettings = None,
     figures: Annotated[
         list[str] | None, typer.Option("--figure", help="A figure of the task to show; its main one by default.")
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Repeat runs that are finished.")] = False,
-    batch_sizes: Annotated[
-        list[int] | None,
-        typer.Option("--batch-size", metavar="N", help="Also answer some queries in batches of N; repeat it."),
-    ] = None,
+    batch_sizes: BatchSizesOption = None,
     tune: TuneOption = None,
     trials: TrialsOption = None,
     sampler: SamplerOption = "random",
@@ -89,6 +92,7 @@ def bench(
     """
     from rerankit import bench as benches
     from rerankit.bench.rows import names_of
+    from rerankit.bench.space import changed
     from rerankit.errors import InputError
     from rerankit.tasks import task as find
 
@@ -98,7 +102,8 @@ def bench(
     how: dict[str, Any] = {"k": k, "out": out, "engine": where, "shard_size": shard_size}
     benchmark = find(task, **parameters(settings or [])).load(data)
     sets = [benches.score_set(benchmark, _named(text)) for text in scores]
-    contenders = [benches.contender(text, trust=trust) for text in pipelines]
+    given = parameters(pipeline_settings or [], "--pipeline-set", of_stages=True)
+    contenders = changed([benches.contender(text, trust=trust) for text in pipelines], given, "--pipeline-set")
     tuning: dict[str, Any] = {}
     if tune is not None and validation_scores is not None:
         validation = find(task, **parameters(validation_settings or [])).load(validation_data or data)

@@ -150,12 +150,19 @@ def _joined(names: list[str], settings: list[str]) -> Any:
 
 
 def _report(result: Any, steps: Any, problem: Any, out: str, as_json: bool) -> None:
-    seconds = result.notes["seconds"]
+    from rerankit.errors import brief
+    from rerankit.formats.notes import plain_notes
+
+    notes = plain_notes(result.notes)
     rows = [
         {"stage": repr(each), "seconds": time, "looks at": str(each.looks_at(problem)), "out": out}
-        for each, time in zip(steps, seconds, strict=True)
+        | ({"notes": notes.get(each.name)} if as_json else {})
+        for each, time in zip(steps, result.notes["seconds"], strict=True)
     ]
     show(rows, title=f"{problem.shape[0]} queries × {result.shape[1]} of {problem.shape[1]} items", as_json=as_json)
+    for each in [] if as_json else steps:
+        if own := notes.get(each.name):
+            say(f"{each.name}: {', '.join(f'{name} {brief(value)}' for name, value in own.items())}")
     if result.notes["looks_at"].queries:
         say("note: transductive, an answer depends on the other queries of this problem")
     say(f"wrote {out}")

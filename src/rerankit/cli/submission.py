@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rerankit.cli._options import ForceOption, TaskSettings, TrustOption, check_target
+from rerankit.cli._options import ForceOption, PipelineSettings, TaskSettings, TrustOption, check_target, parameters
 from rerankit.cli._output import JsonOption, line, say, show
 from rerankit.cli._run import command
 
@@ -33,11 +33,13 @@ def write(
     ] = None,
     k: Annotated[int, typer.Option("-k", help="Candidates of each query that --pipeline re-ranks.")] = 100,
     settings: TaskSettings = None,
+    pipeline_settings: PipelineSettings = None,
     trust: TrustOption = False,
     force: ForceOption = False,
 ) -> None:
     """Write what the task's test server takes, and read it back. The test split: --set split=test1 (circo: test)."""
     from rerankit.bench import contender, score_set
+    from rerankit.bench.space import changed
     from rerankit.seams import splice
     from rerankit.tasks.submission import files_of, write_server_files
 
@@ -49,7 +51,9 @@ def write(
     depth = None if any(each.deep for each in files) else max(each.length for each in files)
     ranking = problem.ranking(depth)
     if pipeline is not None:
-        ranking = splice(contender(pipeline, trust=trust).pipeline.rerank(problem, ranking.top(k)), ranking)
+        given = parameters(pipeline_settings or [], "--pipeline-set", of_stages=True)
+        (one,) = changed([contender(pipeline, trust=trust)], given, "--pipeline-set")
+        ranking = splice(one.pipeline.rerank(problem, ranking.top(k)), ranking)
     for path in write_server_files(benchmark, ranking, out):
         line(str(path))
     say(f"{problem.shape[0]} queries each, read back and checked")
@@ -80,7 +84,6 @@ def check(
 
 
 def _loaded(task: str, data: Path, settings: list[str] | None) -> Any:
-    from rerankit.cli._options import parameters
     from rerankit.tasks import task as find
 
     return find(task, **parameters(settings or [])).load(data)

@@ -89,7 +89,7 @@ def _refuse_alike(names: Iterable[str]) -> None:
 
 def _is_text(name: str) -> bool:
     # Only these can be texts; a folder may well have a README.txt too.
-    return name in ("kind", "metric") or name.endswith(("_ids", "_labels")) or "_features/" in name
+    return name in ("kind", "metric", "notes") or name.endswith(("_ids", "_labels")) or "_features/" in name
 
 
 def _breaks(text: str) -> bool:

@@ -12,7 +12,7 @@
 | relevance, alone or beside a problem | `relevance/indptr`, `…/indices`, `…/grades`, `…/shape`, |
 | | or a matrix of grades `relevance`, or `query_labels` and `gallery_labels` |
 | … items left out | `relevance/excluded_indptr`, `relevance/excluded_indices` |
-| ranking | `indices`, `scores`, `gallery_size`, ids, items left out |
+| ranking | `indices`, `scores`, `gallery_size`, ids, items left out, `notes` |
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from rerankit.errors import InputError, UnknownNameError, unknown_name
 from rerankit.features import Feature, feature_arrays, feature_from
 from rerankit.formats import judgements
 from rerankit.formats.content import Tables
+from rerankit.formats.notes import from_notes, to_notes
 from rerankit.formats.scores import PARTS, from_scores, listed, to_scores
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
@@ -45,7 +46,7 @@ def _names_of(names: Iterable[str]) -> list[str]:
     return [full for name in names for full in (name, *(f"{name}/{part}" for part in PARTS))]
 
 
-RANKING_NAMES = {"kind", "indices", "scores", "gallery_size", *IDS, *judgements.LEFT_OUT}
+RANKING_NAMES = {"kind", "indices", "scores", "gallery_size", "notes", *IDS, *judgements.LEFT_OUT}
 PROBLEM_NAMES = RANKING_NAMES | {
     "distances", "query_distances", "gallery_distances", "queries", "gallery", "metric",
     *(f"{side}_bank" for side in SIDES), *_names_of(f"{side}_scores" for side in SIDES),
@@ -163,7 +164,12 @@ def to_ranking(tables: Tables) -> Ranking:
     size = _gallery_size(tables) if "gallery_size" in tables else None
     ids: dict[str, Any] = {name: tables[name] for name in IDS if name in tables}
     return Ranking(
-        tables["indices"], tables["scores"], gallery_size=size, exclude=judgements.to_left_out(tables), **ids
+        tables["indices"],
+        tables["scores"],
+        gallery_size=size,
+        exclude=judgements.to_left_out(tables),
+        notes=to_notes(text(tables, "notes")) if "notes" in tables else None,
+        **ids,
     )
 
 
@@ -175,7 +181,7 @@ def from_ranking(ranking: Ranking) -> Tables:
         ids = getattr(ranking, name)
         if ids is not None:
             tables[name] = ids.values
-    return Tables(tables | judgements.from_left_out(ranking.excluded))
+    return Tables(tables | judgements.from_left_out(ranking.excluded) | from_notes(ranking.notes))
 
 
 def _check_names(tables: Tables) -> None:

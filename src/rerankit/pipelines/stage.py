@@ -58,12 +58,13 @@ class Stage:
 
     def __init_subclass__(cls, **rest: Any) -> None:
         super().__init_subclass__(**rest)
+        who = f"stage class {cls.__name__}"
         if "rerank" in vars(cls):
-            raise InputError(
-                f"stage class {cls.__name__} must implement 'reorder' or 'rescore': 'rerank' checks and runs it"
-            )
+            raise InputError(f"{who} must implement 'reorder' or 'rescore': 'rerank' checks and runs it")
+        if inspect.isfunction(vars(cls).get("needs")):
+            raise InputError(f"'needs' of {who} must be a property, or a tuple of texts (got a method)")
         if "fit" in vars(cls) and cls.__module__ != "rerankit.pipelines.trainable":
-            raise InputError(f"stage class {cls.__name__} must be Trainable and implement 'learn', which 'fit' runs")
+            raise InputError(f"{who} must be Trainable and implement 'learn', which 'fit' runs")
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -192,10 +193,8 @@ class Stage:
         names = list(self.parameters())
         missing = [name for name in names if not hasattr(self, name)]
         if missing:
-            raise InputError(
-                f"{type(self).__name__}.__init__ must store its parameters under their own names "
-                f"(got no self.{', self.'.join(missing)})"
-            )
+            text = f"{type(self).__name__}.__init__ must store its parameters under their own names"
+            raise InputError(f"{text} (got no self.{', self.'.join(missing)})")
         return {name: getattr(self, name) for name in names}
 
     def clone(self: S, **changes: Any) -> S:

@@ -112,7 +112,7 @@ def _from_yaml_item(item: Any, base: Path, where: str, trust: bool) -> Stage:
     _check_item(item, where)
     made: Stage
     if "load" in item:
-        made = load(base / item["load"], trust=trust)
+        made = _loaded(item, base, where, trust)
     elif "stages" in item:
         made = _pipeline(item["stages"], base, where, trust)
     else:
@@ -120,12 +120,21 @@ def _from_yaml_item(item: Any, base: Path, where: str, trust: bool) -> Stage:
     return made.top(item["top"]) if "top" in item else made
 
 
+def _loaded(item: dict[str, Any], base: Path, where: str, trust: bool) -> Stage:
+    """What 'load' names, with the parameters that are given in the place of its own."""
+    params = _params_of(item, base, where, trust)
+    made: Stage = load(base / item["load"], trust=trust)
+    if params and isinstance(made, Pipeline):
+        raise FormatError(f"{where}: 'params' goes with a stage, and '{item['load']}' is a pipeline")
+    return made.clone(**params) if params else made
+
+
 def _check_item(item: dict[Any, Any], where: str) -> None:
     unknown = sorted(map(str, item.keys() - {*_FORMS, "params", "top"}))
     if unknown:
         raise FormatError(f"{where}: a stage has 'stage' or 'load', 'params' and 'top' (got {', '.join(unknown)} too)")
-    if "stage" not in item and "params" in item:
-        raise FormatError(f"{where}: 'params' goes with 'stage'; what 'load' names has its own (got {brief(item)})")
+    if "stages" in item and "params" in item:
+        raise FormatError(f"{where}: 'params' goes with 'stage' or 'load' (got {brief(item)})")
     form = next(name for name in _FORMS if name in item)
     if not isinstance(item[form], list if form == "stages" else str):
         what = "'stages' must be a list" if form == "stages" else "'stage' and 'load' must be a text"
@@ -135,7 +144,8 @@ def _check_item(item: dict[Any, Any], where: str) -> None:
 def _params_of(item: dict[str, Any], base: Path, where: str, trust: bool) -> dict[str, Any]:
     params = {} if item.get("params") is None else item["params"]
     if not isinstance(params, dict) or not all(isinstance(name, str) for name in params):
-        raise FormatError(f"{where}: 'params' of stage '{item['stage']}' must have texts as keys (got {brief(params)})")
+        name = item.get("stage", item.get("load"))
+        raise FormatError(f"{where}: 'params' of stage '{name}' must have texts as keys (got {brief(params)})")
     return {name: _yaml_param(value, base, where, trust) for name, value in params.items()}
 
 

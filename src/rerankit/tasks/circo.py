@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rerankit.metrics import Evaluation
+from rerankit.problem import Problem
 from rerankit.reading import read_json
 from rerankit.relevance import Relevance
 from rerankit.tasks.base import (
@@ -26,9 +27,11 @@ from rerankit.tasks.base import (
     located,
     refuse,
 )
+from rerankit.tasks.composed import judged_problem
 from rerankit.tasks.files import NAME, Kind, column, field, fields, write_json
 
 _IMAGES = "COCO2017_unlabeled/annotations/image_info_unlabeled2017.json"
+_PICTURES = "COCO2017_unlabeled/unlabeled2017"
 
 
 class CIRCO(Task):
@@ -85,8 +88,13 @@ class CIRCO(Task):
             "reference": [query["reference_img_id"] for query in queries],
             "text": [query["relative_caption"] for query in queries],
         }
-        matrix = Matrix([query["id"] for query in queries], gallery, features)
+        paths = [f"{_PICTURES}/{name}" for name in column(records, "file_name", info, str)]
+        matrix = Matrix([query["id"] for query in queries], gallery, features, {"candidate_path": paths})
         return Benchmark(self, {"scores": matrix}, parts, self.checksum(data))
+
+    def judged(self, data: str | Path) -> tuple[Problem, Relevance]:
+        """The split as a problem for training or validation; its size is not asserted."""
+        return judged_problem(CIRCO(self.split, None).load(data))
 
     def summary(self, results: Mapping[str, Evaluation], parts: Sequence[Part]) -> dict[str, float]:
         """The figures under their plain names."""

@@ -354,3 +354,8 @@ def test_weights_for_several_texts_leave_pairs_to_the_balance(texts):
         assert np.mean(found.indices[:, 0] == balanced.indices[:, 0]) > 0.97
     else:
         assert like == 1
+
+
+def test_thinning_by_nothing_is_refused():
+    with pytest.raises(InputError, match="'thinned' must have at least one number, 0 for whole parts"):
+        rerankit.stage("pillar-plus", thinned=())

@@ -47,3 +47,10 @@ def pair(name: str, value: Any) -> tuple[int, int]:
     """The same of whole numbers, as a tuple: a stage read back from JSON is then the same, down to its repr."""
     rows, columns = (checks.integer(name, number, least=1) for number in two(name, value))
     return rows, columns
+
+
+def parts_thinned(value: Sequence[Any]) -> tuple[int, ...]:
+    """The parameter `thinned`: how often parts of the training are halved, in turn."""
+    if not len(value):
+        raise rule("thinned", "must have at least one number, 0 for whole parts", value)
+    return tuple(checks.integer("thinned", number, least=0) for number in value)

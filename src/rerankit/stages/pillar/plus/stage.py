@@ -28,7 +28,7 @@ from rerankit.stages.hubness.shape import normal_map, read_problem
 from rerankit.stages.pillar.directions import DIRECTIONS, Direction, other, warn_of_the_other_side
 from rerankit.stages.pillar.plus.likeness import like_log, like_training, of_training, say_of
 from rerankit.stages.pillar.plus.log import LearnedOfLog
-from rerankit.stages.pillar.plus.settings import PlusSettings, pair, two
+from rerankit.stages.pillar.plus.settings import PlusSettings, pair, parts_thinned, two
 from rerankit.stages.pillar.plus.shipped import shipped
 from rerankit.stages.plan.stage import Plan, Planned
 from rerankit.training.settings import TrainingSettings
@@ -119,7 +119,7 @@ class PillarPlus(RelationsBankStage, Reasoner):
         self.width = checks.integer("width", width, least=1)
         self.dropout = checks.number("dropout", dropout, least=0, most=1)
         self.parts = checks.integer("parts", parts, least=1)
-        self.thinned = tuple(checks.integer("thinned", number, least=0) for number in thinned) or (0,)
+        self.thinned = parts_thinned(thinned)
         self.diversity = tuple(checks.number("diversity", weight, least=0) for weight in two("diversity", diversity))
         self.off = tuple(off)
         self.device = device
