@@ -31,6 +31,19 @@ def test_a_pipe_does_not_hang(tmp_path: Path, ending: str) -> None:
         rerankit.read(path)
 
 
+@pytest.mark.parametrize("ending", ["npz", "npy", "safetensors", "pt", "csv", "run.gz", "json", "mat"])
+def test_a_file_that_may_not_be_read_is_said_to_be_one(
+    tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"a.{ending}"
+    path.write_bytes(b"somebody's")
+    path.chmod(0)
+    # An administrator, who may run this, may read all.
+    monkeypatch.setattr(os, "access", lambda file, _: bool(os.stat(file).st_mode & 0o400))
+    with pytest.raises(FormatError, match=f"a.{ending}: cannot be read: Permission denied$"):
+        rerankit.read(path)
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with a name")
 @pytest.mark.parametrize("name", ["config.json", "weights.safetensors"])
 def test_a_pipe_in_a_stage_does_not_hang(tmp_path: Path, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -34,6 +35,8 @@ def check_regular(path: str | os.PathLike[str], what: str = "file") -> Path:
         raise FormatError(f"{file}: cannot be read: {getattr(cause, 'strerror', None) or cause}") from cause
     if not stat.S_ISREG(mode):
         raise FormatError(f"{file}: must be a regular file (got {_KINDS.get(stat.S_IFMT(mode), 'something else')})")
+    if not os.access(file, os.R_OK):
+        raise FormatError(f"{file}: cannot be read: {os.strerror(errno.EACCES)}")
     return file
 
 
