@@ -129,8 +129,10 @@ class MutualStage(ComparingStage, BankStage):
         return None if self.published else normal_map(others)
 
     def started(self, problem: Problem) -> Prepared | None:
-        others = None if self.is_alone(problem) else self.other_queries(problem)
-        if others is not problem.scores or not isinstance(others, Searching) or others.metric == "euclidean":
+        others = problem.scores
+        if self.is_alone(problem) or not self.compares_test_queries(problem.query_bank):
+            return None
+        if not isinstance(others, Searching) or others.metric == "euclidean":
             return None
         from rerankit.gallery import Gallery
 

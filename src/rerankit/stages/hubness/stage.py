@@ -114,8 +114,10 @@ class HubnessStage(ComparingStage, BankStage):
         return self.correction(gallery, read_scores(others, through), same).noting(through)
 
     def started(self, problem: Problem) -> Prepared | None:
-        others = None if self.is_alone(problem) else self.other_queries(problem)
-        if others is not problem.scores or not isinstance(others, Searching):
+        others = problem.scores
+        if self.is_alone(problem) or not self.compares_test_queries(problem.query_bank):
+            return None
+        if not isinstance(others, Searching):
             return None
         from rerankit.gallery import Gallery
 
