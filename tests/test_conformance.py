@@ -19,6 +19,7 @@ from rerankit.errors import InputError
 from rerankit.extras import EXTRAS, absent
 from rerankit.plugins import manager
 from rerankit.testing import STAGE_CHECKS, StageCase, make_problem
+from rerankit.testing.many import check_many_queries
 from rerankit.testing.sharing import check_threads
 
 ABSENT = {module for extra in EXTRAS for module in absent(extra)}
@@ -75,8 +76,21 @@ def test_threads_share_a_stage(name: str) -> None:
     test_stage(CASES[name], check_threads)
 
 
-@pytest.mark.parametrize("check", QUICK, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+MANY_ARE_SLOW = ("hmrn: ensemble", "pillar: graph", "triplet")  # for which 210 queries are seconds
+
+
+def _marks(name: str, check: Any) -> Any:
+    return pytest.mark.slow if check is check_many_queries and name.startswith(MANY_ARE_SLOW) else ()
+
+
+@pytest.mark.parametrize(
+    ("case", "check"),
+    [
+        pytest.param(case, check, id=f"{name}-{check.__name__}", marks=_marks(name, check))
+        for check in QUICK
+        for name, case in CASES.items()
+    ],
+)
 def test_stage(case: StageCase, check: Any) -> None:
     if waits(case):
         pytest.skip(f"its own cases need what is not installed: {', '.join(sorted(ABSENT))}")

@@ -447,6 +447,74 @@ def weighted() -> Stage:
     return stage
 
 
+class RemembersTheShape(Plain):
+    """Keeps what it made for a problem, and takes it for every other one of that shape."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Any, Any] = {}
+
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        return self._kept.setdefault(ranking.shape, ranking.scores + problem.scores.rows().max())
+
+
+class RemembersTheBank(Plain):
+    def looks_at(self, problem: Problem | None = None) -> Looks:
+        return Looks(bank=problem is not None and problem.query_bank is not None)
+
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        bank = problem.query_bank
+        if bank is None:
+            return ranking.scores
+        self._mean = getattr(self, "_mean", bank.to_gallery.rows().mean(axis=0))
+        return ranking.scores - self._mean[ranking.indices]
+
+
+class TakesBatches(Plain):
+    """Looks at others in its batches of 128, which the small problems never fill."""
+
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        scores = ranking.scores.copy()
+        for at in range(128, len(scores), 128):
+            scores[at : at + 128] *= 1 + scores[at, 0]
+        return scores
+
+
+class FailsFromTheHundredth(Plain):
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        return np.where(np.arange(len(ranking))[:, None] < 100, ranking.scores, -ranking.scores)
+
+
+class LooksAtTheLast(Plain):
+    """Takes from the last query what belongs to the item, but of many queries only."""
+
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        many = len(ranking) > 200
+        return ranking.scores - many * problem.scores.rows().mean(axis=0)[ranking.indices]
+
+
+class Prints(Plain):
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        print("re-ranking")
+        return ranking.scores
+
+
+class Seeds(Plain):
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        np.random.seed(0)  # noqa: NPY002 - which is the fault
+        return ranking.scores
+
+
+class ReadsNames(Plain):
+    """Knows that a text's name begins with that of its picture."""
+
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        if problem.query_ids is None or not isinstance(problem.query_ids.tolist()[0], str):
+            return ranking.scores
+        own = [name.partition("#")[0] for name in problem.query_ids.tolist()]
+        items = np.array(problem.gallery_ids.tolist())
+        return ranking.scores + (items[ranking.indices] == np.array(own)[:, None])
+
+
 BROKEN: list[tuple[str, Any, str]] = [
     ("check_shapes", lambda: FailsWhere(lambda q, g, k: (q, g) == (2, 3)), "on a tiny problem: .*not made"),
     ("check_shapes", lambda: FailsWhere(lambda q, g, k: g > 10 * q), "on a wide problem: .*not made"),
@@ -487,7 +555,15 @@ BROKEN: list[tuple[str, Any, str]] = [
     ("check_blocks", DependsOnTheBatchSize, "batch_size=1 changes the answer"),
     ("check_scale", MixesScales, "give another order: query"),
     ("check_deterministic", IsRandom, "gives another answer"),
-    ("check_deterministic", RemembersTheLastProblem, "the second run of one stage gives another answer"),
+    ("check_deterministic", RemembersTheLastProblem, "one of another shape gives another answer"),
+    ("check_deterministic", RemembersTheShape, "after another problem, one of the same shape gives another answer"),
+    ("check_deterministic", RemembersTheBank, "one of the same shape and bank 1 gives another answer"),
+    ("check_many_queries", TakesBatches, "210 queries in another order get other answers: query"),
+    ("check_many_queries", FailsFromTheHundredth, "210 queries in another order get other answers"),
+    ("check_many_queries", LooksAtTheLast, "does not say queries, but some of 210 get other answers"),
+    ("check_process", Prints, "the stage prints: 're-ranking"),
+    ("check_process", Seeds, r"seeds or uses what everybody draws from \(numpy.random\)"),
+    ("check_relevance", ReadsNames, "ids, which may tell what is right, change the answer"),
     ("check_inputs", WritesIntoItsInput, "changed its input: scores"),
     ("check_inputs", WritesIntoABank, "changed its input: query_bank.to_gallery"),
     ("check_relevance", ReadsClassesOfTheGallery, "reads labels, which no stage may see"),

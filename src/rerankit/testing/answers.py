@@ -123,7 +123,15 @@ def check_deterministic(factory: StageFactory, problem: ProblemMaker = make_prob
     made = problem(_QUERIES, _GALLERY, 6)
     stage = factory()
     answer = run(stage, made, _K)
-    run(stage, problem(4, 5, 60), 3)  # what a stage keeps from one problem must not reach the next
+    # What a stage keeps from one problem must not reach the next, of another shape or of the same, or with other banks.
+    between = {"another shape": problem(4, 5, 60), "the same shape": problem(_QUERIES, _GALLERY, 61)}
+    between |= {f"the same shape and bank {seed}": with_banks(made, seed) for seed in (0, 1)}
+    for name, other in between.items():
+        expect_equal(
+            run(stage, other, _K, name),
+            run(factory(), other, _K),
+            f"after another problem, one of {name} gives another answer",
+        )
     expect_equal(run(stage, made, _K), answer, "the second run of one stage gives another answer")
     expect_equal(run(factory(), made, _K), answer, "a second stage with the same parameters gives another answer")
 
@@ -159,11 +167,12 @@ def check_relevance(factory: StageFactory, problem: ProblemMaker = make_problem)
     made = problem(_QUERIES, _GALLERY, 8)
     answer = run(factory(), made, _K)
     same = np.arange(max(made.shape))[::-1]
-    named = rebuilt(made, query_ids=same[-_QUERIES:], gallery_ids=same[:_GALLERY])
-    found = run(factory(), named, _K, "a problem with ids")
-    without = Ranking(found.indices, found.scores, gallery_size=_GALLERY)
     plain = Ranking(answer.indices, answer.scores, gallery_size=_GALLERY)
-    expect_close(without, plain, "ids, which may tell what is right, change the answer")
+    texts = [f"img{item}#{item}" for item in range(_QUERIES)], [f"img{item}" for item in range(_GALLERY)]
+    for queries, items in ((same[-_QUERIES:], same[:_GALLERY]), texts):
+        found = run(factory(), rebuilt(made, query_ids=queries, gallery_ids=items), _K, "a problem with ids")
+        without = Ranking(found.indices, found.scores, gallery_size=_GALLERY)
+        expect_close(without, plain, "ids, which may tell what is right, change the answer")
     for side, known, count in (("query", made.query_features, _QUERIES), ("gallery", made.gallery_features, _GALLERY)):
         secret = {f"{side}_features": {name: _Secret(count) for name in _HIDDEN if name not in known}}
         run(factory(), made.with_features(**secret), _K, f"a problem with hidden labels of its {side} side")

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from rerankit.errors import rule, unknown_name
 from rerankit.pipelines.stage import Stage
-from rerankit.testing import answers, identity, looks, scales, sharing, standing
+from rerankit.testing import answers, identity, looks, many, process, scales, sharing, standing
 from rerankit.testing.problems import ProblemMaker, make_problem
 from rerankit.testing.run import CheckFailed, StageFactory
 
@@ -39,9 +39,11 @@ STAGE_CHECKS: tuple[StageCheck, ...] = (
     answers.check_lists,
     answers.check_permutations,
     answers.check_blocks,
+    many.check_many_queries,
     scales.check_scale,
     answers.check_deterministic,
     answers.check_inputs,
+    process.check_process,
     answers.check_relevance,
     looks.check_looks,
     answers.check_needs,

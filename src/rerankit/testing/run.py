@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -31,11 +32,19 @@ def run_on(stage: Stage, problem: Problem, first: Ranking, where: str = "") -> R
     try:
         result = Pipeline([stage]).rerank(problem, first)
     except Exception as error:
-        raise CheckFailed(f"on {where or repr(problem)}: {type(error).__name__}: {error}") from error
+        raise CheckFailed(f"on {where or repr(problem)}: {type(error).__name__}: {error} ({_place(error)})") from error
     expect(result.gallery_size == first.gallery_size, f"on {where}: the gallery size changed to {result.gallery_size}")
     kept = all(_same_ids(getattr(result, side), getattr(first, side)) for side in ("query_ids", "gallery_ids"))
     expect(kept, f"on {where or repr(problem)}: the ids of the ranking were lost or changed")
     return result
+
+
+def _place(error: BaseException) -> str:
+    """Where an error first was: file and line of its last cause."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{last.filename}:{last.lineno}"
 
 
 def expect(holds: bool, message: str) -> None:
@@ -72,8 +81,10 @@ def difference(one: Ranking, other: Ranking) -> str:
     if not len(rows):
         return "ids or gallery differ"
     row = int(rows[0])
-    shown = [f"{r.indices[row][:5].tolist()} with {np.round(r.scores[row][:5], 5).tolist()}" for r in (one, other)]
-    return f"query {row}: {shown[0]}, against {shown[1]}"
+    differ = (one.indices[row] != other.indices[row]) | (one.scores[row] != other.scores[row])
+    some = slice(max(0, int(differ.argmax()) - 1), int(differ.argmax()) + 4)
+    shown = [f"{r.indices[row, some].tolist()} with [{', '.join(map(str, r.scores[row, some]))}]" for r in (one, other)]
+    return f"query {row}, from place {some.start + 1} on: {shown[0]}, against {shown[1]}"
 
 
 def _same_ids(one: object, other: object) -> bool:

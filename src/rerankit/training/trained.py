@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rerankit.training.task import TrainingTask
 
 Network = TypeVar("Network", bound="torch.nn.Module")
+Made = TypeVar("Made")
 TrainingPart = tuple[str, "TrainingTask", TrainingSettings]
 
 
@@ -104,7 +105,7 @@ class Reasoner(Trained):
         with first_use:
             if self._network is None and self.learned:
                 require("torch", extra=self.extra, purpose=f"stage '{self.name}'")
-                self._network = self._ready()
+                self._network = seeded(0, self._ready)  # weights take the place of what it draws
             return self._network
 
     def _ready(self) -> Any:
@@ -116,7 +117,7 @@ class Reasoner(Trained):
         return {**self.__dict__, "_network": None}
 
 
-def seeded(seed: int, build: Callable[[], Network]) -> Network:
+def seeded(seed: int, build: Callable[[], Made]) -> Made:
     """A network whose random weights follow from a seed alone; torch's own generator is left as it was."""
     import torch
 

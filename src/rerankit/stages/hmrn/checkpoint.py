@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from rerankit.reading.states import as_tensors, plain_names
 from rerankit.stages.hmrn.config import VARIANTS, HmrnConfig
 from rerankit.stages.hmrn.encoders import GruEncoder
 from rerankit.stages.hmrn.network import Hmrn
+from rerankit.training.trained import seeded
 
 PARTS = ("image", "text", "similarity")
 _SETTINGS = {
@@ -147,7 +149,7 @@ def _options(config: HmrnConfig) -> dict[str, Any]:
 
 def network_from_arrays(config: HmrnConfig, arrays: Mapping[str, Any]) -> Hmrn:
     """A network of these sizes with these parameters, by the names of `Hmrn.state_dict`."""
-    network = Hmrn(config)
+    network = seeded(0, partial(Hmrn, config))
     shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     state = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
     for name, value in state.items():  # a file may have made a list of one number out of a number

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -26,7 +27,7 @@ from rerankit.settings import parse_bytes
 from rerankit.stages.triplet.plan import TripletPlan
 from rerankit.stages.triplet.reading import GIVEN, Reading
 from rerankit.training.settings import PRECISIONS, TrainingSettings
-from rerankit.training.trained import Trained, TrainingPart
+from rerankit.training.trained import Trained, TrainingPart, seeded
 
 if TYPE_CHECKING:
     from rerankit.stages.triplet.bundle import Bundle
@@ -152,7 +153,7 @@ class Triplet(Trained):
     def set_weights(self, weights: dict[str, AnyArray]) -> None:
         from rerankit.stages.triplet.bundle import Bundle
 
-        self._bundle, self._scorer = Bundle.from_arrays(weights), None
+        self._bundle, self._scorer = seeded(0, partial(Bundle.from_arrays, weights)), None
 
     def training_settings(self) -> TrainingSettings:
         """What holds for both stages unless `training` says otherwise for one."""

@@ -1,0 +1,23 @@
+"""Checks on more queries than a stage may take at once without saying so."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rerankit.testing.problems import ProblemMaker, make_problem
+from rerankit.testing.run import StageFactory, expect_close, run
+
+_QUERIES, _GALLERY, _K = 210, 14, 6
+_SOME = np.array([0, 99, 131, 200, 207, 208, 209])
+
+
+def check_many_queries(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:
+    """The same answers for 210 queries in another order; where other queries are not looked at, also for some alone."""
+    made = problem(_QUERIES, _GALLERY, 11)
+    whole = run(factory(), made, _K, f"{_QUERIES} queries")
+    turned = np.arange(_QUERIES)[::-1]
+    found = run(factory(), made.subset(queries=turned), _K, f"{_QUERIES} queries")
+    expect_close(found, whole.take(turned), f"{_QUERIES} queries in another order get other answers")
+    if not factory().looks_at(made).queries:
+        few = run(factory(), made.subset(queries=_SOME), _K, f"some of {_QUERIES} queries")
+        expect_close(few, whole.take(_SOME), f"looks_at does not say queries, but some of {_QUERIES} get other answers")
