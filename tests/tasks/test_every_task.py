@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,8 @@ import pytest
 
 from rerankit import Problem
 from rerankit.errors import InputError
-from rerankit.metrics import measure
 from rerankit.tasks import Benchmark, task, tasks_available
+from rerankit.testing import check_task
 
 NEEDS = {"eccv-caption": "eccv_caption", "pinpoint": "pyarrow"}
 
@@ -28,13 +29,9 @@ def scored(benchmark: Benchmark, seed: int = 0) -> dict[str, Problem]:
     return {name: Problem(rng.random(matrix.shape, dtype=np.float32)) for name, matrix in benchmark.matrices.items()}
 
 
-def test_a_task_says_where_it_comes_from(name: str) -> None:
-    card = task(name).card
-    assert card.name == name
-    for field in ("title", "citation", "licence", "revision", "split", "direction", "main"):
-        assert getattr(card, field), field
-    for metric in card.metrics:
-        assert measure(metric).name == metric
+def test_the_kit_passes(name: str) -> None:
+    check_task(partial(task, name))
+    assert task(name).card.name == name
     assert repr(task(name)).startswith(type(task(name)).__name__)
 
 
@@ -67,13 +64,6 @@ def test_a_miniature_is_read_and_evaluated(name: str, tmp_path: Path) -> None:
     assert all(math.isfinite(value) for value in summary.values())
 
 
-def test_a_miniature_is_the_same_again(name: str, tmp_path: Path) -> None:
-    for folder in ("one", "two"):
-        task(name).write_miniature(tmp_path / folder, seed=3)
-    sums = {task(name).checksum(tmp_path / folder) for folder in ("one", "two")}
-    assert len(sums) == 1
-
-
 def test_perfect_scores_reach_the_best_figures(name: str, tmp_path: Path) -> None:
     benchmark = task(name).write_miniature(tmp_path).load(tmp_path)
     for part in benchmark.parts:
@@ -81,14 +71,3 @@ def test_perfect_scores_reach_the_best_figures(name: str, tmp_path: Path) -> Non
         for metric, value in result.items():
             if metric.startswith(("success", "map", "subset")):
                 assert value == pytest.approx(1.0), (part.name, metric)
-
-
-def test_what_is_made_up_takes_the_place_of_no_data(name: str, tmp_path: Path) -> None:
-    small = task(name).write_miniature(tmp_path)
-    files = [path for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size]
-    for file in files:
-        file.write_bytes(b"mine")
-    if files:
-        with pytest.raises(InputError, match=f"'data' must not hold files of task '{name}' yet"):
-            small.write_miniature(tmp_path)
-    assert {file.read_bytes() for file in files} <= {b"mine"}

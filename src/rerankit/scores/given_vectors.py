@@ -23,6 +23,7 @@ def largest_of(unit: bool) -> float:
 def vectors_of(vectors: Any, argument: str, unit: bool) -> AnyArray:
     """Embeddings (rows, d) as a read-only array of numbers of moderate size; a memory map is checked when it is read.
 
+    >>> from rerankit.scores.vectors import GridVectors
     >>> GridVectors([[1e-50, 0.0], [0.6, 0.8]])
     Traceback (most recent call last):
     rerankit.errors.InputError: 'vectors' must not have rows of which float32 keeps nothing: multiply them (got 1 of \

@@ -15,12 +15,25 @@ or, with one test for each check:
         check(MyStage)
 
 A stage that reads features or banks brings its own `problem(queries, gallery, seed)`, which makes a problem
-of that size; a trainable stage's factory returns a fitted one.
+of that size; a trainable stage's factory returns a fitted one. `check_metric`, `check_task` and `check_format` are the
+kits for metrics, benchmark tasks and formats.
 """
 
 from __future__ import annotations
 
+from rerankit.testing.formats import check_format
 from rerankit.testing.kit import STAGE_CHECKS, CheckFailed, StageCase, check_stage
+from rerankit.testing.metrics import check_metric
 from rerankit.testing.problems import make_problem
+from rerankit.testing.tasks import check_task
 
-__all__ = ["STAGE_CHECKS", "CheckFailed", "StageCase", "check_stage", "make_problem"]
+__all__ = [
+    "STAGE_CHECKS",
+    "CheckFailed",
+    "StageCase",
+    "check_format",
+    "check_metric",
+    "check_stage",
+    "check_task",
+    "make_problem",
+]

@@ -1,4 +1,4 @@
-"""Checks that a stage leaves the process that it runs in alone."""
+"""Checks that what is registered leaves the process that it runs in alone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import io
 import random
 import sys
 import warnings
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 import numpy as np
 
@@ -19,18 +20,26 @@ _QUERIES, _GALLERY, _K = 9, 14, 6
 
 def check_process(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:
     """Nothing is printed, and the random generators of the process are left as they were."""
-    stage, made, printed, before = factory(), problem(_QUERIES, _GALLERY, 10), io.StringIO(), _generators()
+    stage, made = factory(), problem(_QUERIES, _GALLERY, 10)
+    with leaving_alone("the stage"):
+        run(stage.clone(), made, _K)  # which takes weights again
+
+
+@contextmanager
+def leaving_alone(what: str) -> Iterator[None]:
+    """Fail when the block prints, or seeds or uses the generators that a process has one of."""
+    printed, before = io.StringIO(), _generators()
     with redirect_stdout(printed), redirect_stderr(printed), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # which is how something is said
-        run(stage.clone(), made, _K)  # which takes weights again
-    expect(not printed.getvalue(), f"the stage prints: {brief(printed.getvalue())}")
+        yield
+    expect(not printed.getvalue(), f"{what} prints: {brief(printed.getvalue())}")
     after = _generators()
     changed = [name for name in before if before[name] != after[name]]
-    expect(not changed, f"the stage seeds or uses what everybody draws from ({', '.join(changed)}): make a generator")
+    expect(not changed, f"{what} seeds or uses what everybody draws from ({', '.join(changed)}): make a generator")
 
 
 def _generators() -> dict[str, bytes]:
-    """The states of the generators that a process has one of."""
+    """Their states, by name."""
     kind, keys, *rest = np.random.get_state()  # noqa: NPY002 - it is what others may draw from
     found = {"random": repr(random.getstate()).encode()}
     found["numpy.random"] = repr((kind, rest)).encode() + np.asarray(keys).tobytes()

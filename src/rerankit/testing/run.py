@@ -32,14 +32,16 @@ def run_on(stage: Stage, problem: Problem, first: Ranking, where: str = "") -> R
     try:
         result = Pipeline([stage]).rerank(problem, first)
     except Exception as error:
-        raise CheckFailed(f"on {where or repr(problem)}: {type(error).__name__}: {error} ({_place(error)})") from error
+        raise CheckFailed(
+            f"on {where or repr(problem)}: {type(error).__name__}: {error} ({place_of(error)})"
+        ) from error
     expect(result.gallery_size == first.gallery_size, f"on {where}: the gallery size changed to {result.gallery_size}")
     kept = all(_same_ids(getattr(result, side), getattr(first, side)) for side in ("query_ids", "gallery_ids"))
     expect(kept, f"on {where or repr(problem)}: the ids of the ranking were lost or changed")
     return result
 
 
-def _place(error: BaseException) -> str:
+def place_of(error: BaseException) -> str:
     """Where an error first was: file and line of its last cause."""
     while error.__cause__ is not None:
         error = error.__cause__

@@ -1,0 +1,60 @@
+"""The kit for metrics: values of queries that depend on where their items stand, and on nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rerankit.metrics.lists import FloatArray, truth_of
+from rerankit.metrics.metric import Metric, MetricFunction
+from rerankit.metrics.sources import places_of
+from rerankit.relevance import Relevance
+from rerankit.testing.process import leaving_alone
+from rerankit.testing.run import CheckFailed, expect, place_of
+
+_QUERIES, _GALLERY = 7, 12
+_CUTS = {"required": (1, 3), "optional": (None, 2), "none": (None,)}
+
+
+def check_metric(function: MetricFunction, *, of_wrong: bool = False) -> None:
+    """A number for each query, whatever other queries there are; no ranking is better than the best one, none worse
+    than the worst. `of_wrong` says that what is judged is what should come last.
+
+    >>> from rerankit.metrics.reciprocal_rank import reciprocal_rank
+    >>> check_metric(reciprocal_rank)
+    """
+    metric = Metric.of(getattr(function, "__name__", "metric"), function)
+    random = np.random.default_rng(0)
+    right = [random.choice(_GALLERY, 1 + row % 3, replace=False).tolist() for row in range(_QUERIES)]
+    relevance, scores = Relevance.from_lists(right, _GALLERY), random.normal(size=(_QUERIES, _GALLERY)).round(1)
+    for k in _CUTS[metric.cut]:
+        _check(metric, k, scores, relevance, of_wrong)
+
+
+def _check(metric: Metric, k: int | None, scores: Any, relevance: Relevance, of_wrong: bool) -> None:
+    name = metric.name if k is None else f"{metric.name}@{k}"
+    with leaving_alone(name):
+        values = _values(metric, k, scores, relevance)
+    for ties in ("optimistic", "pessimistic"):
+        _values(metric, k, scores, relevance, ties)
+    expect(np.array_equal(_values(metric, k, scores, relevance), values), f"{name} gives other values the second time")
+    turned = np.arange(_QUERIES)[::-1]
+    found = _values(metric, k, scores[turned], relevance.subset(queries=turned))
+    expect(np.allclose(found, values[turned]), f"{name} gives other values to queries in another order")
+    best, worst = (_values(metric, k, sign * relevance.to_dense(), relevance) for sign in (1, -1))
+    sign = 1 if (metric.traits.better == "higher") != of_wrong else -1
+    better = sign * best >= sign * values - 1e-9
+    expect(bool(better.all()), f"{name}: the best ranking has a worse value than another one: {best} and {values}")
+    expect(bool((sign * values >= sign * worst - 1e-9).all()), f"{name}: the worst ranking has a better value")
+
+
+def _values(metric: Metric, k: int | None, scores: Any, relevance: Relevance, ties: Any = "expected") -> FloatArray:
+    places = places_of(np.asarray(scores, np.float64), truth_of(relevance), ties)
+    try:
+        values = np.asarray(metric.function(places, *(() if k is None else (k,))))
+    except Exception as error:
+        raise CheckFailed(f"{metric.name}: {type(error).__name__}: {error} ({place_of(error)})") from error
+    good = values.shape == (_QUERIES,) and values.dtype.kind in "fiub" and bool(np.isfinite(values).all())
+    expect(good, f"{metric.name} must give a finite number for each of {_QUERIES} queries (got {values!r})")
+    return values.astype(np.float64)

@@ -1,0 +1,140 @@
+"""The kits for metrics, tasks and formats pass what ships, and fail what is broken in the way they look for."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rerankit.formats import Format
+from rerankit.formats.registry import formats
+from rerankit.metrics import metrics_available
+from rerankit.metrics.metric import traits
+from rerankit.tasks import task
+from rerankit.tasks.generic import Generic
+from rerankit.testing import CheckFailed, check_format, check_metric, check_task
+
+
+@pytest.mark.parametrize("name", list(metrics_available()))
+def test_every_metric_passes(name: str) -> None:
+    check_metric(metrics_available()[name].function, of_wrong=name == "neg_recall")
+
+
+def first(places: Any) -> Any:
+    """1 where the first item is right."""
+    return places.per_query((places.above == 0) * places.relevant / places.size)
+
+
+COUNTER = itertools.count()
+
+
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [
+        (lambda places: first(places)[:3], "must give a finite number for each of 7 queries"),
+        (lambda places: first(places) * np.nan, "must give a finite number for each of 7 queries"),
+        (lambda places: first(places) + next(COUNTER), "gives other values the second time"),
+        (lambda places: first(places) + np.arange(7), "gives other values to queries in another order"),
+        (lambda places: -first(places), "the best ranking has a worse value than another one"),
+        (traits(better="lower")(lambda places: first(places)), "the best ranking has a worse value than another one"),
+        (lambda places: places.nothing, r"AttributeError: .* \(.*test_other_kits.py:\d+\)"),
+        (lambda places: print(1) or first(places), "<lambda> prints: '1"),
+    ],
+)
+def test_broken_metrics_fail(metric: Any, message: str) -> None:
+    with pytest.raises(CheckFailed, match=message):
+        check_metric(metric)
+    check_metric(first)
+
+
+class Twice(Generic):
+    """Makes other data each time."""
+
+    def write_miniature(self, data: Path, seed: int = 0) -> Any:
+        return super().write_miniature(data, next(COUNTER))
+
+
+class Replaces(Generic):
+    def write_miniature(self, data: Path, seed: int = 0) -> Any:
+        shutil.rmtree(data, ignore_errors=True)
+        return super().write_miniature(data, seed)
+
+
+class Upside(Generic):
+    def write_miniature(self, data: Path, seed: int = 0) -> Any:
+        return Upside(**super().write_miniature(data, seed).get_params())
+
+    def summary(self, results: Any, parts: Any) -> dict[str, float]:
+        return {"other": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (Twice, "must be the same for the same seed"),
+        (Replaces, "must not replace files that are there"),
+        (Upside, "the summary must have finite figures"),
+    ],
+)
+def test_broken_tasks_fail(made: Any, message: str) -> None:
+    with pytest.raises(CheckFailed, match=message):
+        check_task(made)
+    check_task(partial(task, "generic"))
+
+
+@pytest.mark.parametrize("name", [name for name, form in formats().items() if form.holds])
+def test_every_format_passes(name: str) -> None:
+    check_format(formats()[name])
+
+
+class Raw(Format):
+    name, suffixes, holds, description = "raw", (".f32",), (np.ndarray,), "a square matrix"
+
+    def read(self, path: Path) -> Any:
+        values = np.fromfile(path, np.float32)
+        return values.reshape(int(values.size**0.5), -1)
+
+    def write(self, path: Path, content: Any) -> None:
+        np.asarray(content, np.float32).tofile(path)
+
+
+class Turns(Raw):
+    def read(self, path: Path) -> Any:
+        return super().read(path).T
+
+
+class Counts(Raw):
+    def write(self, path: Path, content: Any) -> None:
+        path.write_bytes(bytes(content) + bytes([next(COUNTER) % 256]))
+
+    def read(self, path: Path) -> Any:
+        return np.frombuffer(path.read_bytes()[:-1], np.float32).reshape(4, 4)
+
+
+class Fails(Raw):
+    def write(self, path: Path, content: Any) -> None:
+        raise OSError("no room")
+
+
+class Nameless(Raw):
+    description = ""
+
+
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        (Turns(), "what is read is not what was written"),
+        (Counts(), "the same content must give the same bytes"),
+        (Fails(), r"OSError: no room \(.*test_other_kits.py:\d+\)"),
+        (Nameless(), "must have a name and a description"),
+    ],
+)
+def test_broken_formats_fail(form: Format, message: str) -> None:
+    with pytest.raises(CheckFailed, match=message):
+        check_format(form)
+    check_format(Raw())
