@@ -71,6 +71,26 @@ def test_parameters_of_saved_stages_are_changed(data: Path) -> None:
     assert "'--pipeline-set' must be STAGE.NAME=VALUE" in run(*several, "--pipeline-set", "beta").output
 
 
+def test_several_tasks_are_compared_one_by_one(data: Path) -> None:
+    small = task("coco-5k").write_miniature(data / "coco")
+    (shape,) = [matrix.shape for matrix in small.load(data / "coco").matrices.values()]
+    np.save(data / "coco.npy", np.random.default_rng(1).random(shape, dtype=np.float32))
+    for name, images, scores in (("flickr30k", 7, "first"), ("coco-5k", 10, "coco")):
+        folder = data if name == "flickr30k" else data / "coco"
+        plan = ("bench", name, "--data", folder, "--set", f"images={images}", "--scores", data / f"{scores}.npy")
+        assert run(*plan, "-p", "csls", "-k", 5, "--out", data / "several").exit_code == 0
+    both = ("compare", data / "several", "--samples", 100, "-m", "success@1")
+    shown = run(*both, "--part", "text-to-image")
+    assert shown.exit_code == 0, shown.output
+    heads = [text for text in shown.output.splitlines() if text.startswith("# ")]
+    assert heads == ["# coco-5k: text-to-image", "# flickr30k: text-to-image"]
+    assert len(json.loads(run(*both, "--json").stdout)) == 4
+    wide = run("compare", data / "several", "--samples", 100, "--layout", "wide")
+    assert [text for text in wide.output.splitlines() if text.startswith("# ")] == ["# coco-5k", "# flickr30k"]
+    lost = run(*both, "--part", "nowhere").output
+    assert "'--part' must name parts of the tasks coco-5k, flickr30k (got nowhere)" in " ".join(lost.split())
+
+
 def test_tune(data: Path) -> None:
     (data / "space.yaml").write_text("beta: [1, 10]\n")
     plan = ["bench", "flickr30k", "--data", data, "--set", "images=7", "--scores", data / "first.npy", "-k", "5"]

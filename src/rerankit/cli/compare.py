@@ -32,7 +32,7 @@ def compare(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare results query by query: one table for each part of the task."""
+    """Compare results query by query: one table for each part of the task, those of several tasks one by one."""
     from dataclasses import asdict
 
     from rerankit import checks
@@ -43,32 +43,56 @@ def compare(
     check_style(style)
     checks.choice("layout", layout, ("long", "wide"))
     found = [Result.read(file) for path in results for file in _files(path)]
-    tables = compare_results(
-        found,
-        baseline=baseline,
-        metrics=metrics or (_cuts(found) if layout == "wide" else None),
-        parts=parts,
-        allow_other_candidates=other_candidates,
-        independent=independent,
-        test=test,
-        samples=samples,
-        level=level,
-    )
+    how: dict[str, Any] = {"allow_other_candidates": other_candidates, "independent": independent, "test": test}
+    how |= {"baseline": baseline, "samples": samples, "level": level}
+    by_task = {}
+    for name, own, of_task in _tasks(found, parts):
+        shown = metrics or (_cuts(own) if layout == "wide" else None)
+        by_task[name] = compare_results(own, metrics=shown, parts=of_task, **how)
+    if layout == "wide" and not as_json:
+        _show_wide({name: wide(tables, metrics) for name, tables in by_task.items()}, style)
+        return
+    front = {name: f"{name}: " if len(by_task) > 1 else "" for name in by_task}
+    tables = {f"{front[name]}{part}": table for name, made in by_task.items() for part, table in made.items()}
     if as_json:
         show_json({name: asdict(table) for name, table in tables.items()})
-    elif layout == "wide":
-        _show_wide(wide(tables, metrics), style)
     else:
         _show_long(tables, style)
 
 
-def _show_wide(table: Any, style: str) -> None:
-    """One table; as text its parts stand below each other where a terminal has no room for all."""
-    if style == "text":
-        line("\n\n".join(each.grid() for each in table.split(line_width())))
-        line(wrapped(table.below))
-    else:
-        line(table.render(style).rstrip("\n"))
+def _tasks(results: list[Any], parts: list[str] | None) -> list[tuple[str, list[Any], list[str] | None]]:
+    """The results of each task, by its name, with those of `parts` that the task has (None: all)."""
+    from rerankit.errors import InputError
+
+    by_name: dict[str, list[Any]] = {}
+    for result in results:
+        by_name.setdefault(result.task["name"], []).append(result)
+    if parts is None or len(by_name) < 2:
+        return [(name, own, parts) for name, own in by_name.items()] or [("", [], parts)]
+    known = {name: [each.name for each in own[0].parts] for name, own in by_name.items()}
+    lost = [part for part in parts if not any(part in names for names in known.values())]
+    if lost:
+        raise InputError(f"'--part' must name parts of the tasks {', '.join(by_name)} (got {', '.join(lost)})")
+    found = [(name, own, [part for part in parts if part in known[name]]) for name, own in by_name.items()]
+    return [each for each in found if each[2]]
+
+
+def _show_wide(tables: dict[str, Any], style: str) -> None:
+    """A table for each task; as text its parts stand below each other where a terminal has no room for all."""
+    for at, (name, table) in enumerate(tables.items()):
+        if len(tables) > 1:
+            line(_head(name, style, at))
+        if style == "text":
+            line("\n\n".join(each.grid() for each in table.split(line_width())))
+            line(wrapped(table.below))
+        else:
+            line(table.render(style).rstrip("\n"))
+
+
+def _head(name: str, style: str, at: int) -> str:
+    """What stands above a table, in the words of the style."""
+    heads = {"latex": "% {}\n", "html": "<h2>{}</h2>"}
+    return f"{chr(10) if at else ''}{heads.get(style, '# {}' + chr(10)).format(name)}"
 
 
 def _show_long(tables: dict[str, Any], style: str) -> None:
@@ -78,9 +102,8 @@ def _show_long(tables: dict[str, Any], style: str) -> None:
     if style == "csv":
         line(csv_of(tables).rstrip("\n"))
         return
-    heads = {"latex": "% {}\n", "html": "<h2>{}</h2>"}
     for at, (name, table) in enumerate(tables.items()):
-        line(f"{'' if at == 0 else chr(10)}{heads.get(style, '# {}' + chr(10)).format(name)}")
+        line(_head(name, style, at))
         if style == "text":
             rows = text_rows(table)
             show_figures(rows, names_of(rows))
