@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -179,7 +180,10 @@ def test_a_read_only_disk_is_told_before_the_work(tmp_path: Path) -> None:
 WRITER = """
 import sys, numpy as np, rerankit
 from rerankit import Problem
+from rerankit.files import switching
 place, number, turns = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+if sys.argv[4:] == ["stepping aside"]:
+    switching.exchange = lambda one, other: False
 for turn in range(turns):
     problem = Problem(np.full((4, 5), float(number)), query_ids=[f"{number}{n}" for n in range(4)])
     rerankit.write(f"{place}/folder", problem, overwrite=True)
@@ -199,6 +203,31 @@ def test_several_writers_of_one_place(tmp_path: Path, amount, tried) -> None:
     assert errors == [""] * len(writers)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npz", "folder", "stage"]
     tried("writes by several processes at once", 3 * turns * len(writers))
+
+
+@pytest.mark.parametrize("how", ["exchanged", "stepping aside"])
+def test_writers_that_are_killed_hinder_no_other(how: str, tmp_path: Path, amount, rng, tried) -> None:
+    if not amount(how == "exchanged", 1):
+        pytest.skip("make test-hostile has both")
+    command = [sys.executable, "-c", WRITER, str(tmp_path)]
+    living = subprocess.Popen([*command, "0", "1000000", how], stderr=subprocess.PIPE)
+    kills = amount(2, 20)
+    for _ in range(kills):
+        other = subprocess.Popen([*command, "1", "1000000", how])
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "stage").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(float(rng.uniform(0.5, 2)))
+        assert other.poll() is None
+        other.kill()
+        other.wait()
+    assert living.poll() is None, living.communicate()[1].decode()
+    living.kill()
+    living.communicate()
+    done = subprocess.run([*command, "2", "1", how], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npz", "folder", "stage"]
+    tried("kills of one of two writers", kills)
 
 
 CACHE = """
