@@ -149,10 +149,12 @@ def times(work: Callable[[], Any]) -> tuple[float, float]:
 
 def one(name: str, clip: Path, queries: int, items: int, width: int, k: int) -> dict[str, Any]:
     """A line: what one of the works costs in this process."""
-    import rerankit  # noqa: F401 - importing is no part of the work
+    import rerankit  # importing is no part of the work
 
     if name == "sentence-transformers":
         import sentence_transformers.util  # noqa: F401
+    if name == "pillar-small":
+        import rerankit.stages.pillar.inference  # noqa: F401
     before, found = speeds(), []
     peak_before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     took, busy = times(lambda: found.append(WORKS[name](clip, k)))

@@ -238,3 +238,21 @@ def test_what_is_kept_while_rows_are_searched_tells_the_counts_of_their_first_co
     assert np.array_equal(above, (lowered[:, items] > values).sum(axis=0))
     assert np.array_equal(equal, (lowered[:, items] == values).sum(axis=0))
     assert np.array_equal(without[0], (exact.rows()[:, items] > values).sum(axis=0))
+
+
+@pytest.mark.parametrize("budget", [1, 1_000_000_000])
+@pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])
+def test_the_first_rows_of_columns_come_from_the_pass_that_finds_candidates(metric, budget):
+    random = np.random.default_rng(18)
+    others, gallery = random.normal(size=(900, 12)), random.normal(size=(700, 12))
+    gallery[600:] = gallery[:100]  # ties
+    exact = EmbeddingScores(others, gallery, metric)
+    with rerankit.settings.using(memory_budget=budget):
+        scores = Searching(exact, 9)
+        scores.both_ways(5)
+        assert scores.T.topk(5)[0].shape == (700, 5)  # nothing was searched yet
+        found = scores.topk(9)
+        of_columns = scores.T._first
+    assert all(np.array_equal(got, wanted) for got, wanted in zip(found, exact.topk(9), strict=True))
+    assert all(np.array_equal(got, wanted) for got, wanted in zip(of_columns, exact.T.topk(5), strict=True))
+    assert all(np.array_equal(got, wanted) for got, wanted in zip(scores.T.topk(8), exact.T.topk(8), strict=True))

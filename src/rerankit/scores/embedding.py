@@ -124,7 +124,7 @@ class EmbeddingScores:
 
     def column_highest(self, k: int, less: AnyArray | None) -> FloatArray:
         """The k highest scores of every column (columns, k), best first, less `less` (rows,) of each row."""
-        return first_of_both(self._products, 0, OfColumns(min(k, self.shape[0]), self._less(less)))[1]
+        return first_of_both(self._products, 0, OfColumns(min(k, self.shape[0]), self._less(less)))[1][1]
 
     def ends(self, k: int, of_columns: int = 0) -> tuple[Ends, Ends | None] | None:
         """The first k and the lowest score of every row and, where some are asked for, those of every column, from one

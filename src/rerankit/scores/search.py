@@ -28,12 +28,12 @@ Lists = tuple[IntArray, FloatArray]
 
 
 class OfColumns(NamedTuple):
-    """What is looked for in the columns while rows are searched: the `k` highest scores of every column, from which
+    """What is looked for in the columns while rows are searched: the first `k` rows of every column, from whose scores
     `less` (rows,) is taken first.
     """
 
     k: int
-    less: AnyArray
+    less: AnyArray | None = None
 
 
 def first_of_rows(products: Products, k: int, above: Above | None = None) -> Lists:
@@ -48,16 +48,16 @@ def first_of_rows(products: Products, k: int, above: Above | None = None) -> Lis
     return _searched(products.holding(), k, None, above)[0]
 
 
-def first_of_both(products: Products, k: int, columns: OfColumns) -> tuple[Lists | None, FloatArray]:
-    """The same, and what is looked for in the columns (columns, columns.k), from one pass; no lists where k is 0, or
-    where rows are so short that they are better looked for by themselves.
+def first_of_both(products: Products, k: int, columns: OfColumns) -> tuple[Lists | None, Lists]:
+    """The same, and what is looked for in the columns (columns, columns.k), from one pass; no lists of rows where k is
+    0, or where rows are so short that they are better looked for by themselves.
     """
     k = 0 if _narrow(len(products.of_columns), k) else k
     if _narrow(len(products.of_rows), columns.k):
         every = np.arange(len(products.of_columns))
-        return None, _exact(products.T, every, columns.k, columns.less)[1]
+        return None, _exact(products.T, every, columns.k, columns.less)
     of_rows, of_columns = _searched(products.holding(), k, columns)
-    return of_rows if k else None, of_columns[1]
+    return of_rows if k else None, of_columns
 
 
 class Ends(NamedTuple):
@@ -151,7 +151,8 @@ def _searched(products: Products, k: int, columns: OfColumns | None, above: Abov
             if above is not None:
                 above.add(rows, part, values)
             if columns:
-                of_columns.add_columns(part, values, rows.start, columns.less[rows].astype(np.float32))
+                less = None if columns.less is None else columns.less[rows].astype(np.float32)
+                of_columns.add_columns(part, values, rows.start, less)
         if k:
             parts.append(_made_exact(products, np.arange(block.start, block.stop), of_rows.lists(), k))
     found = tuple(np.concatenate([part[which] for part in parts if part[0].shape[1] == k]) for which in (0, 1))

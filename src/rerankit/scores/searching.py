@@ -28,6 +28,8 @@ class Searching(EmbeddingScores):
         self._next = 0  # the first row that has not been read
         self._parts: list[Lists] = []
         self._above: Above | None = None
+        self._rows_wanted = 0
+        self._first_rows: Lists | None = None
 
     def of_found(self, items: IntArray) -> FloatArray | None:
         """The scores (rows, k) of the first columns of every row, where these are known and are `items`."""
@@ -62,8 +64,21 @@ class Searching(EmbeddingScores):
 
     def topk(self, k: int) -> Lists:
         if self._first is None and k <= self._k:
-            self._first = first_of_rows(self._products, self._k, self._above)
+            if self._rows_wanted and self._first_rows is None:
+                self._first, self._first_rows = first_of_both(self._products, self._k, OfColumns(self._rows_wanted))
+            else:
+                self._first = first_of_rows(self._products, self._k, self._above)
         return super().topk(k)
+
+    def both_ways(self, k: int) -> None:
+        """Find the first `k` rows of every column, too, in the pass that finds the first columns: `T` knows them."""
+        self._rows_wanted = min(k, self.shape[0])
+
+    @property
+    def T(self) -> EmbeddingScores:  # noqa: N802
+        turned = super().T
+        turned._first = self._first_rows
+        return turned
 
     def counting(self, less: AnyArray | None, some: IntArray) -> None:
         """Keep, from the pass that finds the first columns, what tells how many rows score above them, less `less`
@@ -92,4 +107,4 @@ class Searching(EmbeddingScores):
         columns = OfColumns(min(k, self.shape[0]), self._less(less))
         lists, highest = first_of_both(self._products, 0 if self._first else self._k, columns)
         self._first = lists or self._first
-        return highest
+        return highest[1]

@@ -8,11 +8,15 @@ from functools import cached_property
 
 import numpy as np
 
-from rerankit.arrays import FloatArray, IntArray
+from rerankit import settings
+from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.bank import Bank
 from rerankit.errors import UnmetNeedError
 from rerankit.problem import Problem
 from rerankit.scores import EmbeddingScores, Scores, blocks, normalised
+
+_LOOKUPS = 32  # vectors that are looked up for a query, at least
+_KEPT = 0.5  # share of the memory budget that the vectors of a side may take
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,18 @@ class Relations:
             raise UnmetNeedError(f"pillars need '{missing}' of the bank, too: give Bank(to_gallery=…, to_queries=…)")
         across, others = bank.to_queries.T, bank.to_gallery.T
         return cls(problem.scores, gallery, across, others, False, problem.query_scores)
+
+    @cached_property
+    def vectors(self) -> tuple[SideVectors, SideVectors] | None:
+        """Those of the gallery and of the others, where what candidates are described by are products of vectors."""
+        one, two = self.gallery, self.others
+        if not isinstance(one, EmbeddingScores) or not isinstance(two, EmbeddingScores):
+            return None
+        if one.queries is not two.queries or one.metric != two.metric:
+            return None
+        lookups = self.scores.shape[0] * _LOOKUPS
+        gallery, others = (SideVectors(side, one.metric == "cosine", lookups) for side in (one.queries, two.gallery))
+        return gallery, others
 
     def reversed(self) -> Relations:
         """The other direction; only without a bank."""
@@ -124,23 +140,37 @@ class Nearest:
         return np.maximum(items, 0) if self.members is None else np.searchsorted(self.members, items)
 
 
-def outer(scores: Scores, rows: IntArray, columns: IntArray) -> FloatArray:
-    """For every query all pairs of its rows (queries, n) and its columns (queries, m): (queries, n, m)."""
+class SideVectors:
+    """Vectors (n, d) of a side as products take them: at length 1 for cosines. Where many are looked up, all of them
+    are kept, if the memory budget has room.
+    """
+
+    def __init__(self, array: AnyArray, unit: bool, lookups: int = 0) -> None:
+        self._array, self._unit = array, unit
+        if lookups >= len(array) and array.shape[0] * array.shape[1] * 4 <= settings.memory_budget() * _KEPT:
+            self._array, self._unit = self[np.arange(len(array))], False
+
+    def __getitem__(self, items: IntArray) -> FloatArray:
+        """Those of some items (…,): (…, d)."""
+        vectors = np.asarray(self._array[items.reshape(-1)], np.float32)
+        return (normalised(vectors) if self._unit else vectors).reshape(*items.shape, -1)
+
+
+def outer(
+    scores: Scores, rows: IntArray, columns: IntArray, vectors: tuple[SideVectors, SideVectors] | None = None
+) -> FloatArray:
+    """For every query all pairs of its rows (queries, n) and its columns (queries, m): (queries, n, m). `vectors` are
+    those of both, where they are known.
+    """
     if not isinstance(scores, EmbeddingScores) or scores.metric == "euclidean":
         return scores.pairs(rows[:, :, None], columns[:, None, :])
     # A vector is looked up once for its row or column rather than once for every pair.
     result = np.empty((len(rows), rows.shape[1], columns.shape[1]), np.float32)
     size = (rows.shape[1] + columns.shape[1]) * scores.queries.shape[1] * 12
+    left, right = vectors or (SideVectors(side, scores.metric == "cosine") for side in (scores.queries, scores.gallery))
     for block in blocks(len(rows), size, share=0.5):
-        left, right = _vectors(scores, rows[block], 0), _vectors(scores, columns[block], 1)
-        np.matmul(left, right.transpose(0, 2, 1), out=result[block])
+        np.matmul(left[rows[block]], right[columns[block]].transpose(0, 2, 1), out=result[block])
     return result
-
-
-def _vectors(scores: EmbeddingScores, items: IntArray, side: int) -> FloatArray:
-    source = scores.gallery if side else scores.queries
-    vectors = np.asarray(source[items.reshape(-1)], np.float32)
-    return (normalised(vectors) if scores.metric == "cosine" else vectors).reshape(*items.shape, -1)
 
 
 def diagonal(scores: Scores) -> FloatArray:

@@ -57,8 +57,11 @@ class PillarSpace:
         x[:, 0, 0] = here.query_diagonal[queries]
         x[:, 1:, 0] = here.scores.pairs(queries[:, None], known)
         x[:, :, length] = x[:, :, 0]
-        _fill(x[:, :, 1:length], here.scores, here.gallery, queries, known, inter, x)
-        _fill(x[:, :, length + 1 :], here.across, here.others, queries, known, intra, x)
+        alike, unlike = (None, None) if here.vectors is None else ((here.vectors[0], here.vectors[0]), here.vectors)
+        grid = outer(here.gallery, known, np.maximum(inter, 0), alike)
+        _fill(x[:, :, 1:length], here.scores, queries, inter, grid, x)
+        grid = outer(here.others, known, np.maximum(intra, 0), unlike)
+        _fill(x[:, :, length + 1 :], here.across, queries, intra, grid, x)
         return x if here.complete else _completed(x)
 
     def columns(self, queries: IntArray) -> tuple[IntArray, IntArray]:
@@ -90,21 +93,16 @@ class PillarSpace:
 
 
 def _fill(
-    x: FloatArray,
-    of_query: Scores,
-    of_candidates: Scores,
-    queries: IntArray,
-    candidates: IntArray,
-    pillars: IntArray,
-    whole: FloatArray,
+    x: FloatArray, of_query: Scores, queries: IntArray, pillars: IntArray, of_candidates: FloatArray, whole: FloatArray
 ) -> None:
-    """Similarities of the query (node 0) and of its candidates to pillars, written into x (queries, 1 + K, L − 1)."""
+    """Similarities of the query (node 0) and of its candidates (queries, K, L − 1) to pillars, written into x
+    (queries, 1 + K, L − 1).
+    """
     if not pillars.shape[1]:
         return
     alone = pillars[:, 0] < 0
-    real = np.where(alone[:, None], 0, pillars)
-    x[:, 0] = of_query.pairs(queries[:, None], real)
-    x[:, 1:] = outer(of_candidates, candidates, real)
+    x[:, 0] = of_query.pairs(queries[:, None], np.maximum(pillars, 0))
+    x[:, 1:] = of_candidates
     x[alone] = whole[alone][:, :, :1]
 
 

@@ -20,6 +20,7 @@ from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 from rerankit.reranking import rerank
 from rerankit.scores.nearest import nearest
+from rerankit.scores.searching import Searching
 from rerankit.seams import splice
 from rerankit.stages.banks import OF_ONE_DIRECTION, RelationsBankStage, check_relations_bank
 from rerankit.stages.pillar.directions import DIRECTIONS, Direction, kept, other, value_of, warn_of_the_other_side
@@ -153,6 +154,14 @@ class Pillar(RelationsBankStage, Reasoner):
         if known is None:
             return self._score(PillarSpace.of(relations, *sizes, ranking.indices), ranking)
         return self._score(PillarSpace(relations, Nearest.beside(relations, *sizes, known), *sizes), ranking)
+
+    def started(self, problem: Problem) -> Prepared | None:
+        if self.bank_for(problem) is not None or not isinstance(problem.scores, Searching):
+            return None
+        from rerankit.gallery import Gallery
+
+        problem.scores.both_ways(self.neighbours)
+        return Prepared(self, Gallery.of(problem))
 
     def prepare(self, gallery: Gallery) -> Prepared:
         bank = self.bank_beside(gallery.bank)
