@@ -256,3 +256,16 @@ def test_the_first_rows_of_columns_come_from_the_pass_that_finds_candidates(metr
     assert all(np.array_equal(got, wanted) for got, wanted in zip(found, exact.topk(9), strict=True))
     assert all(np.array_equal(got, wanted) for got, wanted in zip(of_columns, exact.T.topk(5), strict=True))
     assert all(np.array_equal(got, wanted) for got, wanted in zip(scores.T.topk(8), exact.T.topk(8), strict=True))
+
+
+def test_the_lowest_of_many_that_are_alike_are_exact():
+    random = np.random.default_rng(19)
+    vectors = random.normal(size=(900, 12))
+    vectors[:400] = vectors[0]  # more that may be the lowest than an account is kept of
+    scores = EmbeddingScores.within(vectors)
+    found, of_columns = scores.ends(5, 5)
+    across = EmbeddingScores(vectors, vectors[100:800].copy()).ends(5, 5)
+    whole = scores.rows()
+    assert np.array_equal(found.lowest, whole.min(axis=1))
+    assert np.array_equal(across[0].lowest, whole[:, 100:800].min(axis=1))
+    assert np.array_equal(across[1].lowest, whole[:, 100:800].min(axis=0))

@@ -1,4 +1,4 @@
-"""The best of many lists at once, while candidates come in blocks."""
+"""The best of many lists at once, and the lowest, while candidates come in blocks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from rerankit.scores.topk import LAST, flat_nonzero, indices_of, keys_of, scores
 from rerankit.threads import in_threads
 
 _PIECE_BYTES = 4_000_000  # of a block that a thread looks through at once
+_SHORT = 2**16  # numbers below it are put in order several times as fast
+_FLOOD = 16  # candidates of a list in one block that may score lowest: of more, no account is kept
 
 
 class Best:
@@ -74,7 +76,7 @@ class Best:
         hits = flat_nonzero(np.greater(values, self._bound[lists]))
         rows = hits // width
         columns = hits - rows * width
-        by_list = np.argsort(columns, kind="stable")
+        by_list = np.argsort(columns.astype(np.uint16) if width <= _SHORT else columns, kind="stable")
         self._insert(lists, columns[by_list], rows[by_list], values.T, first)
 
     def _insert(self, lists: slice, where: IntArray, candidates: IntArray, values: FloatArray, first: int) -> None:
@@ -107,3 +109,71 @@ class Best:
         self._keys[lists, : self.most] = best
         self._counts[lists] = self.most
         self._bound[lists] = scores_of(best[:, -1])
+
+
+class Lowest:
+    """The candidates of every list that may score lowest, since their scores are nearer to the lowest than `doubt`
+    (lists,).
+
+    >>> lowest = Lowest(np.float32([0.5, 0.5]))
+    >>> lowest.add_rows(slice(0, 2), np.float32([[1, 5], [7, 2]]), 0)
+    >>> lowest.add_columns(slice(0, 2), np.float32([[6, 2.4]]), 2)
+    >>> [each.tolist() for each in lowest.cells()], lowest.flooded.tolist()
+    ([[0, 1, 1], [0, 1, 2]], [False, False])
+    """
+
+    def __init__(self, doubt: FloatArray) -> None:
+        self._doubt = doubt
+        self._bound = np.full(len(doubt), np.inf, np.float32)
+        self._found: list[tuple[IntArray, IntArray, FloatArray]] = []
+        self.flooded = np.zeros(len(doubt), bool)
+        """The lists (lists,) of which no account is kept."""
+
+    def add_rows(self, lists: slice, values: FloatArray, first: int) -> None:
+        """Take in a block (lists, candidates) of the candidates from `first` on."""
+
+        def one(at: int) -> tuple[IntArray, IntArray, FloatArray]:
+            part = values[at : at + piece]
+            hits = flat_nonzero(part <= self._bounds(lists.start + at, part.min(axis=1))[:, None])
+            rows = hits // part.shape[1]
+            return at + rows, first + hits - rows * part.shape[1], part.reshape(-1)[hits]
+
+        piece = max(1, _PIECE_BYTES // (4 * values.shape[1]))
+        self._add(lists, in_threads(one, range(0, len(values), piece)))
+
+    def add_columns(self, lists: slice, values: FloatArray, first: int) -> None:
+        """The same of a block (candidates, lists)."""
+
+        def one(at: int) -> tuple[IntArray, IntArray, FloatArray]:
+            part = values[:, at : at + piece]
+            hits = flat_nonzero(part <= self._bounds(lists.start + at, part.min(axis=0)))
+            rows = hits // part.shape[1]
+            columns = hits - rows * part.shape[1]
+            return at + columns, first + rows, part[rows, columns]
+
+        piece = max(64, _PIECE_BYTES // (4 * len(values)))
+        self._add(lists, in_threads(one, range(0, values.shape[1], piece)))
+
+    def _bounds(self, first: int, lowest: FloatArray) -> FloatArray:
+        """The bounds of the lists from `first` on, once they have such candidates."""
+        here = slice(first, first + len(lowest))
+        bounds: FloatArray = np.minimum(self._bound[here], lowest + self._doubt[here])
+        self._bound[here] = bounds
+        return bounds
+
+    def _add(self, lists: slice, parts: list[tuple[IntArray, IntArray, FloatArray]]) -> None:
+        where, candidates, values = (np.concatenate(each) for each in zip(*parts, strict=True))
+        counts = np.bincount(where, minlength=lists.stop - lists.start)
+        flooded = self.flooded[lists] | (counts > _FLOOD)
+        if flooded.any():
+            self.flooded[lists] = flooded
+            kept = ~flooded[where]
+            where, candidates, values = where[kept], candidates[kept], values[kept]
+        self._found.append((lists.start + where, candidates, values))
+
+    def cells(self) -> tuple[IntArray, IntArray]:
+        """Lists, ascending, and their candidates: one or more of every list that is not flooded."""
+        lists, candidates, values = (np.concatenate(each) for each in zip(*self._found, strict=True))
+        kept = np.flatnonzero((values <= self._bound[lists]) & ~self.flooded[lists])
+        kept = kept[np.argsort(lists[kept], kind="stable")]
+        return lists[kept], candidates[kept]

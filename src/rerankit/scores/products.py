@@ -49,7 +49,10 @@ class Products:
     def holding(self) -> Products:
         """The same with the columns kept on their grid, where the memory budget has room for them."""
         fits = 4 * self.of_rows.width * len(self.of_columns) <= settings.memory_budget() * _HELD
-        return Products(self.metric, self.of_rows, self.of_columns.holding()) if fits else self
+        if not fits:
+            return self
+        columns = self.of_columns.holding()
+        return Products(self.metric, columns if self.of_rows is self.of_columns else self.of_rows, columns)
 
     def rows(self, rows: slice | IntArray) -> FloatArray:
         """Whole rows (rows, columns)."""
@@ -78,7 +81,7 @@ class Products:
         if len(vectors) > _FEW_ROWS:
             products = vectors @ columns.T
         else:  # in threads of ours, where those of a matrix library would be in each other's way
-            products = np.stack([np.einsum("nd,d->n", columns, vector) for vector in vectors])
+            products = np.stack([_inner(columns, vector) for vector in vectors])
         if self.metric == "euclidean":
             numbers = np.arange(part.start, part.start + len(columns))
             squares = squares_of(vectors)[:, None] + squares_of(columns)
@@ -108,7 +111,7 @@ class Products:
             block = slice(start, start + step)
             other = self.of_columns.doubles(columns[block])
             one = alone if alone is not None else self.of_rows.doubles(rows[block])
-            products: Doubles = np.einsum("ij,ij->i", np.broadcast_to(one, other.shape), other)
+            products: Doubles = _inner(np.broadcast_to(one, other.shape), other)
             if self.metric == "euclidean":
                 products = self._distances(products, squares_of(one) + squares_of(other), rows[block], columns[block])
             cells[block] = _to_float32(products)
@@ -120,7 +123,7 @@ class Products:
         """
         assert self.of_columns.held is not None, "asked by the caller"
         vectors = self.of_columns.held.vectors.take(columns[0], axis=0)
-        found = _to_float32(np.einsum("kd,d->k", vectors, self.of_rows.doubles(slice(row, row + 1))[0]))[None]
+        found = _to_float32(_inner(vectors.astype(np.float64), self.of_rows.doubles(slice(row, row + 1))[0]))[None]
         return self._finite(found, np.array([row]))
 
     def first_of(self, rows: IntArray, items: IntArray, counts: IntArray) -> FloatArray:
@@ -136,14 +139,14 @@ class Products:
             most, own = int(counts[block].max(initial=0)), self.of_rows.doubles(rows[block])
             if most <= _FEW_ITEMS:  # what takes time is every call, not its numbers
                 each = columns[named[:, :most]].astype(np.float64)
-                found = _to_float32(np.einsum("rkd,rd->rk", each, own))
+                found = _to_float32(_inner(each, own[:, None]))
                 scores[block, :most] = np.where(known[block, :most], found, -np.inf)
                 return
             # Made once: fresh memory for each row costs more than the numbers.
             buffer, exact = np.empty((most, self.of_rows.width)), np.full((len(own), most), -np.inf)
             for row, (vector, count) in enumerate(zip(own, counts[block].tolist(), strict=True)):
                 np.copyto(buffer[:count], columns.take(named[row, :count], axis=0))
-                np.einsum("kd,d->k", buffer[:count], vector, out=exact[row, :count])
+                exact[row, :count] = _inner(buffer[:count], vector)
             scores[block, :most] = _to_float32(exact)
 
         in_threads(one, range(0, len(rows), _TOGETHER))
@@ -215,6 +218,14 @@ def _read_once(vectors: GridVectors, items: IntArray, known: BoolArray) -> tuple
     named = np.zeros(items.shape, np.int64)
     named[known] = places.reshape(-1)
     return vectors.doubles(wanted), named
+
+
+def _inner(left: Doubles, right: Doubles) -> Doubles:
+    """Inner products (…,) of vectors (…, d) on the grid, where the order of sums is no matter: one call of a matrix
+    library for each is more than twice as fast as `einsum`, and none is so long that it would start threads.
+    """
+    products: Doubles = np.matmul(left[..., None, :], right[..., :, None])[..., 0, 0]
+    return products
 
 
 def _to_float32(products: Doubles) -> FloatArray:

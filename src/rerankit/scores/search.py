@@ -12,7 +12,7 @@ import numpy as np
 from rerankit import settings
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.scores.above import Above
-from rerankit.scores.best import Best
+from rerankit.scores.best import Best, Lowest
 from rerankit.scores.blocks import blocks
 from rerankit.scores.products import Products
 from rerankit.scores.topk import order, topk_dense
@@ -44,7 +44,7 @@ def first_of_rows(products: Products, k: int, above: Above | None = None) -> Lis
         return _exact(products, np.arange(len(products.of_rows)), k)
     if products.of_rows is products.of_columns and _fits(len(products.of_rows), _more(k, len(products.of_rows))):
         held = products.holding()
-        return _made_exact(held, np.arange(len(held.of_rows)), _best_among(held, k)[0].lists(), k)
+        return _made_exact(held, np.arange(len(held.of_rows)), _best_among(held, k, ends=False)[0].lists(), k)
     return _searched(products.holding(), k, None, above)[0]
 
 
@@ -76,46 +76,49 @@ def ends_of_both(products: Products, k: int, of_columns: int = 0) -> tuple[Ends,
     count, width = products.shape
     if _narrow(width, k) or (of_columns and _narrow(count, of_columns)):
         return None
-    among, products, low = products.of_rows is products.of_columns, products.holding(), _more(1, width)
-    if among and _fits(count, _more(max(k, of_columns), width) + low):
-        of_all = _best_among(products, max(k, of_columns), 1)
-        found = _both_ends(products, np.arange(count), (of_all[0], of_all[1]), max(k, of_columns))
+    among, products = products.of_rows is products.of_columns, products.holding()
+    if among and _fits(count, _more(max(k, of_columns), width)):
+        found = _both_ends(products, slice(0, count), *_best_among(products, max(k, of_columns)), max(k, of_columns))
         return found, found if of_columns else None
-    high, high_of_columns = _more(k, width), _more(of_columns, count)
-    columns = (Best(width, high_of_columns), Best(width, low)) if of_columns else ()
+    high, columns = _more(k, width), _lists_of(products.T, slice(0, width), of_columns) if of_columns else None
     parts: list[Ends] = []
-    for block in blocks(count, products.of_rows.width * 4 + (high + low) * _KEY_BYTES, share=0.25, least=_LEAST):
-        of_rows = Best(block.stop - block.start, high), Best(block.stop - block.start, low)
+    for block in blocks(count, products.of_rows.width * 4 + high * _KEY_BYTES, share=0.25, least=_LEAST):
+        best, lowest = _lists_of(products, block, k)
         for rows, part, values in _tiles(products, block):
-            for end in (0, 1):
-                of_rows[end].add_rows(slice(rows.start - block.start, rows.stop - block.start), values, part.start)
-                if columns:
-                    columns[end].add_columns(part, values, rows.start)
-                np.negative(values, out=values)
-        parts.append(_both_ends(products, np.arange(block.start, block.stop), of_rows, k))
+            mine = slice(rows.start - block.start, rows.stop - block.start)
+            best.add_rows(mine, values, part.start)
+            lowest.add_rows(mine, values, part.start)
+            for each in columns or ():
+                each.add_columns(part, values, rows.start)
+        parts.append(_both_ends(products, block, best, lowest, k))
     first = tuple(np.concatenate([part.first[which] for part in parts]) for which in (0, 1))
     found = Ends(first, np.concatenate([part.lowest for part in parts]))  # type: ignore[arg-type]
-    if not columns:
+    if columns is None:
         return found, None
-    return found, _both_ends(products.T.holding(), np.arange(width), columns, of_columns)
+    return found, _both_ends(products.T.holding(), slice(0, width), *columns, of_columns)
 
 
-def _best_among(products: Products, high: int, low: int = 0) -> list[Best]:
-    """The first of vectors among themselves, and the last where some are asked for: a tile beside the diagonal serves
-    its rows, and its columns as rows.
+def _lists_of(products: Products, rows: slice, k: int) -> tuple[Best, Lowest]:
+    """What the first k and the lowest of neighbouring rows are found with."""
+    count = rows.stop - rows.start
+    doubt = np.broadcast_to(products.doubt(np.arange(rows.start, rows.stop))[:, 0], count).astype(np.float32)
+    return Best(count, _more(k, products.shape[1])), Lowest(doubt)
+
+
+def _best_among(products: Products, k: int, *, ends: bool = True) -> tuple[Best, Lowest]:
+    """The first of vectors among themselves and, of both `ends`, the lowest: a tile beside the diagonal serves its
+    rows, and its columns as rows.
     """
     count = len(products.of_rows)
-    best = [Best(count, _more(k, count)) for k in (high, low) if k]
+    found = _lists_of(products, slice(0, count), k)
     for block in blocks(count, products.of_rows.width * 4, share=0.25, least=_LEAST):
         for rows, part, values in _tiles(products, block, above=True):
             beside = slice(max(part.start, rows.stop), part.stop)
-            for each in best:
+            for each in found if ends else found[:1]:
                 each.add_rows(rows, values, part.start)
                 if beside.start < beside.stop:
                     each.add_columns(beside, values[:, beside.start - part.start :], rows.start)
-                if len(best) > 1:
-                    np.negative(values, out=values)
-    return best
+    return found
 
 
 def _fits(lists: int, most: int) -> bool:
@@ -123,9 +126,17 @@ def _fits(lists: int, most: int) -> bool:
     return lists * 2 * most * 8 <= settings.memory_budget()
 
 
-def _both_ends(products: Products, rows: IntArray, best: tuple[Best, Best], k: int) -> Ends:
-    lowest = _made_exact(products, rows, best[1].lists(), 1, sign=-1)[1]
-    return Ends(_made_exact(products, rows, best[0].lists(), k), -lowest[:, 0])
+def _both_ends(products: Products, rows: slice, best: Best, lowest: Lowest, k: int) -> Ends:
+    """The exact ends of neighbouring rows."""
+    every = np.arange(rows.start, rows.stop)
+    lists, candidates = lowest.cells()
+    scores = np.empty(len(every), np.float32)
+    flooded = np.flatnonzero(lowest.flooded)
+    scores[flooded] = -_exact(products, every[flooded], 1, sign=-1)[1][:, 0]
+    if len(lists):
+        exact, starts = products.pairs(every[lists], candidates), np.flatnonzero(np.diff(lists, prepend=-1))
+        scores[lists[starts]] = np.minimum.reduceat(exact, starts)
+    return Ends(_made_exact(products, every, best.lists(), k), scores)
 
 
 def _narrow(width: int, k: int) -> bool:
@@ -183,12 +194,8 @@ def _tiles(products: Products, block: slice, *, above: bool = False) -> Iterator
             yield rows, slice(at + left, part.stop), products.fast(mine, columns[left:], own)
 
 
-def _made_exact(
-    products: Products, rows: IntArray, found: Lists, k: int, less: AnyArray | None = None, sign: int = 1
-) -> Lists:
-    """The exact first k of rows (rows,) whose best are known by fast scores; `less` (columns,) was taken from these, or
-    their `sign` changed.
-    """
+def _made_exact(products: Products, rows: IntArray, found: Lists, k: int, less: AnyArray | None = None) -> Lists:
+    """The exact first k of rows (rows,) whose best are known by fast scores; `less` (columns,) was taken from these."""
     items, scores = found
     more = items.shape[1]
     # How many of each row's items may be among the exact first k; where all may be, further ones may be, too.
@@ -198,12 +205,10 @@ def _made_exact(
     exact = products.first_of(rows[clear], items[clear], counts[clear])
     if less is not None:
         exact -= less.astype(np.float32)[items[clear]]
-    if sign < 0:
-        exact = np.where(np.isfinite(exact), -exact, exact)
     ordered = order(exact, items[clear])
     indices[clear], values[clear] = ordered[0][:, :k], ordered[1][:, :k]
     if not clear.all():  # many items at about the k-th score
-        indices[~clear], values[~clear] = _exact(products, rows[~clear], k, less, sign)
+        indices[~clear], values[~clear] = _exact(products, rows[~clear], k, less)
     return indices, values
 
 

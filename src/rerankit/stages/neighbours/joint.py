@@ -55,7 +55,10 @@ class Joint:
             self._whole = EmbeddingScores(vectors, vectors, embeddings.metric).holding()
             sides = slice(0, self.queries), slice(self.queries, self.shape[0])
             self._tiles = tuple(tuple(self._whole.part(rows, columns) for columns in sides) for rows in sides)
-        self.maps = (_onto(same[0], across), _onto(same[1], across)) if align else (None, None)
+        self.maps: tuple[Map | None, Map | None] = (None, None)
+        if align:
+            wanted = _middle(across, square=False)
+            self.maps = _onto(same[0], wanted), _onto(same[1], wanted)
         self._sides = (
             SideBySide(same[0], across, (self.maps[0], None)),
             SideBySide(across.T, same[1], (None, self.maps[1])),
@@ -191,10 +194,10 @@ def warn_of_a_gap(known: IntArray, border: int, name: str) -> None:
         )
 
 
-def _onto(same: Scores, across: Scores) -> Map:
-    """The map that gives the scores among one side's items the level and the spread of those across."""
+def _onto(same: Scores, across: tuple[float, float, float]) -> Map:
+    """The map that gives the scores among one side's items the level and the spread of those across (`_middle`)."""
     level, spread, high = _middle(same, square=True)
-    wanted, wide, highest = _middle(across, square=False)
+    wanted, wide, highest = across
     scale = wide / spread if spread > 0 and wide > 0 else 1.0
     most = np.inf if max(high, highest) > 0 else 0  # minus distances stay such
     return Map(np.float32(scale), np.float32(wanted - level * scale), np.float32(most))
