@@ -1,6 +1,6 @@
 """A run in shards on two workers: the local engine beside Ray on this machine.
 
-    python benchmarks/engines.py [--items 100000] [--queries 32768] [--width 512] [--stage nnn] [--bank 2048]
+    python benchmarks/ray_beside_local.py [--items 100000] [--queries 32768] [--width 512] [--stage nnn] [--bank 2048]
                                  [--shard-size 4096] [--workers 2] [--turns 2] [--folder KEPT]
 
 From files of half precision; engines take turns, each in a process of its own, from reading the files to the ranking.
