@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -29,3 +30,21 @@ def in_threads(work: Callable[[A], B], pieces: Sequence[A]) -> list[B]:
         return [work(piece) for piece in pieces]
     with ThreadPoolExecutor(workers) as pool:
         return list(pool.map(work, pieces))
+
+
+class OfThread(threading.local, Generic[A]):
+    """A value that every thread has of its own, a copy of the first one to begin with. A pickle has that one, so that
+    threads, and processes, that share an object write into buffers of their own.
+
+    >>> kept = OfThread([1])
+    >>> kept.value.append(2)
+    >>> kept.value, OfThread.__reduce__(kept)[1]
+    ([1, 2], ([1],))
+    """
+
+    def __init__(self, first: A) -> None:
+        self._first = first
+        self.value = copy.copy(first)
+
+    def __reduce__(self) -> tuple[type[OfThread[A]], tuple[A]]:
+        return OfThread, (self._first,)

@@ -583,7 +583,7 @@ BROKEN: list[tuple[str, Any, str]] = [
     ("check_ready", PreparesSomethingElse, "queries answered one at a time get another answer than in a batch"),
     ("check_ready", CannotBePrepared, "preparing it for a gallery: ValueError: not for a gallery that stands"),
     ("check_ready", KeepsABufferWhenPrepared, "threads that share a prepared gallery get other answers than one"),
-    ("check_updates", ForgetsWhichItemsWent, "it says that it is exact, and answers otherwise than prepared anew"),
+    ("check_updates", ForgetsWhichItemsWent, "it says that it is exact, and answers otherwise than prepared again"),
     ("check_updates", CannotBeUpdated, "adding and removing items: ValueError: made once"),
     ("check_shards", PrefersTheFirstQueries, "queries get another answer than the batch"),
     ("check_params", TakesK, "a parameter 'k' cannot be given by name: k says how many candidates there are"),

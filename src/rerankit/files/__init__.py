@@ -9,7 +9,7 @@ from rerankit.files.owned import CONFIG, check_free, foreign
 from rerankit.files.regular import check_inside, check_regular, files_in
 from rerankit.files.scratch import Scratch, clear_leftovers, scratch_in
 from rerankit.files.stable import unchanged
-from rerankit.files.writing import atomic, check_place, told
+from rerankit.files.writing import atomic, check_place, writing_to
 
 __all__ = [
     "CONFIG",
@@ -31,7 +31,7 @@ __all__ = [
     "lock_folder",
     "read_list",
     "scratch_in",
-    "told",
     "unchanged",
     "write_manifest",
+    "writing_to",
 ]

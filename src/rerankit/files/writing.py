@@ -25,7 +25,7 @@ def atomic(path: str | os.PathLike[str], *, overwrite: bool = True, durable: boo
     of power there is the old or the new one. What a disk refuses, full or read-only, is an error that names `path`.
     """
     target = Path(os.path.realpath(path))
-    with told(path):
+    with writing_to(path):
         target.parent.mkdir(parents=True, exist_ok=True)
         with Scratch(target.parent) as scratch:
             temporary = scratch.path / target.name
@@ -38,7 +38,7 @@ def atomic(path: str | os.PathLike[str], *, overwrite: bool = True, durable: boo
 
 
 @contextmanager
-def told(path: str | os.PathLike[str]) -> Iterator[None]:
+def writing_to(path: str | os.PathLike[str]) -> Iterator[None]:
     """A block in which a disk that is full, or cannot be written, is reported in one line.
 
     A file that the block misses, or that lies elsewhere, is not the disk's fault and goes on as it is.

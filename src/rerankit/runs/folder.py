@@ -14,7 +14,7 @@ import numpy as np
 
 from rerankit.engines import Done
 from rerankit.errors import FormatError, InputError, rule
-from rerankit.files import atomic, clear_leftovers, foreign, lock_folder, told
+from rerankit.files import atomic, clear_leftovers, foreign, lock_folder, writing_to
 from rerankit.formats import judgements
 from rerankit.formats.content import Tables
 from rerankit.formats.folder import FolderFormat
@@ -52,7 +52,7 @@ _SAID = {
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """A block in which no other process can run into this folder, which is made where it is not there."""
-    with told(folder):
+    with writing_to(folder):
         folder.mkdir(parents=True, exist_ok=True)
     lock = lock_folder(folder)
     if lock is None:

@@ -14,7 +14,7 @@ from rerankit.cutting import cut_by
 from rerankit.engines import Engine, engine_of
 from rerankit.engines.parts import Parts
 from rerankit.errors import InputError, rule
-from rerankit.files import atomic, clear_leftovers, told
+from rerankit.files import atomic, clear_leftovers, writing_to
 from rerankit.gallery import Gallery
 from rerankit.pipelines.pipeline import Pipeline
 from rerankit.pipelines.ready import Ready, check_standing, ready_for
@@ -52,7 +52,7 @@ def prepare_in_shards(
     checks.integer("retries", retries, least=0)
     check_standing(pipeline, gallery)
     place = temporary_folder(PARTS_PREFIX) if parts is None else nullcontext(Path(parts))
-    with place as folder, locked(folder), told(folder):
+    with place as folder, locked(folder), writing_to(folder):
         if parts is not None:
             _begin(folder, {"rerankit": __version__, **_digests(pipeline, gallery), "shard_size": size})
         cutter = Parts(where, folder, shards_of(gallery.size, size), retries=retries, durable=parts is not None)

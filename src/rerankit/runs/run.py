@@ -16,7 +16,7 @@ from rerankit.cutting import cut_by
 from rerankit.engines import Engine, engine_of
 from rerankit.engines.parts import Parts, done_on, times
 from rerankit.errors import StageError, UnmetNeedError
-from rerankit.files import atomic, told
+from rerankit.files import atomic, writing_to
 from rerankit.formats.run_shards import blocks_of, shard_file, write_shard
 from rerankit.formats.tables import to_ranking
 from rerankit.gallery import Gallery
@@ -52,7 +52,7 @@ def rerank_in_shards(
     pipeline.check(problem)
     gallery, found = Gallery.of(problem), found_by(pipeline, problem)
     _check_cut(pipeline, gallery)
-    with _folder(out) as folder, locked(folder.path), told(folder.path):
+    with _folder(out) as folder, locked(folder.path), writing_to(folder.path):
         plan = {
             "queries": problem.shape[0],
             "gallery": problem.shape[1],

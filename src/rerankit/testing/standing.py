@@ -60,7 +60,7 @@ def check_ready(factory: StageFactory, problem: ProblemMaker = make_problem) -> 
 
 def check_updates(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:
     """A prepared gallery of vectors, of which items went and to which others came, answers as one that is prepared
-    anew, to the bit where what is prepared says that it is exact.
+    again, to the bit where what is prepared says that it is exact.
     """
     made, stage = problem(_QUERIES, _GALLERY, 14), factory()
     random = np.random.default_rng(14)
@@ -85,7 +85,7 @@ def check_updates(factory: StageFactory, problem: ProblemMaker = make_problem) -
     ranking = queries.ranking(_K)
     found, fresh = updated.answer(queries, ranking), prepare(factory(), updated.gallery).answer(queries, ranking)
     if stage.bitwise and all(row["exact"] for row in updated.info()):
-        expect_equal(found, fresh, "after a change it says that it is exact, and answers otherwise than prepared anew")
+        expect_equal(found, fresh, "after a change it says that it is exact, and answers otherwise than prepared again")
 
 
 def check_lone(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:

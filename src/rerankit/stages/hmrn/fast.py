@@ -7,10 +7,8 @@ rounds is one product and one pass of running sums, tile by tile. `reasoning` ha
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +17,7 @@ from rerankit.arrays import IntArray
 from rerankit.stages.hmrn.config import HmrnConfig
 from rerankit.stages.hmrn.encoders import mask_of
 from rerankit.stages.hmrn.network import SLOPE, SimilarityEncoder
+from rerankit.threads import OfThread
 
 WIDE = 256
 """Searches of a tile."""
@@ -73,13 +72,6 @@ def table_scale(config: HmrnConfig) -> float:
     return config.region_temperature if config.variant == "I-T" else config.query_temperature
 
 
-class _Kept(threading.local):
-    """The buffers of one thread."""
-
-    def __init__(self) -> None:
-        self.buffers = torch.empty(0)
-
-
 class LocalLevel:
     """The local level after every round, by running sums; and the raw similarities of a block."""
 
@@ -87,7 +79,7 @@ class LocalLevel:
         config = encoder.config
         self.by_region = config.variant == "I-T"
         self.temperature = table_scale(config)
-        self._kept = _Kept()
+        self._buffers = OfThread(torch.empty(0))
 
     def table(self, images: Images, searches: Searches) -> Tensor:
         """Temperature times raw similarity after the leaky ReLU, (T, c, n, R): one product.
@@ -110,7 +102,7 @@ class LocalLevel:
         # Tiles of one size: a small last one would cost nearly as much as a full one.
         tiles = math.ceil(len(images) * slots * wide * last / cells)
         high = max(1, math.ceil(len(images) / max(1, tiles)))
-        buffers = self._buffers(high * slots * wide * last, regions)
+        buffers = self._two_of(high * slots * wide * last, regions)
         for left in range(0, count, wide):
             columns = slice(left, left + wide)
             vectors = (searches.queries[columns] * self.temperature).permute(2, 1, 0).reshape(dim, -1)
@@ -124,18 +116,13 @@ class LocalLevel:
             out.cumsum_(dim=1).div_(steps[:, None] * self.temperature)
         return out.permute(1, 2, 0).contiguous()
 
-    def _buffers(self, cells: int, like: Tensor) -> Tensor:
+    def _two_of(self, cells: int, like: Tensor) -> Tensor:
         """Two buffers of a tile, kept between the calls of a thread: fresh pages would cost a part of the work."""
-        kept = self._kept
-        if kept.buffers.numel() < 2 * cells or kept.buffers.device != like.device:
-            kept.buffers = like.new_empty(2 * cells)
-        return kept.buffers[: 2 * cells].view(2, cells)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_kept"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _kept=_Kept())
+        own = self._buffers
+        if own.value.numel() < 2 * cells or own.value.device != like.device:
+            own.value = like.new_empty(2 * cells)
+        kept: Tensor = own.value[: 2 * cells].view(2, cells)
+        return kept
 
     def _tile(self, regions: Tensor, counts: Tensor, vectors: Tensor, out: Tensor, buffers: Tensor) -> None:
         """What the regions of some images add up to for queries `vectors` (D, T·c) in each round: `out` (n, T, c)."""

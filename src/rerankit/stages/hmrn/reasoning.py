@@ -8,8 +8,7 @@ their weights.
 
 from __future__ import annotations
 
-import threading
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +16,10 @@ from torch import Tensor, nn
 from rerankit.stages.hmrn.encoders import mask_of
 from rerankit.stages.hmrn.fast import Images, table_scale
 from rerankit.stages.hmrn.network import ReasoningStep, SimilarityEncoder
+from rerankit.threads import OfThread
 
 TINY = 1e-8
-PLANS = 32
+LAYOUTS = 32
 Line: TypeAlias = tuple[Tensor, Tensor]
 """A bias and a weight, (in, out)."""
 
@@ -31,14 +31,6 @@ class _Step(NamedTuple):
     shift: Tensor  # (s,): added to that
     move: Tensor  # (s, s)
     floor: Tensor  # (s,): minus the bias after `move`
-
-
-class _Kept(threading.local):
-    """Buffers and their views, of one thread: threads that share a stage write into buffers of their own."""
-
-    def __init__(self) -> None:
-        self.buffers: list[Tensor] = []
-        self.plans: dict[tuple[int, int, tuple[int, ...]], _Layout] = {}
 
 
 class Reasoning:
@@ -56,81 +48,77 @@ class Reasoning:
         self.first = _line(encoder.sim_tranglo_w)
         self.score = _line(encoder.sim_w)
         self.steps = _folded(encoder)
-        self._kept = _Kept()
+        self._buffers: OfThread[list[Tensor]] = OfThread([])
+        self._layouts: OfThread[dict[tuple[int, int, tuple[int, ...]], _Layout]] = OfThread({})
 
     def __call__(self, table: Tensor, images: Images, queries: Tensor, searches: Tensor, rounds: list[int]) -> Tensor:
         """One search after each of `rounds`: (len(rounds), n).
 
         `table` (T, n, R) as the local level makes it, `queries` (T, D), `searches` (T, D) pooled after every round.
         """
-        plan = self._plan(table, rounds)
-        self._attend(plan, table, images, queries)
-        self._nodes(plan, images.pooled, searches)
+        layout = self._layout(table, rounds)
+        self._attend(layout, table, images, queries)
+        self._nodes(layout, images.pooled, searches)
         for step in self.steps[:-1]:
-            self._step(plan, step)
-        return self._last(plan, self.steps[-1])
+            self._step(layout, step)
+        return self._last(layout, self.steps[-1])
 
-    def __getstate__(self) -> dict[str, Any]:
-        # Views of one buffer come back from a pickle as buffers of their own: a copy makes new ones.
-        return {name: value for name, value in self.__dict__.items() if name != "_kept"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _kept=_Kept())
-
-    def _plan(self, table: Tensor, rounds: list[int]) -> _Layout:
+    def _layout(self, table: Tensor, rounds: list[int]) -> _Layout:
         count, slots = table.shape[1:]
         key = (count, slots, tuple(rounds))
         total = sum(rounds)
         size = count * max((total + len(rounds)) * max(self.dim, self.width), 2 * total * slots)
-        kept = self._kept
-        if not kept.buffers or len(kept.buffers[0]) < size or kept.buffers[0].device != table.device:
-            kept.buffers, kept.plans = [table.new_empty(size) for _ in range(2)], {}
-        if key not in kept.plans:
-            if len(kept.plans) >= PLANS:
-                kept.plans.pop(next(iter(kept.plans)))
-            kept.plans[key] = _Layout(count, slots, rounds, (self.dim, self.width), kept.buffers)
-        return kept.plans[key]
+        buffers = self._buffers.value
+        if not buffers or len(buffers[0]) < size or buffers[0].device != table.device:
+            buffers = self._buffers.value = [table.new_empty(size) for _ in range(2)]
+            self._layouts.value = {}
+        layouts = self._layouts.value
+        if key not in layouts:
+            if len(layouts) >= LAYOUTS:
+                layouts.pop(next(iter(layouts)))
+            layouts[key] = _Layout(count, slots, rounds, (self.dim, self.width), buffers)
+        return layouts[key]
 
-    def _attend(self, plan: _Layout, table: Tensor, images: Images, queries: Tensor) -> None:
-        """Squared differences of contexts and queries, (n, queries of all rounds, D), into `plan.context`.
+    def _attend(self, layout: _Layout, table: Tensor, images: Images, queries: Tensor) -> None:
+        """Squared differences of contexts and queries, (n, queries of all rounds, D), into `layout.context`.
 
         Weights over an image's regions are exp(logit − highest), which no temperature can make too large or too small
         to be squared. They need not sum to 1: contexts are normalised anyway.
         """
         length = table.square().cumsum_(dim=0).sqrt_().add_(self.tiny).reciprocal_().mul_(self.temperature)
-        weight = torch.index_select(length, 0, plan.latest, out=plan.weight)
-        weight.mul_(torch.index_select(table, 0, plan.position, out=plan.table))
+        weight = torch.index_select(length, 0, layout.latest, out=layout.weight)
+        weight.mul_(torch.index_select(table, 0, layout.position, out=layout.table))
         real = mask_of(images.counts, table.shape[2])
         weight.add_(torch.where(real, 0.0, -torch.inf).to(weight))
         weight.sub_(weight.amax(dim=2, keepdim=True)).exp_()
-        context = torch.bmm(weight.transpose(0, 1), images.regions, out=plan.context)
-        torch.addcmul(queries.neg()[plan.position], context, _inverse_length(context), out=context)
+        context = torch.bmm(weight.transpose(0, 1), images.regions, out=layout.context)
+        torch.addcmul(queries.neg()[layout.position], context, _inverse_length(context), out=context)
         context.mul_(context)
 
-    def _nodes(self, plan: _Layout, images: Tensor, searches: Tensor) -> None:
-        """Nodes of length 1 in their places, (rows, s), into `plan.nodes`."""
-        torch.mm(plan.context.view(-1, self.dim), self.local[1], out=plan.local).add_(self.local[0])
-        gap = torch.sub(images, searches[plan.last][:, None], out=plan.gap)
-        torch.mm(gap.mul_(gap).view(-1, self.dim), self.first[1], out=plan.first).add_(self.first[0])
-        plan.spare.mul_(_inverse_length(plan.spare))
-        torch.index_select(plan.spare, 0, plan.places, out=plan.nodes)
+    def _nodes(self, layout: _Layout, images: Tensor, searches: Tensor) -> None:
+        """Nodes of length 1 in their places, (rows, s), into `layout.nodes`."""
+        torch.mm(layout.context.view(-1, self.dim), self.local[1], out=layout.local).add_(self.local[0])
+        gap = torch.sub(images, searches[layout.last][:, None], out=layout.gap)
+        torch.mm(gap.mul_(gap).view(-1, self.dim), self.first[1], out=layout.first).add_(self.first[0])
+        layout.spare.mul_(_inverse_length(layout.spare))
+        torch.index_select(layout.spare, 0, layout.places, out=layout.nodes)
 
-    def _step(self, plan: _Layout, step: _Step) -> None:
+    def _step(self, layout: _Layout, step: _Step) -> None:
         """One step for every node of every round, in place: two products over all rows, edges graph by graph."""
-        torch.mm(plan.nodes, step.edges, out=plan.spare).add_(step.shift)
-        for graph, question, asking in zip(plan.graphs, plan.questions, plan.asking, strict=True):
+        torch.mm(layout.nodes, step.edges, out=layout.spare).add_(step.shift)
+        for graph, question, asking in zip(layout.graphs, layout.questions, layout.asking, strict=True):
             # Keys by asking nodes, so that softmax runs down the columns, which is the fast direction.
             edges = torch.bmm(graph, asking).softmax(dim=1)
             torch.bmm(edges.transpose(1, 2), graph, out=question)
-        torch.mm(plan.spare, step.move, out=plan.nodes)
-        torch.maximum(plan.nodes, step.floor, out=plan.nodes)
+        torch.mm(layout.spare, step.move, out=layout.nodes)
+        torch.maximum(layout.nodes, step.floor, out=layout.nodes)
 
-    def _last(self, plan: _Layout, step: _Step) -> Tensor:
+    def _last(self, layout: _Layout, step: _Step) -> Tensor:
         """The last step for node 0 only, and the score: (rounds, n)."""
-        rounds = len(plan.graphs)
-        picked = torch.index_select(plan.nodes, 0, plan.heads, out=plan.picked)
-        heads = torch.mm(picked, step.edges, out=plan.final).add_(step.shift)
-        for graph, question in zip(plan.graphs, heads.view(rounds, -1, 1, self.width), strict=True):
+        rounds = len(layout.graphs)
+        picked = torch.index_select(layout.nodes, 0, layout.heads, out=layout.picked)
+        heads = torch.mm(picked, step.edges, out=layout.final).add_(step.shift)
+        for graph, question in zip(layout.graphs, heads.view(rounds, -1, 1, self.width), strict=True):
             edges = torch.bmm(graph, question.transpose(1, 2)).softmax(dim=1)
             torch.bmm(edges.transpose(1, 2), graph, out=question)
         final = torch.mm(heads, step.move, out=picked).sub_(step.floor).relu_()

@@ -170,8 +170,8 @@ class Plan(ComparingStage, RelationsBankStage):
             near, likeness = self._nearest(problem)
             weights = weights_of_nearest(near, likeness, learned.sharpness, learned.shares.shape[0])
             weighed = votes_for(weights, learned.shares, items) * ranking.gallery_size
-            heard = np.log1p(learned.agreement * (weighed - 1))
-            scores = scores + learned.votes / learned.beta * heard
+            shift = np.log1p(learned.agreement * (weighed - 1))
+            scores = scores + learned.votes / learned.beta * shift
         return scores.astype(np.float32)
 
     def _nearest(self, problem: Problem) -> tuple[IntArray, FloatArray]:

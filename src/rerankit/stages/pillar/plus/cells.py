@@ -38,7 +38,7 @@ class Toplists:
 
 @dataclass(frozen=True)
 class CellGraph:
-    """Cells in the order of their keys row · columns + column, with fixed facts and the cells they listen to.
+    """Cells in the order of their keys row · columns + column, with fixed facts and the cells whose votes they take.
 
     `near_columns` (cells, pillars) holds for every cell the number of the cell (row, near column), and the number of
     cells where there is none; `column_weights` how much each counts. `near_rows` alike. `likely_columns` (rows, n)
@@ -129,7 +129,7 @@ def seen_in(problem: Problem, settings: PlusSettings) -> Seen:
 
 
 def described(seen: Seen, settings: PlusSettings) -> CellGraph:
-    """The cells with what is known of each and the cells that they listen to."""
+    """The cells with what is known of each and the cells whose votes they take."""
     picked, width = seen.picked, seen.picked.shape[1]
     keys = picked.row * width + picked.column
     plans = [

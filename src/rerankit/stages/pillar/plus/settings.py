@@ -23,7 +23,7 @@ class PlusSettings:
     cells_kept: tuple[int, int] = (32, 16)
     """Cells kept of those, by the first plan."""
     pillars: int = 16
-    """Nearest items of the same kind that a row or a column listens to."""
+    """Nearest items of the same kind whose votes a row or a column takes."""
     likely: tuple[int, int] = (16, 8)
     """A row's likeliest columns, a column's likeliest rows, to which others are compared."""
     sharpness: float = 4.4
