@@ -14,7 +14,7 @@ from rerankit.errors import UnmetNeedError
 from rerankit.stages.hubness.claims import ListClaims, MatrixClaims
 from rerankit.stages.hubness.evidence import trusted_top_means
 from rerankit.stages.hubness.highest import column_top
-from rerankit.stages.hubness.spread import absent_levels, spread
+from rerankit.stages.hubness.spread import absent_levels, fall_of, spread
 from strategies import distinct
 
 BETA = 4.0
@@ -128,6 +128,51 @@ def test_mutual_ranks_equal_counting(bank):
     for made, values in ((stage("mutual-rank", weight=0.5), ranks), (stage("mutual-neighbours", neighbours=3), places)):
         expected = np.take_along_axis(values, ranking.indices, axis=1)
         np.testing.assert_allclose(made.rescore(problem, ranking), expected, atol=1e-5)
+
+
+def crowded(seed: int = 0) -> tuple[Problem, np.ndarray]:
+    """Pairs in 25 clusters, far apart, in which many items are about as near as the nearest."""
+    random = np.random.default_rng(seed)
+    things = 2 * random.normal(size=(25, 16))[np.arange(500) % 25] + 0.6 * random.normal(size=(500, 16))
+    queries, items = (things + 0.5 * random.normal(size=things.shape) for _ in range(2))
+    return Problem.from_embeddings(queries, items), np.arange(500)
+
+
+def test_rows_whose_first_ones_crowd_are_less_steep():
+    values = np.random.default_rng(0).normal(size=(300, 400)).astype(np.float32)
+    assert fall_of(DenseScores(values)).steepness == 1.0
+    ends = np.where(values > 2, 2 + (values - 2) / 10, values)
+    found = fall_of(DenseScores(ends))
+    best = -np.sort(-ends.astype(np.float64), axis=1)
+    slope = np.median(best[:, 1] - best[:, 5]) / (norm.ppf(1 - 1.625 / 400.25) - norm.ppf(1 - 5.625 / 400.25))
+    assert found.steepness == pytest.approx(1.2 * slope / found.spread, rel=1e-5)
+    assert fall_of(DenseScores(7 * ends - 30)).steepness == pytest.approx(found.steepness, rel=1e-4)
+    top = Problem(ends).ranking(100)
+    assert fall_of(ListScores(top.indices, top.scores, 400)).steepness == pytest.approx(found.steepness)
+    assert fall_of(DenseScores(ends[:, :16])).steepness == 1.0, "of few items nothing is told"
+
+
+@pytest.mark.parametrize("name", ["sinkhorn", "inverted-softmax", "qb-norm", "dual-softmax", "nnn", "csls", "plan"])
+def test_where_many_items_are_about_as_near_nothing_is_lost(name):
+    problem, right = crowded()
+    before, after = (
+        np.mean(ranking.indices[:, 0] == right)
+        for ranking in (problem.ranking(10), rerankit.rerank(problem, name, k=10))
+    )
+    assert after > before
+
+
+@pytest.mark.parametrize(("name", "most"), [("nnn", 0.08), ("csls", 0.06), ("sinkhorn", 0.03)])
+def test_on_a_curve_little_is_lost(name, most):
+    random = np.random.default_rng(0)
+    things = np.exp(random.normal(size=(500, 3)))
+    queries, items = (things * np.exp(0.1 * random.normal(size=things.shape)) for _ in range(2))
+    problem = Problem.from_embeddings(queries, items)
+    before, after = (
+        np.mean(ranking.indices[:, 0] == np.arange(500))
+        for ranking in (problem.ranking(10), rerankit.rerank(problem, name, k=10))
+    )
+    assert after > before - most
 
 
 @pytest.mark.parametrize("name", FAMILY)

@@ -109,8 +109,8 @@ def test_every_item_of_a_batch_gets_its_share_where_each_was_asked_for():
 def test_the_spread_of_a_bank_is_found_once(name, monkeypatch):
     from rerankit.stages.hubness import spread
 
-    found, rows_alone = [], spread.rows_alone
-    monkeypatch.setattr(spread, "rows_alone", lambda scores: found.append(scores.shape) or rows_alone(scores))
+    found, best_of = [], spread._best_of
+    monkeypatch.setattr(spread, "_best_of", lambda scores: found.append(scores.shape) or best_of(scores))
     random = np.random.default_rng(0)
     query, items, bank = (random.normal(size=(count, 8)) for count in (1, 60, 40))
     rerankit.rerank(Problem.from_embeddings(query, items, query_bank=bank), name, k=5)

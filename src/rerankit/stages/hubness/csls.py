@@ -26,9 +26,10 @@ class CSLS(HubnessStage):
 
     The score is 2 s − r(query) − r(item): r is the mean similarity to the `neighbours` nearest items of the other side.
     The items' part is found as in `nnn`: relative to what is usual for each query, without the query that is answered,
-    and as far as it is more than chance. It helps where density differs from place to place; it loses where the
-    number of right items per query differs more than the density, because a well-matched item then looks like a
-    hub. r(query), which changes no order, is taken over the candidates. `published` takes the plain means over all.
+    as far as it is more than chance, and as far as best scores do not crowd (`steepness` in the notes). It helps where
+    density differs from place to place; it loses where the number of right items per query differs more than the
+    density, because a well-matched item then looks like a hub. r(query), which changes no order, is taken over the
+    candidates. `published` takes the plain means over all.
 
     >>> from rerankit import rerank
     >>> rerank([[0.9, 0.8], [0.9, 0.1], [0.9, 0.2]], "csls", published=True, k=2).indices[0]

@@ -9,7 +9,7 @@ import numpy as np
 from rerankit.arrays import AnyArray
 from rerankit.pipelines.prepared import State
 from rerankit.scores import EmbeddingScores, ListScores, Scores, blocks
-from rerankit.stages.hubness.spread import absent_levels, spread
+from rerankit.stages.hubness.spread import absent_levels, fall_of
 
 _DEEPEST = 10  # spreads below the highest score of a row: nothing counts as lower
 
@@ -24,6 +24,8 @@ class Frame(NamedTuple):
     """Each row's mean (rows,)."""
     centre: AnyArray | None = None
     """The mean (d,) of the items' vectors, where scores are products of vectors."""
+    steepness: float = 1.0
+    """Of the rows right behind their first place (`Fall`)."""
 
     def state(self) -> State:
         """Everything, to be written."""
@@ -52,10 +54,10 @@ def frame_of(scores: Scores) -> Frame:
     >>> frame_of(DenseScores([[1.0, 2.0, 3.0]])).usual
     array([2.])
     """
-    sigma = spread(scores)
+    sigma, steepness = fall_of(scores)
     absent = absent_levels(scores, sigma) if isinstance(scores, ListScores) else None
     centre = scores.mean_column() if isinstance(scores, EmbeddingScores) else None
-    return Frame(sigma, absent, usual_scores(scores, sigma, absent, centre), centre)
+    return Frame(sigma, absent, usual_scores(scores, sigma, absent, centre), centre, steepness)
 
 
 def usual_scores(scores: Scores, sigma: float, absent: AnyArray | None, centre: AnyArray | None) -> AnyArray:

@@ -20,15 +20,19 @@ from rerankit.stages.hubness.partners import evenly_asked
 from rerankit.stages.hubness.stage import Correction, HubnessStage
 from rerankit.stages.lone import check_lone
 
+_STEEP = 0.8  # enough for an item's level to count in full
+
 
 class NNN(HubnessStage):
     """Subtract from a score the item's bias: α times its mean score over the nearest other queries.
 
     Every query's scores are first taken relative to what is usual for it (their mean), the query that is answered is
     left out, and the differences between items count only as far as they are more than chance: with few other
-    queries they vanish; and as far as items are asked for evenly (`evenly` in the notes): popular items are no hubs.
-    A few hundred queries of the same kind make a good `bank`. It loses with a bank from another
-    domain, and a little where single items are rightly near to many queries that are not sure of them.
+    queries they vanish; as far as items are asked for evenly (`evenly` in the notes): popular items are no hubs; and
+    as far as queries' best scores lie as far apart as the next ones (`steepness`): where they crowd, what is near to
+    many is no hub. A few hundred queries of the same kind make a good `bank`. It loses with a bank from another domain,
+    where all queries ask for one kind of items, and a little where single items are rightly near to many queries that
+    are not sure of them.
 
     `published` takes the plain mean over the `neighbours` nearest, the query itself among them, and trusts it fully.
 
@@ -70,10 +74,10 @@ class _FromTopMeans(Correction):
     """Minus a share of the items' levels; for test queries each is left out of the levels it is corrected by."""
 
     def __init__(
-        self, means: TopMeans, share: float, usual: AnyArray | None, frame: dict[str, AnyArray], evenly: float
+        self, means: TopMeans, share: float, usual: AnyArray | None, frame: dict[str, AnyArray], **notes: Any
     ) -> None:
         levels = -share * means.at(slice(None))  # type: ignore[arg-type]
-        super().__init__(levels, trust=round(float(means.trust.mean()), 3), evenly=evenly, frame=frame)
+        super().__init__(levels, trust=round(float(means.trust.mean()), 3), frame=frame, **notes)
         self.means, self.share, self.usual = means, share, usual
 
     def added(self, own: FloatArray, items: IntArray) -> AnyArray:
@@ -93,7 +97,9 @@ def nearest_correction(others: Scores, neighbours: int, share: float, same: bool
     if frame.absent is not None:
         kept["absent"] = frame.absent
     evenly = evenly_asked(others, frame.spread, answered=same)
-    return _FromTopMeans(means, share * evenly, frame.usual if same else None, kept, evenly)
+    steepness = round(min(1.0, frame.steepness / _STEEP), 3)
+    usual = frame.usual if same else None
+    return _FromTopMeans(means, share * evenly * steepness, usual, kept, evenly=evenly, steepness=steepness)
 
 
 def nearest_of_more(found: Correction, more: Scores, neighbours: int, share: float) -> Correction:
@@ -102,4 +108,5 @@ def nearest_of_more(found: Correction, more: Scores, neighbours: int, share: flo
     k = min(neighbours, count)
     highest = column_top(more, min(k + 1, count), frame["usual"], frame.get("absent"))
     means = trusted_top_means(highest, k, count, (float(frame["level"][0]), float(frame["level"][1])))
-    return Correction(-share * found.notes["evenly"] * means.at(slice(None)))  # type: ignore[arg-type]
+    share *= found.notes["evenly"] * found.notes["steepness"]
+    return Correction(-share * means.at(slice(None)))  # type: ignore[arg-type]

@@ -34,10 +34,10 @@ class Sinkhorn(HubnessStage):
     where queries' right items are none of the gallery's, and where items are popular and no query is sure. The
     ranking's notes say what was seen (`each_item`, `several_queries`, `evenly`, from 0 to 1).
 
-    `beta` "auto" is 3.5 over the spread of the scores (see `spread`); with a bank, whose queries only show which items
-    are hubs, 2 over the spread of the bank's. `cells_kept` best cells of every row and column stand for the matrix, the
-    rest of a row at one level; None takes all of up to 25 million, and 64 beyond. `published` gives
-    Sinkhorn's own balance, in which every item receives the same total.
+    `beta` "auto" is 3.5 over the spread of the scores (see `spread`), or of the best ones where these lie closer
+    together (`fall_of`); with a bank, whose queries only show which items are hubs, 2 over the bank's. `cells_kept`
+    best cells of every row and column stand for the matrix, the rest of a row at one level; None takes all of up to 25
+    million, and 64 beyond. `published` gives Sinkhorn's own balance, in which every item receives the same total.
 
     >>> from rerankit import rerank
     >>> rerank([[0.9, 0.8], [0.9, 0.1], [0.9, 0.2]], "sinkhorn", k=2).indices

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.special import ndtr, ndtri
 
@@ -12,6 +14,24 @@ _PLACES = 50  # of a row's highest scores that are looked at, or a quarter of th
 _ROWS = 1024  # that are looked at
 _MIXING = np.uint64(0x9E3779B97F4A7C15)
 _FARTHEST = 6.0  # standard deviations
+_TOP = np.array([1, 5])  # places right behind the first, at which a query's own item stands
+_BY_CHANCE = 1.2  # times as steep: less is no difference
+
+
+class Fall(NamedTuple):
+    """How rows fall off at their top."""
+
+    spread: float
+    """See `spread`."""
+    steepness: float
+    """How steeply they fall right behind their first place, compared with farther down: 1 as normal scores do or more
+    steeply, less where the best candidates crowd together.
+    """
+
+    @property
+    def resolution(self) -> float:
+        """The spread by which the best candidates are told apart."""
+        return self.spread * self.steepness
 
 
 def spread(scores: Scores) -> float:
@@ -28,22 +48,65 @@ def spread(scores: Scores) -> float:
     >>> round(spread(DenseScores(3 * normal)), 1), round(spread(DenseScores(3 * normal + 100)), 1)
     (3.0, 3.0)
     """
-    slopes = rows_alone(scores if scores.shape[0] <= _ROWS else scores.take(sampled_rows(scores, _ROWS)))[0]
-    slopes = slopes[slopes > 0]
-    return float(np.median(slopes)) if len(slopes) else 0.0
+    return fall_of(scores).spread
+
+
+def fall_of(scores: Scores) -> Fall:
+    """The spread, and the steepness right behind the first place: the median over the rows of (score at place 2 −
+    score at place 6) over the difference of normal quantiles, in spreads.
+
+    Many items that are about as near as the nearest have a small one: points of a line, frames of a video, members of a
+    cluster. What is taken from items must be finer there, or it decides alone.
+
+    >>> from rerankit import DenseScores
+    >>> normal = np.random.default_rng(0).normal(size=(200, 400))
+    >>> crowded = np.minimum(normal, 1.6 + normal / 9)
+    >>> fall_of(DenseScores(normal)).steepness, fall_of(DenseScores(crowded)).steepness < 0.5
+    (1.0, True)
+    """
+    best = _best_of(scores if scores.shape[0] <= _ROWS else scores.take(sampled_rows(scores, _ROWS)))
+    slopes = _of_rows(best, scores.shape[1])[0]
+    wide, fine = _median(slopes), _median(_slopes(best, _TOP[None], scores.shape[1]))
+    return Fall(wide, min(1.0, _BY_CHANCE * fine / wide) if wide and fine else 1.0)
 
 
 def rows_alone(scores: Scores) -> tuple[AnyArray, AnyArray]:
     """Each row by itself: its spread, 0 where its highest scores are alike, and its score at place k; both (rows,)."""
-    best = scores.topk(places_looked_at(scores.shape[1]))[1].astype(np.float64)
+    return _of_rows(_best_of(scores), scores.shape[1])
+
+
+def _best_of(scores: Scores) -> AnyArray:
+    """The highest scores (rows, places) of each row."""
+    best: AnyArray = scores.topk(places_looked_at(scores.shape[1]))[1].astype(np.float64)
+    return best
+
+
+def _of_rows(best: AnyArray, columns: int) -> tuple[AnyArray, AnyArray]:
+    """Spread and score at place k (rows,) from each row's highest scores."""
     known = np.maximum(np.isfinite(best).sum(axis=1), 2)
     places = np.stack([np.minimum(known // 4, known - 2), known - 1], axis=1)
     if best.shape[1] < 2:
         return np.zeros(len(best)), np.where(np.isfinite(best[:, 0]), best[:, 0], 0.0)
-    steps, normal = np.take_along_axis(best, places, axis=1), normal_quantiles(places, scores.shape[1])
+    last = np.take_along_axis(best, places[:, 1:], axis=1)[:, 0]
+    return _slopes(best, places, columns), np.where(np.isfinite(last), last, 0.0)
+
+
+def _slopes(best: AnyArray, places: IntArray, columns: int) -> AnyArray:
+    """How steeply each row falls (rows,) from one place to another, `places` (rows or 1, 2), over the fall of normal
+    scores; 0 where that is not known.
+    """
+    if places.max() >= best.shape[1]:
+        return np.zeros(len(best))
+    steps, normal = np.take_along_axis(best, places, axis=1), normal_quantiles(places, columns)
     with np.errstate(invalid="ignore"):
         slopes: AnyArray = (steps[:, 0] - steps[:, 1]) / (normal[:, 0] - normal[:, 1])
-    return np.where(np.isfinite(slopes), slopes, 0.0), np.where(np.isfinite(steps[:, 1]), steps[:, 1], 0.0)
+    return np.where(np.isfinite(slopes), slopes, 0.0)
+
+
+def _median(slopes: AnyArray) -> float:
+    """The median of those that fall, 0 where none does."""
+    slopes = slopes[slopes > 0]
+    return float(np.median(slopes)) if len(slopes) else 0.0
 
 
 def absent_levels(lists: ListScores, sigma: float) -> AnyArray:

@@ -19,7 +19,7 @@ from rerankit.sides import Side
 from rerankit.stages.banks import BankStage
 from rerankit.stages.candidates import items_of, own_scores
 from rerankit.stages.hubness.shape import normal_map, read_scores
-from rerankit.stages.hubness.spread import spread
+from rerankit.stages.hubness.spread import fall_of
 from rerankit.stages.lone import NOTHING_TO_COMPARE, ComparingStage, Passing
 
 if TYPE_CHECKING:
@@ -231,11 +231,12 @@ def check_beta(argument: str, beta: Any) -> Beta:
 
 
 def beta_of(given: Beta, scores: Scores, sharpness: float) -> tuple[float, float]:
-    """The inverse temperature and the spread of the scores: `sharpness` over the spread where "auto" was given.
+    """The inverse temperature and the spread of the scores: `sharpness` over the spread by which the best candidates
+    are told apart where "auto" was given.
 
     0 where all scores are alike, so that there is nothing to tell items apart by.
     """
-    sigma = spread(scores)
+    fall = fall_of(scores)
     if isinstance(given, str):
-        return (sharpness / sigma if sigma else 0.0), sigma
-    return given, sigma
+        return (sharpness / fall.resolution if fall.spread else 0.0), fall.spread
+    return given, fall.spread
