@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 import rerankit
 from rerankit import Problem
-from rerankit.errors import InputError, RerankitError
+from rerankit.errors import FormatError, InputError, RerankitError
 from rerankit.files import atomic
 from rerankit.formats.pt import write_checkpoint
 
@@ -156,6 +157,24 @@ def test_a_place_that_cannot_be_written_is_one_error(name: str, tmp_path: Path) 
         with pytest.raises(InputError, match=r"cannot be written.*Permission denied"):
             write(tmp_path / "closed", name, 4)
     assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", [*BUNDLES, "run"])
+def test_folders_that_cannot_be_made_are_one_error(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in {"a.pt": ["torch"], "a.parquet": ["pyarrow"]}.get(name, []):
+        pytest.importorskip(module, reason=f"{module} is not installed")
+    make = os.mkdir
+
+    def closed(path, *rest, **more) -> None:
+        if Path(path).parent == tmp_path:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        make(path, *rest, **more)
+
+    monkeypatch.setattr(os, "mkdir", closed)
+    deep = tmp_path / "closed" / "deep"
+    work = (lambda: write(deep, name, 4)) if name != "run" else lambda: rerankit.rerank(np.eye(3), "fuse", out=deep)
+    with pytest.raises(FormatError, match=r"cannot be written: Permission denied$"):
+        work()
 
 
 def test_a_read_only_disk_is_told_before_the_work(tmp_path: Path) -> None:

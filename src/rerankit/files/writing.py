@@ -49,7 +49,8 @@ def writing_to(path: str | os.PathLike[str]) -> Iterator[None]:
         raise
     except OSError as cause:
         place = Path(os.path.realpath(path)).parent
-        if isinstance(cause.filename, str) and place not in Path(os.path.realpath(cause.filename), "x").parents:
+        named = Path(os.path.realpath(cause.filename)) if isinstance(cause.filename, str) else place
+        if not (named.is_relative_to(place) or place.is_relative_to(named)):  # above: a folder that had to be made
             raise
         raise FormatError(f"{path}: cannot be written: {cause.strerror or _with_room(cause, place)}") from cause
 
