@@ -519,7 +519,7 @@ def test_every_format_says_what_it_is() -> None:
         assert form.holds
 
 
-def test_the_door_is_a_public_name() -> None:
+def test_read_and_write_are_public_names() -> None:
     assert rerankit.read is read
     assert rerankit.write is write
 

@@ -75,6 +75,6 @@ def exchange(one: Path, other: Path) -> bool:
     first, second = os.fsencode(one), os.fsencode(other)
     if sys.platform.startswith("linux") and hasattr(library, "renameat2"):
         return bool(library.renameat2(_AT_FDCWD, first, _AT_FDCWD, second, _EXCHANGE) == 0)
-    if sys.platform == "darwin" and hasattr(library, "renamex_np"):  # pragma: no cover
+    if sys.platform == "darwin" and hasattr(library, "renamex_np"):
         return bool(library.renamex_np(first, second, _EXCHANGE) == 0)
-    return False  # pragma: no cover
+    return False

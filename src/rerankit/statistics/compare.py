@@ -127,8 +127,8 @@ def compare(
     _check_same_queries(systems, first)
     wanted = [measure(name) for name in (metrics if metrics is not None else tuple(systems[first]))]
     labels = _counted(groups, systems[first])
-    plan = _Plan(test, level, {"samples": samples, "seed": seed, "groups": labels})
-    cells = [_cell(name, systems, first, each, plan) for name in names for each in wanted]
+    method = _Method(test, level, {"samples": samples, "seed": seed, "groups": labels})
+    cells = [_cell(name, systems, first, each, method) for name in names for each in wanted]
     return Comparison(
         names,
         tuple(each.name for each in wanted),
@@ -141,25 +141,27 @@ def compare(
     )
 
 
-class _Plan(NamedTuple):
+class _Method(NamedTuple):
+    """How systems are compared: the test, the level of intervals, and what is drawn."""
+
     test: Test
     level: float
     draws: dict[str, Any]
 
 
-def _cell(name: str, systems: Mapping[str, Evaluation], baseline: str, each: Measure, plan: _Plan) -> Cell:
+def _cell(name: str, systems: Mapping[str, Evaluation], baseline: str, each: Measure, method: _Method) -> Cell:
     values = _values(systems[name], each, name)
     summary: Summary = each.metric.traits.summary
     figure = each.summary(values)
-    cell = Cell(name, each.name, figure, bootstrap(values, summary=summary, level=plan.level, **plan.draws))
+    cell = Cell(name, each.name, figure, bootstrap(values, summary=summary, level=method.level, **method.draws))
     if name == baseline:
         return cell
     other = _values(systems[baseline], each, baseline)
-    low, high, p = paired_bootstrap(other, values, summary=summary, level=plan.level, **plan.draws)
-    if plan.test == "randomisation":
-        p = randomisation(other, values, summary=summary, **plan.draws)
-    elif plan.test == "student-t":
-        p = student_t(other, values, groups=plan.draws["groups"])
+    low, high, p = paired_bootstrap(other, values, summary=summary, level=method.level, **method.draws)
+    if method.test == "randomisation":
+        p = randomisation(other, values, summary=summary, **method.draws)
+    elif method.test == "student-t":
+        p = student_t(other, values, groups=method.draws["groups"])
     return replace(
         cell,
         difference=figure - each.summary(other),

@@ -1,4 +1,4 @@
-"""The stage: the golden scores through the front door, what it keeps, and what it refuses."""
+"""The stage: the golden scores from reading to ranking, what it keeps, and what it refuses."""
 
 from __future__ import annotations
 
