@@ -17,7 +17,7 @@ VectorMetric = Literal["cosine", "dot", "euclidean"]
 _CACHED = 1_000_000  # bytes of gathered vectors that are read again before they leave the cache
 _FEW_ROWS = 8
 _COLUMNS_OF_FEW = 1024  # columns whose vectors stay in a thread's cache
-_COLUMNS = 4096  # columns whose products with a block are made at once
+PRODUCT_COLUMNS = 4096  # columns whose products with a block are made at once
 _TOGETHER = 64  # rows whose candidates a thread reads
 _FEW_ITEMS = 16  # of so few columns, all of a thread's are read at once
 _HELD = 1.0  # share of the memory budget that the columns may take on their grid while they are searched
@@ -61,7 +61,7 @@ class Products:
         vectors = self.of_rows.doubles(chosen)
         # A matrix library uses all processors for many rows; for a few, what takes time is reading the columns.
         few = len(chosen) <= _FEW_ROWS
-        width = _COLUMNS_OF_FEW if few else _COLUMNS
+        width = _COLUMNS_OF_FEW if few else PRODUCT_COLUMNS
 
         def one(at: int) -> None:
             block[:, at : at + width] = self._part_of_rows(vectors, chosen, slice(at, at + width))

@@ -15,6 +15,7 @@ import numpy as np
 from rerankit.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from rerankit.events import track
 from rerankit.scores import DenseScores, ListScores, Scores, blocks
+from rerankit.scores.products import PRODUCT_COLUMNS
 from rerankit.stages.hubness.spread import absent_levels, levels_behind, spread
 from rerankit.threads import in_threads
 
@@ -85,9 +86,10 @@ def over_runs(
     columns, rows = scores.shape[1], rows or slice(0, scores.shape[0])
     piece, run = _piece_of(columns, piece_bytes), run_of(columns, piece_bytes)
     # A thread reads its own run of a matrix, and what stays are results: no more than 16 bytes a column. Products of
-    # embeddings are made block by block with all threads: a block and the threads' arrays take 12 bytes a cell.
+    # embeddings are made block by block with all threads: a block takes 4 bytes a cell, and 12 while it is made.
     alone = isinstance(scores, DenseScores)
-    work_blocks = blocks_of(rows.stop - rows.start, columns * 16 // run if alone else columns * 12, run)
+    each = columns * 16 // run if alone else columns * 4 + min(columns, PRODUCT_COLUMNS) * 12
+    work_blocks = blocks_of(rows.stop - rows.start, each, run)
     for some in track(list(work_blocks), description):
         block = slice(some.start + rows.start, some.stop + rows.start)
         values = None if alone else scores.rows(block)
