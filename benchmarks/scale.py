@@ -147,14 +147,17 @@ def times(work: Callable[[], Any]) -> tuple[float, float]:
     return time.perf_counter() - start, time.process_time() - begun
 
 
+def once(name: str) -> None:
+    """The same work over a few vectors, since importing is no part of what is measured."""
+    with tempfile.TemporaryDirectory() as folder:
+        for seed, each in enumerate(("img_emb", "text_emb")):
+            write_shards(Path(folder) / "clip" / each, 300, 16, seed)
+        WORKS[name](Path(folder) / "clip", 10)
+
+
 def one(name: str, clip: Path, queries: int, items: int, width: int, k: int) -> dict[str, Any]:
     """A line: what one of the works costs in this process."""
-    import rerankit  # importing is no part of the work
-
-    if name == "sentence-transformers":
-        import sentence_transformers.util  # noqa: F401
-    if name == "pillar-small":
-        import rerankit.stages.pillar.inference  # noqa: F401
+    once(name)
     before, found = speeds(), []
     peak_before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     took, busy = times(lambda: found.append(WORKS[name](clip, k)))
