@@ -71,3 +71,9 @@ def test_perfect_scores_reach_the_best_figures(name: str, tmp_path: Path) -> Non
         for metric, value in result.items():
             if metric.startswith(("success", "map", "subset")):
                 assert value == pytest.approx(1.0), (part.name, metric)
+
+
+def test_a_miniature_where_nothing_can_be_written_is_one_error(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match=r"cannot be written: '.*file' is not a folder"):
+        task(name).write_miniature(tmp_path / "file" / "deep" / "data")

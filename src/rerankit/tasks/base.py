@@ -14,6 +14,7 @@ import numpy as np
 
 from rerankit.arrays import BoolArray
 from rerankit.errors import FormatError, InputError, rule, several
+from rerankit.files import check_place
 from rerankit.metrics import Evaluation, evaluate
 from rerankit.metrics.evaluation import Empty
 from rerankit.problem import Problem
@@ -172,7 +173,8 @@ class Task(ABC):
         """
 
     def check_new(self, data: Path) -> None:
-        """Refuse a folder that holds one of the task's files: what is made up would take its place."""
+        """Refuse a folder that cannot be written, or holds a file of the task: what is made up would replace it."""
+        check_place(data / "miniature")
         there = next((each.path for each in self.files if located(data, each.path).is_file()), None)
         if there is not None:
             raise rule("data", f"must not hold files of task '{self.card.name}' yet (it has '{there}')", str(data))

@@ -73,6 +73,7 @@ class Market1501(Task):
     def write_miniature(self, data: Path, seed: int = 0) -> Market1501:
         """Empty files under made-up names: five persons in three cameras, junk and distractors."""
         del seed  # names are all there is
+        self.check_new(data)
         for folder in ("query", "bounding_box_test"):
             (data / folder).mkdir(parents=True, exist_ok=True)
         frames = 0

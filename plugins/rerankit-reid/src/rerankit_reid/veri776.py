@@ -50,6 +50,7 @@ class VeRi776(Task):
 
     def write_miniature(self, data: Path, seed: int = 0) -> VeRi776:
         """Empty files under made-up names: five vehicles in three cameras."""
+        self.check_new(data)
         del seed  # names are all there is
         for folder, cameras in zip(_FOLDERS, ((1,), (1, 2, 3)), strict=True):
             (data / folder).mkdir(parents=True, exist_ok=True)
