@@ -164,3 +164,11 @@ def test_the_only_copy_stays_where_it_cannot_be_put_back(tmp_path: Path, monkeyp
             rerankit.load(tmp_path / "stage")
     assert (scratch / "stage" / "config.json").is_file()
     assert rerankit.load(tmp_path / "stage") == rerankit.stage("csls")
+
+
+def test_what_may_not_be_looked_into_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rerankit.write(tmp_path / "folder", a_problem())
+    closed = PermissionError(errno.EACCES, os.strerror(errno.EACCES), "scores.npy")
+    monkeypatch.setattr(owned, "foreign", lambda _: (_ for _ in ()).throw(closed))
+    with pytest.raises(InputError, match=r"folder' must not be replaced: scores.npy: Permission denied$"):
+        rerankit.write(tmp_path / "folder", a_problem(), overwrite=True)

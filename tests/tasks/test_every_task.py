@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rerankit import Problem
-from rerankit.errors import InputError
+from rerankit.errors import FormatError, InputError
 from rerankit.tasks import Benchmark, task, tasks_available
 from rerankit.testing import check_task
 
@@ -77,3 +77,14 @@ def test_a_miniature_where_nothing_can_be_written_is_one_error(name: str, tmp_pa
     (tmp_path / "file").write_text("mine")
     with pytest.raises(InputError, match=r"cannot be written: '.*file' is not a folder"):
         task(name).write_miniature(tmp_path / "file" / "deep" / "data")
+
+
+def test_data_that_may_not_be_read_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = task("market1501").write_miniature(tmp_path)
+
+    def closed(*_: object) -> Benchmark:
+        raise PermissionError(13, "Permission denied", str(tmp_path / "query"))
+
+    monkeypatch.setattr(type(small), "read", closed)  # an administrator, who may run this, may read all
+    with pytest.raises(FormatError, match=r"query: cannot be read: Permission denied$"):
+        small.load(tmp_path)

@@ -33,6 +33,13 @@ def check_free(
     about to put there is put there first.
     """
     place = Path(path)
+    try:
+        _check_free(place, overwrite, argument, option, kept)
+    except OSError as cause:  # what may not be looked into may be somebody else's
+        raise InputError(f"'{place}' must not be replaced: {cause.filename}: {cause.strerror}") from cause
+
+
+def _check_free(place: Path, overwrite: bool, argument: str, option: str, kept: tuple[str, ...]) -> None:
     clear_leftovers(place.parent)
     if not os.path.lexists(place) or (place.is_dir() and not any(place.iterdir())):
         return

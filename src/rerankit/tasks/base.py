@@ -183,7 +183,10 @@ class Task(ABC):
         """Read the data from a folder; absent files are listed together with all that are expected."""
         folder = Path(data)
         check_files(self, folder)
-        return self.read(folder)
+        try:
+            return self.read(folder)
+        except OSError as cause:
+            raise FormatError(f"{cause.filename or folder}: cannot be read: {cause.strerror or cause}") from cause
 
     def summary(self, results: Mapping[str, Evaluation], parts: Sequence[Part]) -> dict[str, float]:
         """The task's figures from its parts' evaluations: ``"<part or group>/<metric>"``, groups averaged."""
