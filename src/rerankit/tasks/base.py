@@ -251,10 +251,8 @@ def check_files(task: Task, data: Path) -> None:
         for each in task.files
     ]
     where = f" (from {task.card.url})" if task.card.url else ""
-    raise InputError(
-        f"task '{task.card.name}' needs {len(missing)} more of {len(task.files)} files in '{data}'{where}:\n"
-        + "\n".join(lines)
-    )
+    head = f"task '{task.card.name}' needs {len(missing)} more of {len(task.files)} files in '{data}'{where}:"
+    raise InputError("\n".join([head, *lines]))
 
 
 def grouped(results: Mapping[str, Evaluation], parts: Sequence[Part]) -> dict[str, float]:
