@@ -104,13 +104,17 @@ def partners_of(scores: Scores, sigma: float | None = None) -> Partners:
     Partners(each_item=0.0, several_queries=1.0, pairs=0.0, evenly=0.595278)
     """
     if isinstance(scores, ListScores) and not told_by(scores):
-        return Partners(0.0, 0.0, 0.0, _lead_of_lists(scores, _CELLS, sigma).evenly)
+        return Partners(0.0, 0.0, 0.0, _evenly_in_lists(scores, _CELLS, sigma))
     of_queries, of_items = lead_of_rows(scores, sigma=sigma), lead_of_rows(scores.T)
-    queries, items = scores.shape
-    covered = min(of_items.covered(of_queries), _ITEMS * queries / items)
-    each_item = round(of_items.sure * covered, _FIGURES)
-    evenly = round(1 - (1 - of_queries.evenly) * (1 - each_item), _FIGURES)
+    each_item, evenly = _each_item(of_queries, of_items, scores.shape)
     return Partners(each_item, of_items.behind(of_queries), min(of_items.sure, of_queries.sure), evenly)
+
+
+def _each_item(of_queries: Lead, of_items: Lead, shape: tuple[int, int]) -> tuple[float, float]:
+    """How sure it is that items have a query of their own, and how far they may be taken to be asked for evenly."""
+    covered = min(of_items.covered(of_queries), _ITEMS * shape[0] / shape[1])
+    each_item = round(of_items.sure * covered, _FIGURES)
+    return each_item, round(1 - (1 - of_queries.evenly) * (1 - each_item), _FIGURES)
 
 
 def evenly_asked(scores: Scores, sigma: float | None = None, *, answered: bool) -> float:
@@ -122,7 +126,7 @@ def evenly_asked(scores: Scores, sigma: float | None = None, *, answered: bool) 
     query of their own speak against it; those of a bank need not have an item of their own.
     """
     if isinstance(scores, ListScores) and not told_by(scores):
-        return _lead_of_lists(scores, _CELLS_OF_LEADS, sigma).evenly
+        return _evenly_in_lists(scores, _CELLS_OF_LEADS, sigma, answered=answered)
     found = lead_of_rows(scores, _CELLS_OF_LEADS, sigma).evenly
     return partners_of(scores, sigma).evenly if answered and found < 1 else found
 
@@ -154,11 +158,31 @@ def lead_of_rows(scores: Scores, cells: int | None = None, sigma: float | None =
     return UNKNOWN if values is None else _lead(*_highest(values), scores.shape[1])
 
 
-def _lead_of_lists(lists: ListScores, cells: int, sigma: float | None) -> Lead:
-    """The same of lists' rows with four columns or more; pairs that are left out stand at one level in each row."""
+def _evenly_in_lists(lists: ListScores, cells: int, sigma: float | None, *, answered: bool = True) -> float:
+    """How far lists' items may be taken to be asked for evenly."""
     sigma = spread(lists) if sigma is None else sigma
     if not sigma:
-        return UNKNOWN
+        return 1.0
+    of_queries = _lead_of_lists(lists, cells, sigma)
+    if not answered or of_queries.evenly == 1:
+        return of_queries.evenly
+    return _each_item(of_queries, _lead_of_listed_items(lists, sigma), lists.shape)[1]
+
+
+def _lead_of_listed_items(lists: ListScores, sigma: float) -> Lead:
+    """The lead of the items' best queries, among items that four queries list, each score above what is usual for its
+    query; queries that leave an item out stand lower.
+    """
+    queries, items = lists.shape
+    levels = absent_levels(lists, sigma)
+    absent = np.where(np.isfinite(levels), levels, 0) * (items - np.diff(lists.starts))
+    usual = (absent + np.bincount(lists.row_of_cell, lists.values, queries)) / items
+    above = ((lists.values - usual[lists.row_of_cell]) / sigma).astype(np.float32)
+    return _first_of_lists(ListScores.from_cells(lists.columns, lists.row_of_cell, above, (items, queries)))
+
+
+def _lead_of_lists(lists: ListScores, cells: int, sigma: float) -> Lead:
+    """The lead of lists' rows with four columns or more; pairs that are left out stand at one level in each row."""
     most = max(_LEAST_ROWS, cells * lists.shape[0] // max(1, len(lists.values)))
     some = lists.take(sampled_rows(lists, most))
     assert isinstance(some, ListScores), "parts of lists are lists"
@@ -167,9 +191,14 @@ def _lead_of_lists(lists: ListScores, cells: int, sigma: float | None) -> Lead:
     rest = levels.sum() - np.bincount(some.columns, levels[some.row_of_cell], some.shape[1])
     usual = (rest + np.bincount(some.columns, some.values, some.shape[1])) / some.shape[0]
     above = ((some.values - usual[some.columns]) / sigma).astype(np.float32)
-    best = ListScores.from_cells(some.row_of_cell, some.columns, above, some.shape).topk(_LOOKED_AT)
-    known = np.isfinite(best[1]).all(axis=1)
-    return _lead(best[0][known, 0], best[1][known].astype(np.float64), some.shape[1])
+    return _first_of_lists(ListScores.from_cells(some.row_of_cell, some.columns, above, some.shape))
+
+
+def _first_of_lists(above: ListScores) -> Lead:
+    """The lead of rows that list four columns, from scores above what is usual."""
+    columns, values = above.topk(_LOOKED_AT)
+    known = np.isfinite(values).all(axis=1)
+    return _lead(columns[known, 0], values[known].astype(np.float64), above.shape[1])
 
 
 def lead_of_chosen_rows(scores: Scores) -> Lead:
