@@ -31,7 +31,7 @@ def choose(
     among: Sequence[Any] | None = None,
     metric: str = "success@1",
     test_queries: bool = True,
-    level: float = 0.05,
+    level: float = 0.01,
     budget: float | None = None,
     k: int = 100,
     progress: bool = False,
