@@ -54,13 +54,13 @@ def run_name(benchmark: Benchmark, scores: ScoreSet, each: Contender, key: str) 
     return "__".join(re.sub(r"[^A-Za-z0-9.+-]+", "-", word).strip("-") for word in words) + f"__{key[:8]}"
 
 
-def _keep(partial: Path | None, key: str, rows: Iterable[PartRow]) -> None:
+def keep_parts(partial: Path | None, key: str, rows: Iterable[PartRow]) -> None:
     if partial is not None:
         with atomic(partial) as temporary:
             temporary.write_text(json.dumps({"key": key, "parts": [part_to_dict(row) for row in rows]}))
 
 
-def _resumed(partial: Path, key: str) -> dict[str, PartRow]:
+def kept_parts(partial: Path, key: str) -> dict[str, PartRow]:
     """The finished parts of an interrupted run; nothing when the file is of another run or damaged."""
     if not partial.is_file():
         return {}

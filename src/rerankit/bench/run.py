@@ -15,7 +15,7 @@ from rerankit import bars
 from rerankit.bench.batches import batch_curve, check_sizes, known_metrics
 from rerankit.bench.examples import examples
 from rerankit.bench.inputs import Contender, ScoreSet, contenders, score_set
-from rerankit.bench.known import _keep, _resumed, code_behind, describe, run_key, run_name
+from rerankit.bench.known import code_behind, describe, keep_parts, kept_parts, run_key, run_name
 from rerankit.bench.result import PartRow, Result, StageRow
 from rerankit.checksums import found_by
 from rerankit.engines import Engine, engine_of
@@ -148,13 +148,13 @@ def _run(
         return _known(path, tuning)
     for part in benchmark.parts[:1]:
         each.pipeline.check(benchmark.problem(part, scores.problems[part.matrix]))
-    rows = {} if partial is None or again else _resumed(partial, key)
+    rows = {} if partial is None or again else kept_parts(partial, key)
     for part in track(benchmark.parts, f"{benchmark.task.card.name}: {scores.label}, {each.label}"):
         if part.name not in rows:
             problem = benchmark.problem(part, scores.problems[part.matrix])
             with within(task=benchmark.task.card.name, part=part.name):
                 rows[part.name] = run_part(benchmark, part, problem, each.pipeline, k, sizes, where)
-            _keep(partial, key, rows.values())
+            keep_parts(partial, key, rows.values())
     parts = tuple(rows[part.name] for part in benchmark.parts)
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     result = Result(

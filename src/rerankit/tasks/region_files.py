@@ -15,15 +15,12 @@ from rerankit.features.base import file_pieces
 from rerankit.formats.npz import NpzFormat
 from rerankit.reading import read_pickle
 from rerankit.reading.npy_arrays import map_npy
-from rerankit.tasks.base import (
-    fault,
-    refuse,
-)
+from rerankit.tasks.base import fault, refuse
 
-_FEATURES = "vg/region_36_final"
+FEATURES = "vg/region_36_final"
 
 
-class _Regions(Mapping[str, Any]):
+class RegionFeatures(Mapping[str, Any]):
     """Regions of the images by their name, where there are any; their files are looked for when asked."""
 
     def __init__(self, data: Path, numbers: list[int], regions: int) -> None:
@@ -35,7 +32,7 @@ class _Regions(Mapping[str, Any]):
         return RegionFiles(self.data, self.numbers, self.slots)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(["regions"] if (self.data / _FEATURES).is_dir() else [])
+        return iter(["regions"] if (self.data / FEATURES).is_dir() else [])
 
     def __len__(self) -> int:
         return len(list(iter(self)))
@@ -52,7 +49,7 @@ class RegionFiles(Regions):
     def __init__(self, data: Path, numbers: Sequence[int], slots: int = 36) -> None:
         self._keep(data=Path(data), numbers=tuple(numbers), slots=slots, counts=None)
         missing = [number for number in self.numbers if _region_file(self.data, number) is None]
-        refuse(self.data / _FEATURES, "must have a file for each image", missing, len(self.numbers))
+        refuse(self.data / FEATURES, "must have a file for each image", missing, len(self.numbers))
         first = _region_file(self.data, self.numbers[0])
         assert first is not None
         self._keep(dim=read_regions(first).shape[1])
@@ -95,7 +92,7 @@ class RegionFiles(Regions):
                 )
             values[row, : len(found)], counts[row] = found, len(found)
         if not np.isfinite(values).all():
-            raise fault(self.data / _FEATURES, "must be finite", _not_finite(values, numbers), len(numbers))
+            raise fault(self.data / FEATURES, "must be finite", _not_finite(values, numbers), len(numbers))
         return values, counts
 
 
@@ -120,7 +117,7 @@ def _region_array(path: Path) -> Any:
 
 
 def _region_file(data: Path, number: int) -> Path | None:
-    folder = data / _FEATURES
+    folder = data / FEATURES
     names = (f"{number:012d}.npz", f"{number:012d}.npy", f"{number}.npz", f"{number}.npy")
     return next((folder / name for name in names if (folder / name).is_file()), None)
 

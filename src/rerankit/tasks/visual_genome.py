@@ -32,7 +32,7 @@ from rerankit.tasks.base import (
 )
 from rerankit.tasks.files import column, field, fields, read_lines
 from rerankit.tasks.miniatures.drilldown import World, write_drilldown
-from rerankit.tasks.region_files import _FEATURES, _Regions
+from rerankit.tasks.region_files import FEATURES, RegionFeatures
 
 IMAGES = {"val": 5000, "test": 9896}
 """Images of the splits as published: those with at least ten different descriptions."""
@@ -71,7 +71,7 @@ class VisualGenome(Task):
         return (
             DataFile(f"caches/vg_{self.split}.txt", "image numbers of the split"),
             DataFile("vg/rg_jsons", "descriptions, NUMBER.json for each image"),
-            DataFile(_FEATURES, "regions, NUMBER.npz or .npy for each image", optional=True, counted=False),
+            DataFile(FEATURES, "regions, NUMBER.npz or .npy for each image", optional=True, counted=False),
         )
 
     def read(self, data: Path) -> Benchmark:
@@ -87,7 +87,7 @@ class VisualGenome(Task):
         for number in range(1, self.rounds + 1):
             name = self.round_name(number)
             words = {"text": [search[:number] for search in texts]}
-            matrices[name] = Matrix(numbers, numbers, words, _Regions(data, numbers, self.regions))
+            matrices[name] = Matrix(numbers, numbers, words, RegionFeatures(data, numbers, self.regions))
             parts.append(Part(name, relevance, matrix=name))
         return Benchmark(self, matrices, tuple(parts), self.checksum(data), extras={"descriptions": texts})
 
@@ -109,7 +109,7 @@ class VisualGenome(Task):
             query_ids=numbers,
             gallery_ids=numbers,
             query_features={"text": kept},
-            gallery_features=_Regions(folder, numbers, self.regions),
+            gallery_features=RegionFeatures(folder, numbers, self.regions),
         )
         return problem, Relevance.from_lists(rows.tolist(), gallery_size=len(numbers))
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from rerankit.arrays import FloatArray, IntArray
 from rerankit.problem import Problem
 from rerankit.scores import Scores, blocks
-from rerankit.stages.pillar.plus.near import PLAN_ROUNDS, Near, _nearest
+from rerankit.stages.pillar.plus.near import PLAN_ROUNDS, Near, nearest_of
 from rerankit.stages.pillar.plus.plan import Factors, factors, places, sinkhorn
 from rerankit.stages.pillar.plus.scale import Scale
 from rerankit.stages.pillar.plus.settings import PlusSettings
@@ -124,7 +124,7 @@ def seen_in(problem: Problem, settings: PlusSettings) -> Seen:
     lists = Toplists(*((ids, scale.apply(values)) for ids, values in (lists.columns, lists.rows)))
     picked, least = _pick(relations, lists, scale, settings)
     plans = [factors(picked, spread * settings.sharpness * picked.score, PLAN_ROUNDS) for spread in SPREADS]
-    near = [_nearest(one, settings) for one in (relations.across, relations.gallery)]
+    near = [nearest_of(one, settings) for one in (relations.across, relations.gallery)]
     return Seen(relations, scale, lists, picked, least, plans, *near)
 
 

@@ -47,7 +47,7 @@ def near_factors(near: Tensor, ids: Tensor, sharpness: float, top: Tensor) -> Te
     return found
 
 
-def _nearest(scores: Scores, settings: PlusSettings) -> Near:
+def nearest_of(scores: Scores, settings: PlusSettings) -> Near:
     """Every item's nearest others."""
     count = settings.pillars
     ids, values = scores.topk(max(count, 16) + 1)
