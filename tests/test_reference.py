@@ -151,7 +151,7 @@ def test_every_stage_of_the_panel_has_its_picture_for_both_grounds() -> None:
     pictures = gains.pictures()
     fitted = {"learned-fusion", "pillar-plus", "pillar-small"}  # `fuse` and `calibrate` move nothing there
     assert set(pictures) == {f"stages/{name}" for name in names | fitted | set(FIGURES)}
-    assert sorted(gains.fitted_gains("pillar-plus")) == ["pillar-plus"]
+    assert sorted(gains.fitted_gains("pillar-plus")) == ["pillar-plus", "pillar-plus, test queries"]
     assert ("COCO pairs, CLIP ViT-B/16", pytest.approx(9.4)) in gains.fitted_gains("pillar-plus")["pillar-plus"]
     for name in names | fitted | set(FIGURES):
         assert f"({name}.svg#only-light)" in PAGES[f"stages/{name}.md"]
