@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 from functools import partial
-from itertools import cycle
+from itertools import cycle, product
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -32,6 +32,7 @@ VIEWS = (
     "sped NetVLAD", "sped HOG ←", "corridor CoHOG", "corridor HybridNet", "corridor NetVLAD ←",
 )  # fmt: skip
 COLUMNS = 3
+DASHES = ("-", "--", ":")  # where there are more views than colours
 QUERIES = 2000  # asked at every size, in as many batches as that makes
 
 
@@ -115,10 +116,10 @@ def _draw(drawn: Curves, figure: Any, theme: Theme) -> None:
     for axes in panels.reshape(-1)[len(drawn) :]:
         axes.set_visible(False)
     for axes, (stage, by_view) in zip(panels.reshape(-1), drawn.items(), strict=False):
-        for (name, points), colour in zip(by_view.items(), cycle(theme.series)):
+        for (name, points), (dashes, colour) in zip(by_view.items(), cycle(product(DASHES, theme.series))):
             sizes = sorted(points)
             means, lows, highs = (np.array([points[size][part] for size in sizes]) for part in range(3))
-            axes.plot(sizes, means, label=name, color=colour)
+            axes.plot(sizes, means, dashes, label=name, color=colour)
             axes.fill_between(sizes, lows, highs, color=colour, alpha=0.15, linewidth=0)
         axes.axhline(0, color=theme.muted, linewidth=1)
         axes.set(xscale="log", title=stage)
