@@ -30,6 +30,7 @@ STAGES = (
     "plan", "consensus", "auto",
 )  # fmt: skip
 CANDIDATES = 100
+FIGURES = ("success@1", "map")
 METRICS: tuple[VectorMetric, ...] = ("cosine", "euclidean")
 GROUPS = {
     "classes": ("digits", "wine", "breast cancer", "iris", "normal classes"),
@@ -130,9 +131,8 @@ def gains(kind: Kind, metric: VectorMetric, stages: Sequence[str]) -> np.ndarray
     problem = Problem.from_embeddings(kind.queries[known], kind.items, metric=metric)
     right = Relevance.from_dense(kind.right[known])
     rankings = [problem.ranking(CANDIDATES), *(rerankit.rerank(problem, stage, k=CANDIDATES) for stage in stages)]
-    found = np.array([[100 * float(of[name]) for name in ("success@1", "map")] for of in (
-        evaluate(ranking, right, ["success@1", "map"]) for ranking in rankings
-    )])  # fmt: skip
+    evaluations = [evaluate(ranking, right, FIGURES) for ranking in rankings]
+    found = np.array([[100 * float(each[name]) for name in FIGURES] for each in evaluations])
     found[1:] -= found[0]
     return found
 

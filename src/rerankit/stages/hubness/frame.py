@@ -30,7 +30,10 @@ class Frame(NamedTuple):
     def state(self) -> State:
         """Everything, to be written."""
         arrays = {"usual": self.usual, "absent": self.absent, "centre": self.centre}
-        return State({name: array for name, array in arrays.items() if array is not None}, {"spread": self.spread})
+        return State(
+            {name: array for name, array in arrays.items() if array is not None},
+            {"spread": self.spread, "steepness": self.steepness},
+        )
 
     @classmethod
     def of_state(cls, state: State) -> Frame | None:
@@ -38,7 +41,8 @@ class Frame(NamedTuple):
         if "usual" not in state.arrays:
             return None
         arrays = state.arrays
-        return cls(state.values["spread"], arrays.get("absent"), arrays["usual"], arrays.get("centre"))
+        values = state.values
+        return cls(values["spread"], arrays.get("absent"), arrays["usual"], arrays.get("centre"), values["steepness"])
 
     def usual_of(self, scores: Scores) -> AnyArray:
         """What is usual for other queries, by their scores of the same items (queries,)."""
