@@ -35,7 +35,7 @@ NOT_RUN = {
     'rerankit push my-stage me/my-stage --results results/ --trained-on "our captions of 2025"': _SENDS,
 }
 """Commands with their reason, on one line and without comments."""
-_SMALL = {"CIRR": ["--set", "gallery=null"], "drilldown": ["--set", "images=null"]}
+_SMALL = {"CIRR": ["--task-set", "gallery=null"], "drilldown": ["--task-set", "images=null"]}
 """What commands with `--data` of a miniature need beside what the page says: they count what is published otherwise."""
 
 
@@ -47,7 +47,7 @@ def ready(arguments: Sequence[str]) -> list[str]:
         name = word.rstrip("/")
         if name in _MAKERS and word not in written and not Path(name).exists():
             _MAKERS[name](Path(name))
-    counted = {value.partition("=")[0] for option, value in pairs if option == "--set"} & {"gallery", "images"}
+    counted = {value.partition("=")[0] for option, value in pairs if option == "--task-set"} & {"gallery", "images"}
     more = [] if counted else [word for option, value in pairs if option == "--data" for word in _SMALL.get(value, ())]
     return [*arguments, *more]
 

@@ -45,8 +45,8 @@ def test_fit_keeps_the_choice_in_files_too(tmp_path):
 def test_parameters():
     with pytest.raises(InputError, match="'chosen' must be a pipeline or None"):
         stage("auto", chosen="sinkhorn")
-    with pytest.raises(InputError, match="'level' must be"):
-        stage("auto", level=2)
+    with pytest.raises(InputError, match="'significance' must be"):
+        stage("auto", significance=2)
     turned = stage("auto", chosen=Pipeline([stage("consensus", voters="gallery")])).reversed()
     assert turned.chosen.stages[0].voters == "query"
 

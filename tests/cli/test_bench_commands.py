@@ -35,7 +35,7 @@ def test_help_swallows_no_brackets() -> None:
 
 
 def test_bench_and_compare(data: Path) -> None:
-    plan = ("bench", "flickr30k", "--data", data, "--set", "images=7", "--scores", data / "first.npy", "-k", 5)
+    plan = ("bench", "flickr30k", "--data", data, "--task-set", "images=7", "--scores", data / "first.npy", "-k", 5)
     done = run(*plan, "-p", "mutual-rank", "-p", data / "pipe.yaml", "--out", data / "results")
     assert done.exit_code == 0, done.output
     assert "first stage" in done.output
@@ -60,15 +60,15 @@ def test_bench_and_compare(data: Path) -> None:
 
 def test_parameters_of_saved_stages_are_changed(data: Path) -> None:
     stage("dual-softmax", beta=3.0).save(data / "saved")
-    plan = ("bench", "flickr30k", "--data", data, "--set", "images=7", "--scores", data / "first.npy", "-k", 5)
+    plan = ("bench", "flickr30k", "--data", data, "--task-set", "images=7", "--scores", data / "first.npy", "-k", 5)
     several = (*plan, "-p", data / "saved", "-p", "mutual-rank", "--out", data / "changed")
-    done = run(*several, "--pipeline-set", "dual-softmax.beta=7")
+    done = run(*several, "--set", "dual-softmax.beta=7")
     assert done.exit_code == 0, done.output
     texts = [json.loads(path.read_text())["pipeline"]["text"] for path in (data / "changed").glob("*.json")]
     assert sorted(texts) == ["Pipeline([stage('dual-softmax', beta=7.0)])", "Pipeline([stage('mutual-rank')])"]
-    lost = run(*several, "--pipeline-set", "nnn.alpha=1").output
-    assert "'--pipeline-set' must name stages of the pipelines: dual-softmax, mutual-rank (got nnn.alpha)" in lost
-    assert "'--pipeline-set' must be STAGE.NAME=VALUE" in run(*several, "--pipeline-set", "beta").output
+    lost = run(*several, "--set", "nnn.alpha=1").output
+    assert "'--set' must name stages of the pipelines: dual-softmax, mutual-rank (got nnn.alpha)" in lost
+    assert "'--set' must be STAGE.NAME=VALUE" in run(*several, "--set", "beta").output
 
 
 def test_several_tasks_are_compared_one_by_one(data: Path) -> None:
@@ -77,7 +77,7 @@ def test_several_tasks_are_compared_one_by_one(data: Path) -> None:
     np.save(data / "coco.npy", np.random.default_rng(1).random(shape, dtype=np.float32))
     for name, images, scores in (("flickr30k", 7, "first"), ("coco-5k", 10, "coco")):
         folder = data if name == "flickr30k" else data / "coco"
-        plan = ("bench", name, "--data", folder, "--set", f"images={images}", "--scores", data / f"{scores}.npy")
+        plan = ("bench", name, "--data", folder, "--task-set", f"images={images}", "--scores", data / f"{scores}.npy")
         assert run(*plan, "-p", "csls", "-k", 5, "--out", data / "several").exit_code == 0
     both = ("compare", data / "several", "--samples", 100, "-m", "success@1")
     shown = run(*both, "--part", "text-to-image")
@@ -93,12 +93,12 @@ def test_several_tasks_are_compared_one_by_one(data: Path) -> None:
 
 def test_tune(data: Path) -> None:
     (data / "space.yaml").write_text("beta: [1, 10]\n")
-    plan = ["bench", "flickr30k", "--data", data, "--set", "images=7", "--scores", data / "first.npy", "-k", "5"]
+    plan = ["bench", "flickr30k", "--data", data, "--task-set", "images=7", "--scores", data / "first.npy", "-k", "5"]
     plan += ["-p", "dual-softmax", "--tune", data / "space.yaml"]
     asked = run(*plan)
     assert asked.exit_code == 2
     assert "--validation-scores" in asked.output
-    val = ["--validation-data", data / "val", "--validation-set", "images=7", "--validation-set", "split=val"]
+    val = ["--validation-data", data / "val", "--validation-task-set", "images=7", "--validation-task-set", "split=val"]
     asked = run(*plan, *val, "--validation-scores", data / "val.npy", "--sampler", "tpe")
     assert asked.exit_code == 2
     assert "'trials' must say how many settings the sampler may try" in " ".join(asked.output.split())
@@ -110,8 +110,9 @@ def test_tune(data: Path) -> None:
 
 def test_one_space_for_several_pipelines(data: Path) -> None:
     (data / "space.yaml").write_text("dual-softmax.beta: [1, 10]\ncsls.neighbours: [1, 2]\n")
-    plan = ["bench", "flickr30k", "--data", data, "--set", "images=7", "--scores", data / "first.npy", "-k", "5"]
-    plan += ["--validation-data", data / "val", "--validation-set", "images=7", "--validation-set", "split=val"]
+    plan = ["bench", "flickr30k", "--data", data, "--task-set", "images=7", "--scores", data / "first.npy", "-k", "5"]
+    plan += ["--validation-data", data / "val"]
+    plan += ["--validation-task-set", "images=7", "--validation-task-set", "split=val"]
     plan += ["--validation-scores", data / "val.npy", "--out", data / "tuned", "--tune", data / "space.yaml"]
     done = run(*plan, "-p", "dual-softmax", "-p", "csls", "-p", "mutual-rank", "--tune-figure", "image-to-text/rsum")
     assert done.exit_code == 0, done.output
@@ -182,11 +183,11 @@ def test_miniatures(tmp_path: Path) -> None:
     made = run("tasks", "flickr30k", "--miniature", tmp_path / "small", "--json")
     assert made.exit_code == 0, made.output
     assert json.loads(made.stdout) == [{"matrix": "scores", "queries": 7, "gallery": 21}]
-    assert f"rerankit bench flickr30k --data {tmp_path / 'small'} --set images=7 --scores" in made.stderr
+    assert f"rerankit bench flickr30k --data {tmp_path / 'small'} --task-set images=7 --scores" in made.stderr
     assert task("flickr30k", images=7).load(tmp_path / "small").matrices["scores"].shape == (7, 21)
     assert "must be a new folder" in run("tasks", "flickr30k", "--miniature", tmp_path / "small").output
     assert "needs a task's name" in run("tasks", "--miniature", tmp_path / "other").output
-    unknown = run("tasks", "flickr30k", "--set", "pictures=3").output
+    unknown = run("tasks", "flickr30k", "--task-set", "pictures=3").output
     assert "unexpected keyword argument 'pictures' (its parameters: images" in unknown
 
 
@@ -209,7 +210,7 @@ def test_submission(tmp_path: Path) -> None:
     named = Problem(scores, query_ids=[str(name) for name in matrix.query_ids], gallery_ids=list(matrix.gallery_ids))
     write(tmp_path / "deep.run", named.ranking())
     write(tmp_path / "short.run", named.ranking(50))
-    plan = ("cirr", "--data", tmp_path, "--set", "gallery=60")
+    plan = ("cirr", "--data", tmp_path, "--task-set", "gallery=60")
     done = run("submission", "write", plan[0], tmp_path / "deep.run", *plan[1:], "--out", tmp_path / "out")
     assert done.exit_code == 0, done.output
     files = [tmp_path / "out" / f"{name}.json" for name in ("recall", "recall_subset")]
@@ -228,7 +229,7 @@ def test_submission(tmp_path: Path) -> None:
     changed = (*again, "--force", "-p", "mutual-rank", "-k", 20)
     written = {}
     for weight in (0, 1):
-        assert run(*changed, "--pipeline-set", f"weight={weight}").exit_code == 0
+        assert run(*changed, "--set", f"weight={weight}").exit_code == 0
         written[weight] = (tmp_path / "again" / "recall.json").read_bytes()
     assert written[0] != written[1]
     short = run("submission", "write", plan[0], tmp_path / "short.run", *plan[1:], "--out", tmp_path / "none")
@@ -243,7 +244,7 @@ def test_a_blind_split_is_written_and_not_evaluated(tmp_path: Path) -> None:
     blind = [{k: v for k, v in each.items() if k != "gt_img_ids"} for each in json.loads(path.read_text())]
     path.write_text(json.dumps(blind))
     np.save(tmp_path / "scores.npy", np.random.default_rng(0).random((7, 60)))
-    plan = ("--data", tmp_path, "--set", "gallery=60", "--set", "split=test")
+    plan = ("--data", tmp_path, "--task-set", "gallery=60", "--task-set", "split=test")
     done = run("submission", "write", "circo", tmp_path / "scores.npy", *plan, "--out", tmp_path / "out")
     assert done.exit_code == 0, done.output
     shown = run("submission", "check", "circo", tmp_path / "out" / "circo.json", *plan)
@@ -256,7 +257,7 @@ def test_runs_are_benched_by_name(tmp_path: Path) -> None:
     matrix = benchmark.matrices["scores"]
     lines = [f"{query} Q0 {item} 1 {-at} x" for query in matrix.query_ids for at, item in enumerate(matrix.gallery_ids)]
     (tmp_path / "all.run").write_text("\n".join(reversed(lines)) + "\n")
-    plan = ("bench", "cirr", "--data", tmp_path, "--set", "gallery=60", "-p", "fuse", "-k", 60)
+    plan = ("bench", "cirr", "--data", tmp_path, "--task-set", "gallery=60", "-p", "fuse", "-k", 60)
     shown = json.loads(run(*plan, "--scores", tmp_path / "all.run", "--json").stdout)
     assert shown[0]["mean of success@5 and subset_success@1"] >= 0
     (tmp_path / "less.run").write_text("\n".join(lines[120:]) + "\n")

@@ -83,8 +83,11 @@ def test_a_fitted_stage_in_the_other_direction(problem, tmp_path):
     for name in ("one", "two"):
         assert rerankit.read(tmp_path / f"{name}.npz", "ranking") == expected
     (rerankit.stage("mutual-rank") >> rerankit.load(out)).save(tmp_path / "both")
-    words = ["rerank", problem, "--pipeline", tmp_path / "both", "--set", "direction=t2i", "--out", tmp_path / "x.npz"]
-    assert "--set goes with a stage; a pipeline holds the parameters of its own" in run(*words, code=2)
+    words = ["rerank", tmp_path / "turned.npz", "--pipeline", tmp_path / "both", "--out", tmp_path / "x.npz", "--set"]
+    assert "'--set' must name one stage before the parameter" in run(*words, "direction=t2i", code=2)
+    run(*words, "pillar-small.direction=t2i")
+    joined = rerankit.stage("mutual-rank") >> rerankit.load(out).reversed()
+    assert rerankit.read(tmp_path / "x.npz", "ranking") == rerankit.rerank(given.reversed(), joined)
 
 
 def test_fit_with_other_losses(problem, tmp_path):

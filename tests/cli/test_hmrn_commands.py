@@ -17,7 +17,7 @@ pytest.importorskip("torch", reason="these commands train and score with torch")
 
 SMALL = {"dim": 8, "reasoning_dim": 8, "word_dim": 6, "region_slots": 10, "cascade": 4, "dropout": 0.1, "device": "cpu"}
 SETTINGS = [item for name, value in SMALL.items() for item in ("--set", f"{name}={value}")]
-TASK = ["--set", "images=null", "--set", "regions=10"]
+TASK = ["--task-set", "images=null", "--task-set", "regions=10"]
 
 
 def run(*words: str | Path) -> str:

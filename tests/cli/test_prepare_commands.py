@@ -50,7 +50,7 @@ def test_a_problem_is_prepared_and_asked_with_scores(tmp_path):
         *("--out", tmp_path / "ready"),
     )
     assert made.exit_code == 0, made.output
-    asked = run("query", tmp_path / "ready", tmp_path / "rows.npy", "--scores", "-k", 2)
+    asked = run("query", tmp_path / "ready", tmp_path / "rows.npy", "--as-scores", "-k", 2)
     expected = rerankit.rerank(Problem(scores, query_bank=rerankit.Bank(to_gallery=bank)), "sinkhorn", k=2).to_dict()
     found = {line["query"]: dict(line["items"]) for line in map(json.loads, asked.stdout.splitlines())}
     assert found == expected

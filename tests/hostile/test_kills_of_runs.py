@@ -149,15 +149,16 @@ def test_prepare(judged: Path, amount, rng, tried) -> None:
 
 
 def test_bench(captions: Path, amount, rng, tried) -> None:
-    words = ["bench", "flickr30k", "--data", ".", "--set", "images=7", "--scores", "scores.npy", "-k", 5]
+    words = ["bench", "flickr30k", "--data", ".", "--task-set", "images=7", "--scores", "scores.npy", "-k", 5]
     words += ["-p", "csls", "-p", "mutual-rank"]
     check("bench", captions, words, "results", same_results, amount(1, 40), rng, tried)
 
 
 def test_tune(captions: Path, amount, rng, tried) -> None:
-    words = ["bench", "flickr30k", "--data", ".", "--set", "images=7", "--scores", "scores.npy", "-k", 5, "-p", "csls"]
+    words = ["bench", "flickr30k", "--data", ".", "--task-set", "images=7", "--scores", "scores.npy", "-k", 5]
+    words += ["-p", "csls"]
     words += ["--tune", "space.yaml", "--validation-scores", "val.npy", "--validation-data", "val"]
-    words += ["--validation-set", "images=7", "--validation-set", "split=val"]
+    words += ["--validation-task-set", "images=7", "--validation-task-set", "split=val"]
     many = amount(0, 40)
     if not many:
         pytest.skip("make test-hostile kills searches")

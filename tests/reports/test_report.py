@@ -228,7 +228,7 @@ def test_files_folders_and_the_command_line(results: list[Result], tmp_path: Pat
     assert out.read_text(encoding="utf-8") == whole.html
     assert "srcdoc=" in whole._repr_html_()
     assert CliRunner().invoke(build(), arguments).exit_code == 2
-    assert "needs --show" in CliRunner().invoke(build(), [*arguments, "--force", "--images", "{id}.png"]).output
+    assert "needs --problem" in CliRunner().invoke(build(), [*arguments, "--force", "--images", "{id}.png"]).output
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="has no results in it"):
         rerankit.report(tmp_path / "empty")

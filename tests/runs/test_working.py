@@ -124,9 +124,10 @@ def command(*words: object) -> tuple[int, str]:
 
 
 def test_commands_take_an_engine(folder: Path):
-    words = ["bench", "flickr30k", "--data", folder, "--set", "images=7", "--scores", folder / "scores.npy", "-k", 5]
-    words += ["-p", "csls", "--tune", folder / "space.yaml", "--validation-scores", folder / "val.npy"]
-    words += ["--validation-data", folder / "val", "--validation-set", "images=7", "--validation-set", "split=val"]
+    words = ["bench", "flickr30k", "--data", folder, "--task-set", "images=7", "--scores", folder / "scores.npy"]
+    words += ["-k", 5, "-p", "csls", "--tune", folder / "space.yaml", "--validation-scores", folder / "val.npy"]
+    words += ["--validation-data", folder / "val"]
+    words += ["--validation-task-set", "images=7", "--validation-task-set", "split=val"]
     how = ["--engine", "local", "--engine-set", "workers=1", "--shard-size", 4]
     assert command(*words, "--out", folder / "plain")[0] == 0
     assert command(*words, *how, "--out", folder / "cut")[0] == 0

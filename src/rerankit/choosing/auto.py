@@ -29,7 +29,8 @@ class Auto(Composite):
     was drawn at random and raised. The notes say what was chosen and why. It loses against a stage that is
     known to suit: what is not significant on few queries is left out.
 
-    `test_queries` False leaves out whatever looks at other test queries. `level` is that of significance.
+    `test_queries` False leaves out whatever looks at other test queries. `significance` is the level at which a gain
+    counts.
 
     >>> import numpy as np
     >>> from rerankit import rerank
@@ -45,9 +46,9 @@ class Auto(Composite):
     )
     takes = ("validation", "bank")
 
-    def __init__(self, test_queries: bool = True, level: float = 0.05, chosen: Pipeline | None = None) -> None:
+    def __init__(self, test_queries: bool = True, significance: float = 0.05, chosen: Pipeline | None = None) -> None:
         self.test_queries = checks.boolean("test_queries", test_queries)
-        self.level = checks.number("level", level, above=0, most=1)
+        self.significance = checks.number("significance", significance, above=0, most=1)
         self.chosen = _checked(chosen)
 
     @property
@@ -69,7 +70,7 @@ class Auto(Composite):
         from rerankit.choosing import choose
         from rerankit.pipelines.pipeline import Pipeline
 
-        shared: Any = {"test_queries": self.test_queries, "level": self.level}
+        shared: Any = {"test_queries": self.test_queries, "significance": self.significance}
         if how.bank is not None:
             found = choose(problem, bank=how.bank, **shared)
         else:
@@ -82,7 +83,7 @@ class Auto(Composite):
         from rerankit.choosing import choose
 
         with_bank = problem.query_bank is not None
-        found = choose(problem, test_queries=self.test_queries and not with_bank, level=self.level)
+        found = choose(problem, test_queries=self.test_queries and not with_bank, significance=self.significance)
         return noted(found.rerank(problem, ranking), found, found.reason)
 
 

@@ -31,7 +31,7 @@ def choose(
     among: Sequence[Any] | None = None,
     metric: str = "success@1",
     test_queries: bool = True,
-    level: float = 0.01,
+    significance: float = 0.01,
     budget: float | None = None,
     k: int = 100,
     progress: bool = False,
@@ -53,7 +53,7 @@ def choose(
     among: names, stages or pipelines to try, what is to be preferred first (None: the usual ones for what the problem
     brings). A stage that must be fitted is fitted on one half and measured on the other, and in the end fitted on all.
     test_queries: whether the answer may look at other test queries.
-    level: of significance, adjusted for how many were tried.
+    significance: the level at which a gain counts, adjusted for how many were tried.
     budget: seconds after which nothing more is tried.
 
     >>> random = np.random.default_rng(0)
@@ -64,19 +64,21 @@ def choose(
     >>> choose(random.normal(size=(200, 200)), Relevance.from_dense(np.eye(200)), among=["nnn", "sinkhorn"])
     Pipeline([])
     """
-    checks.number("level", level, above=0, most=1)
+    checks.number("significance", significance, above=0, most=1)
     checks.boolean("test_queries", test_queries)
     if budget is not None:
         checks.number("budget", budget, least=0)
     check_trials(("relevance", "bank"), (relevance, bank))
     given = as_problem(problem)
     if bank is None and relevance is None:
-        return _without_labels(planted_in(given) or Agreement(given), among, test_queries, level, budget, progress)
+        return _without_labels(
+            planted_in(given) or Agreement(given), among, test_queries, significance, budget, progress
+        )
     trial, pairs = _labelled_trial(given, relevance, bank, metric, k)
     with bars.progress(progress):
-        chosen = _chosen(trial, contenders(among, trial.problem, pairs[0].shape[0]), test_queries, level, budget)
+        chosen = _chosen(trial, contenders(among, trial.problem, pairs[0].shape[0]), test_queries, significance, budget)
         if bank is not None and not chosen.stages:
-            chosen = _by_planting(given, chosen, test_queries, level, budget)
+            chosen = _by_planting(given, chosen, test_queries, significance, budget)
     if not learns(chosen):
         return chosen
     return chosen.with_stages(fitted_to(chosen, *pairs))
@@ -86,7 +88,7 @@ def _without_labels(
     trial: Agreement | Planted,
     among: Sequence[Any] | None,
     test_queries: bool,
-    level: float,
+    significance: float,
     budget: float | None,
     progress: bool,
 ) -> Chosen:
@@ -96,10 +98,12 @@ def _without_labels(
             Pipeline([]), measured_on=trial.description, base=np.nan, tried=(), reason=f"left alone: {trial.evidence}"
         )
     with bars.progress(progress):
-        return _chosen(trial, tried, test_queries, level, budget)
+        return _chosen(trial, tried, test_queries, significance, budget)
 
 
-def _by_planting(problem: Problem, by_labels: Chosen, test_queries: bool, level: float, budget: float | None) -> Chosen:
+def _by_planting(
+    problem: Problem, by_labels: Chosen, test_queries: bool, significance: float, budget: float | None
+) -> Chosen:
     """Where labels are too few to tell, what the bank's queries tell without: of the pipelines that lose nothing by the
     labels the best one, if it is significantly better.
     """
@@ -107,7 +111,7 @@ def _by_planting(problem: Problem, by_labels: Chosen, test_queries: bool, level:
     planted = planted_in(problem) if among else None
     if planted is None:
         return by_labels
-    found = _without_labels(planted, among, test_queries, level, budget, False)
+    found = _without_labels(planted, among, test_queries, significance, budget, False)
     if not found.stages:
         return by_labels
     reason = f"{by_labels.reason}; without labels, of those that lose nothing by them: {found.reason}"
@@ -128,7 +132,7 @@ def _labelled_trial(
 
 
 def _chosen(
-    trial: Trial, pipelines: Sequence[Pipeline], test_queries: bool, level: float, budget: float | None
+    trial: Trial, pipelines: Sequence[Pipeline], test_queries: bool, significance: float, budget: float | None
 ) -> Chosen:
     base, start = trial.values(Pipeline([])), time.perf_counter()
     found: list[tuple[Pipeline, AnyArray, float]] = []
@@ -144,20 +148,22 @@ def _chosen(
         found.append((pipeline, trial.values(pipeline), time.perf_counter() - began))
     tried = _compared(trial, base, found)
     better = [
-        (each, values) for each, (_, values, _) in zip(tried, found, strict=True) if each.p < level and each.gain > 0
+        (each, values)
+        for each, (_, values, _) in zip(tried, found, strict=True)
+        if each.p < significance and each.gain > 0
     ]
-    chosen = _preferred(trial, better, level)
+    chosen = _preferred(trial, better, significance)
     return Chosen(
         chosen.pipeline if chosen else Pipeline([]),
         measured_on=trial.description,
         base=100 * float(base.mean()),
         tried=tried,
         left_out=left_out,
-        reason=_reason(chosen, tried, level),
+        reason=_reason(chosen, tried, significance),
     )
 
 
-def _preferred(trial: Trial, better: Sequence[tuple[Tried, AnyArray]], level: float) -> Tried | None:
+def _preferred(trial: Trial, better: Sequence[tuple[Tried, AnyArray]], significance: float) -> Tried | None:
     """The first of those that gain; where the trial tells gains apart, the first that no other one gains significantly
     more than. The largest of several uncertain gains is largest by luck, too.
     """
@@ -165,7 +171,7 @@ def _preferred(trial: Trial, better: Sequence[tuple[Tried, AnyArray]], level: fl
         return better[0][0] if better else None
     most, highest = max(better, key=lambda one: one[0].gain)
     for each, values in better:
-        if each is most or improvements(values, [highest], groups=trial.groups)[0] >= level:
+        if each is most or improvements(values, [highest], groups=trial.groups)[0] >= significance:
             return each
     return most
 
@@ -182,7 +188,7 @@ def _compared(trial: Trial, base: AnyArray, found: Sequence[tuple[Pipeline, AnyA
     return tried
 
 
-def _reason(chosen: Tried | None, tried: Sequence[Tried], level: float) -> str:
+def _reason(chosen: Tried | None, tried: Sequence[Tried], significance: float) -> str:
     if not tried:
         return "left alone: nothing could be tried"
     most = max(tried, key=lambda each: each.gain)
@@ -194,7 +200,7 @@ def _reason(chosen: Tried | None, tried: Sequence[Tried], level: float) -> str:
         )
         return f"chosen: {chosen.gain:+.1f} points, and no gain at all has p = {chosen.p:.2g}; {why}"
     return (
-        f"left alone: nothing is significantly better at the {level:.0%} level "
+        f"left alone: nothing is significantly better at the {significance:.0%} level "
         f"(best: {_name(most.pipeline)}, {most.gain:+.1f} points, p = {most.p:.2g})"
     )
 

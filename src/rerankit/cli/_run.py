@@ -40,13 +40,16 @@ _debug: ContextVar[bool] = ContextVar("debug", default=False)
 FAILED = 1
 INTERRUPTED = 130
 
+COMMON = "Options of every command"
 PluginOption = Annotated[
     list[Path] | None,
-    typer.Option("--plugin", metavar="FILE", help="Load a one-file plugin first; may be repeated."),
+    typer.Option("--plugin", metavar="FILE", help="Load a one-file plugin first; repeat it.", rich_help_panel=COMMON),
 ]
 REQUIRED = inspect.Parameter.empty
 """The default of an option that must be given."""
-DebugOption = Annotated[bool, typer.Option("--debug", help="Show the whole traceback of an error.")]
+DebugOption = Annotated[
+    bool, typer.Option("--debug", help="Show the whole traceback of an error.", rich_help_panel=COMMON)
+]
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:

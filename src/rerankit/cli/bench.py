@@ -10,12 +10,14 @@ import typer
 from rerankit.cli._options import (
     EngineOption,
     EngineSettings,
-    PipelineSettings,
     ShardSizeOption,
+    StageSettings,
+    TaskDataOption,
     TaskSettings,
     TrustOption,
     engine_from,
     parameters,
+    task_of,
 )
 from rerankit.cli._output import JsonOption, say, show_figures, show_json
 
@@ -35,26 +37,35 @@ BatchSizesOption = Annotated[
     list[int] | None,
     typer.Option("--batch-size", metavar="N", help="Also answer some queries in batches of N; repeat it."),
 ]
+TUNING = "Choose parameters on a validation split"
 TuneOption = Annotated[
-    Path | None, typer.Option("--tune", metavar="YAML", help="Choose parameters: {stage.parameter: \\[values]}.")
+    Path | None,
+    typer.Option(metavar="YAML", help="What to try: {stage.parameter: \\[values]}.", rich_help_panel=TUNING),
 ]
-TrialsOption = Annotated[int | None, typer.Option("--trials", help="Try so many combinations, not all.")]
+TrialsOption = Annotated[
+    int | None, typer.Option(help="How many combinations to try; all by default.", rich_help_panel=TUNING)
+]
 SamplerOption = Annotated[
-    str, typer.Option("--sampler", help="Choose them at random, or by those before: random, tpe (optuna).")
+    str, typer.Option(help="How --trials are drawn: random, or tpe, by those before (optuna).", rich_help_panel=TUNING)
 ]
-SeedOption = Annotated[int, typer.Option("--seed", help="Of the combinations that are chosen.")]
+SeedOption = Annotated[int, typer.Option(help="The seed with which --trials are drawn.", rich_help_panel=TUNING)]
 TuneFigureOption = Annotated[
-    str | None, typer.Option("--tune-figure", help="The figure that decides; the task's main one by default.")
+    str | None, typer.Option(help="The figure that decides; the task's main one by default.", rich_help_panel=TUNING)
 ]
 ValidationScoresOption = Annotated[
-    str | None, typer.Option("--validation-scores", metavar="FILE", help="Scores of the validation split.")
+    str | None, typer.Option(metavar="FILE", help="Scores of the validation split.", rich_help_panel=TUNING)
 ]
 ValidationDataOption = Annotated[
-    Path | None, typer.Option("--validation-data", help="Folder of the validation split; --data by default.")
+    Path | None, typer.Option(help="Folder of the validation split; --data by default.", rich_help_panel=TUNING)
 ]
 ValidationSettings = Annotated[
     list[str] | None,
-    typer.Option("--validation-set", metavar="NAME=VALUE", help="Task parameters of the validation split."),
+    typer.Option(
+        "--validation-task-set",
+        metavar="NAME=VALUE",
+        help="A parameter of the task for the validation split; repeat it.",
+        rich_help_panel=TUNING,
+    ),
 ]
 
 
@@ -62,11 +73,11 @@ def bench(
     task: Annotated[str, typer.Argument(help="A task's name: rerankit tasks.")],
     scores: ScoresOption,
     pipelines: PipelinesOption,
-    data: Annotated[Path, typer.Option("--data", help="The folder of the dataset's own files.")],
+    data: TaskDataOption,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of results; finished ones are kept.")] = None,
     k: Annotated[int, typer.Option("-k", help="Candidates of each query to re-rank.")] = 100,
-    settings: TaskSettings = None,
-    pipeline_settings: PipelineSettings = None,
+    settings: StageSettings = None,
+    task_settings: TaskSettings = None,
     figures: Annotated[
         list[str] | None, typer.Option("--figure", help="A figure of the task to show; its main one by default.")
     ] = None,
@@ -94,19 +105,18 @@ def bench(
     from rerankit.bench.rows import names_of
     from rerankit.bench.space import changed
     from rerankit.errors import InputError
-    from rerankit.tasks import task as find
 
     if tune is not None and validation_scores is None:
         raise InputError("'--tune' needs --validation-scores, the scores of a split that is not tested on")
-    where = engine_from(engine, engine_settings or [], **{"--shard-size": shard_size})
+    where = engine_from(engine, engine_settings, **{"--shard-size": shard_size})
     how: dict[str, Any] = {"k": k, "out": out, "engine": where, "shard_size": shard_size}
-    benchmark = find(task, **parameters(settings or [])).load(data)
+    benchmark = task_of(task, task_settings).load(data)
     sets = [benches.score_set(benchmark, _named(text)) for text in scores]
-    given = parameters(pipeline_settings or [], "--pipeline-set", of_stages=True)
-    contenders = changed([benches.contender(text, trust=trust) for text in pipelines], given, "--pipeline-set")
+    given = parameters(settings, of_stages=True)
+    contenders = changed([benches.contender(text, trust=trust) for text in pipelines], given, "--set")
     tuning: dict[str, Any] = {}
     if tune is not None and validation_scores is not None:
-        validation = find(task, **parameters(validation_settings or [])).load(validation_data or data)
+        validation = task_of(task, validation_settings, "--validation-task-set").load(validation_data or data)
         plan = {"trials": trials, "seed": seed, "sampler": sampler, "figure": tune_figure, "against": benchmark}
         contenders, tuning = _tuned(contenders, tune, validation, validation_scores, {**plan, **how})
     how |= {"again": again, "tuning": tuning, "batch_sizes": batch_sizes or []}

@@ -17,19 +17,17 @@ def choose(
         Path | None,
         typer.Argument(help="What is right for its queries; without it, no labels are used."),
     ] = None,
-    bank: Annotated[Path | None, typer.Option("--bank", help="Other labelled pairs: a problem.")] = None,
-    bank_relevance: Annotated[
-        Path | None, typer.Option("--bank-relevance", help="What is right for the bank's queries.")
-    ] = None,
+    bank: Annotated[Path | None, typer.Option(help="Other labelled pairs: a problem.")] = None,
+    bank_relevance: Annotated[Path | None, typer.Option(help="What is right for the bank's queries.")] = None,
     stage: Annotated[
-        list[str] | None, typer.Option("--stage", "-s", help="A stage to try; repeat it. Default: the usual ones.")
+        list[str] | None, typer.Option("--stage", "-s", help="A stage to try; repeat it; the usual ones by default.")
     ] = None,
-    metric: Annotated[str, typer.Option("--metric", "-m", help="What decides.")] = "success@1",
+    metric: Annotated[str, typer.Option("--metric", "-m", help="The metric that decides.")] = "success@1",
     inductive: Annotated[
         bool, typer.Option("--inductive", help="Leave out what looks at the other test queries.")
     ] = False,
-    level: Annotated[float, typer.Option("--level", help="Of significance.")] = 0.05,
-    budget: Annotated[float | None, typer.Option("--budget", help="Seconds after which nothing more is tried.")] = None,
+    significance: Annotated[float, typer.Option(help="The level at which a gain counts, such as 0.05.")] = 0.01,
+    budget: Annotated[float | None, typer.Option(help="Seconds after which nothing more is tried.")] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="A folder for the chosen pipeline: rerank --pipeline.")
     ] = None,
@@ -57,7 +55,7 @@ def choose(
         among=stage or None,
         metric=metric,
         test_queries=not inductive,
-        level=level,
+        significance=significance,
         budget=budget,
     )
     show(_rows(found), title=f"measured on {found.measured_on}", as_json=as_json)

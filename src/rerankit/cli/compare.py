@@ -7,26 +7,29 @@ from typing import Annotated, Any
 
 import typer
 
+from rerankit.cli._options import BaselineOption, OtherCandidatesOption, PartsOption, ResultsArgument, SamplesOption
 from rerankit.cli._output import JsonOption, line, line_width, show_figures, show_json, wrapped
 
 
 def compare(
-    results: Annotated[list[Path], typer.Argument(help="Result files of `rerankit bench`, or folders of them.")],
-    baseline: Annotated[
-        str | None, typer.Option("--baseline", help="The system to compare with; the first stage by default.")
-    ] = None,
+    results: ResultsArgument,
+    baseline: BaselineOption = None,
     metrics: Annotated[list[str] | None, typer.Option("--metric", "-m", help="A metric; repeat it.")] = None,
-    parts: Annotated[list[str] | None, typer.Option("--part", help="A part of the task; repeat it.")] = None,
-    style: Annotated[str, typer.Option("--format", "-f", help="text, md, latex, csv or html.")] = "text",
+    parts: PartsOption = None,
+    style: Annotated[
+        str, typer.Option("--format", "-f", help="How tables are written: text, md, latex, csv or html.")
+    ] = "text",
     layout: Annotated[
-        str, typer.Option("--layout", help="long: intervals and tests; wide: a row for each system, as in papers.")
+        str, typer.Option(help="long: intervals and tests; wide: a row for each system, as in papers.")
     ] = "long",
-    test: Annotated[str, typer.Option("--test", help="randomisation, bootstrap or student-t.")] = "randomisation",
-    samples: Annotated[int, typer.Option("--samples", help="Of the bootstrap and of the randomisation.")] = 10_000,
-    level: Annotated[float, typer.Option("--level", help="Of the intervals; marks stand at 1 − level.")] = 0.95,
-    other_candidates: Annotated[
-        bool, typer.Option("--other-candidates", help="Allow results that re-ranked different candidates.")
-    ] = False,
+    test: Annotated[
+        str, typer.Option(help="Of significance: randomisation, bootstrap or student-t.")
+    ] = "randomisation",
+    samples: SamplesOption = 10_000,
+    level: Annotated[
+        float, typer.Option(help="Confidence of the intervals; what is significant at 1 − level gets a mark.")
+    ] = 0.95,
+    other_candidates: OtherCandidatesOption = False,
     independent: Annotated[
         bool, typer.Option("--independent", help="Resample single queries, even those that depend on each other.")
     ] = False,

@@ -24,7 +24,7 @@ def demo(
         Path | None, typer.Option("--out", "-o", help="The folder for the page; rerankit-demo by default.")
     ] = None,
     train: Annotated[
-        bool, typer.Option("--train", help="Train the networks again, minutes, and draw their curves.")
+        bool, typer.Option("--train", help="Train the networks again, in minutes, and draw their curves.")
     ] = False,
     force: ForceOption = False,
     as_json: JsonOption = False,

@@ -18,9 +18,9 @@ def evaluate(
     metrics: Annotated[
         list[str] | None, typer.Option("--metric", "-m", help="A metric, such as recall@10; repeat it.")
     ] = None,
-    ties: Annotated[str, typer.Option("--ties", help="expected, optimistic, pessimistic or index.")] = "expected",
-    empty: Annotated[str, typer.Option("--empty", help="Queries without relevance: error, skip, zero.")] = "error",
-    missing: Annotated[str, typer.Option("--missing", help="Judged queries a run lacks: error, zero.")] = "error",
+    ties: Annotated[str, typer.Option(help="expected, optimistic, pessimistic or index.")] = "expected",
+    empty: Annotated[str, typer.Option(help="Queries without relevance: error, skip, zero.")] = "error",
+    missing: Annotated[str, typer.Option(help="Judged queries a run lacks: error, zero.")] = "error",
     reverse: Annotated[
         bool,
         typer.Option("--reverse", help="Gallery items look for queries: the columns of scores, or a run of them."),

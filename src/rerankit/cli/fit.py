@@ -71,9 +71,9 @@ def fit(
     # A folder with training/ is that of a run to go on with; what was not asked for there, the run itself refuses.
     again = restart or (out / "training").is_dir()
     check_target(out, "out", force=again, option="--restart", kept=("training/*",))
-    where = engine_from(engine, engine_settings or [])
-    made = _trainable(stage, parameters(settings or []), trust)
-    options: dict[str, Any] = {"settings": _settings(made, parameters(training or [])), "resume": not restart}
+    where = engine_from(engine, engine_settings)
+    made = _trainable(stage, parameters(settings), trust)
+    options: dict[str, Any] = {"settings": _settings(made, parameters(training)), "resume": not restart}
     if where is not None:
         options["engine"] = where
     if "out" in made.takes:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from rerankit.cli._group import Registered
-from rerankit.cli._options import ForceOption, StageSettings, check_target
+from rerankit.cli._options import ForceOption, StageSettings, check_target, parameters
 from rerankit.cli._output import line, say
 from rerankit.cli._run import REQUIRED, command, with_options
 
@@ -62,11 +62,9 @@ def pillar(
     settings: StageSettings = None,
 ) -> Any:
     """Import a checkpoint of the pillar reasoner (LeaPRR) as stage 'pillar'."""
-    from rerankit.cli._options import parameters
     from rerankit.stages.pillar.published import import_published
 
-    params = parameters(settings or [])
-    return import_published(file, heads=heads, groups=groups, query=query, **params)
+    return import_published(file, heads=heads, groups=groups, query=query, **parameters(settings))
 
 
 def hmrn(
@@ -79,10 +77,9 @@ def hmrn(
     settings: StageSettings = None,
 ) -> Any:
     """Import checkpoints of the hierarchical scorer (HMRN) as stage 'hmrn'."""
-    from rerankit.cli._options import parameters
     from rerankit.stages.hmrn.published import import_published
 
-    return import_published(*files, vocabulary=vocabulary, **parameters(settings or []))
+    return import_published(*files, vocabulary=vocabulary, **parameters(settings))
 
 
 def triplet(
@@ -98,10 +95,9 @@ def triplet(
     settings: StageSettings = None,
 ) -> Any:
     """Import Candidate Set Re-ranking's checkpoints as stage 'triplet'; only tensors are read, never code."""
-    from rerankit.cli._options import parameters
     from rerankit.stages.triplet.published import import_published
 
-    return import_published(first, second, vocabulary=vocabulary, heads=heads, **parameters(settings or []))
+    return import_published(first, second, vocabulary=vocabulary, heads=heads, **parameters(settings))
 
 
 for each in (pillar, hmrn, triplet):

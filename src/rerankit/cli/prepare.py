@@ -8,13 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from rerankit.cli._options import (
+    SHARDS,
     EngineOption,
     EngineSettings,
     ForceOption,
     PipelineOption,
     ShardSizeOption,
+    StageSettings,
     StagesOption,
-    StagesSettings,
     TrustOption,
     check_target,
     engine_from,
@@ -27,20 +28,21 @@ def prepare(
     problem: Annotated[
         str | None, typer.Argument(help="A problem, or its address; its gallery and banks are taken.")
     ] = None,
-    vectors: Annotated[Path | None, typer.Option("--vectors", help="The items' vectors, without a problem.")] = None,
-    ids: Annotated[Path | None, typer.Option("--ids", help="With --vectors: their ids, .txt or .npy.")] = None,
-    metric: Annotated[str, typer.Option("--metric", help="With --vectors: cosine, dot or euclidean.")] = "cosine",
+    vectors: Annotated[Path | None, typer.Option(help="The items' vectors, without a problem.")] = None,
+    ids: Annotated[Path | None, typer.Option(help="With --vectors: their ids, .txt or .npy.")] = None,
+    metric: Annotated[str, typer.Option(help="With --vectors: cosine, dot or euclidean.")] = "cosine",
     bank: Annotated[
-        Path | None, typer.Option("--bank", help="Old queries: vectors, scores (bank × gallery), or a problem.")
+        Path | None, typer.Option(help="Old queries: vectors, scores (bank × gallery), or a problem.")
     ] = None,
     stages: StagesOption = None,
-    settings: StagesSettings = None,
+    settings: StageSettings = None,
     pipeline: PipelineOption = None,
     engine: EngineOption = None,
     engine_settings: EngineSettings = None,
     shard_size: ShardSizeOption = None,
     parts: Annotated[
-        Path | None, typer.Option("--parts", help="With --engine: a folder of finished shards, with which it goes on.")
+        Path | None,
+        typer.Option("--parts", help="A folder of finished shards, with which it goes on.", rich_help_panel=SHARDS),
     ] = None,
     trust: TrustOption = False,
     force: ForceOption = False,
@@ -53,8 +55,8 @@ def prepare(
 
     if (problem is None) == (vectors is None):
         raise InputError(f"give either PROBLEM or --vectors FILE (got {'neither' if problem is None else 'both'})")
-    steps = pipeline_of(stages or [], settings or [], pipeline, trust)
-    where = engine_from(engine, engine_settings or [], **{"--shard-size": shard_size, "--parts": parts})
+    steps = pipeline_of(stages, settings, pipeline, trust)
+    where = engine_from(engine, engine_settings, **{"--shard-size": shard_size, "--parts": parts})
     check_target(out, "out", force=force)
     gallery = _of_problem(problem, bank) if problem is not None else _of_vectors(vectors, ids, metric, bank)
     ready = prepared(steps, gallery, engine=where, parts=parts, shard_size=shard_size)

@@ -15,14 +15,12 @@ def push(
     folder: Annotated[Path, typer.Argument(help="A saved stage or pipeline, or what `rerankit prepare` wrote.")],
     repo: Annotated[str, typer.Argument(help="Where it goes, as owner/name.")],
     results: Annotated[
-        list[Path] | None, typer.Option("--results", help="Result files of `rerankit bench`, or folders of them.")
+        list[Path] | None, typer.Option(help="Result files of `rerankit bench`, or folders of them.")
     ] = None,
-    trained_on: Annotated[
-        str | None, typer.Option("--trained-on", help="What it was trained on, in your words.")
-    ] = None,
-    license: Annotated[str | None, typer.Option("--license", help="Such as apache-2.0.")] = None,
+    trained_on: Annotated[str | None, typer.Option(help="What it was trained on, in your words.")] = None,
+    license: Annotated[str | None, typer.Option(help="Its licence, such as apache-2.0.")] = None,
     private: Annotated[bool, typer.Option("--private", help="A new repository is for you alone.")] = False,
-    revision: Annotated[str | None, typer.Option("--revision", help="A branch of the repository.")] = None,
+    revision: Annotated[str | None, typer.Option(help="A branch of the repository.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the card, and send nothing.")] = False,
     trust: TrustOption = False,
 ) -> None:

@@ -16,7 +16,9 @@ def query(
     folder: Annotated[Path, typer.Argument(help="What `rerankit prepare` wrote.")],
     queries: Annotated[Path, typer.Argument(help="Vectors of queries, (queries, d), as .npy, .safetensors, .csv …")],
     k: Annotated[int, typer.Option("-k", help="Items for each query.")] = 10,
-    scores: Annotated[bool, typer.Option("--scores", help="The file has rows of scores (queries, gallery).")] = False,
+    as_scores: Annotated[
+        bool, typer.Option("--as-scores", help="QUERIES holds scores (queries, gallery) in place of vectors.")
+    ] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write a run in place of printing lines.")] = None,
     trust: TrustOption = False,
     force: ForceOption = False,
@@ -30,7 +32,7 @@ def query(
     if out is not None:
         check_target(out, "out", force=force)
     given = read(queries, "array")
-    found = ready.rerank(scores=given, k=k) if scores else ready.rerank(given, k=k)
+    found = ready.rerank(scores=given, k=k) if as_scores else ready.rerank(given, k=k)
     if out is not None:
         write(out, found, overwrite=force)
         say(f"wrote {out}")

@@ -7,30 +7,36 @@ from typing import Annotated
 
 import typer
 
-from rerankit.cli._options import ForceOption, ImagesOption, check_target
+from rerankit.cli._options import (
+    BaselineOption,
+    ForceOption,
+    ImagesOption,
+    OtherCandidatesOption,
+    PartsOption,
+    ResultsArgument,
+    SamplesOption,
+    check_target,
+)
 from rerankit.cli._output import say
 
 
 def report(
-    results: Annotated[list[Path], typer.Argument(help="Result files of `rerankit bench`, or folders of them.")],
+    results: ResultsArgument,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the page goes, such as report.html.")],
-    title: Annotated[str | None, typer.Option("--title", help="Its title; the task's by default.")] = None,
+    title: Annotated[str | None, typer.Option(help="The page's title; the task's by default.")] = None,
     metric: Annotated[
-        str | None, typer.Option("--metric", "-m", help="By which systems are sorted and drawn; the task's main one.")
+        str | None,
+        typer.Option("--metric", "-m", help="Sorts and draws systems; the task's main metric by default."),
     ] = None,
     problem: Annotated[
         Path | None,
-        typer.Option("--show", help="A problem whose features say what items look like: docs/formats.md."),
+        typer.Option(help="A problem whose features say what items look like: docs/formats.md."),
     ] = None,
     images: ImagesOption = None,
-    baseline: Annotated[
-        str | None, typer.Option("--baseline", help="The system to compare with; the first stage by default.")
-    ] = None,
-    parts: Annotated[list[str] | None, typer.Option("--part", help="A part of the task; repeat it.")] = None,
-    samples: Annotated[int, typer.Option("--samples", help="Of the bootstrap and of the randomisation.")] = 10_000,
-    other_candidates: Annotated[
-        bool, typer.Option("--other-candidates", help="Allow results that re-ranked different candidates.")
-    ] = False,
+    baseline: BaselineOption = None,
+    parts: PartsOption = None,
+    samples: SamplesOption = 10_000,
+    other_candidates: OtherCandidatesOption = False,
     force: ForceOption = False,
 ) -> None:
     """Write one self-contained page: tables, charts, the queries that moved most, and what was compared on what."""
@@ -41,7 +47,7 @@ def report(
 
     check_target(out, "out", force=force)
     if check_pattern("images", images) is not None and problem is None:
-        raise InputError("'--images' needs --show, the problem whose items the pictures are of")
+        raise InputError("'--images' needs --problem, the problem whose items the pictures are of")
     shown = None if problem is None else read(problem, "problem")
     made = make(
         results,

@@ -15,8 +15,8 @@ from rerankit.cli._options import (
     ProblemArgument,
     ResumeOption,
     ShardSizeOption,
+    StageSettings,
     StagesOption,
-    StagesSettings,
     TrustOption,
     check_target,
     engine_from,
@@ -31,17 +31,17 @@ def rerank(
         str, typer.Option("--out", "-o", help="Where the run goes; the ending says the format, none is a folder.")
     ],
     stages: StagesOption = None,
-    settings: StagesSettings = None,
+    settings: StageSettings = None,
     pipeline: PipelineOption = None,
     k: Annotated[int, typer.Option("-k", help="Candidates of each query to re-rank; 0 means all.")] = 100,
     reverse: Annotated[bool, typer.Option("--reverse", help="Let the gallery look for queries.")] = False,
     bank: Annotated[
         Path | None,
-        typer.Option("--bank", help="Other queries, known beforehand: scores (bank × gallery), vectors, or a problem."),
+        typer.Option(help="Other queries, known beforehand: scores (bank × gallery), vectors, or a problem."),
     ] = None,
     gallery_bank: Annotated[
         Path | None,
-        typer.Option("--gallery-bank", help="Other gallery items: scores (bank × queries), vectors, or a problem."),
+        typer.Option(help="Other gallery items: scores (bank × queries), vectors, or a problem."),
     ] = None,
     engine: EngineOption = None,
     engine_settings: EngineSettings = None,
@@ -58,11 +58,11 @@ def rerank(
 
     if k < 0:
         raise errors.rule("k", "must be at least 1, or 0 for the whole gallery", k)
-    steps = pipeline_of(stages or [], settings or [], pipeline, trust)
+    steps = pipeline_of(stages, settings, pipeline, trust)
     place = place_of(out)
     if isinstance(place, Path) and place.resolve() == Path(problem).resolve():
         raise errors.rule("out", "must not be the problem, which would be lost", out)
-    in_shards = _in_shards(engine, engine_settings or [], shard_size, resume, force)
+    in_shards = _in_shards(engine, engine_settings, shard_size, resume, force)
     if in_shards is None:
         if isinstance(place, Path):
             check_target(place, "out", force=force)
@@ -90,7 +90,7 @@ def _with_banks(problem: Any, bank: Path | None, gallery_bank: Path | None) -> A
 
 
 def _in_shards(
-    engine: str | None, settings: list[str], shard_size: int | None, resume: bool, force: bool
+    engine: str | None, settings: list[str] | None, shard_size: int | None, resume: bool, force: bool
 ) -> dict[str, Any] | None:
     """What options say of a run in shards; None where they ask for none."""
     from rerankit import errors
@@ -112,9 +112,10 @@ def _run_in_shards(problem: Any, steps: Any, k: int | None, out: Path, how: dict
     say(f"wrote {out}: rerankit evaluate {out} …, or rerankit convert {out} NAME.run")
 
 
-def pipeline_of(names: list[str], settings: list[str], path: Path | None, trust: bool) -> Any:
+def pipeline_of(names: list[str] | None, settings: list[str] | None, path: Path | None, trust: bool) -> Any:
     """The pipeline that options name: stages with their parameters, or a file."""
     from rerankit import Pipeline, errors, load, stages_available
+    from rerankit.bench.space import with_values
     from rerankit.pipelines.storage import is_saved
 
     if (not names) == (path is None):
@@ -122,13 +123,11 @@ def pipeline_of(names: list[str], settings: list[str], path: Path | None, trust:
             f"give either --stage NAME or --pipeline FILE (got {'neither' if path is None else 'both'})"
         )
     if path is None:
-        return _joined(names, settings)
+        return _joined(names or [], settings or [])
     if not path.exists() and str(path) in stages_available():
         raise errors.InputError(f"'pipeline' must be a file or a folder: a stage is named by --stage {path}")
     found = load(path, trust=trust) if is_saved(path) else Pipeline.from_yaml(path, trust=trust)
-    if settings and isinstance(found, Pipeline):
-        raise errors.InputError("--set goes with a stage; a pipeline holds the parameters of its own")
-    return Pipeline([found.clone(**parameters(settings)) if settings else found])
+    return with_values(Pipeline([found]), parameters(settings, of_stages=True), "--set")
 
 
 def _joined(names: list[str], settings: list[str]) -> Any:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from rerankit.cli._group import Registered
-from rerankit.cli._options import ForceOption, TaskSettings, check_target
+from rerankit.cli._options import ForceOption, TaskSettings, check_target, task_of
 from rerankit.cli._output import JsonOption, say, show
 from rerankit.cli._run import REQUIRED, command, with_options
 
@@ -39,7 +39,7 @@ def scoring(function: Callable[..., Any], task: str | None = None) -> Callable[.
     ) -> None:
         from rerankit.formats.matrix_files import write_matrices
 
-        given = _matrices(problem, data, task, settings or [])
+        given = _matrices(problem, data, task, settings)
         check_target(out, "out", force=force)
         scored = _agreeing(function.__name__, given, function(given, *args, **kwargs))
         show(write_matrices(scored, out, overwrite=force), title=function.__name__, as_json=as_json)
@@ -119,7 +119,7 @@ def hmrn(
 
     if k < 0:
         raise rule("k", "must be at least 1, or 0 for matrices", k)
-    features, ids = _given(problem, data, task, settings or [])
+    features, ids = _given(problem, data, task, settings)
     check_target(out, "out", force=force)
     loaded = HmrnStage.load(stage)
     wanted: Any = int(rounds) if rounds.isdigit() else rounds
@@ -151,25 +151,25 @@ def triplet(
         yield name, loaded.first_stage(*features, query_ids=each.query_ids, gallery_ids=each.gallery_ids).scores
 
 
-def _given(problem: Path | None, data: Path | None, task: str, settings: list[str]) -> tuple[Any, tuple[Any, Any]]:
+def _given(
+    problem: Path | None, data: Path | None, task: str, settings: list[str] | None
+) -> tuple[Any, tuple[Any, Any]]:
     """Features of both sides, and the ids of searches and images."""
     matrix = list(_matrices(problem, data, task, settings).values())[-1]
     return (matrix.query_features, matrix.gallery_features), (matrix.query_ids, matrix.gallery_ids)
 
 
-def _matrices(problem: Path | None, data: Path | None, task: str | None, settings: list[str]) -> Mapping[str, Any]:
+def _matrices(problem: Path | None, data: Path | None, task: str | None, settings: list[str] | None) -> Any:
     """What is to be scored, by name: anything with features and ids of both sides."""
     from rerankit import read
-    from rerankit.cli._options import parameters
     from rerankit.errors import InputError
-    from rerankit.tasks import task as find
 
     if problem is not None and data is None:
         return {"scores": read(problem, "problem")}
     if data is not None and problem is None:
         if task is None:
             raise InputError("--data must come with --task, whose files they are")
-        return find(task, **parameters(settings)).load(data).matrices
+        return task_of(task, settings).load(data).matrices
     raise InputError(f"give either --problem FILE or --data FOLDER (got {'neither' if data is None else 'both'})")
 
 

@@ -13,19 +13,15 @@ from rerankit.cli._output import say
 
 def serve(
     folder: Annotated[Path, typer.Argument(help="What `rerankit prepare` wrote.")],
-    host: Annotated[str, typer.Option("--host", help="The address to listen on; only this machine by default.")] = (
-        "127.0.0.1"
-    ),
-    port: Annotated[int, typer.Option("--port", help="0 takes a free one.")] = 8000,
-    workers: Annotated[int, typer.Option("--workers", help="Processes that share the mapped gallery.")] = 1,
-    candidates: Annotated[int, typer.Option("--candidates", help="The most items of one request.")] = 1000,
-    queries: Annotated[int, typer.Option("--queries", help="The most queries of one request.")] = 256,
-    megabytes: Annotated[float, typer.Option("--megabytes", help="The longest body.")] = 16.0,
-    seconds: Annotated[float, typer.Option("--seconds", help="How long a request may take.")] = 30.0,
-    gather: Annotated[float, typer.Option("--gather", help="Seconds to wait for queries to answer together.")] = 0.002,
-    megapixels: Annotated[
-        float, typer.Option("--megapixels", help="The most of a request's pictures together.")
-    ] = 40.0,
+    host: Annotated[str, typer.Option(help="The address to listen on; only this machine by default.")] = ("127.0.0.1"),
+    port: Annotated[int, typer.Option(help="The port to listen on; 0 takes a free one.")] = 8000,
+    workers: Annotated[int, typer.Option(help="Processes that share the mapped gallery.")] = 1,
+    candidates: Annotated[int, typer.Option(help="The most items of one request.")] = 1000,
+    queries: Annotated[int, typer.Option(help="The most queries of one request.")] = 256,
+    megabytes: Annotated[float, typer.Option(help="The longest body of a request.")] = 16.0,
+    seconds: Annotated[float, typer.Option(help="How long a request may take.")] = 30.0,
+    gather: Annotated[float, typer.Option(help="Seconds to wait for queries to answer together.")] = 0.002,
+    megapixels: Annotated[float, typer.Option(help="The most of a request's pictures together.")] = 40.0,
     trust: TrustOption = False,
 ) -> None:
     """Answer HTTP requests from a prepared gallery: /search, /rerank, /v1/rerank, /health, /info, /metrics.

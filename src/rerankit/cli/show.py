@@ -18,20 +18,18 @@ def show(
         list[str] | None, typer.Argument(help="Rows or ids of queries; those that moved most by default.")
     ] = None,
     before: Annotated[
-        Path | None, typer.Option("--before", help="Another run to begin from; the problem's own order by default.")
+        Path | None, typer.Option(help="Another run to begin from; the problem's own order by default.")
     ] = None,
     relevance: Annotated[
-        Path | None, typer.Option("--relevance", help="What is right; what lies beside the problem by default.")
+        Path | None, typer.Option(help="What is right; what lies beside the problem by default.")
     ] = None,
     k: Annotated[int, typer.Option("-k", help="Candidates of each query to show.")] = 8,
     images: ImagesOption = None,
-    query_images: Annotated[
-        str | None, typer.Option("--query-images", help="Where pictures of the queries lie, with {id}.")
-    ] = None,
+    query_images: Annotated[str | None, typer.Option(help="Where pictures of the queries lie, with {id}.")] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="A picture or a page (.png, .svg, .pdf, .html) instead.")
     ] = None,
-    theme: Annotated[str, typer.Option("--theme", help="Of the picture: light or dark.")] = "light",
+    theme: Annotated[str, typer.Option(help="Colours of the picture: light or dark.")] = "light",
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:

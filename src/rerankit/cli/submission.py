@@ -7,14 +7,22 @@ from typing import Annotated, Any
 
 import typer
 
-from rerankit.cli._options import ForceOption, PipelineSettings, TaskSettings, TrustOption, check_target, parameters
+from rerankit.cli._options import (
+    ForceOption,
+    StageSettings,
+    TaskDataOption,
+    TaskSettings,
+    TrustOption,
+    check_target,
+    parameters,
+    task_of,
+)
 from rerankit.cli._output import JsonOption, line, say, show
 from rerankit.cli._run import command
 
 app = typer.Typer(no_args_is_help=True, help="The files that the test servers of cirr and circo score.")
 
 TaskArgument = Annotated[str, typer.Argument(help="cirr or circo.")]
-DataOption = Annotated[Path, typer.Option("--data", help="The folder of the dataset's own files.")]
 
 
 @app.callback()
@@ -25,25 +33,25 @@ def submission() -> None:
 def write(
     task: TaskArgument,
     run: Annotated[Path, typer.Argument(help="A run, or scores: a matrix, a problem (docs/formats.md).")],
-    data: DataOption,
+    data: TaskDataOption,
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder for the files.")],
     pipeline: Annotated[
         str | None,
         typer.Option("--pipeline", "-p", metavar="FILE", help="Re-rank by a YAML file, a saved folder or a stage."),
     ] = None,
     k: Annotated[int, typer.Option("-k", help="Candidates of each query that --pipeline re-ranks.")] = 100,
-    settings: TaskSettings = None,
-    pipeline_settings: PipelineSettings = None,
+    settings: StageSettings = None,
+    task_settings: TaskSettings = None,
     trust: TrustOption = False,
     force: ForceOption = False,
 ) -> None:
-    """Write what the task's test server takes, and read it back. The test split: --set split=test1 (circo: test)."""
+    """Write what the test server takes, and read it back. The test split: --task-set split=test1 (circo: test)."""
     from rerankit.bench import contender, score_set
     from rerankit.bench.space import changed
     from rerankit.seams import splice
     from rerankit.tasks.submission import files_of, write_server_files
 
-    benchmark = _loaded(task, data, settings)
+    benchmark = task_of(task, task_settings).load(data)
     files = files_of(benchmark)
     for each in files:
         check_target(out / f"{each.name}.json", "out", force=force)
@@ -51,8 +59,8 @@ def write(
     depth = None if any(each.deep for each in files) else max(each.length for each in files)
     ranking = problem.ranking(depth)
     if pipeline is not None:
-        given = parameters(pipeline_settings or [], "--pipeline-set", of_stages=True)
-        (one,) = changed([contender(pipeline, trust=trust)], given, "--pipeline-set")
+        given = parameters(settings, of_stages=True)
+        (one,) = changed([contender(pipeline, trust=trust)], given, "--set")
         ranking = splice(one.pipeline.rerank(problem, ranking.top(k)), ranking)
     for path in write_server_files(benchmark, ranking, out):
         line(str(path))
@@ -62,14 +70,14 @@ def write(
 def check(
     task: TaskArgument,
     files: Annotated[list[Path], typer.Argument(help="Files for the server.")],
-    data: DataOption,
-    settings: TaskSettings = None,
+    data: TaskDataOption,
+    task_settings: TaskSettings = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check files for the test server; on a split whose right answers are known, evaluate them too."""
     from rerankit.tasks.submission import read_server_file
 
-    benchmark = _loaded(task, data, settings)
+    benchmark = task_of(task, task_settings).load(data)
     rows: list[dict[str, Any]] = []
     for path in files:
         kind, ranking = read_server_file(benchmark, path)
@@ -81,12 +89,6 @@ def check(
     show([{name: row.get(name) for name in columns} for row in rows], as_json=as_json)
     if not benchmark.parts:
         say("this split's right answers are not public: the server evaluates")
-
-
-def _loaded(task: str, data: Path, settings: list[str] | None) -> Any:
-    from rerankit.tasks import task as find
-
-    return find(task, **parameters(settings or [])).load(data)
 
 
 app.command()(command(write))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rerankit.cli._options import TaskSettings
+from rerankit.cli._options import TaskSettings, task_of
 from rerankit.cli._output import JsonOption, say, show
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def tasks(
     name: Annotated[str | None, typer.Argument(help="A task, to show its files.")] = None,
     miniature: Annotated[
-        Path | None, typer.Option("--miniature", metavar="FOLDER", help="Write made-up data of the task's layout.")
+        Path | None, typer.Option(metavar="FOLDER", help="Write made-up data of the task's layout.")
     ] = None,
     settings: TaskSettings = None,
     as_json: JsonOption = False,
@@ -26,9 +26,8 @@ def tasks(
 
     With --miniature, a small made-up data set of the task's layout is written, to try things out on.
     """
-    from rerankit.cli._options import parameters
     from rerankit.errors import InputError
-    from rerankit.tasks import task, tasks_available
+    from rerankit.tasks import tasks_available
 
     if name is None and miniature is not None:
         raise InputError("'--miniature' needs a task's name")
@@ -38,7 +37,7 @@ def tasks(
         columns += ["revision", "licence"] if as_json else []  # of one task: `rerankit tasks NAME`
         show([{column: getattr(card, column) for column in columns} for card in cards], as_json=as_json)
         return
-    one = task(name, **parameters(settings or []))
+    one = task_of(name, settings)
     if miniature is not None:
         _made(one, miniature, as_json)
         return
@@ -70,7 +69,7 @@ def _made(one: Task, folder: Path, as_json: bool) -> None:
     small = one.write_miniature(folder)
     usual = type(one)().get_params()
     changed = {name: value for name, value in small.get_params().items() if usual.get(name) != value}
-    options = "".join(f" --set {name}={value}" for name, value in changed.items())
+    options = "".join(f" --task-set {name}={value}" for name, value in changed.items())
     say(f"made up, figures on it mean nothing: rerankit bench {one.card.name} --data {folder}{options} --scores …")
     matrices = small.load(folder).matrices
     rows = [{"matrix": name, "queries": m.shape[0], "gallery": m.shape[1]} for name, m in matrices.items()]

@@ -6,9 +6,6 @@ import os
 from importlib import metadata
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
-
 from rerankit.errors import PluginError
 from rerankit.version import __version__
 
@@ -46,6 +43,9 @@ def names_file(name: str, file: Path) -> bool:
 
 def check_version(distribution: metadata.Distribution | None) -> None:
     """Refuse a distribution whose requirements exclude this version."""
+    from packaging.requirements import InvalidRequirement, Requirement  # slow to import, and needed for plugins only
+    from packaging.utils import canonicalize_name
+
     for text in (distribution.requires or []) if distribution else []:
         try:
             requirement = Requirement(text)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from rerankit.errors import FormatError, InputError
-from rerankit.reading import read_text
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -77,6 +76,8 @@ def _settings(folder: Path) -> dict[str, Any]:
 def _table(file: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
+    from rerankit.reading import read_text  # slow to import, and mostly there is no such file
+
     try:
         found: dict[str, Any] = tomllib.loads(read_text(file))
     except tomllib.TOMLDecodeError as cause:

@@ -73,7 +73,7 @@ def test_cirr_end_to_end(tmp_path):
         "--out",
         tmp_path / "out",
     ]
-    options = ["bench", "cirr", "--set", "gallery=null", "-k", "5", "--json", *map(str, where)]
+    options = ["bench", "cirr", "--task-set", "gallery=null", "-k", "5", "--json", *map(str, where)]
     done = CliRunner().invoke(build(), options)
     assert done.exit_code == 0, done.output
     result = json.loads(next((tmp_path / "out").glob("*.json")).read_text())
