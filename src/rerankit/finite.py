@@ -68,7 +68,7 @@ def _first(array: AnyArray, bad: AnyArray, rows: IntArray | int) -> tuple[str, f
 
 def _advice(argument: str, first: float) -> str:
     """What to do about numbers that mark pairs."""
-    marks = argument == "scores" and first < 0
+    marks = argument == "scores" and not first > 0  # NaN, too
     return "; exclude= leaves pairs out, with any moderate number in their cells" if marks else ""
 
 

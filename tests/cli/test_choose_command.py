@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 
 import numpy as np
@@ -43,3 +44,12 @@ def test_judgements_are_brought_to_the_problem_by_its_ids(tmp_path, capsys):
         build()(["choose", *words, "-s", "nnn", "--json"], standalone_mode=False)
         found = json.loads(capsys.readouterr().out)
         assert found[0]["figure"] > 50 * np.mean(scores.argmax(axis=1) == np.arange(size)), words
+
+
+def test_the_command_decides_as_the_function_does():
+    from rerankit.cli.choose import choose
+
+    command, function = (inspect.signature(each).parameters for each in (choose, rerankit.choose))
+    assert {name: command[name].default for name in ("significance", "metric", "budget")} == {
+        name: function[name].default for name in ("significance", "metric", "budget")
+    }

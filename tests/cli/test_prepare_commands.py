@@ -56,6 +56,25 @@ def test_a_problem_is_prepared_and_asked_with_scores(tmp_path):
     assert found == expected
 
 
+def test_more_is_re_ranked_than_is_given_out_and_queries_have_names(tmp_path):
+    for name, array in (("items", ITEMS), ("queries", QUERIES), ("old", OLD)):
+        np.save(tmp_path / f"{name}.npy", array)
+    (tmp_path / "names.txt").write_text("a\nb\nc\nd\ne\n")
+    options = ("--bank", tmp_path / "old.npy", "--stage", "nnn", "--set", "published=true", "--out", tmp_path / "ready")
+    assert run("prepare", "--vectors", tmp_path / "items.npy", *options).exit_code == 0
+    asked = run(
+        *("query", tmp_path / "ready", tmp_path / "queries.npy"), *("--ids", tmp_path / "names.txt", "--top-n", 2)
+    )
+    lines = [json.loads(line) for line in asked.stdout.splitlines()]
+    ready = rerankit.prepare("nnn", Gallery(ITEMS, bank=OLD), published=True)
+    expected, narrow = (ready.rerank(QUERIES, k=k, ids=list("abcde")).top(2).to_dict() for k in (60, 2))
+    assert {line["query"]: dict(line["items"]) for line in lines} == expected
+    assert expected != narrow
+    assert (
+        "'top-n' must be at least 1" in run("query", tmp_path / "ready", tmp_path / "queries.npy", "--top-n", 0).output
+    )
+
+
 def test_one_query_without_a_bank_is_refused_or_passed(tmp_path):
     np.save(tmp_path / "items.npy", ITEMS)
     np.save(tmp_path / "one.npy", QUERIES[:1])

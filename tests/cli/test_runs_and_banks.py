@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import rerankit
-from rerankit import Bank, Pipeline, Problem, Relevance, stage
+from rerankit import Bank, ListScores, Pipeline, Problem, Relevance, stage
 from rerankit.cli import build
 
 RANDOM = np.random.default_rng(0)
@@ -114,6 +114,27 @@ def test_a_bank_from_scores_vectors_parts_or_another_problem(folder):
     assert rerankit.read(folder / "g.npz") == rerankit.rerank(banked, "csls")
 
 
+def test_lists_of_other_queries_are_a_bank_by_the_names_of_their_items(folder):
+    bank = RANDOM.normal(size=(20, 9)).astype(np.float32)
+    order = RANDOM.permutation(9)
+    lists = Problem(bank[:, order], gallery_ids=[ITEMS[item] for item in order]).ranking(4)
+    rerankit.write(folder / "log.csv", lists)
+    with (folder / "log.csv").open("a") as file:
+        file.write("20,none of ours,0.5\n0,nor this,-99\n")
+    run("rerank", folder / "problem.npz", "-s", "csls", "--bank", folder / "log.csv", "-o", folder / "listed.npz")
+    kept = Problem(bank).ranking(4)
+    problem = rerankit.read(folder / "problem.npz")
+    with_lists = problem.with_banks(query_bank=Bank(to_gallery=ListScores(kept.indices, kept.scores, 9)))
+    assert rerankit.read(folder / "listed.npz") == rerankit.rerank(with_lists, "csls")
+    (folder / "foreign.csv").write_text("query,item,score\n0,x,1\n")
+    arguments = ("rerank", folder / "problem.npz", "-s", "csls", "--bank", folder / "foreign.csv", "-o", folder / "no")
+    said = run(*arguments, fails=True)
+    assert (
+        "foreign.csv: lines of a bank must name the problem's items (got 1 that are none of them, such as ['x'])"
+        in said
+    )
+
+
 def test_a_bank_that_does_not_fit_is_refused(folder):
     np.save(folder / "narrow.npy", np.zeros((3, 4)))
     np.savez(folder / "odd.npz", to_galery=np.zeros((3, 9)))
@@ -124,7 +145,7 @@ def test_a_bank_that_does_not_fit_is_refused(folder):
         ("problem.npz", "narrow.npy", "a bank must have 9 columns, as the other side has items (got (3, 4))"),
         ("problem.npz", "odd.npz", "unknown part of a bank 'to_galery'; did you mean 'to_gallery'?"),
         ("problem.npz", "other.npz", "must have the same other side, with the same ids in the same order"),
-        ("problem.npz", "truth.qrels", "lines are no bank"),
+        ("problem.npz", "truth.qrels", "a ranking needs scores (got grades)"),
         ("square.npz", "nine.npy", "9 columns may be vectors or scores"),
     ):
         arguments = ("rerank", folder / problem, "-s", "csls", "--bank", folder / bank, "-o", folder / "no.npz")

@@ -43,6 +43,8 @@ def test_answers_are_those_of_the_library(served: Served, folder: Path):
     assert (status, answer["results"]) == (200, expected(ready.rerank(QUERIES[0], k=5)))
     status, answer = served.ask("/search", {"queries": QUERIES[:3].tolist(), "k": 4, "ids": ["a", "b", "c"]})
     assert (status, answer["results"]) == (200, expected(ready.rerank(QUERIES[:3], k=4, ids=["a", "b", "c"])))
+    status, answer = served.ask("/search", {"query": QUERIES[0].tolist(), "k": 40, "top_n": 3})
+    assert (status, answer["results"]) == (200, expected(ready.rerank(QUERIES[0], k=40).top(3)))
     given = {"candidates": ["item-3", "item-9"], "scores": [0.5, 0.2]}
     status, answer = served.ask("/search", {"query": QUERIES[0].tolist(), **given})
     assert (status, answer["results"]) == (200, expected(ready.rerank(QUERIES[0], **given)))
@@ -67,6 +69,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"query": [float("nan")] * 8}, "'query' must be finite"),
     ({"query": [1.0] * 8, "k": 0}, "'k' must be at least 1"),
     ({"query": [1.0] * 8, "k": 51}, "'k' must be at most 50"),
+    ({"query": [1.0] * 8, "top_n": 0}, "'top_n' must be at least 1"),
     ({"query": [1.0] * 8, "kk": 5}, "unknown field 'kk'; did you mean 'k'"),
     ({"query": "cat"}, "'query' must be a list"),
     ({"query": ["a"] * 8}, "'query' must"),

@@ -93,6 +93,14 @@ def task_of(name: str, settings: list[str] | None, option: str = "--task-set") -
     return task(name, **parameters(settings, option))
 
 
+def ids_of(path: Path | None) -> Any:
+    """The ids in a file, `.txt` with one a line or an array; None without one."""
+    from rerankit import read
+    from rerankit.reading import read_text
+
+    return None if path is None else read_text(path).splitlines() if path.suffix == ".txt" else read(path, "array")
+
+
 def engine_from(engine: str | None, settings: list[str] | None, **belongs: Any) -> Any:
     """The engine that options name; None where they name none, and nothing else that `belongs` to one is given."""
     from rerankit import errors

@@ -19,6 +19,7 @@ from rerankit.cli._options import (
     TrustOption,
     check_target,
     engine_from,
+    ids_of,
 )
 from rerankit.cli._output import JsonOption, say, show
 
@@ -76,8 +77,6 @@ def _of_problem(path: str, bank: Path | None) -> Any:
 
 def _of_vectors(vectors: Path | None, ids: Path | None, metric: Any, bank: Path | None) -> Any:
     from rerankit import Gallery, read
-    from rerankit.reading import read_text
 
-    names = None if ids is None else read_text(ids).splitlines() if ids.suffix == ".txt" else read(ids, "array")
     old = None if bank is None else read(bank, "array")
-    return Gallery(read(vectors, "array"), ids=names, metric=metric, bank=old)  # type: ignore[arg-type]
+    return Gallery(read(vectors, "array"), ids=ids_of(ids), metric=metric, bank=old)  # type: ignore[arg-type]

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from rerankit.bank import Bank
-from rerankit.errors import FormatError, InputError, unknown_name
+from rerankit.errors import FormatError, InputError, several, unknown_name
 from rerankit.formats.content import Tables, Triples
 from rerankit.formats.files import AnyPath, content_of
 from rerankit.formats.scores import to_scores
 from rerankit.formats.tables import BANK_PARTS, natural_kind, to_problem
 from rerankit.problem import Problem
-from rerankit.scores import EmbeddingScores
+from rerankit.scores import EmbeddingScores, ListScores
 from rerankit.sides import SideName
+from rerankit.triples import to_lists
 
 
 def with_bank(problem: Problem, path: AnyPath, side: SideName) -> Problem:
@@ -22,13 +23,16 @@ def with_bank(problem: Problem, path: AnyPath, side: SideName) -> Problem:
     One matrix holds the bank's scores, (bank, gallery) on the side of the queries and (bank, queries) on the other, or
     vectors where the problem has vectors. Named arrays are the parts `to_gallery`, `to_queries` and `to_bank`, or a
     problem between other queries (other gallery items) and the same gallery (queries), whose scores are the bank.
+    Lines are other queries' lists: items that the problem does not have are left out.
     """
     place = Path(path)
     content = content_of(place)
-    if isinstance(content, Triples):
-        raise FormatError(f"{place}: lines are no bank: give a matrix of scores, vectors, or a problem")
+    if isinstance(content, Triples) and side == "gallery":
+        raise FormatError(f"{place}: lines are no bank of items: give a matrix of scores, vectors, or a problem")
     try:
-        if not isinstance(content, Tables):
+        if isinstance(content, Triples):
+            bank = _of_lines(problem, content)
+        elif not isinstance(content, Tables):
             bank = _of_matrix(problem, content, side)
         elif natural_kind(content) == "problem":
             bank = _of_problem(problem, to_problem(content), side)
@@ -59,6 +63,20 @@ def _of_matrix(problem: Problem, matrix: Any, side: SideName) -> Bank:
         assert isinstance(scores, EmbeddingScores)
         return Bank.from_embeddings(matrix, scores)
     return Bank(to_gallery=matrix) if side == "query" else Bank(to_queries=matrix)
+
+
+def _of_lines(problem: Problem, lines: Triples) -> Bank:
+    """A bank of other queries' lists, by the problem's ids, or by the numbers of its items where it has none."""
+    ids = range(problem.shape[1]) if problem.gallery_ids is None else problem.gallery_ids.tolist()
+    names = [str(name) for name in ids]
+    known = set(names)
+    kept = [place for place, item in enumerate(lines.items) if str(item) in known]
+    if not kept:
+        got = several("that are none of them", list(dict.fromkeys(lines.items)))
+        raise InputError(f"lines of a bank must name the problem's items (got {got})")
+    mine = Triples([lines.queries[at] for at in kept], [lines.items[at] for at in kept], lines.values[kept], lines.what)
+    found = to_lists(mine, None, names)
+    return Bank(to_gallery=ListScores(found.indices, found.scores, len(names)))
 
 
 def _of_problem(problem: Problem, other: Problem, side: SideName) -> Bank:

@@ -86,20 +86,21 @@ class Service:
     async def search(self, body: Any) -> Any:
         """A query's vector, scores or features in, a ranking out."""
         try:
-            return await self._found(search_arguments(body, self.bounds))
+            given = search_arguments(body, self.bounds)
+            top = given.pop("top_n")
+            return ranking_body((await self._found(given)).top(top))
         except InputError as error:  # the library knows a query as one of `queries`
             if "query" in body and str(error).startswith("'queries'"):
                 raise type(error)(str(error).replace("'queries'", "'query'", 1)) from error
             raise
 
-    async def _found(self, given: dict[str, Any]) -> Any:
+    async def _found(self, given: dict[str, Any]) -> Ranking:
         query = given.get("queries")
         alone = given.keys() == {"queries", "k"} and query and not isinstance(query[0], list)
         if alone and self.bounds.gather:
-            return ranking_body(await self.gathering.answer(query, given["k"]))
+            return await self.gathering.answer(query, given["k"])
         vectors = given.pop("queries", None)
-        found: Ranking = await run_in_threadpool(self.reranked, vectors, **given)
-        return ranking_body(found)
+        return await run_in_threadpool(self.reranked, vectors, **given)
 
     async def rerank_v1(self, body: Any) -> Any:
         """Documents in the shape of Jina, Cohere and vLLM."""

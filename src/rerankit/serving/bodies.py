@@ -16,7 +16,7 @@ from rerankit.serving.bounds import Bounds
 from rerankit.serving.pictures import SentPicture, opened
 
 _SEARCH = (
-    *("query", "queries", "candidates", "scores", "k", "ids", "features", "exclude"),
+    *("query", "queries", "candidates", "scores", "k", "top_n", "ids", "features", "exclude"),
     *("bank_scores", "extra_scores", "nearest"),
 )
 _QUERIES = ("query", "queries", "text_1", "data_1")
@@ -26,10 +26,10 @@ _RERANK = (*_QUERIES, *_DOCUMENTS, "top_n", "return_documents", "return_text", *
 
 
 def search_arguments(body: Any, bounds: Bounds) -> dict[str, Any]:
-    """The arguments of `Ready.rerank` in the body of `/search`.
+    """The arguments of `Ready.rerank` in the body of `/search`, and how many items of its answer are sent, `top_n`.
 
     >>> search_arguments({"query": [1.0, 0.0], "k": 5}, Bounds())
-    {'k': 5, 'queries': [1.0, 0.0]}
+    {'k': 5, 'queries': [1.0, 0.0], 'top_n': 5}
     """
     _check_fields(body, _SEARCH)
     given = dict(body)
@@ -38,6 +38,7 @@ def search_arguments(body: Any, bounds: Bounds) -> dict[str, Any]:
     if "query" in given:
         given["queries"] = given.pop("query")
     given["k"] = checks.integer("k", given.get("k", min(100, bounds.candidates)), least=1, most=bounds.candidates)
+    given["top_n"] = checks.integer("top_n", given.get("top_n", given["k"]), least=1)
     for name in ("queries", "candidates", "scores"):
         _check_count(name, given.get(name), bounds)
     return given

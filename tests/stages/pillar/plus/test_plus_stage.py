@@ -211,7 +211,7 @@ def test_missing_matrices_are_named(fitted):
         rerankit.rerank(np.eye(4, dtype=np.float32), fitted)
     assert "needs query_scores: give" in str(caught.value)
     assert "needs gallery_scores: give" in str(caught.value)
-    with pytest.raises(UnmetNeedError, match="needs weights"):
+    with pytest.raises(UnmetNeedError, match="needs weights: give weights='captions', which ship, or call its fit"):
         rerankit.rerank(full_problem(), "pillar-plus")
     with pytest.raises(NotFittedError, match="has no weights: call its fit"):
         rerankit.stage("pillar-plus").rescore(full_problem(), full_problem().ranking(2))
@@ -327,6 +327,11 @@ def test_weights_that_ship(tmp_path):
     assert "CC BY 4.0" in card("captions")
     with pytest.raises(InputError, match="unknown weights 'pictures'"):
         rerankit.stage("pillar-plus", weights="pictures")
+
+
+def test_weights_that_ship_need_no_other_package(monkeypatch):
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    assert rerankit.stage("pillar-plus", weights="captions").fitted
 
 
 def test_the_other_side_is_noticed():

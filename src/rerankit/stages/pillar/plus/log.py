@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from rerankit.pipelines.prepared import State
-from rerankit.stages.plan.stage import Learned
+from rerankit.stages.plan.stage import Learned, Planned
 
 if TYPE_CHECKING:
     from rerankit.stages.pillar.plus.earlier import Earlier
@@ -33,3 +33,9 @@ class LearnedOfLog(NamedTuple):
         from rerankit.stages.pillar.plus.earlier import Earlier
 
         return cls(planned, values["like"], Earlier.restored(state.arrays, values["earlier"]))
+
+
+class PlusPlanned(Planned):
+    """A plan that stands ready, with what the network made of it."""
+
+    keeps = "the plan of the bank's queries with what the network made of it in every round"

@@ -14,7 +14,7 @@ from rerankit.bank import Bank
 from rerankit.errors import InputError
 from rerankit.extras import require
 from rerankit.gallery import Gallery
-from rerankit.pipelines.needs import WEIGHTS
+from rerankit.pipelines.needs import WEIGHTS, Need, Unmet
 from rerankit.pipelines.prepared import Prepared, State
 from rerankit.pipelines.scaling import AMONG_ITEMS, BANK_BY_ITEMS, BY_BOTH, WITHOUT_A_BANK, Scaling
 from rerankit.pipelines.trainable import Judged
@@ -27,14 +27,12 @@ from rerankit.stages.banks import OF_ONE_DIRECTION, RelationsBankStage, check_re
 from rerankit.stages.hubness.shape import normal_map, read_problem
 from rerankit.stages.pillar.directions import DIRECTIONS, Direction, other, warn_of_the_other_side
 from rerankit.stages.pillar.plus.likeness import like_log, like_training, of_training, say_of
-from rerankit.stages.pillar.plus.log import LearnedOfLog
+from rerankit.stages.pillar.plus.log import LearnedOfLog, PlusPlanned
 from rerankit.stages.pillar.plus.settings import PlusSettings, pair, parts_thinned, two
-from rerankit.stages.pillar.plus.shipped import shipped
-from rerankit.stages.plan.stage import Plan, Planned
+from rerankit.stages.pillar.plus.shipped import names, shipped
+from rerankit.stages.plan.stage import Plan
 from rerankit.training.settings import TrainingSettings
 from rerankit.training.trained import Reasoner, TrainingPart, arrays_of, seeded
-
-_ALONE = "one query is no plan: the order is as it came"
 
 if TYPE_CHECKING:
     from rerankit.stages.pillar.plus.network import PlusNetwork
@@ -131,6 +129,10 @@ class PillarPlus(RelationsBankStage, Reasoner):
     def needs(self) -> tuple[str, ...]:
         return (*super().needs, WEIGHTS)
 
+    def unmet(self, problem: Problem) -> list[Unmet]:
+        why = f"needs weights: give weights={' or '.join(map(repr, names()))}, which ship, or {Need.of(WEIGHTS).how}"
+        return [each if str(each.need) != WEIGHTS else Unmet(self, each.need, why) for each in super().unmet(problem)]
+
     @property
     def settings(self) -> PlusSettings:
         """The sizes as one record."""
@@ -162,7 +164,9 @@ class PillarPlus(RelationsBankStage, Reasoner):
             assert problem.gallery_scores is not None, "checked by the stage's needs"
             return self.answer(self._learned(bank, problem.gallery_scores), problem, ranking)
         if len(ranking) == 1:
-            return ranking.with_notes(**{self.name: {"say": 0.0, "note": _ALONE}})
+            return ranking.with_notes(
+                **{self.name: {"say": 0.0, "note": "one query is no plan: the order is as it came"}}
+            )
         oriented, turned = self._oriented(problem), self.direction == "t2i"
         likes = like_training(self._weights, oriented)
         found = self.scored(ranking, self._scores(oriented, [ranking], likes)[0])
@@ -287,12 +291,6 @@ class PillarPlus(RelationsBankStage, Reasoner):
         from rerankit.stages.pillar.plus.network import PlusNetwork
 
         return PlusNetwork(self.settings)
-
-
-class PlusPlanned(Planned):
-    """The same, with what the network made of the plan."""
-
-    keeps = "the plan of the bank's queries with what the network made of it in every round"
 
 
 def _read(oriented: Problem) -> Problem:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rerankit import checks
 from rerankit.arrays import AnyArray
-from rerankit.extras import require
+from rerankit.reading.safetensors_file import read_tensors
 
 __all__ = ["FOLDER", "card", "names", "shipped"]
 
@@ -25,9 +25,7 @@ def shipped(name: str) -> dict[str, AnyArray]:
     ['asked', 'leads']
     """
     checks.choice("weights", name, names())
-    numpy_files = require("safetensors.numpy", extra="pillar", purpose="reading the weights of 'pillar-plus'")
-    found: dict[str, AnyArray] = numpy_files.load_file(FOLDER / f"{name}.safetensors")
-    return found
+    return read_tensors(FOLDER / f"{name}.safetensors")
 
 
 def card(name: str) -> str:
