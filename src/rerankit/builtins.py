@@ -38,7 +38,7 @@ STAGES = {
     "pillar": "rerankit.stages.pillar.stage:Pillar",
     "pillar-plus": "rerankit.stages.pillar.plus.stage:PillarPlus",
     "pillar-small": "rerankit.stages.pillar.small:PillarSmall",
-    "plan": "rerankit.stages.plan.stage:Plan",
+    "plan": "rerankit.stages.plan.stage:TransportPlan",
     "qb-norm": "rerankit.stages.hubness.qb_norm:QBNorm",
     "remote": "rerankit.stages.remote.stage:Remote",
     "sinkhorn": "rerankit.stages.hubness.sinkhorn:Sinkhorn",

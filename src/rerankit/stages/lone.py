@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING
 
 from rerankit import checks
 from rerankit.bank import Bank
+from rerankit.gallery import Gallery
 from rerankit.looks import Looks
 from rerankit.pipelines.needs import OTHER_QUERIES
 from rerankit.pipelines.prepared import Prepared
 from rerankit.pipelines.stage import Stage
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
-from rerankit.scores import Scores, without_repeats
-
-if TYPE_CHECKING:
-    from rerankit.gallery import Gallery
+from rerankit.scores import Scores, Searching, without_repeats
 
 NOTHING_TO_COMPARE = "one query has no other queries to be compared with: the order is as it came; a bank has them"
 
@@ -42,6 +40,11 @@ class ComparingStage(Stage):
     def passes(self, gallery: Gallery) -> bool:
         """Whether queries of this gallery have nothing to be compared with, and keep their order."""
         return self.lone == "pass" and self.compares_test_queries(gallery.bank)
+
+    def to_search(self, problem: Problem) -> Searching | None:
+        """The scores of the test queries, where it compares these with each other and none has been searched yet."""
+        compares = self.compares_test_queries(problem.query_bank) and not self.is_alone(problem)
+        return problem.scores if compares and isinstance(problem.scores, Searching) else None
 
     def needs_on(self, problem: Problem) -> tuple[str, ...]:
         needs = super().needs_on(problem)

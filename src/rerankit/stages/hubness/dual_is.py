@@ -19,7 +19,7 @@ from rerankit.stages.hubness.claims import Claims, ListClaims, MatrixClaims, cla
 from rerankit.stages.hubness.inverted_softmax import FLOOR, SHARPNESS
 from rerankit.stages.hubness.partners import evenly_asked
 from rerankit.stages.hubness.passes import column_softmax_level
-from rerankit.stages.hubness.spread import absent_levels
+from rerankit.stages.hubness.spread import absent_levels, fall_of
 from rerankit.stages.hubness.stage import Beta, Correction, HubnessStage, beta_of, check_beta
 from rerankit.stages.lone import check_lone
 
@@ -73,14 +73,15 @@ class DualIS(HubnessStage):
 
     def correction(self, gallery: Side, others: Scores, same: bool) -> Correction:
         items = self._other_items(gallery)
-        beta, sigma = beta_of(self.beta, others, SHARPNESS)
-        of_gallery, apart = beta_of(self.gallery_beta, items, _GALLERY_SHARPNESS)
+        fall, apart = fall_of(others), fall_of(items)
+        beta = beta_of(self.beta, fall, SHARPNESS)
+        of_gallery = beta_of(self.gallery_beta, apart, _GALLERY_SHARPNESS)
         among_queries = among_items = np.zeros(gallery.size)
         if beta:
-            evenly = 1.0 if self.published else evenly_asked(others, sigma, answered=same)
-            among_queries = evenly * self._shift(others, beta, claims_of(others, beta, sigma))
+            evenly = 1.0 if self.published else evenly_asked(others, fall.spread, answered=same)
+            among_queries = evenly * self._shift(others, beta, claims_of(others, beta, fall.spread))
         if of_gallery:
-            among_items = self._shift(items, of_gallery, self._claims_of_items(items, of_gallery, apart))
+            among_items = self._shift(items, of_gallery, self._claims_of_items(items, of_gallery, apart.spread))
         trust = 1.0 if self.published else agreement(among_queries, among_items)
         total = (among_queries + trust * among_items) / (beta + trust * of_gallery or 1.0)
         return Correction(total, beta=beta, gallery_beta=of_gallery, gallery_trust=round(trust, 3))

@@ -13,6 +13,7 @@ from rerankit.stages.hubness.balance import against_claims
 from rerankit.stages.hubness.claims import claims_of
 from rerankit.stages.hubness.partners import evenly_asked
 from rerankit.stages.hubness.passes import column_softmax_level
+from rerankit.stages.hubness.spread import fall_of
 from rerankit.stages.hubness.stage import Beta, Correction, HubnessStage, beta_of, check_beta
 from rerankit.stages.lone import check_lone
 
@@ -24,14 +25,15 @@ def softmax_correction(
     others: Scores, beta: Beta, published: bool, same: bool, *, sharpness: float = SHARPNESS, floor: float = FLOOR
 ) -> Correction:
     """The inverted softmax's correction of items, on the scale of the scores."""
-    used, sigma = beta_of(beta, others, sharpness)
+    fall = fall_of(others)
+    used = beta_of(beta, fall, sharpness)
     if not used:
         return Correction(None, beta=0.0)
     if published:
-        return Correction(-column_softmax_level(others, used), spread=sigma, beta=used)
-    evenly = evenly_asked(others, sigma, answered=same)
-    shift: AnyArray = evenly / used * against_claims(claims_of(others, used, sigma), floor)
-    return Correction(shift, spread=sigma, beta=used, evenly=evenly)
+        return Correction(-column_softmax_level(others, used), spread=fall.spread, beta=used)
+    evenly = evenly_asked(others, fall.spread, answered=same)
+    shift: AnyArray = evenly / used * against_claims(claims_of(others, used, fall.spread), floor)
+    return Correction(shift, spread=fall.spread, beta=used, evenly=evenly)
 
 
 class InvertedSoftmax(HubnessStage):

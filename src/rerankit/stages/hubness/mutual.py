@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
+from rerankit.gallery import Gallery
 from rerankit.pipelines.prepared import Change, Prepared, State
 from rerankit.pipelines.scaling import BANK_BY_ITEMS, BY_ITEMS, WITHOUT_A_BANK, Scaling
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.ranks import Levels, levels_among, ranks_among, told_apart
-from rerankit.scores import NormalMap, Scores, Searching, distinct_rows
+from rerankit.scores import NormalMap, Scores, distinct_rows
 from rerankit.stages.banks import BankStage
 from rerankit.stages.hubness.frame import Frame, frame_of
 from rerankit.stages.hubness.partners import evenly_asked
 from rerankit.stages.hubness.shape import normal_map, read_problem, read_scores
 from rerankit.stages.hubness.spread import sampled_rows
 from rerankit.stages.lone import ComparingStage, Passing
-
-if TYPE_CHECKING:
-    from rerankit.gallery import Gallery
-
 
 _SAMPLE = 256  # rows whose lists say how far down candidates lie
 _LEAST_PLACES = 64  # of a query among those of a bank that are told apart one by one
@@ -129,13 +125,9 @@ class MutualStage(ComparingStage, BankStage):
         return None if self.published else normal_map(others)
 
     def started(self, problem: Problem) -> Prepared | None:
-        others = problem.scores
-        if self.is_alone(problem) or not self.compares_test_queries(problem.query_bank):
+        others = self.to_search(problem)
+        if others is None or others.metric == "euclidean":
             return None
-        if not isinstance(others, Searching) or others.metric == "euclidean":
-            return None
-        from rerankit.gallery import Gallery
-
         back = PlacesBack(others, self.published, True, self.least_places)
         others.counting(back.usual(others), sampled_rows(others, _SAMPLE))
         return PreparedMutual(self, Gallery.of(problem), back, None)

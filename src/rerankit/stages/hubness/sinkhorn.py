@@ -12,6 +12,7 @@ from rerankit.stages.banks import check_bank
 from rerankit.stages.hubness.balance import balanced, equal_shares, placed
 from rerankit.stages.hubness.claims import claims_for_rounds
 from rerankit.stages.hubness.partners import evenly_asked, partners_of
+from rerankit.stages.hubness.spread import Fall, fall_of
 from rerankit.stages.hubness.stage import Beta, Correction, HubnessStage, beta_of, check_beta
 from rerankit.stages.lone import check_lone
 
@@ -72,17 +73,21 @@ class Sinkhorn(HubnessStage):
         self.lone = check_lone(lone)
 
     def correction(self, gallery: Side, others: Scores, same: bool) -> Correction:
-        beta, sigma = beta_of(self.beta, others, _AMONG_TEST_QUERIES if same else _AMONG_A_BANK)
+        return self.correction_by(fall_of(others), others, same)
+
+    def correction_by(self, fall: Fall, others: Scores, same: bool) -> Correction:
+        """The same, of scores whose fall is known."""
+        beta = beta_of(self.beta, fall, _AMONG_TEST_QUERIES if same else _AMONG_A_BANK)
         if not beta:
             return Correction(None, beta=0.0)
-        claims = claims_for_rounds(others, sigma, self.cells_kept)
+        claims = claims_for_rounds(others, fall.spread, self.cells_kept)
         if self.published:
             return Correction(equal_shares(claims(beta), self.iterations) / beta, beta=beta)
         if not same:
-            evenly = evenly_asked(others, sigma, answered=False)
+            evenly = evenly_asked(others, fall.spread, answered=False)
             shift = evenly / beta * placed(claims(beta), self.iterations, same_queries=False)
             return Correction(shift, beta=beta, evenly=evenly)
-        partners = partners_of(others, sigma)
+        partners = partners_of(others, fall.spread)
         notes: dict[str, Any] = {"beta": beta, **partners.notes()}
         shift = balanced(lambda share: claims(share * beta), self.iterations, partners) / beta
         return Correction(shift, **notes)

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from rerankit import checks
 from rerankit.arrays import AnyArray, BoolArray, FloatArray, IntArray
+from rerankit.gallery import Gallery
 from rerankit.pipelines.prepared import Change, Prepared, State
 from rerankit.pipelines.scaling import BANK_BY_ITEMS, BY_BANK, WITHOUT_A_BANK, Scaling
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
-from rerankit.scores import EmbeddingScores, NormalMap, Scores, Searching
+from rerankit.scores import EmbeddingScores, NormalMap, Scores
 from rerankit.sides import Side
 from rerankit.stages.banks import BankStage
 from rerankit.stages.candidates import items_of, own_scores
 from rerankit.stages.hubness.shape import normal_map, read_scores
-from rerankit.stages.hubness.spread import fall_of
+from rerankit.stages.hubness.spread import Fall
 from rerankit.stages.lone import NOTHING_TO_COMPARE, ComparingStage, Passing
-
-if TYPE_CHECKING:
-    from rerankit.gallery import Gallery
 
 Beta = float | str
 
@@ -114,13 +112,9 @@ class HubnessStage(ComparingStage, BankStage):
         return self.correction(gallery, read_scores(others, through), same).noting(through)
 
     def started(self, problem: Problem) -> Prepared | None:
-        others = problem.scores
-        if self.is_alone(problem) or not self.compares_test_queries(problem.query_bank):
+        others = self.to_search(problem)
+        if others is None:
             return None
-        if not isinstance(others, Searching):
-            return None
-        from rerankit.gallery import Gallery
-
         return Corrected(self, Gallery.of(problem), self.read(problem.gallery, others, True))
 
     def prepare(self, gallery: Gallery) -> Prepared:
@@ -230,13 +224,12 @@ def check_beta(argument: str, beta: Any) -> Beta:
     return "auto" if isinstance(beta, str) and beta == "auto" else checks.number(argument, beta, above=0)
 
 
-def beta_of(given: Beta, scores: Scores, sharpness: float) -> tuple[float, float]:
-    """The inverse temperature and the spread of the scores: `sharpness` over the spread by which the best candidates
-    are told apart where "auto" was given.
+def beta_of(given: Beta, fall: Fall, sharpness: float) -> float:
+    """The inverse temperature for scores whose rows fall like that: `sharpness` over the spread by which the best
+    candidates are told apart where "auto" was given.
 
     0 where all scores are alike, so that there is nothing to tell items apart by.
     """
-    fall = fall_of(scores)
-    if isinstance(given, str):
-        return (sharpness / fall.resolution if fall.spread else 0.0), fall.spread
-    return given, fall.spread
+    if not isinstance(given, str):
+        return given
+    return sharpness / fall.resolution if fall.spread else 0.0

@@ -27,6 +27,7 @@ from rerankit.stages.hubness.claims import Claims, ListClaims, claims_for_rounds
 from rerankit.stages.hubness.partners import Partners, partners_of, several_belong_to_one
 from rerankit.stages.hubness.shape import normal_map, read_problem, read_scores
 from rerankit.stages.hubness.sinkhorn import Sinkhorn
+from rerankit.stages.hubness.spread import fall_of
 from rerankit.stages.hubness.stage import Beta, beta_of, check_beta
 from rerankit.stages.lone import ComparingStage, Passing, check_lone
 from rerankit.stages.neighbours.item_votes import ItemVotes, Voting
@@ -144,15 +145,16 @@ class Consensus(ComparingStage, BankStage):
         once = self.each_once(known)
         through = normal_map(once) if isinstance(self.beta, str) else None
         once = read_scores(once, through)
-        shift = Sinkhorn(iterations=self.iterations).correction(items, once, False).of_items
-        beta, sigma = beta_of(self.beta, once, _AUTO_BETA)
+        fall = fall_of(once)
+        shift = Sinkhorn(iterations=self.iterations).correction_by(fall, once, False).of_items
+        beta = beta_of(self.beta, fall, _AUTO_BETA)
         found = ItemVotes(beta, 0.0, 0.0, self.floor, np.zeros(items.size) if shift is None else shift, through=through)
         weight = self._weight(once) if beta else 0.0
         assert items.scores is not None, "checked by the stage's needs"
-        sharpness = beta_of(self.sharpness, items.scores, _SHARPNESS_OF_ITEMS)[0]
+        sharpness = beta_of(self.sharpness, fall_of(items.scores), _SHARPNESS_OF_ITEMS)
         if not weight or not sharpness:
             return found
-        received = _received(once, beta, sigma, self.iterations, self.cells_kept)
+        received = _received(once, beta, fall.spread, self.iterations, self.cells_kept)
         every = np.arange(items.size)
         near, likeness = others_nearest(items.scores, every, self.neighbours)
         shares = shares_of_nearest(near, likeness, sharpness).astype(np.float32)
@@ -182,13 +184,14 @@ class Consensus(ComparingStage, BankStage):
 
     def _answer(self, problem: Problem, ranking: Ranking) -> tuple[FloatArray, dict[str, Any]]:
         problem = read_problem(problem, normal_map(problem.scores) if isinstance(self.beta, str) else None)
-        beta, sigma = beta_of(self.beta, problem.scores, _AUTO_BETA)
+        fall = fall_of(problem.scores)
+        beta = beta_of(self.beta, fall, _AUTO_BETA)
         if not beta:
             return ranking.scores, {"note": _ALIKE}
         cells = Cells.best(problem.scores, self.cells_kept, ranking.indices)
         self._check_voters(problem.scores)
         partners = self._partners(problem.scores)
-        claims = claims_for_rounds(problem.scores, sigma, self.cells_kept)
+        claims = claims_for_rounds(problem.scores, fall.spread, self.cells_kept)
         shift = balanced(lambda share: claims(share * beta), self.iterations, partners)
         shares = cells.row_shares(beta * cells.scores.astype(np.float64) + shift[cells.columns])
         votes = self._votes(problem, cells, shares, partners.each_item)
@@ -224,7 +227,7 @@ class Consensus(ComparingStage, BankStage):
         by_query = (larger if self.voters == "larger" else self.voters) == "query"
         among = problem.query_scores if by_query else problem.gallery_scores
         assert among is not None, "checked by the stage's needs"
-        sharpness = beta_of(self.sharpness, among, _AUTO_SHARPNESS)[0]
+        sharpness = beta_of(self.sharpness, fall_of(among), _AUTO_SHARPNESS)
         near, likeness = others_nearest(among, np.arange(among.shape[0]), self.neighbours)
         edges = weights_of_nearest(near, likeness, sharpness, among.shape[0])
         if by_query:

@@ -16,7 +16,6 @@ from rerankit.pipelines.scaling import BANK_BY_ITEMS, BY_BOTH, WITHOUT_A_BANK, S
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import NormalMap, Scores, distinct_rows
-from rerankit.sides import Side
 from rerankit.stages.banks import RelationsBankStage, check_relations_bank
 from rerankit.stages.candidates import items_of, own_scores
 from rerankit.stages.hubness.balance import placed
@@ -24,6 +23,7 @@ from rerankit.stages.hubness.claims import claims_for_rounds
 from rerankit.stages.hubness.partners import lead_of_rows
 from rerankit.stages.hubness.shape import normal_map, read_problem, read_scores
 from rerankit.stages.hubness.sinkhorn import Sinkhorn
+from rerankit.stages.hubness.spread import fall_of
 from rerankit.stages.hubness.stage import Beta, beta_of, check_beta
 from rerankit.stages.lone import ComparingStage, Passing, check_lone
 from rerankit.stages.neighbours.known import known_of, state_of
@@ -33,7 +33,7 @@ from rerankit.stages.plan.votes import agreement_of, shares_of, votes_for
 _SHARPNESS = 4.0  # of a query's shares among the items, and of neighbours' weights, over the spread of the scores
 
 
-class Plan(ComparingStage, RelationsBankStage):
+class TransportPlan(ComparingStage, RelationsBankStage):
     """Give the other queries to the items as `sinkhorn` does, and let those like this query say where they went.
 
     Two things are known of an item from other queries: how much is asked of it, which is `sinkhorn`'s correction, and
@@ -139,18 +139,19 @@ class Plan(ComparingStage, RelationsBankStage):
         through = normal_map(once) if isinstance(self.beta, str) else None
         others, once = read_scores(others, through), read_scores(once, through)
         rows, columns = once.shape
-        shift = Sinkhorn(iterations=self.iterations).correction(Side(columns), once, same).of_items
-        beta, sigma = beta_of(self.beta, once, _SHARPNESS)
+        fall = fall_of(once)
+        shift = Sinkhorn(iterations=self.iterations).correction_by(fall, once, same).of_items
+        beta = beta_of(self.beta, fall, _SHARPNESS)
         if shift is None or not beta:
             return Learned(0.0, 0.0, 0.0, 0.0, np.zeros(columns))
-        sharpness = beta_of(self.sharpness, among, _SHARPNESS)[0]
-        like = min(1.0, max(0.0, rows / columns - same))  # other queries for each item, beside the one that asks
+        sharpness = beta_of(self.sharpness, fall_of(among), _SHARPNESS)
+        like = min(1.0, max(0.0, rows / columns - same))  # other queries for each item, without the one that asks
         votes = self.strength * lead_of_rows(once).sure * like if sharpness and like else 0.0
         if not votes:
             return Learned(beta, sharpness, 0.0, 0.0, shift, through=through)
         to_items = shift * beta
         if not same:  # the correction is careful, since these queries are others; what they chose themselves is not
-            to_items = placed(claims_for_rounds(once, sigma, None)(beta), self.iterations, same_queries=False)
+            to_items = placed(claims_for_rounds(once, fall.spread, None)(beta), self.iterations, same_queries=False)
         shares = shares_of(others, beta, to_items, self.cells_kept)
         if distinct is not None and rows < others.shape[0]:
             among = among.take(distinct, distinct)

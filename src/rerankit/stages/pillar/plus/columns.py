@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from rerankit.stages.pillar.plus.cells import CellGraph
-from rerankit.stages.pillar.plus.plan import Shares, shares_of
+from rerankit.stages.pillar.plus.plan import CellShares, shares_of
 
 FIXED = (
     *("score", "plan_soft", "plan", "plan_sharp", "hub_row", "hub_column", "gap_row", "gap_column"),
@@ -19,7 +19,7 @@ MESSAGES = (
 COLUMNS = FIXED + MESSAGES
 
 
-def messages(cells: CellGraph, plan: Tensor, shares: Shares) -> Tensor:
+def messages(cells: CellGraph, plan: Tensor, shares: CellShares) -> Tensor:
     """What the pillars of each cell say under a log plan and its shares: (cells, 14).
 
     p(row | column) of the columns near a column vote for a row; q(column | row) of the same row for near columns

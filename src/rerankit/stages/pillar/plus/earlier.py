@@ -34,7 +34,7 @@ from rerankit.stages.pillar.plus.cells import (
 )
 from rerankit.stages.pillar.plus.near import Near, padded
 from rerankit.stages.pillar.plus.network import BALANCING, AmongThemselves, PlusNetwork
-from rerankit.stages.pillar.plus.plan import Shares, log_share, log_total, over_columns, over_rows, places
+from rerankit.stages.pillar.plus.plan import CellShares, log_share, log_total, over_columns, over_rows, places
 from rerankit.stages.pillar.plus.scale import Scale
 from rerankit.stages.pillar.plus.settings import PlusSettings
 
@@ -60,7 +60,7 @@ class Watched(AmongThemselves):
         super().__init__(cells)
         self.rounds: list[Settled] = []
 
-    def shares(self, plan: Tensor) -> Shares:
+    def shares(self, plan: Tensor) -> CellShares:
         found = super().shares(plan)
         self.rounds.append(Settled(found.p, found.q, self._totals(plan), torch.empty(0)))
         return found
@@ -84,11 +84,11 @@ class BesideSettled:
     def __init__(self, cells: CellGraph, rounds: Sequence[Settled]) -> None:
         self.cells, self.rounds, self.at = cells, rounds, -1
 
-    def shares(self, plan: Tensor) -> Shares:
+    def shares(self, plan: Tensor) -> CellShares:
         self.at += 1
         settled = self.rounds[self.at]
         p_log, q_log = over_rows(self.cells, plan), self._in_rows(plan, settled.totals)
-        return Shares(p_log, q_log, torch.cat([settled.p, p_log.exp()]), torch.cat([settled.q, q_log.exp()]))
+        return CellShares(p_log, q_log, torch.cat([settled.p, p_log.exp()]), torch.cat([settled.q, q_log.exp()]))
 
     def balanced(self, plan: Tensor) -> Tensor:
         for totals in self.rounds[self.at].steps:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rerankit.stages.pillar.plus.cells import CellGraph
 from rerankit.stages.pillar.plus.columns import COLUMNS, first_messages, kept, messages
-from rerankit.stages.pillar.plus.plan import Shares, over_columns, over_rows, shares_of
+from rerankit.stages.pillar.plus.plan import CellShares, over_columns, over_rows, shares_of
 from rerankit.stages.pillar.plus.settings import PlusSettings
 
 _BOUND = 5.0  # standard deviations beyond which a column says no more
@@ -21,7 +21,7 @@ _LEAST_ROWS = 512  # of a product: with fewer, a row's last bits depend on how m
 class Balance(Protocol):
     """How the plan of cells is shared and balanced: among themselves, or beside cells that are settled."""
 
-    def shares(self, plan: Tensor) -> Shares:
+    def shares(self, plan: Tensor) -> CellShares:
         """The shares of a log plan, at the beginning of a round."""
 
     def balanced(self, plan: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ class AmongThemselves:
     def __init__(self, cells: CellGraph) -> None:
         self.cells = cells
 
-    def shares(self, plan: Tensor) -> Shares:
+    def shares(self, plan: Tensor) -> CellShares:
         return shares_of(self.cells, plan)
 
     def balanced(self, plan: Tensor) -> Tensor:

@@ -86,7 +86,7 @@ def over_columns(grid: Grid, plan: Tensor) -> Tensor:
     return log_share(plan, grid.row, grid.shape[0])
 
 
-class Shares(NamedTuple):
+class CellShares(NamedTuple):
     """Shares of cells under a plan: of the row among its column's cells (p), of the column among its row's (q).
 
     The logs are of a grid's own cells; the shares may have other cells before those, which its pillars are, too.
@@ -98,10 +98,10 @@ class Shares(NamedTuple):
     q: Tensor
 
 
-def shares_of(grid: Grid, plan: Tensor) -> Shares:
+def shares_of(grid: Grid, plan: Tensor) -> CellShares:
     """The shares of a log plan."""
     p_log, q_log = over_rows(grid, plan), over_columns(grid, plan)
-    return Shares(p_log, q_log, p_log.exp(), q_log.exp())
+    return CellShares(p_log, q_log, p_log.exp(), q_log.exp())
 
 
 def places(values: Tensor, group: Tensor, groups: int) -> Tensor:

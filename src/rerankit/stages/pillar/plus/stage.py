@@ -30,7 +30,7 @@ from rerankit.stages.pillar.plus.likeness import like_log, like_training, of_tra
 from rerankit.stages.pillar.plus.log import LearnedOfLog, PlusPlanned
 from rerankit.stages.pillar.plus.settings import PlusSettings, pair, parts_thinned, two
 from rerankit.stages.pillar.plus.shipped import names, shipped
-from rerankit.stages.plan.stage import Plan
+from rerankit.stages.plan.stage import TransportPlan
 from rerankit.training.settings import TrainingSettings
 from rerankit.training.trained import Reasoner, TrainingPart, arrays_of, seeded
 
@@ -192,7 +192,7 @@ class PillarPlus(RelationsBankStage, Reasoner):
         assert bank.to_gallery is not None, "checked by the stage's needs"
         assert bank.to_bank is not None, "checked by the stage's needs"
         asked = distinct_rows(bank.to_gallery)
-        planned = Plan().learned(bank.to_gallery, bank.to_bank, asked)
+        planned = TransportPlan().learned(bank.to_gallery, bank.to_bank, asked)
         knows = planned.beta and planned.through is None and self.direction == "t2i"
         once = bank.some(asked)
         assert once.to_gallery is not None, "the bank has it"
@@ -206,7 +206,7 @@ class PillarPlus(RelationsBankStage, Reasoner):
 
     def answer(self, learned: LearnedOfLog, problem: Problem, ranking: Ranking) -> Ranking:
         """The candidates in the order that a bank's queries say."""
-        scores = Plan(bank=self.bank).answered(learned.planned, problem, ranking)
+        scores = TransportPlan(bank=self.bank).answered(learned.planned, problem, ranking)
         if learned.earlier is not None:
             from rerankit.stages.pillar.plus.answers import placed
             from rerankit.stages.pillar.plus.earlier import scores_beside
