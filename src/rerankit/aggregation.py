@@ -1,4 +1,4 @@
-"""Rank aggregation: rules that read places only, beside those in `rerankit.fusion`.
+"""Rank aggregation: rules that read places only, besides those in `rerankit.fusion`.
 
 Values are (sources, queries, K); NaN stands where a source has no opinion on an item.
 """

@@ -135,7 +135,7 @@ class Gallery(Value):
             between.among_rows() if isinstance(between, EmbeddingScores) else None,
             computed=isinstance(between, EmbeddingScores),
             features=features_of(features, count, "features"),
-            bank=self._bank_beside(between, bank_scores),
+            bank=self._bank_facing(between, bank_scores),
         )
         made = Problem.from_checked(
             scores=between,
@@ -187,7 +187,7 @@ class Gallery(Value):
             raise rule("scores", f"must have a column for each of the {self.size} items", f"shape {given.shape}")
         return given
 
-    def _bank_beside(self, between: Scores, bank_scores: Any) -> Bank | None:
+    def _bank_facing(self, between: Scores, bank_scores: Any) -> Bank | None:
         """The bank with its similarities to the queries, where they are known."""
         if self.bank is None:
             return None

@@ -1,4 +1,4 @@
-"""A gallery as arrays that are mapped from a file when it is read, and a few values beside them."""
+"""A gallery as arrays that are mapped from a file when it is read, and a few values with them."""
 
 from __future__ import annotations
 

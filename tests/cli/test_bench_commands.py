@@ -234,7 +234,7 @@ def test_submission(tmp_path: Path) -> None:
     assert written[0] != written[1]
     short = run("submission", "write", plan[0], tmp_path / "short.run", *plan[1:], "--out", tmp_path / "none")
     assert short.exit_code == 2
-    assert "at least 50 items beside the reference for every query of recall.json (got" in short.output
+    assert "at least 50 items other than the reference for every query of recall.json (got" in short.output
     assert not (tmp_path / "none").exists()
 
 

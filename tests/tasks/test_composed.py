@@ -164,7 +164,7 @@ def test_rankings_that_make_no_server_file(tmp_path: Path) -> None:
     benchmark = task("cirr").write_miniature(tmp_path).load(tmp_path)
     given = Problem(random_scores(benchmark))
     last = Problem(random_scores(benchmark) - 2 * in_the_set(benchmark))  # the set's members come last
-    with pytest.raises(InputError, match=r"at least 50 items beside the reference .* recall.json \(got 8 of 8 queries"):
+    with pytest.raises(InputError, match=r"at least 50 items other than the .* recall.json \(got 8 of 8 queries"):
         write_server_files(benchmark, given.ranking(20), tmp_path / "out")
     with pytest.raises(InputError, match=r"at least 3 members of its own set .* recall_subset.json \(got 8 of 8"):
         write_server_files(benchmark, last.ranking(56), tmp_path / "out")

@@ -124,7 +124,7 @@ class RerankitReranker(_BASE):  # type: ignore[misc]
         if name is None and several:
             raise InputError("a search for several vectors must have row ids, .with_row_id(True), or give 'ids'")
         if name is not None and name not in table.column_names:
-            raise rule("ids", "must be one of the selected columns", f"{name!r} beside {table.column_names}")
+            raise rule("ids", "must be one of the selected columns", f"{name!r}, not in {table.column_names}")
         return list(zip(queries, range(len(table)) if name is None else table[name].to_pylist(), strict=True))
 
     def _run(self, table: Any, queries: list[int]) -> dict[int, dict[Any, float]]:
@@ -145,7 +145,7 @@ class RerankitReranker(_BASE):  # type: ignore[misc]
         return None if self.embed is None or len(queries) > 1 else np.atleast_2d(np.asarray(self.embed(query)))
 
     def _known(self, query: str, items: Any, of_queries: Any, count: int) -> dict[str, Any]:
-        """What stages may ask beside the scores: similarities by vectors, and texts."""
+        """What stages may ask besides the scores: similarities by vectors, and texts."""
         columns = items.column_names
         vectors = items[self.vector].to_pylist() if self.vector in columns else [None]
         known = relations(vectors, of_queries, self.bank, self.metric)

@@ -50,7 +50,7 @@ class RerankingIndex:
         self._known: dict[str, Any] = {}
 
     def know(self, **known: Any) -> None:
-        """What `Problem.from_embeddings` is given beside the embeddings: features, banks, what is left out."""
+        """What `Problem.from_embeddings` is given besides the embeddings: features, banks, what is left out."""
         self._known |= known
 
     def places(self) -> dict[str, int]:

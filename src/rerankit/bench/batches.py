@@ -52,7 +52,7 @@ def batch_curve(
 ) -> Batches | None:
     """Figures of up to `SAMPLE` queries, drawn once, in batches of each size; None where no size is below all queries.
 
-    A batch holds other queries of the part beside those that count, so that each has its size. One query alone keeps
+    A batch holds other queries of the part besides those that count, so that each has its size. One query alone keeps
     its order where the pipeline refuses it.
     """
     order = np.random.default_rng(0).permutation(problem.shape[0])

@@ -57,7 +57,7 @@ def _fitting(problem: Any, relevance: Any, target: Path) -> tuple[Any, Any, list
     from rerankit import DenseScores, errors
     from rerankit.formats import Tables
     from rerankit.formats.registry import format_of
-    from rerankit.formats.tables import beside_scores
+    from rerankit.formats.tables import more_than_scores
 
     holds = format_of(target, writing=True).holds
     if Tables in holds:
@@ -65,9 +65,9 @@ def _fitting(problem: Any, relevance: Any, target: Path) -> tuple[Any, Any, list
     if np.ndarray not in holds:
         raise errors.InputError(
             f"{target}: lists hold no problem; give -k K to write the first K of each query, "
-            "or --as relevance to write what is relevant beside it"
+            "or --as relevance to write the relevance that comes with it"
         )
     if not isinstance(problem.scores, DenseScores):
         return problem, None, []  # whose refusal says what to write instead
-    left = [*beside_scores(problem), *(["relevance"] if relevance is not None else [])]
+    left = [*more_than_scores(problem), *(["relevance"] if relevance is not None else [])]
     return (problem.scores.rows(), None, left) if left else (problem, None, [])

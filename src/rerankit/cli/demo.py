@@ -13,7 +13,7 @@ from rerankit.cli._options import ForceOption, check_target
 from rerankit.cli._output import JsonOption, say, show, show_json, wrapped
 
 PARTS = {"digits": (), "multi-query": ("torch",), "composed": ("torch", "transformers", "safetensors", "tokenizers")}
-"""The parts of the demo, and what each needs beside what all of them need."""
+"""The parts of the demo, and what each needs besides what all of them need."""
 
 
 def demo(

@@ -35,7 +35,7 @@ NAME = "composed"
 MINUTES = "about four minutes"
 """What `train` takes."""
 CANDIDATES = 20
-"""How many pictures of each query stage II re-ranks, the reference beside them."""
+"""How many pictures of each query stage II re-ranks, the reference not counted."""
 PLACES = 8
 """So many of them are shown."""
 QUERIES, RENDERINGS, ASKED = 3072, 8, 300

@@ -18,7 +18,7 @@ def engine_of(given: Any, settings: Mapping[str, Any] | None = None) -> Engine:
     """
     if isinstance(given, Engine):
         if settings:
-            raise rule("engine", "must be a name where settings are given beside it", given)
+            raise rule("engine", "must be a name where settings are given with it", given)
         return given
     if given is not None and not isinstance(given, str):
         raise rule("engine", "must be a name or a rerankit.engines.Engine", given)

@@ -54,9 +54,9 @@ class _Pickler(pickle.Pickler):
     def _written(self, array: Any) -> tuple[Any, ...]:
         self._file.write(b"\0" * (-self._file.tell() % _ALIGNED))
         offset = self._file.tell()
-        turned = array.flags.f_contiguous and not array.flags.c_contiguous
-        np.ascontiguousarray(array.T if turned else array).tofile(self._file)
-        return offset, array.shape, array.dtype.str, turned
+        by_columns = array.flags.f_contiguous and not array.flags.c_contiguous
+        np.ascontiguousarray(array.T if by_columns else array).tofile(self._file)
+        return offset, array.shape, array.dtype.str, by_columns
 
 
 class _Unpickler(pickle.Unpickler):
@@ -71,5 +71,5 @@ class _Unpickler(pickle.Unpickler):
             self._opened[pid] = unpacked(pid if isinstance(pid, Region) else self._region(*pid))
         return self._opened[pid]
 
-    def _region(self, offset: int, shape: tuple[int, ...], dtype: str, turned: bool) -> Region:
-        return Region(str(self._path), offset, shape, dtype, turned, stamp_of(self._path))
+    def _region(self, offset: int, shape: tuple[int, ...], dtype: str, by_columns: bool) -> Region:
+        return Region(str(self._path), offset, shape, dtype, by_columns, stamp_of(self._path))

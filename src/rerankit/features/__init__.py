@@ -1,4 +1,4 @@
-"""Features: what is known of a side's items beside scores; each kind checks, counts, takes and writes itself.
+"""Features: what is known of a side's items besides scores; each kind checks, counts, takes and writes itself.
 
 ========================  ==================================================================
 `Texts`                   a text for each item

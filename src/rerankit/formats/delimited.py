@@ -33,7 +33,7 @@ class CsvFormat(Format):
     delimiter: ClassVar[str] = ","
 
     def check_ids(self, path: Path, ids: Iterable[str]) -> None:
-        """Refuse the first id with blanks around it, which people put beside commas and reading takes away."""
+        """Refuse the first id with blanks around it, which people put next to commas and reading takes away."""
         for text in ids:
             if text != text.strip():
                 raise FormatError(f"{path}: ids in this format must not begin or end with blanks (got {text!r})")

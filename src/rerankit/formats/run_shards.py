@@ -1,4 +1,4 @@
-"""A ranking in shards: a folder with a file for each block of queries, and what they share beside them.
+"""A ranking in shards: a folder with a file for each block of queries, and what they share next to them.
 
 | in the folder | what it is |
 | --- | --- |

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rerankit.errors import FormatError
 from rerankit.formats.content import Tables
-from rerankit.shards import Shards, ids_beside, is_shards, open_shards
+from rerankit.shards import Shards, ids_of_shards, is_shards, open_shards
 
 _OURS = ("queries", "gallery", "query_bank", "gallery_bank")
 _CLIP = {"text_emb": "queries", "img_emb": "gallery"}
@@ -34,7 +34,7 @@ def sharded_in(folder: Path) -> tuple[Tables, list[Path]]:
         tables[array] = open_shards(place, 0 if name in _CLIP else None)  # type: ignore[assignment]
         read.append(place)
         if name in _CLIP and (folder / _METADATA).is_dir():
-            ids = ids_beside(folder / _METADATA, _shards(tables[array]))
+            ids = ids_of_shards(folder / _METADATA, _shards(tables[array]))
             tables |= {} if ids is None else {"query_ids" if array == "queries" else "gallery_ids": ids}
     return tables, [*read, folder / _METADATA] if read else read
 

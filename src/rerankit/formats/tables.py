@@ -142,7 +142,7 @@ def from_problem(problem: Problem, relevance: Relevance | None = None) -> Tables
     return tables
 
 
-def beside_scores(problem: Problem) -> list[str]:
+def more_than_scores(problem: Problem) -> list[str]:
     """What a problem has that one matrix of scores cannot tell, in words; nothing when it is just a matrix."""
     if isinstance(problem.scores, EmbeddingScores):
         return ["embeddings in place of a matrix"]
@@ -194,7 +194,7 @@ def _check_names(tables: Tables) -> None:
             hint = f" did you mean '{near[0]}'?" if near else ""
             raise UnknownNameError(
                 f"unknown array '{name}';{hint} a file of arrays has 'scores' (queries, gallery; higher is better), "
-                "'distances', or the vectors 'queries' and 'gallery', and what docs/formats.md says beside them"
+                "'distances', or the vectors 'queries' and 'gallery', and what goes with them (docs/formats.md)"
             )
 
 
@@ -207,7 +207,7 @@ def _refuse_contradictions(tables: Tables, source: str) -> None:
     }[source]
     found = sorted(unfit & set(tables))
     if found:
-        raise InputError(f"{', '.join(found)} cannot stand beside '{source}' in a problem: it would not be used")
+        raise InputError(f"{', '.join(found)} cannot go with '{source}' in a problem: it would not be used")
 
 
 def _relations(tables: Tables) -> dict[str, Scores]:
@@ -231,7 +231,7 @@ def _extra(tables: Tables) -> dict[str, Scores | None]:
 
 def _from_embeddings(tables: Tables, rest: dict[str, Any]) -> Problem:
     if "gallery" not in tables:
-        raise InputError(f"'queries' needs 'gallery' beside it (got {', '.join(sorted(tables))})")
+        raise InputError(f"'queries' needs 'gallery', too (got {', '.join(sorted(tables))})")
     metric = text(tables, "metric") if "metric" in tables else "cosine"
     vectors = {f"{side}_bank": tables[f"{side}_bank"] for side in SIDES if f"{side}_bank" in tables}
     made = Problem.from_embeddings(tables["queries"], tables["gallery"], metric, **vectors, **rest)  # type: ignore[arg-type]
@@ -245,7 +245,7 @@ def _banks(tables: Tables) -> dict[str, Bank]:
         if any(part is not None for part in parts.values()):
             banks[f"{side}_bank"] = Bank(**parts)
         elif f"{side}_bank" in tables and "queries" not in tables:
-            raise InputError(f"'{side}_bank' as vectors needs 'queries' and 'gallery' vectors beside it")
+            raise InputError(f"'{side}_bank' as vectors needs 'queries' and 'gallery' vectors, too")
     return banks
 
 

@@ -130,7 +130,7 @@ def _plain_scores(format: Format, problem: Problem) -> AnyArray | None:
     """The matrix of a problem that is nothing but a matrix, for a format that holds one array."""
     if np.ndarray not in format.holds:
         return None
-    lost = tables.beside_scores(problem)
+    lost = tables.more_than_scores(problem)
     if lost:
         raise InputError(
             f"{format.name} holds one matrix, and this problem has {', '.join(lost)}: write a folder, .npz, "

@@ -148,7 +148,7 @@ class ColumnCounter:
         return Counts(above, upto - above, np.zeros_like(above))
 
     def _spans(self) -> Iterator[slice]:
-        """Wanted items in groups that have about as many removed items beside them as fit a block."""
+        """Wanted items in groups that have about as many removed items as fit a block."""
         ends = np.cumsum(self.removed.counts[self.wanted.queries])
         if len(ends):
             cuts = np.searchsorted(ends, np.arange(0, ends[-1] + 1, CACHE_BYTES))

@@ -96,23 +96,23 @@ def _concatenated(one: AnyArray, other: AnyArray) -> AnyArray:
 
 
 def _bank(gallery: Gallery, kept: IntArray, side: Side, more: Gallery | None) -> Bank | None:
-    """The gallery's bank beside the changed items."""
+    """The gallery's bank, for the changed items."""
     bank = gallery.bank
     if bank is None or bank.to_gallery is None:
         return bank
     if isinstance(bank.to_gallery, EmbeddingScores) and isinstance(side.scores, EmbeddingScores) and side.computed:
-        beside = bank.to_gallery.beside(side.scores)
-        return Bank.from_checked(size=bank.size, to_gallery=beside, to_queries=None, to_bank=beside.facing(beside))
+        scores = bank.to_gallery.beside(side.scores)
+        return Bank.from_checked(size=bank.size, to_gallery=scores, to_queries=None, to_bank=scores.facing(scores))
     to_gallery = bank.to_gallery.take(None, kept)
     if more is not None:
         theirs = None if more.bank is None else more.bank.to_gallery
         if theirs is None or theirs.shape[0] != bank.size:
             raise rule("add", f"must have the scores of the bank's {bank.size} queries: Gallery(…, bank=Bank(…))", more)
-        to_gallery = _beside(to_gallery, theirs)
+        to_gallery = _side_by_side(to_gallery, theirs)
     return Bank(to_gallery=to_gallery, to_bank=bank.to_bank)
 
 
-def _beside(one: Scores, other: Scores) -> Scores:
+def _side_by_side(one: Scores, other: Scores) -> Scores:
     if not one.complete or not other.complete:
         raise InputError("'add' cannot join a bank of top-k lists, which leave pairs out: make a new Gallery")
     return DenseScores(np.concatenate([one.rows(), other.rows()], axis=1))

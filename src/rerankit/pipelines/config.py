@@ -1,4 +1,4 @@
-"""config.json, and what lies beside it in a folder."""
+"""config.json, and what lies next to it in a folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FORMAT = 1
 
 
 def write_config(folder: Path, content: dict[str, Any]) -> None:
-    """Write the file that says what a folder holds, beside what is there already."""
+    """Write the file that says what a folder holds, next to what is there already."""
     folders = sorted(each.name for each in folder.iterdir() if each.is_dir())
     config = {"rerankit": __version__, **content, "folders": folders}
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

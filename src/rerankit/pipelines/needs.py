@@ -126,9 +126,9 @@ class GalleryBank(NeedWord):
 
 
 class OtherQueries(NeedWord):
-    """Other queries beside the one."""
+    """Other queries than the one."""
 
-    what = "other queries beside the one"
+    what = "other queries than the one"
     how = (
         "give a bank of queries (Problem(…, query_bank=…) or Gallery(…, bank=…)), or several queries; with lone='pass' "
         "one query keeps its order"

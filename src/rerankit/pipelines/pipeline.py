@@ -223,7 +223,7 @@ def as_pipeline(how: Any, params: Mapping[str, Any]) -> Pipeline:
     """A stage's name with its parameters, a stage or a pipeline, as a pipeline."""
     _check_how(how)
     if params and not isinstance(how, str):
-        raise InputError(f"parameters go with a stage's name (got {sorted(params)} beside {how!r})")
+        raise InputError(f"parameters go with a stage's name (got {sorted(params)} with {how!r})")
     return Pipeline([stage(how, **params) if isinstance(how, str) else how])
 
 

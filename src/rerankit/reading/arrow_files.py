@@ -59,8 +59,8 @@ def texts_of(column: Any) -> list[str]:
     found: list[str] = []
     for chunk in column.chunks:
         words = getattr(chunk, "dictionary", chunk).to_pylist()
-        said = list(map(str, words))
-        found += said if not hasattr(chunk, "dictionary") else [said[number] for number in chunk.indices.to_pylist()]
+        texts = list(map(str, words))
+        found += texts if not hasattr(chunk, "dictionary") else [texts[number] for number in chunk.indices.to_pylist()]
     return found
 
 

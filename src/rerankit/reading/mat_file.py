@@ -112,10 +112,10 @@ class MatFile:
             raise self._fault("it has a variable without a name")
         flags, dimensions, name, *parts = elements
         shape = tuple(self._numbers(dimensions).tolist())
-        said, label = self._numbers(flags), bytes(name.data).decode("latin-1")
-        if not 2 <= len(shape) <= 32 or not all(isinstance(size, int) and size >= 0 for size in shape) or not len(said):
+        kind, label = self._numbers(flags), bytes(name.data).decode("latin-1")
+        if not 2 <= len(shape) <= 32 or not all(isinstance(size, int) and size >= 0 for size in shape) or not len(kind):
             raise self._fault(f"'{label}' has no shape")
-        return label, self._value(label, int(said[0]), shape, parts)
+        return label, self._value(label, int(kind[0]), shape, parts)
 
     def _value(self, label: str, flags: int, shape: tuple[int, ...], parts: list[_Element]) -> Any:
         kind = flags & 0xFF
@@ -146,12 +146,12 @@ class MatFile:
         name = _TEXTS.get(part.kind, "")
         ending = {"<": "-le", ">": "-be"}[self.order] if name in ("utf-16", "utf-32") else ""
         try:
-            said = bytes(part.data).decode(name + ending)
+            text = bytes(part.data).decode(name + ending)
         except (UnicodeDecodeError, LookupError) as cause:
             raise self._fault(f"'{label}' has no characters") from cause
         if math.prod(shape[:-1]) == 1:
-            return np.array([said])
-        signs = self._shaped(label, np.array(list(said), "<U1"), shape)
+            return np.array([text])
+        signs = self._shaped(label, np.array(list(text), "<U1"), shape)
         return np.array(["".join(row) for row in signs.reshape(math.prod(shape[:-1]), shape[-1]).tolist()])
 
     def _cells(self, label: str, shape: tuple[int, ...], parts: list[_Element]) -> TextCells:

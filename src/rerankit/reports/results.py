@@ -1,4 +1,4 @@
-"""`report`: results as one page that needs nothing beside itself."""
+"""`report`: results as one page that needs no other file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tables beside shards say of their rows: ids."""
+"""What tables next to shards say of their rows: ids."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ID_COLUMNS = ("image_path", "key", "id", "uid", "image_id", "url")
 """Columns that name an item, the first that is there."""
 
 
-def ids_beside(folder: Path, shards: Shards) -> AnyArray | None:
+def ids_of_shards(folder: Path, shards: Shards) -> AnyArray | None:
     """The ids of the items of shards, from tables of the same numbers, each with a row for each vector; None where no
     column names the items.
     """
@@ -39,7 +39,7 @@ def _by_number(folder: Path, shards: Shards) -> list[Numbered]:
             raise FormatError(f"{folder}: has no table for {each.file.name} (its number is {each.number})")
     for each in tables:
         if each.number not in wanted:
-            raise FormatError(f"{each.file}: has no shard of vectors beside it (its number is {each.number})")
+            raise FormatError(f"{each.file}: has no shard of vectors (its number is {each.number})")
     return tables
 
 

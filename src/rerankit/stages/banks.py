@@ -36,7 +36,7 @@ class ComparesQueries(Stage):
         """Whether it looks at the other test queries where the problem or the gallery has this bank."""
         return self._is_test_queries() or (self.bank is None and bank is None)
 
-    def bank_beside(self, given: Bank | None) -> Bank | None:
+    def bank_or(self, given: Bank | None) -> Bank | None:
         """The stage's own bank, or else the one that is given; None: the test queries."""
         if self._is_test_queries():
             return None
@@ -59,19 +59,19 @@ class BankStage(ComparesQueries):
 
     def other_queries(self, problem: Problem) -> Scores:
         """Scores (others, gallery) of the queries this stage looks at."""
-        bank = self.bank_beside(problem.query_bank)
+        bank = self.bank_or(problem.query_bank)
         return problem.scores if bank is None else _to_gallery(bank, problem.shape[1])
 
     def known_queries(self, gallery: Gallery) -> Scores:
         """Scores (bank, gallery) of the bank that stands in for the test queries."""
-        bank = self.bank_beside(gallery.bank)
+        bank = self.bank_or(gallery.bank)
         if bank is None:
             raise no_bank(self.name)
         return _to_gallery(bank, gallery.size)
 
 
 class RelationsBankStage(ComparesQueries):
-    """A stage that relates items of both sides to each other, with a bank or else the other test queries beside them.
+    """A stage that relates items of both sides to each other, with a bank or else with the other test queries.
 
     `bank` is None (the problem's `query_bank` when it has one, the test queries otherwise), ``"queries"`` (always the
     test queries), or a `Bank`; a bank must have all the relations of `bank_parts`.
@@ -85,21 +85,21 @@ class RelationsBankStage(ComparesQueries):
 
     def needs_on(self, problem: Problem) -> tuple[str, ...]:
         """A bank stands in for the other queries, and must have all that is asked of it."""
-        if isinstance(self.bank, Bank) or self.bank_beside(problem.query_bank) is None:
+        if isinstance(self.bank, Bank) or self.bank_or(problem.query_bank) is None:
             return self.needs
         own = (need for need in self.needs if need != "query_scores")
         return (*own, *(f"query_bank:{part}" for part in self.bank_parts))
 
     def bank_for(self, problem: Problem) -> Bank | None:
         """The bank this stage looks at; None: the other test queries."""
-        bank = self.bank_beside(problem.query_bank)
+        bank = self.bank_or(problem.query_bank)
         if bank is not None:
             bank.check("bank", problem.shape)
         return bank
 
     def known_bank(self, gallery: Gallery) -> Bank:
         """The bank that stands in for the test queries, with its scores of the gallery and of itself."""
-        bank = self.bank_beside(gallery.bank)
+        bank = self.bank_or(gallery.bank)
         if bank is None or bank.to_gallery is None or bank.to_bank is None:
             raise no_bank(self.name)
         return bank

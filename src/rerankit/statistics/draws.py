@@ -106,7 +106,7 @@ class Bins:
         self.values = distinct[max(first, 0) : last + 1]
 
     def rows(self, systems: list[Array], groups: Groups) -> Any:
-        """How often each value occurs in each group, the systems beside each other (groups, systems × values)."""
+        """How often each value occurs in each group, the systems side by side (groups, systems × values)."""
         width = len(self.values)
         columns = np.concatenate([at * width + self._of(values) for at, values in enumerate(systems)])
         owners = np.tile(groups.of, len(systems))

@@ -197,7 +197,7 @@ class Task(ABC):
         return None
 
     def draw(self, summaries: Mapping[str, Mapping[str, float]], path: Path) -> bool:
-        """Draw the figures of a result beside it; False for a task that has no picture (this is the default).
+        """Draw the figures of a result next to its file; False for a task that has no picture (this is the default).
 
         `summaries` are the task's summaries before ("first") and after ("last") re-ranking.
         """

@@ -79,7 +79,7 @@ class Generic(Task):
         found = read(path, query_ids=ids[0], gallery_ids=ids[1]) if None not in ids else read(path)
         if isinstance(found, dict):
             if None in ids:
-                raise FormatError(f"{path}: qrels need query_ids.txt and gallery_ids.txt beside them")
+                raise FormatError(f"{path}: qrels need query_ids.txt and gallery_ids.txt in the same folder")
             found = Relevance.from_dict(found, ids[0] or [], ids[1] or [])
         relevance = found if isinstance(found, Relevance) else read(path, "relevance")
         names = [

@@ -15,9 +15,9 @@ def check_many_queries(factory: StageFactory, problem: ProblemMaker = make_probl
     """The same answers for 210 queries in another order; where other queries are not looked at, also for some alone."""
     made = problem(_QUERIES, _GALLERY, 11)
     whole = run(factory(), made, _K, f"{_QUERIES} queries")
-    turned = np.arange(_QUERIES)[::-1]
-    found = run(factory(), made.subset(queries=turned), _K, f"{_QUERIES} queries")
-    expect_close(found, whole.take(turned), f"{_QUERIES} queries in another order get other answers")
+    backwards = np.arange(_QUERIES)[::-1]
+    found = run(factory(), made.subset(queries=backwards), _K, f"{_QUERIES} queries")
+    expect_close(found, whole.take(backwards), f"{_QUERIES} queries in another order get other answers")
     if not factory().looks_at(made).queries:
         few = run(factory(), made.subset(queries=_SOME), _K, f"some of {_QUERIES} queries")
         expect_close(few, whole.take(_SOME), f"looks_at does not say queries, but some of {_QUERIES} get other answers")

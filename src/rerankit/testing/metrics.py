@@ -39,9 +39,9 @@ def _check(metric: Metric, k: int | None, scores: Any, relevance: Relevance, of_
     for ties in ("optimistic", "pessimistic"):
         _values(metric, k, scores, relevance, ties)
     expect(np.array_equal(_values(metric, k, scores, relevance), values), f"{name} gives other values the second time")
-    turned = np.arange(_QUERIES)[::-1]
-    found = _values(metric, k, scores[turned], relevance.subset(queries=turned))
-    expect(np.allclose(found, values[turned]), f"{name} gives other values to queries in another order")
+    backwards = np.arange(_QUERIES)[::-1]
+    found = _values(metric, k, scores[backwards], relevance.subset(queries=backwards))
+    expect(np.allclose(found, values[backwards]), f"{name} gives other values to queries in another order")
     best, worst = (_values(metric, k, sign * relevance.to_dense(), relevance) for sign in (1, -1))
     sign = 1 if (metric.traits.better == "higher") != of_wrong else -1
     better = sign * best >= sign * values - 1e-9

@@ -69,7 +69,7 @@ class Folder:
         self.record(history)
 
     def record(self, history: History) -> None:
-        """What a reader wants to see beside the checkpoint: the history and, of a finished run, the curves."""
+        """What a reader wants to see next to the checkpoint: the history and, of a finished run, the curves."""
         history.to_csv(self.path / HISTORY)
         if not history.stopped or not history.rows:
             return

@@ -17,7 +17,7 @@ class TrainingTask(ABC):
     are in it. `length` is the number of examples of one epoch: the loop draws a seeded permutation of them
     and cuts it into batches. With several devices every process holds a copy of the task.
 
-    A run goes on only with what it was begun with. `reads` names all that decides it beside the settings, the model
+    A run goes on only with what it was begun with. `reads` names all that decides it besides the settings, the model
     and the code: problems, what is right in them, parameters. Without it, that is every attribute of the task; one
     that is made of others in steps that may round (scores, lists of candidates) is better left out by naming them.
     """

@@ -1,4 +1,4 @@
-"""How much neighbours count beside the order that comes in."""
+"""How much neighbours count against the order that comes in."""
 
 from __future__ import annotations
 

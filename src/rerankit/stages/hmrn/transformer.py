@@ -51,7 +51,7 @@ class ModelTokens:
         return [int(number) for number in self.tokenizer(text, truncation=True)["input_ids"]]
 
     def says_nothing(self, text: str) -> bool:
-        """Whether a text has no token beside those marks, or unknown ones only."""
+        """Whether a text has no token besides those marks, or unknown ones only."""
         ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return all(number == self.tokenizer.unk_token_id for number in ids)
 

@@ -136,7 +136,7 @@ class KnownSimilarities:
         """Similarities (items, landmarks) of some items of a side; what is not known counts as 0."""
         given = self.problem
         known = (given.query_scores, given.scores) if side == "query" else (given.scores.T, given.gallery_scores)
-        return _beside(known, items, landmarks)
+        return _to_landmarks(known, items, landmarks)
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ class LearnedSimilarities:
             facing = bank.to_queries if side == "query" else bank.to_gallery
             use = of_bank != taught or weights["within"][int(taught == "gallery")]
             known.append(facing.T if use and facing is not None else None)
-        similarities = _beside((known[0], known[1]), np.arange(problem.shape[int(side == "gallery")]), landmarks)
+        similarities = _to_landmarks((known[0], known[1]), np.arange(problem.shape[int(side == "gallery")]), landmarks)
         return Forms.of(*self.mixture.parts(coordinates.vectors(similarities, taught), side))
 
     def _checked_bank(self, problem: Problem, side: SideName) -> Bank:
@@ -240,7 +240,7 @@ def needs_of(weights: Mapping[str, AnyArray], *, reverse: bool) -> tuple[str, ..
     return (*found, *(["gallery_bank:to_gallery"] if items else []))
 
 
-def _beside(
+def _to_landmarks(
     known: tuple[Scores | None, Scores | None], items: IntArray, landmarks: tuple[IntArray, IntArray]
 ) -> AnyArray:
     """Similarities (items, landmarks), of queries first; zeros where they are not known."""

@@ -32,7 +32,7 @@ class Known(Protocol):
         """Some pairs to learn from, and others as those would see them."""
 
     def learned(self) -> tuple[VectorPairs, dict[str, AnyArray]]:
-        """All pairs, and what a stage keeps beside the model to compare others with them."""
+        """All pairs, and what a stage keeps besides the model to compare others with them."""
 
 
 class Split(NamedTuple):

@@ -26,7 +26,7 @@ class AlphaQE(Mixing):
     scores): cosines are near that, and no weight depends on the scale or the shift of the scores. `alpha` 0 is average
     query expansion.
 
-    `strength` says how much the neighbours count beside the order that comes in: 1 is the expansion alone, as
+    `strength` says how much the neighbours count against the order that comes in: 1 is the expansion alone, as
     published; ``"auto"`` goes by what the gallery shows and writes it into the ranking's notes. It helps where a query
     has several right items that lie together, and loses where there is one: a wrong neighbour pulls the query away.
 

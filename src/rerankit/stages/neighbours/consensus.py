@@ -41,7 +41,7 @@ C = TypeVar("C", bound="Consensus")
 VOTERS = ("larger", "gallery", "query")
 _AUTO_BETA = 4.0  # over the spread of the scores
 _AUTO_SHARPNESS = 2.5  # over the spread of the voters' similarities
-_SHARPNESS_OF_ITEMS = 4.0  # the same, of items beside a bank
+_SHARPNESS_OF_ITEMS = 4.0  # the same, of items where there is a bank
 _ENOUGH = 0.25  # queries of a bank for each item: of fewer, what items get says little
 _ALIKE = "scores that are all alike tell nothing of the items: the order is as it came"
 
@@ -68,8 +68,8 @@ class Consensus(ComparingStage, BankStage):
     notes).
 
     `beta` "auto" is 4 over the spread of the scores, `sharpness` "auto" 2.5 over that of the voters' similarities (4
-    beside a bank). The ranking's notes say both, and `agreement`, the share of neighbours' votes that a query's first
-    item gets, or beside a bank `votes`, how much these count.
+    with a bank). The ranking's notes say both, and `agreement`, the share of neighbours' votes that a query's first
+    item gets, or with a bank `votes`, how much these count.
 
     >>> import numpy as np
     >>> from rerankit import Problem, rerank
@@ -162,7 +162,7 @@ class Consensus(ComparingStage, BankStage):
         return found._replace(weight=weight, sharpness=sharpness, received=received, near=near, shares=shares)
 
     def _weight(self, once: Scores) -> float:
-        """How much votes of items count beside a bank."""
+        """How much votes of items count with a bank."""
         queries, items = once.shape
         sure = 1.0 if self.voters == "gallery" else partners_of(once.T).several_queries
         return sure * min(1.0, queries / items / _ENOUGH)

@@ -28,7 +28,7 @@ class DBA(Mixing):
     level: no weight depends on the scale or the shift of the scores. It needs no other queries and could be done once
     for a gallery.
 
-    `strength` says how much the neighbours count beside the order that comes in: 1 is the mixtures alone, as
+    `strength` says how much the neighbours count against the order that comes in: 1 is the mixtures alone, as
     published; ``"auto"`` goes by what the gallery shows and writes it into the ranking's notes. It helps where the
     gallery shows each thing several times; it loses where near neighbours are different things (captions of other
     pictures, other flats).
@@ -93,7 +93,7 @@ class Mixtures(NamedTuple):
     near: IntArray
     """(wanted, neighbours)."""
     weights: AnyArray
-    """(wanted, neighbours), beside 1 for the item itself."""
+    """(wanted, neighbours), where the item itself has 1."""
     lengths: AnyArray
     """(wanted,)."""
 

@@ -39,7 +39,7 @@ class Diffusion(NeighbourStage):
     neighbours; a gallery that stands ready keeps them, 12 bytes for each of so many items. Items that nothing reaches
     keep their order behind the others.
 
-    `strength` says how much the neighbours count beside the order that comes in: 1 is the diffusion alone, as
+    `strength` says how much the neighbours count against the order that comes in: 1 is the diffusion alone, as
     published; ``"auto"`` goes by what the gallery shows and writes it into the ranking's notes. It helps where right
     items form manifolds (views of one place); it loses where each item is its own thing, and with a graph that joins
     different things.

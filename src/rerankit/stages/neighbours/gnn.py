@@ -45,7 +45,7 @@ class GNN(NeighbourStage, RelationsBankStage):
     and texts of one network, nearest items are of an item's own kind otherwise, and no query is joined to a candidate
     (a warning says so).
 
-    `strength` says how much the neighbours count beside the order that comes in: 1 is the stage alone; ``"auto"``
+    `strength` says how much the neighbours count against the order that comes in: 1 is the stage alone; ``"auto"``
     goes by what the gallery shows and writes it into the ranking's notes. It expects several right items per query, as
     k-reciprocal does, and alone it loses where there is one.
 
@@ -109,7 +109,7 @@ class GNN(NeighbourStage, RelationsBankStage):
         return behind(candidate_products(queries, gallery, items), ranking)
 
     def known(self, gallery: Gallery) -> Known:
-        bank = self.bank_beside(gallery.bank)
+        bank = self.bank_or(gallery.bank)
         if bank is None or self.device is not None:
             return {}
         joint = Joint.of_bank(bank, gallery.side.scores, self.align)

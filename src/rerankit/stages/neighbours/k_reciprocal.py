@@ -46,7 +46,7 @@ class KReciprocal(NeighbourStage, RelationsBankStage):
     for 1 when scores exceed 1 or are all below 0.001). With `align`, scores among the queries and among the gallery
     are first given the level and the spread of those across, for two sides of different kinds (pictures and texts).
 
-    `strength` says how much the neighbours count beside the order that comes in: 1 is the stage alone, as published
+    `strength` says how much the neighbours count against the order that comes in: 1 is the stage alone, as published
     (with `align` False); ``"auto"`` goes by what the gallery shows and writes it into the ranking's notes. It expects
     several right items per query; with a single one (captions) the stage alone usually loses.
 
@@ -91,7 +91,7 @@ class KReciprocal(NeighbourStage, RelationsBankStage):
         self.strength = check_strength(strength)
 
     def known(self, gallery: Gallery) -> Known:
-        bank = self.bank_beside(gallery.bank)
+        bank = self.bank_or(gallery.bank)
         if bank is None:
             return {}
         joint = Joint.of_bank(bank, gallery.side.scores, self.align)

@@ -1,4 +1,4 @@
-"""How much neighbours count beside the order that comes in: what stages that smooth over neighbours share."""
+"""How much neighbours count against the order that comes in: what stages that smooth over neighbours share."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ class Nearest:
         )
 
     @classmethod
-    def beside(cls, relations: Relations, pillars: int, neighbours: int, known: tuple[IntArray, IntArray]) -> Nearest:
+    def of_known(cls, relations: Relations, pillars: int, neighbours: int, known: tuple[IntArray, IntArray]) -> Nearest:
         """The lists of a direction whose gallery's lists (`gallery_gallery`, `gallery_others`) are known."""
         deep = max(pillars, neighbours)
         return cls(relations.scores.topk(deep)[0], relations.across.topk(deep)[0], *known)

@@ -65,7 +65,7 @@ class PillarSpace:
         return x if here.complete else _completed(x)
 
     def columns(self, queries: IntArray) -> tuple[IntArray, IntArray]:
-        """The pillars of queries beside the queries themselves: items of B and of A, (queries, pillars − 1) each.
+        """The pillars of queries besides the queries themselves: items of B and of A, (queries, pillars − 1) each.
 
         Where a side has too few items the last pillar is repeated; −1 where there is none at all (a query that
         is alone on its side), which stands for the query itself.

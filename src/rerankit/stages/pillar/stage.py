@@ -153,7 +153,7 @@ class Pillar(RelationsBankStage, Reasoner):
         sizes = self.pillars, self.neighbours
         if known is None:
             return self._score(PillarSpace.of(relations, *sizes, ranking.indices), ranking)
-        return self._score(PillarSpace(relations, Nearest.beside(relations, *sizes, known), *sizes), ranking)
+        return self._score(PillarSpace(relations, Nearest.of_known(relations, *sizes, known), *sizes), ranking)
 
     def started(self, problem: Problem) -> Prepared | None:
         if self.bank_for(problem) is not None or not isinstance(problem.scores, Searching):
@@ -164,7 +164,7 @@ class Pillar(RelationsBankStage, Reasoner):
         return Prepared(self, Gallery.of(problem))
 
     def prepare(self, gallery: Gallery) -> Prepared:
-        bank = self.bank_beside(gallery.bank)
+        bank = self.bank_or(gallery.bank)
         relations = gallery.side.scores, None if bank is None else bank.to_gallery
         assert relations[0] is not None, "checked by the stage's needs"
         if relations[1] is None:

@@ -61,7 +61,7 @@ class ImageTokens:
     """Tokens of pictures, encoded when asked for and kept in a cache where there is one.
 
     A picture that several rows name (the same path, the same object) is encoded once for all of them, as far
-    as the latest pictures fit into a part of the memory budget; `together` puts such rows beside each other.
+    as the latest pictures fit into a part of the memory budget; `together` puts such rows next to each other.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Stage I, the filter: BLIP's image-grounded text encoder reading the text beside the reference image.
+"""Stage I, the filter: BLIP's image-grounded text encoder reading the text with the reference image.
 
 Built on transformers' BLIP. Its hidden states z_t are what stage II starts from; its first token, projected
 and normalised, is compared with the projected class token of every gallery image.
@@ -36,7 +36,7 @@ class Filter(nn.Module):
         return cast(Tensor, out.last_hidden_state)
 
     def encode_queries(self, ids: Tensor, mask: Tensor, reference: Tensor) -> Tensor:
-        """z_t (B, T, hidden) of token `ids` and `mask` (B, T) beside `reference` tokens (B, P, width)."""
+        """z_t (B, T, hidden) of token `ids` and `mask` (B, T) with `reference` tokens (B, P, width)."""
         out: Any = self.text_encoder(
             input_ids=ids, attention_mask=mask, encoder_hidden_states=reference, is_decoder=False
         )

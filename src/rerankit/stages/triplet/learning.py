@@ -89,7 +89,7 @@ class FilterTask(TrainingTask):
 
 
 class DualTask(TrainingTask):
-    """Stage II: every query of the batch beside every target of it, and beside hard negatives if asked for.
+    """Stage II: every query of the batch with every target of it, and with hard negatives if asked for.
 
     Stage I is frozen and in eval mode. `hard_negatives` wrong candidates a query come from `candidates`.
     """
@@ -133,8 +133,8 @@ class DualTask(TrainingTask):
         if self.hard_negatives and self.listed is not None:
             hard = self.examples.hard(self.listed, queries, self.hard_negatives, generator)
             of = torch.arange(len(rows), device=device).repeat_interleave(self.hard_negatives)
-            beside = self.model.pairs(states[of], ids[of], mask[of], self.candidates(hard.ravel(), device))
-            scores = torch.cat([scores, beside.view(len(rows), -1)], dim=1)
+            more = self.model.pairs(states[of], ids[of], mask[of], self.candidates(hard.ravel(), device))
+            scores = torch.cat([scores, more.view(len(rows), -1)], dim=1)
             wrong = torch.cat([wrong, torch.ones(hard.shape, dtype=torch.bool)], dim=1)
         return {"cross-entropy": in_batch(scores, wrong.to(device))}
 

@@ -1,7 +1,7 @@
 """Stage II, the dual encoder that reads (reference and text, candidate) together.
 
 Two streams of a text's length go through the layers side by side: the first starts from z_t, the text as
-stage I saw it beside the reference image; the second from the text's own embeddings. Both look at the
+stage I saw it with the reference image; the second from the text's own embeddings. Both look at the
 same candidate's image tokens. Module names are those of the published checkpoints.
 
 The forward pass here is the plain one, used in training and as the oracle for the packed one in
@@ -201,7 +201,7 @@ class DualEncoder(nn.Module):
         self.visual_encoder = vision_model(config) if images else None
 
     def fuse(self, states: Tensor, ids: Tensor, mask: Tensor, tokens: Tensor) -> Tensor:
-        """The two first tokens of every query beside every candidate, (C, B, 2d).
+        """The two first tokens of every query with every candidate, (C, B, 2d).
 
         `states` z_t (B, T, d), `ids` and `mask` (B, T), `tokens` (C, P, width). Every candidate's keys and
         values are computed once for all B queries.
@@ -211,7 +211,7 @@ class DualEncoder(nn.Module):
         own = self.text_encoder.embeddings(ids)
         first, *rest = self._layers()
         visible = mask.bool().view(count, 1, 1, length)
-        # Until the first look at a candidate, a query is the same beside all of them.
+        # Until the first look at a candidate, a query is the same for all of them.
         alone = first.attention.read_self((states, own), visible, first=not rest)
         zero, one = (x.repeat(candidates, 1, 1) for x in alone)
         zero, one = first.look((zero, one), tokens)
@@ -225,7 +225,7 @@ class DualEncoder(nn.Module):
         return [cast(DualLayer, layer) for layer in self.text_encoder.encoder.layer]
 
     def pairs(self, states: Tensor, ids: Tensor, mask: Tensor, tokens: Tensor) -> Tensor:
-        """Scores (B,) of each query beside the one candidate of its own row of `tokens` (B, P, width)."""
+        """Scores (B,) of each query with the one candidate of its own row of `tokens` (B, P, width)."""
         zero, one = states, self.text_encoder.embeddings(ids)
         layers = self._layers()
         for layer in layers:
@@ -233,7 +233,7 @@ class DualEncoder(nn.Module):
         return cast(Tensor, self.cls_head(torch.cat([zero[:, 0], one[:, 0]], dim=-1))[:, 0])
 
     def forward(self, states: Tensor, ids: Tensor, mask: Tensor, tokens: Tensor) -> Tensor:
-        """Scores (B, C) of every query beside every candidate; see `fuse`."""
+        """Scores (B, C) of every query with every candidate; see `fuse`."""
         fused = self.fuse(states, ids, mask, tokens)
         return cast(Tensor, self.cls_head(fused)[..., 0].T)
 

@@ -22,8 +22,8 @@ class TripletPlan:
 
     `settings` holds for both stages, `filter` and `dual` change some of it for one. `tune_images` names the
     stages whose image encoder learns too, with `checkpointing` at less memory and more time. Stage II sees
-    `hard_negatives` wrong candidates of each query beside its batch, out of the first `depth` of stage I where
-    it is trained in the same run, else of the problem's scores. `sizes` are those of a network started from
+    `hard_negatives` wrong candidates of each query besides those of its batch, out of the first `depth` of stage I
+    where it is trained in the same run, else of the problem's scores. `sizes` are those of a network started from
     random weights.
 
     >>> TripletPlan(dual={"epochs": 3}).of("dual").epochs

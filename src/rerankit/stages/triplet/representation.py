@@ -139,7 +139,7 @@ def read_queries(problem: Problem, bundle: Bundle, reading: Reading) -> Queries:
     places = torch.split(states, lengths.tolist())
     # Queries of one reference come together, so that it is encoded once for all of them.
     order = torch.from_numpy(source.together(rows))
-    for at in track(_batches(len(rows), reading.image_batch_size), "reading queries beside their references"):
+    for at in track(_batches(len(rows), reading.image_batch_size), "reading queries with their references"):
         some = order[at]
         read = query_states(bundle.filter, ids[some], mask[some], source.tokens(rows[some.numpy()])).cpu()
         for place, state in zip(some.tolist(), torch.split(read, lengths[some].tolist()), strict=True):

@@ -123,7 +123,7 @@ class PairScorer:
         self._kept: tuple[int, list[Keys]] | None = None
 
     def score(self, rows: IntArray, columns: IntArray, deadline: float | None = None) -> NDArray[np.float32]:
-        """Scores (pairs,) of query `rows` beside candidate `columns`, NaN where time ran out.
+        """Scores (pairs,) of query `rows` with candidate `columns`, NaN where time ran out.
 
         Every candidate must have tokens. `deadline` is on `time.monotonic`'s clock.
         """

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 class Triplet(Trained):
     """Re-ranks the candidates of composed queries by reading reference, text and candidate together.
 
-    Stage I reads the text beside the reference's image tokens into states z, whose first one is compared with every
+    Stage I reads the text with the reference's image tokens into states z, whose first one is compared with every
     picture's vector. Stage II has two streams, f from z and g from the text t alone, that both look at a candidate's
     image tokens v; the score is h(f(z, v), g(t, v)), h two layers over the streams' first states.
 

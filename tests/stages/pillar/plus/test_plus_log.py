@@ -12,7 +12,7 @@ import rerankit
 from rerankit import Bank, Gallery, Problem, prepare, rerank
 from rerankit.errors import InputError, UnmetNeedError
 from rerankit.stages.pillar.plus.columns import MESSAGES, messages
-from rerankit.stages.pillar.plus.earlier import BesideSettled, Earlier
+from rerankit.stages.pillar.plus.earlier import AmongSettled, Earlier
 from rerankit.stages.pillar.plus.settings import PlusSettings
 from rerankit.stages.pillar.plus.stage import PillarPlus
 
@@ -53,7 +53,7 @@ def beside():
 def test_a_new_query_hears_what_the_log_has_settled(beside):
     problem, _, earlier, cells = beside
     plan, settled = cells.first_plan, earlier.rounds[0]
-    heard = messages(cells, plan, BesideSettled(cells, earlier.rounds).shares(plan)).double().numpy()
+    heard = messages(cells, plan, AmongSettled(cells, earlier.rounds).shares(plan)).double().numpy()
     numbers = {int(key): at for at, key in enumerate(earlier.keys)}
     log_plan = {}  # of the log's cells, up to a constant of each row: q is its share of the row
     for key, at in numbers.items():

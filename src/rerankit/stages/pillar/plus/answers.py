@@ -24,26 +24,26 @@ def answers(
     ranking: Ranking,
     problem: Problem,
     *,
-    turned: bool,
+    backwards: bool,
     diversity: tuple[float, float],
 ) -> FloatArray:
     """Scores (queries, K) of a ranking's items from both directions' cell scores.
 
-    `problem` is in the i2t orientation, and `turned` says that the ranking is of the other one.
+    `problem` is in the i2t orientation, and `backwards` says that the ranking is of the other one.
     """
-    found = placed(cells, scores[turned], ranking, turned=turned)
-    side = problem.query_scores if turned else problem.gallery_scores
-    if not diversity[turned] or side is None:
+    found = placed(cells, scores[backwards], ranking, backwards=backwards)
+    side = problem.query_scores if backwards else problem.gallery_scores
+    if not diversity[backwards] or side is None:
         return found
-    return diversified(found, ranking, side, cells.scales[0 if turned else 1], diversity[turned])
+    return diversified(found, ranking, side, cells.scales[0 if backwards else 1], diversity[backwards])
 
 
-def balanced(learned: FloatArray, like: float, ranking: Ranking, problem: Problem, *, turned: bool) -> FloatArray:
+def balanced(learned: FloatArray, like: float, ranking: Ranking, problem: Problem, *, backwards: bool) -> FloatArray:
     """A ranking's scores (queries, K), as far as they count (`like`), with β times those of `sinkhorn`.
 
     The problem is in the i2t orientation.
     """
-    asked = problem.reversed() if turned else problem
+    asked = problem.reversed() if backwards else problem
     stage = Sinkhorn()
     found = stage.correction(asked.gallery, asked.scores, same=True)
     scores = found.notes["beta"] * stage.corrected(found, asked, ranking)
@@ -51,11 +51,11 @@ def balanced(learned: FloatArray, like: float, ranking: Ranking, problem: Proble
     return mixed
 
 
-def placed(cells: CellGraph, scores: Tensor, ranking: Ranking, *, turned: bool) -> FloatArray:
+def placed(cells: CellGraph, scores: Tensor, ranking: Ranking, *, backwards: bool) -> FloatArray:
     """Scores (queries, K) of a ranking's items; those without a cell come behind, in their order."""
     queries = torch.arange(len(ranking))[:, None].expand(ranking.shape)
     items = torch.from_numpy(np.maximum(ranking.indices, 0))
-    rows, columns = (items, queries) if turned else (queries, items)
+    rows, columns = (items, queries) if backwards else (queries, items)
     at = cells.find(rows.to(scores.device), columns.to(scores.device)).cpu()
     listed = torch.cat([scores.cpu(), torch.full((1,), torch.inf)])[at].numpy()
     present = np.isfinite(listed) & ranking.mask

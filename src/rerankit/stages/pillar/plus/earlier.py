@@ -1,4 +1,4 @@
-"""Earlier queries to the same gallery: what their plan has settled, and the cells of a new query beside it.
+"""Earlier queries to the same gallery: what their plan has settled, and the cells of a new query among theirs.
 
 Queries are the columns here, items the rows. The earlier queries' plan is made once, with the network; a new query
 takes from it what was settled in every round, of the earlier queries nearest to it and of those that each item was
@@ -78,8 +78,8 @@ class Watched(AmongThemselves):
         return log_total(plan, self.cells.row, self.cells.shape[0])
 
 
-class BesideSettled:
-    """The balance of new queries' cells: in its row each stands beside the earlier queries' cells alone."""
+class AmongSettled:
+    """The balance of new queries' cells: in its row each stands among the cells of earlier queries alone."""
 
     def __init__(self, cells: CellGraph, rounds: Sequence[Settled]) -> None:
         self.cells, self.rounds, self.at = cells, rounds, -1
@@ -278,11 +278,11 @@ class Numbers:
         return find(self._new, keys_of(rows, columns, self._new_width)) + len(self._keys)
 
 
-def scores_beside(network: PlusNetwork, earlier: Earlier, cells: CellGraph) -> Tensor:
+def scores_of_new(network: PlusNetwork, earlier: Earlier, cells: CellGraph) -> Tensor:
     """The scores (cells,) of new queries' cells."""
     device = next(network.parameters()).device
     cells = cells.to(device)
     rounds = [Settled(*(part.to(device) for part in one)) for one in earlier.rounds]
     with torch.inference_mode():
-        found: Tensor = network(cells, BesideSettled(cells, rounds))[-1][1]
+        found: Tensor = network(cells, AmongSettled(cells, rounds))[-1][1]
     return found

@@ -41,12 +41,12 @@ class TrainingCells:
 
 
 class PlusTask(TrainingTask):
-    """Parts of the training problem as examples; `beside` is what is kept of them beside the network."""
+    """Parts of the training problem as examples; `known` is what is kept of them besides the network."""
 
     def __init__(
-        self, model: nn.Module, parts: list[TrainingCells], validation: HeldOut | None, beside: dict[str, AnyArray]
+        self, model: nn.Module, parts: list[TrainingCells], validation: HeldOut | None, known: dict[str, AnyArray]
     ) -> None:
-        self.model, self.parts, self.validation, self.beside = model, parts, validation, beside
+        self.model, self.parts, self.validation, self.known = model, parts, validation, known
         self.length = len(parts)
 
     def loss(self, batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
@@ -82,7 +82,7 @@ class HeldOut:
         scores = model(cells)[-1]
         found: dict[str, float] = {}
         for at, (ranking, relevance) in enumerate(self.sides):
-            answer = answers(cells, scores, ranking, self.problem, turned=at == 1, diversity=self.diversity)
+            answer = answers(cells, scores, ranking, self.problem, backwards=at == 1, diversity=self.diversity)
             order = Ranking.ordered(ranking.indices, np.where(ranking.mask, answer, -np.inf))
             right = targets_of(relevance, order.indices)[relevance.counts > 0, 1:] > 0
             name = ("i2t", "t2i")[at]

@@ -21,7 +21,7 @@ Weights = Mapping[str, AnyArray]
 
 
 def of_training(oriented: Problem, parts: Sequence[TrainingCells]) -> dict[str, AnyArray]:
-    """What is kept of the training beside the network: how many were asked for each item, and who belongs to whom."""
+    """What is kept of the training besides the network: how many were asked for each item, and who belongs to whom."""
     shapes = np.array([part.cells.shape for part in parts], np.float64)
     asked = np.array([(shapes[:, 0] / shapes[:, 1]).min(), (shapes[:, 1] / shapes[:, 0]).min()])
     several = partners_of(oriented.scores.T).several_queries  # how sure it is that several columns belong to one row
@@ -29,12 +29,12 @@ def of_training(oriented: Problem, parts: Sequence[TrainingCells]) -> dict[str, 
     return {"asked": asked, "several": np.array([several]), "leads": np.array([leads])}
 
 
-def say_of(weights: Weights, shape: tuple[int, int], *, turned: bool) -> float:
+def say_of(weights: Weights, shape: tuple[int, int], *, backwards: bool) -> float:
     """How much of the plan counts for queries × items of this shape: as many queries for each item as there were
     in the training's thinnest part are enough.
     """
     asked = weights.get("asked")
-    least = 0.0 if asked is None else float(asked[int(turned)])
+    least = 0.0 if asked is None else float(asked[int(backwards)])
     queries, items = shape
     return min(1.0, queries / items / least) if least else 1.0
 
@@ -64,4 +64,4 @@ def like_log(weights: Weights, to_gallery: Scores) -> float:
     """
     lead = lead_of_rows(to_gallery)
     reach = max(0.0, 1 - lead.left_out / _LEFT_OUT)
-    return lead.sure * lead.evenly * reach * say_of(weights, to_gallery.shape, turned=True)
+    return lead.sure * lead.evenly * reach * say_of(weights, to_gallery.shape, backwards=True)

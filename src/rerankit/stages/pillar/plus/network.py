@@ -19,7 +19,7 @@ _LEAST_ROWS = 512  # of a product: with fewer, a row's last bits depend on how m
 
 
 class Balance(Protocol):
-    """How the plan of cells is shared and balanced: among themselves, or beside cells that are settled."""
+    """How the plan of cells is shared and balanced: among themselves, or among cells that are settled."""
 
     def shares(self, plan: Tensor) -> CellShares:
         """The shares of a log plan, at the beginning of a round."""
@@ -85,10 +85,10 @@ class PlusNetwork(nn.Module):
         shared = balance or AmongThemselves(cells)
         for one in self.rounds:
             if balance is None and not scores:
-                said = first_messages(cells)
+                heard = first_messages(cells)
             else:
-                said = messages(cells, plan, shared.shares(plan))
-            change = one(torch.cat([cells.fixed, said], dim=1) * self.kept)
+                heard = messages(cells, plan, shared.shares(plan))
+            change = one(torch.cat([cells.fixed, heard], dim=1) * self.kept)
             plan = plan + change[:, 0]
             scores.append((plan + change[:, 1], plan + change[:, 2]))
             # A round takes the plan as given: gradients through the messages made training slower, not better.

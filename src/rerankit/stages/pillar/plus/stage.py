@@ -167,18 +167,18 @@ class PillarPlus(RelationsBankStage, Reasoner):
             return ranking.with_notes(
                 **{self.name: {"say": 0.0, "note": "one query is no plan: the order is as it came"}}
             )
-        oriented, turned = self._oriented(problem), self.direction == "t2i"
+        oriented, backwards = self._oriented(problem), self.direction == "t2i"
         likes = like_training(self._weights, oriented)
         found = self.scored(ranking, self._scores(oriented, [ranking], likes)[0])
-        say, like = say_of(self._weights, problem.shape, turned=turned), likes[turned]
+        say, like = say_of(self._weights, problem.shape, backwards=backwards), likes[backwards]
         return found.with_notes(**{self.name: {"say": round(say, 4), "like_training": round(like, 4)}})
 
     def rerank_both(self, problem: Problem, k: int | None = 100) -> tuple[Ranking, Ranking]:
         """Both directions of a problem, as (this direction, the other), from one run over the cells."""
         self.check(problem)
-        turned = self.reversed()
-        if self.bank_for(problem) is not None or turned.bank_for(problem.reversed()) is not None:
-            return rerank(problem, self, k), rerank(problem.reversed(), turned, k)
+        back = self.reversed()
+        if self.bank_for(problem) is not None or back.bank_for(problem.reversed()) is not None:
+            return rerank(problem, self, k), rerank(problem.reversed(), back, k)
         rankings = problem.ranking(k), problem.reversed().ranking(k)
         oriented = self._oriented(problem)
         both = self._scores(oriented, list(rankings), like_training(self._weights, oriented))
@@ -209,12 +209,12 @@ class PillarPlus(RelationsBankStage, Reasoner):
         scores = TransportPlan(bank=self.bank).answered(learned.planned, problem, ranking)
         if learned.earlier is not None:
             from rerankit.stages.pillar.plus.answers import placed
-            from rerankit.stages.pillar.plus.earlier import scores_beside
+            from rerankit.stages.pillar.plus.earlier import scores_of_new
 
             bank = self.bank_for(problem)
             assert bank is not None, "there was one when it was learned from"
             cells = learned.earlier.cells(problem, bank, self.settings)
-            reasoned = placed(cells, scores_beside(self.network, learned.earlier, cells), ranking, turned=True)
+            reasoned = placed(cells, scores_of_new(self.network, learned.earlier, cells), ranking, backwards=True)
             mixed = learned.like * reasoned + (1 - learned.like) * learned.planned.beta * scores
             scores = np.where(ranking.mask, mixed, reasoned).astype(np.float32)
         notes = {"like_training": round(learned.like, 4), **learned.planned.notes()}
@@ -230,17 +230,17 @@ class PillarPlus(RelationsBankStage, Reasoner):
         cells = cells_of(oriented, self.settings).to(next(network.parameters()).device)
         with torch.inference_mode():
             both = network(cells)[-1]
-        turned = self.direction == "t2i"
-        asked = (turned, not turned)[: len(rankings)]
+        backwards = self.direction == "t2i"
+        asked = (backwards, not backwards)[: len(rankings)]
         plain = self.sharpness * cells.fixed[:, 0]
         found = []
         for at, ranking in zip(asked, rankings, strict=True):
-            say, like = say_of(self._weights, (len(ranking), ranking.gallery_size), turned=at), likes[at]
+            say, like = say_of(self._weights, (len(ranking), ranking.gallery_size), backwards=at), likes[at]
             weights = like * self.diversity[0], like * self.diversity[1]  # of pairs none is like another one by right
             mixed = say * both[at] + (1 - say) * plain
             scores = (both[0], mixed) if at else (mixed, both[1])
-            learned = answers(cells, scores, ranking, oriented, turned=at, diversity=weights)
-            found.append(learned if like == 1 else balanced(learned, like, ranking, oriented, turned=at))
+            learned = answers(cells, scores, ranking, oriented, backwards=at, diversity=weights)
+            found.append(learned if like == 1 else balanced(learned, like, ranking, oriented, backwards=at))
         return found
 
     def _oriented(self, problem: Problem) -> Problem:
@@ -262,29 +262,29 @@ class PillarPlus(RelationsBankStage, Reasoner):
         """
         from rerankit.stages.pillar.plus.fitting import HeldOut, PlusTask, parts_of
 
-        turned = self._turned(problem, relevance)
-        others = None if validation is None else self._turned(*validation, "validation[1]")
+        training = self._judged(problem, relevance)
+        others = None if validation is None else self._judged(*validation, "validation[1]")
         held_out = None
         if others is not None:
             held_out = HeldOut(*others, self.settings, (self.diversity[0], self.diversity[1]))
-        parts = list(parts_of(*turned, self.settings, self.parts, settings.seed, self.thinned))
-        beside = of_training(turned[0], parts)
-        task = PlusTask(self.loaded(seeded(settings.seed, self.build)), parts, held_out, beside)
+        parts = list(parts_of(*training, self.settings, self.parts, settings.seed, self.thinned))
+        known = of_training(training[0], parts)
+        task = PlusTask(self.loaded(seeded(settings.seed, self.build)), parts, held_out, known)
         sizes = {name: getattr(self, name) for name in ("settings", "thinned", "diversity", "parts")}
-        task.reads = {**sizes, "training": turned, "validation": others}
+        task.reads = {**sizes, "training": training, "validation": others}
         yield "", task, settings
 
     def take(self, part: str, task: Any) -> None:
         # How many batches a norm has seen plays no part in what it computes.
         counted = {n: array for n, array in arrays_of(task.model).items() if not n.endswith("num_batches_tracked")}
-        self.set_weights(counted | task.beside)
+        self.set_weights(counted | task.known)
 
-    def _turned(self, problem: Problem, relevance: Relevance, argument: str = "relevance") -> tuple[Problem, Relevance]:
+    def _judged(self, problem: Problem, relevance: Relevance, argument: str = "relevance") -> tuple[Problem, Relevance]:
         from rerankit.stages.pillar.sides import check_pair
 
         check_pair(problem, relevance, argument)
-        turned = (problem, relevance) if self.direction == "i2t" else (problem.reversed(), relevance.reversed())
-        return _read(turned[0]), turned[1]
+        facing = (problem, relevance) if self.direction == "i2t" else (problem.reversed(), relevance.reversed())
+        return _read(facing[0]), facing[1]
 
     def build(self) -> PlusNetwork:
         """A new network of this stage's sizes."""
