@@ -7,6 +7,8 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import cache
 from typing import Generic, TypeVar
 
 A = TypeVar("A")
@@ -20,7 +22,7 @@ thread would move them while the first one computes.
 
 
 def in_threads(work: Callable[[A], B], pieces: Sequence[A]) -> list[B]:
-    """The results of `work` on every piece, in order.
+    """The results of `work` on every piece, in order; of several errors, that of the first piece is raised.
 
     >>> in_threads(len, ["a", "bc"])
     [1, 2]
@@ -28,8 +30,46 @@ def in_threads(work: Callable[[A], B], pieces: Sequence[A]) -> list[B]:
     workers = min(len(pieces), os.cpu_count() or 1, _MOST) if len(pieces) > 1 else 1
     if workers < 2:
         return [work(piece) for piece in pieces]
-    with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(work, pieces))
+    shared = _Pieces(work, pieces)
+    # The calling thread works, too: where all helpers are taken, as in a piece that is itself cut, it goes on alone.
+    helpers = [_helpers().submit(copy_context().run, shared.work_off) for _ in range(workers - 1)]
+    shared.work_off()
+    for helper in helpers:
+        if not helper.cancel():
+            helper.result()
+    if shared.failed:
+        raise shared.failed[min(shared.failed)]
+    return [shared.found[number] for number in range(len(pieces))]
+
+
+class _Pieces(Generic[A, B]):
+    """Pieces that several threads take one after the other."""
+
+    def __init__(self, work: Callable[[A], B], pieces: Sequence[A]) -> None:
+        self._work, self._pieces = work, pieces
+        self._left = iter(range(len(pieces)))  # every number comes to one thread only
+        self.found: dict[int, B] = {}
+        self.failed: dict[int, BaseException] = {}
+
+    def work_off(self) -> None:
+        """Work on pieces until none is left, or one has failed."""
+        for number in self._left:
+            try:
+                self.found[number] = self._work(self._pieces[number])
+            except BaseException as error:
+                self.failed[number] = error
+            if self.failed:
+                return
+
+
+@cache
+def _helpers() -> ThreadPoolExecutor:
+    """Threads that are kept, since starting one takes about as long as a small piece of work."""
+    return ThreadPoolExecutor(_MOST - 1, "rerankit")
+
+
+if hasattr(os, "register_at_fork"):  # a copy of the process has none of its threads
+    os.register_at_fork(after_in_child=_helpers.cache_clear)
 
 
 class OfThread(threading.local, Generic[A]):

@@ -12,6 +12,7 @@ from rerankit.rows import StoredRows
 from rerankit.scores.blocks import blocks
 from rerankit.scores.dense import DenseScores
 from rerankit.scores.embedding import EmbeddingScores
+from rerankit.scores.lengths import normalised
 from rerankit.scores.lists import ListScores
 from rerankit.scores.normal import NormalMap
 from rerankit.scores.products import VectorMetric
@@ -21,7 +22,6 @@ from rerankit.scores.searching import Searching
 from rerankit.scores.stored import StoredScores, stored_scores
 from rerankit.scores.taken import TakenScores
 from rerankit.scores.topk import merge, order, topk_dense
-from rerankit.scores.vectors import normalised
 
 __all__ = [
     "DenseScores",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rerankit.arrays import FloatArray, IntArray
-from rerankit.scores.topk import LAST, flat_nonzero, indices_of, keys_of, scores_of, select, topk_dense
+from rerankit.scores.topk import LAST, Keys, flat_nonzero, indices_of, keys_of, scores_of, select, smallest_keys
 from rerankit.threads import in_threads
 
 _PIECE_BYTES = 4_000_000  # of a block that a thread looks through at once
@@ -94,21 +94,21 @@ class Best:
 
     def _add_all(self, lists: IntArray, values: FloatArray, first: int) -> None:
         """A block that may hold more than a list has room for."""
-        self._make_room(lists)
-        indices, scores = topk_dense(np.ascontiguousarray(values), self.most, first)
-        self._keys[lists, self.most : self.most + indices.shape[1]] = keys_of(scores, indices)
-        self._counts[lists] = 2 * self.most  # padding counts as well: it goes when room is made
-        self._make_room(lists)
+        keys = smallest_keys(np.ascontiguousarray(values), self.most, first)
+        known = np.concatenate([self._keys[lists], keys], axis=1) if self._counts[lists].any() else keys
+        self._keep(lists, select(known, self.most))
 
     def _make_room(self, lists: IntArray) -> None:
         """Leave the best alone, in front."""
-        if not len(lists):
-            return
-        best = select(self._keys[lists], self.most)
+        if len(lists):
+            self._keep(lists, select(self._keys[lists], self.most))
+
+    def _keep(self, lists: IntArray, best: Keys) -> None:
         self._keys[lists] = LAST
-        self._keys[lists, : self.most] = best
-        self._counts[lists] = self.most
-        self._bound[lists] = scores_of(best[:, -1])
+        self._keys[lists, : best.shape[1]] = best
+        self._counts[lists] = self.most  # padding counts as well: it goes when room is made
+        if best.shape[1] == self.most:
+            self._bound[lists] = scores_of(best[:, -1])
 
 
 class Lowest:

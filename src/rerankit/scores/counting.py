@@ -156,8 +156,9 @@ def _hits(transposed: Products, items: IntArray, bound: FloatArray, shift: Float
     vectors = transposed.of_rows.read(items)
     width, count = transposed.of_rows.width, len(transposed.of_columns)
     wide = max(_WIDE, min(settings.memory_budget() // 16 // _TALL, settings.memory_budget() // (16 * width)))
+    room = np.empty(len(items) * min(wide, count), np.float32)
     for at in range(0, count, wide):
-        values = transposed.fast(vectors, transposed.of_columns.read(slice(at, at + wide)), None)
+        values = transposed.fast(vectors, transposed.of_columns.read(slice(at, at + wide)), None, room)
 
         def one(start: int, values: FloatArray = values, at: int = at) -> Hits:
             piece = values[start : start + _PIECE]

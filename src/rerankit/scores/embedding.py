@@ -10,10 +10,11 @@ from rerankit.arrays import AnyArray, FloatArray, IntArray, float32
 from rerankit.errors import rule, unknown_name
 from rerankit.scores.blocks import blocks
 from rerankit.scores.counting import counts_above
+from rerankit.scores.lengths import Doubles
 from rerankit.scores.products import Products, VectorMetric
 from rerankit.scores.search import Ends, Lists, OfColumns, ends_of_both, first_of_both, first_of_rows
 from rerankit.scores.topk import order
-from rerankit.scores.vectors import Doubles, GridVectors, Held
+from rerankit.scores.vectors import GridVectors, Held
 
 _CENTRE_ROWS = 4096
 _KEPT_ROWS = 64  # rows of which answers are kept, since a search and then several stages ask for the same

@@ -10,7 +10,8 @@ from rerankit import settings
 from rerankit.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from rerankit.errors import rule
 from rerankit.finite import LEAST_SCORE, check_scores
-from rerankit.scores.vectors import Doubles, GridVectors, squares_of
+from rerankit.scores.lengths import Doubles, squares_of
+from rerankit.scores.vectors import GridVectors
 from rerankit.threads import in_threads
 
 VectorMetric = Literal["cosine", "dot", "euclidean"]
@@ -62,9 +63,10 @@ class Products:
         # A matrix library uses all processors for many rows; for a few, what takes time is reading the columns.
         few = len(chosen) <= _FEW_ROWS
         width = _COLUMNS_OF_FEW if few else PRODUCT_COLUMNS
+        room = np.empty(0 if few else len(chosen) * min(width, len(self.of_columns)))
 
         def one(at: int) -> None:
-            block[:, at : at + width] = self._part_of_rows(vectors, chosen, slice(at, at + width))
+            _into_float32(self._part_of_rows(vectors, chosen, slice(at, at + width), room), block[:, at : at + width])
 
         starts = range(0, len(self.of_columns), width)
         if few:
@@ -74,19 +76,20 @@ class Products:
                 one(at)
         return self._finite(block, chosen)
 
-    def _part_of_rows(self, vectors: Doubles, chosen: IntArray, part: slice) -> FloatArray:
-        """The scores (rows, columns) of some rows' vectors and a run of columns."""
+    def _part_of_rows(self, vectors: Doubles, chosen: IntArray, part: slice, room: Doubles) -> Doubles:
+        """The scores (rows, columns) of some rows' vectors and a run of columns; those of many rows are in `room`."""
         columns = self.of_columns.doubles(part)
         products: Doubles
         if len(vectors) > _FEW_ROWS:
-            products = vectors @ columns.T
+            products = room[: len(vectors) * len(columns)].reshape(len(vectors), len(columns))
+            np.matmul(vectors, columns.T, out=products)
         else:  # in threads of ours, where those of a matrix library would be in each other's way
             products = np.stack([_inner(columns, vector) for vector in vectors])
         if self.metric == "euclidean":
             numbers = np.arange(part.start, part.start + len(columns))
             squares = squares_of(vectors)[:, None] + squares_of(columns)
             products = self._distances(products, squares, chosen[:, None], numbers[None])
-        return _to_float32(products)
+        return products
 
     def pairs(self, rows: IntArray, columns: IntArray) -> FloatArray:
         """Single cells; the two index arrays broadcast against each other."""
@@ -190,9 +193,12 @@ class Products:
 
     # -- the same in single precision, whose errors have a bound ----------------------------------------------
 
-    def fast(self, rows: FloatArray, columns: FloatArray, squares: Doubles | None) -> FloatArray:
-        """Scores (rows, columns) of vectors that were read, or what has their order, as near as `doubt` says."""
-        product: FloatArray = rows @ columns.T
+    def fast(self, rows: FloatArray, columns: FloatArray, squares: Doubles | None, room: FloatArray) -> FloatArray:
+        """Scores (rows, columns) of vectors that were read, or what has their order, as near as `doubt` says. They are
+        made in `room`, numbers of which there are enough: fresh memory for every tile costs a tenth of its product.
+        """
+        product: FloatArray = room[: len(rows) * len(columns)].reshape(len(rows), len(columns))
+        np.matmul(rows, columns.T, out=product)
         if squares is not None:  # minus squared distances have the same order
             product *= 2
             product -= squares_of(rows).astype(np.float32)[:, None]
@@ -229,5 +235,11 @@ def _inner(left: Doubles, right: Doubles) -> Doubles:
 
 
 def _to_float32(products: Doubles) -> FloatArray:
+    found = np.empty(products.shape, np.float32)
+    _into_float32(products, found)
+    return found
+
+
+def _into_float32(products: Doubles, found: FloatArray) -> None:
     with np.errstate(over="ignore"):
-        return products.astype(np.float32)
+        np.copyto(found, products, casting="same_kind")

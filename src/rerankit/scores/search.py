@@ -174,14 +174,15 @@ def _searched(products: Products, k: int, columns: OfColumns | None, above: Abov
 
 
 def _tiles(products: Products, block: slice, *, above: bool = False) -> Iterator[tuple[slice, slice, FloatArray]]:
-    """Fast scores of some rows, tile by tile: the rows, the columns and their scores; with `above` without the columns
-    before the first row of a tile.
+    """Fast scores of some rows, tile by tile: the rows, the columns and their scores, which the next tile replaces;
+    with `above` without the columns before the first row of a tile.
     """
     width = products.of_rows.width
     cells = settings.memory_budget() // 4 // 4
     wide = max(_WIDE, min(cells // _TALL, settings.memory_budget() // 4 // (4 * width)))
     tall = max(_LEAST, min(_TALL, cells // wide))
     vectors = products.of_rows.read(block)
+    room = np.empty(min(tall, len(vectors)) * min(wide, len(products.of_columns)), np.float32)
     for at in range(block.start if above else 0, len(products.of_columns), wide):
         part = slice(at, min(at + wide, len(products.of_columns)))
         columns = products.of_columns.read(part)
@@ -191,7 +192,7 @@ def _tiles(products: Products, block: slice, *, above: bool = False) -> Iterator
             mine = vectors[rows.start - block.start : rows.stop - block.start]
             left = max(0, start - at) if above else 0
             own = squares if squares is None else squares[left:]
-            yield rows, slice(at + left, part.stop), products.fast(mine, columns[left:], own)
+            yield rows, slice(at + left, part.stop), products.fast(mine, columns[left:], own, room)
 
 
 def _made_exact(products: Products, rows: IntArray, found: Lists, k: int, less: AnyArray | None = None) -> Lists:

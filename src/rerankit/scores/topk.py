@@ -95,7 +95,7 @@ def topk_dense(block: FloatArray, k: int, first_column: int = 0) -> tuple[IntArr
     k = min(k, block.shape[1])
     piece = max(1, _PIECE_BYTES // max(1, block.itemsize * block.shape[1]))
     pieces = [block[at : at + piece] for at in range(0, len(block), piece)]
-    keys = np.concatenate(in_threads(lambda part: _smallest_keys(part, k, first_column), pieces))
+    keys = np.concatenate(in_threads(lambda part: smallest_keys(part, k, first_column), pieces))
     return indices_of(keys), scores_of(keys)
 
 
@@ -105,7 +105,7 @@ def topk_in_blocks(scores: Scores, k: int) -> tuple[IntArray, FloatArray]:
     return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
 
-def _smallest_keys(block: FloatArray, k: int, first_column: int) -> Keys:
+def smallest_keys(block: FloatArray, k: int, first_column: int) -> Keys:
     """The k smallest keys of each row, ascending: first find a bound below which nothing can be in the top k."""
     width = block.shape[1]
     groups = 4 * k

@@ -7,18 +7,17 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray, float32, frozen, is_memory_map
 from rerankit.errors import InputError
 from rerankit.finite import check_scores
 from rerankit.mapped import packed, unpacked
 from rerankit.rows import StoredRows
-from rerankit.scores.blocks import blocks
+from rerankit.scores.blocks import blocks, pieces
 from rerankit.scores.digests import firsts
 from rerankit.scores.given_vectors import SHARE, largest_of, vectors_of
-
-Doubles = NDArray[np.float64]
+from rerankit.scores.lengths import Doubles, lengths_of, squares_of
+from rerankit.threads import in_threads
 
 _MANTISSA = 53  # bits that float64 holds
 _MOST_BITS = 24  # bits that float32 holds
@@ -144,7 +143,7 @@ class GridVectors:
         result = np.empty((len(self.array[rows]) if isinstance(rows, slice) else len(rows), self.width), np.float32)
         chosen = np.arange(len(self))[rows] if isinstance(rows, slice) else rows
         for block in blocks(len(result), self.width * 16, share=SHARE, least=_LEAST):
-            result[block] = self.doubles(_as_slice(chosen[block]))
+            self._bring(_as_slice(chosen[block]), result[block])
         return result
 
     def doubles(self, rows: slice | IntArray) -> Doubles:
@@ -161,12 +160,21 @@ class GridVectors:
         return alone
 
     def _on_grid(self, rows: slice | IntArray) -> Doubles:
-        factors, steps = self.scales()
-        values = self._doubles(self.array[rows])
-        values *= factors[rows, None]
-        np.rint(values, out=values)
-        values *= steps[rows, None]
-        return values
+        found = np.empty((len(self.scales()[0][rows]), self.width))
+        self._bring(rows, found)
+        return found
+
+    def _bring(self, rows: slice | IntArray, into: AnyArray) -> None:
+        """Some of the vectors onto the grid, into an array (rows, d)."""
+        given, (factors, steps) = self.array[rows], (each[rows, None] for each in self.scales())
+
+        def one(part: slice) -> None:
+            values = self._doubles(given[part])
+            values *= factors[part]
+            np.rint(values, out=values)
+            np.multiply(values, steps[part], out=into[part], casting="same_kind")
+
+        in_threads(one, pieces(len(into), self.width))
 
     def raw(self, rows: IntArray) -> Doubles:
         """Some of the vectors as they were given, (rows, d) in float64."""
@@ -176,7 +184,7 @@ class GridVectors:
         """The vectors' lengths (n,), after `centre` was taken from them."""
         found = np.empty(len(self))
         for block in blocks(len(self), self.width * 16, share=SHARE, least=_LEAST):
-            found[block] = _lengths(self._doubles(self.array[block]))
+            found[block] = lengths_of(self._doubles(self.array[block]))
         return found
 
     def longest(self) -> float:
@@ -199,11 +207,18 @@ class GridVectors:
         return self._scales
 
     def _scales_of(self, block: slice) -> tuple[Doubles, Doubles]:
-        values = self._doubles(self.array[block])
-        self._check(values, block.start)
-        lengths = _lengths(values) if self.unit else np.ones(len(values))
-        exponents = self.bits - np.frexp(np.abs(values).max(axis=1) / lengths)[1]
-        return np.ldexp(1.0, exponents) / lengths, np.ldexp(1.0, -exponents)
+        given = self.array[block]  # in this thread: not all files may be read by several at once
+        found = np.empty(len(given)), np.empty(len(given))
+
+        def one(part: slice) -> None:
+            values = self._doubles(given[part])
+            self._check(values, block.start + part.start)
+            lengths = lengths_of(values) if self.unit else np.ones(len(values))
+            exponents = self.bits - np.frexp(np.abs(values, out=values).max(axis=1) / lengths)[1]
+            found[0][part], found[1][part] = np.ldexp(1.0, exponents) / lengths, np.ldexp(1.0, -exponents)
+
+        in_threads(one, pieces(len(given), self.width))
+        return found
 
     def _check(self, values: Doubles, first: int) -> None:
         """Refuse what was read of files and is not finite, naming the file."""
@@ -258,33 +273,6 @@ class Held:
         return Held(frozen(self.vectors[rows]), self.squares[rows], self.longest)
 
 
-def squares_of(vectors: AnyArray) -> Doubles:
-    """Squared lengths (n,) of vectors (n, d) on the grid."""
-    found: Doubles = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
-    return found
-
-
 def _as_slice(rows: IntArray) -> slice | IntArray:
     """Neighbouring rows as a slice, which copies nothing."""
     return rows if not len(rows) or np.any(np.diff(rows) != 1) else slice(int(rows[0]), int(rows[-1]) + 1)
-
-
-def normalised(vectors: FloatArray) -> FloatArray:
-    """Vectors (n, d) at length 1; a vector of zeros stays zeros.
-
-    >>> normalised(np.float32([[3, 4], [0, 0]]))
-    array([[0.6, 0.8],
-           [0. , 0. ]], dtype=float32)
-    """
-    result = np.empty(vectors.shape, np.float32)
-    for block in blocks(len(vectors), vectors.shape[1] * 8, share=SHARE):
-        values = vectors[block].astype(np.float64)
-        result[block] = values / _lengths(values)[:, None]
-    return result
-
-
-def _lengths(values: Doubles) -> Doubles:
-    """Lengths (n,) of vectors (n, d); 1 for a vector of zeros."""
-    lengths: Doubles = np.sqrt(np.einsum("ij,ij->i", values, values))
-    lengths[lengths == 0] = 1
-    return lengths
