@@ -53,6 +53,24 @@ def test_what_pairs_must_be(value, message):
         as_pairs(value, (1, 3), "exclude")
 
 
+def test_left_out_items_go_by_id_as_candidates_do():
+    scores = np.array([[0.9, 0.8, 0.7], [0.1, 0.2, 0.3]])
+    expected = Pairs.from_lists([[0], [2, 1]], 3)
+    lists = [["a"], ["c", "b"]]
+    named = Problem(scores, gallery_ids=["a", "b", "c"])
+    assert Problem(scores, gallery_ids=["a", "b", "c"], exclude=lists).excluded == expected
+    assert named.excluding([{"a"}, {"b", "c"}]).excluded == expected
+    assert named.ranking().excluding(lists).excluded == expected
+    assert rerankit.Gallery(np.eye(3), ids=["a", "b", "c"]).problem(np.eye(3)[:2], exclude=lists).excluded == expected
+    assert named.excluding([[0], [2, 1]]).excluded == expected  # whole numbers are rows where ids are texts
+    numbered = Problem(scores, gallery_ids=[2, 1, 0])
+    assert numbered.excluding([[2], [0, 1]]).excluded == expected  # and ids where ids are whole numbers
+    with pytest.raises(InputError, match=r"'exclude' must name only known ids \(got 1 of 1 unknown, such as \['z'\]"):
+        named.excluding([["z"], []])
+    with pytest.raises(InputError, match="'exclude' must be a list, or one list for each query"):
+        named.excluding([["a"], None])
+
+
 def test_left_out_items_take_no_candidate_slot():
     scores = np.random.default_rng(1).standard_normal((6, 20))
     whole = Problem(scores).ranking()

@@ -28,7 +28,8 @@ def check_finite(
     if bad.any():
         where, first = _first(array, bad, rows)
         beyond = "" if np.isnan(first) else "; numbers beyond 3.4e38 count as infinite"
-        raise error(f"'{argument}' must be finite (got {where}{beyond}){_advice(argument, first)}")
+        advice = _advice(argument, first) if error is InputError else ""  # what is no input cannot be left out
+        raise error(f"'{argument}' must be finite (got {where}{beyond}){advice}")
 
 
 def check_scores(array: AnyArray, argument: str, rows: IntArray | int = 0, most: float = MOST_SCORE) -> None:

@@ -10,9 +10,8 @@ from rerankit.bank import Bank
 from rerankit.errors import InputError, rule
 from rerankit.features import features_of
 from rerankit.ids import Ids, as_ids
-from rerankit.item_lists import item_rows, list_scores, one_or_more
+from rerankit.item_lists import item_rows, left_out, list_scores, one_or_more
 from rerankit.labelled import labelled_vectors
-from rerankit.pairs import Pairs, as_pairs, mask_of
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import EmbeddingScores, ListScores, Scores, VectorMetric, as_scores, order
@@ -142,7 +141,7 @@ class Gallery(Value):
             queries=side,
             gallery=self.side,
             extra_scores=Named(),
-            excluded=None if exclude is None else self._left_out(exclude, count),
+            excluded=left_out(exclude, (count, self.size), self.ids),
         )
         return made if extra_scores is None else made.with_extra_scores(extra_scores)
 
@@ -200,12 +199,6 @@ class Gallery(Value):
         known = self.bank.to_gallery
         both = isinstance(known, EmbeddingScores) and isinstance(between, EmbeddingScores)
         return self.bank.facing(known.facing(between) if both else None)  # type: ignore[union-attr]
-
-    def _left_out(self, exclude: Any, count: int) -> Pairs | None:
-        if mask_of(exclude, "exclude") is not None:
-            return as_pairs(exclude, (count, self.size), "exclude")
-        rows = item_rows(exclude, self.ids, self.size, "exclude").tolist()
-        return as_pairs([[row for row in one if row >= 0] for one in rows], (count, self.size), "exclude")
 
     def __repr__(self) -> str:
         given = [f"{self.size} items"]

@@ -11,6 +11,7 @@ from rerankit.arrays import AnyArray, FloatArray, IntArray, float32, to_numpy
 from rerankit.errors import rule, several
 from rerankit.finite import check_scores
 from rerankit.ids import Ids
+from rerankit.pairs import Pairs, Shape, as_pairs, mask_of
 
 
 def item_rows(items: Any, ids: Ids | None, size: int, argument: str) -> IntArray:
@@ -36,6 +37,18 @@ def item_rows(items: Any, ids: Ids | None, size: int, argument: str) -> IntArray
         again = [int(row) if ids is None else ids[row].item() for row in repeated]
         raise rule(argument, "must name an item once for a query", several(f"repeated in list {query}", again))
     return found
+
+
+def left_out(exclude: Any, shape: Shape, ids: Ids | None) -> Pairs | None:
+    """The pairs that `exclude` names, in any form of `as_pairs`; its lists go by id or by row, as `item_rows` says.
+
+    >>> left_out([["dog"], []], (2, 2), Ids(["cat", "dog"])), left_out([[1], []], (2, 2), None)
+    (Pairs(1 in 2 × 2), Pairs(1 in 2 × 2))
+    """
+    if exclude is None or isinstance(exclude, Pairs | tuple) or mask_of(exclude, "exclude") is not None:
+        return as_pairs(exclude, shape, "exclude")
+    rows = item_rows(exclude, ids, shape[1], "exclude").tolist()
+    return as_pairs([[row for row in one if row >= 0] for one in rows], shape, "exclude")
 
 
 def list_scores(scores: Any, rows: IntArray) -> FloatArray:
@@ -75,10 +88,10 @@ def _lists(items: Any, argument: str) -> list[AnyArray]:
     if isinstance(items, str) or not isinstance(items, Iterable):
         raise rule(argument, "must be a list, or one list for each query", items)
     if not isinstance(items, np.ndarray):
-        items = list(items)
+        items = [list(one) if isinstance(one, set | frozenset) else one for one in items]
     if not len(items) or isinstance(items[0], str | bytes) or np.ndim(items[0]) == 0:
         items = [items]  # a list without items is what a search finds when nothing fits
-    arrays = [np.asarray(one) if len(one) else np.empty(0, np.int64) for one in items]
+    arrays = [one if one.size or one.ndim != 1 else np.empty(0, np.int64) for one in map(np.asarray, items)]
     if any(one.ndim != 1 for one in arrays):
         raise rule(argument, "must be a list, or one list for each query", f"{len(arrays)} lists")
     return arrays

@@ -13,9 +13,9 @@ from rerankit.centring import ProblemVectors, centred
 from rerankit.errors import rule
 from rerankit.features import features_of
 from rerankit.ids import as_ids
+from rerankit.item_lists import left_out
 from rerankit.labelled import extra_scores_of, labelled, labelled_vectors
 from rerankit.lines import runs_of
-from rerankit.pairs import as_pairs
 from rerankit.ranking import Ranking
 from rerankit.scores import EmbeddingScores, Searching, VectorMetric
 from rerankit.scores.distances import ListMetric, listed, negated
@@ -35,8 +35,8 @@ class Problem(TwoSides):
     `extra_scores` maps names to further scores between the same sides, of another backbone, say; `query_features` and
     `gallery_features` map names to inputs with one entry per item (`rerankit.features`); `query_bank` and
     `gallery_bank` are other items of a side's kind, not under test; `exclude` says which items are left out of a
-    query's gallery (a list of items per query, a mask of booleans, or the `excluded` of a `Relevance`): they are no
-    candidates and cost no pair.
+    query's gallery (a list of items per query, by id or by row as candidates are named, a mask of booleans, or the
+    `excluded` of a `Relevance`): they are no candidates and cost no pair.
     Nothing given is modified, and nothing is copied that need not be. A problem is a value: `queries` and `gallery`,
     its two sides, are shared with the problems made from it.
 
@@ -72,7 +72,7 @@ class Problem(TwoSides):
             scores=between,
             **related(between, *sides),
             extra_scores=extra_scores_of(extra_scores, shape, sides[0].ids, sides[1].ids),
-            excluded=as_pairs(given.excluded if exclude is None else exclude, shape, "exclude"),
+            excluded=left_out(given.excluded if exclude is None else exclude, shape, sides[1].ids),
         )
 
     @classmethod
@@ -240,7 +240,7 @@ class Problem(TwoSides):
         >>> Problem([[0.9, 0.8, 0.1]]).excluding([[0]]).ranking(2).indices
         array([[1, 2]])
         """
-        pairs = as_pairs(exclude, self.shape, "exclude")
+        pairs = left_out(exclude, self.shape, self.gallery_ids)
         if pairs is None or pairs is self.excluded:
             return self
         return self._with(excluded=pairs if self.excluded is None else self.excluded | pairs)

@@ -25,8 +25,9 @@ from rerankit.errors import NotFiniteError, rule
 from rerankit.exports import Exports
 from rerankit.finite import check_finite
 from rerankit.ids import Ids, as_ids, same_ids
+from rerankit.item_lists import left_out
 from rerankit.padded import check_items, check_left_out, check_once, check_values, items_at, moved_first
-from rerankit.pairs import Pairs, as_pairs
+from rerankit.pairs import Pairs
 from rerankit.scores.topk import check_numbers, merge, order
 from rerankit.ties import reordered
 from rerankit.triples import from_dict, to_lists
@@ -77,14 +78,15 @@ class Ranking(Exports, Value):
         size = checks.integer("gallery_size", given, least=1, most=MOST_ITEMS)
         check_items(items, size)
         check_values(items, values)
-        excluded = as_pairs(exclude, (len(items), size), "exclude")
+        names = as_ids(gallery_ids, size, "gallery_ids")
+        excluded = left_out(exclude, (len(items), size), names)
         check_left_out(items, excluded)
         self._keep(
             indices=_own(items),
             scores=_own(values),
             gallery_size=size,
             query_ids=as_ids(query_ids, len(items), "query_ids"),
-            gallery_ids=as_ids(gallery_ids, size, "gallery_ids"),
+            gallery_ids=names,
             excluded=excluded,
             notes=Named(notes),
         )
@@ -181,13 +183,13 @@ class Ranking(Exports, Value):
         return self.like(moved_first(self.indices, kept), moved_first(self.scores, kept))
 
     def excluding(self, exclude: Any) -> Ranking:
-        """The ranking without some items of each query's gallery: `Pairs`, a list of items per query, or two arrays.
+        """The ranking without some items of each query's gallery: `Pairs`, a list per query, or two arrays.
 
         >>> Ranking([[2, 0], [1, 0]], [[3, 2], [3, 2]], gallery_size=3).excluding([[2], []]).indices
         array([[ 0, -1],
                [ 1,  0]])
         """
-        pairs = as_pairs(exclude, (len(self), self.gallery_size), "exclude")
+        pairs = left_out(exclude, (len(self), self.gallery_size), self.gallery_ids)
         if pairs is None or pairs is self.excluded:
             return self
         kept = self.keep(~pairs.holds(self.indices))  # as wide as the longest list, in any part of the queries

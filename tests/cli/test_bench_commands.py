@@ -56,6 +56,9 @@ def test_bench_and_compare(data: Path) -> None:
     assert list(table) == ["text-to-image"]
     figures = json.loads(run(*plan, "-p", "mutual-rank", "--json", "--figure", "text-to-image/success@1").stdout)
     assert figures[0]["pipeline"] == "first stage"
+    early = run(*plan, "-p", "nnn", "--figure", "success@1", "--out", data / "never")
+    assert "'figures' must be figures of the task: image-to-text/success@1" in early.output
+    assert not (data / "never").exists()
 
 
 def test_parameters_of_saved_stages_are_changed(data: Path) -> None:

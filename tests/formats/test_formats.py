@@ -221,6 +221,12 @@ def test_arrays_of_another_kind_come_as_they_are(tmp_path: Path) -> None:
         FormatError, match=r"a\.npz: unknown array 'image';.* a file of arrays has 'scores' \(queries, gallery; higher"
     ):
         read(tmp_path / "a.npz", "problem")
+    np.savez(tmp_path / "b.npz", sims=np.eye(2))
+    with pytest.raises(
+        FormatError, match=r"unknown array 'sims';.*; the only array of a file is taken by read\(path, 'ar"
+    ):
+        read(tmp_path / "b.npz", "problem")
+    assert read(tmp_path / "b.npz", "array").tolist() == [[1, 0], [0, 1]]
 
 
 def test_a_run_is_a_problem_of_lists(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -281,6 +282,28 @@ def test_subset_success_looks_only_among_the_subset() -> None:
         evaluate(scores, relevant, names, subset=[[0, 3], [2, 4]])
     with pytest.raises(InputError, match="'subset_success@1' needs 'subset'"):
         evaluate(scores, relevant, names)
+
+
+@pytest.mark.parametrize(
+    ("subset", "words"),
+    [
+        ([[0, 9], [1, 2]], "must lie in 0…2"),
+        ([[0, -1], [1, 2]], "must lie in 0…2"),
+        ([[0, 0], [1, 2]], "must name an item once for a query"),
+        ([[0, 1]], "must be for 2 queries and 3 items"),
+        ([["a", "b"], ["b", "c"]], "must list gallery row numbers"),
+    ],
+)
+def test_a_subset_is_checked(subset: Any, words: str) -> None:
+    with pytest.raises(InputError, match=f"'subset.*{words}"):
+        evaluate(np.eye(2, 3), [[0], [1]], ["subset_success@1"], subset=subset)
+
+
+def test_a_subset_may_be_a_mask() -> None:
+    scores = np.array([[0.5, 0.1, 0.9], [0.2, 0.6, 0.7]])
+    mask = np.array([[True, True, False], [False, True, True]])
+    found = evaluate(scores, [[0], [1]], ["subset_success@1"], subset=mask)
+    assert found.per_query["subset_success@1"].tolist() == [1, 0]
 
 
 def test_subset_ties_are_expected_values() -> None:

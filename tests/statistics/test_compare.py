@@ -10,7 +10,7 @@ import pytest
 
 from rerankit import Looks, evaluate
 from rerankit.errors import InputError
-from rerankit.statistics import compare
+from rerankit.statistics import compare, wide
 from rerankit.statistics.render import csv_of, escaped
 
 
@@ -50,6 +50,16 @@ def test_tests(test: str) -> None:
     table = compare(systems(), metrics=["success@1"], test=test, samples=500)  # type: ignore[arg-type]
     assert (table.cell("better", "success@1").p or 1) < 0.05
     assert test in repr(table)
+
+
+def test_too_few_samples_for_any_mark_are_named() -> None:
+    metrics = ["success@1", "mean_rank", "median_rank"]
+    few, enough = (compare(systems(), metrics=metrics, samples=samples) for samples in (100, 200))
+    assert not any(cell.mark for cell in few.cells)
+    assert any(cell.mark for cell in enough.cells)
+    assert "No p can be below 0.059 with so few samples, so nothing has a mark." in few.render()
+    assert "so few samples" in wide({"a": few}).render()
+    assert "so few samples" not in enough.render() + wide({"a": enough}).render()
 
 
 def test_renderings() -> None:

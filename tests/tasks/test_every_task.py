@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from rerankit import Problem
+from rerankit.bench.rows import figure_names
 from rerankit.errors import FormatError, InputError
 from rerankit.tasks import Benchmark, task, tasks_available
 from rerankit.testing import check_task
@@ -33,6 +34,23 @@ def test_the_kit_passes(name: str) -> None:
     check_task(partial(task, name))
     assert task(name).card.name == name
     assert repr(task(name)).startswith(type(task(name)).__name__)
+
+
+def test_its_figures_are_known_before_anything_is_evaluated(name: str, tmp_path: Path) -> None:
+    benchmark = task(name).write_miniature(tmp_path).load(tmp_path)
+    problems = scored(benchmark)
+    parts = {part.name: (part, benchmark.problem(part, problems[part.matrix])) for part in benchmark.parts}
+    results = {each: benchmark.evaluate(*pair) for each, pair in parts.items()}
+    assert figure_names(benchmark) == list(benchmark.task.summary(results, benchmark.parts))
+
+
+def test_own_data_in_both_directions_has_rsum(tmp_path: Path) -> None:
+    both = task("generic", both=True, metrics=["success@1", "rsum"], empty="skip")
+    task("generic").write_miniature(tmp_path)
+    benchmark = both.load(tmp_path)
+    results = {part.name: benchmark.evaluate(part, part.relevance.to_dense()) for part in benchmark.parts}
+    figures = both.summary(results, benchmark.parts)
+    assert figures["rsum"] == figures["forward/rsum"] + figures["reverse/rsum"] == pytest.approx(600.0)
 
 
 def test_absent_files_are_listed(name: str, tmp_path: Path) -> None:

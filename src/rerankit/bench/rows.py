@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from rerankit.bench.result import Result
 from rerankit.errors import InputError, unknown_name
 from rerankit.looks import Looks
+from rerankit.metrics import Evaluation, measure
 from rerankit.statistics.render import html, latex, markdown, plain, scale
+from rerankit.tasks import Benchmark
 
 
 def rows(results: Sequence[Result], figures: Sequence[str] | None = None) -> list[dict[str, Any]]:
@@ -33,10 +37,25 @@ def rows(results: Sequence[Result], figures: Sequence[str] | None = None) -> lis
     return list({tuple(row.items()): row for row in made}.values())
 
 
-def _figures(summary: dict[str, float], wanted: Sequence[str]) -> dict[str, float]:
-    unknown = [name for name in wanted if name not in summary]
+def figure_names(benchmark: Benchmark) -> list[str]:
+    """The task's figures, which its summary of evaluations names, all of them 0."""
+    blank = {}
+    for part in benchmark.parts:
+        names = [measure(name).name for name in benchmark.metrics(part)]
+        values = dict.fromkeys(names, np.zeros(part.relevance.shape[0]))
+        blank[part.name] = Evaluation(dict.fromkeys(names, 0.0), values)
+    return list(benchmark.task.summary(blank, benchmark.parts))
+
+
+def check_figures(wanted: Sequence[str], known: Collection[str]) -> None:
+    """Refuse figures that a task does not have."""
+    unknown = [name for name in wanted if name not in known]
     if unknown:
-        raise InputError(f"'figures' must be figures of the task: {', '.join(summary)} (got {', '.join(unknown)})")
+        raise InputError(f"'figures' must be figures of the task: {', '.join(known)} (got {', '.join(unknown)})")
+
+
+def _figures(summary: dict[str, float], wanted: Sequence[str]) -> dict[str, float]:
+    check_figures(wanted, summary)
     return {name: scale(name)[0] * summary[name] for name in wanted}
 
 

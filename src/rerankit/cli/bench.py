@@ -102,7 +102,7 @@ def bench(
     With --tune, parameters are chosen on the validation split only and recorded with the results.
     """
     from rerankit import bench as benches
-    from rerankit.bench.rows import names_of
+    from rerankit.bench.rows import check_figures, figure_names, names_of
     from rerankit.bench.space import changed
     from rerankit.errors import InputError
 
@@ -111,6 +111,7 @@ def bench(
     where = engine_from(engine, engine_settings, **{"--shard-size": shard_size})
     how: dict[str, Any] = {"k": k, "out": out, "engine": where, "shard_size": shard_size}
     benchmark = task_of(task, task_settings).load(data)
+    check_figures(figures or [], figure_names(benchmark) if figures else [])
     sets = [benches.score_set(benchmark, _named(text)) for text in scores]
     given = parameters(settings, of_stages=True)
     contenders = changed([benches.contender(text, trust=trust) for text in pipelines], given, "--set")

@@ -192,9 +192,11 @@ def _check_names(tables: Tables) -> None:
         if name not in known and not name.startswith(named):
             near = difflib.get_close_matches(name, [*known, *(f"{prefix}NAME" for prefix in named)], n=1)
             hint = f" did you mean '{near[0]}'?" if near else ""
+            alone = "; the only array of a file is taken by read(path, 'array'), or rerankit convert --as array"
             raise UnknownNameError(
                 f"unknown array '{name}';{hint} a file of arrays has 'scores' (queries, gallery; higher is better), "
                 "'distances', or the vectors 'queries' and 'gallery', and what goes with them (docs/formats.md)"
+                f"{alone if len(tables) == 1 else ''}"
             )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,12 @@ from rerankit.errors import InputError, rule
 from rerankit.labelled import in_order
 from rerankit.metrics.dictionaries import run_places
 from rerankit.metrics.evaluation import Empty, Evaluation, check_empty, evaluation
-from rerankit.metrics.lists import Truth, lists_of, truth_of
+from rerankit.metrics.lists import Lists, Truth, truth_of
 from rerankit.metrics.named import judged_of, knowing, ranked_of
 from rerankit.metrics.places import Places, Ties, check_ties
 from rerankit.metrics.registry import Measure, measures
 from rerankit.metrics.sources import both_places, check_shapes, opened, places_of, size_of, subset_places
+from rerankit.pairs import as_pairs
 from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 
@@ -34,7 +35,7 @@ def evaluate(
     ties: Ties = "expected",
     empty: Empty = "error",
     tail: Any = None,
-    subset: Sequence[Iterable[int]] | None = None,
+    subset: Any = None,
 ) -> Evaluation:
     """Figures of a ranking, of scores, of a problem's scores or of a run, against what is relevant.
 
@@ -46,7 +47,7 @@ def evaluate(
     the gallery ("index"), or for and against the system ("optimistic", "pessimistic").
     empty: queries with no relevant item are refused ("error"), left out ("skip") or count as 0 ("zero").
     tail: scores for the items behind a ranking's end, which keep their order there.
-    subset: for ``subset_success@k``, the gallery rows among which each query chooses.
+    subset: for ``subset_success@k``, the gallery rows among which each query chooses: a list for each, or a mask.
 
     >>> result = evaluate([[0.9, 0.1, 0.5], [0.2, 0.7, 0.7]], [[0], [1]], ["success@1", "mean_rank"])
     >>> result["success@1"], result.per_query["mean_rank"]
@@ -67,7 +68,9 @@ def evaluate(
     found = places_of(source, truth, ties, behind)
     by_scope = {"gallery": found}
     if subset is not None:
-        by_scope["subset"] = subset_places(source, truth, lists_of(subset), ties, behind)
+        among = as_pairs(subset, (truth.queries, truth.gallery), "subset")
+        assert among is not None, "it was given"
+        by_scope["subset"] = subset_places(source, truth, Lists(among.indptr, among.indices), ties, behind)
     listed = source.shape[1] if isinstance(source, Ranking) and tail is None else size_of(source)[1]
     return _evaluation(
         by_scope,

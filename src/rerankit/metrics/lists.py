@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -57,13 +56,6 @@ class Truth(NamedTuple):
     def queries(self) -> int:
         """How many queries there are."""
         return len(self.relevant.indptr) - 1
-
-
-def lists_of(items: Sequence[Iterable[int]]) -> Lists:
-    """Lists from one collection of gallery rows per query, in the given order."""
-    rows = [np.asarray(list(row), dtype=np.int64) for row in items]
-    indptr = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
-    return Lists(indptr, np.concatenate([np.zeros(0, np.int64), *rows]))
 
 
 def truth_of(relevance: Relevance) -> Truth:

@@ -67,6 +67,8 @@ class Comparison:
     """How many groups of queries were resampled as a whole; None: each query on its own."""
     looks_at: Mapping[str, Looks] = field(default_factory=dict)
     """What systems looked at beyond a query and its candidates."""
+    least_p: float = 0.0
+    """Below this no adjusted p-value can be, with so many tests and so few samples."""
 
     def cell(self, system: str, metric: str) -> Cell:
         """One cell of the table."""
@@ -138,7 +140,12 @@ def compare(
         systems[first].queries,
         tuple(_adjusted(cells, wanted, level)),
         None if labels is None else len(set(labels)),
+        least_p=_LEAST[test] * (len(names) - 1) * len(wanted) / (samples + 1),
     )
+
+
+_LEAST: dict[str, int] = {"randomisation": 1, "bootstrap": 2, "student-t": 0}
+"""The least p-value of each test, as a share of its samples and one."""
 
 
 class _Method(NamedTuple):

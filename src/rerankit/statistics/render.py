@@ -80,8 +80,14 @@ def caption(table: Comparison) -> str:
     return (
         f"{table.queries} queries{together}; intervals: {percent} %, bootstrap; p: {table.test} test against "
         f"'{table.baseline}', Holm over {sum(c.p is not None for c in table.cells)} tests; + better, − worse "
-        f"at {1 - table.level:.3g}."
+        f"at {1 - table.level:.3g}.{too_few(table)}"
     )
+
+
+def too_few(table: Comparison) -> str:
+    """That there are too few samples for any mark, where it is so."""
+    reached = table.least_p < 1 - table.level
+    return "" if reached else f" No p can be below {table.least_p:.2g} with so few samples, so nothing has a mark."
 
 
 def scale(metric: str) -> tuple[float, int]:

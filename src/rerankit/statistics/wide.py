@@ -17,7 +17,7 @@ from rerankit.errors import InputError
 from rerankit.looks import LETTERS, TEXTS, Looks
 from rerankit.metrics import traits_of
 from rerankit.statistics.compare import Comparison
-from rerankit.statistics.render import check_style, escaped, markdown, p_value, plain, scale, shown
+from rerankit.statistics.render import check_style, escaped, markdown, p_value, plain, scale, shown, too_few
 
 CUTS = ("success@1", "success@5", "success@10")
 
@@ -175,7 +175,7 @@ def _caption(tables: Mapping[str, Comparison], looks: Looks) -> str:
     legend = f" {'; '.join(used)}." if used else ""
     return (
         f"{queries} queries; + and − differ from '{first.baseline}' at {p_value(1 - first.level)} ({first.test} test, "
-        f"Holm over {tests} tests of each part).{legend}"
+        f"Holm over {tests} tests of each part).{too_few(first)}{legend}"
     )
 
 

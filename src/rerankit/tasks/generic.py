@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +11,9 @@ import numpy as np
 from rerankit.errors import FormatError, rule
 from rerankit.files import atomic
 from rerankit.formats import read
-from rerankit.metrics import measure
+from rerankit.metrics import Evaluation, measure
 from rerankit.relevance import Relevance
-from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, counted, located
+from rerankit.tasks.base import Benchmark, Card, DataFile, Matrix, Part, Task, counted, grouped, located
 from rerankit.tasks.files import read_lines
 
 DEFAULT_METRICS = ("success@1", "success@5", "success@10", "map", "mrr", "ndcg@10")
@@ -69,6 +69,12 @@ class Generic(Task):
             ),
             DataFile("gallery_groups.txt", "the same for the columns, when they search too", optional=True),
         )
+
+    def summary(self, results: Mapping[str, Evaluation], parts: Sequence[Part]) -> dict[str, float]:
+        """Figures per direction, and rSum over both where it is asked for."""
+        figures = grouped(results, parts)
+        rsums = [value for name, value in figures.items() if name.endswith("/rsum")]
+        return {**figures, "rsum": float(sum(rsums))} if len(rsums) > 1 else figures
 
     def read(self, data: Path) -> Benchmark:
         """One matrix, one or two parts."""

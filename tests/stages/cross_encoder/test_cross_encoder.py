@@ -66,6 +66,21 @@ def test_scores_are_the_models_whatever_the_batch(problem):
         assert scores.tolist() == expected
 
 
+@pytest.mark.parametrize(
+    "made", [list, np.array, lambda found: np.array(found)[:, None]], ids=["list", "array", "column"]
+)
+def test_a_model_of_ones_own_may_give_plain_numbers(problem, made):
+    class Plain:
+        def predict(self, pairs, **options):
+            return made([float(len(set(one) & set(other))) for one, other in pairs])
+
+    ranking = problem.ranking(3)
+    assert (
+        CrossEncoder(Plain()).rescore(problem, ranking).tolist()
+        == CrossEncoder(Counting()).rescore(problem, ranking).tolist()
+    )
+
+
 def test_pairs_are_sorted_by_length_and_asked_once(problem):
     model = Counting()
     stage = CrossEncoder(model, batch_size=4)

@@ -142,7 +142,7 @@ class SentencePairs:
                 convert_to_tensor=True,
                 device=str(self.device),
             )
-        scores = cast(Tensor, out).float().cpu().numpy()
+        scores = torch.as_tensor(out).float().cpu().numpy()  # a model of one's own may give a list or an array
         return scores if scores.ndim == 1 else scores[:, -1]
 
 
