@@ -7,7 +7,7 @@ import pytest
 from scipy import sparse
 
 import rerankit
-from rerankit import Bank, ListScores, Problem, Relevance
+from rerankit import Bank, Gallery, ListScores, Problem, Relevance
 from rerankit.errors import InputError, RerankitWarning
 from strategies import distinct, full_problem
 
@@ -306,3 +306,22 @@ def test_what_is_no_centre_is_refused(centre, message):
 def test_a_centre_of_another_width_is_refused():
     with pytest.raises(InputError, match="'query_bank' must be vectors of width 4, as 'centre' is"):
         Problem.from_embeddings(np.ones((2, 4)), np.eye(4), query_bank=np.ones((2, 3)), centre=(np.ones(4), np.ones(4)))
+
+
+@pytest.mark.parametrize("items", [3, 40])
+def test_distances_among_items_are_no_similarities(items, tmp_path):
+    points = np.random.default_rng(0).normal(size=(items, 4))
+    distances = np.linalg.norm(points[:, None] - points, axis=2)
+    words = r"must be similarities, .* as distances are\): give Problem.from_distances\(…, {}=…\), or fill the diagonal"
+    with pytest.raises(InputError, match="'gallery_scores' " + words.format("gallery_distances")):
+        Problem(np.ones((2, items)), gallery_scores=distances)
+    np.save(tmp_path / "distances.npy", distances)
+    with pytest.raises(InputError, match="'query_scores' " + words.format("query_distances")):
+        Problem(np.ones((items, 2)), query_scores=np.load(tmp_path / "distances.npy", mmap_mode="r"))
+    with pytest.raises(InputError, match="'gallery_scores' must be similarities"):
+        Gallery.from_scores(gallery_scores=distances)
+    Problem(np.ones((2, items)), gallery_scores=-distances)
+    Problem(np.ones((2, items)), gallery_scores=points @ points.T)
+    linked = (distances < np.median(distances)) * 1.0
+    np.fill_diagonal(linked, 0)  # who is linked with whom, mostly nobody
+    Problem(np.ones((2, items)), gallery_scores=linked)

@@ -15,7 +15,7 @@ from rerankit.labelled import labelled_vectors
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import EmbeddingScores, ListScores, Scores, VectorMetric, as_scores, order
-from rerankit.sides import Side
+from rerankit.sides import Side, similarities
 from rerankit.values import Named, Value
 
 
@@ -78,6 +78,7 @@ class Gallery(Value):
         count = _size(size, among, bank, ids, features)
         if among is not None and among.shape != (count, count):
             raise rule("gallery_scores", f"must have shape {(count, count)}, that of the items", f"{among.shape}")
+        among = None if among is None else similarities(among, "gallery_scores")
         side = _side(count, among, ids, features, gallery_bank)
         return cls.from_checked(side=side, bank=_fitting(bank, "bank", count))
 

@@ -111,21 +111,23 @@ class Relevance(ByRow):
         return cls(cells.row.astype(np.int64), cells.col.astype(np.int64), cells.shape, cells.data)
 
     @classmethod
-    def from_dense(cls, grades: Any) -> Relevance:
+    def from_dense(cls, grades: Any, *, exclude: Any = None) -> Relevance:
         """From a matrix of grades, or of booleans, (queries, gallery)."""
         check_unlabelled(grades, "grades")
         given = to_numpy(grades, "grades")
         matrix = real_matrix(given.astype(np.float32) if given.dtype == np.bool_ else given, "grades")
         check_finite(matrix, "grades")
         rows, columns = np.nonzero(matrix)
-        return cls(rows, columns, matrix.shape, matrix[rows, columns])
+        return cls(rows, columns, matrix.shape, matrix[rows, columns], exclude=exclude)
 
     @classmethod
     def from_labels(cls, query_labels: Any, gallery_labels: Any, *, exclude: Any = None) -> Relevance:
-        """Items with the query's label are right.
+        """Items with the query's label are right, but for those left out, such as the same camera's pictures.
 
         >>> Relevance.from_labels(["cat", "dog"], ["dog", "cat", "cat"]).of(0).items
         array([1, 2])
+        >>> Relevance.from_labels(["cat", "dog"], ["dog", "cat", "cat"], exclude=[[2], []]).of(0).items
+        array([1])
         """
         queries, items = _numbered(query_labels, gallery_labels)
         by_label = np.argsort(items, kind="stable")
@@ -134,7 +136,10 @@ class Relevance(ByRow):
         counts = np.searchsorted(sorted_items, queries, "right") - first
         rows = np.repeat(np.arange(len(queries)), counts)
         inside = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-        return cls(rows, by_label[first[rows] + inside], (len(queries), len(items)), exclude=exclude)
+        columns, shape = by_label[first[rows] + inside], (len(queries), len(items))
+        excluded = as_pairs(exclude, shape, "exclude")
+        right = slice(None) if excluded is None else ~np.isin(rows * shape[1] + columns, excluded.keys)
+        return cls(rows[right], columns[right], shape, exclude=excluded)
 
     def of(self, query: int) -> Relevant:
         """Items, grades and excluded items of one query."""

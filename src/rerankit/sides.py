@@ -6,17 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+import numpy as np
+
 from rerankit.arrays import IntArray
 from rerankit.bank import Bank
-from rerankit.errors import rule
+from rerankit.errors import InputError, rule
 from rerankit.features import Feature, features_of
 from rerankit.ids import Ids, as_ids
 from rerankit.labelled import in_order
-from rerankit.scores import EmbeddingScores, Scores
+from rerankit.scores import DenseScores, EmbeddingScores, Scores
 from rerankit.values import Named
 
 SideName = Literal["query", "gallery"]
 SIDES: tuple[SideName, SideName] = ("query", "gallery")
+_TELL, _LOOKED_AT = 3, 16
+"""From how many items on relations are looked at, and how many rows of them, for whether they are distances."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,4 +97,25 @@ def _square(scores: Any, size: int, ids: Ids | None, argument: str) -> Scores | 
     given = in_order(scores, ids, ids, argument)
     if given.shape != (size, size):
         raise rule(argument, f"must have shape {(size, size)} to agree with 'scores'", f"shape {given.shape}")
-    return given
+    return similarities(given, argument)
+
+
+def similarities(among: Scores, argument: str) -> Scores:
+    """The relations of items among themselves, unless they are distances: 0 for an item and itself, more for others.
+
+    >>> similarities(DenseScores([[0, -2, -3], [-2, 0, -4], [-3, -4, 0]]), "gallery_scores")
+    DenseScores(3 × 3, float32)
+    """
+    if not isinstance(among, DenseScores) or among.shape[0] < _TELL:
+        return among
+    places = np.arange(min(_LOOKED_AT, among.shape[0]))
+    rows = among.rows(places).astype(np.float64)
+    own, near = rows[places, places], 1e-6 * np.abs(rows).max()
+    rows[places, places] = np.inf
+    nearest = rows.min(axis=1)
+    if np.abs(own).max() <= near and nearest.min() >= own.min() and np.median(nearest) > near:
+        got = "0 there and more for all others, as distances are"
+        named = argument.replace("scores", "distances")
+        how = f"give Problem.from_distances(…, {named}=…), or fill the diagonal"
+        raise InputError(f"'{argument}' must be similarities, highest for an item and itself (got {got}): {how}")
+    return among

@@ -357,6 +357,13 @@ def test_convert_to_one_matrix_says_what_stays_behind(problem: Path, tmp_path: P
     assert not (tmp_path / "b.npy").exists()
 
 
+def test_a_matrix_of_distances_becomes_a_problem(tmp_path: Path) -> None:
+    np.save(tmp_path / "distances.npy", [[0.2, 0.7], [0.9, 0.4]])
+    done = run("convert", tmp_path / "distances.npy", tmp_path / "p.npz", "--as", "distances")
+    assert done.exit_code == 0, done.output
+    assert rerankit.read(tmp_path / "p.npz").ranking(1).indices.tolist() == [[0], [1]]
+
+
 def test_convert_asks_what_a_matrix_is(tmp_path: Path) -> None:
     np.save(tmp_path / "m.npy", np.eye(3))
     refused = run("convert", tmp_path / "m.npy", tmp_path / "problem.npz")

@@ -14,23 +14,30 @@ from rerankit.cli._output import say
 def convert(
     source: Annotated[str, typer.Argument(help="A file or folder in any known format: docs/formats.md; an address.")],
     target: Annotated[Path, typer.Argument(help="Where it goes; the ending says the format, none means a folder.")],
-    kind: Annotated[str | None, typer.Option("--as", help="Read it as a problem, ranking, relevance or array.")] = None,
+    kind: Annotated[
+        str | None, typer.Option("--as", help="Read it as problem, ranking, relevance, array or distances.")
+    ] = None,
     k: Annotated[int | None, typer.Option("-k", help="Write the first K of each query of a problem as a run.")] = None,
     force: ForceOption = False,
 ) -> None:
     """Convert a problem, a run, judgements or an array into another format."""
     import numpy as np
 
-    from rerankit import Problem, Relevance, checks, errors, write
+    from rerankit import Problem, Relevance, checks, errors, read, write
     from rerankit.formats.files import read_both
     from rerankit.formats.judged import read_judgements
     from rerankit.formats.registry import format_of
     from rerankit.formats.sources import address_of
 
     if kind is not None:
-        checks.choice("as", kind, ("array", "problem", "ranking", "relevance"))
+        checks.choice("as", kind, ("array", "distances", "problem", "ranking", "relevance"))
     check_target(target, "target", force=force)
-    value, relevance = read_both(source, "problem" if kind is None and k is not None else kind)
+    value: Any
+    relevance: Any = None
+    if kind == "distances":
+        value = Problem.from_distances(read(source, "array"))
+    else:
+        value, relevance = read_both(source, "problem" if kind is None and k is not None else kind)
     left: list[str] = []
     if k is not None:
         value, relevance = (value.ranking(k) if isinstance(value, Problem) else value.top(k)), None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -170,6 +170,9 @@ def as_relevance(given: Any, ranked: Any, source: Any) -> Relevance:
         return Relevance.from_dense(in_order(table, *ids, "relevance").rows())
     if getattr(given, "ndim", 0) == 2:
         return Relevance.from_dense(given)
+    if not isinstance(given, Collection) or isinstance(given, str):
+        kinds = "a Relevance, a list of gallery rows for each query, qrels or a matrix of grades"
+        raise rule("relevance", f"must be {kinds}", given)
     return Relevance.from_lists([_gallery_rows(row) for row in given], gallery)
 
 
