@@ -25,6 +25,17 @@ def test_a_run_of_dictionaries_or_records_is_a_problem_of_lists():
         assert rerankit.rerank(run, "mutual-rank").query_ids.tolist() == ["q1", "q2"]
 
 
+def test_a_run_may_be_lists_of_pairs():
+    hits = [[("sku-2", 0.9), ("sku-1", 0.5)], [], [("sku-3", 0.8)]]
+    expected = Problem({0: {"sku-2": 0.9, "sku-1": 0.5}, 1: {}, 2: {"sku-3": 0.8}}).ranking().to_dict()
+    assert Problem(hits).ranking().to_dict() == Problem(dict(enumerate(hits))).ranking().to_dict() == expected
+    assert Problem([[["sku-2", 0.9], ["sku-1", 0.5]]]).ranking().to_dict() == {0: expected[0]}  # as JSON has pairs
+    assert rerankit.evaluate({"q": [("b", 0.9), ("a", 0.4)]}, {"q": {"a": 1}}, ["mrr"])["mrr"] == 0.5
+    with pytest.raises(InputError, match="a query must list an item once"):
+        Problem([[("a", 0.5), ("a", 0.4)]])
+    assert Problem([(0.1, 0.9), (0.8, 0.3)]).shape == (2, 2)  # rows of a matrix
+
+
 def test_records_are_judged_by_records():
     qrels = [Qrel("q1", "b", 1, "0"), Qrel("q2", "c", 1, "0"), Qrel("q2", "x", -1, "0")]
     assert rerankit.evaluate(RECORDS, qrels, ["mrr"])["mrr"] == 0.75
@@ -77,7 +88,10 @@ def test_runs_beside_each_other():
     ("given", "words"),
     [
         (lambda: Problem({}), "must have at least one line with scores"),
-        (lambda: Problem({"scores": [[1, 2]]}), r"'scores' must map queries to \{item: score\}"),
+        (
+            lambda: Problem({"scores": [[1, 2]]}),
+            r"'scores' must map queries to \{item: score\}, or to lists of \(item, score\)",
+        ),
         (lambda: Problem({"q": {"a": "high"}}), r"every score must be a number \(got 1 of 1 that are none"),
         (lambda: Problem({"q": {"a": np.nan}}), "every score must be finite"),
         (lambda: Problem.from_runs(RUN), r"'runs\['q1'\]' must map queries"),

@@ -13,7 +13,16 @@ from rerankit.columns import Columns, columns_of
 from rerankit.errors import InputError, rule, several
 from rerankit.ids import Ids
 from rerankit.ranking import Ranking
-from rerankit.triples import Judgements, Triples, check_names, from_dict, refuse_distances, refuse_none, to_dict
+from rerankit.triples import (
+    Judgements,
+    Triples,
+    check_names,
+    from_dict,
+    is_pair,
+    refuse_distances,
+    refuse_none,
+    to_dict,
+)
 
 Asked = Literal["scores", "grades"]
 Judged = Mapping[Any, Mapping[Any, float]]
@@ -25,9 +34,13 @@ def lines_of(value: Any, wanted: Asked, argument: str) -> Triples | None:
 
     >>> lines_of({"q": {"a": 0.5}}, "scores", "run").items
     ['a']
+    >>> lines_of([[("b", 0.9), ("a", 0.5)], [("a", 0.7)]], "scores", "run").queries
+    [0, 0, 1]
     """
     if isinstance(value, Mapping) and not hasattr(value, "tocoo"):  # a kind of SciPy's sparse matrices maps, too
         return from_dict(value, wanted, argument)
+    if isinstance(value, list) and _is_paired(value):
+        return from_dict(dict(enumerate(value)), wanted, argument)
     known = ranx_values(value)
     if known is not None:
         if known[1] != wanted:
@@ -41,6 +54,11 @@ def lines_of(value: Any, wanted: Asked, argument: str) -> Triples | None:
     except InputError as error:
         raise InputError(f"'{argument}': {error}") from error
     return None if columns is None else of_table(table, columns, wanted, argument)
+
+
+def _is_paired(lists: Sequence[Any]) -> bool:
+    """Whether these are lists of (item, value), one for each query: what no matrix is."""
+    return is_pair(next((pair for found in lists if isinstance(found, list | tuple) for pair in found), None))
 
 
 def runs_of(runs: Any) -> dict[str, Triples]:

@@ -132,7 +132,8 @@ class Problem(TwoSides):
         """From top-k lists (queries, k), best first and padded with −1, as a vector database returns them.
 
         With a metric by which lower is better (l2, euclidean, manhattan, hamming, distance) the scores are minus the
-        numbers given; with cosine or dot they may come in any order. Without one, rows that rise are refused.
+        numbers given; with cosine or dot, similarities, they may come in any order. Without one, rows that rise are
+        refused. What a database calls cosine distance is a distance.
 
         >>> Problem.from_rankings([[5, 2]], [[0.9, 0.4]], gallery_size=10).ranking(2).indices
         array([[5, 2]])

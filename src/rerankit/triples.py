@@ -100,15 +100,21 @@ def to_lists(triples: Triples, query_ids: Any = None, gallery_ids: Any = None) -
     return Listed(*_padded(rows, columns, values, len(queries)), queries, items)
 
 
-def from_dict(nested: Mapping[Any, Mapping[Any, float]], what: What, argument: str = "run") -> Triples:
-    """The lines of `{query: {item: value}}`."""
-    if not isinstance(nested, Mapping) or not all(isinstance(items, Mapping) for items in nested.values()):
-        raise InputError(f"'{argument}' must map queries to {{item: {what.removesuffix('s')}}}")
+def from_dict(nested: Mapping[Any, Any], what: What, argument: str = "run") -> Triples:
+    """The lines of `{query: {item: value}}`, or of `{query: [(item, value), …]}`.
+
+    >>> from_dict({"q": [("b", 0.9), ("a", 0.4)]}, "scores").items
+    ['b', 'a']
+    """
+    if not isinstance(nested, Mapping) or not all(map(_maps, nested.values())):
+        value = what.removesuffix("s")
+        raise InputError(f"'{argument}' must map queries to {{item: {value}}}, or to lists of (item, {value})")
     check_names(nested, f"queries of {argument}")
-    queries = [query for query, items in nested.items() for _ in items]
-    items = [item for found in nested.values() for item in found]
+    pairs = {query: list(found.items() if isinstance(found, Mapping) else found) for query, found in nested.items()}
+    queries = [query for query, found in pairs.items() for _ in found]
+    items = [item for found in pairs.values() for item, _ in found]
     check_names(items, f"items of {argument}")
-    given = [value for found in nested.values() for value in found.values()]
+    given = [value for found in pairs.values() for _, value in found]
     wrong = [value for value in given if not hasattr(value, "__float__")]
     if wrong:
         raise InputError(f"every {what[:-1]} must be a number (got {several('that are none', wrong, len(given))})")
@@ -117,6 +123,17 @@ def from_dict(nested: Mapping[Any, Mapping[Any, float]], what: What, argument: s
         bad = [(queries[at], items[at], values[at].item()) for at in np.flatnonzero(~np.isfinite(values)).tolist()]
         raise InputError(f"every {what[:-1]} must be finite (got {several('that are not', bad, len(values))})")
     return Triples(queries, items, values, what, list(nested))
+
+
+def _maps(found: Any) -> bool:
+    """Whether items are mapped to their values, or paired with them."""
+    return isinstance(found, Mapping) or (isinstance(found, list | tuple) and all(map(is_pair, found)))
+
+
+def is_pair(value: Any) -> bool:
+    """Whether this is an item and its value, and no row of a matrix: a tuple, or a list that begins with a text."""
+    listed = isinstance(value, tuple) or (isinstance(value, list) and value and isinstance(value[0], str))
+    return bool(listed) and len(value) == 2
 
 
 def check_names(names: Collection[Any], argument: str) -> None:

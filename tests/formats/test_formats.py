@@ -533,10 +533,10 @@ def test_read_and_write_are_public_names() -> None:
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"distances": np.ones((2, 2)), "query_scores": np.eye(2)}, "query_scores cannot stand beside 'distances'"),
-        ({"scores": np.ones((2, 2)), "query_distances": np.eye(2)}, "query_distances cannot stand beside 'scores'"),
-        ({"scores": np.ones((2, 2)), "metric": np.array("dot")}, "metric cannot stand beside 'scores'"),
-        ({"queries": np.eye(2), "gallery": np.eye(2), "indices": np.eye(2)}, "indices cannot stand beside 'queries'"),
+        ({"distances": np.ones((2, 2)), "query_scores": np.eye(2)}, "query_scores cannot go with 'distances'"),
+        ({"scores": np.ones((2, 2)), "query_distances": np.eye(2)}, "query_distances cannot go with 'scores'"),
+        ({"scores": np.ones((2, 2)), "metric": np.array("dot")}, "metric cannot go with 'scores'"),
+        ({"queries": np.eye(2), "gallery": np.eye(2), "indices": np.eye(2)}, "indices cannot go with 'queries'"),
         ({"scores": np.ones((2, 2)), "kind": np.array("problm")}, "unknown kind 'problm'.*did you mean 'problem'"),
     ],
 )
