@@ -34,7 +34,7 @@ from rich.table import Table
 import naive
 import rerankit
 from rerankit import Problem, stage
-from rerankit.measure import machine, matrix_speed, measure
+from rerankit.measure import machine, measure
 from rerankit.plots import Theme, save_pair
 from rerankit.stages.neighbours import diffusion
 from rerankit.threads import in_threads
@@ -58,6 +58,17 @@ class Run:
     processor: float
     peak: int
     made: Any
+
+
+def matrix_speed(size: int = 2048, repeats: int = 3) -> float:
+    """FLOP/s of a float32 matrix product on this machine's CPU, the best of a few runs."""
+    matrix = np.random.default_rng(0).standard_normal((size, size), dtype=np.float32)
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        matrix @ matrix
+        seconds.append(time.perf_counter() - start)
+    return 2 * size**3 / min(seconds)
 
 
 def timed(work: Callable[[], Any]) -> Run:

@@ -25,11 +25,11 @@ from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
 import hmrn_naive as naive
+from hmrn_cost import pair_cost, plain_cost, reasoning_cost
 from rerankit import Gallery, prepare
 from rerankit.features import Regions
 from rerankit.measure import machine, measure
 from rerankit.stages.hmrn.config import VARIANTS, HmrnConfig
-from rerankit.stages.hmrn.cost import pair_cost, plain_cost, reasoning_cost
 from rerankit.stages.hmrn.fast import Images, Searches
 from rerankit.stages.hmrn.network import Hmrn
 from rerankit.stages.hmrn.representation import Descriptions

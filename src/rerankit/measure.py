@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 _SAMPLE_SECONDS = 0.005
 
@@ -38,6 +36,7 @@ class Cost:
 def measure() -> Iterator[Cost]:
     """Seconds and peak memory of the block.
 
+    >>> import numpy as np
     >>> with measure() as cost:
     ...     _ = np.ones(1_000_000)
     >>> cost.seconds > 0
@@ -129,17 +128,6 @@ def machine() -> dict[str, str]:
     if cuda is not None:
         found["gpu"] = cuda.get_device_name()
     return found
-
-
-def matrix_speed(size: int = 2048, repeats: int = 3) -> float:
-    """FLOP/s of a float32 matrix product on this machine's CPU, the best of a few runs."""
-    matrix = np.random.default_rng(0).standard_normal((size, size), dtype=np.float32)
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        matrix @ matrix
-        seconds.append(time.perf_counter() - start)
-    return 2 * size**3 / min(seconds)
 
 
 def _processor() -> str:

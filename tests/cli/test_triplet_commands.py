@@ -10,8 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 import rerankit
+from drawn_fashion_iq import write_fashion_iq
 from rerankit.cli import build
-from rerankit.tasks.miniatures.composed import write_cirr, write_fashion_iq
+from rerankit.tasks.miniatures.composed import write_cirr
 
 pytest.importorskip("torch", reason="these commands train and score with torch")
 pytest.importorskip("PIL", reason="the made-up pictures are drawn")

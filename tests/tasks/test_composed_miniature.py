@@ -9,7 +9,8 @@ import pytest
 
 pytest.importorskip("PIL")
 
-from rerankit.tasks.miniatures.composed import write_cirr, write_fashion_iq
+from drawn_fashion_iq import write_fashion_iq
+from rerankit.tasks.miniatures.composed import write_cirr
 from rerankit.tasks.miniatures.scenes import PARTS, Scene, all_scenes, draw, instruction, values
 
 

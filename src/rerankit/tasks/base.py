@@ -212,7 +212,7 @@ class Task(ABC):
         return f"{type(self).__name__}({params})"
 
     def checksum(self, data: Path) -> str:
-        """SHA-256 over the counted files that are there, by name and content; of a folder, over its file names."""
+        """What `checksum_of` says of the task's files."""
         return checksum_of(self.files, data)
 
 
@@ -290,9 +290,9 @@ def check_known(path: str | Path, gallery: Path, what: str, names: Sequence[Any]
     refuse(path, f"must have {what} that are in the gallery {gallery.name}", lost, len(names))
 
 
-def counted(path: str | Path, what: str, wanted: int, got: int, advice: str = "") -> None:
-    """A count that the protocol fixes; `advice` says what to do about another one."""
-    if wanted != got:
+def counted(path: str | Path, what: str, wanted: int | None, got: int, advice: str = "") -> None:
+    """A count that the protocol fixes, unless it is None; `advice` says what to do about another one."""
+    if wanted is not None and wanted != got:
         raise FormatError(f"{path}: must hold {wanted} {what} (got {got}){advice and f'; {advice}'}")
 
 

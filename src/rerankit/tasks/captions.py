@@ -90,8 +90,7 @@ class CaptionTask(Task):
     def read(self, data: Path) -> Benchmark:
         """Read whichever layout is there."""
         found = self.captioned(data)
-        if self.images is not None:
-            counted(data, "pictures", self.images, len(found.images))
+        counted(data, "pictures", self.images, len(found.images))
         matrix = Matrix(found.images, found.caption_ids, gallery_features={"text": found.captions})
         return Benchmark(self, {"scores": matrix}, self.parts(found), self.checksum(data))
 

@@ -74,8 +74,7 @@ class CIRCO(Task):
         queries = read_queries(annotations)
         records = field(read_json(info, dict), "images", info, 0, list)
         gallery = column(records, "id", info, int)
-        if self.gallery is not None:
-            counted(info, "pictures, the full gallery", self.gallery, len(gallery), ANY_GALLERY)
+        counted(info, "pictures, the full gallery", self.gallery, len(gallery), ANY_GALLERY)
         place = {image: column for column, image in enumerate(gallery)}
         check_known(annotations, info, "references", [query["reference_img_id"] for query in queries], place)
         parts: tuple[Part, ...] = ()

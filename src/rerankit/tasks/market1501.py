@@ -61,8 +61,7 @@ class Market1501(Task):
         """One matrix, one part."""
         queries, gallery = (pictures(located(data, each.path)) for each in self.files)
         for wanted, found, what in ((self.queries, queries, "queries"), (self.gallery, gallery, "gallery pictures")):
-            if wanted is not None:
-                counted(data, what, wanted, len(found.names))
+            counted(data, what, wanted, len(found.names))
         kept = np.flatnonzero(gallery.persons != _JUNK)
         relevance = cross_camera(queries, PictureNames((), gallery.persons[kept], gallery.cameras[kept]))
         part = Part("market1501", relevance, gallery=kept, together=queries.persons.tolist())

@@ -86,8 +86,7 @@ class PinPoint(Task):
         check_once(index, "a picture", names)
         queries = read_queries(path)
         for wanted, found, what in ((self.gallery, names, "pictures"), (self.queries, queries, "queries")):
-            if wanted is not None:
-                counted(path if found is queries else index, what, wanted, len(found), ANY_GALLERY)
+            counted(path if found is queries else index, what, wanted, len(found), ANY_GALLERY)
         if self.strict:
             _check_judged(path, queries, place)
         right = [[place[name] for name in query.right if name in place] for query in queries]

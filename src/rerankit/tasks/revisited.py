@@ -67,8 +67,7 @@ class ROxford(Task):
         content = read_json(path, dict) if path.suffix == ".json" else read_pickle(path)
         queries, gallery, truth = (field(content, name, path, 0) for name in ("qimlist", "imlist", "gnd"))
         for wanted, found, what in ((self.queries, queries, "queries"), (self.gallery, gallery, "gallery pictures")):
-            if wanted is not None:
-                counted(path, what, wanted, len(found))
+            counted(path, what, wanted, len(found))
         counted(path, "entries in gnd, one per query", len(queries), len(truth))
         # Five queries show one building each time and have the same right pictures: all_souls_000013, all_souls_…
         buildings = [re.sub(r"_\d+$", "", str(name)) for name in queries]

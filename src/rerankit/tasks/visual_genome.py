@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rerankit import extras
-from rerankit.metrics import Evaluation
 from rerankit.plots import Theme, save
 from rerankit.problem import Problem
 from rerankit.reading import read_json
@@ -27,7 +26,6 @@ from rerankit.tasks.base import (
     check_once,
     counted,
     fault,
-    grouped,
     refuse,
 )
 from rerankit.tasks.files import column, field, fields, read_lines
@@ -121,10 +119,6 @@ class VisualGenome(Task):
         'round-03'
         """
         return f"round-{number:02d}"
-
-    def summary(self, results: Mapping[str, Evaluation], parts: Sequence[Part]) -> dict[str, float]:
-        """The figures of every round; the main one is the last round's."""
-        return grouped(results, parts)
 
     def draw(self, summaries: Mapping[str, Mapping[str, float]], path: Path) -> bool:
         """R@1 over the rounds, before and after; not without matplotlib."""

@@ -9,7 +9,7 @@ import pytest
 
 from rerankit import Relevance
 from rerankit.errors import InputError
-from rerankit.stages.hmrn.cascade import CascadeCurve, cascade_curve, certain_depth
+from rerankit.stages.hmrn.cascade import CascadeCurve, cascade_curve
 
 
 def scores(seed: int = 0) -> tuple[np.ndarray, np.ndarray, Relevance]:
@@ -46,15 +46,6 @@ def test_confidence_and_table() -> None:
     assert curve.upper(2) == pytest.approx(1 - 0.05 ** (1 / 100))
     assert curve.upper(1) > 0.1
     assert [row["depth"] for row in curve.rows()] == [1, 2]
-
-
-def test_beyond_the_certain_depth_nothing_can_come_first() -> None:
-    cheap, joint, _ = scores(1)
-    depths = certain_depth(cheap, joint, weight=1.0)
-    for row, depth in enumerate(depths):
-        best = np.argsort(-cheap[row], kind="stable")[:depth]
-        assert joint[row].max() == joint[row, best].max()
-    assert (certain_depth(cheap, cheap, weight=0.0) <= 2).any()
 
 
 def test_plot(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import rerankit
+from drawn_fashion_iq import write_fashion_iq
 from rerankit.bench import bench
 from rerankit.cli import build
 from rerankit.features import Tokens
@@ -20,7 +21,7 @@ from rerankit.stages.triplet.config import TripletConfig
 from rerankit.stages.triplet.fitting import new_bundle
 from rerankit.stages.triplet.stage import Triplet
 from rerankit.tasks import task
-from rerankit.tasks.miniatures.composed import write_cirr, write_fashion_iq
+from rerankit.tasks.miniatures.composed import write_cirr
 from rerankit.tasks.submission import write_server_files
 
 SIZES = TripletConfig(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import dataclass
 from functools import partial
@@ -121,18 +120,3 @@ def _right_by_depth(cheap: FloatArray, joint: FloatArray, answers: IntArray) -> 
         leader[place] = holder
     filled = changes[np.searchsorted(changes, np.arange(len(order)), "right") - 1]
     return np.isin(leader[filled], answers)
-
-
-def certain_depth(cheap: FloatArray, joint: FloatArray, weight: float) -> IntArray:
-    """Depths (searches,) at which the first place is certain whatever the reasoning level says of the rest.
-
-    The reasoning level lies between 0 and 1, so an image can gain `weight` at most: once the next cheap score
-    plus `weight` is below the best joint score so far, nothing behind can come first.
-    """
-    depths = np.empty(len(cheap), np.int64)
-    for row, (shares, totals) in enumerate(zip(cheap, joint, strict=True)):
-        order = np.argsort(-shares, kind="stable")
-        best = np.maximum.accumulate(totals[order])
-        open_ = np.r_[shares[order][1:] + weight, -math.inf] >= best
-        depths[row] = int(np.argmin(open_)) + 1
-    return depths

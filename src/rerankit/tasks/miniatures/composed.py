@@ -1,14 +1,13 @@
-"""Drawn scenes in the file layouts of CIRR and Fashion-IQ: pictures, captions, splits.
+"""Drawn scenes in the file layout of CIRR: pictures, captions, splits.
 
-The layout is the datasets' own; the content is coloured shapes. Queries change one thing about a reference
-scene (CIRR) or two (Fashion-IQ). The gallery holds every scene, so that for each query there are pictures
+The layout is the dataset's own; the content is coloured shapes. Queries change one thing about a reference scene. The
+gallery holds every scene, so that for each query there are pictures
 that match the reference in all but what the text asks, and pictures that do what it asks but match the
 reference in nothing else.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,10 +19,8 @@ from numpy.typing import NDArray
 
 from rerankit.errors import rule
 from rerankit.events import track
-from rerankit.files import atomic
+from rerankit.tasks.files import write_json
 from rerankit.tasks.miniatures.scenes import PARTS, Scene, all_scenes, draw, instruction, values
-
-CATEGORIES = ("dress", "shirt", "toptee")
 
 
 @dataclass(frozen=True)
@@ -61,20 +58,20 @@ def write_cirr(
 
     On the split "test1" the targets are left out, as in the dataset.
     """
-    rng, folder = _generator(queries, renderings, seed, split), Path(folder)
+    rng, folder = generator_of(queries, renderings, seed, split), Path(folder)
     scenes = all_scenes() * renderings
     folder_of = {"train": "train/0", "val": "dev", "test1": "test1"}.get(split, split)
     names = [f"{split.replace('val', 'dev')}-{n}-{n % 2}-img{n % 3}" for n in range(len(scenes))]
     where = {name: f"./{folder_of}/{name}.png" for name in names}
-    _draw_all(scenes, [folder / "img_raw" / where[name] for name in names], rng, size)
+    draw_all(scenes, [folder / "img_raw" / where[name] for name in names], rng, size)
     rows, codes = [], _codes(scenes)
     for row, edit in enumerate(edits(scenes, queries, 1, rng)):
         entry = _cirr_entry(row, edit, codes, names, rng)
         if split == "test1":
             del entry["target_hard"], entry["target_soft"], entry["img_set"]["target_rank"]
         rows.append(entry)
-    _write(folder / f"captions/cap.rc2.{split}.json", rows)
-    _write(folder / f"image_splits/split.rc2.{split}.json", where)
+    write_json(folder / f"captions/cap.rc2.{split}.json", rows)
+    write_json(folder / f"image_splits/split.rc2.{split}.json", where)
     return folder
 
 
@@ -110,50 +107,18 @@ def _codes(scenes: Sequence[Scene]) -> NDArray[np.int64]:
     return np.array([[values(part).index(getattr(scene, part)) for part in PARTS] for scene in scenes])
 
 
-def write_fashion_iq(
-    folder: str | os.PathLike[str],
-    *,
-    split: str = "val",
-    queries: int = 100,
-    renderings: int = 1,
-    size: int = 48,
-    seed: int = 0,
-) -> Path:
-    """Write a Fashion-IQ-shaped miniature of three categories, two captions a query; the folder is returned."""
-    folder = Path(folder)
-    for place, category in enumerate(CATEGORIES):
-        rng = _generator(queries, renderings, seed + 1000 * (place + 1), split)
-        scenes = all_scenes() * renderings
-        names = [f"B{place}{split[:2].upper()}{n:06d}" for n in range(len(scenes))]
-        _draw_all(scenes, [folder / "images" / f"{name}.png" for name in names], rng, size)
-        rows = [
-            {
-                "target": names[int(rng.choice([n for n, scene in enumerate(scenes) if scene == edit.target]))],
-                "candidate": names[edit.reference],
-                "captions": list(edit.texts),
-            }
-            for edit in edits(scenes, queries, 2, rng)
-        ]
-        _write(folder / f"captions/cap.{category}.{split}.json", rows)
-        _write(folder / f"image_splits/split.{category}.{split}.json", names)
-    return folder
-
-
-def _generator(queries: int, renderings: int, seed: int, split: str) -> np.random.Generator:
+def generator_of(queries: int, renderings: int, seed: int, split: str) -> np.random.Generator:
+    """What everything of a split is drawn with."""
     if min(queries, renderings) < 1:
         raise rule("queries", "and 'renderings' must be at least 1", (queries, renderings))
     # Splits differ even under one seed: no picture of one is in another.
     return np.random.default_rng([seed, *split.encode()])
 
 
-def _draw_all(scenes: Sequence[Scene], paths: Sequence[Path], rng: np.random.Generator, size: int) -> None:
+def draw_all(scenes: Sequence[Scene], paths: Sequence[Path], rng: np.random.Generator, size: int) -> None:
+    """Draw scenes into files."""
     for folder in {path.parent for path in paths}:
         folder.mkdir(parents=True, exist_ok=True)
     pairs = list(zip(scenes, paths, strict=True))
     for scene, path in track(pairs, "drawing scenes"):
         draw(scene, rng, size).save(path)
-
-
-def _write(path: Path, content: Any) -> None:
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(content), encoding="utf-8")

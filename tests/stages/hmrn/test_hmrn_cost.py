@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from hmrn_cost import pair_cost, plain_cost, reasoning_cost
 from rerankit.stages.hmrn.config import HmrnConfig
-from rerankit.stages.hmrn.cost import pair_cost, plain_cost, reasoning_cost
 from rerankit.stages.hmrn.fast import Images as EncodedImages
 from rerankit.stages.hmrn.fast import LocalLevel, Searches
 from rerankit.stages.hmrn.network import Hmrn
