@@ -19,7 +19,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from rerankit.errors import FormatError, rule, unknown_name
+from rerankit import checks
+from rerankit.errors import FormatError, rule
 from rerankit.scoped import set_to
 from rerankit.settings import parse_bytes
 
@@ -78,9 +79,8 @@ def _from_environment(text: str) -> Limits:
 
 def _checked(given: dict[str, int | str]) -> dict[str, int]:
     known = [field.name for field in fields(Limits)]
-    unknown = next((name for name in given if name not in known), None)
-    if unknown is not None:
-        raise unknown_name("limit", unknown, known)
+    for name in given:
+        checks.choice("limit", name, known)
     return {name: _count(name, value) if name in COUNTS else parse_bytes(value, name) for name, value in given.items()}
 
 

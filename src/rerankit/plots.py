@@ -15,7 +15,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from rerankit.errors import unknown_name
+from rerankit import checks
 from rerankit.extras import require
 from rerankit.files import atomic
 
@@ -82,9 +82,7 @@ Draw: TypeAlias = Callable[[Any, Theme], None]
 
 def theme_of(name: str) -> Theme:
     """A theme by its name."""
-    if name not in THEMES:
-        raise unknown_name("theme", name, THEMES)
-    return THEMES[name]
+    return THEMES[checks.choice("theme", name, THEMES)]
 
 
 def save(draw: Draw, path: str | os.PathLike[str], size: tuple[float, float], theme: str = "light") -> Path:

@@ -87,7 +87,7 @@ def test_renderings() -> None:
         r"a\_b\textbackslash{}c\{d\} 5 \% \textasciicircum{}\textasciitilde{} $-$1 \dots{} $<$2"
     )
     assert rows[4]["p"] == ""
-    with pytest.raises(InputError, match="'style' must be one of text, md, latex, csv, html"):
+    with pytest.raises(InputError, match="unknown style '"):
         table.render("markdown")
 
 
@@ -116,7 +116,7 @@ def test_what_cannot_be_compared() -> None:
         compare({**made, "other": other})
     with pytest.raises(InputError, match="unknown baseline 'bas'; did you mean 'base'"):
         compare(made, baseline="bas")
-    with pytest.raises(InputError, match="'test' must be one of"):
+    with pytest.raises(InputError, match="unknown test '"):
         compare(made, test="wilcoxon")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="system 'base' was not evaluated on 'map'"):
         compare(made, metrics=["map"])

@@ -100,5 +100,5 @@ def test_judgements_of_unknown_queries_are_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), "77": [900]}))
     with pytest.raises(InputError, match=r"must judge known queries \(got 1 unknown\)"):
         small.load(tmp_path)
-    with pytest.raises(InputError, match="'source' must be 'package' or 'files'"):
+    with pytest.raises(InputError, match="unknown source '"):
         task("eccv-caption", source="web")

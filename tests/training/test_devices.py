@@ -39,7 +39,7 @@ def test_rounded_factors_change_products_little():
     [
         ("cpu", "tf32", "'products' must be float32 or bf16 on cpu"),
         ("cuda", "bf16", "'products' must be float32 or tf32 on cuda"),
-        ("cpu", "int4", "'products' must be one of float32, tf32, bf16"),
+        ("cpu", "int4", "unknown products 'int4'"),
     ],
 )
 def test_what_a_device_lacks_is_refused(device, precision, message):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from rerankit import checks
 from rerankit.adapters.hits import Hit, problem_of_hits
-from rerankit.errors import unknown_name
 from rerankit.problem import Problem
 from rerankit.scores.distances import ListMetric
 
@@ -27,8 +27,7 @@ def problem_of(
     `output_fields`, and items know how they are alike, and what they say. queries: vectors of the queries. `rest`:
     `query_texts`, `bank` (vectors of other queries), and what a `Problem` takes.
     """
-    if metric_type is not None and metric_type not in _METRICS:
-        raise unknown_name("metric_type", metric_type, _METRICS)
+    metric = None if metric_type is None else _METRICS[checks.choice("metric_type", metric_type, _METRICS)]
     found = [
         [
             Hit(hit.id, hit.distance, hit.fields.get(vector), None if text is None else hit.fields.get(text))
@@ -36,4 +35,4 @@ def problem_of(
         ]
         for hits in results
     ]
-    return problem_of_hits(found, None if metric_type is None else _METRICS[metric_type], queries=queries, **rest)
+    return problem_of_hits(found, metric, queries=queries, **rest)

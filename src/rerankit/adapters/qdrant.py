@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from rerankit import checks
 from rerankit.adapters.hits import Hit, problem_of_hits
-from rerankit.errors import rule, unknown_name
+from rerankit.errors import rule
 from rerankit.problem import Problem
 from rerankit.scores.distances import ListMetric
 
@@ -42,10 +43,7 @@ def problem_of(
 def _metric(distance: Any) -> ListMetric | None:
     if distance is None:
         return None
-    name = str(getattr(distance, "value", distance))
-    if name not in _METRICS:
-        raise unknown_name("distance", name, _METRICS)
-    return _METRICS[name]
+    return _METRICS[checks.choice("distance", str(getattr(distance, "value", distance)), _METRICS)]
 
 
 def _vector(given: Any, name: str | None) -> Any:
@@ -54,8 +52,8 @@ def _vector(given: Any, name: str | None) -> Any:
         return given
     if name is None and len(given) > 1:
         raise rule("vector", "must name one of the vectors", list(given))
-    if name is not None and given and name not in given:
-        raise unknown_name("vector", name, given)
+    if name is not None and given:
+        checks.choice("vector", name, given)
     return next(iter(given.values()), None) if name is None else given.get(name)
 
 

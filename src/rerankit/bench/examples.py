@@ -38,6 +38,11 @@ class Example:
     before: tuple[Candidate, ...]
     after: tuple[Candidate, ...]
 
+    @property
+    def pictured(self) -> bool:
+        """Whether a candidate has a picture."""
+        return any(each.face.picture is not None for each in (*self.before, *self.after))
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it."""
         lists = {name: [_to_dict(each) for each in getattr(self, name)] for name in ("before", "after")}
@@ -48,6 +53,11 @@ class Example:
         """What `to_dict` gave."""
         before, after = (tuple(map(_from_dict, data[name])) for name in ("before", "after"))
         return cls(data["row"], face_from_dict(data["query"]), (data["ranks"][0], data["ranks"][1]), before, after)
+
+
+def rank_text(rank: float | None) -> str:
+    """A rank as it is shown."""
+    return "not listed" if rank is None else f"{rank:,.4g}"
 
 
 def examples(

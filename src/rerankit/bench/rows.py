@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from rerankit import checks
 from rerankit.bench.result import Result
-from rerankit.errors import InputError, unknown_name
+from rerankit.errors import InputError
 from rerankit.looks import Looks
 from rerankit.metrics import Evaluation, measure
 from rerankit.statistics.render import html, latex, markdown, plain, scale
@@ -78,8 +79,7 @@ def _cost(result: Result, stage: int | None) -> dict[str, Any]:
 def table(results: Sequence[Result], figures: Sequence[str] | None = None, style: str = "text") -> str:
     """The rows as "text", "md", "latex" or "html"."""
     styles = {"text": plain, "md": markdown, "latex": latex, "html": html}
-    if style not in styles:
-        raise unknown_name("style", style, styles)
+    checks.choice("style", style, styles)
     found = text_rows(results, figures)
     head = list(found[0]) if found else []
     return styles[style](head, [list(row.values()) for row in found], names_of(found))

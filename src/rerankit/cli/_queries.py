@@ -28,8 +28,7 @@ def print_queries(examples: Sequence[Example]) -> None:
 
 def _print_query(out: Any, example: Example) -> None:
     _print_head(out, example)
-    pictured = any(each.face.picture is not None for each in (*example.before, *example.after))
-    if pictured and out.is_terminal and out.color_system in ("truecolor", "256") and _can_draw():
+    if example.pictured and out.is_terminal and out.color_system in ("truecolor", "256") and _can_draw():
         _print_pictures(out, example)
     else:
         _print_lines(out, example)
@@ -44,6 +43,8 @@ def _can_draw() -> bool:
 def _print_head(out: Any, example: Example) -> None:
     from rich.text import Text
 
+    from rerankit.bench.examples import rank_text
+
     query, (before, after) = example.query, example.ranks
     head = Text(query.text or query.name, style="bold")
     if query.text:
@@ -51,12 +52,8 @@ def _print_head(out: Any, example: Example) -> None:
     if before is not None or after is not None:
         old, new = before or float("inf"), after or float("inf")
         style = "green" if new < old else "red" if new > old else "dim"
-        head.append(f"  {_rank(before)} → {_rank(after)}", style=f"bold {style}")
+        head.append(f"  {rank_text(before)} → {rank_text(after)}", style=f"bold {style}")
     out.print(head)
-
-
-def _rank(rank: float | None) -> str:
-    return "not listed" if rank is None else f"{rank:,.4g}"
 
 
 def _print_lines(out: Any, example: Example) -> None:

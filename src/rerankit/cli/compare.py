@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -39,17 +38,17 @@ def compare(
     from dataclasses import asdict
 
     from rerankit import checks
-    from rerankit.bench import Result, compare_results
+    from rerankit.bench import compare_results
+    from rerankit.reports import read_results
     from rerankit.statistics.render import check_style
     from rerankit.statistics.wide import wide
 
     check_style(style)
     checks.choice("layout", layout, ("long", "wide"))
-    found = [Result.read(file) for path in results for file in _files(path)]
     how: dict[str, Any] = {"allow_other_candidates": other_candidates, "independent": independent, "test": test}
     how |= {"baseline": baseline, "samples": samples, "level": level}
     by_task = {}
-    for name, own, of_task in _tasks(found, parts):
+    for name, own, of_task in _tasks(read_results(results), parts):
         shown = metrics or (_cuts(own) if layout == "wide" else None)
         by_task[name] = compare_results(own, metrics=shown, parts=of_task, **how)
     if layout == "wide" and not as_json:
@@ -121,8 +120,3 @@ def _cuts(results: list[Any]) -> list[str] | None:
 
     known = results[0].parts[0].first if results and results[0].parts else {}
     return [name for name in CUTS if name in known] or None
-
-
-def _files(path: Path) -> list[Path]:
-    """The file itself, or the results in a folder."""
-    return sorted(path.glob("*.json")) if path.is_dir() else [path]

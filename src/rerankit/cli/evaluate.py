@@ -65,12 +65,11 @@ def evaluate(
 
 def _opened(ranked: Path, relevance: Path, missing: str, reverse: bool) -> tuple[Any, Any]:
     """Scores or a ranking, and relevance that fits it."""
-    from rerankit import Ranking
-    from rerankit.errors import InputError, rule, several
+    from rerankit import Ranking, checks
+    from rerankit.errors import InputError, several
     from rerankit.formats.judged import read_judged, read_judged_problem, read_ranked
 
-    if missing not in ("error", "zero"):
-        raise rule("--missing", "must be error or zero", missing)
+    checks.choice("missing", missing, ("error", "zero"))
     found = read_ranked(ranked)
     if not isinstance(found, Ranking):
         return read_judged_problem(found, relevance, reverse=reverse)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from rerankit import checks
 from rerankit.bank import Bank
-from rerankit.errors import FormatError, InputError, several, unknown_name
+from rerankit.errors import FormatError, InputError, several
 from rerankit.formats.content import Tables, Triples
 from rerankit.formats.files import AnyPath, content_of
 from rerankit.formats.scores import to_scores
@@ -37,9 +38,8 @@ def with_bank(problem: Problem, path: AnyPath, side: SideName) -> Problem:
         elif natural_kind(content) == "problem":
             bank = _of_problem(problem, to_problem(content), side)
         else:
-            unknown = [name for name in content if name.partition("/")[0] not in BANK_PARTS]
-            if unknown:
-                raise unknown_name("part of a bank", unknown[0], BANK_PARTS)
+            for name in content:
+                checks.choice("part of a bank", name.partition("/")[0], BANK_PARTS)
             bank = Bank(**{part: to_scores(part, content) for part in BANK_PARTS})
         return problem.with_banks(**{f"{side}_bank": bank})
     except FormatError:

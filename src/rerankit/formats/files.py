@@ -9,8 +9,9 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
+from rerankit import checks
 from rerankit.arrays import AnyArray
-from rerankit.errors import FormatError, InputError, MissingExtraError, unknown_name
+from rerankit.errors import FormatError, InputError, MissingExtraError
 from rerankit.files import check_name, check_regular, unchanged
 from rerankit.formats import judgements, lists, tables
 from rerankit.formats.content import Content, Tables, Triples
@@ -59,8 +60,8 @@ def read(path: AnyPath, kind: str | None = None, *, query_ids: Any = None, galle
     Ranking(1 queries × 2 of 2 items)
       cat: 17 (0.9), 4 (0.5)
     """
-    if kind is not None and kind not in KINDS:
-        raise unknown_name("kind", kind, KINDS)
+    if kind is not None:
+        checks.choice("kind", kind, KINDS)
     if (address := address_of(path)) is not None:
         return _of_kind(address, _both_of(address)[kind == "relevance"], kind)
     place = Path(path)

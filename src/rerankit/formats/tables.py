@@ -23,9 +23,10 @@ from typing import Any
 
 import numpy as np
 
+from rerankit import checks
 from rerankit.arrays import AnyArray
 from rerankit.bank import Bank
-from rerankit.errors import InputError, UnknownNameError, unknown_name
+from rerankit.errors import InputError, UnknownNameError
 from rerankit.features import Feature, feature_arrays, feature_from
 from rerankit.formats import judgements
 from rerankit.formats.content import Tables
@@ -59,10 +60,7 @@ SCORE_SOURCES = ("scores", "distances", "queries")
 def natural_kind(tables: Tables) -> str:
     """What named arrays are: the `kind` they say, or else by their names; "tables" when they are none of ours."""
     if "kind" in tables:
-        written = text(tables, "kind")
-        if written not in KINDS:
-            raise unknown_name("kind", written, KINDS)
-        return written
+        return checks.choice("kind", text(tables, "kind"), KINDS)
     names = set(tables)
     if {"indices", "scores"} <= names <= RANKING_NAMES:
         return "ranking"

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from rerankit import checks
 from rerankit.errors import InputError, rule
 from rerankit.events import emit
 from rerankit.metrics.lists import FloatArray
@@ -142,9 +143,7 @@ def _figure(each: Measure, values: FloatArray) -> float:
 
 def check_empty(empty: str) -> Empty:
     """The policy, or an error that lists them."""
-    if empty not in EMPTY:
-        raise rule("empty", f"must be one of {', '.join(EMPTY)}", empty)
-    return empty
+    return checks.choice("empty", empty, EMPTY)
 
 
 def _check_empty(missing: np.ndarray[Any, np.dtype[np.bool_]], empty: Empty, query_ids: Any) -> None:

@@ -24,6 +24,11 @@ class Traits:
     scope: Literal["gallery", "subset"] = "gallery"
     unit: Literal["fraction", "number"] = "fraction"
 
+    @property
+    def sign(self) -> int:
+        """1 where higher values are better, −1 where lower ones are."""
+        return 1 if self.better == "higher" else -1
+
 
 def traits(
     *,

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from rerankit.errors import rule
+from rerankit import checks
 from rerankit.metrics.counting import Counts
 from rerankit.metrics.lists import FloatArray, IntArray, Truth
 
@@ -67,9 +67,7 @@ class Places:
 
 def check_ties(ties: str) -> Ties:
     """The tie rule, or an error that lists them."""
-    if ties not in TIES:
-        raise rule("ties", f"must be one of {', '.join(TIES)}", ties)
-    return ties
+    return checks.choice("ties", ties, TIES)
 
 
 def places(truth: Truth, query: IntArray, counts: Counts, grades: FloatArray, ties: Ties = "expected") -> Places:

@@ -12,7 +12,7 @@ import numpy as np
 
 from rerankit.errors import FormatError
 from rerankit.files import CONFIG, check_inside, check_regular
-from rerankit.formats.safetensors import SafetensorsFormat, write_tensors
+from rerankit.formats.safetensors import SafetensorsFormat
 from rerankit.reading import read_json
 from rerankit.version import __version__
 
@@ -90,10 +90,6 @@ def _array_in(file: Path) -> AnyArray:
     if arrays.keys() != {"array"}:
         raise FormatError(f"'{file}' must hold one array named 'array' (got {', '.join(arrays) or 'none'})")
     return arrays["array"]
-
-
-def _write_arrays(arrays: dict[str, AnyArray], path: Path) -> None:
-    write_tensors(path, arrays)
 
 
 def _read_arrays(path: Path) -> dict[str, AnyArray]:

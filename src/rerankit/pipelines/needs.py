@@ -65,8 +65,6 @@ class NeedWord(ABC):
 
 
 class QueryScores(NeedWord):
-    """Similarities among the queries."""
-
     what = "similarities among the queries"
     how = "give Problem(…, query_scores=…), a (queries, queries) matrix, or use Problem.from_embeddings"
     of_queries = True
@@ -76,8 +74,6 @@ class QueryScores(NeedWord):
 
 
 class GalleryScores(NeedWord):
-    """Similarities among the gallery items."""
-
     what = "similarities among the items"
     how = "give Problem(…, gallery_scores=…), a (gallery, gallery) matrix, or use Problem.from_embeddings"
 
@@ -86,8 +82,6 @@ class GalleryScores(NeedWord):
 
 
 class Embeddings(NeedWord):
-    """Scores that are computed from vectors of both sides."""
-
     what = "vectors of both sides"
     how = "use Problem.from_embeddings(queries, gallery), or give EmbeddingScores"
 
@@ -96,8 +90,6 @@ class Embeddings(NeedWord):
 
 
 class CompleteScores(NeedWord):
-    """A score for every pair, not top-k lists."""
-
     what = "a score for every pair, not lists"
     how = "give a matrix or embeddings; top-k lists leave most pairs without a score"
 
@@ -106,8 +98,6 @@ class CompleteScores(NeedWord):
 
 
 class QueryBank(NeedWord):
-    """Other queries, known beforehand."""
-
     what = "a bank of queries"
     how = "give Problem(…, query_bank=rerankit.Bank(…)), other queries that are not under test"
 
@@ -116,8 +106,6 @@ class QueryBank(NeedWord):
 
 
 class GalleryBank(NeedWord):
-    """Other gallery items, known beforehand."""
-
     what = "a bank of items"
     how = "give Problem(…, gallery_bank=rerankit.Bank(…)), other gallery items that are not under test"
 
@@ -126,8 +114,6 @@ class GalleryBank(NeedWord):
 
 
 class OtherQueries(NeedWord):
-    """Other queries than the one."""
-
     what = "other queries than the one"
     how = (
         "give a bank of queries (Problem(…, query_bank=…) or Gallery(…, bank=…)), or several queries; with lone='pass' "
@@ -140,8 +126,6 @@ class OtherQueries(NeedWord):
 
 
 class Weights(NeedWord):
-    """A fitted stage."""
-
     what = "weights"
     how = "call its fit(…), or load a fitted one with rerankit.load(folder)"
 

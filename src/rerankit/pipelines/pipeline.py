@@ -221,17 +221,13 @@ def _seconds(steps: Sequence[Step]) -> float:
 
 def as_pipeline(how: Any, params: Mapping[str, Any]) -> Pipeline:
     """A stage's name with its parameters, a stage or a pipeline, as a pipeline."""
-    _check_how(how)
-    if params and not isinstance(how, str):
-        raise InputError(f"parameters go with a stage's name (got {sorted(params)} with {how!r})")
-    return Pipeline([stage(how, **params) if isinstance(how, str) else how])
-
-
-def _check_how(how: Any) -> None:
     if not isinstance(how, (str, Stage)):
         several = isinstance(how, (list, tuple))
         text = "joined: rerankit.Pipeline([…])" if several else "a stage's name, a stage or a pipeline"
         raise rule("how", f"must be {text}", how)
+    if params and not isinstance(how, str):
+        raise InputError(f"parameters go with a stage's name (got {sorted(params)} with {how!r})")
+    return Pipeline([stage(how, **params) if isinstance(how, str) else how])
 
 
 def _flat(given: Any) -> tuple[Stage, ...]:

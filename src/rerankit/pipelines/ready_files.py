@@ -67,19 +67,22 @@ def _write(ready: Ready, folder: Path) -> None:
     arrays, values = gallery_arrays(ready.gallery)
     texts = [name for name, array in arrays.items() if array.dtype.kind == "U"]
     write_tensors(folder / GALLERY, {name: _numbers(array) for name, array in arrays.items()})
-    flat: dict[str, AnyArray] = {}
-    states = [_described(state, str(place), flat) for place, state in enumerate(ready.prepared.state().children)]
-    write_tensors(folder / PREPARED, flat)
-    content = {"gallery": values, "texts": texts, "states": states}
+    content = {"gallery": values, "texts": texts, "states": _write_prepared(ready, folder)}
     files = {name: {**entry(folder / name, "sha256"), "written": _time(folder / name)} for name in (GALLERY, PREPARED)}
     write_config(folder, {"format": FORMAT, "version": __version__, "ready": content, "files": files})
 
 
-def write_states(ready: Ready, folder: Path) -> None:
-    """Write what the stages keep of a gallery, without the gallery, into an empty folder."""
+def _write_prepared(ready: Ready, folder: Path) -> list[dict[str, Any]]:
+    """Write the arrays that the stages keep; what else they keep, as JSON."""
     flat: dict[str, AnyArray] = {}
     states = [_described(state, str(place), flat) for place, state in enumerate(ready.prepared.state().children)]
     write_tensors(folder / PREPARED, flat)
+    return states
+
+
+def write_states(ready: Ready, folder: Path) -> None:
+    """Write what the stages keep of a gallery, without the gallery, into an empty folder."""
+    states = _write_prepared(ready, folder)
     (folder / STATES).write_text(json.dumps({"version": __version__, "states": states}), encoding="utf-8")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from rerankit.adapters.huggingface import ADDRESS, downloaded
 from rerankit.errors import FormatError, InputError, RerankitError, UnknownNameError
 from rerankit.extras import explained
 from rerankit.files import CONFIG, atomic, check_entry, check_free, check_inside, entry, unchanged
+from rerankit.formats.safetensors import write_tensors
 from rerankit.pipelines.config import (
     FORMAT,
     _array_in,
@@ -23,16 +24,12 @@ from rerankit.pipelines.config import (
     _inner_folder,
     _read_arrays,
     _unused,
-    _write_arrays,
     write_config,
 )
 from rerankit.pipelines.pipeline import Pipeline
 from rerankit.pipelines.stage import Stage, stage
 from rerankit.plugins import manager
 from rerankit.plugins.code import code_of, remedy
-
-if TYPE_CHECKING:
-    pass
 
 WEIGHTS = "weights.safetensors"
 
@@ -151,7 +148,7 @@ def write_into(what: Stage, folder: Path) -> None:
         config["code"] = code_of([type(what)])
         weights = what.get_weights()
         if weights:
-            _write_arrays(weights, folder / WEIGHTS)
+            write_tensors(folder / WEIGHTS, weights)
     config["files"] = {file.name: entry(file, "sha256") for file in sorted(folder.iterdir()) if file.is_file()}
     write_config(folder, config)
 
@@ -191,7 +188,7 @@ def _encoded(name: str, value: Any, folder: Path) -> Any:
         return {"$stage": inner.name}
     if isinstance(value, np.ndarray):
         file = _unused(folder, name, ".safetensors")
-        _write_arrays({"array": value}, file)
+        write_tensors(file, {"array": value})
         return {"$array": file.name}
     if callable(getattr(value, "get_params", None)):
         how = "an estimator can only be written as a pickle, which runs code when it is read: take a built-in model"

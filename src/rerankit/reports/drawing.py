@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rerankit.bench.examples import Candidate, Example
+from rerankit.bench.examples import Candidate, Example, rank_text
 from rerankit.display import Face
 from rerankit.pictures import UnreadableImageError, open_image, thumbnail
 from rerankit.plots import Theme, save
@@ -29,12 +29,8 @@ def save_queries(examples: Sequence[Example], path: Path, theme: str) -> Path:
 
 def _width(examples: Sequence[Example]) -> float:
     most = max((len(each.after) for each in examples), default=1)
-    least = 4.0 if all(map(_pictured, examples)) else 7.5  # lines of text need more room than tiles
+    least = 4.0 if all(each.pictured for each in examples) else 7.5  # lines of text need more room than tiles
     return 2 * _EDGE + max((most + 1) * (_TILE + _GAP) + 0.4, least)
-
-
-def _pictured(example: Example) -> bool:
-    return any(each.face.picture is not None for each in (*example.before, *example.after))
 
 
 def _asked(example: Example, width: float) -> list[str]:
@@ -49,7 +45,7 @@ def _head_height(example: Example, width: float) -> float:
 
 def _height(example: Example, width: float) -> float:
     head = _head_height(example, width)
-    if _pictured(example):
+    if example.pictured:
         return head + 2 * (_TILE + 2 * _LINE) + 0.25
     picture = _TILE + 0.1 if example.query.picture is not None else 0.0
     return head + picture + _LINE * (1 + max(len(example.before), len(example.after))) + 0.25
@@ -62,7 +58,7 @@ def _draw(examples: Sequence[Example], size: tuple[float, float], figure: Any, t
     for example in examples:
         _head(pen, example, top)
         below = top + _head_height(example, size[0])
-        if _pictured(example):
+        if example.pictured:
             _strips(pen, example, below)
         else:
             _lines(pen, example, below)
@@ -109,12 +105,8 @@ def _head(pen: _Pen, example: Example, top: float) -> None:
         return
     better = (after or float("inf")) < (before or float("inf"))
     colour = theme.muted if before == after else theme.gain if better else theme.loss
-    change = f"{_rank(before)} → {_rank(after)}"
+    change = f"{rank_text(before)} → {rank_text(after)}"
     pen.text(pen.width - _EDGE, top, change, colour, size=12, weight="bold", ha="right")
-
-
-def _rank(rank: float | None) -> str:
-    return "not listed" if rank is None else f"{rank:,.4g}"
 
 
 def _strips(pen: _Pen, example: Example, top: float) -> None:

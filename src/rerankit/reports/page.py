@@ -152,8 +152,8 @@ def _tiles(view: View) -> list[tuple[str, str, str, str]]:
     if view.pipelines:
         best = view.pipelines[0]
         last = view.cell(best).value
-        higher = traits_of(view.metric).better == "higher"
-        kind = "" if last == first else "gain" if (last > first) == higher else "loss"
+        rise = traits_of(view.metric).sign * (last - first)
+        kind = "gain" if rise > 0 else "loss" if rise < 0 else ""
         tiles.append(("after", view.figure(last), best.label, kind))
         share = (last - first) / (ceiling - first) if ceiling != first else math.nan
         if not math.isnan(share):

@@ -84,7 +84,7 @@ def placed(values: Sequence[float], metric: str) -> list[int]:
     >>> placed([3.0, 5.0, 5.0, 1.0], "success@1"), placed([3.0, 5.0], "mean_rank")
     ([2, 1, 1, 0], [1, 2])
     """
-    sign = 1 if traits_of(metric).better == "higher" else -1
+    sign = traits_of(metric).sign
     levels = sorted({sign * value for value in values}, reverse=True)[:2]
     several = len(set(values)) > 1
     return [levels.index(sign * each) + 1 if several and sign * each in levels else 0 for each in values]
@@ -131,7 +131,7 @@ def overview(chapter: Chapter) -> tuple[list[Head], list[Line]]:
 
 
 def _order(head: Head, cell: Figure | None) -> float:
-    return math.inf if cell is None else float(cell.value) * (-1 if head.better == "higher" else 1)
+    return math.inf if cell is None else -traits_of(head.name).sign * float(cell.value)
 
 
 def _summary(chapter: Chapter, scores: str) -> tuple[str, dict[str, Figure]]:

@@ -108,7 +108,7 @@ class View:
     @property
     def cuts(self) -> tuple[str, ...]:
         """Up to three metrics that are fractions: success at 1, 5 and 10 where they are there."""
-        fractions = [name for name in self.table.metrics if scale(name)[0] == 100 and _higher(name)]
+        fractions = [name for name in self.table.metrics if scale(name)[0] == 100 and traits_of(name).sign > 0]
         best = [name for name in fractions if name.startswith("success@")] or fractions
         return tuple(best[:3])
 
@@ -147,7 +147,7 @@ def _views(chapter: str, results: Sequence[Result], metric: str | None, options:
         by_scores.setdefault(result.scores["label"], []).append(result)
     keys = {
         result.key: f"s{number}"
-        for number, label in enumerate(_labels(results))
+        for number, label in enumerate(dict.fromkeys(each.label for each in results))
         for result in results
         if result.label == label
     }
@@ -157,10 +157,6 @@ def _views(chapter: str, results: Sequence[Result], metric: str | None, options:
             main = _main(own[0], table, metric)
             views.append(_view(f"{chapter}v{number}p{place}", scores, part, main, table, own, keys))
     return views
-
-
-def _labels(results: Sequence[Result]) -> list[str]:
-    return list(dict.fromkeys(result.label for result in results))
 
 
 def _main(result: Result, table: Comparison, metric: str | None) -> str:
@@ -181,13 +177,9 @@ def _view(
     for label, result in zip(table.systems[1:], results, strict=True):
         own = result.part(part)
         systems.append(System(keys[result.key], label, own.looks_at, own.last, own, result))
-    sign = 1 if _higher(metric) else -1
+    sign = traits_of(metric).sign
     systems.sort(key=lambda each: -sign * table.cell(each.label, metric).value)
     return View(key, scores, part, metric, row, table, tuple(systems))
-
-
-def _higher(metric: str) -> bool:
-    return traits_of(metric).better == "higher"
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[int]:

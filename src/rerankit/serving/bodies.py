@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rerankit import checks
-from rerankit.errors import InputError, rule, unknown_name
+from rerankit.errors import InputError, rule
 from rerankit.features import Feature, Pictures, Texts
 from rerankit.pipelines.ready import Ready
 from rerankit.problem import Problem
@@ -145,9 +145,8 @@ class Documents:
 def _check_fields(body: Any, known: Sequence[str]) -> None:
     if not isinstance(body, Mapping):
         raise rule("body", "must be a JSON object", type(body).__name__)
-    unknown = [name for name in body if name not in known]
-    if unknown:
-        raise unknown_name("field", str(unknown[0]), known)
+    for name in body:
+        checks.choice("field", name, known)
 
 
 def _check_count(name: str, value: Any, bounds: Bounds) -> None:

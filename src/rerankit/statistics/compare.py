@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from rerankit import checks
 from rerankit.errors import InputError, rule, unknown_name
 from rerankit.looks import Looks
 from rerankit.metrics import Evaluation, Measure, measure
@@ -121,11 +122,8 @@ def compare(
     names = tuple(systems)
     if len(names) < 1:
         raise rule("systems", "must hold at least one system", "none")
-    first = names[0] if baseline is None else baseline
-    if first not in systems:
-        raise unknown_name("baseline", first, names)
-    if test not in TESTS:
-        raise rule("test", f"must be one of {', '.join(TESTS)}", test)
+    first = names[0] if baseline is None else checks.choice("baseline", baseline, names)
+    checks.choice("test", test, TESTS)
     _check_same_queries(systems, first)
     wanted = [measure(name) for name in (metrics if metrics is not None else tuple(systems[first]))]
     labels = _counted(groups, systems[first])
@@ -188,10 +186,10 @@ def effect(first: Array, second: Array, *, better: Literal["higher", "lower"] = 
 
 def _adjusted(cells: Sequence[Cell], wanted: Sequence[Measure], level: float) -> list[Cell]:
     tested = [at for at, cell in enumerate(cells) if cell.p is not None]
-    better = {each.name: 1 if each.metric.traits.better == "higher" else -1 for each in wanted}
+    sign = {each.name: each.metric.traits.sign for each in wanted}
     done = list(cells)
     for at, p in zip(tested, holm([cells[at].p or 0.0 for at in tested]), strict=True):
-        gain = better[cells[at].metric] * (cells[at].difference or 0.0)
+        gain = sign[cells[at].metric] * (cells[at].difference or 0.0)
         mark = "" if p >= 1 - level or gain == 0 else "+" if gain > 0 else "−"
         done[at] = replace(cells[at], adjusted=float(p), mark=mark)
     return done

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from rerankit.errors import rule
+from rerankit import checks
 from rerankit.looks import Looks
 from rerankit.metrics import traits_of
 
@@ -59,8 +59,7 @@ def names_of(rows: Sequence[Mapping[str, str]]) -> int:
 
 def check_style(style: str) -> None:
     """Refuse a style that there is not."""
-    if style not in STYLES:
-        raise rule("style", f"must be one of {', '.join(STYLES)}", style)
+    checks.choice("style", style, STYLES)
 
 
 def shown(metric: str) -> str:

@@ -148,7 +148,7 @@ def _asked(table: Comparison, metrics: Sequence[str] | None) -> list[str]:
 def _column(table: Comparison, metric: str, digits: int) -> list[TableCell]:
     cells = [table.cell(name, metric) for name in table.systems]
     factor, _ = scale(metric)
-    sign = 1 if traits_of(metric).better == "higher" else -1
+    sign = traits_of(metric).sign
     texts = [f"{factor * cell.value:.{digits}f}".replace("-", "−") for cell in cells]
     values = [cell.value for cell in cells]
     return _placed(values, texts, [cell.mark for cell in cells], [sign * value for value in values])

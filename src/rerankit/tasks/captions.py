@@ -10,7 +10,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from rerankit.errors import FormatError, rule
+from rerankit import checks
+from rerankit.errors import FormatError
 from rerankit.metrics import Evaluation
 from rerankit.metrics.lists import IntArray
 from rerankit.reading import read_json
@@ -63,8 +64,7 @@ class CaptionTask(Task):
     def __init__(
         self, images: int | None, captions: int | None = None, layout: Layout = "auto", split: str = "test"
     ) -> None:
-        if layout not in ("auto", "karpathy", "plain"):
-            raise rule("layout", "must be 'auto', 'karpathy' or 'plain'", layout)
+        checks.choice("layout", layout, ("auto", "karpathy", "plain"))
         self.images, self.captions, self.layout, self.split = images, captions, layout, split
 
     @property

@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from rerankit.errors import rule
+from rerankit import checks
 from rerankit.relevance import Relevance
 from rerankit.tasks.base import (
     Benchmark,
@@ -77,10 +77,8 @@ class CIRCUS(Task):
     )
 
     def __init__(self, dataset: str = "circo", subset: str = "validated", published: bool = True) -> None:
-        for argument, value, known in (("dataset", dataset, DATASETS), ("subset", subset, SUBSETS)):
-            if value not in known:
-                raise rule(argument, f"must be one of {', '.join(known)}", value)
-        self.dataset, self.subset, self.published = dataset, subset, published
+        self.dataset = checks.choice("dataset", dataset, DATASETS)
+        self.subset, self.published = checks.choice("subset", subset, SUBSETS), published
 
     @property
     def files(self) -> tuple[DataFile, ...]:

@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from rerankit.errors import FormatError, rule
+from rerankit import checks
+from rerankit.errors import FormatError
 from rerankit.extras import require
 from rerankit.metrics import Evaluation
 from rerankit.reading import read_json
@@ -49,9 +50,7 @@ class EccvCaption(Task):
     )
 
     def __init__(self, source: Literal["package", "files"] = "package") -> None:
-        if source not in ("package", "files"):
-            raise rule("source", "must be 'package' or 'files'", source)
-        self.source = source
+        self.source = checks.choice("source", source, ("package", "files"))
 
     @property
     def files(self) -> tuple[DataFile, ...]:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from rerankit.errors import rule
+from rerankit import checks
 from rerankit.metrics import Evaluation
 from rerankit.problem import Problem
 from rerankit.reading import read_json
@@ -43,8 +43,7 @@ class FashionIQ(Task):
     )
 
     def __init__(self, gallery: Literal["original", "val"] = "original", split: str = "val") -> None:
-        if gallery not in ("original", "val"):
-            raise rule("gallery", "must be 'original' or 'val'", gallery)
+        checks.choice("gallery", gallery, ("original", "val"))
         self.gallery, self.split = gallery, split
 
     @property

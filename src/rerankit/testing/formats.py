@@ -11,7 +11,7 @@ import numpy as np
 from rerankit.errors import FormatError
 from rerankit.formats.content import CONTENT_NAMES, Format, Tables
 from rerankit.testing.process import leaving_alone
-from rerankit.testing.run import CheckFailed, expect, place_of
+from rerankit.testing.run import expect, failing
 from rerankit.triples import Triples
 
 
@@ -45,15 +45,14 @@ def _check_kept(form: Format, content: Any) -> None:
     what = f"format '{form.name}', {CONTENT_NAMES[type(content)]}"
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / name / f"kept{form.suffixes[0]}" for name in ("one", "two")]
-        try:
-            for path in paths:
-                path.parent.mkdir()
-                form.write(path, content)
-            found = form.read(paths[0])
-        except FormatError:  # one that is only read
-            return
-        except Exception as error:
-            raise CheckFailed(f"{what}: {type(error).__name__}: {error} ({place_of(error)})") from error
+        with failing(what):
+            try:
+                for path in paths:
+                    path.parent.mkdir()
+                    form.write(path, content)
+                found = form.read(paths[0])
+            except FormatError:  # one that is only read
+                return
         expect(_alike(found, content), f"{what}: what is read is not what was written: {found!r} and {content!r}")
         if paths[0].is_file():
             expect(paths[0].read_bytes() == paths[1].read_bytes(), f"{what}: the same content must give the same bytes")

@@ -15,7 +15,7 @@ from rerankit.pipelines.storage import load
 from rerankit.plugins import hookimpl, manager
 from rerankit.preparing import prepare
 from rerankit.testing.problems import ProblemMaker, make_problem, with_banks
-from rerankit.testing.run import CheckFailed, StageFactory, expect, expect_equal, run
+from rerankit.testing.run import StageFactory, expect, expect_equal, failing, run
 
 _K = 6
 
@@ -27,12 +27,10 @@ def check_params(factory: StageFactory, problem: ProblemMaker = make_problem) ->
     expect(
         "k" not in stage.parameters(), "a parameter 'k' cannot be given by name: k says how many candidates there are"
     )
-    try:
+    with failing("its own parameters do not make it again"):
         params = stage.get_params()
         again = type(stage)(**params)
         copy = stage.clone()
-    except Exception as error:
-        raise CheckFailed(f"its own parameters do not make it again: {type(error).__name__}: {error}") from error
     for name, value in params.items():
         found = again.get_params()[name]
         expect(found is value or _equal(found, value), f"parameter '{name}' came back as {found!r} (given {value!r})")
@@ -47,11 +45,9 @@ def check_save(factory: StageFactory, problem: ProblemMaker = make_problem) -> N
     stage = factory()
     with tempfile.TemporaryDirectory() as parent, _registered(stage):
         folder = Path(parent) / "stage"
-        try:
+        with failing("saving and loading"):
             stage.save(folder)
             loaded = load(folder)
-        except Exception as error:
-            raise CheckFailed(f"saving and loading: {type(error).__name__}: {error}") from error
         expect(loaded == stage, f"the loaded stage is not equal: {loaded!r} and {stage!r}")
         _expect_same_answer(loaded, stage, problem, "load()")
         _expect_ready_kept(stage, problem, Path(parent) / "ready")
@@ -61,10 +57,8 @@ def check_pickle(factory: StageFactory, problem: ProblemMaker = make_problem) ->
     """The stage goes through pickle, which is how it reaches other processes."""
     stage = factory()
     run(stage, problem(4, 5, 0), _K)  # a stage that has run must pickle too
-    try:
+    with failing("pickling"):
         copy = pickle.loads(pickle.dumps(stage))
-    except Exception as error:
-        raise CheckFailed(f"pickling: {type(error).__name__}: {error}") from error
     expect(copy == stage, f"the unpickled stage is not equal: {copy!r} and {stage!r}")
     _expect_same_answer(copy, stage, problem, "pickle")
 
@@ -80,11 +74,9 @@ def _expect_ready_kept(stage: Stage, problem: ProblemMaker, folder: Path) -> Non
     if stage.unmet(made) or stage.looks_at(made).queries:
         return
     first, ready = made.ranking(_K), prepare(stage, Gallery.of(made))
-    try:
+    with failing("saving and loading a prepared gallery"):
         ready.save(folder)
         loaded = load(folder)
-    except Exception as error:
-        raise CheckFailed(f"saving and loading a prepared gallery: {type(error).__name__}: {error}") from error
     expected = ready.answer(made, first)
     expect_equal(loaded.answer(made, first), expected, "a prepared gallery that was loaded gives another answer")
 

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from rerankit.errors import rule, unknown_name
+from rerankit import checks
+from rerankit.errors import rule
 from rerankit.pipelines.stage import Stage
 from rerankit.testing import answers, identity, looks, many, process, scales, sharing, standing
 from rerankit.testing.problems import ProblemMaker, make_problem
-from rerankit.testing.run import CheckFailed, StageFactory
+from rerankit.testing.run import CheckFailed, StageFactory, failing
 
 __all__ = ["STAGE_CHECKS", "CheckFailed", "StageCase", "check_stage"]
 
@@ -68,8 +69,7 @@ def check_stage(
     """
     names = [check.__name__ for check in STAGE_CHECKS]
     for name in skip or {}:
-        if name not in names:
-            raise unknown_name("check", name, names)
+        checks.choice("check", name, names)
     _check_factory(factory)
     failures = []
     for check in STAGE_CHECKS:
@@ -88,9 +88,7 @@ def _check_factory(factory: object) -> None:
     wanted = "must be a stage's class, or a function without arguments that makes one"
     if isinstance(factory, Stage) or not callable(factory):
         raise rule("factory", wanted, factory)
-    try:
+    with failing("'factory' makes no stage"):
         made = factory()
-    except Exception as error:
-        raise CheckFailed(f"'factory' makes no stage: {type(error).__name__}: {error}") from error
     if not isinstance(made, Stage):
         raise rule("factory", wanted, factory)

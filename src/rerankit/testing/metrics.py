@@ -11,7 +11,7 @@ from rerankit.metrics.metric import Metric, MetricFunction
 from rerankit.metrics.sources import places_of
 from rerankit.relevance import Relevance
 from rerankit.testing.process import leaving_alone
-from rerankit.testing.run import CheckFailed, expect, place_of
+from rerankit.testing.run import expect, failing
 
 _QUERIES, _GALLERY = 7, 12
 _CUTS = {"required": (1, 3), "optional": (None, 2), "none": (None,)}
@@ -43,7 +43,7 @@ def _check(metric: Metric, k: int | None, scores: Any, relevance: Relevance, of_
     found = _values(metric, k, scores[backwards], relevance.subset(queries=backwards))
     expect(np.allclose(found, values[backwards]), f"{name} gives other values to queries in another order")
     best, worst = (_values(metric, k, sign * relevance.to_dense(), relevance) for sign in (1, -1))
-    sign = 1 if (metric.traits.better == "higher") != of_wrong else -1
+    sign = -metric.traits.sign if of_wrong else metric.traits.sign
     better = sign * best >= sign * values - 1e-9
     expect(bool(better.all()), f"{name}: the best ranking has a worse value than another one: {best} and {values}")
     expect(bool((sign * values >= sign * worst - 1e-9).all()), f"{name}: the worst ranking has a better value")
@@ -51,10 +51,8 @@ def _check(metric: Metric, k: int | None, scores: Any, relevance: Relevance, of_
 
 def _values(metric: Metric, k: int | None, scores: Any, relevance: Relevance, ties: Any = "expected") -> FloatArray:
     places = places_of(np.asarray(scores, np.float64), truth_of(relevance), ties)
-    try:
+    with failing(metric.name):
         values = np.asarray(metric.function(places, *(() if k is None else (k,))))
-    except Exception as error:
-        raise CheckFailed(f"{metric.name}: {type(error).__name__}: {error} ({place_of(error)})") from error
     good = values.shape == (_QUERIES,) and values.dtype.kind in "fiub" and bool(np.isfinite(values).all())
     expect(good, f"{metric.name} must give a finite number for each of {_QUERIES} queries (got {values!r})")
     return values.astype(np.float64)

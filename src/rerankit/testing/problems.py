@@ -14,7 +14,7 @@ from rerankit.bank import Bank
 from rerankit.pipelines.needs import BANKS
 from rerankit.pipelines.stage import Stage
 from rerankit.problem import Problem
-from rerankit.scores import DenseScores, ListScores
+from rerankit.scores import DenseScores, ListScores, normalised
 
 ProblemMaker: TypeAlias = Callable[[int, int, int], Problem]
 """`(queries, gallery, seed) -> Problem` of that shape, with everything the stage needs."""
@@ -30,7 +30,7 @@ def make_problem(queries: int, gallery: int, seed: int = 0) -> Problem:
     Problem(3 queries × 5 items, with query_scores, gallery_scores)
     """
     random = np.random.default_rng(seed)
-    left, right = (_unit(random.normal(size=(count, _WIDTH))) for count in (queries, gallery))
+    left, right = (normalised(random.normal(size=(count, _WIDTH))) for count in (queries, gallery))  # type: ignore[arg-type]
     return Problem(left @ right.T, query_scores=left @ left.T, gallery_scores=right @ right.T)
 
 
@@ -144,8 +144,3 @@ def _matrices(problem: Problem, change: Callable[[FloatArray], Any]) -> Problem:
     relations = {name: getattr(problem, name) for name in RELATIONS}
     changed = {name: None if given is None else change(given.rows()) for name, given in relations.items()}
     return rebuilt(problem, scores=change(problem.scores.rows()), **changed)
-
-
-def _unit(vectors: Any) -> FloatArray:
-    found: FloatArray = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-    return found

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeAlias
 
 import numpy as np
@@ -29,24 +30,26 @@ def run(stage: Stage, problem: Problem, k: int | None = None, where: str = "") -
 
 def run_on(stage: Stage, problem: Problem, first: Ranking, where: str = "") -> Ranking:
     """The same for a first ranking that is given."""
-    try:
+    with failing(f"on {where or repr(problem)}"):
         result = Pipeline([stage]).rerank(problem, first)
-    except Exception as error:
-        raise CheckFailed(
-            f"on {where or repr(problem)}: {type(error).__name__}: {error} ({place_of(error)})"
-        ) from error
     expect(result.gallery_size == first.gallery_size, f"on {where}: the gallery size changed to {result.gallery_size}")
     kept = all(_same_ids(getattr(result, side), getattr(first, side)) for side in ("query_ids", "gallery_ids"))
     expect(kept, f"on {where or repr(problem)}: the ids of the ranking were lost or changed")
     return result
 
 
-def place_of(error: BaseException) -> str:
-    """Where an error first was: file and line of its last cause."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{last.filename}:{last.lineno}"
+@contextmanager
+def failing(what: str) -> Iterator[None]:
+    """A block whose errors are a failed check, which says in what, and the file and line of their first cause."""
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        last = traceback.extract_tb(cause.__traceback__)[-1]
+        text = f"{what}: {type(error).__name__}: {error} ({last.filename}:{last.lineno})"
+        raise CheckFailed(text) from error
 
 
 def expect(holds: bool, message: str) -> None:

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from rerankit.pipelines.stage import Stage
-from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.testing.problems import ProblemMaker, make_problem
 from rerankit.testing.run import StageFactory, expect_equal, run
@@ -33,11 +31,8 @@ def check_threads(factory: StageFactory, problem: ProblemMaker = make_problem) -
     with often_switched(), ThreadPoolExecutor(_THREADS) as pool:
         answers = [answer for found in pool.map(ask, range(_THREADS)) for answer in found]
     for number, found in answers:
-        _expect(shared, problems[number], found, expected[number])
-
-
-def _expect(stage: Stage, problem: Problem, found: Ranking, expected: Ranking) -> None:
-    expect_equal(found, expected, f"{_THREADS} threads that share {stage.name} get other answers on {problem!r}")
+        where = f"{_THREADS} threads that share {shared.name} get other answers on {problems[number]!r}"
+        expect_equal(found, expected[number], where)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.runs import rerank_in_shards
 from rerankit.testing.problems import ProblemMaker, make_problem, with_banks
-from rerankit.testing.run import CheckFailed, StageFactory, expect, expect_close, expect_equal, run
+from rerankit.testing.run import CheckFailed, StageFactory, expect, expect_close, expect_equal, failing, run
 from rerankit.testing.sharing import often_switched
 
 _QUERIES, _GALLERY, _K = 4, 14, 6
@@ -41,10 +41,8 @@ def check_ready(factory: StageFactory, problem: ProblemMaker = make_problem) -> 
         _expect_refused(stage, made)
         return
     answer, first = run(factory(), made, _K), made.ranking(_K)
-    try:
+    with failing("preparing it for a gallery"):
         ready = prepare(stage, Gallery.of(made))
-    except Exception as error:
-        raise CheckFailed(f"preparing it for a gallery: {type(error).__name__}: {error}") from error
     expect_same = expect_equal if stage.bitwise else expect_close
     alone = [_answer(ready, made, first, [row]) for row in range(_QUERIES)]
     expect_same(Ranking.concat(alone), answer, "queries answered one at a time get another answer than in a batch")
@@ -75,10 +73,8 @@ def check_updates(factory: StageFactory, problem: ProblemMaker = make_problem) -
         ready = prepare(stage, some(first, bank=old))
     except UnmetNeedError:  # such as a bank of items, or all test queries
         return
-    try:
+    with failing("adding and removing items"):
         updated = ready.updated(add=some(then), remove=[0, 4])
-    except Exception as error:
-        raise CheckFailed(f"adding and removing items: {type(error).__name__}: {error}") from error
     queries = updated.gallery.problem(asked, features=made.query_features)
     if stage.unmet(queries):
         return
@@ -130,18 +126,14 @@ def check_shards(factory: StageFactory, problem: ProblemMaker = make_problem) ->
     answer = run(factory(), made, _K)
     expect_same = expect_equal if stage.bitwise else expect_close
     for size in (7, 4, 3, 1):
-        try:
+        with failing(f"in shards of {size} queries"):
             found = rerank_in_shards(made, Pipeline([stage]), _K, shard_size=size)
-        except Exception as error:
-            raise CheckFailed(f"in shards of {size} queries: {type(error).__name__}: {error}") from error
         expect_same(found, answer, f"shards of {size} queries get another answer than the batch")
 
 
 def _answer(ready: Ready, made: Problem, first: Ranking, rows: list[int]) -> Ranking:
-    try:
+    with failing(f"queries {rows} of a prepared gallery"):
         return ready.answer(made.subset(queries=rows), first.take(rows))
-    except Exception as error:
-        raise CheckFailed(f"queries {rows} of a prepared gallery: {type(error).__name__}: {error}") from error
 
 
 def _expect_refused(stage: Stage, made: Problem) -> None:

@@ -76,7 +76,7 @@ def _check_benchmark(benchmark: Benchmark) -> None:
         results[part.name] = benchmark.evaluate(part, problem)
         best = benchmark.evaluate(part, (-1 if part.wrong else 1) * part.relevance.to_dense())
         for metric, value in results[part.name].items():
-            sign = 1 if measure(metric).metric.traits.better == "higher" else -1
+            sign = measure(metric).metric.traits.sign
             shown = f"perfect scores have {metric} {best[metric]}, and random ones {value}"
             expect(sign * best[metric] >= sign * value - 1e-9, f"part '{part.name}': {shown}")
     summary = benchmark.task.summary(results, benchmark.parts)

@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 
+from rerankit import checks
 from rerankit.errors import rule
+from rerankit.training.settings import PRECISIONS
 
 PRODUCTS = ("float32", "tf32", "bf16")
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -39,8 +41,7 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
     """
     if precision == "float32":
         return nullcontext()
-    if precision not in HALF:
-        raise rule("precision", "must be one of bf16, float32, fp16", precision)
+    checks.choice("precision", precision, PRECISIONS)
     if precision == "fp16" and device.type != "cuda":
         raise rule("precision", f"fp16 needs a CUDA device, not {device}; bf16 works on both", precision)
     return torch.autocast(device.type, dtype=HALF[precision])
@@ -57,8 +58,7 @@ def rounded_products(device: torch.device) -> str:
 
 def check_products(device: torch.device, rounding: str) -> None:
     """Refuse a rounding of products that the device, or this torch, does not have."""
-    if rounding not in PRODUCTS:
-        raise rule("products", f"must be one of {', '.join(PRODUCTS)}", rounding)
+    checks.choice("products", rounding, PRODUCTS)
     if rounding == "float32":
         return
     own = rounded_products(device)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from rerankit.errors import rule, unknown_name
+from rerankit import checks
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "cosine", "one-cycle", "step")
@@ -52,46 +51,27 @@ class TrainingSettings:
         >>> TrainingSettings().changed(epochs=3).epochs
         3
         """
-        known = [each.name for each in fields(self)]
         for name in values:
-            if name not in known:
-                raise unknown_name("training setting", name, known)
+            checks.choice("training setting", name, [each.name for each in fields(self)])
         return replace(self, **values)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "milestones", tuple(self.milestones))
         for name in ("epochs", "batch_size", "accumulate", "devices"):
-            _at_least(name, getattr(self, name), 1)
+            checks.integer(name, getattr(self, name), least=1)
         for name in ("patience", "validate_every", "save_every"):
-            _at_least(name, getattr(self, name), 1, optional=True)
+            if getattr(self, name) is not None:
+                checks.integer(name, getattr(self, name), least=1)
         for name in ("warmup", "seed"):
-            _at_least(name, getattr(self, name), 0)
+            checks.integer(name, getattr(self, name), least=0)
         for name in ("momentum", "weight_decay"):
-            _number(name, getattr(self, name), zero=True)
+            checks.number(name, getattr(self, name), least=0)
         for name in ("learning_rate", "gamma"):
-            _number(name, getattr(self, name))
+            checks.number(name, getattr(self, name), above=0)
         if self.clip_norm is not None:
-            _number("clip_norm", self.clip_norm)
-        _one_of("optimizer", self.optimizer, OPTIMIZERS)
-        _one_of("schedule", self.schedule, SCHEDULES)
-        _one_of("precision", self.precision, PRECISIONS)
+            checks.number("clip_norm", self.clip_norm, above=0)
+        checks.choice("optimizer", self.optimizer, OPTIMIZERS)
+        checks.choice("schedule", self.schedule, SCHEDULES)
+        checks.choice("precision", self.precision, PRECISIONS)
         for epoch in self.milestones:
-            _at_least("milestones", epoch, 1)
-
-
-def _at_least(name: str, value: Any, least: int, *, optional: bool = False) -> None:
-    if optional and value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise rule(name, f"must be a whole number of at least {least}{' or None' * optional}", value)
-
-
-def _number(name: str, value: Any, *, zero: bool = False) -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not (value >= 0 if zero else value > 0) or value == float("inf"):
-        raise rule(name, "must be a finite number of at least 0" if zero else "must be positive", value)
-
-
-def _one_of(name: str, value: Any, choices: Collection[str]) -> None:
-    if value not in choices:
-        raise rule(name, f"must be one of {', '.join(choices)}", value)
+            checks.integer("milestones", epoch, least=1)

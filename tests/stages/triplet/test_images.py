@@ -39,7 +39,7 @@ def test_target_pad_widens_the_short_side():
     assert shown[0, -3].abs().max() < 0.05
     squeezed = ImageTransform(20, "none")(white)
     assert float(squeezed.std()) < 0.2
-    with pytest.raises(InputError, match="'pad' must be"):
+    with pytest.raises(InputError, match="unknown pad '"):
         ImageTransform(20, "stretch")
 
 

@@ -68,10 +68,7 @@ def _draw(view: View, shown: list[System], canvas: Canvas) -> None:
             axes.fill_between(sizes, *zip(*ends, strict=True), color=colour, alpha=0.13, linewidth=0)
     axes.set(xscale="log", xlabel="queries answered together", ylabel=view.shown)
     plain_numbers(axes.xaxis)
-    if canvas.narrow:
-        canvas.figure.legend(loc="outside lower center", ncols=2)
-    else:
-        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02))
+    canvas.legend(axes)
 
 
 def _interval(view: View, first: Values, values: Values) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from rerankit.reports.charts.chart import Canvas, Chart, chart, marker, short
+from rerankit.reports.charts.chart import Canvas, Chart, chart, marker, rows, short
 from rerankit.reports.views import View
 from rerankit.statistics.render import shown
 
@@ -15,10 +15,9 @@ def before_after(view: View) -> Chart | None:
     metrics = view.cuts
     if not metrics or not view.pipelines:
         return None
-    rows = len(view.pipelines)
 
     def height(narrow: bool) -> float:
-        panel = 0.21 * rows + 0.85
+        panel = 0.21 * len(view.pipelines) + 0.85
         return panel * len(metrics) if narrow else panel + 0.05
 
     return chart(
@@ -37,9 +36,7 @@ def _draw(view: View, metrics: tuple[str, ...], canvas: Canvas) -> None:
     for place, (axes, metric) in enumerate(zip(panels, metrics, strict=True)):
         _panel(view, metric, canvas, axes)
         names = [short(each.label, 24 if canvas.narrow else 30) for each in view.pipelines]
-        named = canvas.narrow or place == 0
-        axes.set_yticks(range(len(names)), names if named else [""] * len(names))
-        axes.tick_params(axis="y", length=0)
+        rows(axes, names if canvas.narrow or place == 0 else [""] * len(names))
         axes.spines["left"].set_visible(False)
 
 
@@ -62,5 +59,3 @@ def _panel(view: View, metric: str, canvas: Canvas, axes: Any) -> None:
     axes.axvline(best, color=theme.ink, linewidth=2.2, alpha=0.75, gid=tip)
     axes.set_title(shown(metric))
     axes.set_xlabel(f"{base:.1f}, at most {best:.1f}", color=theme.muted)
-    axes.set_ylim(len(view.pipelines) - 0.4, -0.6)
-    axes.grid(visible=False, axis="y")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from rerankit.plots import Theme, inline
@@ -34,6 +33,13 @@ class Canvas:
         """A system's colour, by what it looks at."""
         return self.theme.muted if system.kind == FIRST else str(getattr(self.theme, system.kind))
 
+    def legend(self, axes: Any) -> None:
+        """A legend below a narrow chart, to the right of a wide one."""
+        if self.narrow:
+            self.figure.legend(loc="outside lower center", ncols=2)
+        else:
+            axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02))
+
 
 @dataclass(frozen=True)
 class Chart:
@@ -52,13 +58,12 @@ def chart(key: str, title: str, caption: str, draw: Callable[[Canvas], None], he
     for narrow in (False, True):
         tips: dict[str, str] = {}
         size = (NARROW if narrow else WIDE, height(narrow))
-        paint = partial(_paint, draw, narrow, tips)
+
+        def paint(figure: Any, theme: Theme, narrow: bool = narrow, tips: dict[str, str] = tips) -> None:
+            draw(Canvas(figure, theme, narrow, tips))
+
         drawn.append(inline(paint, size, f"{key}{'n' if narrow else 'w'}", tips))
     return Chart(key, title, caption, *drawn)
-
-
-def _paint(draw: Callable[[Canvas], None], narrow: bool, tips: dict[str, str], figure: Any, theme: Theme) -> None:
-    draw(Canvas(figure, theme, narrow, tips))
 
 
 def short(label: str, length: int = _LONGEST) -> str:
@@ -76,6 +81,14 @@ def short(label: str, length: int = _LONGEST) -> str:
 def marker(system: System) -> str:
     """A diamond for what was fitted with labels."""
     return "D" if system.labels else "o"
+
+
+def rows(axes: Any, names: list[str]) -> None:
+    """A row for each name, the first at the top."""
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
 
 
 def plain_numbers(*axes: Any) -> None:

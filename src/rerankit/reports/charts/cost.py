@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from rerankit.metrics import traits_of
 from rerankit.reports.charts.chart import Canvas, Chart, chart, marker, plain_numbers, short
-from rerankit.reports.views import System, View, pareto
+from rerankit.reports.views import View, pareto
 
 _NAMED = {False: 14, True: 6}
 """Up to so many points all have their names, on a wide page and on a narrow one; of more, only those on the line."""
@@ -26,17 +27,12 @@ def cost(view: View) -> Chart | None:
     )
 
 
-def _points(view: View) -> list[tuple[System, float, float]]:
-    return [(each, max(each.milliseconds or 0.0, 1e-6), view.cell(each).value) for each in view.pipelines]
-
-
 def _draw(view: View, canvas: Canvas) -> None:
     axes, theme = canvas.figure.subplots(), canvas.theme
-    points = _points(view)
+    points = [(each, max(each.milliseconds or 0.0, 1e-6), view.cell(each).value) for each in view.pipelines]
     factor = float(view.figure(1.0).replace("−", "-"))
     base = factor * view.cell(view.first).value
-    sign = -1 if view.table.metrics and not _higher(view) else 1
-    best = pareto([(x, sign * y) for _, x, y in points])
+    best = pareto([(x, traits_of(view.metric).sign * y) for _, x, y in points])
     axes.set_xscale("log")
     axes.axhline(base, color=theme.muted, linewidth=1.1, linestyle=(0, (3, 2)))
     axes.step(
@@ -56,12 +52,6 @@ def _draw(view: View, canvas: Canvas) -> None:
     )  # fmt: skip
     named = range(len(points)) if len(points) <= _NAMED[canvas.narrow] else best
     _name(axes, [(short(points[at][0].label, 22), points[at][1], factor * points[at][2]) for at in named], canvas)
-
-
-def _higher(view: View) -> bool:
-    from rerankit.metrics import traits_of
-
-    return traits_of(view.metric).better == "higher"
 
 
 def _name(axes: Any, points: list[tuple[str, float, float]], canvas: Canvas) -> None:

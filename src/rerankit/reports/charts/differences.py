@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from rerankit.metrics import traits_of
-from rerankit.reports.charts.chart import Canvas, Chart, chart, marker, short
+from rerankit.reports.charts.chart import Canvas, Chart, chart, marker, rows, short
 from rerankit.reports.views import View
 from rerankit.statistics.render import p_value, scale
 
@@ -45,11 +45,8 @@ def _draw(view: View, canvas: Canvas) -> None:
             markeredgecolor=colour, markeredgewidth=1.5, markerfacecolor=colour if cell.mark else theme.paper,
         )  # fmt: skip
     axes.axvline(0, color=theme.ink, linewidth=1)
-    axes.set_yticks(range(len(shown)), [short(each.label, 20 if canvas.narrow else 34) for each in shown])
-    axes.set_ylim(len(shown) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
+    rows(axes, [short(each.label, 20 if canvas.narrow else 34) for each in shown])
     axes.spines["left"].set_visible(False)
-    axes.grid(visible=False, axis="y")
     unit = "points" if factor == 100 else "difference"
-    direction = "" if traits_of(view.metric).better == "higher" else " (lower is better)"
+    direction = "" if traits_of(view.metric).sign > 0 else " (lower is better)"
     axes.set_xlabel(f"{view.shown}, {unit}{direction}")

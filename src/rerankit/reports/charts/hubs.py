@@ -44,10 +44,7 @@ def _draw(canvas: Canvas, shown: list[tuple[System, Hubness]], mean: float, dept
         axes.plot(*curve(found), label=short(system.label, 26), gid=gid, **look)
     axes.set(xscale="log", yscale="log", xlabel=f"times among the first {depth}, at least", ylabel="items")
     plain_numbers(axes.xaxis, axes.yaxis)
-    if canvas.narrow:
-        canvas.figure.legend(loc="outside lower center", ncols=2)
-    else:
-        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02))
+    canvas.legend(axes)
 
 
 def curve(hubness: Hubness) -> tuple[IntArray, IntArray]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import partial
 
-from rerankit.reports.charts.chart import Canvas, Chart, chart, short
+from rerankit.reports.charts.chart import Canvas, Chart, chart, rows, short
 from rerankit.reports.views import System, View
 from rerankit.statistics.render import scale
 
@@ -32,23 +32,20 @@ def _draw(view: View, system: System, canvas: Canvas) -> None:
     low = min(levels)
     floor = low - 0.35 * max(max(levels) - low, 0.02 * abs(low) + 1e-9)
     length = 26 if canvas.narrow else 46
-    rows = [("first stage", floor, levels[0], theme.muted, f"{levels[0]:.2f}")]
+    bars = [("first stage", floor, levels[0], theme.muted, f"{levels[0]:.2f}")]
     for stage, old, new in zip(stages, levels, levels[1:], strict=False):
         colour = theme.gain if new >= old else theme.loss
-        rows.append((short(_name(stage.stage), length), old, new, colour, f"{new - old:+.2f}".replace("-", "−")))
-    rows.append(("together", floor, levels[-1], theme.alone, f"{levels[-1]:.2f}"))
-    for row, (name, start, end, colour, text) in enumerate(rows):
+        bars.append((short(_name(stage.stage), length), old, new, colour, f"{new - old:+.2f}".replace("-", "−")))
+    bars.append(("together", floor, levels[-1], theme.alone, f"{levels[-1]:.2f}"))
+    for row, (name, start, end, colour, text) in enumerate(bars):
         gid = canvas.tip(f"{name}: {text}", system.key)
         axes.barh([row], [end - start], left=start, height=0.62, color=colour)[0].set_gid(gid)
         axes.annotate(
             text, (max(start, end), row), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8.5,
             color=theme.ink,
         )  # fmt: skip
-    axes.set_yticks(range(len(rows)), [row[0] for row in rows])
+    rows(axes, [bar[0] for bar in bars])
     axes.set_xlim(floor, max(levels) + 0.18 * (max(levels) - floor))
-    axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(visible=False, axis="y")
     axes.set_xlabel(view.shown)
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from rerankit import checks
-from rerankit.errors import rule, unknown_name
+from rerankit.errors import rule
 from rerankit.training.settings import TrainingSettings
 
 VARIANTS = ("I-T", "T-I")
@@ -102,10 +102,8 @@ class HmrnConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> HmrnConfig:
         """The inverse of `to_dict`; an unknown name is refused."""
-        known = {field.name for field in fields(cls)}
         for name in values:
-            if name not in known:
-                raise unknown_name("setting", name, known)
+            checks.choice("setting", name, [field.name for field in fields(cls)])
         return cls(**values)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from rerankit import checks
-from rerankit.errors import unknown_name
 
 
 @dataclass(frozen=True)
@@ -34,8 +33,6 @@ class LossWeights:
     @classmethod
     def of(cls, weights: Mapping[str, float] | None) -> LossWeights:
         """The published weights but for those given."""
-        known = [field.name for field in fields(cls)]
         for name in weights or {}:
-            if name not in known:
-                raise unknown_name("loss", name, known)
+            checks.choice("loss", name, [field.name for field in fields(cls)])
         return cls(**weights or {})

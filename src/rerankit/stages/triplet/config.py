@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from rerankit import checks
 from rerankit.errors import rule
 
 
@@ -66,7 +67,6 @@ class TripletConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TripletConfig:
         """The inverse of `to_dict`; an unknown name is an error."""
-        unknown = set(values) - {field.name for field in fields(cls)}
-        if unknown:
-            raise rule("config", "must hold only known sizes", sorted(unknown))
+        for name in values:
+            checks.choice("size", name, [field.name for field in fields(cls)])
         return cls(**values)

@@ -28,13 +28,6 @@ class Filter(nn.Module):
         self.vision_proj = nn.Linear(config.width, config.projection)
         self.temp = nn.Parameter(torch.tensor(0.07))
 
-    def encode_images(self, pixels: Tensor) -> Tensor:
-        """Image tokens (B, P, width) of `pixels` (B, 3, size, size)."""
-        if self.visual_encoder is None:
-            raise RuntimeError("this network has no image encoder")
-        out: Any = self.visual_encoder(pixel_values=pixels)
-        return cast(Tensor, out.last_hidden_state)
-
     def encode_queries(self, ids: Tensor, mask: Tensor, reference: Tensor) -> Tensor:
         """z_t (B, T, hidden) of token `ids` and `mask` (B, T) with `reference` tokens (B, P, width)."""
         out: Any = self.text_encoder(

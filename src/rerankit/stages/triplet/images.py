@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rerankit.errors import rule
+from rerankit import checks
 from rerankit.extras import require
 from rerankit.features import Pictures
 from rerankit.pictures import UnreadableImageError, open_image
@@ -51,8 +51,7 @@ class ImageTransform:
     ratio: float = 1.25
 
     def __post_init__(self) -> None:
-        if self.pad not in ("target", "none"):
-            raise rule("pad", "must be 'target' or 'none'", self.pad)
+        checks.choice("pad", self.pad, ("target", "none"))
 
     def __call__(self, given: Any, where: str = "picture") -> Tensor:
         pil = require("PIL.Image", extra="triplet", purpose="reading images")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from rerankit import checks
 from rerankit.errors import rule
 from rerankit.training.settings import TrainingSettings
 
@@ -65,9 +66,8 @@ class TripletPlan:
     def from_dict(cls, values: Mapping[str, Any] | None) -> TripletPlan:
         """From plain values, as a stage's parameter `training` holds them."""
         values = dict(values or {})
-        unknown = sorted(set(values) - {each.name for each in fields(cls)})
-        if unknown:
-            raise rule("training", f"must hold only {', '.join(each.name for each in fields(cls))}", unknown)
+        for name in values:
+            checks.choice("entry of 'training'", name, [each.name for each in fields(cls)])
         if isinstance(values.get("settings"), Mapping):
             values["settings"] = PUBLISHED.changed(**values["settings"])
         return cls(**values)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rerankit import checks
 from rerankit.errors import FormatError, InputError, rule
 from rerankit.extras import require
 
@@ -105,8 +106,7 @@ def join_captions(captions: Sequence[str], order: str = "a and b") -> str:
     if len(captions) != 2:
         raise rule("captions", "must be the two captions of a Fashion-IQ query", list(captions))
     known = {"a and b": (0, 1), "b and a": (1, 0), "a": (0,), "b": (1,)}
-    if order not in known:
-        raise rule("order", f"must be one of {', '.join(known)}", order)
+    checks.choice("order", order, known)
     clean = [caption.strip().strip(".?, ").lower() for caption in captions]
     return " and ".join(clean[place] for place in known[order])
 
