@@ -213,6 +213,13 @@ def test_bad_sources():
         rerank(np.eye(2), "fuse", sources=["other"])
 
 
+def test_runs_by_name_are_no_list_of_sources():
+    with pytest.raises(
+        InputError, match=r"'sources' must be a list of rankings, problems, matrices or runs \(got dict"
+    ):
+        fuse({"words": {"q": {"a": 1.0}}, "pictures": {"q": {"a": 1.0}}})
+
+
 def test_runs_are_fused_by_their_names():
     one, two = {"q": {"a": 0.4, "b": 0.2}}, {"q": {"b": 0.4, "c": 0.2}, "r": {"a": 1}}
     found = fuse([one, two], method="rrf").to_dict()

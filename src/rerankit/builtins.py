@@ -113,6 +113,7 @@ FORMATS = {
     "trec-text": "rerankit.formats.trec:TrecTextFormat",
     "json-run": "rerankit.formats.json_lists:JsonRunFormat",
     "json-qrels": "rerankit.formats.json_lists:JsonQrelsFormat",
+    "json-lines": "rerankit.formats.json_lines:JsonLinesFormat",
     "parquet": "rerankit.formats.parquet:ParquetFormat",
     "folder": "rerankit.formats.folder:FolderFormat",
 }

@@ -195,6 +195,8 @@ def fuse(
 
 def _joined(sources: Sequence[Any]) -> Sequence[Any]:
     """Sources over one gallery: runs, each of which lists what it found, get the queries and items of all."""
+    if not isinstance(sources, list | tuple):
+        raise rule("sources", "must be a list of rankings, problems, matrices or runs", type(sources).__name__)
     runs = {f"sources[{place}]": given for place, given in enumerate(sources)}
     if not runs or any(_is_ours(given) or lines_of(given, "scores", name) is None for name, given in runs.items()):
         return sources

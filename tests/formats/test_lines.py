@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import numpy as np
 import pytest
 
@@ -11,24 +14,33 @@ from rerankit.errors import FormatError, InputError
 from rerankit.formats import read_judged
 from rerankit.formats.headless import lines_of
 
+NUMBERS = {"score", "rank", "grade", "relevance"}
 RUN = {"q1": {"a": 0.9, "b": 0.4}, "q2": {"c": 0.8}}
 
 
 def written(folder, name, text):
     path = folder / name
+    if path.suffix == ".jsonl":
+        header, *rows = (line.split(",") for line in text.splitlines())
+        told = [
+            {name: float(text) if name in NUMBERS else text for name, text in zip(header, row, strict=True)}
+            for row in rows
+        ]
+        path.write_text("\n".join(map(json.dumps, told)) + "\n")
+        return path
     if path.suffix != ".parquet":
         path.write_text(text.replace(",", "\t") if path.suffix == ".tsv" else text)
         return path
     pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     header, *rows = (line.split(",") for line in text.splitlines())
     columns = {name: list(values) for name, values in zip(header, zip(*rows, strict=True), strict=True)}
-    for value in {"score", "rank", "grade", "relevance"} & set(columns):
+    for value in NUMBERS & set(columns):
         columns[value] = [float(number) for number in columns[value]]
     parquet.write_table(pa.table(columns), path)
     return path
 
 
-ENDINGS = ["run.csv", "run.tsv", "run.parquet"]
+ENDINGS = ["run.csv", "run.tsv", "run.jsonl", "run.parquet"]
 
 
 @pytest.mark.parametrize("name", ENDINGS)
@@ -213,3 +225,26 @@ def test_a_column_without_a_name_is_an_index(tmp_path):
     assert rerankit.read(tmp_path / "frame.csv", "ranking").to_dict() == {"q": {"b": 0.9, "a": 0.3}}
     (tmp_path / "matrix.csv").write_text(",qid,rank\nx,0.5,0.25\n")  # no item: a matrix with its labels
     assert rerankit.read(tmp_path / "matrix.csv", "problem").gallery_ids.tolist() == ["qid", "rank"]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("[1]", "line 2 must be an object (got list)"),
+        ('{"query": "q", "item": true, "score": 1}', "line 2: 'item' must be a text or a whole number (got True)"),
+        ('{"query": "q", "item": "a"}', "line 2: 'score' must be a finite number (got None)"),
+        ('{"query": "q", "item": "a", "score": NaN}', "line 2: 'score' must be a finite number (got nan)"),
+        ('{"query": "q", "ite', "line 2: line 1: truncated or not JSON"),
+    ],
+)
+def test_a_line_of_json_that_is_none_is_named(tmp_path, line, words):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"query": "q", "item": 7, "score": 0.5, "model": "x"}\n' + line + "\n")
+    with pytest.raises(FormatError, match=re.escape(f"a.jsonl: {words}")):
+        rerankit.read(path)
+    path.write_text('{"id": 7, "text": "x"}\n')
+    with pytest.raises(FormatError, match=r"lines must have query/item or .*got \['id', 'text'\]"):
+        rerankit.read(path)
+    path.write_text("\n")
+    with pytest.raises(FormatError, match="the file is empty"):
+        rerankit.read(path)
