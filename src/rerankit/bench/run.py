@@ -95,7 +95,10 @@ def bench(
             f"task '{benchmark.task.card.name}' has nothing to evaluate: its data says no right answers, as on a blind "
             "test split; re-rank it and write the server's files"
         )
-    sets = [each if isinstance(each, ScoreSet) else score_set(benchmark, each) for each in _sets(scores)]
+    sets = [
+        each if isinstance(each, ScoreSet) else score_set(benchmark, each)
+        for each in (scores if isinstance(scores, list) else [scores])
+    ]
     folder = None if out is None else Path(out)
     if folder is not None:
         check_place(folder / "result.json")
@@ -116,10 +119,6 @@ def _loaded(task: Task | Benchmark, data: str | Path | None) -> Benchmark:
     if data is None:
         raise rule("data", "must be the folder of the task's files", "none")
     return task.load(data)
-
-
-def _sets(scores: Any) -> Sequence[Any]:
-    return scores if isinstance(scores, list) else [scores]
 
 
 def _run(

@@ -116,7 +116,8 @@ def tune(
     _check([with_values(pipeline, values) for pipeline, each in searches for values in each.examples], problems)
     tried: list[Setting] = []
     with bars.progress(progress):
-        for each, pipeline, values in track(_all(searches), "tuning", sum(map(len, drawn))):
+        every = ((each, pipeline, values) for pipeline, each in searches for values in each)
+        for each, pipeline, values in track(every, "tuning", sum(map(len, drawn))):
             made = with_values(pipeline, values)
             tried.append(
                 Setting(made, values, tuple(_figure(made, one, right, metric, k, where) for one, right in problems))
@@ -132,10 +133,6 @@ def _pipelines(given: Any) -> list[Pipeline]:
     if not found:
         raise rule("pipelines", "must hold one pipeline or more", given)
     return [one if isinstance(one, Pipeline) else Pipeline([one]) for one in found]
-
-
-def _all(searches: Sequence[tuple[Pipeline, Draws]]) -> Iterator[tuple[Draws, Pipeline, dict[str, Any]]]:
-    return ((drawn, pipeline, values) for pipeline, drawn in searches for values in drawn)
 
 
 def _paired(problem: Any, relevance: Any) -> Iterator[tuple[Problem, Relevance]]:

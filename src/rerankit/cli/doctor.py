@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
 from rerankit.cli._output import JsonOption, say, show, show_json
 from rerankit.cli._run import say_trace
-
-if TYPE_CHECKING:
-    from rerankit.plugins import Fault
 
 
 def doctor(as_json: JsonOption = False) -> None:
@@ -18,12 +15,15 @@ def doctor(as_json: JsonOption = False) -> None:
 
     The exit code is 4 when a plugin has a fault.
     """
+    from rerankit.plugins import manager
+    from rerankit.plugins.inspection import all_faults
+
     report: dict[str, Any] = {"versions": _versions(), "devices": _devices(), "extras": _extras()}
-    faults = _faults()
+    faults = all_faults(manager())
     report["plugin_faults"] = [
         {"plugin": each.plugin, "distribution": each.distribution, "fault": each.text} for each in faults
     ]
-    report |= {"unknown_names": _unknown_names(), "notes": _notes()}
+    report |= {"unknown_names": manager().unknown_names, "notes": manager().notes}
     if as_json:
         show_json(report)
     else:
@@ -91,22 +91,3 @@ def _extras() -> list[dict[str, Any]]:
         line = f"pip install 'rerankit[{extra}]'" if missing else ""
         rows.append({"extra": extra, "present": not missing, "missing": missing, "install": line})
     return rows
-
-
-def _faults() -> list[Fault]:
-    from rerankit.plugins import manager
-    from rerankit.plugins.inspection import all_faults
-
-    return all_faults(manager())
-
-
-def _notes() -> list[str]:
-    from rerankit.plugins import manager
-
-    return manager().notes
-
-
-def _unknown_names() -> list[str]:
-    from rerankit.plugins import manager
-
-    return manager().unknown_names

@@ -155,13 +155,9 @@ def _show(history: History) -> None:
     """A row for each validation, the best one marked; columns that a terminal has no room for follow below."""
     # A table of every loss term would be too wide to read; history.csv and --json have them all.
     names = [name for name in history.columns if not name.startswith("loss/") and name != "learning_rate"]
-    columns = {_short(name): column_texts([row.get(name) for row in history.rows]) for name in names}
+    columns = {name.rpartition("/")[2]: column_texts([row.get(name) for row in history.rows]) for name in names}
     steps = [f"{row['step']:g}{' *' if row['step'] == history.best_step else ''}" for row in history.rows]
     columns |= {"step": steps, "epoch": [f"{row['epoch']:g}" for row in history.rows]}
     show_figures([{name: texts[at] for name, texts in columns.items()} for at in range(len(history.rows))], 2)
     if history.best_step is not None:
         line(f"* best, by {history.decides}; {history.stopped}")
-
-
-def _short(column: str) -> str:
-    return column.rpartition("/")[2]

@@ -11,7 +11,7 @@ import numpy as np
 from rerankit import limits
 from rerankit.errors import FormatError, InputError
 from rerankit.files import MANIFEST, check_inside, check_manifest, check_regular, files_in, write_manifest
-from rerankit.formats.content import AnyArray, Content, Format, Tables
+from rerankit.formats.content import Content, Format, Tables
 from rerankit.formats.run_shards import is_run, read_given, read_run
 from rerankit.formats.sharded import sharded_in
 from rerankit.formats.text import write_text
@@ -54,7 +54,7 @@ class FolderFormat(Format):
             check_inside(check_regular(file), path)
             if name in tables:
                 raise FormatError(f"{path}: '{name}' is there twice, as .npy and as .txt")
-            tables[name] = map_npy(file, name) if file.suffix == ".npy" else _read_lines(file)
+            tables[name] = map_npy(file, name) if file.suffix == ".npy" else np.array(read_text(file).splitlines())
         if not tables:
             raise FormatError(f"{path}: the folder has no .npy file")
         return tables
@@ -95,7 +95,3 @@ def _is_text(name: str) -> bool:
 def _breaks(text: str) -> bool:
     """Whether a text is no single line, in the eyes of the reader: "\\r" and "\\x1c" end lines too."""
     return bool(text) and (text.splitlines() != [text] or text.startswith(BYTE_ORDER_MARK))
-
-
-def _read_lines(file: Path) -> AnyArray:
-    return np.array(read_text(file).splitlines())

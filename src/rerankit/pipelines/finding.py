@@ -42,9 +42,8 @@ class Finder:
     def lists(self, scores: Scores, rows: IntArray, k: int) -> tuple[IntArray, FloatArray]:
         """About the nearest k columns of some rows, by their exact scores and the tie rule, padded with −1, −inf."""
         assert isinstance(scores, EmbeddingScores), "asked by whoever has the finder"
-        k, search, fresh = min(k, scores.shape[1]), self._search(scores), False
-        if search is None:
-            search, fresh = self._made(scores), True
+        k, built = min(k, scores.shape[1]), [search for vectors, search in self._built if vectors is scores.gallery]
+        search = built[0] if built else self._made(scores)
         indices, values = np.empty((len(rows), k), np.int64), np.empty((len(rows), k), np.float32)
         for block in blocks(len(rows), 8 * scores.queries.shape[1] + 40 * k, least=64):
             found = np.asarray(search(vectors_of(scores.queries[rows[block]], scores.metric), k))
@@ -54,12 +53,9 @@ class Finder:
             own = scores.pairs(np.broadcast_to(rows[block][:, None], shape), np.maximum(found, 0))
             own = np.where(found >= 0, own, np.float32(-np.inf))
             indices[block], values[block] = order(own, found.astype(np.int64))
-        if fresh:
+        if not built:
             self._measure(scores, rows, indices)
         return indices, values
-
-    def _search(self, scores: EmbeddingScores) -> Search | None:
-        return next((search for vectors, search in self._built if vectors is scores.gallery), None)
 
     def _made(self, scores: EmbeddingScores) -> Search:
         search = self._build(vectors_of(scores.gallery, scores.metric), scores.metric)

@@ -27,11 +27,6 @@ def left_out(name: str) -> bool:
     return name in listed(DISABLE) or bool(listed(ALLOW) and name not in listed(ALLOW))
 
 
-def file_left_out(file: Path) -> bool:
-    """Whether a one-file plugin is not to be loaded: it is disabled by its name or its path."""
-    return any(names_file(name, file) for name in listed(DISABLE))
-
-
 def names_file(name: str, file: Path) -> bool:
     """Whether a name of a list means this file, whose path is resolved.
 

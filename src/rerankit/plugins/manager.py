@@ -191,7 +191,7 @@ class Manager:
         known = self.plugins.get(name)
         if known is not None and known.status == "loaded":
             return known
-        if environment.file_left_out(file):
+        if any(environment.names_file(each, file) for each in environment.listed(environment.DISABLE)):
             info = self.plugins[name] = PluginInfo(name, FILE, "disabled")
             return info
         return self._load(name, FILE, lambda: inline.module_from(file))

@@ -10,7 +10,7 @@ from typing import Any
 from rerankit.metrics import traits_of
 from rerankit.reports.views import Chapter, Shift, System, View, shift
 from rerankit.statistics import Cell
-from rerankit.statistics.render import p_value, scale, shown
+from rerankit.statistics.render import first_two, p_value, scale, shown
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def figures(view: View) -> tuple[list[Head], list[Line], list[Figure]]:
 
 def _column(view: View, metric: str) -> list[Figure]:
     cells = [view.cell(system, metric) for system in view.systems]
-    places = placed([cell.value for cell in cells], metric)
+    places = _placed([cell.value for cell in cells], metric)
     return [_figure(view, metric, cell, place) for cell, place in zip(cells, places, strict=True)]
 
 
@@ -78,16 +78,9 @@ def _figure(view: View, metric: str, cell: Cell, place: int) -> Figure:
     return Figure(repr(cell.value), text, metric, cell.mark, place, interval, _compared(view, cell, metric))
 
 
-def placed(values: Sequence[float], metric: str) -> list[int]:
-    """1 for the best values, 2 for the second best, 0 for the others and where all are equal.
-
-    >>> placed([3.0, 5.0, 5.0, 1.0], "success@1"), placed([3.0, 5.0], "mean_rank")
-    ([2, 1, 1, 0], [1, 2])
-    """
-    sign = traits_of(metric).sign
-    levels = sorted({sign * value for value in values}, reverse=True)[:2]
-    several = len(set(values)) > 1
-    return [levels.index(sign * each) + 1 if several and sign * each in levels else 0 for each in values]
+def _placed(values: Sequence[float], metric: str) -> list[int]:
+    """1 for the best values of a metric, 2 for the second best."""
+    return first_two([traits_of(metric).sign * value for value in values])
 
 
 def _compared(view: View, cell: Cell, metric: str) -> str:
@@ -144,7 +137,7 @@ def _summary(chapter: Chapter, scores: str) -> tuple[str, dict[str, Figure]]:
     values: dict[str, float] = {chapter.views[0].first.key: own[0].summary["first"][name]}
     values |= {keys[result.key]: result.summary["last"][name] for result in own}
     factor, digits = scale(name)
-    places = placed(list(values.values()), name.rpartition("/")[2])
+    places = _placed(list(values.values()), name.rpartition("/")[2])
     return name, {
         key: Figure(repr(value), f"{factor * value:.{digits}f}", name, place=place)
         for (key, value), place in zip(values.items(), places, strict=True)

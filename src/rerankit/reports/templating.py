@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from rerankit.extras import require
-from rerankit.plots import THEMES, Theme
+from rerankit.plots import THEMES
 
 PACKAGE = "rerankit.reports"
 
@@ -22,7 +22,10 @@ def environment(*packages: str) -> Any:
 
 def css(environment: Any) -> str:
     """The style sheet of every page, in both themes."""
-    themes = {name: _variables(theme) for name, theme in THEMES.items()}
+    themes = {
+        name: " ".join(f"--{part}: {colour};" for part, colour in asdict(theme).items())
+        for name, theme in THEMES.items()
+    }
     text: str = environment.get_template("report.css").render(**themes)
     return text
 
@@ -31,7 +34,3 @@ def script(environment: Any) -> str:
     """The script of every page."""
     text: str = environment.loader.get_source(environment, "report.js")[0]
     return text
-
-
-def _variables(theme: Theme) -> str:
-    return " ".join(f"--{name}: {colour};" for name, colour in asdict(theme).items())

@@ -100,10 +100,6 @@ def open_part(path: Path) -> list[ArrayPart]:
         raise FormatError(f"{path}: truncated, damaged or of another kind: {first_sentence(cause)}") from cause
 
 
-def _npy(path: Path) -> list[AnyArray]:
-    return [map_npy(path, path.stem)]
-
-
 def _safetensors(path: Path) -> list[AnyArray]:
     arrays = map_tensors(path)
     matrices = {name: array for name, array in arrays.items() if array.ndim == 2}
@@ -202,14 +198,12 @@ def _numbers(path: Path, column: Any) -> AnyArray:
         raise FormatError(f"{path}: must have a whole vector in every row (got empty cells)")
     width, uneven = divmod(len(values), max(len(column), 1))
     lengths = getattr(column, "value_lengths", None)
-    if uneven or (lengths is not None and not hasattr(column.type, "list_size") and _differ(lengths(), width)):
+    if hasattr(column.type, "list_size"):  # they are of one length
+        lengths = None
+    if uneven or (lengths is not None and np.any(np.asarray(lengths()) != width)):
         raise FormatError(f"{path}: must have vectors of one length")
     found: AnyArray = values.to_numpy(zero_copy_only=False)
     return found.reshape(len(column), width)
-
-
-def _differ(lengths: Any, width: int) -> bool:
-    return bool(np.any(np.asarray(lengths) != width))
 
 
 def _unpacked(path: Path, columns: Iterator[Any]) -> AnyArray:
@@ -226,7 +220,7 @@ def _unpacked(path: Path, columns: Iterator[Any]) -> AnyArray:
 
 
 OPENERS: dict[str, Callable[[Path], list[Any]]] = {
-    ".npy": _npy,
+    ".npy": lambda path: [map_npy(path, path.stem)],
     ".safetensors": _safetensors,
     ".parquet": _parquet,
     ".arrow": _arrow,

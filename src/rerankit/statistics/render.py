@@ -62,6 +62,16 @@ def check_style(style: str) -> None:
     checks.choice("style", style, STYLES)
 
 
+def first_two(values: Sequence[float]) -> list[int]:
+    """1 for the highest values, 2 for the second highest, 0 for the others and where all are equal.
+
+    >>> first_two([3.0, 5.0, 5.0, 1.0]), first_two([2.0, 2.0])
+    ([2, 1, 1, 0], [0, 0])
+    """
+    levels = sorted(set(values), reverse=True)
+    return [levels.index(each) + 1 if len(levels) > 1 and each in levels[:2] else 0 for each in values]
+
+
 def shown(metric: str) -> str:
     """A metric as papers write it: success@k is their R@k, also "recall at k" where one item is right.
 

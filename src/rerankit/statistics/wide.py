@@ -17,7 +17,7 @@ from rerankit.errors import InputError
 from rerankit.looks import LETTERS, TEXTS, Looks
 from rerankit.metrics import traits_of
 from rerankit.statistics.compare import Comparison
-from rerankit.statistics.render import check_style, escaped, markdown, p_value, plain, scale, shown, too_few
+from rerankit.statistics.render import check_style, escaped, first_two, markdown, p_value, plain, scale, shown, too_few
 
 CUTS = ("success@1", "success@5", "success@10")
 
@@ -125,18 +125,17 @@ def wide(tables: Mapping[str, Comparison], metrics: Sequence[str] | None = None,
     columns = [_column(table, metric, digits) for table in tables.values() for metric in wanted]
     groups = [(part, tuple(map(shown, wanted))) for part in tables]
     if len(tables) > 1 and tuple(wanted) == CUTS:
-        sums = [_rsum(tables, name) for name in first.systems]
+        sums = [
+            100 * sum(table.cell(name, metric).value for table in tables.values() for metric in CUTS)
+            for name in first.systems
+        ]
         columns.append(_placed(sums, [f"{value:.{digits}f}" for value in sums], [""] * len(sums), sums))
         groups.append(("", ("rSum",)))
-    looks = [_looks(tables, name) for name in first.systems]
+    looks = [Looks.union(each.looks_at.get(name, Looks()) for each in tables.values()) for name in first.systems]
     rows = tuple(
         (name, looks[at].letters, tuple(column[at] for column in columns)) for at, name in enumerate(first.systems)
     )
     return Wide(tuple(groups), rows, _caption(tables, Looks.union(looks)))
-
-
-def _rsum(tables: Mapping[str, Comparison], system: str) -> float:
-    return 100 * sum(table.cell(system, metric).value for table in tables.values() for metric in CUTS)
 
 
 def _asked(table: Comparison, metrics: Sequence[str] | None) -> list[str]:
@@ -158,13 +157,7 @@ def _placed(
     values: Sequence[float], texts: Sequence[str], marks: Sequence[str], goodness: Sequence[float]
 ) -> list[TableCell]:
     """Entries with their places; equal ones share a place, and where all are equal there is none."""
-    levels = sorted(set(goodness), reverse=True)[:2] if len(set(goodness)) > 1 else []
-    places = [levels.index(each) + 1 if each in levels else 0 for each in goodness]
-    return [TableCell(*each) for each in zip(values, texts, marks, places, strict=True)]
-
-
-def _looks(tables: Mapping[str, Comparison], system: str) -> Looks:
-    return Looks.union(table.looks_at.get(system, Looks()) for table in tables.values())
+    return [TableCell(*each) for each in zip(values, texts, marks, first_two(goodness), strict=True)]
 
 
 def _caption(tables: Mapping[str, Comparison], looks: Looks) -> str:

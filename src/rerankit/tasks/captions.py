@@ -175,16 +175,11 @@ class CaptionTask(Task):
 
 def directions(owner: IntArray, images: int) -> tuple[Part, ...]:
     """Pictures looking for captions, and captions looking for pictures, those of one picture together."""
-    relevance = ownership(owner, images)
+    relevance = Relevance.from_labels(np.arange(images), owner)  # a picture's own captions are right for it
     return (
         Part("image-to-text", relevance, metrics=METRICS),
         Part("text-to-image", relevance.reversed(), reverse=True, metrics=METRICS, together=owner.tolist()),
     )
-
-
-def ownership(owner: IntArray, images: int) -> Relevance:
-    """A picture's own captions are right for it, (images, captions)."""
-    return Relevance.from_labels(np.arange(images), owner)
 
 
 def read_karpathy(path: Path, *splits: str) -> Captioned:

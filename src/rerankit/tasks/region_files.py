@@ -15,7 +15,7 @@ from rerankit.features.base import file_pieces
 from rerankit.formats.npz import NpzFormat
 from rerankit.reading import read_pickle
 from rerankit.reading.npy_arrays import map_npy
-from rerankit.tasks.base import fault, refuse
+from rerankit.tasks.base import refuse
 
 FEATURES = "vg/region_36_final"
 
@@ -91,8 +91,8 @@ class RegionFiles(Regions):
                     f"{path}: must hold 1 to {self.slots} regions of width {self.dim} (got shape {found.shape})"
                 )
             values[row, : len(found)], counts[row] = found, len(found)
-        if not np.isfinite(values).all():
-            raise fault(self.data / FEATURES, "must be finite", _not_finite(values, numbers), len(numbers))
+        bad = np.array(numbers)[~np.isfinite(values).all(axis=(1, 2))]
+        refuse(self.data / FEATURES, "must be finite", bad.tolist(), len(numbers))
         return values, counts
 
 
@@ -120,7 +120,3 @@ def _region_file(data: Path, number: int) -> Path | None:
     folder = data / FEATURES
     names = (f"{number:012d}.npz", f"{number:012d}.npy", f"{number}.npz", f"{number}.npy")
     return next((folder / name for name in names if (folder / name).is_file()), None)
-
-
-def _not_finite(values: FloatArray, numbers: Sequence[int]) -> list[int]:
-    return [number for number, regions in zip(numbers, values, strict=True) if not np.isfinite(regions).all()]

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from rerankit.ids import same_ids
 from rerankit.pipelines.pipeline import Pipeline
 from rerankit.pipelines.stage import Stage
 from rerankit.problem import Problem
@@ -33,7 +34,7 @@ def run_on(stage: Stage, problem: Problem, first: Ranking, where: str = "") -> R
     with failing(f"on {where or repr(problem)}"):
         result = Pipeline([stage]).rerank(problem, first)
     expect(result.gallery_size == first.gallery_size, f"on {where}: the gallery size changed to {result.gallery_size}")
-    kept = all(_same_ids(getattr(result, side), getattr(first, side)) for side in ("query_ids", "gallery_ids"))
+    kept = all(same_ids(getattr(result, side), getattr(first, side)) for side in ("query_ids", "gallery_ids"))
     expect(kept, f"on {where or repr(problem)}: the ids of the ranking were lost or changed")
     return result
 
@@ -90,7 +91,3 @@ def difference(one: Ranking, other: Ranking) -> str:
     some = slice(max(0, int(differ.argmax()) - 1), int(differ.argmax()) + 4)
     shown = [f"{r.indices[row, some].tolist()} with [{', '.join(map(str, r.scores[row, some]))}]" for r in (one, other)]
     return f"query {row}, from place {some.start + 1} on: {shown[0]}, against {shown[1]}"
-
-
-def _same_ids(one: object, other: object) -> bool:
-    return (one is None) == (other is None) and bool(np.array_equal(one, other))  # type: ignore[arg-type]

@@ -23,7 +23,8 @@ def import_published(*paths: Path, vocabulary: Vocabulary | Path | None = None, 
     from rerankit.stages.hmrn.checkpoint import import_checkpoint
 
     full_rounds = int(params.pop("full_rounds", 10))
-    networks = sorted((import_checkpoint(file, full_rounds=full_rounds) for file in paths), key=_place)
+    networks = [import_checkpoint(file, full_rounds=full_rounds) for file in paths]
+    networks.sort(key=lambda network: VARIANTS.index(network.config.variant))
     found = [network.config.variant for network in networks]
     if found not in ([VARIANTS[0]], [VARIANTS[1]], list(VARIANTS)):
         raise rule("paths", "must be one checkpoint, or one of each variant", f"variants {', '.join(found) or 'none'}")
@@ -46,10 +47,6 @@ def export_published(stage: HmrnStage, *paths: Path) -> None:
         raise rule("paths", f"must be {len(stage.networks)}, for {', '.join(stage.variants)}", f"{len(paths)} paths")
     for network, file in zip(stage.networks, paths, strict=True):
         export_checkpoint(network, file)
-
-
-def _place(network: Any) -> int:
-    return VARIANTS.index(network.config.variant)
 
 
 def _check_same(one: HmrnConfig, other: HmrnConfig) -> None:

@@ -238,15 +238,6 @@ def published_weights(network: Filter | DualEncoder) -> Weights:
     return out
 
 
-def export_filter(network: Filter, path: str | os.PathLike[str], *, epoch: int = 0) -> None:
-    """Write stage I as a published file."""
-    _export({FILTER_KEY: published_weights(network)}, path, epoch)
-
-
-def export_dual(network: DualEncoder, path: str | os.PathLike[str], *, epoch: int = 0) -> None:
-    """Write stage II as a published file."""
-    _export({DUAL_KEY: published_weights(network)}, path, epoch)
-
-
-def _export(content: dict[str, Any], path: str | os.PathLike[str], epoch: int) -> None:
-    write_checkpoint(path, {"epoch": epoch, **content, "optimizer_state_dict": {}})
+def export(network: Filter | DualEncoder, path: str | os.PathLike[str], key: str) -> None:
+    """Write a stage as a published file, under `key`."""
+    write_checkpoint(path, {"epoch": 0, key: published_weights(network), "optimizer_state_dict": {}})

@@ -8,9 +8,9 @@ from typing import Any
 from rerankit.errors import InputError, NotFittedError
 from rerankit.stages.triplet.bundle import Bundle
 from rerankit.stages.triplet.checkpoint import (
+    DUAL_KEY,
     FILTER_KEY,
-    export_dual,
-    export_filter,
+    export,
     is_stage_one,
     load_dual,
     load_filter,
@@ -50,5 +50,5 @@ def export_published(stage: Triplet, first: PathLike, second: PathLike) -> None:
     bundle = stage.bundle
     if bundle.dual is None:
         raise NotFittedError(f"stage 'triplet' {bundle.lacks}")
-    export_filter(bundle.filter, first)
-    export_dual(bundle.dual, second)
+    export(bundle.filter, first, FILTER_KEY)
+    export(bundle.dual, second, DUAL_KEY)
