@@ -19,7 +19,7 @@ from rerankit.bench import Result
 from rerankit.reading import read_checkpoint, read_pickle
 from rerankit.shards import open_shards
 
-RANKINGS = ("json", "run", "csv", "tsv", "txt", "run.gz", "csv.gz", "parquet")
+RANKINGS = ("json", "jsonl", "run", "csv", "tsv", "txt", "run.gz", "csv.gz", "parquet")
 BUNDLES = ("folder", "npz", "pt", "safetensors")
 
 

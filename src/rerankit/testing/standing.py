@@ -49,11 +49,23 @@ def check_ready(factory: StageFactory, problem: ProblemMaker = make_problem) -> 
     batches = [_answer(ready, made, first, batch) for batch in _BATCHES]
     order = [row for batch in _BATCHES for row in batch]
     expect_same(Ranking.concat(batches), answer.take(order), "other batches of queries get another answer")
+    _check_uneven_lists(ready, made)
     rows = [*range(_QUERIES), *range(_QUERIES)]
     with often_switched(), ThreadPoolExecutor(_THREADS) as pool:
         together = list(pool.map(lambda row: _answer(ready, made, first, [row]), rows))
     for row, found in zip(rows, together, strict=True):
         expect_same(found, alone[row], "threads that share a prepared gallery get other answers than one")
+
+
+def _check_uneven_lists(ready: Ready, made: Problem) -> None:
+    """Lists of candidates that are shorter than others of their batch get the answer that each gets alone, but for
+    what products of other widths round.
+    """
+    counts = [1, 2, _K, _GALLERY]
+    lists = made.ranking(_GALLERY).keep(np.arange(_GALLERY) < np.array(counts)[:, None])
+    alone = [_answer(ready, made, lists.top(count), [row]) for row, count in enumerate(counts)]
+    message = "a list shorter than others of its batch gets another answer than alone"
+    expect_close(Ranking.concat(alone), ready.answer(made, lists), message)
 
 
 def check_updates(factory: StageFactory, problem: ProblemMaker = make_problem) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 
 import rerankit
-from rerankit import Bank, DenseScores, ListScores, Looks, Problem, settings, stage
+from rerankit import Bank, DenseScores, ListScores, Looks, Problem, Ranking, settings, stage
 from rerankit.errors import InputError, StageError, UnmetNeedError
 from rerankit.stages.hubness.highest import column_top, column_top_mean
 from rerankit.stages.hubness.passes import column_softmax_level, row_softmax_level
@@ -215,3 +215,13 @@ def test_what_a_stage_of_a_plugin_raises_before_there_are_candidates_names_it():
         StageError, match=r"stage\('breaks'\) of unregistered, given Problem\(.* failed: ZeroDivisionError"
     ):
         rerankit.rerank(problem, Breaks(), k=2)
+
+
+def test_the_padding_of_a_short_list_is_no_favourite_of_the_bank():
+    """Item 0 is the bank's favourite, and stands where a list has no more candidates."""
+    bank = Bank(to_gallery=[[0.9, 0.1, 0.2, 0.3], [0.8, 0.2, 0.1, 0.3]])
+    problem = Problem([[0.1, 0.5, 0.5, 0.2]] * 2, query_bank=bank)
+    lists = Ranking(
+        [[1, 2, -1, -1], [1, 2, 3, 0]], [[0.5, 0.5, -np.inf, -np.inf], [0.5, 0.5, 0.2, 0.1]], gallery_size=4
+    )
+    assert stage("qb-norm").rerank(problem, lists).scores[0, :2].tolist() == [0.5, 0.5]

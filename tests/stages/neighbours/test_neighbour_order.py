@@ -43,6 +43,17 @@ def test_a_clear_lead_is_kept_and_a_near_tie_is_decided_by_neighbours():
     assert found[2] > found[1]
 
 
+@pytest.mark.parametrize("count", [1, 2, 4, 8, 11, 30])
+def test_what_pads_a_short_list_says_nothing_of_its_shape(count):
+    random = np.random.default_rng(1)
+    own = -np.sort(-random.normal(size=(6, 40)).astype(np.float32), axis=1)
+    opinion, mask = random.normal(size=(6, 40)).astype(np.float32), np.ones((6, 40), bool)
+    mask[::2, count:] = False
+    together = mixed(own, opinion, mask, 0.3, 200)
+    alone = mixed(own[::2, :count], opinion[::2, :count], mask[::2, :count], 0.3, 200)
+    np.testing.assert_array_equal(together[::2, :count], alone)
+
+
 def test_what_an_opinion_measures_does_not_matter():
     random = np.random.default_rng(0)
     own = -np.sort(-random.normal(size=(5, 20)).astype(np.float32), axis=1)

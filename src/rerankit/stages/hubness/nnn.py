@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rerankit import checks
-from rerankit.arrays import AnyArray, FloatArray, IntArray
+from rerankit.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from rerankit.pipelines.scaling import BY_ITEMS
 from rerankit.scores import ListScores, Scores
 from rerankit.sides import Side
@@ -80,9 +80,9 @@ class _FromTopMeans(Correction):
         super().__init__(levels, trust=round(float(means.trust.mean()), 3), frame=frame, **notes)
         self.means, self.share, self.usual = means, share, usual
 
-    def added(self, own: FloatArray, items: IntArray) -> AnyArray:
+    def added(self, own: FloatArray, items: IntArray, mask: BoolArray) -> AnyArray:
         if self.usual is None:
-            return super().added(own, items)
+            return super().added(own, items, mask)
         return -self.share * self.means.without(own - self.usual[:, None], items)
 
 

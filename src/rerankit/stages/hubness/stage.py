@@ -77,14 +77,14 @@ class Correction:
         found = Correction(np.concatenate(parts), spread=self.spread, frame=self.frame, **self.notes)
         return found.noting(self.through)
 
-    def added(self, own: FloatArray, items: IntArray) -> AnyArray:
-        """The number that is added to each candidate's own score (queries, K)."""
+    def added(self, own: FloatArray, items: IntArray, mask: BoolArray) -> AnyArray:
+        """The number that is added to each candidate's own score (queries, K); `mask` says which are candidates."""
         if self.of_items is None:
             return np.zeros(own.shape)
         added: AnyArray = self.of_items[items]
         if self.favourites is None:
             return added
-        return np.where(self.favourites[best_item(own, items)][:, None], added, 0)
+        return np.where(self.favourites[best_item(own, items, mask)][:, None], added, 0)
 
 
 class HubnessStage(ComparingStage, BankStage):
@@ -159,7 +159,8 @@ class HubnessStage(ComparingStage, BankStage):
         if found.through is not None:
             own = found.through(own)
         of_queries = self.of_queries(own, found, problem, ranking)
-        result: FloatArray = (own * self.weight + found.added(own, items_of(ranking)) - of_queries).astype(np.float32)
+        added = found.added(own, items_of(ranking), ranking.mask)
+        result: FloatArray = (own * self.weight + added - of_queries).astype(np.float32)
         return result
 
     def of_queries(self, own: FloatArray, found: Correction, problem: Problem, ranking: Ranking) -> AnyArray:
@@ -209,13 +210,14 @@ class Corrected(Prepared):
         return self.stage.scored(ranking, scores).with_notes(**{self.stage.name: self.correction.notes})
 
 
-def best_item(scores: FloatArray, items: Any) -> Any:
-    """Per row the item of the highest score, the lowest item among equals.
+def best_item(scores: FloatArray, items: Any, mask: BoolArray) -> Any:
+    """Per row the item of the highest score, the lowest item among equals; of a row without items item 0.
 
-    >>> best_item(np.float32([[1, 3, 3]]), np.array([[4, 9, 7]]))
+    >>> best_item(np.float32([[1, 3, 3]]), np.array([[4, 9, 7]]), np.array([[True, True, True]]))
     array([7])
     """
-    highest = scores == scores.max(axis=1, keepdims=True)
+    real = np.where(mask, scores, -np.inf)
+    highest = (real == real.max(axis=1, keepdims=True)) & (mask | ~mask.any(axis=1, keepdims=True))
     return np.where(highest, items, np.iinfo(np.int64).max).min(axis=1)
 
 

@@ -190,13 +190,11 @@ def _apart(behind: AnyArray, gallery_size: int) -> AnyArray:
 
 def _crowded(behind: AnyArray, gallery_size: int) -> BoolArray:
     """The rows that fall much less from the first place than farther down, as values that have a highest one do."""
-    depth = _depth(behind, gallery_size)
-    places = np.array([0, depth // 4, depth - 1])
-    if depth < _FEW:
-        return np.zeros(len(behind), bool)
-    with np.errstate(invalid="ignore"):
-        top, middle = (np.diff(behind[:, places], axis=1) / -np.diff(_normal(places, gallery_size))).T
-        found: BoolArray = top < _FLAT * middle
+    depth = np.minimum(np.isfinite(behind).sum(axis=1), _depth(behind, gallery_size))  # a short list is padded
+    places = np.stack([0 * depth, depth // 4, np.maximum(depth - 1, 0)], axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        falls = np.diff(np.take_along_axis(behind, places, axis=1)) / -np.diff(_normal(places, gallery_size))
+        found: BoolArray = (falls[:, 0] < _FLAT * falls[:, 1]) & (depth >= _FEW)
     return found
 
 
