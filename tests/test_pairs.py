@@ -71,6 +71,24 @@ def test_left_out_items_go_by_id_as_candidates_do():
         named.excluding([["a"], None])
 
 
+@pytest.mark.parametrize("mark", [np.nan, -np.inf, np.inf, -3.4e38])
+def test_cells_that_are_left_out_may_hold_no_number(mark):
+    random = np.random.default_rng(0)
+    scores = random.normal(size=(30, 20)) - 5
+    gone = random.random(scores.shape) < 0.2
+    gone[3] = True
+    lowest = np.where(gone, np.inf, scores).min(axis=1, keepdims=True)
+    filled = np.where(gone, np.where(np.isinf(lowest), 0, lowest), scores)
+    problem, expected = Problem(np.where(gone, mark, scores), exclude=gone), Problem(filled, exclude=gone)
+    np.testing.assert_array_equal(problem.scores.rows(), expected.scores.rows())
+    assert rerankit.rerank(problem, "sinkhorn") == rerankit.rerank(expected, "sinkhorn")
+    far = Problem.from_distances(np.where(gone, mark, -scores), exclude=gone)
+    np.testing.assert_array_equal(far.scores.rows(), expected.scores.rows())
+    gone[0, 0], scores[0, 0] = False, np.nan
+    with pytest.raises(InputError, match=r"'scores' must be finite .* at row 0, column 0.*cells may then hold NaN"):
+        Problem(np.where(gone, np.nan, scores), exclude=gone)
+
+
 def test_left_out_items_take_no_candidate_slot():
     scores = np.random.default_rng(1).standard_normal((6, 20))
     whole = Problem(scores).ranking()

@@ -70,7 +70,7 @@ def _first(array: AnyArray, bad: AnyArray, rows: IntArray | int) -> tuple[str, f
 def _advice(argument: str, first: float) -> str:
     """What to do about numbers that mark pairs."""
     marks = argument == "scores" and not first > 0  # NaN, too
-    return "; exclude= leaves pairs out, with any moderate number in their cells" if marks else ""
+    return "; exclude= leaves pairs out, whose cells may then hold NaN" if marks else ""
 
 
 def check_all_finite(array: AnyArray, argument: str) -> None:

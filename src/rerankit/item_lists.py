@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from rerankit.arrays import AnyArray, FloatArray, IntArray, float32, to_numpy
+from rerankit.arrays import AnyArray, FloatArray, IntArray, float32, is_memory_map, to_numpy
 from rerankit.errors import rule, several
-from rerankit.finite import check_scores
-from rerankit.ids import Ids
+from rerankit.finite import MOST_SCORE, check_scores
+from rerankit.ids import Ids, as_ids
 from rerankit.pairs import Pairs, Shape, as_pairs, mask_of
 
 
@@ -49,6 +49,33 @@ def left_out(exclude: Any, shape: Shape, ids: Ids | None) -> Pairs | None:
         return as_pairs(exclude, shape, "exclude")
     rows = item_rows(exclude, ids, shape[1], "exclude").tolist()
     return as_pairs([[row for row in one if row >= 0] for one in rows], shape, "exclude")
+
+
+def left_out_filled(scores: Any, exclude: Any, ids: Any, *, distances: bool = False) -> Any:
+    """Scores in memory whose left-out cells have a number each: where they hold NaN or a mark beyond all
+    scores, the query's lowest.
+
+    Stages that compare queries read every cell, and a query says least of an item by its lowest score (its highest
+    among `distances`). What is not an array of real numbers comes back as it is.
+
+    >>> left_out_filled(np.array([[0.9, np.nan, 0.2]]), [[1]], None)
+    array([[0.9, 0.2, 0.2]])
+    """
+    plain = isinstance(scores, np.ndarray) and scores.ndim == 2 and scores.dtype.kind == "f"
+    if exclude is None or not plain or is_memory_map(scores):
+        return scores
+    known, sign = np.abs(scores) <= MOST_SCORE, -1.0 if distances else 1.0
+    if known.all():
+        return scores
+    pairs = left_out(exclude, scores.shape, as_ids(ids, scores.shape[1], "gallery_ids"))
+    assert pairs is not None, "it was given"
+    lowest = sign * np.where(known, sign * scores, np.inf).min(axis=1, initial=np.inf)
+    lowest[~known.any(axis=1)] = 0
+    rows, columns = pairs.rows, pairs.indices
+    absent = ~known[rows, columns]
+    filled = scores.copy()
+    filled[rows[absent], columns[absent]] = lowest[rows[absent]]
+    return filled
 
 
 def list_scores(scores: Any, rows: IntArray) -> FloatArray:

@@ -13,7 +13,7 @@ from rerankit.centring import ProblemVectors, centred
 from rerankit.errors import rule
 from rerankit.features import features_of
 from rerankit.ids import as_ids
-from rerankit.item_lists import left_out
+from rerankit.item_lists import left_out, left_out_filled
 from rerankit.labelled import extra_scores_of, labelled, labelled_vectors
 from rerankit.lines import runs_of
 from rerankit.ranking import Ranking
@@ -36,7 +36,7 @@ class Problem(TwoSides):
     `gallery_features` map names to inputs with one entry per item (`rerankit.features`); `query_bank` and
     `gallery_bank` are other items of a side's kind, not under test; `exclude` says which items are left out of a
     query's gallery (a list of items per query, by id or by row as candidates are named, a mask of booleans, or the
-    `excluded` of a `Relevance`): they are no candidates and cost no pair.
+    `excluded` of a `Relevance`): they are no candidates and cost no pair, and their cells may hold NaN.
     Nothing given is modified, and nothing is copied that need not be. A problem is a value: `queries` and `gallery`,
     its two sides, are shared with the problems made from it.
 
@@ -62,7 +62,7 @@ class Problem(TwoSides):
         gallery_bank: Bank | None = None,
         exclude: Any = None,
     ) -> None:
-        given = labelled(scores, query_ids, gallery_ids)
+        given = labelled(left_out_filled(scores, exclude, gallery_ids), query_ids, gallery_ids)
         between, shape = given.scores, given.scores.shape
         sides = (
             side_of("query", shape, query_scores, given.query_ids, query_features, query_bank),
@@ -118,8 +118,9 @@ class Problem(TwoSides):
         >>> Problem.from_distances([[0.2, 0.7]]).ranking(1).indices
         array([[0]])
         """
+        left = rest.get("exclude"), rest.get("gallery_ids")
         return cls(
-            negated(distances, "distances"),
+            negated(left_out_filled(distances, *left, distances=True), "distances"),
             query_scores=None if query_distances is None else negated(query_distances, "query_distances"),
             gallery_scores=(None if gallery_distances is None else negated(gallery_distances, "gallery_distances")),
             **rest,

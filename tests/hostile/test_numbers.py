@@ -196,11 +196,11 @@ def test_what_is_lost_in_float32_is_refused_by_its_name(part: str, value: float,
 def test_what_the_message_advises_works() -> None:
     scores = np.random.default_rng(0).normal(size=(6, 9))
     scores[::2, 1] = -np.inf
-    with pytest.raises(InputError, match="exclude= leaves pairs out, with any moderate number in their cells"):
+    with pytest.raises(InputError, match="exclude= leaves pairs out, whose cells may then hold NaN"):
         Problem(scores)
     gone = np.isneginf(scores)
     out = [np.flatnonzero(row).tolist() for row in gone]
-    answer = rerankit.rerank(Problem(np.where(gone, 0, scores), exclude=out), "csls")
+    answer = rerankit.rerank(Problem(np.where(gone, np.nan, scores), exclude=out), "csls")
     assert not (answer.indices[::2] == 1).any()
     for factor in (1e-50, 1e30):
         with pytest.raises(InputError, match=r"(multiply|divide) all by one number"):
