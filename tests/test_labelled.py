@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import rerankit
-from rerankit import Problem, Ranking
+from rerankit import Problem, Ranking, Relevance
 from rerankit.errors import InputError
 
 RUN = {"q1": {"a": 0.9, "b": 0.4}, "q2": {"c": 0.8}}
@@ -34,6 +34,20 @@ def test_a_run_may_be_lists_of_pairs():
     with pytest.raises(InputError, match="a query must list an item once"):
         Problem([[("a", 0.5), ("a", 0.4)]])
     assert Problem([(0.1, 0.9), (0.8, 0.3)]).shape == (2, 2)  # rows of a matrix
+
+
+def test_judgements_may_be_the_right_items_of_each_query():
+    problem = Problem([[0.9, 0.1], [0.8, 0.3]], query_ids=["x", "y"], gallery_ids=["a", "b"])
+    for right in ({"x": ["a"], "y": ["b"]}, {"x": {"a"}, "y": ("b",)}, {"x": [("a", 1)], "y": {"b": 1}}):
+        assert rerankit.evaluate(problem, right, ["mrr"])["mrr"] == 0.75
+        assert rerankit.evaluate(problem.ranking().to_dict(), right, ["mrr"])["mrr"] == 0.75
+        assert Relevance.from_dict(right, ["x", "y"], ["a", "b"]) == Relevance.from_lists([[0], [1]], 2)
+    with pytest.raises(
+        InputError, match=r"must map queries to \{item: grade\}, or to lists of \(item, grade\) or items"
+    ):
+        rerankit.evaluate(problem, {"x": "a", "y": "b"}, ["mrr"])
+    with pytest.raises(InputError, match="a query must judge an item once"):
+        Relevance.from_dict({"x": ["a", "a"]}, ["x"], ["a"])
 
 
 def test_records_are_judged_by_records():

@@ -101,16 +101,22 @@ def to_lists(triples: Triples, query_ids: Any = None, gallery_ids: Any = None) -
 
 
 def from_dict(nested: Mapping[Any, Any], what: What, argument: str = "run") -> Triples:
-    """The lines of `{query: {item: value}}`, or of `{query: [(item, value), …]}`.
+    """The lines of `{query: {item: value}}`, of `{query: [(item, value), …]}`, or of `{query: [right item, …]}`.
 
     >>> from_dict({"q": [("b", 0.9), ("a", 0.4)]}, "scores").items
     ['b', 'a']
+    >>> from_dict({"q": ["b", "a"]}, "grades").values
+    array([1., 1.])
     """
-    if not isinstance(nested, Mapping) or not all(map(_maps, nested.values())):
-        value = what.removesuffix("s")
-        raise InputError(f"'{argument}' must map queries to {{item: {value}}}, or to lists of (item, {value})")
+    pairs = {}
+    for query, found in nested.items() if isinstance(nested, Mapping) else [(None, None)]:
+        mapped = _pairs(found, what)
+        if mapped is None:
+            value, plain = what.removesuffix("s"), " or items" if what == "grades" else ""
+            text = f"must map queries to {{item: {value}}}, or to lists of (item, {value}){plain}"
+            raise InputError(f"'{argument}' {text}")
+        pairs[query] = mapped
     check_names(nested, f"queries of {argument}")
-    pairs = {query: list(found.items() if isinstance(found, Mapping) else found) for query, found in nested.items()}
     queries = [query for query, found in pairs.items() for _ in found]
     items = [item for found in pairs.values() for item, _ in found]
     check_names(items, f"items of {argument}")
@@ -125,9 +131,15 @@ def from_dict(nested: Mapping[Any, Any], what: What, argument: str = "run") -> T
     return Triples(queries, items, values, what, list(nested))
 
 
-def _maps(found: Any) -> bool:
-    """Whether items are mapped to their values, or paired with them."""
-    return isinstance(found, Mapping) or (isinstance(found, list | tuple) and all(map(is_pair, found)))
+def _pairs(found: Any, what: What) -> list[tuple[Any, Any]] | None:
+    """The items of a query with their values; judgements may be the right items alone. None of anything else."""
+    if isinstance(found, Mapping):
+        return list(found.items())
+    if isinstance(found, list | tuple) and all(map(is_pair, found)):
+        return list(found)
+    plain = what == "grades" and isinstance(found, list | tuple | set | frozenset)
+    names = plain and all(isinstance(name, str | int | np.integer) for name in found)
+    return [(name, 1.0) for name in found] if names else None
 
 
 def is_pair(value: Any) -> bool:
