@@ -16,26 +16,59 @@ def pairs(items: int, asked: int, lead: float, seed: int = 0, hubs: float = 0.0)
 
 
 def naive_ratio(scores: np.ndarray) -> float:
-    above = scores - scores.mean(axis=0)
-    first, behind = [], []
+    """The mean first step over what a line through the steps behind it says, in logarithms."""
+    above = (scores - scores.mean(axis=0)) / scores.std(axis=0)
+    steps: list[list[float]] = [[] for _ in range(7)]
     for row in above:
-        one, two, three, four = sorted(row, reverse=True)[:4]
-        first.append(one - two)
-        behind.append((2 * (two - three) + 3 * (three - four)) / 2)
-    return float(np.mean(first) / np.mean(behind))
+        best = sorted(row, reverse=True)
+        for place in range(1, 8):
+            steps[place - 1].append(place * (best[place - 1] - best[place]))
+    means = [np.mean(step) for step in steps]
+    _, level = np.polyfit(np.log(range(2, 8)), np.log(means[1:]), 1)
+    return float(means[0] / np.exp(level))
 
 
 def test_the_ratio_equals_a_loop_and_its_error_shrinks_with_the_rows():
-    scores = pairs(60, 50, 4.0)
-    assert lead_of_rows(DenseScores(scores)).ratio == pytest.approx(naive_ratio(scores), rel=1e-4)
+    for scores in (pairs(60, 50, 4.0), pairs(60, 50, 0.0, hubs=2.0), np.tanh(pairs(60, 50, 2.0))):
+        assert lead_of_rows(DenseScores(scores)).ratio == pytest.approx(naive_ratio(scores), rel=1e-4)
     errors = [lead_of_rows(DenseScores(pairs(size, size, 4.0))).error for size in (40, 160, 640)]
     assert errors[0] > 1.4 * errors[1] > 1.8 * errors[2]
+
+
+@pytest.mark.parametrize(
+    "bend", [lambda s: s, lambda s: np.tanh(s / 2), np.exp, lambda s: np.sqrt(np.maximum(s, 0)), lambda s: -np.exp(-s)]
+)
+def test_without_partners_the_ratio_is_one_whatever_end_scores_have(bend):
+    found = [lead_of_rows(DenseScores(bend(pairs(300, 300, 0.0, seed)))) for seed in range(8)]
+    errors = [(lead.ratio - 1) / lead.error for lead in found]
+    assert abs(np.mean(errors)) < 1
+    assert np.mean([lead.sure for lead in found]) < 0.25
+
+
+def test_the_error_is_what_the_ratio_varies_by():
+    found = [lead_of_rows(DenseScores(pairs(150, 150, 2.0, seed))) for seed in range(60)]
+    assert np.std([lead.ratio for lead in found]) == pytest.approx(np.mean([lead.error for lead in found]), rel=0.3)
+
+
+def test_a_few_hubs_do_not_hide_who_belongs_to_whom():
+    random = np.random.default_rng(0)
+    wrong = random.normal(size=(300, 300)) * np.where(np.arange(300) % 12, 1, 4)
+    found = partners_of(DenseScores(wrong + 6 * np.eye(300)))
+    assert min(found.each_item, found.pairs) > 0.9
+
+
+def test_one_class_that_is_asked_for_gives_items_no_query_of_their_own():
+    random = np.random.default_rng(0)
+    things = random.normal(size=(600, 12))
+    things[:200] = 0.6 * things[:200] + 2 * random.normal(size=12)
+    queries = things[:100] + 0.4 * random.normal(size=(100, 12))
+    assert partners_of(DenseScores(queries @ things[100:].T)).each_item < 0.3
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_items_that_all_have_their_query_are_told_from_those_that_have_not(seed):
     assert partners_of(DenseScores(pairs(150, 150, 6.0, seed))).each_item > 0.9
-    assert partners_of(DenseScores(pairs(400, 60, 6.0, seed))).each_item < 0.5
+    assert partners_of(DenseScores(pairs(400, 60, 6.0, seed))).each_item < 0.75
     assert partners_of(DenseScores(pairs(150, 150, 0.0, seed))).each_item < 0.5
 
 
@@ -82,18 +115,19 @@ def test_of_a_large_matrix_some_rows_are_read(monkeypatch):
     assert some.sure == 1
 
 
-def test_sureness_grows_from_none_at_a_ratio_of_one():
-    assert [Lead(ratio, 0.1, 0.5).sure for ratio in (0.9, 1.0, 1.1, 1.2, 3.0)] == pytest.approx([0, 0, 0.5, 1, 1])
+def test_sureness_grows_from_none_at_an_error_to_all_at_two():
+    assert [Lead(ratio, 0.1, 0.5).sure for ratio in (0.9, 1.1, 1.15, 1.2, 3.0)] == pytest.approx([0, 0, 0.5, 1, 1])
     assert Lead(2.0, np.inf, 0.5).sure == 0
-    assert Lead(0.8, 0.06, 0.4).behind(Lead(1.1, 0.08, 0.5)) == pytest.approx(1.0)
-    assert Lead(0.9, 0.06, 0.4).behind(Lead(1.1, 0.08, 0.5)) == 0
-    assert Lead(1.1, 0.08, 0.5).behind(Lead(0.8, 0.06, 0.4)) == 0
+    assert Lead(2.0, 0.1, 0.46, 0.02).sure == 0, "a few rows far ahead are not enough"
+    assert Lead(0.8, 0.06, 0.4).behind(Lead(1.1, 0.08, 0.5), 2) == pytest.approx(1.0)
+    assert Lead(0.8, 0.06, 0.4).behind(Lead(1.1, 0.08, 0.5), 4) == 0
+    assert Lead(1.1, 0.08, 0.5).behind(Lead(0.8, 0.06, 0.4), 2) == 0
 
 
-def test_coverage_is_the_share_of_items_that_were_asked_for():
-    for asked in (60, 150, 300):
-        found = [partners_of(DenseScores(pairs(300, asked, 8.0, seed))).each_item for seed in range(5)]
-        assert np.mean(found) == pytest.approx(asked / 300, abs=0.12)
+@pytest.mark.parametrize("asked", [60, 150, 300])
+def test_coverage_is_the_share_of_items_that_may_have_been_asked_for(asked):
+    found = [partners_of(DenseScores(pairs(300, asked, 8.0, seed))).each_item for seed in range(5)]
+    assert asked / 300 - 0.1 < np.mean(found) < asked / 300 + 0.25
 
 
 def test_every_item_of_a_batch_gets_its_share_where_each_was_asked_for():

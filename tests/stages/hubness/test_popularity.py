@@ -92,7 +92,7 @@ def test_in_lists_too_hubs_are_not_popular_where_each_item_has_its_query(length)
     first = Problem(wrong + 6 * np.eye(300)).ranking(length)
     lists = Problem.from_rankings(first.indices, first.scores, 300).scores
     assert evenly_asked(lists, answered=False) < 0.4
-    assert evenly_asked(lists, answered=True) == partners_of(lists).evenly > 0.9
+    assert evenly_asked(lists, answered=True) == partners_of(lists).evenly > 0.8
 
 
 def test_lists_that_list_everything_tell_what_matrices_tell():
@@ -119,7 +119,7 @@ def test_popular_items_do_not_lose_their_queries(name, bank, monkeypatch):
 
     before = float(np.mean(problem.ranking(1).indices[:, 0] == wanted[300:]))
     after = right()
-    monkeypatch.setattr("rerankit.stages.hubness.partners.asked_evenly", lambda *given: 1.0)
+    monkeypatch.setattr("rerankit.stages.hubness.leads.asked_evenly", lambda *given: 1.0)
     assert after > before - 0.13
     assert after > right()
 
