@@ -48,7 +48,9 @@ class Ready:
         extra_scores: Mapping[str, Any] | None = None,
         nearest: bool = False,
     ) -> Ranking:
-        """The first k items of one query (d,) or of several (queries, d), searched exactly and re-ranked.
+        """The nearest k items of one query (d,) or of several (queries, d), searched exactly and re-ranked.
+
+        No item comes from behind these k: for the best ten, take `.top(10)` of a hundred.
 
         With `candidates` (lists by id or row, best first) no candidates are searched, and `scores` are those with which
         they were found; without `queries`, `scores` are rows (queries, items), or those of the candidates. `nearest`
