@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 A = TypeVar("A")
 B = TypeVar("B")
-_MOST = 16
+MOST = 16
 
 first_use = threading.RLock()
 """Held while what threads share is made ready on its first use, such as networks that move to their device: a second
@@ -27,7 +27,7 @@ def in_threads(work: Callable[[A], B], pieces: Sequence[A]) -> list[B]:
     >>> in_threads(len, ["a", "bc"])
     [1, 2]
     """
-    workers = min(len(pieces), os.cpu_count() or 1, _MOST) if len(pieces) > 1 else 1
+    workers = min(len(pieces), os.cpu_count() or 1, MOST) if len(pieces) > 1 else 1
     if workers < 2:
         return [work(piece) for piece in pieces]
     shared = _Pieces(work, pieces)
@@ -65,7 +65,7 @@ class _Pieces(Generic[A, B]):
 @cache
 def _helpers() -> ThreadPoolExecutor:
     """Threads that are kept, since starting one takes about as long as a small piece of work."""
-    return ThreadPoolExecutor(_MOST - 1, "rerankit")
+    return ThreadPoolExecutor(MOST - 1, "rerankit")
 
 
 if hasattr(os, "register_at_fork"):  # a copy of the process has none of its threads

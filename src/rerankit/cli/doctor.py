@@ -44,8 +44,8 @@ def doctor(as_json: JsonOption = False) -> None:
 
 
 PLUGIN_FAULT = 4
-_PACKAGES = ("numpy", "scipy", "pluggy", "packaging", "typer", "rich", "pyyaml", "torch", "safetensors",
-             "torch-geometric", "transformers", "scikit-learn", "pyarrow", "matplotlib", "jinja2",
+_PACKAGES = ("numpy", "scipy", "pluggy", "threadpoolctl", "packaging", "typer", "rich", "pyyaml", "torch",
+             "safetensors", "torch-geometric", "transformers", "scikit-learn", "pyarrow", "matplotlib", "jinja2",
              "accelerate")  # fmt: skip
 
 

@@ -131,45 +131,43 @@ class Lowest:
 
     def add_rows(self, lists: slice, values: FloatArray, first: int) -> None:
         """Take in a block (lists, candidates) of the candidates from `first` on."""
-
-        def one(at: int) -> tuple[IntArray, IntArray, FloatArray]:
-            part = values[at : at + piece]
-            hits = flat_nonzero(part <= self._bounds(lists.start + at, part.min(axis=1))[:, None])
-            rows = hits // part.shape[1]
-            return at + rows, first + hits - rows * part.shape[1], part.reshape(-1)[hits]
-
-        piece = max(1, _PIECE_BYTES // (4 * values.shape[1]))
-        self._add(lists, in_threads(one, range(0, len(values), piece)))
+        self._add(lists, *self._near(lists, values, axis=1), first)
 
     def add_columns(self, lists: slice, values: FloatArray, first: int) -> None:
         """The same of a block (candidates, lists)."""
+        candidates, where, found = self._near(lists, values, axis=0)
+        self._add(lists, where, candidates, found, first)
+
+    def _near(self, lists: slice, values: FloatArray, axis: int) -> tuple[IntArray, IntArray, FloatArray]:
+        """The cells (rows, columns, values) within the bounds of their lists, whose candidates lie along `axis`."""
+        bound = self._bound[lists]
+        if np.isinf(bound).any():  # a pass that later blocks do not need
+            np.minimum(bound, values.min(axis=axis) + self._doubt[lists], out=bound)
 
         def one(at: int) -> tuple[IntArray, IntArray, FloatArray]:
-            part = values[:, at : at + piece]
-            hits = flat_nonzero(part <= self._bounds(lists.start + at, part.min(axis=0)))
+            part = values[at : at + piece]
+            hits = flat_nonzero(part <= (bound[at : at + piece, None] if axis else bound))
             rows = hits // part.shape[1]
             columns = hits - rows * part.shape[1]
-            return at + columns, first + rows, part[rows, columns]
+            return at + rows, columns, part[rows, columns]
 
-        piece = max(64, _PIECE_BYTES // (4 * len(values)))
-        self._add(lists, in_threads(one, range(0, values.shape[1], piece)))
+        piece = max(1, _PIECE_BYTES // (4 * values.shape[1]))
+        parts = in_threads(one, range(0, len(values), piece))
+        rows, columns, found = (np.concatenate(each) for each in zip(*parts, strict=True))
+        return rows, columns, found
 
-    def _bounds(self, first: int, lowest: FloatArray) -> FloatArray:
-        """The bounds of the lists from `first` on, once they have such candidates."""
-        here = slice(first, first + len(lowest))
-        bounds: FloatArray = np.minimum(self._bound[here], lowest + self._doubt[here])
-        self._bound[here] = bounds
-        return bounds
-
-    def _add(self, lists: slice, parts: list[tuple[IntArray, IntArray, FloatArray]]) -> None:
-        where, candidates, values = (np.concatenate(each) for each in zip(*parts, strict=True))
+    def _add(self, lists: slice, where: IntArray, candidates: IntArray, values: FloatArray, first: int) -> None:
+        bound = self._bound[lists]
+        np.minimum.at(bound, where, values + self._doubt[lists][where])
+        kept = values <= bound[where]
+        where, candidates, values = where[kept], candidates[kept], values[kept]
         counts = np.bincount(where, minlength=lists.stop - lists.start)
         flooded = self.flooded[lists] | (counts > _FLOOD)
         if flooded.any():
             self.flooded[lists] = flooded
             kept = ~flooded[where]
             where, candidates, values = where[kept], candidates[kept], values[kept]
-        self._found.append((lists.start + where, candidates, values))
+        self._found.append((lists.start + where, first + candidates, values))
 
     def cells(self) -> tuple[IntArray, IntArray]:
         """Lists, ascending, and their candidates: one or more of every list that is not flooded."""

@@ -10,7 +10,9 @@ from rerankit import settings
 from rerankit.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from rerankit.errors import rule
 from rerankit.finite import LEAST_SCORE, check_scores
+from rerankit.scores.blocks import pieces
 from rerankit.scores.lengths import Doubles, squares_of
+from rerankit.scores.matrix_product import product_into
 from rerankit.scores.vectors import GridVectors
 from rerankit.threads import in_threads
 
@@ -82,7 +84,7 @@ class Products:
         products: Doubles
         if len(vectors) > _FEW_ROWS:
             products = room[: len(vectors) * len(columns)].reshape(len(vectors), len(columns))
-            np.matmul(vectors, columns.T, out=products)
+            product_into(products, vectors, columns)
         else:  # in threads of ours, where those of a matrix library would be in each other's way
             products = np.stack([_inner(columns, vector) for vector in vectors])
         if self.metric == "euclidean":
@@ -198,7 +200,7 @@ class Products:
         made in `room`, numbers of which there are enough: fresh memory for every tile costs a tenth of its product.
         """
         product: FloatArray = room[: len(rows) * len(columns)].reshape(len(rows), len(columns))
-        np.matmul(rows, columns.T, out=product)
+        product_into(product, rows, columns)
         if squares is not None:  # minus squared distances have the same order
             product *= 2
             product -= squares_of(rows).astype(np.float32)[:, None]
@@ -235,11 +237,15 @@ def _inner(left: Doubles, right: Doubles) -> Doubles:
 
 
 def _to_float32(products: Doubles) -> FloatArray:
-    found = np.empty(products.shape, np.float32)
-    _into_float32(products, found)
-    return found
+    with np.errstate(over="ignore"):
+        return products.astype(np.float32)
 
 
 def _into_float32(products: Doubles, found: FloatArray) -> None:
-    with np.errstate(over="ignore"):
-        np.copyto(found, products, casting="same_kind")
+    """The same of many rows, in all threads."""
+
+    def one(part: slice) -> None:
+        with np.errstate(over="ignore"):
+            np.copyto(found[part], products[part], casting="same_kind")
+
+    in_threads(one, pieces(*found.shape))

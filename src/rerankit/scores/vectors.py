@@ -149,7 +149,7 @@ class GridVectors:
     def doubles(self, rows: slice | IntArray) -> Doubles:
         """`read` in float64: the same numbers."""
         if self.held is not None:
-            return self.held.vectors[rows].astype(np.float64)
+            return self.held.doubles(rows)
         return self._alone[rows] if len(self.array) == 1 else self._on_grid(rows)
 
     @cached_property
@@ -255,6 +255,13 @@ class Held:
         """Of vectors that keep nothing yet."""
         read = vectors.read()
         return cls(frozen(read), squares_of(read), vectors.longest())
+
+    def doubles(self, rows: slice | IntArray) -> Doubles:
+        """Some of the vectors on the grid (rows, d) in float64."""
+        given = self.vectors[rows]
+        found = np.empty(given.shape)
+        in_threads(lambda part: np.copyto(found[part], given[part]), pieces(*given.shape))
+        return found
 
     def followed_by(self, others: Held) -> Held:
         """These and behind them others."""

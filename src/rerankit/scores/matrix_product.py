@@ -1,0 +1,60 @@
+"""Products of matrices in threads of ours.
+
+Threads of a matrix library wait for its next product without letting go of their processor (those of OpenBLAS for 25
+ms), and so take it from what comes in between: the choice among the scores of a tile.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from rerankit.arrays import AnyArray
+from rerankit.threads import MOST, in_threads
+
+_SMALL = 2**27  # multiplications, about a millisecond of one thread: of fewer nothing is cut
+_cutting = Lock()
+
+
+def product_into(found: AnyArray, left: AnyArray, right: AnyArray) -> None:
+    """The products (rows, columns) of vectors (rows, d) and others (columns, d).
+
+    >>> found = np.empty((1, 2))
+    >>> product_into(found, np.array([[1.0, 2.0]]), np.array([[3.0, 1.0], [0.0, 1.0]]))
+    >>> found
+    array([[5., 2.]])
+    """
+    if left.size * len(right) < _SMALL or not _cutting.acquire(blocking=False):  # another product has the processors
+        np.matmul(left, right.T, out=found)
+        return
+    try:
+        _in_our_threads(found, left, right)
+    finally:
+        _cutting.release()
+
+
+def _in_our_threads(found: AnyArray, left: AnyArray, right: AnyArray) -> None:
+    threads = _threads()
+    with _libraries().limit(limits=1 if threads <= MOST else threads):
+        # A library that another thread of the program has told how many to use does not listen: its own threads serve.
+        wide = -(-len(right) // (threads if _threads() == 1 else 1))
+
+        def one(at: int) -> None:
+            np.matmul(left, right[at : at + wide].T, out=found[:, at : at + wide])
+
+        in_threads(one, range(0, len(right), wide))
+
+
+def _threads() -> int:
+    """How many threads the matrix library uses for a product; 1 where it does not tell."""
+    return max((each.num_threads for each in _libraries().lib_controllers), default=1)
+
+
+@cache
+def _libraries() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api="blas")

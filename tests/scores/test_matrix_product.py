@@ -1,0 +1,63 @@
+"""Products in threads of ours: the same as the library's, which has as many threads afterwards as before."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from rerankit.scores import matrix_product
+
+
+def library_threads() -> set[int]:
+    return {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, set[int]]]:
+    """The pieces of every product that is cut, and the threads that the library has meanwhile."""
+    found: list[tuple[int, set[int]]] = []
+
+    def in_threads(work: Any, pieces: Any) -> Any:
+        found.append((len(pieces), library_threads()))
+        return [work(piece) for piece in pieces]
+
+    monkeypatch.setattr(matrix_product, "in_threads", in_threads)
+    monkeypatch.setattr(matrix_product, "_SMALL", 1000)
+    return found
+
+
+def product(rows: int, columns: int) -> None:
+    random = np.random.default_rng(rows + columns)
+    left, right = random.integers(-9, 9, (rows, 7)).astype(float), random.integers(-9, 9, (columns, 7)).astype(float)
+    found = np.full((rows, columns), np.nan)
+    matrix_product.product_into(found, left, right)
+    assert (found == left @ right.T).all()
+
+
+@pytest.mark.skipif(not library_threads(), reason="a matrix library that does not tell its threads")
+def test_a_product_is_cut_for_as_many_threads_as_the_library_has(seen: list[Any]) -> None:
+    with threadpool_limits(3, user_api="blas"):
+        product(20, 31)
+        assert seen == [(3, {1})]
+        assert library_threads() == {3}
+        product(3, 4)  # too small
+    with threadpool_limits(1, user_api="blas"):
+        product(20, 31)
+    assert seen[1:] == [(1, {1})]
+
+
+@pytest.mark.skipif(not library_threads(), reason="a matrix library that does not tell its threads")
+def test_an_error_and_products_side_by_side_leave_the_library_as_it_was(seen: list[Any]) -> None:
+    with threadpool_limits(2, user_api="blas"):
+        with pytest.raises(ValueError, match="mismatch"):
+            matrix_product.product_into(np.empty((20, 30)), np.ones((20, 7)), np.ones((30, 8)))
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(product, range(20, 60), range(40, 80)))
+        assert library_threads() == {2}
+        product(20, 31)
+    assert seen[0] == seen[-1] == (2, {1})
+    assert all(each in ((2, {1}), (1, {2})) for each in seen)
