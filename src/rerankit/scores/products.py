@@ -112,14 +112,18 @@ class Products:
         cells = np.empty(rows.size, np.float32)
         step = max(1, min(settings.memory_budget(), _CACHED) // (24 * self.of_rows.width))
         alone = self.of_rows.doubles(slice(0, 1)) if len(self.of_rows) == 1 else None  # the one row, for all pairs
-        for start in range(0, rows.size, step):
+
+        def one(start: int) -> None:
             block = slice(start, start + step)
+            mine = alone if alone is not None else _each_once(self.of_rows, rows[block])
             other = self.of_columns.doubles(columns[block])
-            one = alone if alone is not None else self.of_rows.doubles(rows[block])
-            products: Doubles = _inner(np.broadcast_to(one, other.shape), other)
+            products: Doubles = _inner(np.broadcast_to(mine, other.shape), other)
             if self.metric == "euclidean":
-                products = self._distances(products, squares_of(one) + squares_of(other), rows[block], columns[block])
+                squares = squares_of(mine) + squares_of(other)
+                products = self._distances(products, squares, rows[block], columns[block])
             cells[block] = _to_float32(products)
+
+        in_threads(one, range(0, rows.size, step))
         return self._finite(cells[:, None], rows).reshape(shape)
 
     def _of_one(self, row: int, columns: IntArray) -> FloatArray:
@@ -226,6 +230,14 @@ def _read_once(vectors: GridVectors, items: IntArray, known: BoolArray) -> tuple
     named = np.zeros(items.shape, np.int64)
     named[known] = places.reshape(-1)
     return vectors.doubles(wanted), named
+
+
+def _each_once(vectors: GridVectors, rows: IntArray) -> Doubles:
+    """The vectors (rows, d) that are named; one that is named several times is read once."""
+    if vectors.held is not None:
+        return vectors.doubles(rows)
+    distinct, places = np.unique(rows, return_inverse=True)
+    return vectors.doubles(distinct)[places]
 
 
 def _inner(left: Doubles, right: Doubles) -> Doubles:

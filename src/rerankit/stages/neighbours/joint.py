@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from rerankit.arrays import FloatArray, IntArray
+from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.bank import Bank
 from rerankit.cutting import NamedArrays, in_parts, is_cut, joined
 from rerankit.errors import InputError, RerankitWarning
@@ -27,6 +27,7 @@ from rerankit.stages.neighbours.both_sides import (
     self_first,
 )
 from rerankit.stages.neighbours.unrelated import sampled_rows
+from rerankit.threads import in_threads
 
 _SAMPLE = 256  # vectors whose rows tell a relation's mean and deviation
 
@@ -207,17 +208,22 @@ def _middle(scores: Scores, square: bool) -> tuple[float, float, float]:
     """Median, interquartile range and highest of the scores, without an item's score to itself, by rows; the order of
     items is no matter.
     """
-    found, highest = [], -np.inf
-    chosen = sampled_rows(scores, _SAMPLE)
+    chosen, found = sampled_rows(scores, _SAMPLE), []
     for part in blocks(len(chosen), 8 * scores.shape[1]):
-        for values, row in zip(scores.rows(chosen[part]), chosen[part], strict=True):
-            own = np.delete(values, row) if square else values
-            own = own[np.isfinite(own)]
-            if len(own):
-                found.append(np.percentile(own.astype(np.float64), (25, 50, 75)))
-                highest = max(highest, float(own.max()))
-    low, level, high = np.mean(found, axis=0) if found else (0.0, 0.0, 0.0)
-    return _rounded(float(level)), _rounded(float(high - low)), highest
+        own = chosen[part] if square else np.full(len(chosen[part]), -1)
+        found += in_threads(_quarters, list(zip(scores.rows(chosen[part]), own.tolist(), strict=True)))
+    known = np.array([each for each in found if each is not None])
+    low, level, high = known[:, :3].mean(axis=0) if len(known) else (0.0, 0.0, 0.0)
+    return _rounded(float(level)), _rounded(float(high - low)), float(known[:, 3].max()) if len(known) else -np.inf
+
+
+def _quarters(row: tuple[FloatArray, int]) -> AnyArray | None:
+    """The quartiles and the highest of a row's scores (4,) without that of its own item, which may be −1; None where
+    nothing is known.
+    """
+    values = row[0] if row[1] < 0 else np.delete(*row)
+    values = values[np.isfinite(values)].astype(np.float64)
+    return np.append(np.percentile(values, (25, 50, 75)), values.max()) if len(values) else None
 
 
 def _rounded(value: float) -> float:

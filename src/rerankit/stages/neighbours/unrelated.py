@@ -100,12 +100,12 @@ def standing_out(scores: Scores) -> float | None:
     expected = ndtri(1 - (np.arange(1, first + 1) - 0.375) / (count - 1 + 0.25))
     rows, found = sampled_rows(scores), []
     for block in blocks(len(rows), count * 24, share=0.5):
-        values = scores.rows(rows[block]).astype(np.float64)
+        values = np.array(scores.rows(rows[block]))
         values[np.arange(len(values)), rows[block]] = -np.inf
-        values = np.sort(values, axis=1)[:, 1:]
-        level, spread = _middle(values)
+        nearest = np.sort(np.partition(values, count - first, axis=1)[:, count - first :], axis=1)[:, ::-1]
+        level, spread = _middle(values, left_out=1)
         with np.errstate(invalid="ignore", divide="ignore"):
-            found.append(((values[:, ::-1][:, :first] - level[:, None]) / spread[:, None] - expected).mean(axis=1))
+            found.append(((nearest - level[:, None]) / spread[:, None] - expected).mean(axis=1))
     excess = np.concatenate(found)
     known = np.isfinite(excess)
     return float(np.median(excess[known])) if known.any() else None
@@ -121,10 +121,12 @@ def sampled_rows(scores: Scores, count: int = _SAMPLE) -> IntArray:
     return scores.sampled_rows(count)
 
 
-def _middle(values: AnyArray) -> tuple[AnyArray, AnyArray]:
-    """Median and spread of each row; −inf and 0 where absent cells reach that far."""
-    last = values.shape[1] - 1
-    places = [int(last * part) for part in (0.25, 0.5, 0.75)]
+def _middle(values: AnyArray, left_out: int = 0) -> tuple[AnyArray, AnyArray]:
+    """Median and spread of each row but for its lowest cells, which are `left_out`; −inf and 0 where absent cells reach
+    that far.
+    """
+    last = values.shape[1] - left_out - 1
+    places = [left_out + int(last * part) for part in (0.25, 0.5, 0.75)]
     low, level, high = np.partition(values, places, axis=1)[:, places].T.astype(np.float64)
     with np.errstate(invalid="ignore"):
         spread = np.where(np.isfinite(low), high - low, 0) / _QUARTILES
