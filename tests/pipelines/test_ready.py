@@ -213,3 +213,21 @@ def test_what_cannot_be_the_nearest_items_is_refused():
         ready.rerank(QUERIES[:2], candidates=[[0, 1], [2]], nearest=True)
     with pytest.raises(InputError, match="'nearest' must be"):
         ready.rerank(QUERIES[:1], candidates=[[0, 1]], nearest="yes")
+
+
+@pytest.mark.parametrize(
+    ("takes_bank", "advice"), [(True, "give Gallery(…, bank=…)"), (False, "use rerankit.rerank(problem")]
+)
+def test_a_stage_that_looks_at_a_bank_is_told_to_bring_one(takes_bank, advice):
+    class Looking(rerankit.Stage):
+        name = "looking"
+
+        def looks_at(self, problem=None):
+            return Looks(queries=not takes_bank or problem is None or problem.query_bank is None)
+
+        def rescore(self, problem, ranking):
+            return ranking.scores
+
+    with pytest.raises(UnmetNeedError) as error:
+        prepare(Looking(), Gallery(np.eye(4)))
+    assert advice in str(error.value)

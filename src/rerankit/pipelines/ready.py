@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from rerankit import checks
+from rerankit.bank import Bank
 from rerankit.errors import InputError, UnmetNeedError, rule
 from rerankit.gallery import Gallery
 from rerankit.item_lists import item_rows
@@ -155,7 +156,7 @@ def check_standing(pipeline: Pipeline, gallery: Gallery) -> None:
     faults = []
     for one in pipeline.stages:
         faults += [fault.standing for fault in one.unmet(probe) if not fault.need.of_queries]
-        faults += [_refusal(part, gallery) for part in _looking_at_queries(one, probe)]
+        faults += [_refusal(part, gallery, probe) for part in _looking_at_queries(one, probe)]
     if faults:
         raise UnmetNeedError("\n".join(faults))
 
@@ -176,9 +177,10 @@ def _looking_at_queries(one: Stage, probe: Problem) -> list[Stage]:
     return inside or ([one] if one.looks_at(probe).queries else [])
 
 
-def _refusal(one: Stage, gallery: Gallery) -> str:
+def _refusal(one: Stage, gallery: Gallery, probe: Problem) -> str:
     text = f"stage '{one.name}' looks at the other test queries, and a gallery that stands ready has none"
-    if "bank" not in one.parameters():
+    banked = probe.with_banks(query_bank=Bank(to_gallery=np.zeros((1, gallery.size))))
+    if "bank" not in one.parameters() and one.looks_at(banked).queries:
         return f"{text}: use rerankit.rerank(problem, …) on all queries together{_or_lone(one)}"
     if getattr(one, "bank", None) is None and gallery.bank is None:
         return f"{text}: give Gallery(…, bank=…), vectors of old queries or a Bank{_or_lone(one)}"
