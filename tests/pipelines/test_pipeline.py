@@ -476,3 +476,14 @@ def test_what_yaml_loads_takes_parameters(tmp_path):
     file.write_text("stages: [{load: several, params: {alpha: 1}}]")
     with pytest.raises(FormatError, match="'params' goes with a stage, and 'several' is a pipeline"):
         Pipeline.from_yaml(file)
+
+
+def test_seconds_have_the_work_before_the_candidates_are_known(monkeypatch):
+    class OneSecond:
+        seconds = 1.0
+
+    monkeypatch.setattr("rerankit.pipelines.pipeline.Stopwatch", OneSecond)
+    vectors = np.random.default_rng(0).normal(size=(15, 4))
+    problem = Problem.from_embeddings(vectors[:6], vectors[6:])
+    assert rerank(problem, stage("sinkhorn") >> stage("fuse")).notes["seconds"] == [2.0, 1.0]
+    assert rerank(problem, stage("fuse") >> stage("sinkhorn")).notes["seconds"] == [1.0, 1.0]

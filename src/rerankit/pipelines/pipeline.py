@@ -92,7 +92,7 @@ class Pipeline(Composite):
         emit("stage_started", text, position=position, total=len(self.stages))
         watch = Stopwatch()
         result = runner.rerank(problem, ranking)
-        seconds = watch.seconds
+        seconds = watch.seconds + (runner.begun if isinstance(runner, Prepared) else 0.0)
         emit("stage_finished", text, position=position, seconds=seconds, ranking=result)
         return Step(self.stages[position], result, seconds, runner.looks_at(problem), text)
 
@@ -139,8 +139,11 @@ class Pipeline(Composite):
         if not self.stages:
             return None
         first, *rest = self.stages
+        watch = Stopwatch()
         with faults_named(first, lambda: f"{owned(first)}, given {problem!r}"):
             started = first.started(problem)
+        if started is not None:
+            started.begun = watch.seconds
         gallery = Gallery.of(problem)
         parts = (Prepared(one, gallery) for one in rest)
         return None if started is None else PreparedComposite(self, gallery, [started, *parts])

@@ -63,6 +63,8 @@ class Prepared:
     """What is prepared, in words."""
     exact = True
     """Whether after a change it equals a fresh preparation, to the bit."""
+    begun = 0.0
+    """The seconds of work that was done for this problem before its candidates were known."""
     by_item = True
     """Whether a change of the gallery costs its items alone; otherwise all is prepared again."""
 
