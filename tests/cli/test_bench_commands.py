@@ -178,7 +178,10 @@ def test_tasks() -> None:
     shown = run("tasks")
     assert shown.exit_code == 0
     assert "market1501" in shown.output
-    files = json.loads(run("tasks", "cirr", "--json").output)
+    assert (
+        "parameters, which --task-set changes: relevance='relevance.npz', metrics=(" in run("tasks", "generic").stderr
+    )
+    files = json.loads(run("tasks", "cirr", "--json").stdout)
     assert files[0]["file"] == "captions/cap.rc2.val.json"
 
 

@@ -46,6 +46,8 @@ def tasks(
     title = f"{card.title}. {card.citation}. Revision: {card.revision}. Licence: {card.licence}. "
     title += f"Metrics: {', '.join(card.metrics)}"
     show(rows, title=title, as_json=as_json)
+    own = ", ".join(f"{name}={value!r}" for name, value in one.get_params().items())
+    say(f"parameters, which --task-set changes: {own or 'none'}")
 
 
 def _card(name: str) -> Card | None:
