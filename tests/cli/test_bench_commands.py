@@ -179,7 +179,7 @@ def test_tasks() -> None:
     assert shown.exit_code == 0
     assert "market1501" in shown.output
     assert (
-        "parameters, which --task-set changes: relevance='relevance.npz', metrics=(" in run("tasks", "generic").stderr
+        "parameters, which --task-set changes: relevance='relevance.npz', both=False," in run("tasks", "generic").stderr
     )
     files = json.loads(run("tasks", "cirr", "--json").stdout)
     assert files[0]["file"] == "captions/cap.rc2.val.json"
