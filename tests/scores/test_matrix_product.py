@@ -42,12 +42,12 @@ def product(rows: int, columns: int) -> None:
 def test_a_product_is_cut_for_as_many_threads_as_the_library_has(seen: list[Any]) -> None:
     with threadpool_limits(3, user_api="blas"):
         product(20, 31)
-        assert seen == [(3, {1})]
-        assert library_threads() == {3}
         product(3, 4)  # too small
+        assert seen == [(3, {1}), (1, {3})]
+        assert library_threads() == {3}
     with threadpool_limits(1, user_api="blas"):
         product(20, 31)
-    assert seen[1:] == [(1, {1})]
+    assert seen[2:] == [(1, {1})]
 
 
 @pytest.mark.skipif(not library_threads(), reason="a matrix library that does not tell its threads")
@@ -60,4 +60,4 @@ def test_an_error_and_products_side_by_side_leave_the_library_as_it_was(seen: li
         assert library_threads() == {2}
         product(20, 31)
     assert seen[0] == seen[-1] == (2, {1})
-    assert all(each in ((2, {1}), (1, {2})) for each in seen)
+    assert all(each in ((2, {1}), (1, {1}), (1, {2})) for each in seen)  # one is cut, those beside it are not

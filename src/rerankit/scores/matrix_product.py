@@ -6,6 +6,8 @@ ms), and so take it from what comes in between: the choice among the scores of a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from threading import Lock
 from typing import Any
@@ -16,7 +18,7 @@ from rerankit.arrays import AnyArray
 from rerankit.threads import MOST, in_threads
 
 _SMALL = 2**27  # multiplications, about a millisecond of one thread: of fewer nothing is cut
-_cutting = Lock()
+_open = Lock()
 
 
 def product_into(found: AnyArray, left: AnyArray, right: AnyArray) -> None:
@@ -27,25 +29,32 @@ def product_into(found: AnyArray, left: AnyArray, right: AnyArray) -> None:
     >>> found
     array([[5., 2.]])
     """
-    if left.size * len(right) < _SMALL or not _cutting.acquire(blocking=False):  # another product has the processors
-        np.matmul(left, right.T, out=found)
-        return
-    try:
-        _in_our_threads(found, left, right)
-    finally:
-        _cutting.release()
-
-
-def _in_our_threads(found: AnyArray, left: AnyArray, right: AnyArray) -> None:
-    threads = _threads()
-    with _libraries().limit(limits=1 if threads <= MOST else threads):
-        # A library that another thread of the program has told how many to use does not listen: its own threads serve.
-        wide = -(-len(right) // (threads if _threads() == 1 else 1))
+    with each_alone(left.size * len(right) >= _SMALL) as threads:
+        wide = -(-len(right) // threads)
 
         def one(at: int) -> None:
             np.matmul(left, right[at : at + wide].T, out=found[:, at : at + wide])
 
         in_threads(one, range(0, len(right), wide))
+
+
+@contextmanager
+def each_alone(wanted: bool = True) -> Iterator[int]:
+    """A block in which every thread makes its products alone; how many threads the matrix library would use for one.
+
+    That is 1, and the library is left as it is, where it is not `wanted`, where another such block is open, where the
+    library does not tell, or has more threads than are started here, and where another thread of the program has told
+    it how many to use: then it does not listen.
+    """
+    if not wanted or not _open.acquire(blocking=False):
+        yield 1
+        return
+    try:
+        threads = _threads()
+        with _libraries().limit(limits=1 if threads <= MOST else threads):
+            yield threads if _threads() == 1 else 1
+    finally:
+        _open.release()
 
 
 def _threads() -> int:

@@ -14,8 +14,11 @@ from rerankit.bank import Bank
 from rerankit.errors import UnmetNeedError
 from rerankit.problem import Problem
 from rerankit.scores import EmbeddingScores, Scores, blocks, normalised
+from rerankit.scores.matrix_product import each_alone
+from rerankit.threads import in_threads
 
 _LOOKUPS = 32  # vectors that are looked up for a query, at least
+_TOGETHER = 16  # queries whose vectors a thread looks up at once
 _KEPT = 0.5  # share of the memory budget that the vectors of a side may take
 
 
@@ -168,8 +171,14 @@ def outer(
     result = np.empty((len(rows), rows.shape[1], columns.shape[1]), np.float32)
     size = (rows.shape[1] + columns.shape[1]) * scores.queries.shape[1] * 12
     left, right = vectors or (SideVectors(side, scores.metric == "cosine") for side in (scores.queries, scores.gallery))
+
+    def one(at: int) -> None:
+        part = slice(at, min(at + _TOGETHER, block.stop))
+        np.matmul(left[rows[part]], right[columns[part]].transpose(0, 2, 1), out=result[part])
+
     for block in blocks(len(rows), size, share=0.5):
-        np.matmul(left[rows[block]], right[columns[block]].transpose(0, 2, 1), out=result[block])
+        with each_alone():  # products so small that threads of a matrix library would wait for each other
+            in_threads(one, range(block.start, block.stop, _TOGETHER))
     return result
 
 
