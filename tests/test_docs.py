@@ -27,9 +27,11 @@ from typer.testing import CliRunner
 import rerankit
 from docs_files import NOT_RUN, ready
 from rerankit import Pipeline, plugins
+from rerankit.builtins import TASKS
 from rerankit.cli import build
 from rerankit.errors import MissingExtraError
 from rerankit.extras import EXTRAS
+from rerankit.formats.registry import formats
 from rerankit.plugins import spec
 
 REPOSITORY = Path(__file__).parents[1]
@@ -189,6 +191,13 @@ def test_the_readme_names_every_stage() -> None:
     text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     ours = [name for name in rerankit.stages_available() if plugins.manager().stages.entry(name).owner == "rerankit"]
     assert [name for name in ours if f"`{name}`" not in text] == []
+
+
+def test_the_pages_of_tasks_and_formats_name_them_all() -> None:
+    pages = {name: (REPOSITORY / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("tasks", "formats")}
+    assert [name for name in TASKS if f"`{name}`" not in pages["tasks"]] == []
+    endings = [ending.removesuffix(".gz") for form in formats().values() for ending in form.suffixes if ending]
+    assert [ending for ending in endings if f"`{ending}`" not in pages["formats"]] == []
 
 
 def test_getting_started_names_every_extra() -> None:

@@ -1,4 +1,8 @@
-"""Reading and writing files: `read` and `write`, and one file here for each format."""
+"""Reading and writing files: `read` and `write`, one file here for each format, and what all of them share.
+
+A format derives from `Format` (`content`); `registry` finds it by its endings, `tables` and `lists` say what its
+content means.
+"""
 
 from __future__ import annotations
 

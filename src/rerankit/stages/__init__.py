@@ -1,4 +1,4 @@
-"""The stages that ship with rerankit: one file per training-free stage, one folder per trainable system."""
+"""The stages that ship with rerankit: a folder for each family, and for each system that is trained."""
 
 __all__ = [
     "cross_encoder",
