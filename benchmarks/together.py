@@ -1,4 +1,4 @@
-"""The captions with all test queries at hand: pillar-plus, behind `metric`, and fusions of several of them.
+"""The captions with all test queries at hand: what stands behind `metric`, and fusions of several networks.
 
     OMP_NUM_THREADS=2 python benchmarks/together.py --data FOLDER [--test] [--seeds 1 2]
 
@@ -33,6 +33,8 @@ def reasoners(data: Path, seeds: Sequence[int]) -> list[Any]:
 def pipelines(metric: Any, networks: Sequence[Any]) -> Iterator[tuple[str, Pipeline]]:
     """What is compared, by name."""
     behind = [Pipeline([metric, one]) for one in networks]
+    yield "metric >> sinkhorn", Pipeline([metric, stage("sinkhorn")])
+    yield "metric >> consensus", Pipeline([metric, stage("consensus")])
     yield "pillar-plus", Pipeline([networks[0]])
     yield "metric >> pillar-plus", behind[0]
     yield "fuse(pillar-plus, metric >> pillar-plus)", fused([networks[0], behind[0]])

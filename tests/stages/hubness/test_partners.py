@@ -17,7 +17,8 @@ def pairs(items: int, asked: int, lead: float, seed: int = 0, hubs: float = 0.0)
 
 def naive_ratio(scores: np.ndarray) -> float:
     """The mean first step over what a line through the steps behind it says, in logarithms."""
-    above = (scores - scores.mean(axis=0)) / scores.std(axis=0)
+    count, squares = len(scores), scores.var(axis=0)
+    above = (scores - scores.mean(axis=0)) / np.sqrt((count * squares + 100 * squares.mean()) / (count + 100))
     steps: list[list[float]] = [[] for _ in range(7)]
     for row in above:
         best = sorted(row, reverse=True)

@@ -12,6 +12,7 @@ from rerankit.stages.hubness.popularity import asked_evenly, left_out
 PLACES = 8  # best scores of a row that are looked at
 LEAST_PLACES = 4  # that have to be known
 _LEAST_STEPS = 4  # behind the first, to tell how they change from place to place
+_AS_OTHERS = 100  # rows of a column that are thought to be as wide as the others'
 _NO_ACCIDENT = 1.0  # standard errors; one more is certain
 _NO_DIFFERENCE = 2.0  # standard errors that may be an accident
 _BY_CHANCE = 4 / 9  # of rows without a partner have a first step above the next two's mean, were steps exponential
@@ -141,9 +142,11 @@ def highest(values: AnyArray) -> tuple[IntArray, AnyArray]:
 def in_widths(values: FloatArray) -> FloatArray:
     """Values (rows, columns) whose columns have a mean of 0, each over the width of its column.
 
-    A hub's scores are spread more widely than others': among rows' best ones its are there because of that.
+    A hub's scores are spread more widely than others': among rows' best ones its are there because of that. Few rows
+    do not tell a column's width, which is that of the others then.
     """
-    widths = np.sqrt(np.square(values, dtype=np.float64).mean(axis=0))
+    squares = np.square(values, dtype=np.float64).mean(axis=0)
+    widths = np.sqrt((len(values) * squares + _AS_OTHERS * squares.mean()) / (len(values) + _AS_OTHERS))
     found: FloatArray = np.divide(values, np.where(widths > 0, widths, 1), dtype=np.float32)
     return found
 

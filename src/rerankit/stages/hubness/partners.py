@@ -102,9 +102,9 @@ def several_belong_to_one(scores: Scores) -> bool:
     (True, False)
     """
     rows, columns = scores.shape
-    if columns < _FEW:
+    if columns < _FEW or rows < MANY_MORE * columns:
         return False
-    return rows >= MANY_MORE * columns and partners_of(scores).several_queries >= _CERTAIN
+    return lead_of_rows(scores.T).behind(lead_of_rows(scores), _SOME_DIFFERENCE) >= _CERTAIN
 
 
 def lead_of_rows(scores: Scores, sigma: float | None = None) -> Lead:
