@@ -44,10 +44,9 @@ def tasks(
     rows = [{"file": each.path, "what": each.what, "optional": each.optional} for each in one.files]
     card = one.card
     title = f"{card.title}. {card.citation}. Revision: {card.revision}. Licence: {card.licence}. "
-    title += f"Metrics: {', '.join(card.metrics)}"
-    show(rows, title=title, as_json=as_json)
     own = ", ".join(f"{name}={value!r}" for name, value in one.get_params().items())
-    say(f"parameters, which --task-set changes: {own or 'none'}")
+    title += f"Metrics: {', '.join(card.metrics)}. Parameters (--task-set): {own or 'none'}"
+    show(rows, title=title, as_json=as_json)
 
 
 def _card(name: str) -> Card | None:
