@@ -33,12 +33,13 @@ VIEWS = (
 )  # fmt: skip
 COLUMNS = 3
 DASHES = ("-", "--", ":")  # where there are more views than colours
-QUERIES = 2000  # asked at every size, in as many batches as that makes
+QUERIES = 2000  # asked at every size, in as many batches as that makes, but so many at least and at most
+FEWEST, MOST = 40, 200
 
 
 def batches(view: View, size: int, seed: int = 0) -> list[np.ndarray]:
     random, count = np.random.default_rng(seed), len(view.scores)
-    number = max(6, min(200, QUERIES // size))
+    number = max(FEWEST, min(MOST, QUERIES // size))
     return [np.sort(random.choice(count, size, replace=False)) for _ in range(number)]
 
 
