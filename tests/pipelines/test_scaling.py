@@ -47,9 +47,11 @@ def test_a_stage_of_others_need_not_say_it():
 
 
 def problem_of(items: int, bank: bool) -> Problem:
+    """Twenty queries, and a bank of queries that each have an item of their own."""
     random = np.random.default_rng(items)
-    sides = [random.normal(size=(count, 8)) for count in (20, items, 60)]
-    return Problem.from_embeddings(*sides[:2], query_bank=sides[2] if bank else None)
+    queries, gallery = random.normal(size=(20, 8)), random.normal(size=(items, 8))
+    others = gallery[:60] + 0.1 * random.normal(size=(60, 8))
+    return Problem.from_embeddings(queries, gallery, query_bank=others if bank else None)
 
 
 def size_of(state: State) -> int:
