@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
 
 import rerankit
 from rerankit import Bank, Looks, Problem, settings, stage
-from rerankit.errors import InputError
+from rerankit.errors import InputError, RerankitWarning
 from rerankit.stages.cells import Cells
 from strategies import VALUES, distinct, matrices
 
@@ -41,6 +43,17 @@ def test_equals_dividing_by_sums(cells_kept, scores):
     expected = np.take_along_axis(corrected, ranking.indices, axis=1)
     # What a whole row gains or loses says nothing about its order, and the two forms differ in it.
     np.testing.assert_allclose(found - found[:, :1], expected - expected[:, :1], atol=1e-4)
+
+
+def test_votes_that_no_number_holds_are_said():
+    scores = distinct(8, 9)
+    scores[:, 3] -= 1
+    sharp = stage("sinkhorn", beta=1000, published=True)
+    with pytest.warns(RerankitWarning, match=r"has beta=1000.*: what [1-9] of 9 items get .* give a lower beta"):
+        rerankit.rerank(scores, sharp)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rerankit.rerank(scores, stage("sinkhorn", published=True))
 
 
 def test_the_first_cells_of_every_row_and_column_are_kept():

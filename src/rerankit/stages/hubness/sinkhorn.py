@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
+import numpy as np
+
 from rerankit import checks
+from rerankit.errors import RerankitWarning
 from rerankit.pipelines.scaling import BANK_BY_ITEMS, BY_BOTH, WITHOUT_A_BANK, Scaling
 from rerankit.scores import Scores
 from rerankit.sides import Side
 from rerankit.stages.banks import check_bank
 from rerankit.stages.hubness.balance import balanced, equal_shares, placed
-from rerankit.stages.hubness.claims import claims_for_rounds
+from rerankit.stages.hubness.claims import Claims, claims_for_rounds
 from rerankit.stages.hubness.partners import evenly_asked, partners_of
 from rerankit.stages.hubness.spread import Fall, fall_of
 from rerankit.stages.hubness.stage import Beta, Correction, HubnessStage, beta_of, check_beta
@@ -82,6 +86,7 @@ class Sinkhorn(HubnessStage):
             return Correction(None, beta=0.0)
         claims = claims_for_rounds(others, fall.spread, self.cells_kept)
         if self.published:
+            self._check_votes(claims(beta))
             return Correction(equal_shares(claims(beta), self.iterations) / beta, beta=beta)
         if not same:
             evenly = evenly_asked(others, fall.spread, answered=False)
@@ -91,3 +96,14 @@ class Sinkhorn(HubnessStage):
         notes: dict[str, Any] = {"beta": beta, **partners.notes()}
         shift = balanced(lambda share: claims(share * beta), self.iterations, partners) / beta
         return Correction(shift, **notes)
+
+    def _check_votes(self, claims: Claims) -> None:
+        """Say so where votes are too small for a number to hold."""
+        without = int(np.sum(claims.of() == 0))
+        if without:
+            warnings.warn(
+                f"stage '{self.name}' has beta={self.beta}: what {without} of {claims.shape[1]} items get of the votes "
+                "is too small for a number to hold, and their shares are not equal ones; give a lower beta, or 'auto'",
+                RerankitWarning,
+                stacklevel=4,
+            )
