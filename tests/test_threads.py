@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import textwrap
 import threading
 import time
+import weakref
 from contextvars import ContextVar
 
 import pytest
 
 from rerankit.scoped import set_to
-from rerankit.threads import in_threads
+from rerankit.threads import MOST, in_threads
 
 depth = ContextVar("depth", default=0)
 
@@ -54,3 +58,56 @@ def test_a_copy_of_the_process_has_threads_of_its_own() -> None:
     if child == 0:
         os._exit(0 if len(names()) > 1 else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_work_that_found_no_free_thread_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: MOST)
+    busy, looked = threading.Barrier(MOST), threading.Event()
+
+    class Work:
+        def __call__(self, number: int) -> int:
+            return number
+
+    def piece(number: int) -> bool:
+        busy.wait(10)  # until all threads have a piece
+        if number:
+            return looked.wait(10)
+        work = Work()
+        kept = weakref.ref(work)
+        assert in_threads(work, range(3)) == [0, 1, 2]
+        del work
+        gone = kept() is None
+        looked.set()
+        return gone
+
+    assert in_threads(piece, range(MOST)) == [True] * MOST
+
+
+def test_an_interrupt_ends_the_work_of_all_threads() -> None:
+    begun: list[int] = []
+
+    def work(number: int) -> None:
+        begun.append(number)
+        time.sleep(0.01)
+        if number < 2:
+            raise (ValueError, KeyboardInterrupt)[number]
+
+    with pytest.raises(KeyboardInterrupt):
+        in_threads(work, range(100))
+    assert len(begun) < 20
+
+
+def test_where_the_program_ends_the_calling_thread_works_alone() -> None:
+    code = """
+    import os, threading, time
+    from rerankit.threads import in_threads
+    os.cpu_count = lambda: 4
+
+    def late():
+        threading.main_thread().join()
+        print(in_threads(len, ["a", "bc"]))
+
+    threading.Thread(target=late).start()
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("[1, 2]\n", "")

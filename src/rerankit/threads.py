@@ -6,7 +6,7 @@ import copy
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from functools import cache
 from typing import Generic, TypeVar
@@ -27,18 +27,17 @@ def in_threads(work: Callable[[A], B], pieces: Sequence[A]) -> list[B]:
     >>> in_threads(len, ["a", "bc"])
     [1, 2]
     """
-    workers = min(len(pieces), os.cpu_count() or 1, MOST) if len(pieces) > 1 else 1
-    if workers < 2:
+    helpful = min(len(pieces), os.cpu_count() or 1, MOST) - 1
+    if helpful < 1:
         return [work(piece) for piece in pieces]
     shared = _Pieces(work, pieces)
-    # The calling thread works, too: where all helpers are taken, as in a piece that is itself cut, it goes on alone.
-    helpers = [_helpers().submit(copy_context().run, shared.work_off) for _ in range(workers - 1)]
-    shared.work_off()
+    helpers = _helpers().asked(shared.work_off, helpful)
+    shared.work_off()  # where no helper is free, as in a piece that is itself cut, the calling thread goes on alone
     for helper in helpers:
         if not helper.cancel():
             helper.result()
     if shared.failed:
-        raise shared.failed[min(shared.failed)]
+        raise shared.error()
     return [shared.found[number] for number in range(len(pieces))]
 
 
@@ -53,21 +52,43 @@ class _Pieces(Generic[A, B]):
 
     def work_off(self) -> None:
         """Work on pieces until none is left, or one has failed."""
-        for number in self._left:
-            try:
+        number = 0
+        try:
+            for number in self._left:
                 self.found[number] = self._work(self._pieces[number])
-            except BaseException as error:
-                self.failed[number] = error
-            if self.failed:
-                return
+                if self.failed:
+                    return
+        except BaseException as error:  # an interrupt comes between two pieces, too, and ends the work of all threads
+            self.failed[number] = error
+
+    def error(self) -> BaseException:
+        """The error of the first piece that failed, but for one that asks the program to end."""
+        return min(self.failed.items(), key=lambda each: (isinstance(each[1], Exception), each[0]))[1]
 
 
-@cache
-def _helpers() -> ThreadPoolExecutor:
+class _Helpers:
     """Threads that are kept, since starting one takes about as long as a small piece of work."""
-    return ThreadPoolExecutor(MOST - 1, "rerankit")
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(MOST - 1, "rerankit")
+        self._free = threading.Semaphore(MOST - 1)
+
+    def asked(self, work: Callable[[], None], most: int) -> list[Future[None]]:
+        """The work of as many as are free, at most `most`. None waits for one: it would be kept, with all that it
+        holds, until others have ended.
+        """
+        found: list[Future[None]] = []
+        while len(found) < most and self._free.acquire(blocking=False):
+            try:
+                found.append(self._threads.submit(copy_context().run, work))
+            except RuntimeError:  # the program ends, and starts no threads any more
+                self._free.release()
+                break
+            found[-1].add_done_callback(lambda _: self._free.release())
+        return found
 
 
+_helpers = cache(_Helpers)
 if hasattr(os, "register_at_fork"):  # a copy of the process has none of its threads
     os.register_at_fork(after_in_child=_helpers.cache_clear)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -61,3 +62,17 @@ def test_an_error_and_products_side_by_side_leave_the_library_as_it_was(seen: li
         product(20, 31)
     assert seen[0] == seen[-1] == (2, {1})
     assert all(each in ((2, {1}), (1, {1}), (1, {2})) for each in seen)  # one is cut, those beside it are not
+
+
+def test_a_library_that_counts_its_threads_for_each_thread_is_left_as_it_is(
+    seen: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = SimpleNamespace(num_threads=4, threading_layer="openmp")
+    monkeypatch.setattr(matrix_product, "_libraries", lambda: SimpleNamespace(lib_controllers=[library]))
+    before = library_threads()
+    product(20, 31)
+    assert seen == [(1, before)]
+
+
+def test_a_product_with_nothing_is_empty() -> None:
+    product(3, 0)

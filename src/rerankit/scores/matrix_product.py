@@ -1,4 +1,4 @@
-"""Products of matrices in threads of ours.
+"""Products of matrices in rerankit's own threads.
 
 Threads of a matrix library wait for its next product without letting go of their processor (those of OpenBLAS for 25
 ms), and so take it from what comes in between: the choice among the scores of a tile.
@@ -30,7 +30,7 @@ def product_into(found: AnyArray, left: AnyArray, right: AnyArray) -> None:
     array([[5., 2.]])
     """
     with each_alone(left.size * len(right) >= _SMALL) as threads:
-        wide = -(-len(right) // threads)
+        wide = max(1, -(-len(right) // threads))
 
         def one(at: int) -> None:
             np.matmul(left, right[at : at + wide].T, out=found[:, at : at + wide])
@@ -42,16 +42,19 @@ def product_into(found: AnyArray, left: AnyArray, right: AnyArray) -> None:
 def each_alone(wanted: bool = True) -> Iterator[int]:
     """A block in which every thread makes its products alone; how many threads the matrix library would use for one.
 
-    That is 1, and the library is left as it is, where it is not `wanted`, where another such block is open, where the
-    library does not tell, or has more threads than are started here, and where another thread of the program has told
-    it how many to use: then it does not listen.
+    That is 1, and the library is left as it is, where it is not `wanted`, where another such block is open, and where
+    the library does not tell, has more threads than are started here, or counts them for each thread apart (OpenMP).
+    It is 1, too, where another thread of the program has told the library how many to use: then it does not listen.
     """
     if not wanted or not _open.acquire(blocking=False):
         yield 1
         return
     try:
-        threads = _threads()
-        with _libraries().limit(limits=1 if threads <= MOST else threads):
+        threads, libraries = _threads(), _libraries().lib_controllers
+        if threads > MOST or any(getattr(each, "threading_layer", None) == "openmp" for each in libraries):
+            yield 1
+            return
+        with _libraries().limit(limits=1):
             yield threads if _threads() == 1 else 1
     finally:
         _open.release()
