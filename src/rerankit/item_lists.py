@@ -64,9 +64,9 @@ def left_out_filled(scores: Any, exclude: Any, ids: Any, *, distances: bool = Fa
     plain = isinstance(scores, np.ndarray) and scores.ndim == 2 and scores.dtype.kind == "f"
     if exclude is None or not plain or is_memory_map(scores):
         return scores
-    known, sign = np.abs(scores) <= MOST_SCORE, -1.0 if distances else 1.0
-    if known.all():
+    if max(-scores.min(initial=0), scores.max(initial=0)) <= MOST_SCORE:  # which takes no memory
         return scores
+    known, sign = np.abs(scores) <= MOST_SCORE, -1.0 if distances else 1.0
     pairs = left_out(exclude, scores.shape, as_ids(ids, scores.shape[1], "gallery_ids"))
     assert pairs is not None, "it was given"
     lowest = sign * np.where(known, sign * scores, np.inf).min(axis=1, initial=np.inf)

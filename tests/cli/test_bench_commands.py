@@ -51,7 +51,7 @@ def test_bench_and_compare(data: Path) -> None:
         wide = run("compare", *files, "--format", style, "--layout", "wide", "--samples", 200)
         assert wide.exit_code == 0, wide.output
         assert "R@5" in wide.output
-    assert "unknown layout 'broad'" in run("compare", *files, "--layout", "broad").output
+    assert "unknown --layout 'broad'" in run("compare", *files, "--layout", "broad").output
     table = json.loads(run("compare", *files, "--json", "--samples", 200, "--part", "text-to-image").output)
     assert list(table) == ["text-to-image"]
     figures = json.loads(run(*plan, "-p", "mutual-rank", "--json", "--figure", "text-to-image/success@1").stdout)

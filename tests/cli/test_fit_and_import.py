@@ -193,6 +193,7 @@ def test_import_pillar(golden, tmp_path):
 
 def test_unknown_settings_and_losses_name_the_nearest(problem, tmp_path):
     plan = ("fit", "pillar-small", "--train", problem, "--out", tmp_path / "out")
+    assert "'--training' must be NAME=VALUE (got 'epochs')" in run(*plan, "--training", "epochs", code=2)
     assert "unknown training setting 'epoch'; did you mean 'epochs'" in run(*plan, "--training", "epoch=3", code=2)
     assert "unknown loss 'triplets'; did you mean 'triplet'" in run(*plan, "--set", "losses={triplets: 3}", code=2)
     assert not (tmp_path / "out").exists()

@@ -66,6 +66,8 @@ def test_the_other_direction(folder):
         assert figures(folder / "back.run", folder / truth, *options)["mrr"] == pytest.approx(expected)
     both = ("evaluate", folder / "problem.npz", folder / "truth.qrels", "--both", "--reverse")
     assert "give either --reverse or --both" in run(*both, fails=True)
+    wrong = ("evaluate", folder / "problem.npz", folder / "truth.qrels", "--missing", "zeros")
+    assert "unknown --missing 'zeros'; did you mean 'zero'?" in run(*wrong, fails=True)
 
 
 def test_stages_that_are_repeated_run_one_after_the_other(folder):

@@ -234,6 +234,7 @@ def test_a_column_without_a_name_is_an_index(tmp_path):
         ('{"query": "q", "item": true, "score": 1}', "line 2: 'item' must be a text or a whole number (got True)"),
         ('{"query": "q", "item": "a"}', "line 2: 'score' must be a finite number (got None)"),
         ('{"query": "q", "item": "a", "score": NaN}', "line 2: 'score' must be a finite number (got nan)"),
+        (f'{{"query": "q", "item": "a", "score": 1{"0" * 400}}}', "line 2: 'score' must be a finite number (got 1000"),
         ('{"query": "q", "ite', "line 2: line 1: truncated or not JSON"),
     ],
 )

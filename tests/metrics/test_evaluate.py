@@ -306,6 +306,15 @@ def test_a_subset_may_be_a_mask() -> None:
     assert found.per_query["subset_success@1"].tolist() == [1, 0]
 
 
+def test_a_tuple_of_subsets_has_one_for_each_query() -> None:
+    scores = np.array([[0.5, 0.1, 0.9], [0.2, 0.6, 0.7]])
+    found, expected = (
+        evaluate(scores, [[0], [1]], ["subset_success@1"], subset=given)
+        for given in (([0, 1], [2, 1]), [[0, 1], [2, 1]])
+    )
+    assert found.per_query["subset_success@1"].tolist() == expected.per_query["subset_success@1"].tolist() == [1, 0]
+
+
 def test_subset_ties_are_expected_values() -> None:
     result = evaluate(np.zeros((1, 9)), [[4]], ["subset_success@1"], subset=[[1, 4, 5, 6]])
     assert result["subset_success@1"] == 0.25

@@ -44,7 +44,7 @@ def compare(
     from rerankit.statistics.wide import wide
 
     check_style(style)
-    checks.choice("layout", layout, ("long", "wide"))
+    checks.choice("--layout", layout, ("long", "wide"))
     how: dict[str, Any] = {"allow_other_candidates": other_candidates, "independent": independent, "test": test}
     how |= {"baseline": baseline, "samples": samples, "level": level}
     by_task = {}

@@ -30,7 +30,7 @@ def convert(
     from rerankit.formats.sources import address_of
 
     if kind is not None:
-        checks.choice("as", kind, ("array", "distances", "problem", "ranking", "relevance"))
+        checks.choice("--as", kind, ("array", "distances", "problem", "ranking", "relevance"))
     check_target(target, "target", force=force)
     value: Any
     relevance: Any = None

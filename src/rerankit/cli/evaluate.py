@@ -69,7 +69,7 @@ def _opened(ranked: Path, relevance: Path, missing: str, reverse: bool) -> tuple
     from rerankit.errors import InputError, several
     from rerankit.formats.judged import read_judged, read_judged_problem, read_ranked
 
-    checks.choice("missing", missing, ("error", "zero"))
+    checks.choice("--missing", missing, ("error", "zero"))
     found = read_ranked(ranked)
     if not isinstance(found, Ranking):
         return read_judged_problem(found, relevance, reverse=reverse)

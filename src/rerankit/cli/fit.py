@@ -73,7 +73,7 @@ def fit(
     check_target(out, "out", force=again, option="--restart", kept=("training/*",))
     where = engine_from(engine, engine_settings)
     made = _trainable(stage, parameters(settings), trust)
-    options: dict[str, Any] = {"settings": _settings(made, parameters(training)), "resume": not restart}
+    options: dict[str, Any] = {"settings": _settings(made, parameters(training, "--training")), "resume": not restart}
     if where is not None:
         options["engine"] = where
     if "out" in made.takes:

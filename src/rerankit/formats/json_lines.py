@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -66,8 +67,11 @@ def _name(found: dict[str, Any], name: str, at: str) -> str:
 
 
 def _number(found: dict[str, Any], name: str, at: str) -> float:
-    value = found.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+    value: Any = found.get(name)
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    if (
+        not plain or not -sys.float_info.max <= value <= sys.float_info.max
+    ):  # whole numbers may have any number of digits
         raise FormatError(f"{at}: '{name}' must be a finite number (got {value!r})")
     return float(value)
 

@@ -68,7 +68,8 @@ def evaluate(
     found = places_of(source, truth, ties, behind)
     by_scope = {"gallery": found}
     if subset is not None:
-        among = as_pairs(subset, (truth.queries, truth.gallery), "subset")
+        listed = list(subset) if isinstance(subset, tuple) else subset  # two lists are no rows and columns here
+        among = as_pairs(listed, (truth.queries, truth.gallery), "subset")
         assert among is not None, "it was given"
         by_scope["subset"] = subset_places(source, truth, Lists(among.indptr, among.indices), ties, behind)
     listed = source.shape[1] if isinstance(source, Ranking) and tail is None else size_of(source)[1]

@@ -46,7 +46,7 @@ def failing(what: str) -> Iterator[None]:
         yield
     except Exception as error:
         cause: BaseException = error
-        while cause.__cause__ is not None:
+        while cause.__cause__ is not None and cause.__cause__.__traceback__ is not None:  # which was raised itself
             cause = cause.__cause__
         last = traceback.extract_tb(cause.__traceback__)[-1]
         text = f"{what}: {type(error).__name__}: {error} ({last.filename}:{last.lineno})"
