@@ -1,4 +1,4 @@
-"""Products in threads of ours: the same as the library's, which has as many threads afterwards as before."""
+"""Products in rerankit's own threads: the same as the library's, which has as many threads afterwards as before."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def show_figures(rows: Sequence[Mapping[str, str]], named: int) -> None:
     front = names[:named]
     blocks = [list(front)]
     for name in names[named:]:
-        # The last column needs no blanks behind it; one column besides the names there must always be.
+        # The last column needs no blanks behind it; there must always be one column besides the names.
         if len(blocks[-1]) > named and sum(width[each] for each in (*blocks[-1], name)) - 2 > line_width():
             blocks.append(list(front))
         blocks[-1].append(name)

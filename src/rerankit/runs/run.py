@@ -80,7 +80,7 @@ def _check_cut(pipeline: Pipeline, gallery: Gallery) -> None:
     try:
         check_standing(pipeline, gallery)
     except UnmetNeedError as cause:
-        text = "a shard of queries has no other queries: give the problem a query_bank; its own queries will do"
+        text = "shards are not compared with each other: give the problem a query_bank; its own queries will do"
         raise UnmetNeedError(f"{cause}\n{text}") from None
 
 

@@ -85,7 +85,7 @@ class Products:
         if len(vectors) > _FEW_ROWS:
             products = room[: len(vectors) * len(columns)].reshape(len(vectors), len(columns))
             product_into(products, vectors, columns)
-        else:  # in threads of ours, where those of a matrix library would be in each other's way
+        else:  # in rerankit's own threads, where those of a matrix library would be in each other's way
             products = np.stack([_inner(columns, vector) for vector in vectors])
         if self.metric == "euclidean":
             numbers = np.arange(part.start, part.start + len(columns))

@@ -85,10 +85,10 @@ class PlusNetwork(nn.Module):
         shared = balance or AmongThemselves(cells)
         for one in self.rounds:
             if balance is None and not scores:
-                heard = first_messages(cells)
+                columns = first_messages(cells)
             else:
-                heard = messages(cells, plan, shared.shares(plan))
-            change = one(torch.cat([cells.fixed, heard], dim=1) * self.kept)
+                columns = messages(cells, plan, shared.shares(plan))
+            change = one(torch.cat([cells.fixed, columns], dim=1) * self.kept)
             plan = plan + change[:, 0]
             scores.append((plan + change[:, 1], plan + change[:, 2]))
             # A round takes the plan as given: gradients through the messages made training slower, not better.
