@@ -89,6 +89,21 @@ def test_cells_that_are_left_out_may_hold_no_number(mark):
         Problem(np.where(gone, np.nan, scores), exclude=gone)
 
 
+def test_cells_that_are_left_out_may_hold_no_number_in_lists_tensors_and_half_precision():
+    scores = [[0.9, np.nan, 0.2], [0.5, 0.1, 0.4]]
+
+    def read(given):
+        return Problem(given, exclude=[[1], []]).scores.rows().round(3).tolist()
+
+    expected = np.float32([[0.9, 0.2, 0.2], [0.5, 0.1, 0.4]]).tolist()
+    assert read(scores) == expected
+    assert np.allclose(read(np.array(scores, np.float16)), expected, atol=1e-3)
+    with pytest.raises(InputError, match="'scores' must be a rectangular array"):
+        read([[0.9, np.nan], [0.5]])
+    torch = pytest.importorskip("torch")
+    assert read(torch.tensor(scores)) == expected
+
+
 def test_left_out_items_take_no_candidate_slot():
     scores = np.random.default_rng(1).standard_normal((6, 20))
     whole = Problem(scores).ranking()

@@ -211,7 +211,7 @@ class _Broken:
         (lambda: Relevance.from_lists([1, 2], 3), r"'items' must be one list of gallery row numbers per query"),
         (lambda: Relevance.from_sparse(np.eye(2)), r"'matrix' must be a scipy sparse matrix"),
         (lambda: Relevance.from_dict({"q": {"a": "x"}}, ["q"], ["a"]), r"must be a finite number \(got 'x'\)"),
-        (lambda: Relevance.from_dict({"q": ["a"]}, ["q"], ["a"]), r"'qrels' must map queries to \{item: grade\}"),
+        (lambda: Relevance.from_dict({"q": "a"}, ["q"], ["a"]), r"'qrels' must map queries to \{item: grade\}"),
         (lambda: Relevance.from_lists([[0]], 3, grades=[[np.inf]]), r"'grades' must be finite .*\(got \[inf\]\)"),
         (lambda: Relevance.from_lists([[0]], 3).of(-1), r"'query' must be at least 0"),
     ],

@@ -56,26 +56,40 @@ def left_out_filled(scores: Any, exclude: Any, ids: Any, *, distances: bool = Fa
     scores, the query's lowest.
 
     Stages that compare queries read every cell, and a query says least of an item by its lowest score (its highest
-    among `distances`). What is not an array of real numbers comes back as it is.
+    among `distances`). What is no matrix of real numbers in memory comes back as it is.
 
     >>> left_out_filled(np.array([[0.9, np.nan, 0.2]]), [[1]], None)
     array([[0.9, 0.2, 0.2]])
     """
-    plain = isinstance(scores, np.ndarray) and scores.ndim == 2 and scores.dtype.kind == "f"
-    if exclude is None or not plain or is_memory_map(scores):
+    matrix = None if exclude is None else _matrix_in_memory(scores)
+    if matrix is None:
         return scores
-    if max(-scores.min(initial=0), scores.max(initial=0)) <= MOST_SCORE:  # which takes no memory
+    most = min(MOST_SCORE, float(np.finfo(matrix.dtype).max))
+    if max(-matrix.min(initial=0), matrix.max(initial=0)) <= most:  # which takes no memory
         return scores
-    known, sign = np.abs(scores) <= MOST_SCORE, -1.0 if distances else 1.0
-    pairs = left_out(exclude, scores.shape, as_ids(ids, scores.shape[1], "gallery_ids"))
+    known, sign = np.abs(matrix) <= most, -1.0 if distances else 1.0
+    pairs = left_out(exclude, matrix.shape, as_ids(ids, matrix.shape[1], "gallery_ids"))
     assert pairs is not None, "it was given"
-    lowest = sign * np.where(known, sign * scores, np.inf).min(axis=1, initial=np.inf)
+    lowest = sign * np.where(known, sign * matrix, np.inf).min(axis=1, initial=np.inf)
     lowest[~known.any(axis=1)] = 0
     rows, columns = pairs.rows, pairs.indices
     absent = ~known[rows, columns]
-    filled = scores.copy()
+    filled = matrix.copy()
     filled[rows[absent], columns[absent]] = lowest[rows[absent]]
     return filled
+
+
+def _matrix_in_memory(scores: Any) -> AnyArray | None:
+    """A matrix of real numbers; None of anything else, also of what lies in a file."""
+    if isinstance(scores, list | tuple):
+        try:
+            scores = np.asarray(scores)
+        except ValueError:  # of uneven rows
+            return None
+    elif hasattr(scores, "__dlpack__") and not str(getattr(scores, "layout", "")).startswith("torch.sparse"):
+        scores = scores if is_memory_map(scores) else to_numpy(scores, "scores")
+    plain = isinstance(scores, np.ndarray) and scores.ndim == 2 and scores.dtype.kind == "f"
+    return scores if plain and not is_memory_map(scores) else None
 
 
 def list_scores(scores: Any, rows: IntArray) -> FloatArray:
