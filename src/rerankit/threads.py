@@ -81,7 +81,7 @@ class _Helpers:
         while len(found) < most and self._free.acquire(blocking=False):
             try:
                 found.append(self._threads.submit(copy_context().run, work))
-            except RuntimeError:  # the program ends, and starts no threads any more
+            except RuntimeError:  # the program ends, or the system has no more threads
                 self._free.release()
                 break
             found[-1].add_done_callback(lambda _: self._free.release())

@@ -49,7 +49,7 @@ def test_votes_that_no_number_holds_are_said():
     scores = distinct(8, 9)
     scores[:, 3] -= 1
     sharp = stage("sinkhorn", beta=1000, published=True)
-    with pytest.warns(RerankitWarning, match=r"has beta=1000.*: what [1-9] of 9 items get .* give a lower beta"):
+    with pytest.warns(RerankitWarning, match=r"has beta=1000.*: the votes for [1-9] of 9 items .* give a lower beta"):
         rerankit.rerank(scores, sharp)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

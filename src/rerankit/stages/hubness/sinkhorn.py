@@ -102,8 +102,8 @@ class Sinkhorn(HubnessStage):
         without = int(np.sum(claims.of() == 0))
         if without:
             warnings.warn(
-                f"stage '{self.name}' has beta={self.beta}: what {without} of {claims.shape[1]} items get of the votes "
-                "is too small for a number to hold, and their shares are not equal ones; give a lower beta, or 'auto'",
+                f"stage '{self.name}' has beta={self.beta}: the votes for {without} of {claims.shape[1]} items are too "
+                "small for a number to hold, so that shares are not equal; give a lower beta, or 'auto'",
                 RerankitWarning,
                 stacklevel=4,
             )
