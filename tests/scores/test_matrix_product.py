@@ -61,7 +61,8 @@ def test_an_error_and_products_side_by_side_leave_the_library_as_it_was(seen: li
         assert library_threads() == {2}
         product(20, 31)
     assert seen[0] == seen[-1] == (2, {1})
-    assert all(each in ((2, {1}), (1, {1}), (1, {2})) for each in seen)  # one is cut, those beside it are not
+    for pieces, threads in seen:  # one is cut, those beside it are not, whatever the libraries are told meanwhile
+        assert (pieces, threads) == (2, {1}) or (pieces == 1 and threads <= {1, 2})
 
 
 def test_a_library_that_counts_its_threads_for_each_thread_is_left_as_it_is(
