@@ -46,7 +46,10 @@ TrialsOption = Annotated[
     int | None, typer.Option(help="How many combinations to try; all by default.", rich_help_panel=TUNING)
 ]
 SamplerOption = Annotated[
-    str, typer.Option(help="How --trials are drawn: random, or tpe, by those before (optuna).", rich_help_panel=TUNING)
+    str,
+    typer.Option(
+        help="How --trials are drawn: random, or tpe, from the figures of earlier ones.", rich_help_panel=TUNING
+    ),
 ]
 SeedOption = Annotated[int, typer.Option(help="The seed with which --trials are drawn.", rich_help_panel=TUNING)]
 TuneFigureOption = Annotated[

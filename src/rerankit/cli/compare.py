@@ -22,7 +22,7 @@ def compare(
         str, typer.Option(help="long: intervals and tests; wide: a row for each system, as in papers.")
     ] = "long",
     test: Annotated[
-        str, typer.Option(help="Of significance: randomisation, bootstrap or student-t.")
+        str, typer.Option(help="The test of significance: randomisation, bootstrap or student-t.")
     ] = "randomisation",
     samples: SamplesOption = 10_000,
     level: Annotated[

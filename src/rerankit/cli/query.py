@@ -16,7 +16,9 @@ def query(
     folder: Annotated[Path, typer.Argument(help="What `rerankit prepare` wrote.")],
     queries: Annotated[Path, typer.Argument(help="Vectors of queries, (queries, d), as .npy, .safetensors, .csv …")],
     k: Annotated[int, typer.Option("-k", help="Items for each query that are found and re-ranked.")] = 100,
-    top_n: Annotated[int | None, typer.Option("--top-n", help="How many of these are given out: all.")] = None,
+    top_n: Annotated[
+        int | None, typer.Option("--top-n", help="How many of these are given out; all by default.")
+    ] = None,
     ids: Annotated[Path | None, typer.Option("--ids", help="The queries' ids, .txt (one a line) or .npy.")] = None,
     as_scores: Annotated[
         bool, typer.Option("--as-scores", help="QUERIES holds scores (queries, gallery) in place of vectors.")

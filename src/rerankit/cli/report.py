@@ -26,7 +26,7 @@ def report(
     title: Annotated[str | None, typer.Option(help="The page's title; the task's by default.")] = None,
     metric: Annotated[
         str | None,
-        typer.Option("--metric", "-m", help="Sorts and draws systems; the task's main metric by default."),
+        typer.Option("--metric", "-m", help="The metric that systems are sorted by; the task's main one by default."),
     ] = None,
     problem: Annotated[
         Path | None,

@@ -21,7 +21,7 @@ def serve(
     megabytes: Annotated[float, typer.Option(help="The longest body of a request.")] = 16.0,
     seconds: Annotated[float, typer.Option(help="How long a request may take.")] = 30.0,
     gather: Annotated[float, typer.Option(help="Seconds to wait for queries to answer together.")] = 0.002,
-    megapixels: Annotated[float, typer.Option(help="The most of a request's pictures together.")] = 40.0,
+    megapixels: Annotated[float, typer.Option(help="The most that a request's pictures have together.")] = 40.0,
     trust: TrustOption = False,
 ) -> None:
     """Answer HTTP requests from a prepared gallery: /search, /rerank, /v1/rerank, /health, /info, /metrics.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def tasks(
-    name: Annotated[str | None, typer.Argument(help="A task, to show its files.")] = None,
+    name: Annotated[str | None, typer.Argument(help="A task, to show its files and parameters.")] = None,
     miniature: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Write made-up data of the task's layout.")
     ] = None,

@@ -28,5 +28,5 @@ def pieces(count: int, width: int) -> list[slice]:
     >>> pieces(3, 30_000)
     [slice(0, 2, None), slice(2, 3, None)]
     """
-    rows = max(1, _PIECE // width)
+    rows = max(1, _PIECE // max(1, width))
     return [slice(at, min(at + rows, count)) for at in range(0, count, rows)]
