@@ -20,6 +20,9 @@ def library_threads() -> set[int]:
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, set[int]]]:
     """The pieces of every product that is cut, and the threads that the library has meanwhile."""
+    with threadpool_limits(1, user_api="blas"):
+        if library_threads() - {1}:
+            pytest.skip("another thread of this process has told the library how many threads to use")
     found: list[tuple[int, set[int]]] = []
 
     def in_threads(work: Any, pieces: Any) -> Any:
@@ -77,3 +80,10 @@ def test_a_library_that_counts_its_threads_for_each_thread_is_left_as_it_is(
 
 def test_a_product_with_nothing_is_empty() -> None:
     product(3, 0)
+
+
+def test_a_piece_of_something_is_not_cut_and_tells_the_library_nothing(seen: list[Any]) -> None:
+    before = library_threads()
+    with ThreadPoolExecutor(1, "rerankit") as pool:
+        pool.submit(product, 20, 31).result()
+    assert seen == [(1, before)]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from rerankit.arrays import AnyArray
-from rerankit.threads import MOST, in_threads
+from rerankit.threads import MOST, in_threads, is_helper
 
 _SMALL = 2**27  # multiplications, about a millisecond of one thread: of fewer nothing is cut
 _open = Lock()
@@ -42,11 +42,12 @@ def product_into(found: AnyArray, left: AnyArray, right: AnyArray) -> None:
 def each_alone(wanted: bool = True) -> Iterator[int]:
     """A block in which every thread makes its products alone; how many threads the matrix library would use for one.
 
-    That is 1, and the library is left as it is, where it is not `wanted`, where another such block is open, and where
-    the library does not tell, has more threads than are started here, or counts them for each thread apart (OpenMP).
-    It is 1, too, where another thread of the program has told the library how many to use: then it does not listen.
+    That is 1, and the library is left as it is, where it is not `wanted`, where another such block is open, in a thread
+    that works on a piece of something (the library would listen to no other thread then), and where the library does
+    not tell, has more threads than are started here, or counts them for each thread apart (OpenMP). It is 1, too, where
+    another thread of the program has told the library how many to use: then it does not listen.
     """
-    if not wanted or not _open.acquire(blocking=False):
+    if not wanted or is_helper() or not _open.acquire(blocking=False):
         yield 1
         return
     try:
