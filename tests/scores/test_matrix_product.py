@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import ThreadpoolController, threadpool_info, threadpool_limits
 
 from rerankit.scores import matrix_product
 
 
 def library_threads() -> set[int]:
-    return {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
+    """Of those libraries that count them for the whole process: one that other packages bring may not (OpenMP)."""
+    return {each["num_threads"] for each in threadpool_info() if each.get("threading_layer") == "pthreads"}
 
 
 @pytest.fixture
@@ -23,6 +24,8 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, set[int]]]:
     with threadpool_limits(1, user_api="blas"):
         if library_threads() - {1}:
             pytest.skip("another thread of this process has told the library how many threads to use")
+    ours = ThreadpoolController().select(threading_layer="pthreads")
+    monkeypatch.setattr(matrix_product, "_libraries", lambda: ours)
     found: list[tuple[int, set[int]]] = []
 
     def in_threads(work: Any, pieces: Any) -> Any:
