@@ -125,7 +125,9 @@ def predicted(weights: Weights, columns: FloatArray) -> FloatArray:
     """Scores (queries, K) from columns (queries, K, columns)."""
     if "coefficients" in weights:
         centred = (columns - weights["mean"].astype(np.float32)) / weights["scale"].astype(np.float32)
-        scores: FloatArray = centred @ weights["coefficients"].astype(np.float32) + np.float32(weights["intercept"][0])
+        # not by a matrix library: its kernels may read past a few numbers, and warn of what stands there
+        sums = np.einsum("...c,c->...", centred, weights["coefficients"].astype(np.float32))
+        scores: FloatArray = sums + np.float32(weights["intercept"][0])
         return scores
     flat = columns.reshape(-1, columns.shape[-1])
     parts = list(blocks(len(flat), 4096, share=0.25))
