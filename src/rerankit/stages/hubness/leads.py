@@ -9,14 +9,14 @@ import numpy as np
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.stages.hubness.popularity import asked_evenly, left_out
 
-PLACES = 8  # best scores of a row that are looked at
+_PLACES = 8  # best scores of a row that are looked at
 LEAST_PLACES = 4  # that have to be known
 _LEAST_STEPS = 4  # behind the first, to tell how they change from place to place
 _AS_OTHERS = 100  # rows of a column that are thought to be as wide as the others'
 _NO_ACCIDENT = 1.0  # standard errors; one more is certain
 _NO_DIFFERENCE = 2.0  # standard errors that may be an accident
 _BY_CHANCE = 4 / 9  # of rows without a partner have a first step above the next two's mean, were steps exponential
-_FIGURES = 6  # decimals that do not depend on the order of rows
+FIGURES = 6  # decimals that do not depend on the order of rows
 
 
 class Lead(NamedTuple):
@@ -42,7 +42,7 @@ class Lead(NamedTuple):
             return 0.0
         longer = (self.ratio - 1) / self.error
         many = (self.ahead - _BY_CHANCE) / self.chance if self.chance else longer
-        return beyond(min(longer, many), _NO_ACCIDENT)
+        return _beyond(min(longer, many), _NO_ACCIDENT)
 
     def behind(self, other: Lead, least: float) -> float:
         """How sure it is, from 0 to 1, that rows have no partner of their own while those of another have: `least`
@@ -51,7 +51,7 @@ class Lead(NamedTuple):
         error = float(np.hypot(self.error, other.error))
         if not np.isfinite(error) or error <= 0 or self.ahead > _BY_CHANCE:
             return 0.0
-        return beyond((other.ratio - self.ratio) / error, least)
+        return _beyond((other.ratio - self.ratio) / error, least)
 
     def covered(self, other: Lead) -> float:
         """The share of rows that may have a partner, from 0 to 1: as many more than by chance are ahead as among rows
@@ -96,7 +96,7 @@ def asked_of(first: IntArray, best: AnyArray, columns: int) -> Asked:
     if steps is None:
         return Asked(1.0, left_out(first, columns))
     meeting = asked_evenly(first, steps[:, 0] / _usual_steps(steps.mean(axis=0))[0][0], columns)
-    evenly = round(1 - lead_of(first, best).sure * (1 - meeting), _FIGURES)
+    evenly = round(1 - lead_of(first, best).sure * (1 - meeting), FIGURES)
     return Asked(evenly, left_out(first, columns))
 
 
@@ -129,7 +129,7 @@ def _usual_steps(mean: AnyArray) -> tuple[AnyArray, AnyArray]:
 
 def highest(values: AnyArray) -> tuple[IntArray, AnyArray]:
     """Each row's best column (rows,), and its highest values (rows, places), best first; the values are used up."""
-    rows, best = np.arange(len(values)), np.empty((len(values), min(PLACES, values.shape[1])))
+    rows, best = np.arange(len(values)), np.empty((len(values), min(_PLACES, values.shape[1])))
     first: IntArray = values.argmax(axis=1)
     columns = first
     for place in range(best.shape[1]):  # a few passes for the highest are faster than one that puts all in order
@@ -145,12 +145,12 @@ def in_widths(values: FloatArray) -> FloatArray:
     A hub's scores are spread more widely than others': among rows' best ones its are there because of that. Few rows
     do not tell a column's width, which is that of the others then.
     """
-    squares = np.square(values, dtype=np.float64).mean(axis=0)
+    squares = np.einsum("ij,ij->j", values, values, dtype=np.float64) / len(values)
     widths = np.sqrt((len(values) * squares + _AS_OTHERS * squares.mean()) / (len(values) + _AS_OTHERS))
     found: FloatArray = np.divide(values, np.where(widths > 0, widths, 1), dtype=np.float32)
     return found
 
 
-def beyond(errors: float, least: float) -> float:
+def _beyond(errors: float, least: float) -> float:
     """From 0, at `least` standard errors, to 1, at one more."""
-    return round(float(np.clip(errors - least, 0, 1)), _FIGURES)
+    return round(float(np.clip(errors - least, 0, 1)), FIGURES)

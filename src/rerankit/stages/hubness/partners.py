@@ -8,7 +8,17 @@ import numpy as np
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.scores import ListScores, Scores
-from rerankit.stages.hubness.leads import LEAST_PLACES, UNKNOWN, Asked, Lead, asked_of, highest, in_widths, lead_of
+from rerankit.stages.hubness.leads import (
+    FIGURES,
+    LEAST_PLACES,
+    UNKNOWN,
+    Asked,
+    Lead,
+    asked_of,
+    highest,
+    in_widths,
+    lead_of,
+)
 from rerankit.stages.hubness.spread import absent_levels, sampled_rows, spread
 
 _CELLS = 25_000_000  # that are read; of larger matrices only so many rows
@@ -21,7 +31,6 @@ MANY_MORE = 1.5  # times as many rows as columns: those that lack a partner are 
 _CERTAIN = 0.9
 _FEW = 20  # on a side: what a few show is chance
 _ITEMS = 5  # of a query are thought of: with fewer queries than that makes, not every item was asked for
-_FIGURES = 6  # decimals that do not depend on the order of rows
 
 
 class Partners(NamedTuple):
@@ -55,23 +64,22 @@ def partners_of(scores: Scores, sigma: float | None = None) -> Partners:
     """
     if isinstance(scores, ListScores) and not told_by(scores):
         return Partners(0.0, 0.0, 0.0, _evenly_in_lists(scores, _CELLS, sigma))
-    of_queries, of_items = lead_of_rows(scores, sigma), lead_of_rows(scores.T)
+    (of_queries, asked), of_items = lead_and_asked(scores, sigma), lead_of_rows(scores.T)
     each_item = _each_item(of_queries, of_items, scores.shape)
     several = of_items.behind(of_queries, _GREAT_DIFFERENCE)
-    evenly = _evenly(asked_of_rows(scores, sigma=sigma), each_item)
-    return Partners(each_item, several, min(of_items.sure, of_queries.sure), evenly)
+    return Partners(each_item, several, min(of_items.sure, of_queries.sure), _evenly(asked, each_item))
 
 
 def _each_item(of_queries: Lead, of_items: Lead, shape: tuple[int, int]) -> float:
     """How sure it is that items have a query of their own: then queries have one item each, or several."""
     covered = min(of_items.covered(of_queries), _ITEMS * shape[0] / shape[1])
     queries_have = max(of_queries.sure, of_queries.behind(of_items, _SOME_DIFFERENCE))
-    return round(of_items.sure * queries_have * covered, _FIGURES)
+    return round(of_items.sure * queries_have * covered, FIGURES)
 
 
 def _evenly(asked: Asked, each_item: float) -> float:
     """How far items may be taken to be asked for evenly: where each has a query, those that meet on a few err."""
-    return round(1 - (1 - asked.evenly) * (1 - each_item), _FIGURES)
+    return round(1 - (1 - asked.evenly) * (1 - each_item), FIGURES)
 
 
 def evenly_asked(scores: Scores, sigma: float | None = None, *, answered: bool) -> float:
@@ -84,7 +92,8 @@ def evenly_asked(scores: Scores, sigma: float | None = None, *, answered: bool) 
     """
     if isinstance(scores, ListScores) and not told_by(scores):
         return _evenly_in_lists(scores, _CELLS_OF_LEADS, sigma, answered=answered)
-    found = asked_of_rows(scores, _CELLS_OF_LEADS, sigma).evenly
+    values = _above_usual(scores, _CELLS_OF_LEADS, sigma)
+    found = 1.0 if values is None else asked_of(*highest(values), scores.shape[1]).evenly
     return partners_of(scores, sigma).evenly if answered and found < 1 else found
 
 
@@ -107,18 +116,21 @@ def several_belong_to_one(scores: Scores) -> bool:
     return lead_of_rows(scores.T).behind(lead_of_rows(scores), _SOME_DIFFERENCE) >= _CERTAIN
 
 
-def lead_of_rows(scores: Scores, sigma: float | None = None) -> Lead:
-    """The lead of rows' best scores, each score above what is usual in its column, over the width of its column.
-    `sigma` is the spread of the scores, where it is known.
-    """
-    values = _above_usual(scores, None, sigma)
+def lead_of_rows(scores: Scores) -> Lead:
+    """The lead of rows' best scores, each score above what is usual in its column, over the width of its column."""
+    values = _above_usual(scores)
     return UNKNOWN if values is None else lead_of(*highest(in_widths(values)))
 
 
-def asked_of_rows(scores: Scores, cells: int | None = None, sigma: float | None = None) -> Asked:
-    """How rows ask for columns, each score above what is usual in its column; of about so many cells."""
-    values = _above_usual(scores, cells, sigma)
-    return Asked(1.0, 1.0) if values is None else asked_of(*highest(values), scores.shape[1])
+def lead_and_asked(scores: Scores, sigma: float | None = None) -> tuple[Lead, Asked]:
+    """The same, and how rows ask for columns, where widths do not count. `sigma` is the spread of the scores, where it
+    is known.
+    """
+    values = _above_usual(scores, sigma=sigma)
+    if values is None:
+        return UNKNOWN, Asked(1.0, 1.0)
+    lead = lead_of(*highest(in_widths(values)))
+    return lead, asked_of(*highest(values), scores.shape[1])
 
 
 def _evenly_in_lists(lists: ListScores, cells: int, sigma: float | None, *, answered: bool = True) -> float:

@@ -86,8 +86,9 @@ class Sinkhorn(HubnessStage):
             return Correction(None, beta=0.0)
         claims = claims_for_rounds(others, fall.spread, self.cells_kept)
         if self.published:
-            self._check_votes(claims(beta))
-            return Correction(equal_shares(claims(beta), self.iterations) / beta, beta=beta)
+            votes = claims(beta)
+            self._check_votes(votes)
+            return Correction(equal_shares(votes, self.iterations) / beta, beta=beta)
         if not same:
             evenly = evenly_asked(others, fall.spread, answered=False)
             shift = evenly / beta * placed(claims(beta), self.iterations, same_queries=False)

@@ -10,14 +10,7 @@ import numpy as np
 from rerankit.arrays import AnyArray
 from rerankit.problem import Problem
 from rerankit.scores import Scores
-from rerankit.stages.hubness.partners import (
-    MANY_MORE,
-    asked_of_rows,
-    lead_of_chosen_rows,
-    lead_of_rows,
-    partners_of,
-    told_by,
-)
+from rerankit.stages.hubness.partners import MANY_MORE, lead_and_asked, lead_of_chosen_rows, partners_of, told_by
 
 if TYPE_CHECKING:
     from rerankit.stages.pillar.plus.fitting import TrainingCells
@@ -69,6 +62,6 @@ def like_log(weights: Weights, to_gallery: Scores) -> float:
     training, spread evenly, and leaving none out. Whether several of them belong to an item does not matter: the
     query that is answered is one more.
     """
-    asked = asked_of_rows(to_gallery)
+    lead, asked = lead_and_asked(to_gallery)
     reach = max(0.0, 1 - asked.left_out / _LEFT_OUT)
-    return lead_of_rows(to_gallery).sure * asked.evenly * reach * say_of(weights, to_gallery.shape, backwards=True)
+    return lead.sure * asked.evenly * reach * say_of(weights, to_gallery.shape, backwards=True)
