@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 A = TypeVar("A")
 B = TypeVar("B")
 MOST = 16
-_NAME = "rerankit"
+_of_thread = threading.local()
 
 first_use = threading.RLock()
 """Held while what threads share is made ready on its first use, such as networks that move to their device: a second
@@ -44,7 +44,7 @@ def in_threads(work: Callable[[A], B], pieces: Sequence[A]) -> list[B]:
 
 def is_helper() -> bool:
     """Whether this is one of the threads that are kept: what it works on is a piece already."""
-    return threading.current_thread().name.startswith(_NAME)
+    return getattr(_of_thread, "helps", False)
 
 
 class _Pieces(Generic[A, B]):
@@ -76,7 +76,7 @@ class _Helpers:
     """Threads that are kept, since starting one takes about as long as a small piece of work."""
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(MOST - 1, _NAME)
+        self._threads = ThreadPoolExecutor(MOST - 1, "rerankit", lambda: setattr(_of_thread, "helps", True))
         self._free = threading.Semaphore(MOST - 1)
 
     def asked(self, work: Callable[[], None], most: int) -> list[Future[None]]:

@@ -11,6 +11,7 @@ import pytest
 from threadpoolctl import ThreadpoolController, threadpool_info, threadpool_limits
 
 from rerankit.scores import matrix_product
+from rerankit.threads import _helpers, is_helper
 
 
 def library_threads() -> set[int]:
@@ -87,6 +88,11 @@ def test_a_product_with_nothing_is_empty() -> None:
 
 def test_a_piece_of_something_is_not_cut_and_tells_the_library_nothing(seen: list[Any]) -> None:
     before = library_threads()
-    with ThreadPoolExecutor(1, "rerankit") as pool:
-        pool.submit(product, 20, 31).result()
+    (helper,) = _helpers().asked(lambda: product(20, 31), 1)
+    helper.result()
     assert seen == [(1, before)]
+
+
+def test_a_thread_of_that_name_is_none_of_ours() -> None:
+    with ThreadPoolExecutor(1, "rerankit") as pool:
+        assert not pool.submit(is_helper).result()

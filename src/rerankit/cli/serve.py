@@ -13,7 +13,7 @@ from rerankit.cli._output import say
 
 def serve(
     folder: Annotated[Path, typer.Argument(help="What `rerankit prepare` wrote.")],
-    host: Annotated[str, typer.Option(help="The address to listen on; only this machine by default.")] = ("127.0.0.1"),
+    host: Annotated[str, typer.Option(help="The address to listen on; only this machine by default.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port to listen on; 0 takes a free one.")] = 8000,
     workers: Annotated[int, typer.Option(help="Processes that share the mapped gallery.")] = 1,
     candidates: Annotated[int, typer.Option(help="The most items of one request.")] = 1000,

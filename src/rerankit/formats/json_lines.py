@@ -69,9 +69,8 @@ def _name(found: dict[str, Any], name: str, at: str) -> str:
 def _number(found: dict[str, Any], name: str, at: str) -> float:
     value: Any = found.get(name)
     plain = isinstance(value, int | float) and not isinstance(value, bool)
-    if (
-        not plain or not -sys.float_info.max <= value <= sys.float_info.max
-    ):  # whole numbers may have any number of digits
+    most = sys.float_info.max  # whole numbers may have any number of digits
+    if not plain or not -most <= value <= most:
         raise FormatError(f"{at}: '{name}' must be a finite number (got {value!r})")
     return float(value)
 
