@@ -46,14 +46,29 @@ class View:
 
     def halves(self, seed: int) -> tuple[View, Problem]:
         """Half of the things as a test, and its problem with the other half's queries as a bank."""
-        things = np.unique(np.concatenate([self.owner, self.item_owner]))
-        random = np.random.default_rng(seed)
-        if self.name.startswith("corridor"):  # neighbouring places are right for each other: cut the corridor in two
-            tested = things[(np.arange(len(things) // 2) + random.integers(len(things))) % len(things)]
-        else:
-            tested = random.permutation(things)[: len(things) // 2]
-        queries, items = np.isin(self.owner, tested), np.isin(self.item_owner, tested)
-        part = View(
+        tested = self._tested(seed)
+        part, bank = self.of(tested), ~np.isin(self.owner, tested)
+        items = np.isin(self.item_owner, tested)
+        relations = self.query_scores
+        known = Bank(
+            to_gallery=self.scores[bank][:, items],
+            to_queries=None if relations is None else relations[bank][:, ~bank],
+            to_bank=None if relations is None else relations[bank][:, bank],
+        )
+        return part, part.problem().with_banks(query_bank=known)
+
+    def other_half(self, seed: int) -> View:
+        """What the test of `halves` leaves out, whose queries are its bank."""
+        return self.of(np.setdiff1d(self.things, self._tested(seed)))
+
+    @property
+    def things(self) -> np.ndarray:
+        return np.unique(np.concatenate([self.owner, self.item_owner]))
+
+    def of(self, things: np.ndarray) -> View:
+        """The view of some things alone."""
+        queries, items = np.isin(self.owner, things), np.isin(self.item_owner, things)
+        return View(
             self.name,
             self.scores[queries][:, items],
             self.right[queries][:, items],
@@ -62,12 +77,12 @@ class View:
             None if self.query_scores is None else self.query_scores[queries][:, queries],
             None if self.gallery_scores is None else self.gallery_scores[items][:, items],
         )
-        bank = Bank(
-            to_gallery=self.scores[~queries][:, items],
-            to_queries=None if self.query_scores is None else self.query_scores[~queries][:, queries],
-            to_bank=None if self.query_scores is None else self.query_scores[~queries][:, ~queries],
-        )
-        return part, part.problem().with_banks(query_bank=bank)
+
+    def _tested(self, seed: int) -> np.ndarray:
+        things, random = self.things, np.random.default_rng(seed)
+        if self.name.startswith("corridor"):  # neighbouring places are right for each other: cut the corridor in two
+            return things[(np.arange(len(things) // 2) + random.integers(len(things))) % len(things)]
+        return random.permutation(things)[: len(things) // 2]
 
 
 def views(data: Path, split: str = "val", *, every_direction: bool = True, control: bool = True) -> list[View]:

@@ -94,6 +94,20 @@ def test_without_labels_the_first_is_taken_that_gains():
         assert choose(scores, among=names).stages == (stage(names[0]),)
 
 
+def test_by_labels_the_level_is_lower(monkeypatch):
+    scores = hubby()
+    right = Relevance.from_dense(np.eye(len(scores)))
+    monkeypatch.setattr("rerankit.choosing.decision.improvements", lambda base, several, groups: [0.03] * len(several))
+    for given, significance, expected in (
+        ((scores, right), None, []),
+        ((scores, right), 0.05, ["nnn"]),
+        ((scores,), None, ["nnn"]),
+        ((scores,), 0.01, []),
+    ):
+        found = choose(*given, among=["nnn"], significance=significance)
+        assert [one.name for one in found.stages] == expected, (len(given), significance)
+
+
 def test_halves_use_the_other_half_as_the_bank():
     problem, right = Problem(hubby(80)), one_to_one(80)
     trial = Halves(problem, right, "success@1", 50)

@@ -48,6 +48,10 @@ def test_a_bank_whose_queries_have_items_of_their_own_is_measured_by_agreement()
     assert "each other's first choice among the bank's" in choose(problem, among=["nnn"]).measured_on
 
 
+def test_a_bank_is_hardly_ever_taken_for_a_log_by_chance():
+    assert all(planted_in(with_hubs(1.0, queries=60, items=60, seed=seed)) for seed in range(60))
+
+
 def test_a_small_bank_is_no_evidence():
     problem = with_hubs(2.0)
     few = Problem(problem.scores, query_bank=Bank(to_gallery=problem.query_bank.to_gallery.rows()[:20]))

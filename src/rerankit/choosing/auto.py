@@ -30,7 +30,7 @@ class Auto(Composite):
     known to suit: what is not significant on few queries is left out.
 
     `test_queries` False leaves out whatever looks at other test queries. `significance` is the level at which a gain
-    counts: 0.05, where `choose` has 0.01 by itself.
+    counts (None: as in `choose`, 0.01 by labels and 0.05 without).
 
     >>> import numpy as np
     >>> from rerankit import rerank
@@ -46,9 +46,13 @@ class Auto(Composite):
     )
     takes = ("validation", "bank")
 
-    def __init__(self, test_queries: bool = True, significance: float = 0.05, chosen: Pipeline | None = None) -> None:
+    def __init__(
+        self, test_queries: bool = True, significance: float | None = None, chosen: Pipeline | None = None
+    ) -> None:
         self.test_queries = checks.boolean("test_queries", test_queries)
-        self.significance = checks.number("significance", significance, above=0, most=1)
+        self.significance = (
+            None if significance is None else checks.number("significance", significance, above=0, most=1)
+        )
         self.chosen = _checked(chosen)
 
     @property

@@ -22,6 +22,9 @@ from rerankit.problem import Problem, as_problem
 from rerankit.relevance import Relevance
 from rerankit.statistics import bootstrap, improvements
 
+BY_LABELS, UNLABELLED = 0.01, 0.05
+"""The levels at which a gain counts."""
+
 
 def choose(
     problem: Any,
@@ -31,7 +34,7 @@ def choose(
     among: Sequence[Any] | None = None,
     metric: str = "success@1",
     test_queries: bool = True,
-    significance: float = 0.01,
+    significance: float | None = None,
     budget: float | None = None,
     k: int = 100,
     progress: bool = False,
@@ -53,7 +56,8 @@ def choose(
     among: names, stages or pipelines to try, what is to be preferred first (None: the usual ones for what the problem
     brings). A stage that must be fitted is fitted on one half and measured on the other, and in the end fitted on all.
     test_queries: whether the answer may look at other test queries.
-    significance: the level at which a gain counts, adjusted for how many were tried.
+    significance: the level at which a gain counts, adjusted for how many were tried; None: 0.01 by labels, whose
+    largest of several gains is chosen, and 0.05 without, where the first that gains is.
     budget: seconds after which nothing more is tried.
 
     >>> random = np.random.default_rng(0)
@@ -64,7 +68,8 @@ def choose(
     >>> choose(random.normal(size=(200, 200)), Relevance.from_dense(np.eye(200)), among=["nnn", "sinkhorn"])
     Pipeline([])
     """
-    checks.number("significance", significance, above=0, most=1)
+    if significance is not None:
+        checks.number("significance", significance, above=0, most=1)
     checks.boolean("test_queries", test_queries)
     if budget is not None:
         checks.number("budget", budget, least=0)
@@ -88,7 +93,7 @@ def _without_labels(
     trial: Agreement | Planted,
     among: Sequence[Any] | None,
     test_queries: bool,
-    significance: float,
+    significance: float | None,
     budget: float | None,
     progress: bool,
 ) -> Chosen:
@@ -102,7 +107,7 @@ def _without_labels(
 
 
 def _by_planting(
-    problem: Problem, by_labels: Chosen, test_queries: bool, significance: float, budget: float | None
+    problem: Problem, by_labels: Chosen, test_queries: bool, significance: float | None, budget: float | None
 ) -> Chosen:
     """Where labels are too few to tell, what the bank's queries tell without: of the pipelines that lose nothing by the
     labels the best one, if it is significantly better.
@@ -132,8 +137,9 @@ def _labelled_trial(
 
 
 def _chosen(
-    trial: Trial, pipelines: Sequence[Pipeline], test_queries: bool, significance: float, budget: float | None
+    trial: Trial, pipelines: Sequence[Pipeline], test_queries: bool, significance: float | None, budget: float | None
 ) -> Chosen:
+    level = significance if significance is not None else BY_LABELS if trial.compares else UNLABELLED
     base, start = trial.values(Pipeline([])), time.perf_counter()
     found: list[tuple[Pipeline, AnyArray, float]] = []
     left_out: list[tuple[str, str]] = []
@@ -148,22 +154,20 @@ def _chosen(
         found.append((pipeline, trial.values(pipeline), time.perf_counter() - began))
     tried = _compared(trial, base, found)
     better = [
-        (each, values)
-        for each, (_, values, _) in zip(tried, found, strict=True)
-        if each.p < significance and each.gain > 0
+        (each, values) for each, (_, values, _) in zip(tried, found, strict=True) if each.p < level and each.gain > 0
     ]
-    chosen = _preferred(trial, better, significance)
+    chosen = _preferred(trial, better, level)
     return Chosen(
         chosen.pipeline if chosen else Pipeline([]),
         measured_on=trial.description,
         base=100 * float(base.mean()),
         tried=tried,
         left_out=left_out,
-        reason=_reason(chosen, tried, significance),
+        reason=_reason(chosen, tried, level),
     )
 
 
-def _preferred(trial: Trial, better: Sequence[tuple[Tried, AnyArray]], significance: float) -> Tried | None:
+def _preferred(trial: Trial, better: Sequence[tuple[Tried, AnyArray]], level: float) -> Tried | None:
     """The first of those that gain; where the trial tells gains apart, the first that no other one gains significantly
     more than. The largest of several uncertain gains is largest by luck, too.
     """
@@ -171,7 +175,7 @@ def _preferred(trial: Trial, better: Sequence[tuple[Tried, AnyArray]], significa
         return better[0][0] if better else None
     most, highest = max(better, key=lambda one: one[0].gain)
     for each, values in better:
-        if each is most or improvements(values, [highest], groups=trial.groups)[0] >= significance:
+        if each is most or improvements(values, [highest], groups=trial.groups)[0] >= level:
             return each
     return most
 
@@ -188,7 +192,7 @@ def _compared(trial: Trial, base: AnyArray, found: Sequence[tuple[Pipeline, AnyA
     return tried
 
 
-def _reason(chosen: Tried | None, tried: Sequence[Tried], significance: float) -> str:
+def _reason(chosen: Tried | None, tried: Sequence[Tried], level: float) -> str:
     if not tried:
         return "left alone: nothing could be tried"
     most = max(tried, key=lambda each: each.gain)
@@ -200,7 +204,7 @@ def _reason(chosen: Tried | None, tried: Sequence[Tried], significance: float) -
         )
         return f"chosen: {chosen.gain:+.1f} points, and no gain at all has p = {chosen.p:.2g}; {why}"
     return (
-        f"left alone: nothing is significantly better at the {significance:.0%} level "
+        f"left alone: nothing is significantly better at the {level:.0%} level "
         f"(best: {_name(most.pipeline)}, {most.gain:+.1f} points, p = {most.p:.2g})"
     )
 

@@ -14,7 +14,7 @@ from rerankit.stages.hubness.partners import lead_of_rows
 
 _DRAWS = 6
 _FOUND = 0.5  # the share of made items that come first as the scores are: where most can be told
-_OWN = 0.5  # how sure it may be that the bank's queries have an item of their own here
+_OWN = 2.5  # standard errors by which the bank's queries may be ahead with an item: one bank in a hundred by chance
 
 
 class Planted:
@@ -70,4 +70,4 @@ def planted_in(problem: Problem) -> Planted | None:
     bank = problem.query_bank
     if bank is None or bank.to_gallery is None or isinstance(bank.to_gallery, ListScores):
         return None
-    return Planted(bank) if lead_of_rows(bank.to_gallery).sure < _OWN else None
+    return Planted(bank) if lead_of_rows(bank.to_gallery).errors < _OWN else None

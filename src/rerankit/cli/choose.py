@@ -26,7 +26,10 @@ def choose(
     inductive: Annotated[
         bool, typer.Option("--inductive", help="Leave out what looks at the other test queries.")
     ] = False,
-    significance: Annotated[float, typer.Option(help="The level at which a gain counts, such as 0.05.")] = 0.01,
+    significance: Annotated[
+        float | None,
+        typer.Option(help="The level at which a gain counts: 0.01 by labels and 0.05 without, by default."),
+    ] = None,
     budget: Annotated[float | None, typer.Option(help="Seconds after which nothing more is tried.")] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="A folder for the chosen pipeline: rerank --pipeline.")

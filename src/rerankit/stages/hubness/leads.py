@@ -37,12 +37,17 @@ class Lead(NamedTuple):
 
     @property
     def sure(self) -> float:
-        """How sure it is, from 0 to 1, that rows have a partner each: their mean step is longer, and so are many."""
+        """How sure it is, from 0 to 1, that rows have a partner each."""
+        return _beyond(self.errors, _NO_ACCIDENT)
+
+    @property
+    def errors(self) -> float:
+        """Standard errors by which rows are more ahead than by chance: their mean step is longer, and so are many."""
         if not np.isfinite(self.error) or self.error <= 0:
             return 0.0
         longer = (self.ratio - 1) / self.error
         many = (self.ahead - _BY_CHANCE) / self.chance if self.chance else longer
-        return _beyond(min(longer, many), _NO_ACCIDENT)
+        return min(longer, many)
 
     def behind(self, other: Lead, least: float) -> float:
         """How sure it is, from 0 to 1, that rows have no partner of their own while those of another have: `least`
