@@ -23,7 +23,7 @@ from rerankit.relevance import Relevance
 from rerankit.statistics import bootstrap, improvements
 
 BY_LABELS, UNLABELLED = 0.01, 0.05
-"""The levels at which a gain counts."""
+"""The levels at which a gain counts: by labels the largest of several gains is chosen, without the first."""
 
 
 def choose(
@@ -56,8 +56,7 @@ def choose(
     among: names, stages or pipelines to try, what is to be preferred first (None: the usual ones for what the problem
     brings). A stage that must be fitted is fitted on one half and measured on the other, and in the end fitted on all.
     test_queries: whether the answer may look at other test queries.
-    significance: the level at which a gain counts, adjusted for how many were tried; None: 0.01 by labels, whose
-    largest of several gains is chosen, and 0.05 without, where the first that gains is.
+    significance: the level at which a gain counts, adjusted for how many were tried; None: 0.01 by labels, else 0.05.
     budget: seconds after which nothing more is tried.
 
     >>> random = np.random.default_rng(0)
@@ -76,12 +75,12 @@ def choose(
     check_trials(("relevance", "bank"), (relevance, bank))
     given = as_problem(problem)
     if bank is None and relevance is None:
-        return _without_labels(
-            planted_in(given) or Agreement(given), among, test_queries, significance, budget, progress
-        )
-    trial, pairs = _labelled_trial(given, relevance, bank, metric, k)
+        trial = planted_in(given) or Agreement(given)
+        return _without_labels(trial, among, test_queries, significance, budget, progress)
+    labelled, pairs = _labelled_trial(given, relevance, bank, metric, k)
     with bars.progress(progress):
-        chosen = _chosen(trial, contenders(among, trial.problem, pairs[0].shape[0]), test_queries, significance, budget)
+        tried = contenders(among, labelled.problem, pairs[0].shape[0])
+        chosen = _chosen(labelled, tried, test_queries, significance, budget)
         if bank is not None and not chosen.stages:
             chosen = _by_planting(given, chosen, test_queries, significance, budget)
     if not learns(chosen):
