@@ -112,6 +112,15 @@ def test_levels_that_are_chance_are_not_trusted():
         assert least <= found.trust.mean() <= most
 
 
+@pytest.mark.parametrize("name", ["nnn", "csls"])
+def test_a_bank_of_one_query_tells_of_no_hubs(name):
+    random = np.random.default_rng(0)
+    problem = problem_of(random.normal(size=(5, 40)), random.normal(size=(1, 40)))
+    found = rerankit.rerank(problem, name, k=40)
+    assert found.notes[name]["trust"] == 0
+    assert np.array_equal(found.indices, problem.ranking(40).indices)
+
+
 @pytest.mark.parametrize("bank", [False, True])
 def test_mutual_ranks_equal_counting(bank):
     scores, others = distinct(5, 6), distinct(9, 6, seed=1) if bank else distinct(5, 6)

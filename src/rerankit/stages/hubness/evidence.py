@@ -56,6 +56,8 @@ def trusted_top_means(highest: FloatArray, k: int, queries: int, among: tuple[fl
     spare = max(queries - 1, 1)
     noise = spare / queries * (np.square(changes).sum(axis=1) - np.square(changes.sum(axis=1)) / queries)
     noise = 2 * ((queries + 2) / spare) ** 2 * np.maximum(noise, 0)
+    if queries < 2:  # one query says nothing of what another would
+        noise = np.full(len(levels), np.inf)
     mean, real = among or (float(levels.mean()), max(0.0, float(levels.var() - noise.mean())))
     trust = real / np.maximum(real + noise, 1e-300) if real else np.zeros(len(levels))
     return TopMeans(best.sum(axis=1), following, trust, mean, real, k)
