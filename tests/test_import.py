@@ -33,6 +33,16 @@ def test_using_the_base_imports_nothing_optional(tmp_path: Path) -> None:
     assert python(code, tmp_path).split() == []
 
 
+def test_one_query_with_a_bank_of_vectors_imports_no_functions_of_scipy(tmp_path: Path) -> None:
+    code = (
+        "import sys, numpy, rerankit; eye = numpy.eye(9);"
+        "problem = rerankit.Problem.from_embeddings(eye, eye, query_bank=eye);"
+        "[rerankit.rerank(problem, name) for name in ('nnn', 'csls', 'inverted-softmax', 'sinkhorn', 'mutual-rank')];"
+        "print(*[name for name in ('scipy.special', 'scipy.sparse') if name in sys.modules])"
+    )
+    assert python(code, tmp_path).split() == []
+
+
 def test_the_base_install_works_without_any_optional_package(tmp_path: Path) -> None:
     code = f"""{BASE_INSTALL}
 import numpy as np, rerankit

@@ -150,7 +150,10 @@ class EmbeddingScores:
         return np.zeros(self.shape[0]) if less is None else less
 
     def take(self, rows: IntArray | None = None, columns: IntArray | None = None) -> EmbeddingScores:
-        return self._view(self._rows.take(rows), self._columns.take(columns))
+        made = self._view(self._rows.take(rows), self._columns.take(columns))
+        if self._first is not None and rows is not None and columns is None and not self.told:
+            made._first = self._first[0][rows], self._first[1][rows]
+        return made
 
     def marks_of_rows(self) -> FloatArray:
         """A number for each row (rows,) that depends on its vector alone."""

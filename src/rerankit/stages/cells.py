@@ -7,6 +7,7 @@ import numpy as np
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.scores import ListScores, Scores
 from rerankit.scores.nearest import nearest
+from rerankit.scores.search import Lists
 
 
 class Cells:
@@ -23,17 +24,19 @@ class Cells:
         self.starts = np.searchsorted(self.rows, np.arange(shape[0] + 1))
 
     @classmethod
-    def best(cls, scores: Scores, cells_kept: int | None, also: IntArray | None = None) -> Cells:
+    def best(
+        cls, scores: Scores, cells_kept: int | None, also: IntArray | None = None, of_rows: Lists | None = None
+    ) -> Cells:
         """The first `cells_kept` cells of every row and of every column (None: all cells); lists: all they hold.
 
-        `also` names items (rows, k) whose cells are kept in any case.
+        `also` names items (rows, k) whose cells are kept in any case; `of_rows` are the rows' first, where known.
         """
         rows, columns = scores.shape
         if isinstance(scores, ListScores):
             return cls(scores.keys, scores.values, scores.shape)
         if cells_kept is None or cells_kept >= max(rows, columns):
             return cls(np.arange(rows * columns), scores.rows().reshape(-1), scores.shape)
-        across, forward = nearest(scores, cells_kept)
+        across, forward = of_rows or nearest(scores, cells_kept)
         down, backward = nearest(scores.T, cells_kept)
         down_keys = (down * columns + np.arange(columns)[:, None]).reshape(-1)
         keys = np.concatenate([_keys(across, columns), down_keys])

@@ -6,13 +6,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import assume, given
+from scipy.special import ndtri
 
 import rerankit
 from rerankit import Bank, DenseScores, ListScores, Looks, Problem, Ranking, settings, stage
 from rerankit.errors import InputError, StageError, UnmetNeedError
+from rerankit.scores.products import Products
+from rerankit.stages.hubness.frame import frame_and_highest, frame_of
 from rerankit.stages.hubness.highest import column_top, column_top_mean
 from rerankit.stages.hubness.passes import column_softmax_level, row_softmax_level
-from rerankit.stages.hubness.spread import absent_levels, spread
+from rerankit.stages.hubness.spread import absent_levels, normal_quantiles, spread
 from rerankit.stages.hubness.stage import HubnessStage
 from strategies import VALUES, distinct, full_problem, matrices
 
@@ -200,6 +203,39 @@ def test_one_pass_for_candidates_and_correction_answers_as_two(name, params):
         assert at_once == one_by_one
         assert at_once.notes.get(name) == one_by_one.notes.get(name)
         assert at_once.notes["looks_at"] == one_by_one.notes["looks_at"]
+
+
+@pytest.mark.parametrize("name", ["nnn", "csls"])
+@pytest.mark.parametrize("rows", [600, 1500])
+def test_one_pass_over_a_bank_finds_the_highest_and_the_fall(name, rows, monkeypatch):
+    multiplied = []
+
+    def counted(self, rows, columns, squares, room):
+        multiplied.append(len(rows) * len(columns))
+        return fast(self, rows, columns, squares, room)
+
+    fast = Products.fast
+    random = np.random.default_rng(6)
+    items, bank = random.normal(size=(1300, 8)), random.normal(size=(rows, 8))
+    problem = Problem.from_embeddings(items[:1], items, query_bank=bank)
+    monkeypatch.setattr(Products, "fast", counted)
+    found = rerankit.rerank(problem, name, k=5)
+    assert sum(multiplied) == (rows + 1) * 1300  # the query looks for its candidates, too
+    assert found.shape == (1, 5)
+    others = problem.query_bank.to_gallery
+    frame, highest = frame_and_highest(others, 9)
+    expected = frame_of(others)
+    assert (frame.spread, frame.steepness) == (expected.spread, expected.steepness)
+    np.testing.assert_array_equal(highest, column_top(others, 9, expected.usual))
+
+
+def test_normal_quantiles_are_those_of_scipy():
+    for count in (2, 50, 20_000, 10**9):
+        places = np.random.default_rng(count).integers(0, min(count, 500), (40, 3))
+        expected = ndtri(1 - (places + 0.625) / (count + 0.25))
+        np.testing.assert_allclose(normal_quantiles(places, count), expected, rtol=1e-13, atol=1e-15)
+    beyond = normal_quantiles(np.array([3, 9]), 4)  # short lists are padded
+    assert beyond[0] == beyond[1]
 
 
 def test_what_a_stage_of_a_plugin_raises_before_there_are_candidates_names_it():

@@ -5,7 +5,7 @@ import pytest
 
 import rerankit
 from rerankit import DenseScores, Problem, stage
-from rerankit.stages.hubness.partners import Lead, lead_of_rows, partners_of
+from rerankit.stages.hubness.partners import Lead, Partners, lead_of_rows, partners_of
 
 
 def pairs(items: int, asked: int, lead: float, seed: int = 0, hubs: float = 0.0) -> np.ndarray:
@@ -98,12 +98,12 @@ def test_scale_shift_and_order_do_not_matter():
 
 @pytest.mark.parametrize("scores", [np.ones((9, 9)), np.eye(3), pairs(1, 9, 1.0), pairs(9, 1, 1.0)])
 def test_nothing_is_told_where_there_is_nothing_to_tell(scores):
-    assert partners_of(DenseScores(scores)) == (0.0, 0.0, 0.0, 1.0)
+    assert partners_of(DenseScores(scores)) == Partners(0.0, 0.0, 0.0)
 
 
 def test_lists_tell_nothing():
     whole = Problem(pairs(80, 80, 5.0)).ranking(10)
-    assert partners_of(Problem.from_rankings(whole.indices, whole.scores, 80).scores) == (0.0, 0.0, 0.0, 1.0)
+    assert partners_of(Problem.from_rankings(whole.indices, whole.scores, 80).scores) == Partners(0.0, 0.0, 0.0)
 
 
 def test_of_a_large_matrix_some_rows_are_read(monkeypatch):

@@ -6,6 +6,7 @@ import pytest
 import rerankit
 from rerankit import Bank, Gallery, Problem, stage
 from rerankit.errors import InputError, RerankitError
+from rerankit.stages.hubness import partners
 from strategies import people
 
 BETA, SHARPNESS, NEIGHBOURS, ROUNDS = 6.0, 5.0, 3, 4
@@ -115,6 +116,24 @@ def test_several_test_queries_of_an_item_vote_for_each_other():
     right = np.repeat(np.arange(150), 4)
     balanced, planned = (rerankit.rerank(problem, name, k=50).indices[:, 0] == right for name in ("sinkhorn", "plan"))
     assert planned.mean() > balanced.mean() + 0.02
+
+
+@pytest.mark.parametrize("bank", [False, True])
+def test_who_belongs_to_whom_is_read_once(bank, monkeypatch):
+    def counted(scores, *more, **named):
+        read.append(scores.shape)
+        return above_usual(scores, *more, **named)
+
+    read, above_usual = [], partners._above_usual
+    monkeypatch.setattr(partners, "_above_usual", counted)
+    random = np.random.default_rng(0)
+    things = random.normal(size=(60, 8))
+    queries, items = (np.repeat(things, 2, axis=0) + 0.1 * random.normal(size=(120, 8)) for _ in range(2))
+    log = {"query_bank": queries} if bank else {}
+    found = rerankit.rerank(Problem.from_embeddings(queries, items[::2], **log), "plan", k=5)
+    assert found.notes["plan"]["votes"] > 0
+    # Of a bank, whether it asks for items evenly is read off fewer rows.
+    assert read == [(120, 60), (120, 60)] if bank else [(120, 60), (60, 120)]
 
 
 def test_one_query_alone_keeps_its_order():

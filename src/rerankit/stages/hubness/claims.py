@@ -11,6 +11,7 @@ import numpy as np
 from rerankit.arrays import AnyArray, FloatArray
 from rerankit.cutting import NamedArrays, in_parts
 from rerankit.scores import DenseScores, EmbeddingScores, ListScores, Scores
+from rerankit.scores.nearest import nearest
 from rerankit.stages.cells import Cells
 from rerankit.stages.hubness.passes import over_runs, run_of
 from rerankit.stages.hubness.spread import absent_levels
@@ -147,6 +148,7 @@ def claims_for_rounds(scores: Scores, sigma: float, cells_kept: int | None) -> C
     kept = 64 if cells_kept is None else cells_kept
     if kept >= columns:
         return partial(MatrixClaims, scores)
-    cells = Cells.best(scores, kept)
+    first = nearest(scores, kept)
+    cells = Cells.best(scores, kept, of_rows=first)
     lists = ListScores.from_cells(cells.rows, cells.columns, cells.scores, cells.shape)
-    return partial(ListClaims, lists, absent_levels(ListScores(*scores.topk(kept), columns), sigma))
+    return partial(ListClaims, lists, absent_levels(ListScores(*first, columns), sigma))

@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rerankit.arrays import AnyArray
+from rerankit.arrays import AnyArray, FloatArray
+from rerankit.cutting import is_cut
 from rerankit.pipelines.prepared import State
-from rerankit.scores import EmbeddingScores, ListScores, Scores, blocks
-from rerankit.stages.hubness.spread import absent_levels, fall_of
+from rerankit.scores import EmbeddingScores, ListScores, Scores, Searching, blocks
+from rerankit.stages.hubness.highest import column_top
+from rerankit.stages.hubness.spread import ROWS, absent_levels, fall_of, places_looked_at
 
 _DEEPEST = 10  # spreads below the highest score of a row: nothing counts as lower
 
@@ -62,6 +64,24 @@ def frame_of(scores: Scores) -> Frame:
     absent = absent_levels(scores, sigma) if isinstance(scores, ListScores) else None
     centre = scores.mean_column() if isinstance(scores, EmbeddingScores) else None
     return Frame(sigma, absent, usual_scores(scores, sigma, absent, centre), centre, steepness)
+
+
+def frame_and_highest(scores: Scores, k: int) -> tuple[Frame, FloatArray]:
+    """The frame, and the k highest scores of every column less what is usual for its row (columns, k).
+
+    Of vectors both are from one pass, where most of the rows it goes over have a say in the frame.
+    """
+    centre = scores.mean_column() if isinstance(scores, EmbeddingScores) else None
+    if centre is None:
+        frame = frame_of(scores)
+        return frame, column_top(scores, k, frame.usual, frame.absent)
+    assert isinstance(scores, EmbeddingScores)
+    if not isinstance(scores, Searching) and scores.shape[0] <= 2 * ROWS and not is_cut():
+        scores = Searching(scores, places_looked_at(scores.shape[1]))
+    usual = scores.products_of_rows(centre)
+    highest = column_top(scores, k, usual)
+    sigma, steepness = fall_of(scores)
+    return Frame(sigma, None, usual, centre, steepness), highest
 
 
 def usual_scores(scores: Scores, sigma: float, absent: AnyArray | None, centre: AnyArray | None) -> AnyArray:

@@ -14,7 +14,7 @@ from rerankit.scores import ListScores, Scores
 from rerankit.sides import Side
 from rerankit.stages.banks import check_bank
 from rerankit.stages.hubness.evidence import TopMeans, trusted_top_means
-from rerankit.stages.hubness.frame import frame_of
+from rerankit.stages.hubness.frame import frame_and_highest
 from rerankit.stages.hubness.highest import column_top, column_top_mean
 from rerankit.stages.hubness.partners import evenly_asked
 from rerankit.stages.hubness.stage import Correction, HubnessStage
@@ -88,10 +88,9 @@ class _FromTopMeans(Correction):
 
 def nearest_correction(others: Scores, neighbours: int, share: float, same: bool) -> Correction:
     """Minus `share` of the items' mean scores among their nearest other queries, as far as they are trusted."""
-    frame = frame_of(others)
     count = others.shape[0]
     k = min(neighbours, count - 1 if same else count)
-    highest = column_top(others, min(k + 1, count), frame.usual, frame.absent)
+    frame, highest = frame_and_highest(others, min(k + 1, count))
     means = trusted_top_means(highest, k, count)
     kept = {"usual": frame.usual, "level": np.array([means.mean, means.real])}
     if frame.absent is not None:

@@ -44,6 +44,8 @@ class Partners(NamedTuple):
     """How sure it is, from 0 to 1, that queries and items have one partner each."""
     evenly: float = 1.0
     """How far items may be taken to be asked for evenly, from 0 to 1: 0 where many sure queries want a few items."""
+    each_query: float = 0.0
+    """How sure it is, from 0 to 1, that queries have an item of their own."""
 
     def notes(self) -> dict[str, float]:
         """What a ranking's notes say of what a balance took into account."""
@@ -58,16 +60,17 @@ def partners_of(scores: Scores, sigma: float | None = None) -> Partners:
     >>> random = np.random.default_rng(0)
     >>> wrong = random.normal(size=(100, 100))
     >>> partners_of(DenseScores(wrong + 6 * np.eye(100)))
-    Partners(each_item=1.0, several_queries=0.0, pairs=1.0, evenly=1.0)
+    Partners(each_item=1.0, several_queries=0.0, pairs=1.0, evenly=1.0, each_query=1.0)
     >>> partners_of(DenseScores(wrong + 6 * (np.arange(100)[:, None] // 4 == np.arange(100))))
-    Partners(each_item=0.0, several_queries=1.0, pairs=0.0, evenly=0.595269)
+    Partners(each_item=0.0, several_queries=1.0, pairs=0.0, evenly=0.595269, each_query=1.0)
     """
     if isinstance(scores, ListScores) and not told_by(scores):
         return Partners(0.0, 0.0, 0.0, _evenly_in_lists(scores, _CELLS, sigma))
     (of_queries, asked), of_items = lead_and_asked(scores, sigma), lead_of_rows(scores.T)
     each_item = _each_item(of_queries, of_items, scores.shape)
     several = of_items.behind(of_queries, _GREAT_DIFFERENCE)
-    return Partners(each_item, several, min(of_items.sure, of_queries.sure), _evenly(asked, each_item))
+    pairs = min(of_items.sure, of_queries.sure)
+    return Partners(each_item, several, pairs, _evenly(asked, each_item), of_queries.sure)
 
 
 def _each_item(of_queries: Lead, of_items: Lead, shape: tuple[int, int]) -> float:
@@ -116,16 +119,16 @@ def several_belong_to_one(scores: Scores) -> bool:
     return lead_of_rows(scores.T).behind(lead_of_rows(scores), _SOME_DIFFERENCE) >= _CERTAIN
 
 
-def lead_of_rows(scores: Scores) -> Lead:
-    """The lead of rows' best scores, each score above what is usual in its column, over the width of its column."""
-    values = _above_usual(scores)
+def lead_of_rows(scores: Scores, sigma: float | None = None) -> Lead:
+    """The lead of rows' best scores, each score above what is usual in its column, over the width of its column.
+    `sigma` is the spread of the scores, where it is known.
+    """
+    values = _above_usual(scores, sigma=sigma)
     return UNKNOWN if values is None else lead_of(*highest(in_widths(values)))
 
 
 def lead_and_asked(scores: Scores, sigma: float | None = None) -> tuple[Lead, Asked]:
-    """The same, and how rows ask for columns, where widths do not count. `sigma` is the spread of the scores, where it
-    is known.
-    """
+    """The same, and how rows ask for columns, where widths do not count."""
     values = _above_usual(scores, sigma=sigma)
     if values is None:
         return UNKNOWN, Asked(1.0, 1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from rerankit.sides import Side
 from rerankit.stages.banks import check_bank
 from rerankit.stages.hubness.balance import balanced, equal_shares, placed
 from rerankit.stages.hubness.claims import Claims, claims_for_rounds
-from rerankit.stages.hubness.partners import evenly_asked, partners_of
+from rerankit.stages.hubness.partners import Partners, evenly_asked, partners_of
 from rerankit.stages.hubness.spread import Fall, fall_of
 from rerankit.stages.hubness.stage import Beta, Correction, HubnessStage, beta_of, check_beta
 from rerankit.stages.lone import check_lone
@@ -79,12 +80,19 @@ class Sinkhorn(HubnessStage):
     def correction(self, gallery: Side, others: Scores, same: bool) -> Correction:
         return self.correction_by(fall_of(others), others, same)
 
-    def correction_by(self, fall: Fall, others: Scores, same: bool) -> Correction:
-        """The same, of scores whose fall is known."""
+    def correction_by(
+        self,
+        fall: Fall,
+        others: Scores,
+        same: bool,
+        claims: Callable[[float], Claims] | None = None,
+        partners: Partners | None = None,
+    ) -> Correction:
+        """The same, of scores whose fall is known, and perhaps the claims at each β and who belongs to whom."""
         beta = beta_of(self.beta, fall, _AMONG_TEST_QUERIES if same else _AMONG_A_BANK)
         if not beta:
             return Correction(None, beta=0.0)
-        claims = claims_for_rounds(others, fall.spread, self.cells_kept)
+        claims = claims or claims_for_rounds(others, fall.spread, self.cells_kept)
         if self.published:
             votes = claims(beta)
             self._check_votes(votes)
@@ -93,7 +101,7 @@ class Sinkhorn(HubnessStage):
             evenly = evenly_asked(others, fall.spread, answered=False)
             shift = evenly / beta * placed(claims(beta), self.iterations, same_queries=False)
             return Correction(shift, beta=beta, evenly=evenly)
-        partners = partners_of(others, fall.spread)
+        partners = partners or partners_of(others, fall.spread)
         notes: dict[str, Any] = {"beta": beta, **partners.notes()}
         shift = balanced(lambda share: claims(share * beta), self.iterations, partners) / beta
         return Correction(shift, **notes)

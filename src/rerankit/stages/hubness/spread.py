@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import ndtr, ndtri
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.scores import EmbeddingScores, ListScores, Scores, blocks
 
 _PLACES = 50  # of a row's highest scores that are looked at, or a quarter of them where there are fewer
-_ROWS = 1024  # that are looked at
+ROWS = 1024  # that are looked at
 _MIXING = np.uint64(0x9E3779B97F4A7C15)
 _FARTHEST = 6.0  # standard deviations
 _TOP = np.array([1, 5])  # places right behind the first, at which a query's own item stands
@@ -64,7 +64,7 @@ def fall_of(scores: Scores) -> Fall:
     >>> fall_of(DenseScores(normal)).steepness, fall_of(DenseScores(crowded)).steepness < 0.5
     (1.0, True)
     """
-    best = _best_of(scores if scores.shape[0] <= _ROWS else scores.take(sampled_rows(scores, _ROWS)))
+    best = _best_of(scores if scores.shape[0] <= ROWS else scores.take(sampled_rows(scores, ROWS)))
     slopes = _of_rows(best, scores.shape[1])[0]
     wide, fine = _median(slopes), _median(_slopes(best, _TOP[None], scores.shape[1]))
     return Fall(wide, min(1.0, _BY_CHANCE * fine / wide) if wide and fine else 1.0)
@@ -130,6 +130,8 @@ def levels_behind(last: AnyArray, counts: IntArray, columns: int, sigma: float) 
 
 def _below(share: AnyArray) -> AnyArray:
     """How far, in standard deviations, the mean of the rest lies below the last of the highest `share`."""
+    from scipy.special import ndtr, ndtri  # slow to import, and needed for lists alone
+
     z = np.clip(ndtri(1 - np.minimum(share, 1)), -_FARTHEST, _FARTHEST)
     density = np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
     distance: AnyArray = density / ndtr(z) + z
@@ -142,9 +144,15 @@ def places_looked_at(columns: int) -> int:
 
 
 def normal_quantiles(places: IntArray, count: int) -> AnyArray:
-    """Where the scores at places from 0 are expected among `count` normal ones, best first."""
-    found: AnyArray = ndtri(1 - (places + 0.625) / (count + 0.25))
-    return found
+    """Where the scores at places (of any shape) from 0 are expected among `count` normal ones, best first.
+
+    >>> normal_quantiles(np.array([[0, 2, 4]]), 5).round(3)
+    array([[ 1.18,  0.  , -1.18]])
+    """
+    several, where = np.unique(np.minimum(places, count - 1), return_inverse=True)
+    quantile = NormalDist().inv_cdf  # the same function of SciPy takes longer to import than to use
+    found = np.array([quantile(1 - (place + 0.625) / (count + 0.25)) for place in several.tolist()])
+    return found[where].reshape(places.shape)
 
 
 def sampled_rows(scores: Scores, most: int) -> IntArray:

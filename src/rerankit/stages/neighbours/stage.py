@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import ndtri
 
 from rerankit import checks
-from rerankit.arrays import AnyArray, BoolArray, FloatArray, IntArray
+from rerankit.arrays import AnyArray, BoolArray, FloatArray
 from rerankit.gallery import Gallery
 from rerankit.pipelines.prepared import Prepared, State
 from rerankit.pipelines.stage import Stage
@@ -18,6 +17,7 @@ from rerankit.ranking import Ranking
 from rerankit.scores import Scores
 from rerankit.sides import Side
 from rerankit.stages.candidates import own_scores
+from rerankit.stages.hubness.spread import normal_quantiles
 from rerankit.stages.neighbours.known import Known, known_of, state_of
 from rerankit.stages.neighbours.unrelated import standing_out
 
@@ -182,7 +182,7 @@ def _apart(behind: AnyArray, gallery_size: int) -> AnyArray:
     found = np.where(known, behind, 0) / _spacing(behind, gallery_size)[:, None]
     bent = _crowded(behind, gallery_size)
     if bent.any():
-        normal = _normal(np.arange(behind.shape[1]), gallery_size)
+        normal = normal_quantiles(np.arange(behind.shape[1]), gallery_size)
         by_place = _by_opinion(np.broadcast_to(normal[0] - normal, (int(bent.sum()), len(normal))), -behind[bent])
         found[bent] = np.where(known[bent], by_place - by_place[:, :1], 0)
     return found
@@ -193,7 +193,7 @@ def _crowded(behind: AnyArray, gallery_size: int) -> BoolArray:
     depth = np.minimum(np.isfinite(behind).sum(axis=1), _depth(behind, gallery_size))  # a short list is padded
     places = np.stack([0 * depth, depth // 4, np.maximum(depth - 1, 0)], axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        falls = np.diff(np.take_along_axis(behind, places, axis=1)) / -np.diff(_normal(places, gallery_size))
+        falls = np.diff(np.take_along_axis(behind, places, axis=1)) / -np.diff(normal_quantiles(places, gallery_size))
         found: BoolArray = (falls[:, 0] < _FLAT * falls[:, 1]) & (depth >= _FEW)
     return found
 
@@ -201,12 +201,6 @@ def _crowded(behind: AnyArray, gallery_size: int) -> BoolArray:
 def _depth(behind: AnyArray, gallery_size: int) -> int:
     """The first candidates that tell the spacing."""
     return max(2, min(_PLACES, int(np.ceil(gallery_size / 4)), int(behind.shape[1])))
-
-
-def _normal(places: IntArray, gallery_size: int) -> AnyArray:
-    """What so many normal values have at places from the highest on."""
-    found: AnyArray = ndtri(1 - (np.minimum(places, gallery_size - 1) + 0.625) / (gallery_size + 0.25))
-    return found
 
 
 def _spacing(behind: AnyArray, gallery_size: int) -> AnyArray:
@@ -218,7 +212,7 @@ def _spacing(behind: AnyArray, gallery_size: int) -> AnyArray:
     depth = _depth(behind, gallery_size)
     if behind.shape[1] < 2:
         return np.ones(len(behind))
-    expected = _normal(np.arange(depth), gallery_size)
+    expected = normal_quantiles(np.arange(depth), gallery_size)
     near = np.arange(depth // 2)
     far = 2 * near + 1
     with np.errstate(invalid="ignore"):

@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import ndtri
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
 from rerankit.scores import EmbeddingScores, Scores, blocks
+from rerankit.stages.hubness.spread import normal_quantiles
 
 _SAMPLE = 512  # vectors that stand for all
 _QUARTILES = 1.349  # the distance of a normal distribution's quartiles, in its deviations
@@ -97,7 +97,7 @@ def standing_out(scores: Scores) -> float | None:
     first = max(1, min(_FIRST, (count - 1) // 10))
     if count < 4:
         return None
-    expected = ndtri(1 - (np.arange(1, first + 1) - 0.375) / (count - 1 + 0.25))
+    expected = normal_quantiles(np.arange(first), count - 1)
     rows, found = sampled_rows(scores), []
     for block in blocks(len(rows), count * 24, share=0.5):
         values = np.array(scores.rows(rows[block]))

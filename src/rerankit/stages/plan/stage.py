@@ -20,7 +20,7 @@ from rerankit.stages.banks import RelationsBankStage, check_relations_bank
 from rerankit.stages.candidates import items_of, own_scores
 from rerankit.stages.hubness.balance import placed
 from rerankit.stages.hubness.claims import claims_for_rounds
-from rerankit.stages.hubness.partners import lead_of_rows
+from rerankit.stages.hubness.partners import lead_of_rows, partners_of
 from rerankit.stages.hubness.shape import normal_map, read_problem, read_scores
 from rerankit.stages.hubness.sinkhorn import Sinkhorn
 from rerankit.stages.hubness.spread import fall_of
@@ -140,18 +140,23 @@ class TransportPlan(ComparingStage, RelationsBankStage):
         others, once = read_scores(others, through), read_scores(once, through)
         rows, columns = once.shape
         fall = fall_of(once)
-        shift = Sinkhorn(iterations=self.iterations).correction_by(fall, once, same).of_items
+        claims = claims_for_rounds(once, fall.spread, None)
+        partners = partners_of(once, fall.spread) if same else None
+        shift = Sinkhorn(iterations=self.iterations).correction_by(fall, once, same, claims, partners).of_items
         beta = beta_of(self.beta, fall, _SHARPNESS)
         if shift is None or not beta:
             return Learned(0.0, 0.0, 0.0, 0.0, np.zeros(columns))
         sharpness = beta_of(self.sharpness, fall_of(among), _SHARPNESS)
         like = min(1.0, max(0.0, rows / columns - same))  # other queries for each item, without the one that asks
-        votes = self.strength * lead_of_rows(once).sure * like if sharpness and like else 0.0
+        sure = 0.0
+        if sharpness and like:
+            sure = partners.each_query if partners else lead_of_rows(once, fall.spread).sure
+        votes = self.strength * sure * like
         if not votes:
             return Learned(beta, sharpness, 0.0, 0.0, shift, through=through)
         to_items = shift * beta
         if not same:  # the correction is careful, since these queries are others; what they chose themselves is not
-            to_items = placed(claims_for_rounds(once, fall.spread, None)(beta), self.iterations, same_queries=False)
+            to_items = placed(claims(beta), self.iterations, same_queries=False)
         shares = shares_of(others, beta, to_items, self.cells_kept)
         if distinct is not None and rows < others.shape[0]:
             among = among.take(distinct, distinct)
