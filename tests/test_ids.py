@@ -34,6 +34,8 @@ def test_repr_and_values():
         (["b", "a", "b"], r"'names' must be unique \(got 1 repeated ids, such as \['b'\]\)"),
         (["a", None], r"'names' must be a list of texts or integers \(got None\)"),
         ([2**63], r"'names' must fit 64-bit integers"),
+        ([7, 2**63], r"'names' must fit 64-bit integers \(got 9223372036854775808\)"),
+        ([7, -(2**70)], r"'names' must fit 64-bit integers \(got -1180591620717411303424\)"),
         (["a\0", "a"], r"'names' must not end in the character 0"),
         (np.array([True, False], object), r"'names' must be a list of texts or integers \(got True\)"),
         ([b"\xff"], r"'names' must be texts in UTF-8"),

@@ -106,6 +106,8 @@ def same_ids(one: Ids | None, other: Ids | None) -> bool:
 def _checked(ids: Any, argument: str) -> AnyArray:
     """A new array of int64 or text in which nothing comes twice."""
     array = np.array(to_numpy(ids, argument))
+    if array.dtype.kind in "fO" and isinstance(ids, list | tuple) and set(map(type, ids)) == {int}:
+        raise rule(argument, "must fit 64-bit integers", max(ids, key=abs))  # what NumPy made of them are no integers
     if array.ndim != 1 or array.dtype.kind not in "iuUSO":
         raise rule(argument, "must be a list of texts or integers", f"{array.dtype}, shape {array.shape}")
     if array.dtype.kind in "SO":

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rerankit.arrays import AnyArray, FloatArray, IntArray, float32
+from rerankit.arrays import AnyArray, FloatArray, IntArray, float32, numbers
 from rerankit.columns import What
 from rerankit.errors import InputError, rule, several
 
@@ -30,6 +30,14 @@ class Triples:
     what: What
     listed: list[Any] | None = None
     matrix: AnyArray | None = None
+
+    def __post_init__(self) -> None:
+        """Formats of plugins may give a list of numbers."""
+        object.__setattr__(self, "values", numbers(self.values, "values"))
+        lengths = [len(each) for each in (self.queries, self.items, self.values)]
+        if len(set(lengths)) > 1:
+            found = "{} queries, {} items, {} values".format(*lengths)
+            raise rule("values", "must be one for each query and item", found)
 
     @property
     def names(self) -> list[Any]:

@@ -11,8 +11,9 @@ import pytest
 import rerankit
 from rerankit import Problem, Relevance
 from rerankit.errors import FormatError, InputError
-from rerankit.formats import read_judged
+from rerankit.formats import Triples, read_judged
 from rerankit.formats.headless import lines_of
+from rerankit.formats.lists import to_ranking
 
 NUMBERS = {"score", "rank", "grade", "relevance"}
 RUN = {"q1": {"a": 0.9, "b": 0.4}, "q2": {"c": 0.8}}
@@ -249,3 +250,14 @@ def test_a_line_of_json_that_is_none_is_named(tmp_path, line, words):
     path.write_text("\n")
     with pytest.raises(FormatError, match="the file is empty"):
         rerankit.read(path)
+
+
+@pytest.mark.parametrize("values", [[0.4, 0.9], ["0.4", None], [0.4]], ids=["numbers", "others", "too few"])
+def test_lines_take_any_list_of_numbers(values):
+    if values == [0.4, 0.9]:
+        triples = Triples(["q", "q"], ["a", "b"], values, "scores")
+        assert triples.values.dtype == np.float64
+        assert to_ranking(triples).to_dict() == {"q": {"b": np.float32(0.9), "a": np.float32(0.4)}}
+        return
+    with pytest.raises(InputError, match=r"'values' must (hold numbers|be one for each query and item)"):
+        Triples(["q", "q"], ["a", "b"], values, "scores")

@@ -13,7 +13,7 @@ import pytest
 import rerankit
 from rerankit import Problem, plugins
 from rerankit.bench import bench
-from rerankit.errors import InputError, UnknownNameError
+from rerankit.errors import FormatError, InputError, UnknownNameError
 from rerankit.plugins import manager
 from rerankit.plugins.code import code_of
 from rerankit.tasks import task
@@ -134,6 +134,31 @@ def test_a_saved_stage_that_is_not_here_says_what_to_install(
         (tmp_path / "saved" / "config.json").write_text(json.dumps({**config, "code": code}))
         (tmp_path / "saved" / "rerankit.json").unlink(missing_ok=True)
     with pytest.raises(UnknownNameError, match=told):
+        rerankit.load(tmp_path / "saved")
+
+
+def test_an_edited_plugin_does_not_answer_by_what_it_prepared_before(plugin: Plugin, tmp_path: Path) -> None:
+    gallery = rerankit.Gallery(np.eye(3), bank=np.ones((2, 3)))
+    joined = rerankit.stage("fuse", sources=["scores", rerankit.stage("upside")])
+    rerankit.prepare(joined, gallery).save(tmp_path / "ready")
+    rerankit.prepare("nnn", gallery).save(tmp_path / "other")
+    assert rerankit.load(tmp_path / "ready").pipeline == rerankit.Pipeline([joined])
+    plugin.edit(sign="+")
+    with pytest.raises(FormatError, match=r"was prepared by other code of upside\.py than is here: prepare it again"):
+        rerankit.load(tmp_path / "ready")
+    rerankit.load(tmp_path / "other")
+
+
+def test_a_saved_stage_that_takes_other_parameters_now_says_what_it_was_saved_with(
+    plugin: Plugin, tmp_path: Path
+) -> None:
+    rerankit.stage("upside").save(tmp_path / "saved")
+    config = json.loads((tmp_path / "saved" / "config.json").read_text())
+    code = {"mine": "rerankit-mine 2.0, sources 09"}
+    (tmp_path / "saved" / "config.json").write_text(json.dumps({**config, "params": {"depth": 3}, "code": code}))
+    (tmp_path / "saved" / "rerankit.json").unlink(missing_ok=True)
+    told = r"saved': stage 'upside': got an unexpected .*'depth'.*; it was saved with rerankit-mine 2.0: pip install"
+    with pytest.raises(FormatError, match=told):
         rerankit.load(tmp_path / "saved")
 
 

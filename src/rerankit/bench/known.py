@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ from rerankit.bench.result import VERSION, PartRow, part_from_dict, part_to_dict
 from rerankit.errors import FormatError
 from rerankit.files import atomic
 from rerankit.metrics.registry import measures
+from rerankit.pipelines.composite import with_inner
 from rerankit.pipelines.pipeline import Pipeline
-from rerankit.pipelines.stage import Stage
 from rerankit.plugins.code import code_of
 from rerankit.reading import read_json
 from rerankit.tasks import Benchmark
@@ -25,13 +25,7 @@ def code_behind(benchmark: Benchmark, pipeline: Pipeline) -> dict[str, str]:
     """The version of rerankit, and distribution and sources of each plugin that a run asks: stages, task, metrics."""
     names = {name for part in benchmark.parts for name in benchmark.metrics(part)}
     functions = [named.metric.function for named in measures(sorted(names))] if names else []
-    return code_of([*(type(one) for one in _inside(pipeline)), type(benchmark.task), *functions])
-
-
-def _inside(stage: Stage) -> Iterator[Stage]:
-    yield stage
-    for child in stage.children:
-        yield from _inside(child)
+    return code_of([*(type(one) for one in with_inner(pipeline)), type(benchmark.task), *functions])
 
 
 def describe(benchmark: Benchmark) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rerankit.looks import Looks
@@ -158,3 +158,10 @@ class PreparedComposite(Prepared):
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         return self.stage.joined(self._children, problem, ranking)
+
+
+def with_inner(one: Stage) -> Iterator[Stage]:
+    """A stage, and all those inside it."""
+    yield one
+    for child in one.children:
+        yield from with_inner(child)

@@ -18,11 +18,13 @@ from rerankit.files.manifest import matches
 from rerankit.formats.safetensors import write_tensors
 from rerankit.gallery import Gallery
 from rerankit.gallery_files import gallery_arrays, gallery_of
+from rerankit.pipelines.composite import with_inner
 from rerankit.pipelines.config import FORMAT, write_config
 from rerankit.pipelines.pipeline import Pipeline
 from rerankit.pipelines.prepared import State
 from rerankit.pipelines.ready import Ready
 from rerankit.pipelines.storage import read_pipeline, write_into
+from rerankit.plugins.code import changed, code_of
 from rerankit.reading import read_json
 from rerankit.reading.safetensors_file import map_tensors, read_tensors
 from rerankit.version import __version__
@@ -50,6 +52,9 @@ def load_ready(path: Path, config: dict[str, Any], *, trust: bool) -> Ready:
         for name, expected in config["files"].items():
             _check(path, name, expected)
         pipeline, content = read_pipeline(path, STAGES, trust=trust), config["ready"]
+        if other := changed(config.get("code"), _code_behind(pipeline)):
+            names = ", ".join(other)
+            raise FormatError(f"'{path}' was prepared by other code of {names} than is here: prepare it again")
         gallery = gallery_of(_arrays(path / GALLERY, content["texts"]), content["gallery"])
         states = _states(content["states"], _arrays(path / PREPARED, []))
         return restored(pipeline, gallery, states)
@@ -61,6 +66,10 @@ def load_ready(path: Path, config: dict[str, Any], *, trust: bool) -> Ready:
         ) from cause
 
 
+def _code_behind(pipeline: Pipeline) -> dict[str, str]:
+    return code_of([type(one) for one in with_inner(pipeline)])
+
+
 def _write(ready: Ready, folder: Path) -> None:
     (folder / STAGES).mkdir()
     write_into(ready.pipeline, folder / STAGES)
@@ -69,7 +78,8 @@ def _write(ready: Ready, folder: Path) -> None:
     write_tensors(folder / GALLERY, {name: _numbers(array) for name, array in arrays.items()})
     content = {"gallery": values, "texts": texts, "states": _write_prepared(ready, folder)}
     files = {name: {**entry(folder / name, "sha256"), "written": _time(folder / name)} for name in (GALLERY, PREPARED)}
-    write_config(folder, {"format": FORMAT, "version": __version__, "ready": content, "files": files})
+    made_by = {"version": __version__, "code": _code_behind(ready.pipeline)}
+    write_config(folder, {"format": FORMAT, **made_by, "ready": content, "files": files})
 
 
 def _write_prepared(ready: Ready, folder: Path) -> list[dict[str, Any]]:

@@ -96,7 +96,7 @@ def _load(path: Path, trust: bool) -> Any:
     params = {name: _decoded(value, path, trust) for name, value in config["params"].items()}
     _check_known(config["stage"], config.get("code"), path)
     params |= _models(config["stage"], params, path, trust)
-    made = stage(config["stage"], **params)
+    made = _made(config["stage"], params, config.get("code"), path)
     if os.path.lexists(path / WEIGHTS):
         _set_weights(made, check_inside(path / WEIGHTS, path))
     return made
@@ -110,6 +110,15 @@ def _check_known(name: str, code: Any, path: Path) -> None:
         advice = remedy(code)
         message = f"'{path}' holds stage '{name}', which is not here; {advice}" if advice else str(error)
         raise UnknownNameError(message) from error
+
+
+def _made(name: str, params: dict[str, Any], code: Any, path: Path) -> Stage:
+    """The stage; where it no longer takes what was saved, the error tells of which code the folder is."""
+    try:
+        return stage(name, **params)
+    except InputError as error:
+        advice = remedy(code)
+        raise FormatError(f"'{path}': {error}{f'; {advice}' if advice else ''}") from error
 
 
 def _set_weights(made: Stage, file: Path) -> None:

@@ -61,6 +61,16 @@ def remedy(code: Any) -> str:
     return ""
 
 
+def changed(code: Any, here: dict[str, str]) -> list[str]:
+    """The packages of plugins whose code here is not what `code_of` said of it elsewhere.
+
+    >>> changed({"mine": "mine 2.0, sources 09af"}, {"rerankit": "0.1.0", "mine": "mine 2.1, sources 7c1d"})
+    ['mine']
+    """
+    saved = code if isinstance(code, dict) else {}
+    return sorted(name for name, text in here.items() if name != "rerankit" and saved.get(name) != text)
+
+
 def _name(package: str, one: Any) -> str:
     files = _files(package)
     return f"{package}.{one.__qualname__}" if not files else files[""].name if "" in files else package
