@@ -137,11 +137,14 @@ def test_one_pass_finds_what_two_would(metric, budget):
         expected = topk_dense(exact.rows(), 5)
         assert all(np.array_equal(got, wanted) for got, wanted in zip(searching.found, expected, strict=True))
         assert all(np.array_equal(got, wanted) for got, wanted in zip(searching.topk(4), plain.topk(4), strict=True))
-        assert np.array_equal(searching.of_found(expected[0]), expected[1])
+        assert np.array_equal(searching.of_found(slice(None), expected[0]), expected[1])
         every = np.arange(1500)[:, None]
         assert np.array_equal(searching.pairs(every, expected[0]), expected[1])
         assert np.array_equal(searching.pairs(every, expected[0][:, ::-1]), expected[1][:, ::-1])
-        assert searching.of_found(expected[0][:, ::-1]) is None
+        some, first = np.array([7, 3, 3]), expected[0][[7, 3, 3], :2]
+        assert np.array_equal(searching.of_found(some, first), plain.pairs(some[:, None], first))
+        for rows, others in ((slice(None), expected[0][:, ::-1]), (some[::-1], first), (some[:2], first)):
+            assert searching.of_found(rows, others) is None
 
 
 @pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])

@@ -31,14 +31,16 @@ class Searching(EmbeddingScores):
         self._rows_wanted = 0
         self._first_rows: Lists | None = None
 
-    def of_found(self, items: IntArray) -> FloatArray | None:
-        """The scores (rows, k) of the first columns of every row, where these are known and are `items`."""
-        known = self._first
-        return None if known is None or not np.array_equal(known[0], items) else known[1].copy()
+    def of_found(self, rows: slice | IntArray, items: IntArray) -> FloatArray | None:
+        """The scores (rows, K) of some rows' first columns, best first, where these are known and are `items`."""
+        if self._first is None:
+            return None
+        known, scores = (each[rows, : items.shape[1]] for each in self._first)
+        return np.array(scores) if np.array_equal(known, items) else None
 
     def pairs(self, rows: IntArray, columns: IntArray) -> FloatArray:
-        every = rows.shape == (len(self._rows), 1) and np.array_equal(rows[:, 0], np.arange(len(rows)))
-        known = self.of_found(columns) if every else None
+        lists = columns.ndim == 2 and rows.shape == (len(columns), 1)
+        known = self.of_found(rows[:, 0], columns) if lists else None
         return super().pairs(rows, columns) if known is None else known
 
     @property

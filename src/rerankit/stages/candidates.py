@@ -31,7 +31,7 @@ def own_scores(scores: Scores, ranking: Ranking) -> FloatArray:
     array([[0.2, 0.9, 0.2]], dtype=float32)
     """
     items = items_of(ranking)
-    known = scores.of_found(items) if isinstance(scores, Searching) else None
+    known = scores.of_found(slice(None), items) if isinstance(scores, Searching) else None
     if known is not None:
         return known
     if isinstance(scores, DenseScores):  # single cells of a matrix: threads wait for memory side by side

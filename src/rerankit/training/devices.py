@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from rerankit import checks
 from rerankit.errors import rule
+from rerankit.threads import in_threads
 from rerankit.training.settings import PRECISIONS
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 PRODUCTS = ("float32", "tf32", "bf16")
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -95,3 +99,23 @@ def products(device: torch.device, rounding: str) -> Iterator[None]:
         yield
     finally:
         settings.fp32_precision = before
+
+
+def in_lone_threads(work: Callable[[A], B], pieces: Sequence[A]) -> list[B]:
+    """`in_threads`, while torch makes every piece with one thread alone: its own wait for each other after every step.
+
+    >>> in_lone_threads(lambda piece: torch.get_num_threads(), ["a", "b"])
+    [1, 1]
+    """
+
+    def one(piece: A) -> B:
+        if torch.get_num_threads() > 1:  # this thread's
+            torch.set_num_threads(1)
+        return work(piece)
+
+    usual = torch.get_num_threads()
+    try:
+        return in_threads(one, pieces)
+    finally:
+        if usual > 1:  # 1 inside a piece of others
+            torch.set_num_threads(usual)

@@ -175,6 +175,24 @@ def test_blocks_and_shards_change_no_bit():
         assert np.array_equal(stage.rescore(problem, first), whole)
 
 
+@pytest.mark.parametrize("count", [150, 30, 5])
+def test_how_many_threads_torch_uses_changes_no_bit(count):
+    problem, usual = (
+        embedded(queries=150, query_bank=np.random.default_rng(8).normal(size=(9, 6))),
+        torch.get_num_threads(),
+    )
+    part, found = problem.subset(queries=range(count)), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            stage = fitted()  # what was tried before is not known
+            found += [stage.rescore(one, one.ranking(6))[:count] for one in (problem, part)]
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(usual)
+    assert all(np.array_equal(found[0], other) for other in found)
+
+
 def test_only_candidates_of_a_large_gallery_are_looked_up():
     problem = dense(embedded(queries=3, items=200))
     relations = Relations.of(problem)

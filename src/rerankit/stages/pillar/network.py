@@ -97,7 +97,7 @@ class PillarNetwork(nn.Module):
         super().__init__()
         if width % heads:
             raise rule("heads", f"must divide the width, {width}", heads)
-        self.pillars = pillars
+        self.pillars, self.form = pillars, form
         self.ln = nn.LayerNorm(pillars)
         self.ln1 = nn.LayerNorm(pillars)
         self.topk_proj = nn.Linear(2 * pillars, width)

@@ -101,11 +101,13 @@ class Relations:
 class Nearest:
     """Nearest items (rows, n), best first, padded with −1: all that pillars and graphs refer to.
 
-    `members` are the gallery items that `gallery_*` has rows for, ascending; None means all.
+    `query_values` are the scores of `query_others`. `members` are the gallery items that `gallery_*` has rows for,
+    ascending; None means all.
     """
 
     query_gallery: IntArray
     query_others: IntArray
+    query_values: FloatArray
     gallery_gallery: IntArray
     gallery_others: IntArray
     members: IntArray | None = None
@@ -117,7 +119,7 @@ class Nearest:
         members = _members(candidates, relations.scores.shape[1])
         return cls(
             relations.scores.topk(deep)[0],
-            relations.across.topk(deep)[0],
+            *relations.across.topk(deep),
             _top_of(relations.gallery, neighbours, members),
             _top_of(relations.others, neighbours, members),
             members,
@@ -127,16 +129,16 @@ class Nearest:
     def of_known(cls, relations: Relations, pillars: int, neighbours: int, known: tuple[IntArray, IntArray]) -> Nearest:
         """The lists of a direction whose gallery's lists (`gallery_gallery`, `gallery_others`) are known."""
         deep = max(pillars, neighbours)
-        return cls(relations.scores.topk(deep)[0], relations.across.topk(deep)[0], *known)
+        return cls(relations.scores.topk(deep)[0], *relations.across.topk(deep), *known)
 
     @classmethod
     def both(cls, relations: Relations, pillars: int, neighbours: int) -> tuple[Nearest, Nearest]:
         """The lists of both directions, each relation scanned once."""
         deep = max(pillars, neighbours)
         ab, ba = relations.scores.topk(deep)[0], relations.others.topk(deep)[0]
-        aa, bb = relations.across.topk(deep)[0], relations.gallery.topk(deep)[0]
+        aa, bb = relations.across.topk(deep), relations.gallery.topk(deep)
         n = neighbours
-        return cls(ab, aa, bb[:, :n], ba[:, :n]), cls(ba, bb, aa[:, :n], ab[:, :n])
+        return cls(ab, *aa, bb[0][:, :n], ba[:, :n]), cls(ba, *bb, aa[0][:, :n], ab[:, :n])
 
     def rows(self, items: IntArray) -> IntArray:
         """The rows of gallery items; absent ones (−1) get some row."""

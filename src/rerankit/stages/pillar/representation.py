@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rerankit.arrays import BoolArray, FloatArray, IntArray
-from rerankit.scores import Scores
+from rerankit.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from rerankit.stages.pillar.relations import Nearest, Relations, outer
 
 
@@ -50,7 +49,7 @@ class PillarSpace:
         Candidates of −1 are absent: what stands in their rows means nothing, but is finite.
         """
         here, length = self.relations, self.pillars
-        inter, intra = self.columns(queries)
+        (inter, intra), values = self.columns(queries), self._of_others(queries)[1]
         known = np.where(candidates < 0, np.maximum(candidates[:, :1], 0), candidates)
         x = np.empty((len(queries), 1 + candidates.shape[1], 2 * length), np.float32)
         # Column 0 of both groups is the query: every node's similarity to the query itself.
@@ -59,9 +58,9 @@ class PillarSpace:
         x[:, :, length] = x[:, :, 0]
         alike, unlike = (None, None) if here.vectors is None else ((here.vectors[0], here.vectors[0]), here.vectors)
         grid = outer(here.gallery, known, np.maximum(inter, 0), alike)
-        _fill(x[:, :, 1:length], here.scores, queries, inter, grid, x)
+        _fill(x[:, :, 1:length], here.scores.pairs(queries[:, None], np.maximum(inter, 0)), inter, grid, x)
         grid = outer(here.others, known, np.maximum(intra, 0), unlike)
-        _fill(x[:, :, length + 1 :], here.across, queries, intra, grid, x)
+        _fill(x[:, :, length + 1 :], values, intra, grid, x)
         return x if here.complete else _completed(x)
 
     def columns(self, queries: IntArray) -> tuple[IntArray, IntArray]:
@@ -70,11 +69,17 @@ class PillarSpace:
         Where a side has too few items the last pillar is repeated; −1 where there is none at all (a query that
         is alone on its side), which stands for the query itself.
         """
-        intra = self.nearest.query_others[queries]
+        inter = self.nearest.query_gallery[queries]
+        return _chosen(inter, _places(inter, self.pillars - 1)), self._of_others(queries)[0]
+
+    def _of_others(self, queries: IntArray) -> tuple[IntArray, FloatArray]:
+        """The pillars of A, and the queries' similarities to them (queries, pillars − 1)."""
+        items, values = self.nearest.query_others[queries], self.nearest.query_values[queries]
         if self.relations.own:
-            intra = _without(intra, queries)
-        count = self.pillars - 1
-        return _repeated(self.nearest.query_gallery[queries], count), _repeated(intra, count)
+            rest = _without(items, queries)
+            items, values = items[rest].reshape(len(queries), -1), values[rest].reshape(len(queries), -1)
+        places = _places(items, self.pillars - 1)
+        return _chosen(items, places), _chosen(values, places)
 
     def lists(self, queries: IntArray, candidates: IntArray) -> tuple[IntArray, IntArray]:
         """Every node's nearest items of A and of B for the graph, (queries, 1 + K, neighbours) each."""
@@ -92,36 +97,35 @@ class PillarSpace:
         return joined
 
 
-def _fill(
-    x: FloatArray, of_query: Scores, queries: IntArray, pillars: IntArray, of_candidates: FloatArray, whole: FloatArray
-) -> None:
-    """Similarities of the query (node 0) and of its candidates (queries, K, L − 1) to pillars, written into x
-    (queries, 1 + K, L − 1).
+def _fill(x: FloatArray, of_query: FloatArray, pillars: IntArray, of_candidates: FloatArray, whole: FloatArray) -> None:
+    """Similarities of the query (node 0; queries, L − 1) and of its candidates (queries, K, L − 1) to pillars, written
+    into x (queries, 1 + K, L − 1).
     """
     if not pillars.shape[1]:
         return
     alone = pillars[:, 0] < 0
-    x[:, 0] = of_query.pairs(queries[:, None], np.maximum(pillars, 0))
+    x[:, 0] = of_query
     x[:, 1:] = of_candidates
     x[alone] = whole[alone][:, :, :1]
 
 
-def _without(lists: IntArray, items: IntArray) -> IntArray:
-    """Lists (rows, n) with one item taken out of each, or the last entry where it is not there: (rows, n − 1)."""
-    found = lists == items[:, None]
-    found[~found.any(axis=1), -1] = True
-    rest: IntArray = lists[~found].reshape(len(lists), lists.shape[1] - 1)
+def _without(lists: IntArray, items: IntArray) -> BoolArray:
+    """What is left (rows, n) of lists where one item is taken out of each, or the last entry where it is not there."""
+    rest: BoolArray = lists != items[:, None]
+    rest[rest.all(axis=1), -1] = False
     return rest
 
 
-def _repeated(lists: IntArray, count: int) -> IntArray:
-    """Lists cut or extended to `count`: padding becomes the list's last item."""
-    if not lists.shape[1] or not count:
-        return np.full((len(lists), count), -1, np.int64)
-    lists = lists[:, :count]
-    last = np.maximum((lists >= 0).sum(axis=1) - 1, 0)
-    filled = np.where(lists >= 0, lists, lists[np.arange(len(lists)), last][:, None])
-    return np.concatenate([filled, np.repeat(filled[:, -1:], count - filled.shape[1], axis=1)], axis=1)
+def _places(lists: IntArray, count: int) -> IntArray:
+    """The places (rows, count) of the first in padded lists; the last one's is repeated where there are too few."""
+    last = np.maximum((lists >= 0).sum(axis=1, keepdims=True) - 1, 0)
+    places: IntArray = np.minimum(np.arange(count), last)
+    return places
+
+
+def _chosen(lists: AnyArray, places: IntArray) -> AnyArray:
+    """What stands at places of lists (rows, n); −1 where they are empty."""
+    return np.take_along_axis(lists, places, axis=1) if lists.shape[1] else np.full(places.shape, -1, lists.dtype)
 
 
 def _completed(x: FloatArray) -> FloatArray:
