@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 import rerankit
-from rerankit import Problem, Ranking, Relevance, Stage
+from rerankit import Problem, Ranking, Relevance, Stage, settings
 from rerankit.errors import InputError
+from rerankit.measure import measure
+from rerankit.metrics import evaluate
 from rerankit.pairs import Pairs, as_pairs
 
 
@@ -44,8 +46,8 @@ def test_pairs_against_a_dense_matrix():
         (iter([[0]]), r"'exclude' must be one list of gallery row numbers per query \(got list_iterator\)"),
         (["a"], "'exclude' must be one list of gallery row numbers per query"),
         ([["a"]], "'exclude' must list gallery row numbers"),
-        (([0, 0], [1]), r"'exclude' must have as many rows as columns \(got 2 and 1\)"),
-        (([0], [1], [2]), r"'exclude' as a tuple must be rows and columns \(got 3 arrays\)"),
+        (([0, 0], [1]), r"'exclude' as a tuple must be two arrays of one length, the rows .*\(got arrays of 2, 1\)"),
+        (([0], [1], [2]), r"a list of items for each query must be in a list\) \(got arrays of 1, 1, 1\)"),
     ],
 )
 def test_what_pairs_must_be(value, message):
@@ -102,6 +104,54 @@ def test_cells_that_are_left_out_may_hold_no_number_in_lists_tensors_and_half_pr
         read([[0.9, np.nan], [0.5]])
     torch = pytest.importorskip("torch")
     assert read(torch.tensor(scores)) == expected
+
+
+@pytest.mark.parametrize("budget", [1, 10**9])
+@pytest.mark.parametrize("library", ["numpy", "h5py"])
+def test_cells_that_are_left_out_may_hold_no_number_on_disk(tmp_path, library, budget):
+    random = np.random.default_rng(0)
+    scores = random.normal(size=(30, 20)).astype(np.float32) - 5
+    gone = random.random(scores.shape) < 0.2
+    gone[3] = True
+
+    def on_disk(name, array):
+        if library == "numpy":
+            np.save(tmp_path / name, array)
+            return np.load(tmp_path / f"{name}.npy", mmap_mode="r")
+        return pytest.importorskip("h5py").File(tmp_path / name, "w").create_dataset("scores", data=array)
+
+    with settings.using(memory_budget=budget):
+        expected = Problem(np.where(gone, np.nan, scores), exclude=gone)
+        problem = Problem(on_disk("scores", np.where(gone, np.nan, scores)), exclude=gone)
+        far = Problem.from_distances(on_disk("far", np.where(gone, np.inf, -scores)), exclude=gone)
+        every, some = np.arange(20), np.array([7, 3, 3])
+        for each in (problem, far):
+            np.testing.assert_array_equal(each.scores.rows(), expected.scores.rows())
+            np.testing.assert_array_equal(each.scores.T.rows(some), expected.scores.rows()[:, some].T)
+            np.testing.assert_array_equal(each.scores.T.T.rows(some), expected.scores.rows()[some])
+            np.testing.assert_array_equal(
+                each.scores.take(some, every[::-1]).rows(), expected.scores.rows()[some][:, ::-1]
+            )
+            np.testing.assert_array_equal(each.scores.pairs(some[:, None], every), expected.scores.rows()[some])
+            assert rerankit.rerank(each, "sinkhorn") == rerankit.rerank(expected, "sinkhorn")
+        right = Relevance.from_lists([np.flatnonzero(~row)[:1] for row in gone], 20, exclude=gone)
+        assert evaluate(problem, right, "mrr", empty="skip") == evaluate(expected, right, "mrr", empty="skip")
+        gone[0, 0], scores[0, 0] = False, np.nan
+        with pytest.raises(InputError, match=r"'scores' must be finite .* at row 0, column 0"):
+            Problem(on_disk("bad", np.where(gone, np.nan, scores)), exclude=gone).scores.rows()
+
+
+def test_left_out_cells_of_a_memory_map_are_filled_in_bounded_memory(tmp_path):
+    array = np.lib.format.open_memmap(tmp_path / "large.npy", "w+", np.float32, (5_000, 5_000))  # 100 MB
+    array[:] = 1
+    array[np.arange(5_000), np.arange(5_000)] = np.nan
+    array.flush()
+    del array
+    with settings.using(memory_budget=10_000_000), measure() as cost:
+        scores = np.load(tmp_path / "large.npy", mmap_mode="r")
+        problem = Problem(scores, exclude=[[row] for row in range(5_000)])
+        assert problem.scores.rows(slice(70, 72))[:, 69:73].tolist() == [[1] * 4] * 2
+    assert cost.peak_bytes < 140e6  # the pages of the file, and little beside them
 
 
 def test_left_out_items_take_no_candidate_slot():

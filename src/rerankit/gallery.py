@@ -123,9 +123,8 @@ class Gallery(Value):
     ) -> Problem:
         """Queries against this gallery: their vectors (d,) or (queries, d), or else their scores.
 
-        `scores` are rows (queries, items), or those of `candidates`, lists by id or row, best first. `exclude` names
-        items in the same way, or is a mask of booleans (queries, items). `bank_scores` (queries, bank) compare the
-        queries with the bank where no vectors do.
+        `scores` are rows (queries, items), or those of `candidates`, lists by id or row, best first. `exclude` is that
+        of a `Problem`. `bank_scores` (queries, bank) compare the queries with the bank where no vectors do.
         """
         between = self._between(queries, candidates, scores)
         count = between.shape[0]

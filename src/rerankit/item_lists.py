@@ -7,11 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from rerankit.adapters.stored import is_stored
 from rerankit.arrays import AnyArray, FloatArray, IntArray, float32, is_memory_map, to_numpy
 from rerankit.errors import rule, several
 from rerankit.finite import MOST_SCORE, check_scores
 from rerankit.ids import Ids, as_ids
 from rerankit.pairs import Pairs, Shape, as_pairs, mask_of
+from rerankit.scores import DenseScores, StoredScores, blocks
+from rerankit.scores.filled import Filled
+from rerankit.scores.stored import read_at_once
 
 
 def item_rows(items: Any, ids: Ids | None, size: int, argument: str) -> IntArray:
@@ -52,44 +56,68 @@ def left_out(exclude: Any, shape: Shape, ids: Ids | None) -> Pairs | None:
 
 
 def left_out_filled(scores: Any, exclude: Any, ids: Any, *, distances: bool = False) -> Any:
-    """Scores in memory whose left-out cells have a number each: where they hold NaN or a mark beyond all
-    scores, the query's lowest.
+    """Scores whose left-out cells have a number each: where they hold NaN or a mark beyond all scores, the query's
+    lowest. What is no matrix of real numbers comes back as it is; one on disk is read block by block and stays there.
 
     Stages that compare queries read every cell, and a query says least of an item by its lowest score (its highest
-    among `distances`). What is no matrix of real numbers in memory comes back as it is.
+    among `distances`).
 
     >>> left_out_filled(np.array([[0.9, np.nan, 0.2]]), [[1]], None)
     array([[0.9, 0.2, 0.2]])
     """
-    matrix = None if exclude is None else _matrix_in_memory(scores)
+    matrix = None if exclude is None else _matrix_of(scores, distances)
     if matrix is None:
         return scores
+    width = matrix.shape[1]
     most = min(MOST_SCORE, float(np.finfo(matrix.dtype).max))
-    if max(-matrix.min(initial=0), matrix.max(initial=0)) <= most:  # which takes no memory
+    pairs, found = None, []
+    for block in blocks(len(matrix), width * 32):
+        part = np.asarray(matrix[block])
+        if max(-part.min(initial=0), part.max(initial=0)) <= most:  # which takes no memory
+            continue
+        if pairs is None:
+            pairs = left_out(exclude, matrix.shape, as_ids(ids, width, "gallery_ids"))
+            assert pairs is not None, "it was given"
+        gone = slice(*pairs.indptr[[block.start, block.stop]])
+        found.append(_filling(part, block.start, pairs.rows[gone], pairs.indices[gone], most, -1 if distances else 1))
+    if not found:
         return scores
-    known, sign = np.abs(matrix) <= most, -1.0 if distances else 1.0
-    pairs = left_out(exclude, matrix.shape, as_ids(ids, matrix.shape[1], "gallery_ids"))
-    assert pairs is not None, "it was given"
-    lowest = sign * np.where(known, sign * matrix, np.inf).min(axis=1, initial=np.inf)
+    rows, columns, values = (np.concatenate(each) for each in zip(*found, strict=True))
+    if is_stored(matrix):
+        return StoredScores(matrix, filled=Filled.of(rows, columns, values.astype(np.float32), width))
+    if is_memory_map(matrix):
+        filled = Filled.of(rows, columns, values.astype(np.float32), width)
+        return DenseScores(matrix, "distances" if distances else "scores", negate=distances, filled=filled)
+    copied = matrix.copy()
+    copied[rows, columns] = values
+    return copied
+
+
+def _filling(
+    part: AnyArray, first: int, rows: IntArray, columns: IntArray, most: float, sign: int
+) -> tuple[IntArray, IntArray, AnyArray]:
+    """Rows, columns and numbers of left-out cells that have none, of a part of a matrix from its row `first` on."""
+    known = np.abs(part) <= most
+    lowest = sign * np.where(known, sign * part, np.inf).min(axis=1, initial=np.inf)
     lowest[~known.any(axis=1)] = 0
-    rows, columns = pairs.rows, pairs.indices
-    absent = ~known[rows, columns]
-    filled = matrix.copy()
-    filled[rows[absent], columns[absent]] = lowest[rows[absent]]
-    return filled
+    absent = ~known[rows - first, columns]
+    rows, columns = rows[absent], columns[absent]
+    return rows, columns, lowest[rows - first]
 
 
-def _matrix_in_memory(scores: Any) -> AnyArray | None:
-    """A matrix of real numbers; None of anything else, also of what lies in a file."""
+def _matrix_of(scores: Any, distances: bool) -> Any:
+    """A matrix of real numbers, in memory or on disk; None of anything else."""
     if isinstance(scores, list | tuple):
         try:
             scores = np.asarray(scores)
         except ValueError:  # of uneven rows
             return None
+    elif is_stored(scores):
+        scores = np.asarray(scores[:]) if distances else read_at_once(scores, "scores")
     elif hasattr(scores, "__dlpack__") and not str(getattr(scores, "layout", "")).startswith("torch.sparse"):
         scores = scores if is_memory_map(scores) else to_numpy(scores, "scores")
-    plain = isinstance(scores, np.ndarray) and scores.ndim == 2 and scores.dtype.kind == "f"
-    return scores if plain and not is_memory_map(scores) else None
+    plain = isinstance(scores, np.ndarray) or is_stored(scores)
+    return scores if plain and len(scores.shape) == 2 and scores.dtype.kind == "f" else None
 
 
 def list_scores(scores: Any, rows: IntArray) -> FloatArray:

@@ -125,8 +125,10 @@ def as_pairs(value: Any, shape: Shape, argument: str) -> Pairs | None:
         rows, columns = np.nonzero(mask)
         return Pairs(rows, columns, shape, argument)
     if isinstance(value, tuple):
-        if len(value) != 2:
-            raise rule(argument, "as a tuple must be rows and columns", f"{len(value)} arrays")
+        if len(value) != 2 or len({np.size(each) for each in value}) > 1:
+            got = ", ".join(str(np.size(each)) for each in value)
+            need = "as a tuple must be two arrays of one length, the rows and the columns of the pairs"
+            raise rule(argument, f"{need} (a list of items for each query must be in a list)", f"arrays of {got}")
         return Pairs(value[0], value[1], shape, argument)
     pairs = value if isinstance(value, Pairs) else Pairs.from_lists(value, shape[1], argument)
     if pairs.shape != shape:

@@ -35,8 +35,9 @@ class Problem(TwoSides):
     `extra_scores` maps names to further scores between the same sides, of another backbone, say; `query_features` and
     `gallery_features` map names to inputs with one entry per item (`rerankit.features`); `query_bank` and
     `gallery_bank` are other items of a side's kind, not under test; `exclude` says which items are left out of a
-    query's gallery (a list of items per query, by id or by row as candidates are named, a mask of booleans, or the
-    `excluded` of a `Relevance`): they are no candidates and cost no pair, and their cells may hold NaN.
+    query's gallery (a list that has a list of items for each query, by id or by row as candidates are named; a tuple of
+    two arrays, the rows and the columns of the pairs; a mask of booleans; or the `excluded` of a `Relevance`): they are
+    no candidates and cost no pair, and their cells may hold NaN, in memory and on disk.
     Nothing given is modified, and nothing is copied that need not be. A problem is a value: `queries` and `gallery`,
     its two sides, are shared with the problems made from it.
 
@@ -237,7 +238,7 @@ class Problem(TwoSides):
         return self._with(queries=queries, gallery=gallery)
 
     def excluding(self, exclude: Any) -> Problem:
-        """The same problem with more items left out of a query's gallery.
+        """The same problem with more items left out of a query's gallery, in any form of `exclude`.
 
         >>> Problem([[0.9, 0.8, 0.1]]).excluding([[0]]).ranking(2).indices
         array([[1, 2]])

@@ -183,7 +183,7 @@ class Ranking(Exports, Value):
         return self.like(moved_first(self.indices, kept), moved_first(self.scores, kept))
 
     def excluding(self, exclude: Any) -> Ranking:
-        """The ranking without some items of each query's gallery: `Pairs`, a list per query, or two arrays.
+        """The ranking without some items of each query's gallery, in any form of a problem's `exclude`.
 
         >>> Ranking([[2, 0], [1, 0]], [[3, 2], [3, 2]], gallery_size=3).excluding([[2], []]).indices
         array([[ 0, -1],

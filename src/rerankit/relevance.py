@@ -29,7 +29,9 @@ class Relevance(ByRow):
     """Relevant items per query with grades, and items to leave out; compressed by row, immutable.
 
     `indptr` (queries + 1), `indices` and `grades` (grades are above zero); the items left out (the reference image in
-    composed retrieval, same-camera junk in re-identification) are the `Pairs` of `excluded`.
+    composed retrieval, same-camera junk in re-identification) are the `Pairs` of `excluded`. They are given as
+    `exclude`: a list that has a list of rows for each query, a tuple of two arrays (the rows and the columns of the
+    pairs), or a mask of booleans.
 
     >>> relevance = Relevance.from_lists([[0], [2, 1]], gallery_size=3)
     >>> relevance

@@ -326,6 +326,9 @@ def test_several_matrices_and_several_backbones(tmp_path: Path) -> None:
         "two: mutual-rank",
         "two: counting",
     )
+    assert tables["dress"].baseline == "one: first stage"  # of both backbones
+    of_two = compare_results(results, baseline="two: first stage", metrics=["success@10"], samples=200)
+    assert of_two["dress"].cell("two: first stage", "success@10").difference is None
 
 
 def test_lists_are_benched_without_the_ranks_they_do_not_have(small: Benchmark, scores: np.ndarray) -> None:

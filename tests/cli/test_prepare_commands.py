@@ -105,3 +105,23 @@ def test_what_cannot_be_prepared_or_asked_is_one_line(tmp_path):
     assert "looks at the other test queries" in refused.output
     rerankit.stage("nnn").save(tmp_path / "stage")
     assert "must hold a prepared gallery" in run("query", tmp_path / "stage", tmp_path / "items.npy").output
+
+
+def test_vectors_are_prepared_with_a_bank_of_lists_or_scores(tmp_path):
+    np.save(tmp_path / "items.npy", ITEMS)
+    names = [f"item-{row}" for row in range(60)]
+    (tmp_path / "ids.txt").write_text("\n".join(names) + "\n")
+    log = Problem(OLD @ ITEMS.T, gallery_ids=names).ranking(12)
+    rerankit.write(tmp_path / "log.run", log)
+    np.save(tmp_path / "log.npy", OLD @ ITEMS.T)
+    lists = Problem.from_rankings(log.indices, log.scores, 60).scores
+    for file, scores in (("log.run", lists), ("log.npy", OLD @ ITEMS.T)):
+        out = tmp_path / file.replace(".", "-")
+        options = ("--ids", tmp_path / "ids.txt", "--vector-metric", "dot", "--stage", "nnn", "--out", out)
+        made = run("prepare", "--vectors", tmp_path / "items.npy", "--bank", tmp_path / file, *options)
+        assert made.exit_code == 0, made.output
+        gallery = Gallery(ITEMS, ids=names, metric="dot", bank=rerankit.Bank(to_gallery=scores))
+        expected = rerankit.prepare("nnn", gallery).rerank(QUERIES, k=9)
+        found = rerankit.load(out).rerank(QUERIES, k=9)
+        assert np.array_equal(found.indices, expected.indices)
+        np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)

@@ -236,7 +236,7 @@ def test_a_column_without_a_name_is_an_index(tmp_path):
         ('{"query": "q", "item": "a"}', "line 2: 'score' must be a finite number (got None)"),
         ('{"query": "q", "item": "a", "score": NaN}', "line 2: 'score' must be a finite number (got nan)"),
         (f'{{"query": "q", "item": "a", "score": 1{"0" * 400}}}', "line 2: 'score' must be a finite number (got 1000"),
-        ('{"query": "q", "ite', "line 2: line 1: truncated or not JSON"),
+        ('{"query": "q", "ite', "line 2: truncated or not JSON"),
     ],
 )
 def test_a_line_of_json_that_is_none_is_named(tmp_path, line, words):

@@ -75,7 +75,7 @@ def test_m_beir_files(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=told):
             task("circus", dataset="cirr", subset="unresolved", published=False).load(tmp_path)
     path.write_text('{"qid": \n')
-    with pytest.raises(InputError, match=r"jsonl, line 1: .*not JSON"):
+    with pytest.raises(InputError, match=r"jsonl: line 1: truncated or not JSON"):
         task("circus", dataset="cirr", subset="unresolved", published=False).load(tmp_path)
     for wrong in ({"dataset": "coco"}, {"subset": "all"}):
         with pytest.raises(InputError, match=f"unknown {next(iter(wrong))} '"):

@@ -29,9 +29,11 @@ def compare_results(
     """One table per part: the first stage (the baseline unless one is named) and every pipeline.
 
     All results must be of one task, on the same data, and with the same scores from the same candidates.
-    Results of several score sets have the set's label in front, each with its own first stage. Queries that depend
-    on each other by the task's account, such as the captions of one picture, are resampled together, unless
-    `independent` says to take every query on its own.
+    Results of several score sets, such as those of two backbones, have the set's label in front. Each set's first stage
+    is a row, and all rows are compared with that of the first set: name another one as `baseline`, or give one set's
+    results alone, to see what re-ranking adds to that set. Queries that depend on each other by the task's account,
+    such as the captions of one picture, are resampled together, unless `independent` says to take every query on its
+    own.
     """
     if not results:
         raise InputError("'results' must hold at least one result (got none)")

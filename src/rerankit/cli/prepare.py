@@ -31,9 +31,9 @@ def prepare(
     ] = None,
     vectors: Annotated[Path | None, typer.Option(help="The items' vectors, without a problem.")] = None,
     ids: Annotated[Path | None, typer.Option(help="With --vectors: their ids, .txt or .npy.")] = None,
-    metric: Annotated[str, typer.Option(help="With --vectors: cosine, dot or euclidean.")] = "cosine",
+    vector_metric: Annotated[str, typer.Option(help="With --vectors: cosine, dot or euclidean.")] = "cosine",
     bank: Annotated[
-        Path | None, typer.Option(help="Old queries: vectors, scores (bank × gallery), or a problem.")
+        Path | None, typer.Option(help="Old queries: vectors, scores (bank × gallery), lists, or a problem.")
     ] = None,
     stages: StagesOption = None,
     settings: StageSettings = None,
@@ -59,7 +59,7 @@ def prepare(
     steps = pipeline_of(stages, settings, pipeline, trust)
     where = engine_from(engine, engine_settings, **{"--shard-size": shard_size, "--parts": parts})
     check_target(out, "out", force=force)
-    gallery = _of_problem(problem, bank) if problem is not None else _of_vectors(vectors, ids, metric, bank)
+    gallery = _of_problem(problem, bank) if problem is not None else _of_vectors(vectors, ids, vector_metric, bank)
     ready = prepared(steps, gallery, engine=where, parts=parts, shard_size=shard_size)
     ready.save(out, overwrite=force)
     rows = [{**row, "stage": f"{'  ' * row['depth']}{row['stage']}"} for row in ready.info()]
@@ -77,6 +77,14 @@ def _of_problem(path: str, bank: Path | None) -> Any:
 
 def _of_vectors(vectors: Path | None, ids: Path | None, metric: Any, bank: Path | None) -> Any:
     from rerankit import Gallery, read
+    from rerankit.formats.banks import with_bank
+    from rerankit.scores import EmbeddingScores
 
-    old = None if bank is None else read(bank, "array")
-    return Gallery(read(vectors, "array"), ids=ids_of(ids), metric=metric, bank=old)  # type: ignore[arg-type]
+    items = read(vectors, "array")  # type: ignore[arg-type]
+    gallery = Gallery(items, ids=ids_of(ids), metric=metric)
+    if bank is None:
+        return gallery
+    given = with_bank(gallery.problem(items[:1]), bank, "query").query_bank
+    assert given is not None, "it was read"
+    scores = given.to_gallery
+    return gallery.with_bank(scores.queries if isinstance(scores, EmbeddingScores) else given.facing(None))

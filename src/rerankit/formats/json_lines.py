@@ -53,7 +53,7 @@ def _objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     for number, line in enumerate(read_text(path).split("\n"), 1):
         if line.strip():
             at = f"{path}: line {number}"
-            found = parse_json(line, at)
+            found = parse_json(line, path, line=number)
             if not isinstance(found, dict):
                 raise FormatError(f"{at} must be an object (got {type(found).__name__})")
             yield at, found

@@ -22,7 +22,7 @@ def opened(ranked: Any) -> Any:
     if isinstance(ranked, Ranking):
         return ranked
     scores = ranked.scores if isinstance(ranked, Problem) else ranked
-    if isinstance(scores, DenseScores) and not scores.negated and scores.array.dtype == np.float32:
+    if isinstance(scores, DenseScores) and scores.is_array and scores.array.dtype == np.float32:
         return scores.array
     if all(callable(getattr(scores, name, None)) for name in ("rows", "pairs", "topk")):
         return scores if scores.complete else _listed(scores)

@@ -25,8 +25,9 @@ def read_json(path: Path, kind: type[Any] | tuple[type[Any], ...] = (dict, list)
     return content
 
 
-def parse_json(text: str, path: Path | str, make: Maker | None = None) -> Any:
-    """What a JSON text says; the error names the line. `make` builds objects from their pairs.
+def parse_json(text: str, path: Path | str, make: Maker | None = None, *, line: int | None = None) -> Any:
+    """What a JSON text says; the error names the line. `make` builds objects from their pairs; `line` is the number of
+    the text's line in the file, where it is one of many.
 
     >>> parse_json('{"k": [1, 2]}', "a.json")
     {'k': [1, 2]}
@@ -34,13 +35,15 @@ def parse_json(text: str, path: Path | str, make: Maker | None = None) -> Any:
     Traceback (most recent call last):
     rerankit.errors.FormatError: a.json: must name a thing once in an object (got 1 repeated, such as ['k'])
     """
+    path = path if line is None else f"{path}: line {line}"
     try:
         content = json.loads(text, object_pairs_hook=make or (lambda pairs: _object(pairs, path)))
         if _HALF_PAIR.search(text):
             json.dumps(content, ensure_ascii=False).encode()
         return content
     except json.JSONDecodeError as cause:
-        raise FormatError(f"{path}: line {cause.lineno}: truncated or not JSON: {cause.msg}") from cause
+        place = path if line else f"{path}: line {cause.lineno}"
+        raise FormatError(f"{place}: truncated or not JSON: {cause.msg}") from cause
     except RecursionError as cause:
         deep = limits.current().depth
         raise FormatError(f"{path}: must have at most {deep} lists and objects in each other (got more)") from cause

@@ -9,6 +9,7 @@ import numpy as np
 from rerankit.arrays import AnyArray, FloatArray, IntArray, float32, frozen, is_memory_map, real_matrix
 from rerankit.finite import MOST_SCORE, check_all_scores, check_scores
 from rerankit.mapped import packed, unpacked
+from rerankit.scores.filled import Filled
 from rerankit.scores.taken import TakenScores
 from rerankit.scores.topk import topk_in_blocks
 from rerankit.threads import in_threads
@@ -29,10 +30,13 @@ class DenseScores:
 
     complete = True
 
-    def __init__(self, array: Any, argument: str = "scores", *, negate: bool = False) -> None:
+    def __init__(
+        self, array: Any, argument: str = "scores", *, negate: bool = False, filled: Filled | None = None
+    ) -> None:
         self._array: AnyArray = frozen(real_matrix(array, argument))
         self._argument = argument
         self._negate = negate  # distances: turned where they are read, so that a memory map stays one
+        self._filled = filled  # cells that are left out, and hold no number in the file
         self._checked = not is_memory_map(self._array)
         if self._checked:
             check_all_scores(self._array, argument)
@@ -57,23 +61,31 @@ class DenseScores:
         return np.negative(self._array) if self._negate else self._array
 
     @property
-    def negated(self) -> bool:
-        """Whether these are distances on disk, negated where they are read: `array` then is a copy of the whole."""
-        return self._negate
+    def is_array(self) -> bool:
+        """Whether `array` is what is scored: no distances on disk, which are negated where they are read, and none of
+        its cells left out.
+        """
+        return not self._negate and self._filled is None
 
     @property
     def T(self) -> DenseScores:  # noqa: N802
-        return self._view(self._array.T)
+        made = self._view(self._array.T)
+        made._filled = None if self._filled is None else self._filled.transposed(self.shape[0])
+        return made
 
     def rows(self, rows: slice | IntArray | None = None) -> FloatArray:
-        given = _rows_of(self._array, slice(None) if rows is None else rows)
-        block = self._signed(float32(given, self._argument))
-        if not self._checked:
-            check_scores(block, self._argument, np.arange(self.shape[0])[slice(None) if rows is None else rows])
+        rows = slice(None) if rows is None else rows
+        block = float32(_rows_of(self._array, rows), self._argument)
+        if self._checked:
+            return self._signed(block)
+        chosen = np.arange(self.shape[0])[rows]
+        block = self._signed(block if self._filled is None else self._filled.into(block, chosen))
+        check_scores(block, self._argument, chosen)
         return block
 
     def pairs(self, rows: IntArray, columns: IntArray) -> FloatArray:
-        cells = self._signed(float32(_cells(self._array, rows, columns), self._argument))
+        given = float32(_cells(self._array, rows, columns), self._argument)
+        cells = self._signed(given if self._filled is None else self._filled.at(given, rows, columns))
         if not self._checked and not (np.abs(cells) <= MOST_SCORE).all():
             self.rows(np.unique(rows))  # says where
         return cells
@@ -90,7 +102,7 @@ class DenseScores:
     def _view(self, array: AnyArray) -> DenseScores:
         view = object.__new__(DenseScores)
         view._array, view._argument, view._checked = frozen(array), self._argument, self._checked
-        view._negate = self._negate
+        view._negate, view._filled = self._negate, None
         return view
 
     def _signed(self, block: FloatArray) -> FloatArray:

@@ -54,6 +54,8 @@ def _refuse_rising(indices: Any, values: Any) -> None:
 
 def negated(distances: Any, argument: str) -> DenseScores:
     """Scores that are minus the distances of a matrix; those of a memory map are turned where they are read."""
+    if isinstance(distances, DenseScores):  # of a memory map with left-out cells
+        return distances
     matrix = real_matrix(distances, argument)
     if is_memory_map(matrix):
         return DenseScores(matrix, argument, negate=True)

@@ -46,6 +46,9 @@ def each_alone(wanted: bool = True) -> Iterator[int]:
     that works on a piece of something (the library would listen to no other thread then), and where the library does
     not tell, has more threads than are started here, or counts them for each thread apart (OpenMP). It is 1, too, where
     another thread of the program has told the library how many to use: then it does not listen.
+
+    Nobody can see through another one's limit: a `threadpool_limits` that begins in another thread of the program while
+    this block is open, and ends after it, takes the 1 that holds here for what was there before, and leaves it so.
     """
     if not wanted or is_helper() or not _open.acquire(blocking=False):
         yield 1

@@ -13,6 +13,7 @@ from rerankit.errors import rule
 from rerankit.finite import check_scores
 from rerankit.scores.blocks import blocks
 from rerankit.scores.dense import DenseScores
+from rerankit.scores.filled import Filled
 from rerankit.scores.taken import TakenScores
 from rerankit.scores.topk import topk_in_blocks
 
@@ -30,8 +31,11 @@ class StoredScores:
 
     complete = True
 
-    def __init__(self, array: Any, argument: str = "scores", *, transposed: bool = False) -> None:
+    def __init__(
+        self, array: Any, argument: str = "scores", *, transposed: bool = False, filled: Filled | None = None
+    ) -> None:
         self._array, self._argument, self._transposed = array, argument, transposed
+        self._filled = filled  # cells that are left out, and hold no number in the file
 
     def __repr__(self) -> str:
         rows, columns = self.shape
@@ -44,7 +48,8 @@ class StoredScores:
 
     @property
     def T(self) -> StoredScores:  # noqa: N802
-        return StoredScores(self._array, self._argument, transposed=not self._transposed)
+        filled = None if self._filled is None else self._filled.transposed(self.shape[0])
+        return StoredScores(self._array, self._argument, transposed=not self._transposed, filled=filled)
 
     def rows(self, rows: slice | IntArray | None = None) -> FloatArray:
         chosen = np.arange(self.shape[0])[slice(None) if rows is None else rows]
@@ -54,6 +59,7 @@ class StoredScores:
             first, last = int(wanted[start]), int(wanted[stop - 1]) + 1
             block[start:stop] = self._slice(first, last)[wanted[start:stop] - first]
         block = block if len(block) == len(chosen) and np.array_equal(wanted, chosen) else block[place.reshape(-1)]
+        block = block if self._filled is None else self._filled.into(block, chosen)
         check_scores(block, self._argument, chosen)
         return block
 
@@ -83,14 +89,18 @@ class StoredScores:
 
 def stored_scores(array: Any, argument: str) -> StoredScores | DenseScores:
     """Scores of an array on disk: read now where that is little, later and block by block where it is not."""
+    array = read_at_once(array, argument)
+    return DenseScores(array, argument) if isinstance(array, np.ndarray) else StoredScores(array, argument)
+
+
+def read_at_once(array: Any, argument: str) -> Any:
+    """An array on disk, or what it holds where that is little."""
     if len(array.shape) != 2 or 0 in array.shape:
         raise rule(argument, "must have two dimensions and not be empty", f"shape {tuple(array.shape)}")
     if array.dtype.kind not in "fiu":
         raise rule(argument, "must hold real numbers", f"dtype {array.dtype}")
     size = array.shape[0] * array.shape[1] * array.dtype.itemsize
-    if size <= settings.memory_budget() * _KEPT:
-        return DenseScores(np.asarray(array[:]), argument)
-    return StoredScores(array, argument)
+    return np.asarray(array[:]) if size <= settings.memory_budget() * _KEPT else array
 
 
 def _spans(rows: IntArray) -> list[tuple[int, int]]:

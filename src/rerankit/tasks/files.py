@@ -29,7 +29,7 @@ def read_json_lines(path: Path) -> list[Any]:
     """The values of a file with one in each line; empty lines are passed over."""
     # Not splitlines: a text in JSON may hold other characters that part lines.
     lines = enumerate(read_text(path).split("\n"), 1)
-    return [parse_json(line, f"{path}, line {number}") for number, line in lines if line.strip()]
+    return [parse_json(line, path, line=number) for number, line in lines if line.strip()]
 
 
 def read_lines(path: Path) -> list[str]:

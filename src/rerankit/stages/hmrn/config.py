@@ -43,7 +43,6 @@ class HmrnConfig:
     text_layers: int = 1
     bidirectional: bool = True
     text_model: str | None = None
-    text_dim: int | None = None
     region_temperature: float = 5.0
     query_temperature: float = 15.0
     local_weight: float = 0.6
