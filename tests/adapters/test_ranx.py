@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import rerankit
@@ -25,6 +26,30 @@ def test_a_run_goes_into_rerank_and_evaluate():
     theirs = ranx.evaluate(qrels, run, ["mrr", "recall@2"])
     assert dict(ours) == pytest.approx(theirs)
     assert rerankit.evaluate(Problem(RUN).ranking(), qrels, ["mrr"]).figures == {"mrr": ours["mrr"]}
+
+
+def test_every_figure_is_ours():
+    random = np.random.default_rng(3)
+    scores = random.permuted(np.tile(np.arange(60.0), (30, 1)), axis=1)
+    right = random.random(scores.shape) < 0.15
+    right[np.arange(30), random.integers(0, 60, 30)] = True
+    run = {f"q{i}": {f"d{j}": float(score) for j, score in enumerate(row)} for i, row in enumerate(scores)}
+    qrels = {f"q{i}": {f"d{j}": 1 for j in np.flatnonzero(row)} for i, row in enumerate(right)}
+    pairs = {
+        "hit_rate@5": "success@5",
+        "recall@10": "recall@10",
+        "precision@10": "precision@10",
+        "r-precision": "r_precision",
+        "map": "map",
+        "map@10": "map_all@10",
+        "mrr": "mrr",
+        "mrr@3": "mrr@3",
+        "ndcg@10": "ndcg@10",
+    }
+    theirs = ranx.evaluate(ranx.Qrels(qrels), ranx.Run(run), list(pairs))
+    ours = rerankit.evaluate(run, qrels, list(pairs.values()))
+    for name, own in pairs.items():
+        assert ours[own] == pytest.approx(theirs[name], abs=1e-9), name
 
 
 def test_a_ranking_becomes_a_run_with_texts_as_keys():

@@ -67,30 +67,6 @@ def test_scikit_learn_averages_ties_as_we_do() -> None:
         assert evaluate(scores, grades, [name])[name] == pytest.approx(metrics.ndcg_score(grades, scores, k=k))
 
 
-@pytest.mark.slow
-def test_ranx() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        ranx = pytest.importorskip("ranx")
-        scores, grades, run, qrels = made(3, graded=False)
-        pairs = {
-            "hit_rate@5": "success@5",
-            "recall@10": "recall@10",
-            "precision@10": "precision@10",
-            "r-precision": "r_precision",
-            "map": "map",
-            "map@10": "map_all@10",
-            "mrr": "mrr",
-            "mrr@3": "mrr@3",
-            "ndcg@10": "ndcg@10",
-        }
-        theirs = ranx.evaluate(ranx.Qrels(qrels), ranx.Run(run), list(pairs))
-    ours = evaluate(run, qrels, list(pairs.values()))
-    assert ours["map"] == pytest.approx(evaluate(scores, grades, ["map"])["map"])
-    for name, own in pairs.items():
-        assert ours[own] == pytest.approx(theirs[name], abs=1e-9), name
-
-
 def test_torchmetrics_where_scores_are_positive() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
