@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
@@ -80,6 +82,26 @@ def test_a_library_that_counts_its_threads_for_each_thread_is_left_as_it_is(
     before = library_threads()
     product(20, 31)
     assert seen == [(1, before)]
+
+
+def test_libraries_that_other_packages_bring_turn_nothing_off() -> None:
+    pytest.importorskip("faiss")
+    code = """
+import faiss, numpy
+from threadpoolctl import threadpool_info, threadpool_limits
+from rerankit.scores.matrix_product import each_alone
+own = lambda: {each["num_threads"] for each in threadpool_info() if "numpy.libs" in each["filepath"]}
+with threadpool_limits(2, user_api="blas"):
+    if own():  # numpy from a wheel
+        before = threadpool_info()
+        with each_alone() as threads:
+            assert (threads, own()) == (2, {1}), (threads, own())
+            assert [each for each in threadpool_info() if "faiss" in each["filepath"]] == [
+                each for each in before if "faiss" in each["filepath"]
+            ]
+        assert threadpool_info() == before
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_product_with_nothing_is_empty() -> None:

@@ -9,6 +9,7 @@ from rerankit.scores.topk import LAST, Keys, flat_nonzero, indices_of, keys_of, 
 from rerankit.threads import in_threads
 
 _PIECE_BYTES = 4_000_000  # of a block that a thread looks through at once
+_LISTS = 512  # that a thread puts in order at once
 _SHORT = 2**16  # numbers below it are put in order several times as fast
 _FLOOD = 16  # candidates of a list in one block that may score lowest: of more, no account is kept
 
@@ -57,8 +58,16 @@ class Best:
 
     def lists(self) -> tuple[IntArray, FloatArray]:
         """The best of every list (lists, most), best first, padded −1, −inf."""
-        keys = select(self._keys, self.most)
-        return indices_of(keys), scores_of(keys)
+        indices = np.empty((len(self._keys), self.most), np.int64)
+        scores = np.empty(indices.shape, np.float32)
+
+        def one(at: int) -> None:
+            part = slice(at, at + _LISTS)
+            keys = select(self._keys[part], self.most)
+            indices[part], scores[part] = indices_of(keys), scores_of(keys)
+
+        in_threads(one, range(0, len(indices), _LISTS))
+        return indices, scores
 
     def _add(self, lists: slice, values: FloatArray, first: int) -> None:
         if not self._counts[lists].all():

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -71,6 +72,13 @@ def _threads() -> int:
 
 @cache
 def _libraries() -> Any:
+    """Those that numpy multiplies with: what comes with it in its wheel, whatever libraries other packages bring; where
+    nothing does, all that are loaded.
+    """
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController().select(user_api="blas")
+    found = ThreadpoolController().select(user_api="blas")
+    package = Path(np.__file__).resolve().parent
+    folders = package.with_name("numpy.libs"), package / ".dylibs"
+    own = [each.filepath for each in found.lib_controllers if Path(each.filepath).resolve().parent in folders]
+    return found.select(filepath=own) if own else found

@@ -135,8 +135,12 @@ class Products:
         found = _to_float32(_inner(vectors.astype(np.float64), self.of_rows.doubles(slice(row, row + 1))[0]))[None]
         return self._finite(found, np.array([row]))
 
-    def first_of(self, rows: IntArray, items: IntArray, counts: IntArray) -> FloatArray:
-        """Scores (rows, k) of the first columns named for every row, as many as `counts` says; −inf behind them."""
+    def first_of(
+        self, rows: IntArray, items: IntArray, counts: IntArray, vectors: FloatArray | None = None
+    ) -> FloatArray:
+        """Scores (rows, k) of the first columns named for every row, as many as `counts` says; −inf behind them.
+        `vectors` are the rows' (rows, d), where they were read.
+        """
         known = np.arange(items.shape[1]) < counts[:, None]
         if self.metric == "euclidean":
             return np.where(known, self.pairs(rows[:, None], items), np.float32(-np.inf))
@@ -145,7 +149,8 @@ class Products:
         def one(start: int) -> None:
             block = slice(start, start + _TOGETHER)
             columns, named = _read_once(self.of_columns, items[block], known[block])
-            most, own = int(counts[block].max(initial=0)), self.of_rows.doubles(rows[block])
+            most = int(counts[block].max(initial=0))
+            own = self.of_rows.doubles(rows[block]) if vectors is None else vectors[block].astype(np.float64)
             if most <= _FEW_ITEMS:  # what takes time is every call, not its numbers
                 each = columns[named[:, :most]].astype(np.float64)
                 found = _to_float32(_inner(each, own[:, None]))

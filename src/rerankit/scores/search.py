@@ -16,11 +16,13 @@ from rerankit.scores.best import Best, Lowest
 from rerankit.scores.blocks import blocks
 from rerankit.scores.products import Products
 from rerankit.scores.topk import order, topk_dense
+from rerankit.threads import in_threads
 
 _MORE = 16  # candidates beyond k, and a quarter of k, whose exact scores decide what the fast product cannot
 _NARROW = 16  # times as many items as candidates: of fewer, all exact scores cost no more
 _LEAST = 64  # rows that are worked on together, however small the memory budget
 _KEY_BYTES = 24  # that one of a row's best takes while it is looked for
+_ORDERED = 512  # rows that a thread puts in order at once
 _TALL = 1024  # rows of a product: a matrix library is slower with fewer
 _WIDE = 4096  # columns of a product, at least
 
@@ -84,7 +86,7 @@ def ends_of_both(products: Products, k: int, of_columns: int = 0) -> tuple[Ends,
     parts: list[Ends] = []
     for block in blocks(count, products.of_rows.width * 4 + high * _KEY_BYTES, share=0.25, least=_LEAST):
         best, lowest = _lists_of(products, block, k)
-        for rows, part, values in _tiles(products, block):
+        for rows, part, values in _tiles(products, block, products.of_rows.read(block)):
             mine = slice(rows.start - block.start, rows.stop - block.start)
             best.add_rows(mine, values, part.start)
             lowest.add_rows(mine, values, part.start)
@@ -112,7 +114,7 @@ def _best_among(products: Products, k: int, *, ends: bool = True) -> tuple[Best,
     count = len(products.of_rows)
     found = _lists_of(products, slice(0, count), k)
     for block in blocks(count, products.of_rows.width * 4, share=0.25, least=_LEAST):
-        for rows, part, values in _tiles(products, block, above=True):
+        for rows, part, values in _tiles(products, block, products.of_rows.read(block), above=True):
             beside = slice(max(part.start, rows.stop), part.stop)
             for each in found if ends else found[:1]:
                 each.add_rows(rows, values, part.start)
@@ -155,8 +157,8 @@ def _searched(products: Products, k: int, columns: OfColumns | None, above: Abov
     parts = [_exact(products, np.arange(0), 0)]
     # What is kept of a row while the columns are gone through: its vector and its best so far.
     for block in blocks(count, products.of_rows.width * 4 + more * _KEY_BYTES, share=0.25, least=_LEAST):
-        of_rows = Best(block.stop - block.start, max(1, more))
-        for rows, part, values in _tiles(products, block):
+        of_rows, vectors = Best(block.stop - block.start, max(1, more)), products.of_rows.read(block)
+        for rows, part, values in _tiles(products, block, vectors):
             if k:
                 of_rows.add_rows(slice(rows.start - block.start, rows.stop - block.start), values, part.start)
             if above is not None:
@@ -165,7 +167,7 @@ def _searched(products: Products, k: int, columns: OfColumns | None, above: Abov
                 less = None if columns.less is None else columns.less[rows].astype(np.float32)
                 of_columns.add_columns(part, values, rows.start, less)
         if k:
-            parts.append(_made_exact(products, np.arange(block.start, block.stop), of_rows.lists(), k))
+            parts.append(_made_exact(products, np.arange(block.start, block.stop), of_rows.lists(), k, own=vectors))
     found = tuple(np.concatenate([part[which] for part in parts if part[0].shape[1] == k]) for which in (0, 1))
     if not columns:
         return found, parts[0]  # type: ignore[return-value]
@@ -173,15 +175,16 @@ def _searched(products: Products, k: int, columns: OfColumns | None, above: Abov
     return found, _made_exact(products.T.holding(), every, of_columns.lists(), columns.k, columns.less)  # type: ignore[return-value]
 
 
-def _tiles(products: Products, block: slice, *, above: bool = False) -> Iterator[tuple[slice, slice, FloatArray]]:
-    """Fast scores of some rows, tile by tile: the rows, the columns and their scores, which the next tile replaces;
-    with `above` without the columns before the first row of a tile.
+def _tiles(
+    products: Products, block: slice, vectors: FloatArray, *, above: bool = False
+) -> Iterator[tuple[slice, slice, FloatArray]]:
+    """Fast scores of some rows with these `vectors`, tile by tile: the rows, the columns and their scores, which the
+    next tile replaces; with `above` without the columns before the first row of a tile.
     """
     width = products.of_rows.width
     cells = settings.memory_budget() // 4 // 4
     wide = max(_WIDE, min(cells // _TALL, settings.memory_budget() // 4 // (4 * width)))
     tall = max(_LEAST, min(_TALL, cells // wide))
-    vectors = products.of_rows.read(block)
     room = np.empty(min(tall, len(vectors)) * min(wide, len(products.of_columns)), np.float32)
     for at in range(block.start if above else 0, len(products.of_columns), wide):
         part = slice(at, min(at + wide, len(products.of_columns)))
@@ -195,21 +198,36 @@ def _tiles(products: Products, block: slice, *, above: bool = False) -> Iterator
             yield rows, slice(at + left, part.stop), products.fast(mine, columns[left:], own, room)
 
 
-def _made_exact(products: Products, rows: IntArray, found: Lists, k: int, less: AnyArray | None = None) -> Lists:
-    """The exact first k of rows (rows,) whose best are known by fast scores; `less` (columns,) was taken from these."""
+def _made_exact(
+    products: Products,
+    rows: IntArray,
+    found: Lists,
+    k: int,
+    less: AnyArray | None = None,
+    own: FloatArray | None = None,
+) -> Lists:
+    """The exact first k of rows (rows,) whose best are known by fast scores; `less` (columns,) was taken from these.
+    `own` are the rows' vectors (rows, d), where they were read.
+    """
     items, scores = found
     more = items.shape[1]
     # How many of each row's items may be among the exact first k; where all may be, further ones may be, too.
     counts = (scores[:, k - 1 : k] - scores <= products.doubt(rows)).sum(axis=1)
-    clear = counts < more
     indices, values = np.empty((len(rows), k), np.int64), np.empty((len(rows), k), np.float32)
-    exact = products.first_of(rows[clear], items[clear], counts[clear])
+    clear, rest = np.flatnonzero(counts < more), np.flatnonzero(counts == more)
+    if len(rest):  # many items at about the k-th score
+        indices[rest], values[rest] = _exact(products, rows[rest], k, less)
+        items, counts, own = items[clear], counts[clear], own if own is None else own[clear]
+    exact = products.first_of(rows[clear], items, counts, own)
     if less is not None:
-        exact -= less.astype(np.float32)[items[clear]]
-    ordered = order(exact, items[clear])
-    indices[clear], values[clear] = ordered[0][:, :k], ordered[1][:, :k]
-    if not clear.all():  # many items at about the k-th score
-        indices[~clear], values[~clear] = _exact(products, rows[~clear], k, less)
+        exact -= less.astype(np.float32)[items]
+
+    def one(at: int) -> None:
+        part = slice(at, at + _ORDERED)
+        ordered = order(exact[part], items[part])
+        indices[clear[part]], values[clear[part]] = ordered[0][:, :k], ordered[1][:, :k]
+
+    in_threads(one, range(0, len(clear), _ORDERED))
     return indices, values
 
 
