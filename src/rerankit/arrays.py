@@ -209,6 +209,17 @@ def is_memory_map(array: AnyArray) -> bool:
     return False
 
 
+def as_slice(rows: slice | IntArray) -> slice | IntArray:
+    """Neighbouring rows as a slice, which copies nothing.
+
+    >>> as_slice(np.array([3, 4, 5])), as_slice(np.array([3, 5]))
+    (slice(3, 6, None), array([3, 5]))
+    """
+    if isinstance(rows, slice) or not len(rows) or np.any(np.diff(rows) != 1):
+        return rows
+    return slice(int(rows[0]), int(rows[-1]) + 1)
+
+
 def row_numbers(rows: Any, count: int, argument: str) -> IntArray:
     """Row numbers from a slice, a boolean mask, a list or None (all rows), checked to lie inside `count`."""
     if rows is None or isinstance(rows, slice):

@@ -7,6 +7,7 @@ to use the stages that do without it.
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rerankit.plugins.markers import hookimpl
@@ -156,46 +157,27 @@ NEEDS = {
 }
 
 
-@hookimpl
-def rerankit_register_stages(register: Register) -> None:
-    for name, path in STAGES.items():
-        register(name, path)
+def _registering(paths: Mapping[str, str]) -> Callable[[Register], None]:
+    """A hook that registers names with their paths."""
+
+    @hookimpl
+    def registered(register: Register) -> None:
+        for name, path in paths.items():
+            register(name, path)
+
+    return registered
 
 
-@hookimpl
-def rerankit_register_metrics(register: Register) -> None:
-    for name, path in METRICS.items():
-        register(name, path)
-
-
-@hookimpl
-def rerankit_register_tasks(register: Register) -> None:
-    for name, path in TASKS.items():
-        register(name, path)
-
-
-@hookimpl
-def rerankit_register_formats(register: Register) -> None:
-    for name, path in FORMATS.items():
-        register(name, path)
-
-
-@hookimpl
-def rerankit_register_engines(register: Register) -> None:
-    for name, path in ENGINES.items():
-        register(name, path)
-
-
-@hookimpl
-def rerankit_register_fusion_rules(register: Register) -> None:
-    for name, path in FUSION_RULES.items():
-        register(name, path)
-
-
-@hookimpl
-def rerankit_register_needs(register: Register) -> None:
-    for name, path in NEEDS.items():
-        register(name, path)
+rerankit_register_stages = _registering(STAGES)
+rerankit_register_metrics = _registering(METRICS)
+rerankit_register_tasks = _registering(TASKS)
+rerankit_register_formats = _registering(FORMATS)
+rerankit_register_engines = _registering(ENGINES)
+rerankit_register_fusion_rules = _registering(FUSION_RULES)
+rerankit_register_needs = _registering(NEEDS)
+rerankit_register_importers = _registering(IMPORTERS)
+rerankit_register_scorers = _registering(SCORERS)
+rerankit_register_charts = _registering(CHARTS)
 
 
 @hookimpl
@@ -204,21 +186,3 @@ def rerankit_register_commands(register: Register) -> None:
     for found in pkgutil.iter_modules([str(folder)]):
         if not found.name.startswith("_"):
             register(found.name.rstrip("_").replace("_", "-"), f"rerankit.cli.{found.name}:{found.name}")
-
-
-@hookimpl
-def rerankit_register_importers(register: Register) -> None:
-    for name, path in IMPORTERS.items():
-        register(name, path)
-
-
-@hookimpl
-def rerankit_register_scorers(register: Register) -> None:
-    for name, path in SCORERS.items():
-        register(name, path)
-
-
-@hookimpl
-def rerankit_register_charts(register: Register) -> None:
-    for name, path in CHARTS.items():
-        register(name, path)

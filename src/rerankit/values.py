@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NoReturn, TypeVar
+from dataclasses import asdict, fields
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 import numpy as np
 
+from rerankit.errors import unknown_name
+
 T = TypeVar("T")
 V = TypeVar("V", bound="Value")
+P = TypeVar("P", bound="Plain")
 
 
 class Value:
@@ -36,6 +40,31 @@ class Value:
 
     def __delattr__(self, name: str) -> NoReturn:
         raise AttributeError(f"'{name}' of a {type(self).__name__} cannot be deleted: it is a value, make another one")
+
+
+class Plain:
+    """A dataclass of plain values, which may be written as they are.
+
+    >>> from rerankit.stages.hmrn.config import HmrnConfig
+    >>> HmrnConfig.from_dict({"dim": 32}).to_dict()["dim"]
+    32
+    """
+
+    called: ClassVar[str] = "setting"
+    """What errors call one of its values."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The values by name."""
+        return asdict(self)  # type: ignore[call-overload, no-any-return]
+
+    @classmethod
+    def from_dict(cls: type[P], values: Mapping[str, Any]) -> P:
+        """The inverse of `to_dict`; an unknown name is refused."""
+        known = [each.name for each in fields(cls)]  # type: ignore[arg-type]
+        for name in values:
+            if name not in known:
+                raise unknown_name(cls.called, name, known)
+        return cls(**values)
 
 
 class Named(Mapping[str, T]):

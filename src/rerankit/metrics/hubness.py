@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from rerankit import checks
 from rerankit.ranking import Ranking
+from rerankit.values import Plain
 
 DEPTH = 10
 _NAMED = 5
 
 
 @dataclass(frozen=True)
-class Hubness:
+class Hubness(Plain):
     """How often the items of a gallery stand among the first `depth` of all queries' lists."""
 
     depth: int
@@ -33,10 +34,6 @@ class Hubness:
     def most(self) -> int:
         """How often the greatest hub comes up."""
         return self.counts[-1][0]
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON takes it."""
-        return asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Hubness:

@@ -18,17 +18,7 @@ from rerankit.files import atomic, clear_leftovers, foreign, lock_folder, writin
 from rerankit.formats import judgements
 from rerankit.formats.content import Tables
 from rerankit.formats.folder import FolderFormat
-from rerankit.formats.run_shards import (
-    GIVEN,
-    KIND,
-    PLAN,
-    SHARDS,
-    blocks_of,
-    check_shard,
-    is_run,
-    read_plan,
-    shard_file,
-)
+from rerankit.formats.run_shards import GIVEN, KIND, PLAN, SHARDS, blocks_of, check_shard, is_run, read_plan, shard_file
 from rerankit.gallery import Gallery
 from rerankit.pipelines.pipeline import Pipeline
 from rerankit.pipelines.ready import Ready

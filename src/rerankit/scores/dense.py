@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rerankit.arrays import AnyArray, FloatArray, IntArray, float32, frozen, is_memory_map, real_matrix
+from rerankit.arrays import AnyArray, FloatArray, IntArray, as_slice, float32, frozen, is_memory_map, real_matrix
 from rerankit.finite import MOST_SCORE, check_all_scores, check_scores
 from rerankit.mapped import packed, unpacked
 from rerankit.scores.filled import Filled
@@ -113,7 +113,7 @@ def _rows_of(array: AnyArray, rows: slice | IntArray) -> AnyArray:
     """Some rows; those of a transposed matrix are turned in tiles, since reading down columns misses the cache."""
     if array.flags.c_contiguous or not array.T.flags.c_contiguous:
         return array[rows]
-    columns = array.T[:, _as_slice(rows)]
+    columns = array.T[:, as_slice(rows)]
     transposed = np.empty(columns.shape[::-1], array.dtype)
 
     def turn(start: int) -> None:
@@ -122,13 +122,6 @@ def _rows_of(array: AnyArray, rows: slice | IntArray) -> AnyArray:
 
     in_threads(turn, range(0, len(columns), _TILES * _TILE))
     return transposed
-
-
-def _as_slice(rows: slice | IntArray) -> slice | IntArray:
-    """Neighbouring rows as a slice, which copies nothing."""
-    if isinstance(rows, slice) or not len(rows) or np.any(np.diff(rows) != 1):
-        return rows
-    return slice(int(rows[0]), int(rows[-1]) + 1)
 
 
 def _cells(array: AnyArray, rows: IntArray, columns: IntArray) -> AnyArray:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rerankit.arrays import AnyArray, FloatArray, IntArray, float32, frozen, is_memory_map
+from rerankit.arrays import AnyArray, FloatArray, IntArray, as_slice, float32, frozen, is_memory_map
 from rerankit.errors import InputError
 from rerankit.finite import check_scores
 from rerankit.mapped import packed, unpacked
@@ -143,7 +143,7 @@ class GridVectors:
         result = np.empty((len(self.array[rows]) if isinstance(rows, slice) else len(rows), self.width), np.float32)
         chosen = np.arange(len(self))[rows] if isinstance(rows, slice) else rows
         for block in blocks(len(result), self.width * 16, share=SHARE, least=_LEAST):
-            self._bring(_as_slice(chosen[block]), result[block])
+            self._bring(as_slice(chosen[block]), result[block])
         return result
 
     def doubles(self, rows: slice | IntArray) -> Doubles:
@@ -278,8 +278,3 @@ class Held:
 
     def __getitem__(self, rows: slice | IntArray) -> Held:
         return Held(frozen(self.vectors[rows]), self.squares[rows], self.longest)
-
-
-def _as_slice(rows: IntArray) -> slice | IntArray:
-    """Neighbouring rows as a slice, which copies nothing."""
-    return rows if not len(rows) or np.any(np.diff(rows) != 1) else slice(int(rows[0]), int(rows[-1]) + 1)

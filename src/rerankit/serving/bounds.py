@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from rerankit import checks
+from rerankit.values import Plain
 
 
 @dataclass(frozen=True)
-class Bounds:
+class Bounds(Plain):
     """Limits of a request, and how long requests wait for others that are answered with them.
 
     >>> Bounds(candidates=50).candidates
@@ -34,7 +34,3 @@ class Bounds:
             checks.integer(name, getattr(self, name), least=1)
         checks.number("seconds", self.seconds, above=0)
         checks.number("gather", self.gather, least=0)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain values."""
-        return asdict(self)

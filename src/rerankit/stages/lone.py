@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from rerankit import checks
 from rerankit.bank import Bank
 from rerankit.gallery import Gallery
 from rerankit.looks import Looks
 from rerankit.pipelines.needs import OTHER_QUERIES
-from rerankit.pipelines.prepared import Prepared
+from rerankit.pipelines.prepared import Prepared, State
 from rerankit.pipelines.stage import Stage
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
@@ -79,6 +80,24 @@ class Passing(Prepared):
 
     def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
         return self.stage.passed(ranking)
+
+
+@dataclass(eq=False, repr=False)
+class Answering(Prepared):
+    """A stage with what it has learned of a bank's queries, by which its `answer` puts candidates in order."""
+
+    stage: Any
+    learned: Any
+
+    by_item = False
+
+    def state(self) -> State:
+        found: State = self.learned.state()
+        return found
+
+    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
+        answered: Ranking = self.stage.answer(self.learned, problem, ranking)
+        return answered
 
 
 def check_lone(lone: str) -> str:

@@ -13,14 +13,7 @@ from rerankit.errors import InputError, rule, unknown_name
 from rerankit.looks import Looks
 from rerankit.metrics import Evaluation, Measure, measure
 from rerankit.statistics.draws import Array
-from rerankit.statistics.resampling import (
-    Summary,
-    bootstrap,
-    holm,
-    paired_bootstrap,
-    randomisation,
-    student_t,
-)
+from rerankit.statistics.resampling import Summary, bootstrap, holm, paired_bootstrap, randomisation, student_t
 
 Test = Literal["randomisation", "bootstrap", "student-t"]
 TESTS: tuple[Test, ...] = ("randomisation", "bootstrap", "student-t")

@@ -12,14 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from rerankit.errors import rule
-from rerankit.statistics.draws import (
-    Array,
-    Groups,
-    drawn_means,
-    drawn_medians,
-    flipped_sums,
-    swapped_medians,
-)
+from rerankit.statistics.draws import Array, Groups, drawn_means, drawn_medians, flipped_sums, swapped_medians
 
 Summary = Literal["mean", "median"]
 _CELLS = 4_000_000

@@ -16,12 +16,7 @@ from rerankit.ranking import Ranking
 from rerankit.relevance import Relevance
 from rerankit.runs import on_engine
 from rerankit.stages.banks import BankStage, check_bank
-from rerankit.stages.fusion.estimators import (
-    estimated_scores,
-    fit_estimator,
-    model_or_estimator,
-    weights_by_query,
-)
+from rerankit.stages.fusion.estimators import estimated_scores, fit_estimator, model_or_estimator, weights_by_query
 from rerankit.stages.fusion.learners import fit_list_wise, fit_logistic, fit_trees, judged, labels, predicted
 from rerankit.stages.fusion.opinions import OPINIONS, columns
 from rerankit.stages.hubness.stage import Beta, check_beta

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from rerankit import checks
 from rerankit.errors import rule
 from rerankit.training.settings import TrainingSettings
+from rerankit.values import Plain
 
 VARIANTS = ("I-T", "T-I")
 """Which side the local level attends with: each region over the queries, or each query over the regions."""
@@ -23,7 +23,7 @@ HOTTEST = 60.0
 
 
 @dataclass(frozen=True)
-class HmrnConfig:
+class HmrnConfig(Plain):
     """Everything that decides the shapes and the arithmetic of one network; the defaults are the published ones.
 
     >>> HmrnConfig().level_weights
@@ -93,17 +93,6 @@ class HmrnConfig:
         """
         full = self.full_rounds * (self.full_rounds + 1) // 2
         return min(1.0, round(rounds * (rounds + 1) / 2 / full, 2))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> HmrnConfig:
-        """The inverse of `to_dict`; an unknown name is refused."""
-        for name in values:
-            checks.choice("setting", name, [field.name for field in fields(cls)])
-        return cls(**values)
 
 
 def checked_rounds(rounds: Any) -> str | int:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
-from rerankit.pipelines.prepared import Prepared, State
+from rerankit.pipelines.prepared import State
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.scores import NormalMap, Scores
 from rerankit.stages.candidates import items_of, own_scores
 from rerankit.stages.hubness.shape import read_problem
-
-if TYPE_CHECKING:
-    from rerankit.gallery import Gallery
+from rerankit.stages.lone import Answering
+from rerankit.stages.neighbours.known import fields_of, state_of_fields
 
 
 class ItemVotes(NamedTuple):
@@ -43,17 +42,12 @@ class ItemVotes(NamedTuple):
 
     def state(self) -> State:
         """What is written of it."""
-        kept = {name: getattr(self, name) for name in ("shift", "received", "near", "shares")}
-        kept["through"] = None if self.through is None else self.through.knots()
-        values = {name: getattr(self, name) for name in ("beta", "weight", "sharpness", "floor")}
-        return State({name: array for name, array in kept.items() if array is not None}, values)
+        return state_of_fields(self)
 
     @classmethod
     def restored(cls, state: State) -> ItemVotes:
         """What `state` was taken of."""
-        arrays: dict[str, Any] = dict(state.arrays)
-        through = NormalMap(*arrays.pop("through")) if "through" in arrays else None
-        return cls(**state.values, **arrays, through=through)
+        return cls(**fields_of(state))
 
     def answered(self, problem: Problem, ranking: Ranking) -> FloatArray:
         """The candidates' scores (queries, K)."""
@@ -84,20 +78,7 @@ class ItemVotes(NamedTuple):
         return found
 
 
-class Voting(Prepared):
+class Voting(Answering):
     """A stage with what a bank tells of a gallery's items, whose neighbours vote."""
 
-    stage: Any
     keeps = "a number for each item, what it gets of the bank's queries, and its nearest items that vote"
-    by_item = False
-
-    def __init__(self, stage: Any, gallery: Gallery, votes: ItemVotes) -> None:
-        super().__init__(stage, gallery)
-        self.votes = votes
-
-    def state(self) -> State:
-        return self.votes.state()
-
-    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
-        answered: Ranking = self.stage.answer(self.votes, problem, ranking)
-        return answered

@@ -10,6 +10,7 @@ from scipy import sparse
 
 from rerankit.arrays import AnyArray
 from rerankit.pipelines.prepared import State
+from rerankit.scores import NormalMap
 
 _PARTS = ("data", "indices", "indptr")
 
@@ -34,6 +35,18 @@ def state_of(known: Known) -> State:
         else:
             values[name] = one
     return State(arrays, values)
+
+
+def state_of_fields(named: Any) -> State:
+    """The fields of a named tuple that are not None, to be written; `through` is a map of scores."""
+    known = {name: value for name, value in named._asdict().items() if value is not None}
+    return state_of(known | {"through": named.through.knots()} if named.through else known)
+
+
+def fields_of(state: State) -> dict[str, Any]:
+    """The fields that `state_of_fields` has written."""
+    known = known_of(state)
+    return known | {"through": NormalMap(*known["through"])} if "through" in known else known
 
 
 def known_of(state: State) -> dict[str, Any]:

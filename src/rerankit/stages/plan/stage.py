@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,8 +24,8 @@ from rerankit.stages.hubness.shape import normal_map, read_problem, read_scores
 from rerankit.stages.hubness.sinkhorn import Sinkhorn
 from rerankit.stages.hubness.spread import fall_of
 from rerankit.stages.hubness.stage import Beta, beta_of, check_beta
-from rerankit.stages.lone import ComparingStage, Passing, check_lone
-from rerankit.stages.neighbours.known import known_of, state_of
+from rerankit.stages.lone import Answering, ComparingStage, Passing, check_lone
+from rerankit.stages.neighbours.known import fields_of, state_of_fields
 from rerankit.stages.neighbours.others import others_nearest, weights_of_nearest
 from rerankit.stages.plan.votes import agreement_of, shares_of, votes_for
 
@@ -211,31 +210,15 @@ class Learned(NamedTuple):
 
     def state(self) -> State:
         """What is written of it."""
-        known = {name: getattr(self, name) for name in Learned.__annotations__}
-        known["through"] = None if self.through is None else self.through.knots()
-        return state_of({name: value for name, value in known.items() if value is not None})
+        return state_of_fields(self)
 
     @classmethod
     def restored(cls, state: State) -> Learned:
         """What `state` was taken of."""
-        known = known_of(state)
-        return cls(**known | {"through": NormalMap(*known["through"]) if "through" in known else None})
+        return cls(**fields_of(state))
 
 
-@dataclass(eq=False, repr=False)
-class Planned(Prepared):
+class Planned(Answering):
     """A stage with what it has learned of a bank's queries, by which it gives its answer."""
 
-    stage: Any
-    learned: Any
-
     keeps = "a number for each item; the shares that each query of the bank gives to its best items"
-    by_item = False
-
-    def state(self) -> State:
-        found: State = self.learned.state()
-        return found
-
-    def reorder(self, problem: Problem, ranking: Ranking) -> Ranking:
-        answered: Ranking = self.stage.answer(self.learned, problem, ranking)
-        return answered

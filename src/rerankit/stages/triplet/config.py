@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
-from rerankit import checks
 from rerankit.errors import rule
+from rerankit.values import Plain
 
 
 @dataclass(frozen=True)
-class TripletConfig:
+class TripletConfig(Plain):
     """Sizes shared by the filter (stage I), the dual encoder (stage II) and their image encoder.
 
     >>> TripletConfig(hidden=64, heads=4, layers=4).merge_from
     6
     """
+
+    called = "size"
 
     vocabulary: int = 30524
     hidden: int = 768
@@ -59,14 +59,3 @@ class TripletConfig:
     def spread(width: int) -> float:
         """Standard deviation of random weights: the published 0.02 at 768 channels, more for narrow networks."""
         return float(0.02 * (768 / width) ** 0.5)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The sizes as plain values, for a configuration file."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> TripletConfig:
-        """The inverse of `to_dict`; an unknown name is an error."""
-        for name in values:
-            checks.choice("size", name, [field.name for field in fields(cls)])
-        return cls(**values)

@@ -19,12 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rerankit.stages.triplet.linear import Linear, make_linear
-from rerankit.stages.triplet.network import (
-    DualAttention,
-    DualEncoder,
-    DualLayer,
-    split_heads,
-)
+from rerankit.stages.triplet.network import DualAttention, DualEncoder, DualLayer, split_heads
 
 Keys = tuple[Tensor, Tensor, Tensor, Tensor]
 """Keys and values of the two streams for some candidates, each (C, heads, P, width of a head)."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
-from rerankit import checks
 from rerankit.errors import rule
 from rerankit.training.settings import TrainingSettings
+from rerankit.values import Plain
 
 PUBLISHED = TrainingSettings(
     epochs=20, batch_size=16, learning_rate=2e-5, optimizer="adamw", weight_decay=0.05, schedule="cosine"
@@ -18,7 +18,7 @@ STAGES = ("filter", "dual")
 
 
 @dataclass(frozen=True)
-class TripletPlan:
+class TripletPlan(Plain):
     """Which stages to train, with which settings, and what learns.
 
     `settings` holds for both stages, `filter` and `dual` change some of it for one. `tune_images` names the
@@ -30,6 +30,8 @@ class TripletPlan:
     >>> TripletPlan(dual={"epochs": 3}).of("dual").epochs
     3
     """
+
+    called = "entry of 'training'"
 
     stages: tuple[str, ...] = STAGES
     settings: TrainingSettings = PUBLISHED
@@ -58,16 +60,10 @@ class TripletPlan:
         """The settings of one stage."""
         return self.settings.changed(**getattr(self, stage))
 
-    def to_dict(self) -> dict[str, Any]:
-        """As plain values, which a stage's parameter `training` may be."""
-        return asdict(self)
-
     @classmethod
     def from_dict(cls, values: Mapping[str, Any] | None) -> TripletPlan:
         """From plain values, as a stage's parameter `training` holds them."""
         values = dict(values or {})
-        for name in values:
-            checks.choice("entry of 'training'", name, [each.name for each in fields(cls)])
         if isinstance(values.get("settings"), Mapping):
             values["settings"] = PUBLISHED.changed(**values["settings"])
-        return cls(**values)
+        return super().from_dict(values)

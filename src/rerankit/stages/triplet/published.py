@@ -7,14 +7,7 @@ from typing import Any
 
 from rerankit.errors import InputError, NotFittedError
 from rerankit.stages.triplet.bundle import Bundle
-from rerankit.stages.triplet.checkpoint import (
-    DUAL_KEY,
-    FILTER_KEY,
-    export,
-    is_stage_one,
-    load_dual,
-    load_filter,
-)
+from rerankit.stages.triplet.checkpoint import DUAL_KEY, FILTER_KEY, export, is_stage_one, load_dual, load_filter
 from rerankit.stages.triplet.stage import Triplet
 from rerankit.stages.triplet.text import TextTokenizer
 
