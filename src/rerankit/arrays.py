@@ -57,6 +57,14 @@ def _is_masked(value: Any) -> bool:
     return isinstance(value, np.ma.MaskedArray)
 
 
+def unmasked(value: Any) -> AnyArray:
+    """What a stage, a rule or a metric returns as a numpy array; NaN where a mask says that there is no number."""
+    if not _is_masked(value):
+        return np.asarray(value)
+    filled: AnyArray = np.ma.filled(value.astype(np.float64), np.nan)
+    return filled
+
+
 def _converted(value: Any, argument: str) -> AnyArray:
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rerankit import checks
-from rerankit.arrays import FloatArray, IntArray
+from rerankit.arrays import FloatArray, IntArray, unmasked
 from rerankit.errors import InputError, rule
 from rerankit.ids import same_ids
 from rerankit.lines import lines_of
@@ -88,10 +88,13 @@ def combine(
     function, known = entry.load(), {"normalise": normalise, "rrf_constant": rrf_constant}
     options = {name: known[name] for name in entry.parameters if name in known}
     with entry.blamed("failed"):
-        total: FloatArray = np.asarray(function(values, share, **options))
+        total: FloatArray = unmasked(function(values, share, **options))
     if total.shape != values.shape[1:] or total.dtype.kind not in "fiu":
         text = f"must give numbers of shape {values.shape[1:]} (got {total.dtype} of shape {total.shape})"
         raise FaultError(entry.fault(text))
+    bad = ~np.isfinite(total) & ~np.isnan(values).all(axis=0)
+    if bad.any():
+        raise FaultError(entry.fault(f"must give finite numbers where a source has an opinion (got {total[bad][0]})"))
     return total
 
 

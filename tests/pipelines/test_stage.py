@@ -5,8 +5,8 @@ import pickle
 import numpy as np
 import pytest
 
-from rerankit import Pipeline, Problem, Stage, stage, stages_available
-from rerankit.errors import InputError, NotFittedError, StageError, UnknownNameError
+from rerankit import Pipeline, Problem, Stage, rerank, stage, stages_available
+from rerankit.errors import InputError, NotFittedError, RerankitWarning, StageError, UnknownNameError
 from rerankit.pipelines.top import Top
 from strategies import distinct
 
@@ -119,6 +119,34 @@ def test_new_scores_of_another_shape_are_refused():
     problem = Problem([[1, 2]])
     with pytest.raises(StageError, match=r"stage 'short' must return numbers of shape \(1, 2\) \(got float64 of shape"):
         Short().rerank(problem, problem.ranking())
+
+
+class Answers(Stage):
+    """Give these scores."""
+
+    name = "answers"
+
+    def __init__(self, scores):
+        self.scores = scores
+
+    def rescore(self, problem, ranking):
+        return self.scores
+
+
+def test_whole_numbers_that_single_precision_does_not_tell_apart_are_said():
+    days = np.array([[20250103, 20250104, 20250105]])
+    with pytest.warns(RerankitWarning, match=r"'scores of stage answers' has whole numbers beyond 2\*\*24"):
+        rerank([[3, 2, 1]], Answers(days))
+    assert rerank([[3, 2, 1]], Answers(days - days.max())).indices.tolist() == [[2, 1, 0]]
+    padded = Problem.from_rankings([[1, -1]], [[0.5, 0.0]], 2)
+    assert rerank(padded, Answers(np.array([[4, 2**60 + 1]]))).scores[0, 0] == 4
+
+
+def test_masked_scores_are_none():
+    with pytest.raises(StageError, match=r"'scores' must be finite \(got 1 bad cell, the first nan at row 0, column 1"):
+        rerank([[3, 2]], Answers(np.ma.masked_array([[1, 2]], [[False, True]])))
+    padded = Problem.from_rankings([[1, -1]], [[0.5, 0.0]], 2)
+    assert rerank(padded, Answers(np.ma.masked_array([[4, 2]], [[False, True]]))).scores[0, 0] == 4
 
 
 def test_joining_makes_pipelines():

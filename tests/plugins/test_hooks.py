@@ -143,8 +143,18 @@ def broken(values: Any, weights: Any) -> Any:
     raise ZeroDivisionError("by naught")
 
 
+def masked(values: Any, weights: Any) -> Any:
+    return np.ma.masked_greater(values[0], 0)
+
+
+def mean_of_known(values: Any, weights: Any) -> Any:
+    return np.ma.masked_invalid(values).mean(axis=0)
+
+
 def test_a_rule_of_fusion(offer: Any) -> None:
-    assert not offer("fusion rule", best=best_of, scaled=scaled, lost=lost, broken=broken).faults
+    assert not offer(
+        "fusion rule", best=best_of, scaled=scaled, lost=lost, broken=broken, masked=masked, known=mean_of_known
+    ).faults
     other = SCORES[:, ::-1]
     problem = Problem(SCORES, extra_scores={"other": other})
     found = rerankit.rerank(problem, "fuse", sources=["scores", "other"], method="best", weights=[1, 2])
@@ -156,9 +166,12 @@ def test_a_rule_of_fusion(offer: Any) -> None:
     for name, told in {
         "lost": r"must give numbers of shape \(4, 6\) \(got float32 of shape \(6,\)\)",
         "broken": "failed: ZeroDivisionError: by naught",
+        "masked": r"must give finite numbers where a source has an opinion \(got nan\)",
     }.items():
         with pytest.raises(PluginError, match=f"^{SAMPLE}: fusion rule '{name}' {told}"):
             rerankit.fuse([SCORES, other], method=name)
+    lists = [{"q": {"a": 3.0, "b": 1.0}, "r": {"a": 1.0}}, {"q": {"b": 9.0}, "r": {}}]
+    assert rerankit.fuse(lists, method="known").to_dict() == {"q": {"b": 5.0, "a": 3.0}, "r": {"a": 1.0}}
     with pytest.raises(UnknownNameError, match="unknown method 'bets'; did you mean 'best'"):
         rerankit.stage("fuse", method="bets")
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from rerankit.arrays import unmasked
 from rerankit.errors import InputError, PluginError, RerankitWarning, rule, unknown_name
 from rerankit.metrics.lists import FloatArray
 from rerankit.metrics.metric import Metric, MetricFunction, Traits
@@ -39,7 +40,7 @@ class Measure:
         entry = manager().metrics.entry(self.metric.name)
         with entry.blamed("failed"):
             found = self.metric.function(places, *(() if self.k is None else (self.k,)))
-            values = np.asarray(found, np.float64)
+            values = np.asarray(unmasked(found), np.float64)
         if values.shape != (places.queries,):
             raise FaultError(
                 entry.fault(f"must give a value for each of {places.queries} queries (got {values.shape})")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, final
 import numpy as np
 
 from rerankit import checks
-from rerankit.arrays import AnyArray
+from rerankit.arrays import AnyArray, float32, unmasked
 from rerankit.errors import InputError, NotFittedError, brief, rule
 from rerankit.looks import Looks
 from rerankit.pipelines.needs import BANKS, Need, Unmet
@@ -112,11 +112,12 @@ class Stage:
 
     def scored(self, ranking: Ranking, scores: Any) -> Ranking:
         """The candidates under new scores (queries, K); scores at padding are ignored."""
-        values = np.asarray(scores)
+        values = unmasked(scores)
         if values.shape != ranking.shape or values.dtype.kind not in "fiu":
             found = f"{values.dtype} of shape {values.shape}"
             raise InputError(f"stage '{self.name}' must return numbers of shape {ranking.shape} (got {found})")
-        return ranking.with_scores(values.astype(np.float32))
+        there = values if values.dtype.kind == "f" else np.where(ranking.mask, values, 0)
+        return ranking.with_scores(float32(there, f"scores of stage {self.name}"))
 
     def started(self, problem: Problem) -> Prepared | None:
         """The part of the work that needs no candidates, done on `problem.searching(k)`; what it returns answers the
