@@ -466,6 +466,7 @@ def test_what_a_format_cannot_hold_is_refused_and_nothing_is_written(tmp_path: P
         ),
         ("a.run", {"a query": {"d": 1.0}}, "single words"),
         ("a.safetensors", {"scores": np.ones(2, np.longdouble)}, "safetensors cannot hold"),
+        ("a.safetensors", {"__metadata__": np.ones(2)}, "by none that safetensors keeps"),
     ]
     for name, value, rule in faults:
         with pytest.raises(FormatError, match=rule) as caught:

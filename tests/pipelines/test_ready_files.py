@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 
 import rerankit
-from rerankit import Bank, Gallery, Pipeline, Ranking, Ready, load, prepare, stage
+from rerankit import Bank, Gallery, Pipeline, Ranking, Ready, Stage, load, prepare, stage
 from rerankit.arrays import is_memory_map
 from rerankit.errors import FormatError, InputError
 from rerankit.files import entry
 from rerankit.formats.safetensors import write_tensors
+from rerankit.pipelines.prepared import Prepared, State
+from rerankit.pipelines.ready_files import read_states, write_states
 from rerankit.reading.safetensors_file import read_tensors
 from rerankit.scores import ListScores
 
@@ -168,6 +170,48 @@ def test_arrays_that_do_not_fit_each_other_are_refused_though_their_checksums_do
     place.write_text(json.dumps(config))
     with pytest.raises(InputError, match=rf"'{name}' must have the shape|'held/vectors' must have the shape"):
         load(tmp_path / "ready")
+
+
+class Keeps(Stage):
+    """Keep these values of a gallery."""
+
+    name = "keeps"
+
+    def __init__(self, values):
+        self.values = values
+
+    def rescore(self, problem, ranking):
+        return ranking.scores
+
+    def prepare(self, gallery):
+        return Kept(self, gallery)
+
+
+class Kept(Prepared):
+    def state(self):
+        return State({"lengths": [1.0, 2.0]}, self.stage.values)
+
+
+def test_what_a_stage_keeps_may_be_any_plain_values(tmp_path):
+    values = {"level": np.float32(1.5), "sizes": (np.int64(2), 3), "by_name": {"a": None}}
+    write_states(prepare(Keeps(values), Gallery(ITEMS)), tmp_path)
+    (state,) = read_states(tmp_path)
+    assert state.values == {"level": 1.5, "sizes": [2, 3], "by_name": {"a": None}}
+    assert state.arrays["lengths"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("values", "where"),
+    [
+        ({"seen": {1}}, r"\['seen'\]"),
+        ({"places": {1: 2}}, r"\['places'\]"),
+        ({3: 4}, ""),
+        ({"a": np.ones(2)}, r"\['a'\]"),
+    ],
+)
+def test_what_json_does_not_give_back_is_refused_with_the_name_of_the_stage(values, where, tmp_path):
+    with pytest.raises(InputError, match=rf"'State of stage keeps{where}' must have values that JSON holds"):
+        write_states(prepare(Keeps(values), Gallery(ITEMS)), tmp_path)
 
 
 def test_a_folder_is_replaced_only_when_it_is_ours(tmp_path):

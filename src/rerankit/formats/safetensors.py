@@ -96,6 +96,8 @@ def _pieces(array: AnyArray) -> Iterator[memoryview]:
 
 
 def _storable(path: Path, name: str, array: AnyArray) -> AnyArray:
+    if not isinstance(name, str) or name == "__metadata__":
+        raise FormatError(f"{path}: arrays must be named by texts, and by none that safetensors keeps (got {name!r})")
     little = array.dtype.newbyteorder("<")
     if little.str not in _NAMES:
         raise FormatError(f"{path}: '{name}' has dtype {array.dtype}, which safetensors cannot hold")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from rerankit.arrays import AnyArray
-from rerankit.errors import FormatError, InputError, RerankitError
+from rerankit.errors import FormatError, InputError, RerankitError, rule
 from rerankit.files import atomic, check_free, check_inside, check_regular, entry
 from rerankit.files.manifest import matches
 from rerankit.formats.safetensors import write_tensors
@@ -85,7 +85,8 @@ def _write(ready: Ready, folder: Path) -> None:
 def _write_prepared(ready: Ready, folder: Path) -> list[dict[str, Any]]:
     """Write the arrays that the stages keep; what else they keep, as JSON."""
     flat: dict[str, AnyArray] = {}
-    states = [_described(state, str(place), flat) for place, state in enumerate(ready.prepared.state().children)]
+    kept = zip(ready.pipeline.stages, ready.prepared.state().children, strict=True)
+    states = [_described(state, str(place), flat, one.name) for place, (one, state) in enumerate(kept)]
     write_tensors(folder / PREPARED, flat)
     return states
 
@@ -147,11 +148,23 @@ def _arrays(file: Path, texts: list[str]) -> dict[str, AnyArray]:
     return found
 
 
-def _described(state: State, name: str, flat: dict[str, AnyArray]) -> dict[str, Any]:
+def _described(state: State, name: str, flat: dict[str, AnyArray], owner: str) -> dict[str, Any]:
     """A state as JSON; its arrays go into `flat` under its name."""
-    flat |= {f"{name}/{key}": array for key, array in state.arrays.items()}
-    children = [_described(child, f"{name}.{place}", flat) for place, child in enumerate(state.children)]
-    return {"name": name, "values": dict(state.values), "children": children}
+    flat |= {f"{name}/{key}": np.asanyarray(array) for key, array in state.arrays.items()}
+    children = [_described(child, f"{name}.{place}", flat, owner) for place, child in enumerate(state.children)]
+    return {"name": name, "values": _plain(state.values, f"State of stage {owner}"), "children": children}
+
+
+def _plain(value: Any, where: str) -> Any:
+    """A value of a state as JSON gives it back."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(each, where) for each in value]
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {key: _plain(each, f"{where}['{key}']") for key, each in value.items()}
+    raise rule(where, "must have values that JSON holds: numbers, texts, lists, dictionaries by texts", value)
 
 
 def _states(described: list[dict[str, Any]], flat: Mapping[str, AnyArray]) -> tuple[State, ...]:

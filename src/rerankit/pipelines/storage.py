@@ -183,8 +183,8 @@ def _encoded(name: str, value: Any, folder: Path) -> Any:
         return value
     if isinstance(value, os.PathLike):
         return os.fspath(value)
-    if isinstance(value, np.generic):
-        return value.item()
+    if isinstance(value, np.generic) and not isinstance(value.item(), np.generic):
+        return _encoded(name, value.item(), folder)
     if isinstance(value, list | tuple):
         return [_encoded(f"{name}-{position}", item, folder) for position, item in enumerate(value)]
     if isinstance(value, dict):
