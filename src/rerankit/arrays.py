@@ -54,7 +54,8 @@ def to_numpy(value: Any, argument: str) -> AnyArray:
 
 
 def _is_masked(value: Any) -> bool:
-    return isinstance(value, np.ma.MaskedArray)
+    masked = sys.modules.get("numpy.ma")  # which NumPy imports where it is asked for
+    return masked is not None and isinstance(value, masked.MaskedArray)
 
 
 def unmasked(value: Any) -> AnyArray:

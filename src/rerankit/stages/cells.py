@@ -16,6 +16,9 @@ class Cells:
     `rows`, `columns` and `scores` have one entry for each cell.
     """
 
+    of_rows: Lists
+    """The first cells of every row, where these were looked for: columns and scores (rows, k)."""
+
     def __init__(self, keys: IntArray, scores: FloatArray, shape: tuple[int, int]) -> None:
         known = np.isfinite(scores)
         self.keys, self.scores = (keys, scores) if known.all() else (keys[known], scores[known])
@@ -24,19 +27,17 @@ class Cells:
         self.starts = np.searchsorted(self.rows, np.arange(shape[0] + 1))
 
     @classmethod
-    def best(
-        cls, scores: Scores, cells_kept: int | None, also: IntArray | None = None, of_rows: Lists | None = None
-    ) -> Cells:
+    def best(cls, scores: Scores, cells_kept: int | None, also: IntArray | None = None) -> Cells:
         """The first `cells_kept` cells of every row and of every column (None: all cells); lists: all they hold.
 
-        `also` names items (rows, k) whose cells are kept in any case; `of_rows` are the rows' first, where known.
+        `also` names items (rows, k) whose cells are kept in any case.
         """
         rows, columns = scores.shape
         if isinstance(scores, ListScores):
             return cls(scores.keys, scores.values, scores.shape)
         if cells_kept is None or cells_kept >= max(rows, columns):
             return cls(np.arange(rows * columns), scores.rows().reshape(-1), scores.shape)
-        across, forward = of_rows or nearest(scores, cells_kept)
+        across, forward = nearest(scores, cells_kept)
         down, backward = nearest(scores.T, cells_kept)
         down_keys = (down * columns + np.arange(columns)[:, None]).reshape(-1)
         keys = np.concatenate([_keys(across, columns), down_keys])
@@ -49,7 +50,9 @@ class Cells:
             found = scores.pairs(*np.divmod(missing, columns))
             place = np.searchsorted(keys, missing)
             keys, values = np.insert(keys, place, missing), np.insert(values, place, found)
-        return cls(keys, values, scores.shape)
+        made = cls(keys, values, scores.shape)
+        made.of_rows = across, forward
+        return made
 
     def over_rows(self, values: AnyArray) -> AnyArray:
         """Sums (rows,) of the cells' values."""

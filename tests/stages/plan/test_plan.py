@@ -6,6 +6,7 @@ import pytest
 import rerankit
 from rerankit import Bank, Gallery, Problem, stage
 from rerankit.errors import InputError, RerankitError
+from rerankit.stages.cells import Cells
 from rerankit.stages.hubness import partners
 from strategies import people
 
@@ -134,6 +135,22 @@ def test_who_belongs_to_whom_is_read_once(bank, monkeypatch):
     assert found.notes["plan"]["votes"] > 0
     # Of a bank, whether it asks for items evenly is read off fewer rows.
     assert read == [(120, 60), (120, 60)] if bank else [(120, 60), (60, 120)]
+
+
+def test_cells_of_a_bank_are_looked_for_once(monkeypatch):
+    def counted(scores, *more):
+        looked_for.append(scores.shape)
+        return best(scores, *more)
+
+    looked_for, best = [], Cells.best
+    monkeypatch.setattr(Cells, "best", counted)
+    monkeypatch.setattr("rerankit.stages.hubness.claims._HELD", 1000)
+    items, log, asked = things(80)
+    found = rerankit.rerank(Problem.from_embeddings(asked, items, query_bank=log), "plan", k=5)
+    assert looked_for == [(240, 80)]
+    rerankit.rerank(Problem.from_embeddings(asked, items, query_bank=np.tile(log, (2, 1))), "plan", k=5)
+    assert looked_for[1:] == [(240, 80), (480, 80)]
+    assert found.notes["plan"]["votes"] > 0
 
 
 def test_one_query_alone_keeps_its_order():

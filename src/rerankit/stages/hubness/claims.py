@@ -11,7 +11,6 @@ import numpy as np
 from rerankit.arrays import AnyArray, FloatArray
 from rerankit.cutting import NamedArrays, in_parts
 from rerankit.scores import DenseScores, EmbeddingScores, ListScores, Scores
-from rerankit.scores.nearest import nearest
 from rerankit.stages.cells import Cells
 from rerankit.stages.hubness.passes import over_runs, run_of
 from rerankit.stages.hubness.spread import absent_levels
@@ -133,12 +132,15 @@ def claims_of(scores: Scores, beta: float, sigma: float) -> Claims:
     return MatrixClaims(scores, beta)
 
 
-def claims_for_rounds(scores: Scores, sigma: float, cells_kept: int | None) -> Callable[[float], Claims]:
+def claims_for_rounds(
+    scores: Scores, sigma: float, cells_kept: int | None, best: Callable[[int], Cells] | None = None
+) -> Callable[[float], Claims]:
     """From β, claims that are asked for many times: of all cells of a matrix of moderate size, otherwise of its best
     cells, which are looked for once.
 
     `cells_kept` best cells of every row and of every column stand for the matrix, the rest at one level for each row;
-    None takes 64 where the matrix has more than 25 million cells, and all otherwise.
+    None takes 64 where the matrix has more than 25 million cells, and all otherwise. `best` gives so many of them where
+    these are wanted for something else, too.
     """
     rows, columns = scores.shape
     if isinstance(scores, ListScores):
@@ -148,7 +150,6 @@ def claims_for_rounds(scores: Scores, sigma: float, cells_kept: int | None) -> C
     kept = 64 if cells_kept is None else cells_kept
     if kept >= columns:
         return partial(MatrixClaims, scores)
-    first = nearest(scores, kept)
-    cells = Cells.best(scores, kept, of_rows=first)
+    cells = Cells.best(scores, kept) if best is None else best(kept)
     lists = ListScores.from_cells(cells.rows, cells.columns, cells.scores, cells.shape)
-    return partial(ListClaims, lists, absent_levels(ListScores(*first, columns), sigma))
+    return partial(ListClaims, lists, absent_levels(ListScores(*cells.of_rows, columns), sigma))

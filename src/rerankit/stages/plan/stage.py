@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from rerankit.ranking import Ranking
 from rerankit.scores import NormalMap, Scores, distinct_rows
 from rerankit.stages.banks import RelationsBankStage, check_relations_bank
 from rerankit.stages.candidates import items_of, own_scores
+from rerankit.stages.cells import Cells
 from rerankit.stages.hubness.balance import placed
 from rerankit.stages.hubness.claims import claims_for_rounds
 from rerankit.stages.hubness.partners import lead_of_rows, partners_of
@@ -136,10 +138,13 @@ class TransportPlan(ComparingStage, RelationsBankStage):
         same = distinct is None
         once = others if distinct is None or len(distinct) == others.shape[0] else others.take(distinct)
         through = normal_map(once) if isinstance(self.beta, str) else None
-        others, once = read_scores(others, through), read_scores(once, through)
+        repeated = once is not others
+        once = read_scores(once, through)
+        others = read_scores(others, through) if repeated else once
         rows, columns = once.shape
         fall = fall_of(once)
-        claims = claims_for_rounds(once, fall.spread, None)
+        best = cache(lambda kept: Cells.best(once, kept))  # claims and shares may want the same
+        claims = claims_for_rounds(once, fall.spread, None, best)
         partners = partners_of(once, fall.spread) if same else None
         shift = Sinkhorn(iterations=self.iterations).correction_by(fall, once, same, claims, partners).of_items
         beta = beta_of(self.beta, fall, _SHARPNESS)
@@ -156,7 +161,8 @@ class TransportPlan(ComparingStage, RelationsBankStage):
         to_items = shift * beta
         if not same:  # the correction is careful, since these queries are others; what they chose themselves is not
             to_items = placed(claims(beta), self.iterations, same_queries=False)
-        shares = shares_of(others, beta, to_items, self.cells_kept)
+        kept = self.cells_kept
+        shares = shares_of(Cells.best(others, kept) if repeated else best(kept), beta, to_items)
         if distinct is not None and rows < others.shape[0]:
             among = among.take(distinct, distinct)
         agreement = agreement_of(among, shares if distinct is None else shares[distinct], self.neighbours, sharpness)

@@ -13,9 +13,8 @@ from rerankit.stages.cells import Cells
 from rerankit.stages.neighbours.others import others_nearest, weights_of_nearest
 
 
-def shares_of(scores: Scores, beta: float, shift: AnyArray, cells_kept: int) -> Any:
+def shares_of(cells: Cells, beta: float, shift: AnyArray) -> Any:
     """What each row gives to its best items (rows, items), sparse: a softmax of `beta` · score + the items' `shift`."""
-    cells = Cells.best(scores, cells_kept)
     given = cells.row_shares(beta * cells.scores.astype(np.float64) + shift[cells.columns])
     return sparse.csr_matrix((given, cells.columns, cells.starts), shape=cells.shape)
 
