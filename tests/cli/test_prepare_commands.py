@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 import rerankit
 from rerankit import Gallery, Problem
 from rerankit.cli import build
+from rerankit.cli.prepare import gallery_of_vectors
 
 RANDOM = np.random.default_rng(0)
 ITEMS, QUERIES, OLD = (RANDOM.normal(size=(count, 8)) for count in (60, 5, 20))
@@ -125,3 +126,10 @@ def test_vectors_are_prepared_with_a_bank_of_lists_or_scores(tmp_path):
         found = rerankit.load(out).rerank(QUERIES, k=9)
         assert np.array_equal(found.indices, expected.indices)
         np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
+
+
+def test_a_bank_of_vectors_is_kept_on_its_grid(tmp_path):
+    for name, array in (("items", ITEMS), ("old", OLD)):
+        np.save(tmp_path / f"{name}.npy", array)
+    gallery = gallery_of_vectors(tmp_path / "items.npy", None, "cosine", tmp_path / "old.npy")
+    assert gallery.bank.to_gallery.held_rows is not None

@@ -261,6 +261,18 @@ def test_the_first_rows_of_columns_come_from_the_pass_that_finds_candidates(metr
     assert all(np.array_equal(got, wanted) for got, wanted in zip(scores.T.topk(8), exact.T.topk(8), strict=True))
 
 
+def test_some_rows_keep_the_first_columns_that_a_search_found_and_not_those_that_were_told():
+    random = np.random.default_rng(20)
+    exact = EmbeddingScores(random.normal(size=(300, 8)), random.normal(size=(700, 8)))
+    some, searching = np.array([7, 3, 299]), Searching(exact, 9)
+    searching.topk(9)
+    assert searching.take(some)._first is not None
+    told = exact.knowing(np.broadcast_to(np.arange(20), (300, 20)))
+    for taken in (searching.take(some), told.take(some), searching.take(some, np.arange(700)[::-1])):
+        wanted = exact.take(some, np.arange(700)[::-1] if taken.gallery is not exact.gallery else None).topk(9)
+        assert all(np.array_equal(got, each) for got, each in zip(taken.topk(9), wanted, strict=True))
+
+
 def test_the_lowest_of_many_that_are_alike_are_exact():
     random = np.random.default_rng(19)
     vectors = random.normal(size=(900, 12))

@@ -59,7 +59,9 @@ def prepare(
     steps = pipeline_of(stages, settings, pipeline, trust)
     where = engine_from(engine, engine_settings, **{"--shard-size": shard_size, "--parts": parts})
     check_target(out, "out", force=force)
-    gallery = _of_problem(problem, bank) if problem is not None else _of_vectors(vectors, ids, vector_metric, bank)
+    gallery = (
+        _of_problem(problem, bank) if problem is not None else gallery_of_vectors(vectors, ids, vector_metric, bank)
+    )
     ready = prepared(steps, gallery, engine=where, parts=parts, shard_size=shard_size)
     ready.save(out, overwrite=force)
     rows = [{**row, "stage": f"{'  ' * row['depth']}{row['stage']}"} for row in ready.info()]
@@ -75,7 +77,8 @@ def _of_problem(path: str, bank: Path | None) -> Any:
     return Gallery.of(given if bank is None else with_bank(given, bank, "query"))
 
 
-def _of_vectors(vectors: Path | None, ids: Path | None, metric: Any, bank: Path | None) -> Any:
+def gallery_of_vectors(vectors: Path | None, ids: Path | None, metric: Any, bank: Path | None) -> Any:
+    """A gallery of vectors, with a bank in any form that belongs to it."""
     from rerankit import Gallery, read
     from rerankit.formats.banks import with_bank
     from rerankit.scores import EmbeddingScores

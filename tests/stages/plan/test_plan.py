@@ -134,7 +134,7 @@ def test_who_belongs_to_whom_is_read_once(bank, monkeypatch):
     found = rerankit.rerank(Problem.from_embeddings(queries, items[::2], **log), "plan", k=5)
     assert found.notes["plan"]["votes"] > 0
     # Of a bank, whether it asks for items evenly is read off fewer rows.
-    assert read == [(120, 60), (120, 60)] if bank else [(120, 60), (60, 120)]
+    assert read == ([(120, 60), (120, 60)] if bank else [(120, 60), (60, 120)])
 
 
 def test_cells_of_a_bank_are_looked_for_once(monkeypatch):
