@@ -120,6 +120,8 @@ def _checked(ids: Any, argument: str) -> AnyArray:
     if array.dtype.kind == "U" and isinstance(ids, list | tuple) and any(str(one).endswith("\0") for one in ids):
         raise rule(argument, "must not end in the character 0, which arrays of texts lose", "a text that does")
     if not _is_unique(array, ids):
+        if isinstance(ids, list | tuple) and {int, str} <= set(map(type, ids)) and len(set(ids)) == len(ids):
+            raise rule(argument, "must be all texts or all whole numbers, since '1' and 1 are one name", "both")
         values, counts = np.unique(array, return_counts=True)
         raise rule(argument, "must be unique", _repeated(values[counts > 1]))
     return array
