@@ -166,6 +166,12 @@ def test_stages_as_sources_equal_loops(method, normalise):
 def test_the_stage_says_what_it_misses():
     with pytest.raises(rerankit.errors.UnmetNeedError, match=r"needs extra_scores:clip: give Problem"):
         rerank([[1, 2]], "fuse", sources=["clip"])
+    meant = rerankit.stage("fuse", sources=["scores", "csls"])
+    with pytest.raises(
+        rerankit.errors.UnmetNeedError, match=r"needs extra_scores:csls: give .*; or the stage itself, stage\('csls'\)$"
+    ):
+        rerankit.rerank([[0.9, 0.1]], meant)
+    assert "or the stage itself" not in str(rerankit.stage("fuse", sources=["clip"]).unmet(Problem([[1, 2]]))[0])
 
 
 def test_it_looks_at_what_its_sources_look_at():

@@ -10,8 +10,10 @@ from rerankit.arrays import FloatArray, IntArray
 from rerankit.errors import InputError
 from rerankit.fusion import check_rules, check_weights, combine
 from rerankit.pipelines.composite import Composite
+from rerankit.pipelines.needs import Unmet
 from rerankit.pipelines.prepared import Prepared
 from rerankit.pipelines.stage import Stage
+from rerankit.plugins import manager
 from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.stages.candidates import items_of, rows_of
@@ -62,6 +64,16 @@ class Fuse(Composite):
     def own_needs(self) -> tuple[str, ...]:
         named = [source for source in self.sources if isinstance(source, str) and source not in _OWN]
         return tuple(f"extra_scores:{name}" for name in named)
+
+    def unmet(self, problem: Problem) -> list[Unmet]:
+        return [self._or_a_stage(each) for each in super().unmet(problem)]
+
+    def _or_a_stage(self, fault: Unmet) -> Unmet:
+        """Scores that are absent may have been meant for a stage of that name."""
+        name = str(fault.need).partition(":")[2]
+        if fault.stage is not self or name not in manager().stages:
+            return fault
+        return Unmet(self, fault.need, f"needs {fault.need}: {fault.need.how}; or the stage itself, stage('{name}')")
 
     @property
     def children(self) -> tuple[Stage, ...]:
