@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rerankit import Gallery, Looks, Problem, Ranking, Stage, Trainable
+from rerankit import Bank, Gallery, Looks, Problem, Ranking, Stage, Trainable, stage
 from rerankit.errors import InputError, UnknownNameError
 from rerankit.pipelines.needs import Unmet
 from rerankit.pipelines.prepared import Change, Prepared, State
@@ -469,6 +469,22 @@ class RemembersTheBank(Plain):
         return ranking.scores - self._mean[ranking.indices]
 
 
+class KeepsABankForItsScores(Plain):
+    """Finds what it made of a bank again by the scores alone."""
+
+    needs = ("query_bank:to_gallery",)  # type: ignore[assignment]
+
+    def __init__(self) -> None:
+        self._kept: dict[bytes, Any] = {}
+
+    def looks_at(self, problem: Problem | None = None) -> Looks:
+        return Looks(bank=True)
+
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        liked = problem.query_bank.to_gallery.rows().mean(axis=0)  # type: ignore[union-attr]
+        return ranking.scores - self._kept.setdefault(problem.scores.rows().tobytes(), liked)[ranking.indices]
+
+
 class TakesBatches(Plain):
     """Looks at others in its batches of 128, which the small problems never fill."""
 
@@ -492,6 +508,32 @@ class LooksAtTheLast(Plain):
         return ranking.scores - many * problem.scores.rows().mean(axis=0)[ranking.indices]
 
 
+class LooksAtTheLastBesideABank(Plain):
+    """The same, where there is a bank."""
+
+    def looks_at(self, problem: Problem | None = None) -> Looks:
+        return Looks(bank=problem is not None and problem.query_bank is not None)
+
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        if problem.query_bank is None:
+            return ranking.scores
+        many, liked = len(ranking) > 200, problem.query_bank.to_gallery.rows().mean(axis=0)  # type: ignore[union-attr]
+        return ranking.scores - (liked + many * problem.scores.rows().mean(axis=0))[ranking.indices]
+
+
+class PrintsOfMany(Plain):
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        if len(ranking) > 200:
+            print("a block of 200")
+        return ranking.scores
+
+
+class SeedsWhenPrepared(Plain):
+    def prepare(self, gallery: Gallery) -> Prepared:
+        np.random.seed(0)  # noqa: NPY002 - which is the fault
+        return super().prepare(gallery)
+
+
 class Prints(Plain):
     def rescore(self, problem: Problem, ranking: Ranking) -> Any:
         print("re-ranking")
@@ -513,6 +555,22 @@ class ReadsNames(Plain):
         own = [name.partition("#")[0] for name in problem.query_ids.tolist()]
         items = np.array(problem.gallery_ids.tolist())
         return ranking.scores + (items[ranking.indices] == np.array(own)[:, None])
+
+
+class ReadsNamesOfTheGallery(Plain):
+    """The other direction: the items are texts."""
+
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        if problem.query_ids is None or not isinstance(problem.query_ids.tolist()[0], str):
+            return ranking.scores
+        items = np.array([name.partition("#")[0] for name in problem.gallery_ids.tolist()])
+        return ranking.scores + (items[ranking.indices] == np.array(problem.query_ids.tolist())[:, None])
+
+
+def with_bank(queries: int, gallery: int, seed: int) -> Problem:
+    random = np.random.default_rng(seed + 100)
+    bank = Bank(to_gallery=random.normal(size=(20, gallery)))
+    return make_problem(queries, gallery, seed).with_banks(query_bank=bank)
 
 
 BROKEN: list[tuple[str, Any, str]] = [
@@ -561,6 +619,10 @@ BROKEN: list[tuple[str, Any, str]] = [
     ("check_many_queries", TakesBatches, "210 queries in another order get other answers: query"),
     ("check_many_queries", FailsFromTheHundredth, "210 queries in another order get other answers"),
     ("check_many_queries", LooksAtTheLast, "does not say queries, but some of 210 get other answers"),
+    ("check_many_queries", LooksAtTheLastBesideABank, "does not say queries, but some of 210 get other answers"),
+    ("check_many_queries", PrintsOfMany, "the stage, given 210 queries, prints: 'a block"),
+    ("check_ready", SeedsWhenPrepared, "preparing it for a gallery seeds or uses what everybody draws from"),
+    ("check_relevance", ReadsNamesOfTheGallery, "ids, which may tell what is right, change the answer"),
     ("check_process", Prints, "the stage prints: 're-ranking"),
     ("check_process", Seeds, r"seeds or uses what everybody draws from \(numpy.random\)"),
     ("check_relevance", ReadsNames, "ids, which may tell what is right, change the answer"),
@@ -612,6 +674,22 @@ def test_good_stages_pass(check: Any, stage: type[Stage]) -> None:
 def test_each_check_can_fail(name: str, factory: Any, message: str) -> None:
     with pytest.raises(CheckFailed, match=message):
         check_named(name)(factory)
+
+
+def test_a_bank_that_comes_with_the_problem_is_another_one_for_the_same_scores() -> None:
+    check = check_named("check_deterministic")
+    check(lambda: stage("csls"), with_bank)
+    with pytest.raises(CheckFailed, match="one of the same scores and other banks gives another answer"):
+        check(KeepsABankForItsScores, with_bank)
+
+
+def test_the_same_seed_twice_is_seen_and_generators_stay_as_they_were() -> None:
+    np.random.seed(0)  # noqa: NPY002
+    before = np.random.get_state()[1].copy()  # type: ignore[index]  # noqa: NPY002
+    with pytest.raises(CheckFailed, match="seeds or uses"):
+        check_named("check_process")(Seeds)
+    check_named("check_many_queries")(Plain)
+    np.testing.assert_array_equal(np.random.get_state()[1], before)  # type: ignore[index]  # noqa: NPY002
 
 
 def test_tensors_are_a_form_of_their_own() -> None:

@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rerankit.errors import FormatError
 from rerankit.formats import Format
+from rerankit.formats.content import Tables, Triples
+from rerankit.formats.npz import NpzFormat
 from rerankit.formats.registry import formats
 from rerankit.metrics import metrics_available
 from rerankit.metrics.metric import traits
@@ -30,6 +33,11 @@ def first(places: Any) -> Any:
     return places.per_query((places.above == 0) * places.relevant / places.size)
 
 
+def early(places: Any) -> Any:
+    """How early the right items stand."""
+    return places.per_query(places.relevant / (1 + places.above))
+
+
 COUNTER = itertools.count()
 
 
@@ -40,6 +48,8 @@ COUNTER = itertools.count()
         (lambda places: first(places) * np.nan, "must give a finite number for each of 7 queries"),
         (lambda places: first(places) + next(COUNTER), "gives other values the second time"),
         (lambda places: first(places) + np.arange(7), "gives other values to queries in another order"),
+        (lambda places: early(places) - early(places).mean(), "gives other values to queries without some of the"),
+        (lambda places, k: early(places), "depends on the order of what stands behind place 1"),
         (lambda places: -first(places), "the best ranking has a worse value than another one"),
         (traits(better="lower")(lambda places: first(places)), "the best ranking has a worse value than another one"),
         (lambda places: places.nothing, r"AttributeError: .* \(.*test_other_kits.py:\d+\)"),
@@ -93,11 +103,10 @@ def test_every_format_passes(name: str) -> None:
 
 
 class Raw(Format):
-    name, suffixes, holds, description = "raw", (".f32",), (np.ndarray,), "a square matrix"
+    name, suffixes, holds, description = "raw", (".f32",), (np.ndarray,), "a matrix of three columns"
 
     def read(self, path: Path) -> Any:
-        values = np.fromfile(path, np.float32)
-        return values.reshape(int(values.size**0.5), -1)
+        return np.fromfile(path, np.float32).reshape(-1, 3)
 
     def write(self, path: Path, content: Any) -> None:
         np.asarray(content, np.float32).tofile(path)
@@ -105,7 +114,55 @@ class Raw(Format):
 
 class Turns(Raw):
     def read(self, path: Path) -> Any:
-        return super().read(path).T
+        return super().read(path)[::-1]
+
+
+class Flattens(Raw):
+    def read(self, path: Path) -> Any:
+        return np.fromfile(path, np.float32)
+
+
+class CannotReadItsOwn(Raw):
+    def read(self, path: Path) -> Any:
+        raise FormatError("no such version")
+
+
+class Lines(Format):
+    """Blanks part the columns, and names may have some."""
+
+    name, suffixes, holds, description = "lines", (".lines",), (Triples,), "query item score"
+
+    def write(self, path: Path, content: Any) -> None:
+        rows = zip(content.queries, content.items, content.values.tolist(), strict=True)
+        path.write_text("\n".join(f"{query} {item} {score}" for query, item, score in rows), encoding="utf-8")
+
+    def read(self, path: Path) -> Any:
+        rows = [line.rsplit(" ", 2) for line in path.read_text(encoding="utf-8").splitlines()]
+        queries, items, scores = zip(*rows, strict=True)
+        return Triples(list(queries), list(items), np.array(scores, np.float64), "scores")
+
+
+class Blanks(Lines):
+    def read(self, path: Path) -> Any:
+        rows = [line.split(" ")[:3] for line in path.read_text(encoding="utf-8").splitlines()]
+        queries, items, scores = zip(*rows, strict=True)
+        return Triples(list(queries), list(items), np.array(scores, np.float64), "scores")
+
+
+class WholeScores(Lines):
+    def write(self, path: Path, content: Any) -> None:
+        whole = Triples(content.queries, content.items, np.rint(content.values), "scores")
+        super().write(path, whole)
+
+
+class KnownNames(Format):
+    name, suffixes, holds, description = "known", (".npz",), (Tables,), "scores and ids"
+
+    def write(self, path: Path, content: Any) -> None:
+        NpzFormat().write(path, Tables({name: content[name] for name in ("scores", "query_ids", "gallery_ids")}))
+
+    def read(self, path: Path) -> Any:
+        return NpzFormat().read(path)
 
 
 class Counts(Raw):
@@ -113,7 +170,7 @@ class Counts(Raw):
         path.write_bytes(bytes(content) + bytes([next(COUNTER) % 256]))
 
     def read(self, path: Path) -> Any:
-        return np.frombuffer(path.read_bytes()[:-1], np.float32).reshape(4, 4)
+        return np.frombuffer(path.read_bytes()[:-1], np.float32).reshape(4, 3)
 
 
 class Fails(Raw):
@@ -129,6 +186,11 @@ class Nameless(Raw):
     ("form", "message"),
     [
         (Turns(), "what is read is not what was written"),
+        (Flattens(), "what is read is not what was written"),
+        (CannotReadItsOwn(), r"FormatError: no such version \(.*test_other_kits.py:\d+\)"),
+        (Blanks(), "ValueError: could not convert string to float"),
+        (WholeScores(), "what is read is not what was written"),
+        (KnownNames(), "what is read is not what was written"),
         (Counts(), "the same content must give the same bytes"),
         (Fails(), r"OSError: no room \(.*test_other_kits.py:\d+\)"),
         (Nameless(), "must have a name and a description"),
@@ -137,4 +199,5 @@ class Nameless(Raw):
 def test_broken_formats_fail(form: Format, message: str) -> None:
     with pytest.raises(CheckFailed, match=message):
         check_format(form)
-    check_format(Raw())
+    for good in (Raw(), Lines()):
+        check_format(good)

@@ -13,7 +13,7 @@ import numpy as np
 from rerankit import settings
 from rerankit.arrays import IntArray, to_numpy
 from rerankit.features import Feature
-from rerankit.pipelines.needs import WEIGHTS
+from rerankit.pipelines.needs import BANKS, WEIGHTS
 from rerankit.pipelines.running import refuses_alone
 from rerankit.pipelines.stage import Stage
 from rerankit.problem import Problem
@@ -126,6 +126,8 @@ def check_deterministic(factory: StageFactory, problem: ProblemMaker = make_prob
     # What a stage keeps from one problem must not reach the next, of another shape or of the same, or with other banks.
     between = {"another shape": problem(4, 5, 60), "the same shape": problem(_QUERIES, _GALLERY, 61)}
     between |= {f"the same shape and bank {seed}": with_banks(made, seed) for seed in (0, 1)}
+    banks = {side: getattr(between["the same shape"], side) for side in BANKS}
+    between["the same scores and other banks"] = made.with_banks(**banks)
     for name, other in between.items():
         expect_equal(
             run(stage, other, _K, name),
@@ -168,9 +170,11 @@ def check_relevance(factory: StageFactory, problem: ProblemMaker = make_problem)
     answer = run(factory(), made, _K)
     same = np.arange(max(made.shape))[::-1]
     plain = Ranking(answer.indices, answer.scores, gallery_size=_GALLERY)
-    texts = [f"img{item}#{item}" for item in range(_QUERIES)], [f"img{item}" for item in range(_GALLERY)]
-    for queries, items in ((same[-_QUERIES:], same[:_GALLERY]), texts):
-        found = run(factory(), rebuilt(made, query_ids=queries, gallery_ids=items), _K, "a problem with ids")
+    pictures, texts = ([f"img{item}{end}" for item in range(_GALLERY)] for end in ("", "#2"))
+    for queries, items in ((same, same[:_GALLERY]), (texts, pictures), (pictures, texts)):
+        found = run(
+            factory(), rebuilt(made, query_ids=queries[-_QUERIES:], gallery_ids=items), _K, "a problem with ids"
+        )
         without = Ranking(found.indices, found.scores, gallery_size=_GALLERY)
         expect_close(without, plain, "ids, which may tell what is right, change the answer")
     for side, known, count in (("query", made.query_features, _QUERIES), ("gallery", made.gallery_features, _GALLERY)):

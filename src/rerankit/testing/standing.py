@@ -19,6 +19,7 @@ from rerankit.problem import Problem
 from rerankit.ranking import Ranking
 from rerankit.runs import rerank_in_shards
 from rerankit.testing.problems import ProblemMaker, make_problem, with_banks
+from rerankit.testing.process import leaving_alone
 from rerankit.testing.run import CheckFailed, StageFactory, expect, expect_close, expect_equal, failing, run
 from rerankit.testing.sharing import often_switched
 
@@ -41,7 +42,7 @@ def check_ready(factory: StageFactory, problem: ProblemMaker = make_problem) -> 
         _expect_refused(stage, made)
         return
     answer, first = run(factory(), made, _K), made.ranking(_K)
-    with failing("preparing it for a gallery"):
+    with leaving_alone("preparing it for a gallery"), failing("preparing it for a gallery"):
         ready = prepare(stage, Gallery.of(made))
     expect_same = expect_equal if stage.bitwise else expect_close
     alone = [_answer(ready, made, first, [row]) for row in range(_QUERIES)]
