@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from toy_run import SETTINGS, ToyTask, weights
 
+from rerankit import Problem, Relevance, stage
 from rerankit.errors import FormatError, InputError, TrainingError, UnknownNameError
 from rerankit.events import Event
 from rerankit.training import History, TrainingSettings, train
@@ -232,3 +234,11 @@ def test_an_unknown_setting_names_the_nearest():
     with pytest.raises(UnknownNameError, match="unknown training setting 'epoch'; did you mean 'epochs'"):
         SETTINGS.changed(epoch=3)
     assert SETTINGS.changed(seed=5).seed == 5
+
+
+def test_a_stage_that_could_not_answer_here_is_not_trained(monkeypatch):
+    monkeypatch.setattr("rerankit.training.starting.train", lambda *_, **__: pytest.fail("it was trained"))
+    given = Problem(np.eye(9), query_scores=np.eye(9), gallery_scores=np.eye(9)), Relevance.from_dense(np.eye(9))
+    for name in ("pillar-small", "pillar-plus"):
+        with pytest.raises(InputError, match=r"'device' must be auto, cpu, cuda or cuda:N \(got qpu\)"):
+            stage(name, device="qpu").fit(*given)

@@ -56,8 +56,10 @@ class Trained(Trainable):
 
     def learn(self, problem: Problem, relevance: Relevance, how: Learning) -> None:
         require("torch", extra=self.extra, purpose=f"training '{self.name}'")
+        from rerankit.training.devices import pick
         from rerankit.training.starting import train
 
+        pick(self.get_params().get("device", "auto"))  # where it will answer: no training for a place that is not there
         histories = {}
         settings = how.settings or self.training_settings()
         for name, task, own in self.tasks(problem, relevance, how.validation, settings):

@@ -99,6 +99,16 @@ def test_plain_weights_do_not_rerank(golden, tmp_path):
     assert rerankit.rerank(first, stage).mask.all()
 
 
+def test_a_first_stage_is_made_of_features():
+    problem = token_problem()
+    stage = Triplet(device="cpu")
+    named = r"'{}' must map names to values, such as problem.query_features and problem.gallery_features \(got {}\)"
+    with pytest.raises(InputError, match=named.format("query_features", "Problem")):
+        stage.first_stage(problem)
+    with pytest.raises(InputError, match=named.format("gallery_features", "NoneType")):
+        stage.first_stage(problem.query_features)
+
+
 def test_random_pictures_at_the_published_size_are_told_before_training(monkeypatch):
     def stopped(*arguments):
         raise StageError("stopped")

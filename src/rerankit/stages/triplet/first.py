@@ -38,7 +38,8 @@ def first_stage(stage: Triplet, query_features: Any, gallery_features: Any, **re
 def _size(features: Any, argument: str, ids: Any) -> int:
     """How many items one side has, by its ids or its features."""
     if not isinstance(features, Mapping):
-        raise rule(argument, "must map names to values", type(features).__name__)
+        wanted = "must map names to values, such as problem.query_features and problem.gallery_features"
+        raise rule(argument, wanted, type(features).__name__)
     found = [] if ids is None else [len(ids)]
     found += [len(as_feature(name, value, f"{argument}[{name!r}]")) for name, value in features.items()]
     if not found:

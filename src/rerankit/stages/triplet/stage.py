@@ -203,7 +203,7 @@ class Triplet(Trained):
         return promote(ranking, scores).with_notes(triplet=report)
 
     def first_stage(
-        self, query_features: Mapping[str, Any], gallery_features: Mapping[str, Any], **rest: Any
+        self, query_features: Mapping[str, Any], gallery_features: Mapping[str, Any] | None = None, **rest: Any
     ) -> Problem:
         """A problem whose scores are stage I's, from query and gallery features; `rest` goes to `Problem`."""
         from rerankit.stages.triplet.first import first_stage
