@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 import rerankit
 
 ROOT = Path(rerankit.__file__).parent
@@ -31,6 +33,11 @@ def imports(tree: ast.Module) -> Iterator[tuple[str, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((_known(alias.name), "") for alias in node.names if alias.name.partition(".")[0] == "rerankit")
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            named = node.args[0].value if isinstance(node.args[0], ast.Constant) else ""
+            yield from ((_known(name), "") for name in [str(named)] if name.partition(".")[0] == "rerankit")
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            raise AssertionError(f"import by the whole name, not '{ast.unparse(node)}'")
         elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "rerankit":
             for alias in node.names:
                 whole = f"{node.module}.{alias.name}".removeprefix("rerankit.")
@@ -80,6 +87,21 @@ def test_no_import_points_up() -> None:
                 found[here, there].append(f"{module} imports {target}")
     assert {pair: seen for pair, seen in found.items() if pair not in named} == {}
     assert named - set(found) == set(), "these imports are gone: take them off the page"
+
+
+def test_imports_of_every_form_are_seen() -> None:
+    forms = (
+        "from rerankit.bench import run",
+        "import rerankit.bench.run as run",
+        "def f():\n    from rerankit.bench import run",
+        "if TYPE_CHECKING:\n    from rerankit.bench.run import bench",
+        "run = importlib.import_module('rerankit.bench.run')",
+    )
+    assert [[target for target, _ in imports(ast.parse(form))] for form in forms] == [["bench.run"]] * len(forms)
+    assert list(imports(ast.parse("import numpy.bench\nimport_module(name)\nfrom re import sub"))) == []
+    for form in ("from . import bench", "from ..bench import run"):
+        with pytest.raises(AssertionError, match="import by the whole name, not"):
+            list(imports(ast.parse(form)))
 
 
 def test_every_place_of_the_picture_is_there() -> None:

@@ -62,6 +62,17 @@ def test_too_few_samples_for_any_mark_are_named() -> None:
     assert "so few samples" not in enough.render() + wide({"a": enough}).render()
 
 
+def test_a_bootstrap_of_few_queries_or_groups_says_so() -> None:
+    plan = {"metrics": ["success@1"], "samples": 300}
+    labels = np.arange(80) // 6
+    few = compare(systems(), test="bootstrap", groups=labels, **plan)
+    words = "Of 14 groups a bootstrap marks too much: prefer the randomisation test."
+    assert words in few.render()
+    assert words in wide({"a": few}).render()
+    for enough in (compare(systems(), groups=labels, **plan), compare(systems(), test="bootstrap", **plan)):
+        assert "marks too much" not in enough.render()
+
+
 def test_renderings() -> None:
     table = compare(systems(), baseline="worse", metrics=["success@1", "mean_rank"], samples=300)
     text = table.render()

@@ -97,6 +97,19 @@ def test_under_no_difference_groups_keep_the_promised_rate() -> None:
     assert apart > 0.2
 
 
+def test_a_bootstrap_of_few_groups_says_too_often_that_there_is_a_difference() -> None:
+    rng = np.random.default_rng(12)
+    zero, labels = np.zeros(50), np.repeat(np.arange(10), 5)
+    found = []
+    for seed in range(400):
+        gain = rng.normal(size=10)[labels] + 0.5 * rng.normal(size=50)
+        plan = {"samples": 300, "seed": seed, "groups": labels}
+        found.append([paired_bootstrap(zero, gain, **plan)[2] < 0.05, randomisation(zero, gain, **plan) < 0.05])
+    bootstrapped, swapped = np.mean(found, axis=0)
+    assert bootstrapped > 0.075
+    assert swapped <= 0.065
+
+
 def test_a_median_far_from_the_middle_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     from rerankit.statistics import draws
 

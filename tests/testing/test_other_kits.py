@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rerankit.errors import FormatError
+from rerankit.errors import FormatError, InputError
 from rerankit.formats import Format
 from rerankit.formats.content import Tables, Triples
 from rerankit.formats.npz import NpzFormat
@@ -50,6 +51,7 @@ COUNTER = itertools.count()
         (lambda places: first(places) + np.arange(7), "gives other values to queries in another order"),
         (lambda places: early(places) - early(places).mean(), "gives other values to queries without some of the"),
         (lambda places, k: early(places), "depends on the order of what stands behind place 1"),
+        (lambda places: np.maximum(early(places), (early(places) < 0.3) * 0.5), "the worst ranking has a better value"),
         (lambda places: -first(places), "the best ranking has a worse value than another one"),
         (traits(better="lower")(lambda places: first(places)), "the best ranking has a worse value than another one"),
         (lambda places: places.nothing, r"AttributeError: .* \(.*test_other_kits.py:\d+\)"),
@@ -75,10 +77,64 @@ class Replaces(Generic):
         return super().write_miniature(data, seed)
 
 
-class Upside(Generic):
-    def write_miniature(self, data: Path, seed: int = 0) -> Any:
-        return Upside(**super().write_miniature(data, seed).get_params())
+class Broken(Generic):
+    """Reads its own miniature."""
 
+    def write_miniature(self, data: Path, seed: int = 0) -> Any:
+        return type(self)(**super().write_miniature(data, seed).get_params())
+
+
+class Uncited(Broken):
+    @property
+    def card(self) -> Any:
+        return replace(super().card, citation="")
+
+
+class OtherNames(Broken):
+    @property
+    def card(self) -> Any:
+        return replace(super().card, metrics=("R@1",))
+
+
+class LoadsNothing(Broken):
+    def load(self, data: Any) -> Any:
+        if not any(Path(data).iterdir()):
+            self.write_miniature(Path(data) / "made")
+            return super().load(Path(data) / "made")
+        return super().load(data)
+
+
+class NamesNoFile(Broken):
+    def load(self, data: Any) -> Any:
+        if not any(Path(data).iterdir()):
+            raise InputError("there is nothing")
+        return super().load(data)
+
+
+class OnePartTwice(Broken):
+    def read(self, data: Path) -> Any:
+        made = super().read(data)
+        return replace(made, parts=made.parts * 2)
+
+
+class OtherShape(Broken):
+    def read(self, data: Path) -> Any:
+        made = super().read(data)
+        return replace(made, parts=(replace(made.parts[0], relevance=made.parts[0].relevance.reversed()),))
+
+
+class WrongIsRight(Broken):
+    def read(self, data: Path) -> Any:
+        made = super().read(data)
+        return replace(made, parts=(replace(made.parts[0], wrong=True),))
+
+
+class Raises(Broken):
+    def read(self, data: Path) -> Any:
+        raise KeyError("images")
+
+
+class Upside(Broken):
     def summary(self, results: Any, parts: Any) -> dict[str, float]:
         return {"other": 1.0}
 
@@ -88,6 +144,14 @@ class Upside(Generic):
     [
         (Twice, "must be the same for the same seed"),
         (Replaces, "must not replace files that are there"),
+        (Uncited, "the card of task 'generic' must say citation"),
+        (OtherNames, "metric 'R@1' of the card is called 'success@1'"),
+        (LoadsNothing, "a task must not load from an empty folder"),
+        (NamesNoFile, r"the error for absent files must name relevance.npz, .*groups.txt \(got there is nothing\)"),
+        (OnePartTwice, r"parts must have names of their own \(got forward, forward\)"),
+        (OtherShape, r"part 'forward'.*\(9, 6\)"),
+        (WrongIsRight, "part 'forward': perfect scores have"),
+        (Raises, r"the miniature of task 'generic': KeyError: 'images' \(.*test_other_kits.py:\d+\)"),
         (Upside, "the summary must have finite figures"),
     ],
 )
@@ -182,6 +246,14 @@ class Nameless(Raw):
     description = ""
 
 
+class NoPoint(Raw):
+    suffixes = ("f32",)
+
+
+class HoldsTexts(Raw):
+    holds = (str,)
+
+
 @pytest.mark.parametrize(
     ("form", "message"),
     [
@@ -194,6 +266,8 @@ class Nameless(Raw):
         (Counts(), "the same content must give the same bytes"),
         (Fails(), r"OSError: no room \(.*test_other_kits.py:\d+\)"),
         (Nameless(), "must have a name and a description"),
+        (NoPoint(), r"must have endings that begin with a point \(got \('f32',\)\)"),
+        (HoldsTexts(), "must hold some of np.ndarray, Tables and Triples"),
     ],
 )
 def test_broken_formats_fail(form: Format, message: str) -> None:

@@ -26,6 +26,8 @@ _HEAD = (
 )
 _NAMES = 3
 """So many columns at the front name a row."""
+_FEW_DRAWN = 20
+"""Of fewer queries or groups a bootstrap's p-values are too small (`paired_bootstrap`)."""
 _SHOWN = {"mrr": "MRR", "map": "mAP", "ndcg": "nDCG", "rsum": "rSum", "success": "R", "subset_success": "R_subset"}
 
 
@@ -94,9 +96,14 @@ def caption(table: Comparison) -> str:
 
 
 def too_few(table: Comparison) -> str:
-    """That there are too few samples for any mark, where it is so."""
-    reached = table.least_p < 1 - table.level
-    return "" if reached else f" No p can be below {table.least_p:.2g} with so few samples, so nothing has a mark."
+    """That there are too few samples for any mark, or too few queries for a bootstrap, where it is so."""
+    if table.least_p >= 1 - table.level:
+        return f" No p can be below {table.least_p:.2g} with so few samples, so nothing has a mark."
+    drawn = table.queries if table.groups is None else table.groups
+    if table.test == "bootstrap" and drawn < _FEW_DRAWN:
+        what = "queries" if table.groups is None else "groups"
+        return f" Of {drawn} {what} a bootstrap marks too much: prefer the randomisation test."
+    return ""
 
 
 def scale(metric: str) -> tuple[float, int]:

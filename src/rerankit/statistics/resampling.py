@@ -60,6 +60,9 @@ def paired_bootstrap(
     """The interval of second − first over resampled sets of queries, and the two-sided p-value of no difference.
 
     first, second: values of two systems on the same queries (queries,). groups: as for `bootstrap`.
+
+    Of few queries or groups it says too often that there is a difference, and its interval is too narrow: at a level of
+    5 % about 16 % of the time with five, 10 % with ten, and 6 % from twenty on. `randomisation` keeps its level.
     """
     one, two = _pair(first, second)
     _check(level, samples)

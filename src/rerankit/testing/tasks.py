@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +15,7 @@ from rerankit.metrics.registry import measure
 from rerankit.problem import Problem
 from rerankit.tasks import Benchmark, Task
 from rerankit.testing.process import leaving_alone
-from rerankit.testing.run import expect
+from rerankit.testing.run import expect, failing
 
 _CARD = ("name", "title", "citation", "licence", "revision", "split", "direction", "metrics", "main")
 
@@ -30,16 +31,21 @@ def check_task(factory: Callable[[], Task]) -> None:
     one = factory()
     lacking = [name for name in _CARD if not getattr(one.card, name)]
     expect(not lacking, f"the card of task '{one.card.name}' must say {', '.join(lacking)}")
-    for metric in one.card.metrics:
-        expect(measure(metric).name == metric, f"metric '{metric}' of the card is called '{measure(metric).name}'")
+    with failing(f"the card of task '{one.card.name}'"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # another name is a failure below
+        called = {metric: measure(metric).name for metric in one.card.metrics}
+    for metric, name in called.items():
+        expect(name == metric, f"metric '{metric}' of the card is called '{name}'")
     with tempfile.TemporaryDirectory() as folder, leaving_alone(f"task '{one.card.name}'"):
         _check_absent(one, Path(folder) / "nothing")
         sums = set()
-        for name in ("first", "second"):
-            small = factory().write_miniature(Path(folder) / name, seed=3)
-            sums.add(small.checksum(Path(folder) / name))
+        with failing(f"the miniature of task '{one.card.name}'"):
+            for name in ("first", "second"):
+                small = factory().write_miniature(Path(folder) / name, seed=3)
+                sums.add(small.checksum(Path(folder) / name))
+            benchmark = small.load(Path(folder) / "second")
         expect(len(sums) == 1, "a miniature must be the same for the same seed")
-        _check_benchmark(small.load(Path(folder) / "second"))
+        _check_benchmark(benchmark)
         _check_kept(factory(), Path(folder) / "first")
 
 
@@ -70,7 +76,8 @@ def _check_benchmark(benchmark: Benchmark) -> None:
     random, results = np.random.default_rng(0), {}
     for part in benchmark.parts:
         given = Problem(random.random(benchmark.matrices[part.matrix].shape, dtype=np.float32))
-        problem = benchmark.problem(part, given)
+        with failing(f"part '{part.name}'"):
+            problem = benchmark.problem(part, given)
         agrees = problem.shape == part.relevance.shape
         expect(agrees, f"part '{part.name}' has relevance of shape {part.relevance.shape} for scores {problem.shape}")
         results[part.name] = benchmark.evaluate(part, problem)
