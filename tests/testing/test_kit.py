@@ -485,6 +485,33 @@ class KeepsABankForItsScores(Plain):
         return ranking.scores - self._kept.setdefault(problem.scores.rows().tobytes(), liked)[ranking.indices]
 
 
+class CountsPairs(Plain):
+    """Two queries at once get other scores than one, or many."""
+
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        return ranking.scores * (2 if len(ranking) == 2 else 1)
+
+
+class CountsPlaces(Plain):
+    """Padding of a list counts as candidates."""
+
+    def rescore(self, problem: Problem, ranking: Ranking) -> Any:
+        return ranking.scores * ranking.shape[1]
+
+
+class ClonesOthers(Plain):
+    def __init__(self, weight: float = 1.0) -> None:
+        self.weight = weight
+
+    def clone(self, **changes: Any) -> Any:
+        return type(self)(self.weight + 1)
+
+
+class ForgetsWhenPickled(ClonesOthers):
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.weight = 0.0
+
+
 class TakesBatches(Plain):
     """Looks at others in its batches of 128, which the small problems never fill."""
 
@@ -616,6 +643,10 @@ BROKEN: list[tuple[str, Any, str]] = [
     ("check_deterministic", RemembersTheLastProblem, "one of another shape gives another answer"),
     ("check_deterministic", RemembersTheShape, "after another problem, one of the same shape gives another answer"),
     ("check_deterministic", RemembersTheBank, "one of the same shape and bank 1 gives another answer"),
+    ("check_ready", CountsPairs, "other batches of queries get another answer"),
+    ("check_ready", CountsPlaces, "a list shorter than others of its batch gets another answer than alone"),
+    ("check_params", ClonesOthers, r"clone\(\) is not equal to the stage"),
+    ("check_pickle", ForgetsWhenPickled, "the unpickled stage is not equal"),
     ("check_many_queries", TakesBatches, "210 queries in another order get other answers: query"),
     ("check_many_queries", FailsFromTheHundredth, "210 queries in another order get other answers"),
     ("check_many_queries", LooksAtTheLast, "does not say queries, but some of 210 get other answers"),
