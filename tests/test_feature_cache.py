@@ -54,6 +54,14 @@ def test_cache_is_bounded_and_forgets_what_was_read_longest_ago(cache):
     assert cache.get("0059") is not None
 
 
+def test_a_lower_bound_shrinks_a_cache_in_which_all_is_found(cache):
+    for number in range(9):
+        cache.put(f"{number:04d}", tokens(number))
+    lower = FeatureCache(cache.folder, "model", max_bytes="2KB")
+    assert lower.get("0008") is not None
+    assert sum(path.stat().st_size for path in cache.folder.glob("*/??/*.safetensors")) <= 2000
+
+
 def test_cache_keeps_vectors_to_the_bit(cache):
     vector = np.random.default_rng(0).random(16, np.float32)
     cache.put("ab12", vector)

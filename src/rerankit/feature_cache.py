@@ -63,6 +63,8 @@ class FeatureCache:
     def get(self, key: str) -> AnyArray | None:
         """The features of a picture, such as tokens (P, width), or None."""
         path = self._path(key)
+        if self._written is None:  # a lower bound than before holds also where all is found
+            self._shrink()
         if not path.is_file():
             return None
         try:
