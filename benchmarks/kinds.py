@@ -3,7 +3,8 @@
     python benchmarks/kinds.py [--stages nnn sinkhorn] [--seeds 2] [--every] [--markdown]
 
 Handwritten digits and three tables that come with scikit-learn are searched for members of the same class; the rest is
-drawn: normal classes, one-to-one pairs in few dimensions and in clusters, a walk whose steps stand near each other.
+drawn: normal classes, one-to-one pairs in few dimensions and in clusters, a walk whose steps stand near each other,
+many queries for a few labels.
 Every kind is compared by the cosine and by distances. Gains in R@1 and in mean average precision among 100 candidates.
 The rule that looks at how steeply rows fall behind their first place was made on these kinds, with the same seeds.
 """
@@ -37,6 +38,7 @@ GROUPS = {
     "one to one": ("pairs",),
     "a walk": ("walk",),
     "one subject": ("asked",),
+    "labels": ("labels",),
 }
 
 
@@ -69,6 +71,24 @@ def subjects(random: np.random.Generator) -> Iterator[Kind]:
         rest = np.setdiff1d(np.arange(len(values)), asked)
         right = digits.target[asked][:, None] == digits.target[rest]
         yield Kind(f"digits, {classes} of ten classes asked", values[asked], values[rest], right)
+
+
+def labels(random: np.random.Generator) -> Iterator[Kind]:
+    """Many queries look for their label among a few: evenly, or by shares that fall as a label's rank or its square."""
+    digits = datasets.load_digits()
+    values = _standard(digits.data)
+    taught, asked = np.split(random.permutation(len(values)), [900])
+    means = np.array([values[taught[digits.target[taught] == label]].mean(axis=0) for label in range(10)])
+    for power in (0, 1, 2):
+        shares = np.arange(1.0, 11) ** -power
+        some = asked[random.random(len(asked)) < shares[digits.target[asked]]]
+        right = digits.target[some][:, None] == np.arange(10)
+        yield Kind(f"labels of pictures, power {power}", values[some], means, right)
+        for items in (3, 50, 200):
+            centres, shares = random.normal(size=(items, 32)), np.arange(1.0, items + 1) ** -power
+            wanted = random.choice(items, size=1000, p=shares / shares.sum())
+            queries = centres[wanted] + random.normal(size=(1000, 32))
+            yield Kind(f"{items} labels, power {power}", queries, centres, wanted[:, None] == np.arange(items))
 
 
 def drawn_classes(random: np.random.Generator) -> Iterator[Kind]:
@@ -167,7 +187,7 @@ def main() -> None:
     given = parser.parse_args()
     measured: dict[str, np.ndarray] = {}
     for seed in range(given.seeds):
-        for maker in (tables, subjects, drawn_classes, pairs, walk):
+        for maker in (tables, subjects, labels, drawn_classes, pairs, walk):
             for kind in maker(np.random.default_rng(seed)):
                 for metric in METRICS:
                     found = measured[f"{kind.name}, {metric} {seed}"] = gains(kind, metric, given.stages)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rerankit
-from rerankit import Bank, DenseScores, Problem, prepare
+from rerankit import Bank, DenseScores, EmbeddingScores, Problem, prepare
 from rerankit.gallery import Gallery
 from rerankit.stages.hubness.partners import evenly_asked, lead_of_chosen_rows, partners_of
 from rerankit.stages.hubness.popularity import asked_evenly, sure_of
@@ -133,6 +133,36 @@ def test_what_is_prepared_knows_of_popular_items(name, tmp_path):
     expected = rerankit.rerank(problem, name, k=50)
     for one in (ready, rerankit.load(tmp_path / "ready")):
         np.testing.assert_array_equal(one.rerank(scores=scores[300:], k=50).indices, expected.indices)
+
+
+def labelled(labels: int, power: float) -> tuple[np.ndarray, np.ndarray]:
+    """Scores (1000, labels) of queries that are nearly all sure of their label, and which that is."""
+    random = np.random.default_rng(5)
+    shares = np.arange(1.0, labels + 1) ** -power
+    wanted = random.choice(labels, 1000, p=shares / shares.sum())
+    centres = random.normal(size=(labels, 32))
+    queries = centres[wanted] + random.normal(size=(1000, 32))
+    return EmbeddingScores(queries, centres).rows(), wanted
+
+
+@pytest.mark.parametrize("bank", [False, True])
+@pytest.mark.parametrize("name", ["sinkhorn", "inverted-softmax", "nnn", "csls", "mutual-rank", "mutual-neighbours"])
+def test_of_a_few_classes_nothing_is_taken(name, bank):
+    scores, _ = labelled(5, 1.0)
+    problem = Problem(scores[:100], query_bank=Bank(to_gallery=scores[100:])) if bank else Problem(scores)
+    assert np.array_equal(rerankit.rerank(problem, name, k=5).indices[:, 0], problem.ranking(1).indices[:, 0])
+    lists = Problem.from_rankings(*(part[:, :4] for part in (problem.ranking().indices, problem.ranking().scores)), 5)
+    assert evenly_asked(lists.scores, answered=True) == evenly_asked(DenseScores(scores), answered=False) == 0
+
+
+@pytest.mark.parametrize("name", ["sinkhorn", "inverted-softmax", "nnn", "csls", "mutual-rank", "mutual-neighbours"])
+@pytest.mark.parametrize(("labels", "power"), [(200, 0.0), (50, 1.0), (50, 2.0)])
+def test_queries_that_are_sure_of_their_label_keep_it(name, labels, power):
+    scores, wanted = labelled(labels, power)
+    before = np.mean(scores.argmax(axis=1) == wanted)
+    after = np.mean(rerankit.rerank(scores, name, k=20).indices[:, 0] == wanted)
+    assert before > 0.95
+    assert after > before - 0.065
 
 
 def test_rows_that_two_columns_choose_do_not_lead():

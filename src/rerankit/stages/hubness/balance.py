@@ -31,15 +31,18 @@ def balanced(claims_at: Callable[[float], Claims], rounds: int, partners: Partne
     `claims_at` gives the claims at a share of the full sharpness. As far as each item has a query of its own, all items
     take in the same; otherwise places may stay empty, and are given out at less than half of the sharpness: where
     it is not known that an item has one query only, the second one is not to be driven away from afar. An item to which
-    several queries belong has room for two. Places count as far as items are asked for evenly: of a popular item
-    many queries are right.
+    several queries belong has room for two, and for twice its share of the queries as far as nearly all of them are
+    sure of their item: how many come to an item is then what is asked, and seldom the same for all. Places count as far
+    as items are asked for evenly: of a popular item many queries are right.
     """
     sure = partners.each_item
     shift: AnyArray = np.zeros(1)
     if sure < 1:
-        room = 1 + partners.several_queries
         share = GENTLE + (1 - GENTLE) * partners.several_queries * partners.evenly
-        of_places = placed(claims_at(share), rounds, same_queries=True, room=room)
+        claims = claims_at(share)
+        queries, items = claims.shape
+        room = (1 + partners.several_queries) * max(1.0, queries / items) ** partners.certain**2
+        of_places = placed(claims, rounds, same_queries=True, room=room)
         shift = (1 - sure) * partners.evenly / share * of_places
     if sure > 0:
         shift = shift + sure * equal_shares(claims_at(1.0), rounds)

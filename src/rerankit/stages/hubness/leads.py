@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rerankit.arrays import AnyArray, FloatArray, IntArray
-from rerankit.stages.hubness.popularity import asked_evenly, left_out
+from rerankit.stages.hubness.popularity import asked_evenly, left_out, of_classes, sure_of
 
 _PLACES = 8  # best scores of a row that are looked at
 LEAST_PLACES = 4  # that have to be known
@@ -76,6 +76,8 @@ class Asked(NamedTuple):
     """
     left_out: float
     """The share of columns that should be some row's best by chance, and are not."""
+    certain: float = 0.0
+    """The share of rows that are sure of their column."""
 
 
 UNKNOWN = Lead(0.0, np.inf, 0.0)
@@ -95,14 +97,15 @@ def lead_of(first: IntArray, best: AnyArray) -> Lead:
     return Lead(ratio, error, ahead, float(np.sqrt(ahead * (1 - ahead) / len(first))))
 
 
-def asked_of(first: IntArray, best: AnyArray, columns: int) -> Asked:
-    """The same of how rows ask for so many columns."""
-    steps = _steps(best)
+def asked_of(first: IntArray, best: AnyArray, shape: tuple[int, int]) -> Asked:
+    """The same of how rows ask for columns, of scores of this shape (rows, columns)."""
+    even, steps = 1 - of_classes(*shape), _steps(best)
     if steps is None:
-        return Asked(1.0, left_out(first, columns))
-    meeting = asked_evenly(first, steps[:, 0] / _usual_steps(steps.mean(axis=0))[0][0], columns)
-    evenly = round(1 - lead_of(first, best).sure * (1 - meeting), FIGURES)
-    return Asked(evenly, left_out(first, columns))
+        return Asked(even, left_out(first, shape[1]))
+    leads, sure = steps[:, 0] / _usual_steps(steps.mean(axis=0))[0][0], lead_of(first, best).sure
+    meeting = asked_evenly(first, leads, shape[1])
+    evenly = round(even * (1 - sure * (1 - meeting)), FIGURES)
+    return Asked(evenly, left_out(first, shape[1]), round(sure * float(sure_of(leads).mean()), FIGURES))
 
 
 def _steps(best: AnyArray) -> AnyArray | None:

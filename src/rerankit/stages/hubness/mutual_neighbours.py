@@ -82,7 +82,7 @@ class MutualNeighbours(MutualStage):
         """The place (queries, K) of a query, or the mean of its and its nearest queries', among those looked at."""
         many = np.float32(1 if self.published else back.crowding)
         usual = back.usual(problem.scores)
-        last = np.float32(self.neighbours + 1)
+        last = np.float32(self.neighbours * back.evenly + 1)  # far down the queries of a popular item are many, too
         place = np.minimum(back.of(items, own, np.arange(len(items))[:, None], usual) / many, last)
         for near in self._nearest_queries(problem).T:
             theirs = filled(problem.scores.pairs(near[:, None], items))

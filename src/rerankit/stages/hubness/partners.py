@@ -19,6 +19,7 @@ from rerankit.stages.hubness.leads import (
     in_widths,
     lead_of,
 )
+from rerankit.stages.hubness.popularity import of_classes
 from rerankit.stages.hubness.spread import absent_levels, sampled_rows, spread
 
 _CELLS = 25_000_000  # that are read; of larger matrices only so many rows
@@ -46,6 +47,8 @@ class Partners(NamedTuple):
     """How far items may be taken to be asked for evenly, from 0 to 1: 0 where many sure queries want a few items."""
     each_query: float = 0.0
     """How sure it is, from 0 to 1, that queries have an item of their own."""
+    certain: float = 0.0
+    """The share of queries that are sure of their item."""
 
     def notes(self) -> dict[str, float]:
         """What a ranking's notes say of what a balance took into account."""
@@ -60,22 +63,26 @@ def partners_of(scores: Scores, sigma: float | None = None) -> Partners:
     >>> random = np.random.default_rng(0)
     >>> wrong = random.normal(size=(100, 100))
     >>> partners_of(DenseScores(wrong + 6 * np.eye(100)))
-    Partners(each_item=1.0, several_queries=0.0, pairs=1.0, evenly=1.0, each_query=1.0)
+    Partners(each_item=1.0, several_queries=0.0, pairs=1.0, evenly=1.0, each_query=1.0, certain=0.999327)
     >>> partners_of(DenseScores(wrong + 6 * (np.arange(100)[:, None] // 4 == np.arange(100))))
-    Partners(each_item=0.0, several_queries=1.0, pairs=0.0, evenly=0.595269, each_query=1.0)
+    Partners(each_item=0.0, several_queries=1.0, pairs=0.0, evenly=0.595269, each_query=1.0, certain=0.999614)
     """
     if isinstance(scores, ListScores) and not told_by(scores):
-        return Partners(0.0, 0.0, 0.0, _evenly_in_lists(scores, _CELLS, sigma))
+        asked = _asked_in_lists(scores, _CELLS, sigma)
+        return Partners(0.0, 0.0, 0.0, asked.evenly, certain=asked.certain)
     (of_queries, asked), of_items = lead_and_asked(scores, sigma), lead_of_rows(scores.T)
     each_item = _each_item(of_queries, of_items, scores.shape)
     several = of_items.behind(of_queries, _GREAT_DIFFERENCE)
     pairs = min(of_items.sure, of_queries.sure)
-    return Partners(each_item, several, pairs, _evenly(asked, each_item), of_queries.sure)
+    return Partners(each_item, several, pairs, _evenly(asked, each_item), of_queries.sure, asked.certain)
 
 
 def _each_item(of_queries: Lead, of_items: Lead, shape: tuple[int, int]) -> float:
-    """How sure it is that items have a query of their own: then queries have one item each, or several."""
-    covered = min(of_items.covered(of_queries), _ITEMS * shape[0] / shape[1])
+    """How sure it is that items have a query of their own: then queries have one item each, or several. Where there are
+    far more queries than items, most have none of these.
+    """
+    queries, items = shape
+    covered = min(of_items.covered(of_queries), _ITEMS * queries / items, MANY_MORE * items / queries)
     queries_have = max(of_queries.sure, of_queries.behind(of_items, _SOME_DIFFERENCE))
     return round(of_items.sure * queries_have * covered, FIGURES)
 
@@ -94,9 +101,8 @@ def evenly_asked(scores: Scores, sigma: float | None = None, *, answered: bool) 
     query of their own speak against it; those of a bank need not have an item of their own.
     """
     if isinstance(scores, ListScores) and not told_by(scores):
-        return _evenly_in_lists(scores, _CELLS_OF_LEADS, sigma, answered=answered)
-    values = _above_usual(scores, _CELLS_OF_LEADS, sigma)
-    found = 1.0 if values is None else asked_of(*highest(values), scores.shape[1]).evenly
+        return _asked_in_lists(scores, _CELLS_OF_LEADS, sigma, answered=answered).evenly
+    found = _asked(_above_usual(scores, _CELLS_OF_LEADS, sigma), scores.shape).evenly
     return partners_of(scores, sigma).evenly if answered and found < 1 else found
 
 
@@ -130,22 +136,26 @@ def lead_of_rows(scores: Scores, sigma: float | None = None) -> Lead:
 def lead_and_asked(scores: Scores, sigma: float | None = None) -> tuple[Lead, Asked]:
     """The same, and how rows ask for columns, where widths do not count."""
     values = _above_usual(scores, sigma=sigma)
-    if values is None:
-        return UNKNOWN, Asked(1.0, 1.0)
-    lead = lead_of(*highest(in_widths(values)))
-    return lead, asked_of(*highest(values), scores.shape[1])
+    lead = UNKNOWN if values is None else lead_of(*highest(in_widths(values)))
+    return lead, _asked(values, scores.shape)
 
 
-def _evenly_in_lists(lists: ListScores, cells: int, sigma: float | None, *, answered: bool = True) -> float:
-    """How far lists' items may be taken to be asked for evenly."""
+def _asked(values: FloatArray | None, shape: tuple[int, int]) -> Asked:
+    """How rows ask for columns, by some rows of scores of this shape; None: nothing is known of them."""
+    return Asked(1 - of_classes(*shape), 1.0) if values is None else asked_of(*highest(values), shape)
+
+
+def _asked_in_lists(lists: ListScores, cells: int, sigma: float | None, *, answered: bool = True) -> Asked:
+    """How queries ask for lists' items."""
     sigma = spread(lists) if sigma is None else sigma
     if not sigma:
-        return 1.0
+        return _asked(None, lists.shape)
     first, best = _best_listed(_above_usual_in_lists(lists, cells, sigma))
-    asked = asked_of(first, best, lists.shape[1])
+    asked = asked_of(first, best, lists.shape)
     if not answered or asked.evenly == 1:
-        return asked.evenly
-    return _evenly(asked, _each_item(lead_of(first, best), _lead_of_listed_items(lists, sigma), lists.shape))
+        return asked
+    each_item = _each_item(lead_of(first, best), _lead_of_listed_items(lists, sigma), lists.shape)
+    return asked._replace(evenly=_evenly(asked, each_item))
 
 
 def _lead_of_listed_items(lists: ListScores, sigma: float) -> Lead:

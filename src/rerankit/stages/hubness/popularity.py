@@ -9,6 +9,8 @@ from rerankit.arrays import AnyArray, IntArray
 _CHANCE = 2.0  # standard errors
 _HUBS = 1.5  # times as many meetings as by chance: sure queries that are wrong meet on hubs, too
 _FEW = 20  # queries: what fewer show is chance
+_CLASSES, _ITEMS = 10, 20  # columns that may be classes of queries, and that are things of their own
+_SEVERAL, _MANY = 5, 10  # queries for each: of a thing of its own, and of a class
 
 
 def asked_evenly(first: IntArray, leads: AnyArray, items: int) -> float:
@@ -32,6 +34,20 @@ def asked_evenly(first: IntArray, leads: AnyArray, items: int) -> float:
     by_chance = float(np.square(of_items.sum()) - squares.sum()) / 2 / items
     at_least = max(0.0, there_are - _CHANCE * float(np.sqrt(there_are + 1)))
     return min(1.0, (_HUBS * by_chance + 1) / (at_least + 1))
+
+
+def of_classes(queries: int, items: int) -> float:
+    """How likely the items are classes that many queries belong to, from 0 to 1: few, and far fewer than the queries.
+
+    Classes are seldom equally large, and nothing tells a large one from a hub where there are hardly others to compare
+    it with.
+
+    >>> of_classes(1000, 10), of_classes(30, 10), of_classes(1000, 100)
+    (1.0, 0.0, 0.0)
+    """
+    few = (_ITEMS - items) / (_ITEMS - _CLASSES)
+    many = (queries / max(items, 1) - _SEVERAL) / (_MANY - _SEVERAL)
+    return float(np.clip(few, 0, 1) * np.clip(many, 0, 1))
 
 
 def left_out(first: IntArray, items: int) -> float:
