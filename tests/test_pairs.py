@@ -139,6 +139,14 @@ def test_cells_that_are_left_out_may_hold_no_number_on_disk(tmp_path, library, b
         gone[0, 0], scores[0, 0] = False, np.nan
         with pytest.raises(InputError, match=r"'scores' must be finite .* at row 0, column 0"):
             Problem(on_disk("bad", np.where(gone, np.nan, scores)), exclude=gone).scores.rows()
+        with pytest.raises(InputError, match=r"'scores' must be finite .* at row 0, column 0"):
+            # The bad cell is not left out, and what is left out has numbers.
+            Problem(on_disk("none", scores), exclude=[[], *[[1]] * 29]).scores.pairs(np.array([0]), np.array([0]))
+
+
+def test_scores_are_not_taken_for_distances():
+    with pytest.raises(InputError, match=r"'distances' must be an array of numbers \(got DenseScores\)"):
+        Problem.from_distances(Problem([[0.9, 0.1]]).scores)
 
 
 def test_left_out_cells_of_a_memory_map_are_filled_in_bounded_memory(tmp_path):

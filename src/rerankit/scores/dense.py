@@ -61,6 +61,11 @@ class DenseScores:
         return np.negative(self._array) if self._negate else self._array
 
     @property
+    def of_distances(self) -> bool:
+        """Whether these are distances on disk, which are negated where they are read."""
+        return self._negate
+
+    @property
     def is_array(self) -> bool:
         """Whether `array` is what is scored: no distances on disk, which are negated where they are read, and none of
         its cells left out.

@@ -54,7 +54,7 @@ def _refuse_rising(indices: Any, values: Any) -> None:
 
 def negated(distances: Any, argument: str) -> DenseScores:
     """Scores that are minus the distances of a matrix; those of a memory map are turned where they are read."""
-    if isinstance(distances, DenseScores):  # of a memory map with left-out cells
+    if isinstance(distances, DenseScores) and distances.of_distances:  # of a memory map with left-out cells
         return distances
     matrix = real_matrix(distances, argument)
     if is_memory_map(matrix):

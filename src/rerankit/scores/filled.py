@@ -47,6 +47,8 @@ class Filled(NamedTuple):
 
     def at(self, cells: FloatArray, rows: IntArray, columns: IntArray) -> FloatArray:
         """The same of single cells by row and column."""
+        if not len(self.keys):
+            return cells
         wanted = rows * self.width + columns
         place = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
         return np.where(self.keys[place] == wanted, self.values[place], cells)
