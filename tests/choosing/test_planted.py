@@ -54,8 +54,10 @@ def test_a_bank_is_hardly_ever_taken_for_a_log_by_chance():
 
 def test_a_small_bank_is_no_evidence():
     problem = with_hubs(2.0)
-    few = Problem(problem.scores, query_bank=Bank(to_gallery=problem.query_bank.to_gallery.rows()[:20]))
-    assert choose(few, among=["nnn"]).reason == "left alone: the bank has only 20 queries, 30 are needed"
+    for count in (1, 2, 20):
+        few = Problem(problem.scores, query_bank=Bank(to_gallery=problem.query_bank.to_gallery.rows()[:count]))
+        assert choose(few, among=["nnn"]).reason == f"left alone: the bank has only {count} queries, 30 are needed"
+        assert np.array_equal(rerank(few, "auto", k=9).indices, few.ranking(9).indices)
 
 
 def test_order_scale_and_shift_do_not_matter():

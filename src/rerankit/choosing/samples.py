@@ -28,7 +28,9 @@ def sample_of(scores: Scores) -> FloatArray:
 
 
 def halved(values: FloatArray) -> list[tuple[slice, slice]]:
-    """Both halves of the rows (every second one), each with the other."""
+    """Both halves of the rows (every second one), each with the other; one row, which is no evidence, with itself."""
+    if len(values) < 2:
+        return [(slice(None), slice(None))]
     first, second = slice(0, None, 2), slice(1, None, 2)
     return [(first, second), (second, first)]
 
