@@ -48,11 +48,17 @@ def test_pairs_against_a_dense_matrix():
         ([["a"]], "'exclude' must list gallery row numbers"),
         (([0, 0], [1]), r"'exclude' as a tuple must be two arrays of one length, the rows .*\(got arrays of 2, 1\)"),
         (([0], [1], [2]), r"a list of items for each query must be in a list\) \(got arrays of 1, 1, 1\)"),
+        (([[0], [1, 2]], [[1], [2]]), r"'exclude' must be a rectangular array \(got list with uneven rows\)"),
     ],
 )
 def test_what_pairs_must_be(value, message):
     with pytest.raises(InputError, match=message):
         as_pairs(value, (1, 3), "exclude")
+
+
+def test_a_tuple_may_hold_tensors():
+    tensor = pytest.importorskip("torch").tensor
+    assert as_pairs((tensor([0, 1]), tensor([2, 0])), (2, 3), "exclude") == Pairs.from_lists([[2], [0]], 3)
 
 
 def test_left_out_items_go_by_id_as_candidates_do():

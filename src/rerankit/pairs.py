@@ -125,8 +125,9 @@ def as_pairs(value: Any, shape: Shape, argument: str) -> Pairs | None:
         rows, columns = np.nonzero(mask)
         return Pairs(rows, columns, shape, argument)
     if isinstance(value, tuple):
-        if len(value) != 2 or len({np.size(each) for each in value}) > 1:
-            got = ", ".join(str(np.size(each)) for each in value)
+        sizes = [to_numpy(each, argument).size for each in value]
+        if len(sizes) != 2 or sizes[0] != sizes[1]:
+            got = ", ".join(map(str, sizes))
             need = "as a tuple must be two arrays of one length, the rows and the columns of the pairs"
             raise rule(argument, f"{need} (a list of items for each query must be in a list)", f"arrays of {got}")
         return Pairs(value[0], value[1], shape, argument)
