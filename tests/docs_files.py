@@ -32,6 +32,9 @@ NOT_RUN = {
     "rerankit rerank clip --pipeline by-index --out lists.npz": (
         "needs FAISS: plugins/rerankit-faiss/tests has such a stage"
     ),
+    "rerankit report results --out report.html --samples 1000 --force": (
+        "draws the page of the lines above it again: docs/cli.md runs it"
+    ),
     'rerankit push my-stage me/my-stage --results results/ --trained-on "our captions of 2025"': _SENDS,
 }
 """Commands with their reason, on one line and without comments."""
