@@ -62,6 +62,18 @@ def test_a_lower_bound_shrinks_a_cache_in_which_all_is_found(cache):
     assert sum(path.stat().st_size for path in cache.folder.glob("*/??/*.safetensors")) <= 2000
 
 
+def test_a_cache_that_may_only_be_read_is_read(cache, monkeypatch):
+    cache.put("0001", tokens(1))
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.unlink", refused)
+    monkeypatch.setattr("os.utime", refused)
+    lower = FeatureCache(cache.folder, "model", max_bytes=100)
+    np.testing.assert_array_equal(lower.get("0001"), tokens(1))
+
+
 def test_cache_keeps_vectors_to_the_bit(cache):
     vector = np.random.default_rng(0).random(16, np.float32)
     cache.put("ab12", vector)

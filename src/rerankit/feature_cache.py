@@ -64,12 +64,14 @@ class FeatureCache:
         """The features of a picture, such as tokens (P, width), or None."""
         path = self._path(key)
         if self._written is None:  # a lower bound than before holds also where all is found
-            self._shrink()
+            with suppress(PermissionError):  # a cache that may only be read stays as it is
+                self._shrink()
         if not path.is_file():
             return None
         try:
             features = np.array(_features(path))
-            os.utime(path)
+            with suppress(PermissionError):
+                os.utime(path)
         except FileNotFoundError:  # another process has made room for its own
             return None
         except (FormatError, OSError) as broken:

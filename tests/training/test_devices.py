@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 import torch
 
 from rerankit.errors import InputError
-from rerankit.training.devices import check_products, products
+from rerankit.training.devices import check_products, in_lone_threads, products
 
 CPU = torch.device("cpu")
 
@@ -51,3 +53,33 @@ def test_an_old_torch_is_named(monkeypatch):
     monkeypatch.setattr(torch.backends.mkldnn, "matmul", object(), raising=False)
     with pytest.raises(InputError, match=r"needs torch 2\.9 or newer"):
         check_products(CPU, "bf16")
+
+
+def test_two_at_work_leave_torch_as_many_threads_as_before():
+    usual = torch.get_num_threads()
+    torch.set_num_threads(3)
+    entered, left = threading.Event(), threading.Event()
+    found = []
+
+    def second() -> None:
+        entered.wait(60)
+        in_lone_threads(lambda piece: torch.get_num_threads(), [0])
+        found.append(torch.get_num_threads())
+        left.set()
+
+    def work(piece: int) -> int:
+        entered.set()
+        left.wait(60)
+        return torch.get_num_threads()
+
+    other = threading.Thread(target=second)
+    try:
+        other.start()
+        assert in_lone_threads(work, [0]) in ([1], [3])  # the second one has told all threads to use three again
+        other.join(60)
+        assert found == [3]
+        assert torch.get_num_threads() == 3
+        assert in_lone_threads(lambda _: in_lone_threads(lambda _: torch.get_num_threads(), [0]), [0]) == [[1]]
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(usual)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar
@@ -101,6 +102,34 @@ def products(device: torch.device, rounding: str) -> Iterator[None]:
         settings.fp32_precision = before
 
 
+class _Pieces(threading.local):
+    """Whether this thread makes a piece of work with one thread of torch."""
+
+    under_way = False
+
+
+class _Usual:
+    """How many threads torch has outside of pieces: which several threads at work would read as 1 of each other."""
+
+    def __init__(self) -> None:
+        self._lock, self._callers, self._threads = threading.Lock(), 0, 1
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._callers:
+                self._threads = torch.get_num_threads()
+            self._callers += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._callers -= 1
+            if self._threads > 1:
+                torch.set_num_threads(self._threads)
+
+
+_pieces, _usual = _Pieces(), _Usual()
+
+
 def in_lone_threads(work: Callable[[A], B], pieces: Sequence[A]) -> list[B]:
     """`in_threads`, while torch makes every piece with one thread alone: its own wait for each other after every step.
 
@@ -109,13 +138,13 @@ def in_lone_threads(work: Callable[[A], B], pieces: Sequence[A]) -> list[B]:
     """
 
     def one(piece: A) -> B:
-        if torch.get_num_threads() > 1:  # this thread's
-            torch.set_num_threads(1)
-        return work(piece)
+        outer, _pieces.under_way = _pieces.under_way, True
+        try:
+            if torch.get_num_threads() > 1:  # this thread's
+                torch.set_num_threads(1)
+            return work(piece)
+        finally:
+            _pieces.under_way = outer
 
-    usual = torch.get_num_threads()
-    try:
+    with nullcontext() if _pieces.under_way else _usual:
         return in_threads(one, pieces)
-    finally:
-        if usual > 1:  # 1 inside a piece of others
-            torch.set_num_threads(usual)
