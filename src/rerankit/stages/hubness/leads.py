@@ -102,10 +102,9 @@ def asked_of(first: IntArray, best: AnyArray, shape: tuple[int, int]) -> Asked:
     even, steps = 1 - of_classes(*shape), _steps(best)
     if steps is None:
         return Asked(even, left_out(first, shape[1]))
-    leads, sure = steps[:, 0] / _usual_steps(steps.mean(axis=0))[0][0], lead_of(first, best).sure
-    meeting = asked_evenly(first, leads, shape[1])
-    evenly = round(even * (1 - sure * (1 - meeting)), FIGURES)
-    return Asked(evenly, left_out(first, shape[1]), round(sure * float(sure_of(leads).mean()), FIGURES))
+    sure, of_rows = lead_of(first, best).sure, sure_of(steps[:, 0] / _usual_steps(steps.mean(axis=0))[0][0])
+    evenly = round(even * (1 - sure * (1 - asked_evenly(first, of_rows, shape[1]))), FIGURES)
+    return Asked(evenly, left_out(first, shape[1]), round(sure * float(of_rows.mean()), FIGURES))
 
 
 def _steps(best: AnyArray) -> AnyArray | None:

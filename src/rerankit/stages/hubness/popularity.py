@@ -13,22 +13,21 @@ _CLASSES, _ITEMS = 10, 20  # columns that may be classes of queries, and that ar
 _SEVERAL, _MANY = 5, 10  # queries for each: of a thing of its own, and of a class
 
 
-def asked_evenly(first: IntArray, leads: AnyArray, items: int) -> float:
+def asked_evenly(first: IntArray, sure: AnyArray, items: int) -> float:
     """How far queries that are sure of their first item are spread over the items as by chance, from 1 down to 0.
 
-    `first` is each query's first item (queries,), `leads` how far it is ahead of the next, in usual steps (queries,).
+    `first` is each query's first item (queries,), `sure` how sure it is of it, from 0 to 1 (queries,).
     Two sure queries meet on an item by chance once for every `items` pairs of them. The number is one and a half times
     that many meetings over how many there are, less what those vary by chance; 1 where there are no more, and for few
     queries.
 
-    >>> asked_evenly(np.arange(100), np.full(100, 9.0), 100)
+    >>> asked_evenly(np.arange(100), np.ones(100), 100)
     1.0
-    >>> asked_evenly(np.repeat([0, 1], 50), np.full(100, 9.0), 100) < 0.1
+    >>> asked_evenly(np.repeat([0, 1], 50), np.ones(100), 100) < 0.1
     True
     """
-    if len(leads) < _FEW:
+    if len(sure) < _FEW:
         return 1.0
-    sure = sure_of(leads)
     of_items, squares = (np.bincount(first, weights) for weights in (sure, np.square(sure)))
     there_are = float((np.square(of_items) - squares).sum()) / 2
     by_chance = float(np.square(of_items.sum()) - squares.sum()) / 2 / items
